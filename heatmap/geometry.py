@@ -1,0 +1,181 @@
+"""Where the windows lie: the one mapping between cells and photo pixels.
+
+Plain integer arithmetic; no tensor is touched here. Coordinates are
+continuous: a photo spans 0..W x 0..H and pixel p has its centre at p + 0.5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import GeometryError
+
+Border = Literal["cover", "valid"]
+BORDERS: tuple[Border, ...] = ("cover", "valid")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One grid of windows over one photo.
+
+    The photo (``photo_hw``) is resized to ``scaled_hw``, extended by reflection
+    to ``extended_hw`` and cut into ``grid_hw`` windows of ``window_px``,
+    ``stride_px`` apart. ``origin_yx`` is the top-left of cell (0, 0) in scaled
+    pixels: zero or negative. All other methods answer in photo pixels.
+    """
+
+    photo_hw: tuple[int, int]
+    scaled_hw: tuple[int, int]
+    window_px: int
+    stride_px: int
+    origin_yx: tuple[int, int]
+    grid_hw: tuple[int, int]
+    border: Border
+
+    @property
+    def scale_yx(self) -> tuple[float, float]:
+        """Resized over original, of each axis, as rounded."""
+        return (
+            self.scaled_hw[0] / self.photo_hw[0],
+            self.scaled_hw[1] / self.photo_hw[1],
+        )
+
+    @property
+    def extended_hw(self) -> tuple[int, int]:
+        """Height and width of what the windows tile exactly, in scaled pixels."""
+        rows, columns = self.grid_hw
+        return (
+            (rows - 1) * self.stride_px + self.window_px,
+            (columns - 1) * self.stride_px + self.window_px,
+        )
+
+    @property
+    def margins_tblr(self) -> tuple[int, int, int, int]:
+        """Pixels to add (positive) or cut (negative) at top, bottom, left, right.
+
+        In scaled pixels; under ``valid`` the bottom and right ones are what is
+        left over behind the last window.
+        """
+        top, left = -self.origin_yx[0], -self.origin_yx[1]
+        return (
+            top,
+            self.extended_hw[0] - top - self.scaled_hw[0],
+            left,
+            self.extended_hw[1] - left - self.scaled_hw[1],
+        )
+
+    def window_xyxy(self, row: int, column: int) -> tuple[float, float, float, float]:
+        """The window of cell (row, column) in photo pixels; may reach outside it."""
+        scale_y, scale_x = self.scale_yx
+        top = self.origin_yx[0] + row * self.stride_px
+        left = self.origin_yx[1] + column * self.stride_px
+        return (
+            left / scale_x,
+            top / scale_y,
+            (left + self.window_px) / scale_x,
+            (top + self.window_px) / scale_y,
+        )
+
+    def centre_xy(self, row: float, column: float) -> tuple[float, float]:
+        """Centre of a cell's window in photo pixels; fractional cells lie between."""
+        scale_y, scale_x = self.scale_yx
+        return (
+            (self.origin_yx[1] + column * self.stride_px + self.window_px / 2) / scale_x,
+            (self.origin_yx[0] + row * self.stride_px + self.window_px / 2) / scale_y,
+        )
+
+    def cell_at(self, x: float, y: float) -> tuple[float, float]:
+        """The fractional (row, column) whose window is centred on photo point (x, y)."""
+        scale_y, scale_x = self.scale_yx
+        return (
+            (y * scale_y - self.origin_yx[0] - self.window_px / 2) / self.stride_px,
+            (x * scale_x - self.origin_yx[1] - self.window_px / 2) / self.stride_px,
+        )
+
+    def coverage(self) -> npt.NDArray[np.float32]:
+        """Share of each window that is real photo, (N, M), in 0..1."""
+
+        def along(origin: int, cells: int, length: int) -> npt.NDArray[np.float64]:
+            start = origin + np.arange(cells) * self.stride_px
+            end = np.minimum(start + self.window_px, length)
+            return np.asarray((end - np.maximum(start, 0)) / self.window_px)
+
+        down = along(self.origin_yx[0], self.grid_hw[0], self.scaled_hw[0])
+        across = along(self.origin_yx[1], self.grid_hw[1], self.scaled_hw[1])
+        return np.outer(down, across).astype(np.float32)
+
+
+def plan_grid(
+    photo_hw: tuple[int, int],
+    *,
+    window: int,
+    native_stride: int,
+    stride: int | None = None,
+    scale: float = 1.0,
+    border: Border = "cover",
+) -> Geometry:
+    """Lay a grid of windows over a photo.
+
+    Args:
+        photo_hw: height and width of the photo, px.
+        window: side of the classifier's input, px.
+        native_stride: the network's own stride, px; ``cover`` extends the photo to it.
+        stride: distance between neighbouring windows, px; None is the native one.
+        scale: resize factor of the photo before scoring.
+        border: ``valid`` keeps to windows wholly inside the photo; ``cover``
+            extends it by reflection, evenly, so that every pixel lies in a window.
+
+    Raises:
+        GeometryError: where no window fits, or a number is out of range.
+    """
+    stride = native_stride if stride is None else stride
+    for name, number in (("window", window), ("stride", stride)):
+        if number < 1:
+            raise GeometryError(f"{name} is {number} px: it must be at least 1")
+    if not (math.isfinite(scale) and scale > 0):
+        raise GeometryError(f"scale is {scale}: it must be a number above 0")
+    if border not in BORDERS:
+        raise GeometryError(f"border is {border!r}: choose one of {', '.join(BORDERS)}")
+    scaled_hw = (max(1, round(photo_hw[0] * scale)), max(1, round(photo_hw[1] * scale)))
+    if border == "valid" and min(scaled_hw) < window:
+        raise GeometryError(_too_small(photo_hw, scaled_hw, window, scale))
+    axes = [_plan_axis(length, window, native_stride, stride, border) for length in scaled_hw]
+    return Geometry(
+        photo_hw=photo_hw,
+        scaled_hw=scaled_hw,
+        window_px=window,
+        stride_px=stride,
+        origin_yx=(axes[0][0], axes[1][0]),
+        grid_hw=(axes[0][1], axes[1][1]),
+        border=border,
+    )
+
+
+def _plan_axis(
+    length: int, window: int, native: int, stride: int, border: Border
+) -> tuple[int, int]:
+    """Origin and number of cells along one axis."""
+    if border == "valid":
+        return 0, (length - window) // stride + 1
+    # A stride that divides the native one covers the same extended photo;
+    # any other (the crop engine takes them all) makes its own.
+    unit = native if native % stride == 0 else stride
+    steps = max(0, -(-(length - window) // unit))
+    extra = steps * unit + window - length
+    return -(extra // 2), steps * unit // stride + 1
+
+
+def _too_small(
+    photo_hw: tuple[int, int], scaled_hw: tuple[int, int], window: int, scale: float
+) -> str:
+    at_scale = "" if scale == 1 else f" ({scaled_hw[0]} x {scaled_hw[1]} px at scale {scale:g})"
+    enough = math.ceil(window / min(photo_hw) * 10) / 10
+    return (
+        f"photo is {photo_hw[0]} x {photo_hw[1]} px{at_scale}, the window is {window} px: "
+        f"use --border cover or --scale {enough:g}"
+    )
