@@ -1,0 +1,181 @@
+"""Any classifier as a fully convolutional network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from .errors import ConversionError, GeometryError, InexactError
+from .fusing import fuse as fuse_graph
+from .heads import convert_head
+from .planning import Plan, Sliding, plan_conversion
+from .subgraphs import head_of, result_of, trunk_of
+from .tracing import operation, trace
+
+# Largest relative difference between the converted head and the original one on
+# slices that counts as rounding (DESIGN: of the order 1e-6 in float32).
+TOLERANCE = 1e-5
+
+
+class FullyConvolutional(nn.Module):
+    """A classifier that slides: photos (B, 3, H, W) -> scores (B, K, N, M).
+
+    Cell (i, j) scores the window whose top-left pixel is (i, j) * ``stride_px``.
+    H and W may be anything from ``window_px`` up; what is left over at the right
+    and bottom behind the last whole window is not seen.
+
+    Attributes:
+        trunk, head: photo -> feature map (B, C, h, w) -> scores.
+        window_px, native_stride_px, stride_px: see the words in ARCHITECTURE.md.
+        classes: K.
+        sliding: "exact", or "inexact" where the trunk looks at the whole input.
+        whole_input: (layer, reason) for each layer that makes it inexact.
+        padded: layers with padding; without any, sliding equals cropping.
+        outputs: what the scores are: "logits", or "probabilities" after a
+            softmax or sigmoid at the end.
+    """
+
+    def __init__(self, plan: Plan, trunk: fx.GraphModule, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+        self.window_px = plan.traced.window_px
+        self.native_stride_px = plan.native_stride_px
+        self.stride_px = plan.native_stride_px
+        self.field_px = plan.field_px
+        self.map_hw = plan.map_hw
+        self.classes = plan.traced.classes
+        self.sliding: Sliding = plan.sliding
+        self.whole_input = plan.whole_input
+        self.padded = plan.padded
+        last = operation(result_of(plan))
+        self.outputs: Literal["logits", "probabilities"] = (
+            "probabilities" if last in ("softmax", "sigmoid") else "logits"
+        )
+
+    def forward(self, photos: Tensor) -> Tensor:
+        return self.head(self.trunk(self.whole_windows(photos)))  # type: ignore[no-any-return]
+
+    def whole_windows(self, photos: Tensor) -> Tensor:
+        """The part of (B, 3, H, W) that windows tile: window + k * native stride px.
+
+        Networks with padding would give extra cells for the rest.
+
+        Raises:
+            GeometryError: the photo is smaller than the window.
+        """
+        height, width = photos.shape[-2:]
+        window, native = self.window_px, self.native_stride_px
+        if height < window or width < window:
+            raise GeometryError(f"input is {height} x {width} px, the window is {window} px")
+        rows, columns = (height - window) // native, (width - window) // native
+        return photos[..., : window + rows * native, : window + columns * native]
+
+
+def convert(
+    module: nn.Module,
+    window: int = 224,
+    stride: int | None = None,
+    *,
+    allow_inexact: bool = False,
+    fuse: bool = True,
+) -> FullyConvolutional:
+    """Make a classifier fully convolutional; the module itself is left as it was.
+
+    The head becomes convolutions over the trunk's feature map and equals the
+    original head on every slice of it (checked here on a 2 x 2 grid).
+
+    Args:
+        module: float32 (B, 3, window, window) -> (B, K), in eval or training mode
+            (converted as in eval mode).
+        window: side of the classifier's input, px.
+        stride: distance between windows, px; only the network's own so far (None).
+        allow_inexact: convert also a network whose scores depend on the whole
+            input (squeeze-and-excitation, GroupNorm, GRN in the trunk).
+        fuse: fold BatchNorm into convolutions and lay weights out for speed;
+            without it every layer stands as in the original (``summary``).
+
+    Raises:
+        ConversionError: the network cannot slide; names the layer and the reason.
+        InexactError: it can, but only inexactly.
+        GeometryError: a stride that the network does not have.
+    """
+    plan = plan_conversion(trace(module, window))
+    if stride not in (None, plan.native_stride_px):
+        raise GeometryError(
+            f"stride {stride} px is not the network's own: use {plan.native_stride_px}"
+        )
+    if plan.whole_input and not allow_inexact:
+        raise InexactError(inexact_message(plan.whole_input))
+    trunk, head = trunk_of(plan), convert_head(plan)
+    if fuse:
+        for part in (trunk, head):
+            if isinstance(part, fx.GraphModule):
+                fuse_graph(part)
+    converted = FullyConvolutional(plan, trunk, head).eval()
+    _check(plan, converted)
+    return converted
+
+
+def inexact_message(whole_input: tuple[tuple[str, str], ...]) -> str:
+    name, why = whole_input[0]
+    others = f" and {len(whole_input) - 1} more layers" if len(whole_input) > 1 else ""
+    return (
+        f"sliding would be inexact: {name} ({why}){others}; "
+        "use --engine crop, or --engine slide to slide all the same"
+    )
+
+
+class SliceReference:
+    """The original trunk and the original head, slice by slice: slow, and the truth.
+
+    Claim 1 is stated against this: no folding, no other layout, one slice a call.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.trunk = trunk_of(plan)
+        self.head = head_of(plan)
+
+    def features(self, photos: Tensor) -> Tensor:
+        """Photos (B, 3, H, W) of whole windows -> feature map (B, C, h, w)."""
+        return self.trunk(photos)  # type: ignore[no-any-return]
+
+    def score(self, features: Tensor, row: int, column: int) -> Tensor:
+        """The original head on one slice of a feature map (B, C, h, w): (B, K)."""
+        n, m = self.plan.map_hw
+        part = features[:, :, row : row + n, column : column + m]
+        if self.plan.letters == "bhwc":
+            part = part.permute(0, 2, 3, 1)
+        return self.head(part.contiguous())  # type: ignore[no-any-return]
+
+
+def relative_difference(found: Tensor, reference: Tensor) -> float:
+    """max |found - reference| / max |reference|."""
+    largest = reference.abs().max().item()
+    return (found - reference).abs().max().item() / (largest or 1.0)
+
+
+def _check(plan: Plan, converted: FullyConvolutional) -> None:
+    """Refuse a conversion that does not give the original's scores on 2 x 2 windows."""
+    tensor = next(plan.traced.body.parameters(), torch.empty(0))
+    if tensor.device.type == "meta":
+        return
+    side = plan.traced.window_px + plan.native_stride_px
+    noise = torch.Generator(device="cpu").manual_seed(0)
+    photo = torch.randn(1, 3, side, side, generator=noise).to(tensor.device)
+    reference = SliceReference(plan)
+    with torch.inference_mode():
+        features = reference.features(photo)
+        cells = [reference.score(features, row, column) for row in (0, 1) for column in (0, 1)]
+        expected = torch.stack(cells, dim=2).view(1, -1, 2, 2)
+        found = converted(photo)
+    difference = relative_difference(found, expected)
+    # Deep networks round more than one layer does; a wrong conversion is off by far more.
+    if found.shape != expected.shape or not difference <= 10 * TOLERANCE:
+        raise ConversionError(
+            f"the converted network differs from the original by {difference:.1e} of its largest "
+            "score; use --engine crop"
+        )
