@@ -31,14 +31,17 @@ class ClassList:
     def find(self, wanted: str | int) -> int:
         """Index of a class given as name, index, wnid or unique prefix of a name.
 
-        Names compare without regard to case. Where several classes share one
+        Names compare without regard to case. Digits are an index, unless they are
+        given as text and a class bears just that name. Where several classes share one
         exact name (ImageNet has two "crane"), the index or wnid must be given.
 
         Raises:
             ClassError: none fits (the nearest names are suggested), or several do.
         """
         text = str(wanted).strip()
-        if text.isascii() and text.isdigit():
+        # A class that is itself called "7" (digits, say) is meant by the text "7".
+        is_name = isinstance(wanted, str) and text in self.names
+        if text.isascii() and text.isdigit() and len(text) < 10 and not is_name:
             return self._at(int(text))
         if text in self.wnids:
             return self.wnids.index(text)

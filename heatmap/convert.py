@@ -11,6 +11,7 @@ from .errors import ConversionError, GeometryError, InexactError
 from .fusing import fuse as fuse_graph
 from .heads import convert_head
 from .planning import Plan, Sliding, plan_conversion
+from .sizing import peak_bytes, shapes_at
 from .subgraphs import head_of, result_of, trunk_of
 from .tracing import operation, trace
 
@@ -50,6 +51,7 @@ class FullyConvolutional(nn.Module):
         self.sliding: Sliding = plan.sliding
         self.whole_input = plan.whole_input
         self.padded = plan.padded
+        self._bytes_per_px: float | None = None
         last = operation(result_of(plan))
         self.outputs: Literal["logits", "probabilities"] = (
             "probabilities" if last in ("softmax", "sigmoid") else "logits"
@@ -72,6 +74,18 @@ class FullyConvolutional(nn.Module):
             raise GeometryError(f"input is {height} x {width} px, the window is {window} px")
         rows, columns = (height - window) // native, (width - window) // native
         return photos[..., : window + rows * native, : window + columns * native]
+
+    def peak_bytes(self, height: int, width: int) -> int:
+        """Estimate of the bytes alive at once in one pass over height x width px.
+
+        Activations of the trunk at one window, which grow with the area, and
+        twice the input (uint8 to float32); the weights are not counted.
+        """
+        if self._bytes_per_px is None:
+            side = self.window_px
+            shapes = shapes_at(self.trunk, (1, 3, side, side))
+            self._bytes_per_px = peak_bytes(self.trunk, shapes) / side**2
+        return round(height * width * (self._bytes_per_px + 2 * 3))
 
 
 def convert(
@@ -119,11 +133,18 @@ def convert(
     return converted
 
 
-def inexact_message(whole_input: tuple[tuple[str, str], ...]) -> str:
+def whole_input_reason(whole_input: tuple[tuple[str, str], ...]) -> str:
+    """Which layers look at the whole input, in words."""
     name, why = whole_input[0]
-    others = f" and {len(whole_input) - 1} more layers" if len(whole_input) > 1 else ""
+    others = len(whole_input) - 1
+    more = f" and {others} more layer{'s' if others > 1 else ''}" if others else ""
+    return f"{name} ({why}){more}"
+
+
+def inexact_message(whole_input: tuple[tuple[str, str], ...]) -> str:
+    """Why sliding would be inexact, and the way out."""
     return (
-        f"sliding would be inexact: {name} ({why}){others}; "
+        f"sliding would be inexact: {whole_input_reason(whole_input)}; "
         "use --engine crop, or --engine slide to slide all the same"
     )
 

@@ -103,7 +103,9 @@ class Geometry:
         def along(origin: int, cells: int, length: int) -> npt.NDArray[np.float64]:
             start = origin + np.arange(cells) * self.stride_px
             end = np.minimum(start + self.window_px, length)
-            return np.asarray((end - np.maximum(start, 0)) / self.window_px)
+            # A stride above the window leaves windows wholly outside the photo.
+            seen = np.maximum(end - np.maximum(start, 0), 0)
+            return np.asarray(seen / self.window_px)
 
         down = along(self.origin_yx[0], self.grid_hw[0], self.scaled_hw[0])
         across = along(self.origin_yx[1], self.grid_hw[1], self.scaled_hw[1])
@@ -134,11 +136,13 @@ def plan_grid(
         GeometryError: where no window fits, or a number is out of range.
     """
     stride = native_stride if stride is None else stride
-    for name, number in (("window", window), ("stride", stride)):
+    for name, number in (("window", window), ("native stride", native_stride), ("stride", stride)):
         if number < 1:
             raise GeometryError(f"{name} is {number} px: it must be at least 1")
-    if not (math.isfinite(scale) and scale > 0):
-        raise GeometryError(f"scale is {scale}: it must be a number above 0")
+    if not (math.isfinite(scale * max(photo_hw)) and scale > 0):
+        raise GeometryError(
+            f"scale is {scale:g}: a photo can't be resized by that; give a number above 0"
+        )
     if border not in BORDERS:
         raise GeometryError(f"border is {border!r}: choose one of {', '.join(BORDERS)}")
     scaled_hw = (max(1, round(photo_hw[0] * scale)), max(1, round(photo_hw[1] * scale)))

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
+import operator
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from .classes import ClassList
-from .errors import ResultError
+from .errors import HeatmapError, ResultError
 from .files import writing
-from .geometry import Geometry
+from .geometry import BORDERS, Geometry
 from .upsampling import upsample
 
 Kind = Literal["logits", "probabilities"]
 FORMAT = 1
 _KEYS = {"scores", "meta"}
+
+
+def probabilities_of(scores: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray[np.float32]:
+    """Softmax over the last axis of logits; probabilities as they are. NaN stays NaN."""
+    if kind == "probabilities":
+        return scores
+    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Origin:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoreGrid:
     """Scores of N x M windows for K classes, with their geometry.
 
@@ -64,14 +74,18 @@ class ScoreGrid:
             raise ResultError(
                 f"scores are {self.scores.shape}, the geometry and classes say {expected}"
             )
-        self.scores.flags.writeable = False
+        if self.kind not in get_args(Kind):
+            raise ResultError(
+                f"scores are {self.kind!r}: choose one of {', '.join(get_args(Kind))}"
+            )
+        # A view, so that the caller may go on writing to the array that was given.
+        scores = self.scores.view()
+        scores.flags.writeable = False
+        object.__setattr__(self, "scores", scores)
 
     def probabilities(self) -> npt.NDArray[np.float32]:
         """Softmax over the classes of every window: float32 (N, M, K) in 0..1."""
-        if self.kind == "probabilities":
-            return self.scores
-        shifted = np.exp(self.scores - self.scores.max(axis=2, keepdims=True))
-        return np.asarray(shifted / shifted.sum(axis=2, keepdims=True), dtype=np.float32)
+        return probabilities_of(self.scores, self.kind)
 
     def class_map(
         self, wanted: str | int, *, kind: Kind = "probabilities"
@@ -108,19 +122,13 @@ class ScoreGrid:
         highest probability.
         """
         flat = self.probabilities().reshape(-1, len(self.classes))
-        peak = flat.max(axis=0)
-        wins = np.zeros(len(self.classes), dtype=bool)
-        wins[np.unique(flat.argmax(axis=1))] = True
-        order = np.lexsort((-peak, ~wins))
+        won = np.zeros(len(self.classes), dtype=np.float32)
+        np.maximum.at(won, flat.argmax(axis=1), flat.max(axis=1))
+        order = np.lexsort((-flat.max(axis=0), -won))
         return [int(index) for index in order[:count]]
 
-    def save(self, path: str | Path) -> Path:
-        """Write the grid as ``.npz`` without pickle, under a temporary name first.
-
-        Raises:
-            ResultError: the path cannot be written.
-        """
-        target = Path(path)
+    def to_bytes(self) -> bytes:
+        """The content of a grid file: ``.npz`` without pickle."""
         meta = {
             "format": FORMAT,
             "kind": self.kind,
@@ -129,8 +137,19 @@ class ScoreGrid:
             "wnids": self.classes.wnids,
             "origin": asdict(self.origin),
         }
-        with writing(target) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, scores=self.scores, meta=np.array(json.dumps(meta)))
+        stream = io.BytesIO()
+        np.savez_compressed(stream, scores=self.scores, meta=np.array(json.dumps(meta)))
+        return stream.getvalue()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the grid, under a temporary name first; :func:`load` reads it back.
+
+        Raises:
+            ResultError: the path cannot be written.
+        """
+        target = Path(path)
+        with writing(target) as temporary:
+            temporary.write_bytes(self.to_bytes())
         return target
 
 
@@ -141,15 +160,19 @@ def load(path: str | Path) -> ScoreGrid:
         ResultError: no such file, not such a file, or one of an unknown format.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if set(archive.files) != _KEYS:
-                raise ResultError(
-                    f"{path}: holds {sorted(archive.files)}, a score grid holds {sorted(_KEYS)}"
-                )
-            return _assemble(archive["scores"], json.loads(str(archive["meta"])), path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        with zipfile.ZipFile(path) as archive:
+            held = {name.removesuffix(".npy") for name in archive.namelist()}
+        if held != _KEYS:
+            raise ResultError(f"{path}: holds {sorted(held)}, a score grid holds {sorted(_KEYS)}")
+        with np.load(path, allow_pickle=False) as arrays:
+            scores, meta = arrays["scores"], json.loads(str(arrays["meta"]))
+    except ResultError:
+        raise
+    # On damaged bytes zipfile, zlib and numpy raise a dozen kinds, not all documented.
+    except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ResultError(f"{path}: not a score grid that can be read: {reason}") from error
+    return _assemble(scores, meta, path)
 
 
 def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> ScoreGrid:
@@ -162,17 +185,55 @@ def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> S
             f"{path}: scores are {scores.dtype} {scores.shape}, expected float32 (N, M, K)"
         )
     try:
-        places = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in meta["geometry"].items()
-        }
         return ScoreGrid(
             scores=scores,
-            geometry=Geometry(**places),
-            classes=ClassList(tuple(meta["names"]), tuple(meta["wnids"])),
+            geometry=_geometry(meta["geometry"]),
+            classes=ClassList(_texts(meta["names"]), _texts(meta["wnids"])),
             kind=meta["kind"],
-            origin=Origin(**meta["origin"]),
+            origin=_origin(meta["origin"]),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, HeatmapError) as error:
         raise ResultError(
             f"{path}: the grid's description does not fit format {FORMAT}: {error}"
         ) from error
+
+
+def _geometry(found: Mapping[str, Any]) -> Geometry:
+    """The geometry as JSON holds it, with every number checked to be one."""
+    unknown = set(found) - {known.name for known in fields(Geometry)}
+    if unknown:
+        raise ValueError(f"geometry has {', '.join(sorted(unknown))}")
+    if found["border"] not in BORDERS:
+        raise ValueError(f"border is {found['border']!r}")
+    geometry = Geometry(
+        photo_hw=_pair(found["photo_hw"]),
+        scaled_hw=_pair(found["scaled_hw"]),
+        window_px=operator.index(found["window_px"]),
+        stride_px=operator.index(found["stride_px"]),
+        origin_yx=_pair(found["origin_yx"]),
+        grid_hw=_pair(found["grid_hw"]),
+        border=found["border"],
+    )
+    sides = (*geometry.photo_hw, *geometry.scaled_hw, geometry.window_px, geometry.stride_px)
+    if min(sides) < 1:
+        raise ValueError(f"geometry has a side of {min(sides)} px")
+    return geometry
+
+
+def _origin(found: Mapping[str, Any]) -> Origin:
+    """The origin as JSON holds it, with every text checked to be one."""
+    origin = Origin(**found)
+    _texts([value for value in found.values() if not isinstance(value, dict)])
+    return origin
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} is no text")
+    return tuple(values)
+
+
+def _pair(numbers: Sequence[Any]) -> tuple[int, int]:
+    first, second = numbers
+    return operator.index(first), operator.index(second)

@@ -101,6 +101,9 @@ class _Conversion:
             node, self.plan.map_hw
         ):
             return source
+        if name == "getitem" and node.args[1] == 0 and source.form == "cell":
+            # The values of a max pool, not the places they came from.
+            return source
         if name in _MOVES:
             return self._moved(node, source)
         if name in _CONVERTERS:

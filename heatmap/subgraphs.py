@@ -73,7 +73,7 @@ def copy_nodes(
             copies[node] = _BAKED[operation(node)](_Copying(graph, node, copies, places, sliding))
         else:
             copies[node] = graph.node_copy(node, lambda source: copies[source])
-        copies[node].meta = dict(node.meta)
+        copies[node].meta = {**node.meta, "place": places.get(node)}
     return copies
 
 

@@ -66,8 +66,10 @@ def arguments(node: fx.Node) -> dict[str, Any]:
 
 
 def shape(node: fx.Node) -> tuple[int, ...]:
-    """Shape of a node's tensor at one window."""
-    return tuple(int(length) for length in node.meta["val"].shape)
+    """Shape of a node's tensor (of its first one, where it gives several) at one window."""
+    value = node.meta["val"]
+    tensor = value[0] if isinstance(value, (tuple, list)) else value
+    return tuple(int(length) for length in tensor.shape)
 
 
 def layer(node: fx.Node) -> tuple[str, str]:
@@ -165,14 +167,14 @@ def _make_functional(body: fx.GraphModule) -> None:
                 user.replace_input_with(changed, node)
 
 
-_VIEWS = frozenset(
+VIEWS = frozenset(
     {"getitem", "chunk", "split", "split_with_sizes", "unbind", "slice", "select", "narrow"}
     | {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "permute"}
 )
 
 
 def _is_view(node: fx.Node) -> bool:
-    return operation(node) in _VIEWS
+    return operation(node) in VIEWS
 
 
 def _base(node: fx.Node) -> fx.Node:

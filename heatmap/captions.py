@@ -1,0 +1,155 @@
+"""Text and colour bars: the strip below a picture that says what its colours mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .colours import Image, blend
+
+_FONT = "sans"  # built into OpenCV 5: Latin, Greek, Cyrillic, Chinese, Japanese, Korean
+_REGULAR, _BOLD = 400, 600
+_PAPER, _BRIGHT, _SOFT = (24, 24, 27), (250, 250, 250), (200, 200, 206)
+_SMALLEST_PX = 13
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a strip says: a heading, then a colour bar, then lines of plain text.
+
+    ``table`` is RGBA of 256 levels, drawn as a bar with ``ticks`` at equal
+    distances from its left to its right end. ``key`` is a sample of a fill, RGBA,
+    and what it means.
+    """
+
+    heading: str
+    table: Image | None = None
+    ticks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    key: tuple[Image, str] | None = None
+
+
+def text_px(picture_hw: tuple[int, int]) -> int:
+    """Height of letters that can be read when the picture is seen whole."""
+    return max(_SMALLEST_PX, round(math.sqrt(picture_hw[0] * picture_hw[1]) / 45))
+
+
+def narrowest_px(size: int) -> int:
+    """The narrowest strip that letters of ``size`` px are legible on."""
+    return 17 * size
+
+
+def blank(height: int, width: int) -> Image:
+    """An empty piece of what strips are drawn on."""
+    return np.full((height, width, 3), _PAPER, np.uint8)
+
+
+def strip(width: int, caption: Caption, size: int) -> Image:
+    """Draw a caption ``width`` px wide, as high as it needs, in letters of ``size`` px."""
+    pad = round(0.7 * size)
+    inner = width - 2 * pad
+    parts = list(_parts(caption, inner, size))
+    gap = blank(max(1, round(0.3 * size)), inner)
+    body = np.vstack([gap, *(image for part in parts for image in (part, gap))])
+    drawn = blank(body.shape[0] + gap.shape[0], width)
+    drawn[: body.shape[0], pad : pad + inner] = body
+    return drawn
+
+
+def _parts(caption: Caption, width: int, size: int) -> Iterator[Image]:
+    if caption.heading:
+        yield _paragraph(caption.heading, width, size, _BOLD)
+    if caption.table is not None:
+        yield _bar(caption.table, width, size)
+        yield _tick_labels(caption.ticks, width, size)
+    if caption.key is not None:
+        yield _key(*caption.key, width, size)
+    for note in caption.notes:
+        yield _paragraph(note, width, size, _REGULAR)
+
+
+def _bar_px(width: int, size: int) -> int:
+    """A bar as wide as a very wide photo would only be harder to read."""
+    return min(width, 30 * size)
+
+
+def _bar(table: Image, width: int, size: int) -> Image:
+    """The colours as they are laid over a photo, here over light and dark squares."""
+    height, length = round(0.9 * size), _bar_px(width, size)
+    square = max(1, height // 2)
+    dark = (np.arange(height)[:, None] // square + np.arange(length) // square) % 2 == 0
+    squares = np.where(dark[..., None], np.uint8(120), np.uint8(150)).repeat(3, axis=2)
+    levels = np.rint(np.linspace(0, 255, length)).astype(np.uint8)
+    bar = blank(height, width)
+    bar[:, :length] = blend(squares, np.broadcast_to(table[levels], (height, length, 4)))
+    return bar
+
+
+def _tick_labels(ticks: tuple[str, ...], width: int, size: int) -> Image:
+    """Labels under a bar: the first flush left, the last flush right."""
+    line, length = blank(_line_px(size), width), _bar_px(width, size)
+    for position, label in zip(np.linspace(0, 1, len(ticks)), ticks, strict=True):
+        left = position * (length - _text_width(label, size, _REGULAR))
+        _write(line, label, round(left), size, _REGULAR)
+    return line
+
+
+def _key(sample: Image, meaning: str, width: int, size: int) -> Image:
+    """A square of a fill (RGBA), and beside it what it means."""
+    side = round(1.1 * size)
+    text = _paragraph(meaning, width - 2 * side, size, _REGULAR)
+    line = blank(text.shape[0], width)
+    top = (_line_px(size) - side) // 2
+    line[top : top + side, :side] = blend(line[:side, :side], sample[:side, :side])
+    line[:, 2 * side :] = text
+    return line
+
+
+def _paragraph(text: str, width: int, size: int, weight: int) -> Image:
+    lines = []
+    for words in _wrap(text, width, size, weight):
+        lines.append(blank(_line_px(size), width))
+        _write(lines[-1], words, 0, size, weight)
+    return np.vstack(lines)
+
+
+def _wrap(text: str, width: int, size: int, weight: int) -> Iterator[str]:
+    """Lines that fit into ``width`` px, broken at spaces, or within a word too long for one."""
+    line = ""
+    for word in _drawable(text).split():
+        joined = f"{line} {word}".strip()
+        if _text_width(joined, size, weight) <= width:
+            line = joined
+            continue
+        if line:
+            yield line
+        line = ""
+        for letter in word:
+            if line and _text_width(line + letter, size, weight) > width:
+                yield line
+                line = ""
+            line += letter
+    yield line
+
+
+def _drawable(text: str) -> str:
+    """Without lone halves of UTF-16 pairs, on which OpenCV 5.0 ends the process."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _line_px(size: int) -> int:
+    return round(1.35 * size)
+
+
+def _text_width(text: str, size: int, weight: int) -> int:
+    return cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(_FONT), size, weight)[2]
+
+
+def _write(line: Image, text: str, left: int, size: int, weight: int) -> None:
+    """Write on one line in place."""
+    colour = _BRIGHT if weight == _BOLD else _SOFT
+    cv2.putText(line, text, (left, size), colour, cv2.FontFace(_FONT), size, weight)

@@ -1,0 +1,340 @@
+"""The command line: thin layers on Python calls.
+
+Heavy imports stand inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .errors import HeatmapError, ResultError
+from .geometry import BORDERS
+
+if TYPE_CHECKING:
+    from .scoring import Scorer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_MODEL = "efficientnet_lite0"
+
+
+def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several click options as one decorator."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: give three numbers, such as 0.5,0.5,0.5") from None
+    if len(numbers) != 3:
+        raise click.BadParameter(f"{value!r}: give three numbers, such as 0.5,0.5,0.5")
+    return numbers
+
+
+model_options = _stack(
+    click.option(
+        "-m",
+        "--model",
+        default=DEFAULT_MODEL,
+        show_default=True,
+        help="torchvision name, timm/NAME, checkpoint file or package.module:factory.",
+    ),
+    click.option(
+        "--weights",
+        default="default",
+        show_default=True,
+        metavar="default|random|FILE",
+        help="Pretrained weights, random ones, or a .safetensors, .pt or .pth file.",
+    ),
+    click.option("--window", type=int, help="Side of the classifier's input, px."),
+    click.option("--mean", callback=_numbers, help="Channel means of pixel/255: R,G,B."),
+    click.option("--std", callback=_numbers, help="Channel deviations of pixel/255: R,G,B."),
+    click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of the input."),
+    click.option("--classes", type=click.Path(), help="Text file of class names, one a line."),
+)
+placement_options = _stack(
+    click.option(
+        "--scale",
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="Resize the photo by this factor.",
+    ),
+    click.option(
+        "--border",
+        type=click.Choice(BORDERS),
+        default="cover",
+        show_default=True,
+        help="Extend the photo so that every pixel lies in a window, or keep inside it.",
+    ),
+)
+view_options = _stack(
+    click.option(
+        "-c", "--class", "wanted", multiple=True, help="Class name, index, wnid or prefix."
+    ),
+    click.option(
+        "--top", type=click.IntRange(min=0), default=0, help="Draw the K classes that win most."
+    ),
+    click.option("--opacity", type=click.FloatRange(0, 1), default=0.7, show_default=True),
+    click.option("--stretch", is_flag=True, help="Spread colours over this photo's own range."),
+    click.option(
+        "--least-score",
+        type=click.FloatRange(0, 1),
+        default=0.3,
+        show_default=True,
+        help="Smallest probability that counts as found.",
+    ),
+)
+output_options = _stack(
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        help="Folder for the results; made if missing.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="heatmap")
+def cli() -> None:
+    """Turn any image classifier into a localizer for photos of any size."""
+
+
+@cli.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@model_options
+@placement_options
+@click.option(
+    "--stride", type=int, help="Distance between windows, px; default: the network's own."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "slide", "crop"]),
+    default="auto",
+    show_default=True,
+    help="Slide, or cut out every window; auto slides where that is exact.",
+)
+@view_options
+@output_options
+def run(photo: Path, **options: Any) -> None:
+    """Score PHOTO, find objects, and write grid, overlays and boxes."""
+    from .printing import print_run, working
+    from .running import Placement
+    from .running import run as run_photo
+
+    view, placement = (
+        _view(options),
+        Placement(options["stride"], options["scale"], options["border"]),
+    )
+    with working(f"loading {options['model']}") as at_work:
+        scorer = _scorer(options, options["engine"])
+        at_work.say(f"scoring {photo.name}")
+        done = run_photo(
+            photo,
+            scorer,
+            options["output"],
+            view=view,
+            placement=placement,
+            progress=at_work.progress,
+        )
+    if options["as_json"]:
+        click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
+    else:
+        print_run(done, scorer)
+
+
+@cli.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@model_options
+@placement_options
+@click.option("-c", "--class", "wanted", help="Class to draw; default: the one that wins most.")
+@click.option(
+    "--windows",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Crop at most so many.",
+)
+@output_options
+def verify(photo: Path, **options: Any) -> None:
+    """Compare sliding with cropping on PHOTO: how far apart, and how much faster.
+
+    Exits with 1 where the converted head is not exact.
+    """
+    from .printing import print_verify, working
+    from .rendering import write_image
+    from .reporting import describe_report, draw_report
+    from .verifying import verify as verify_photo
+
+    with working(f"loading {options['model']}") as at_work:
+        scorer = _scorer(options, "slide")
+        at_work.say(f"sliding and cropping over {photo.name}")
+        report = verify_photo(
+            photo,
+            scorer,
+            windows=options["windows"],
+            scale=options["scale"],
+            border=options["border"],
+        )
+        picture = draw_report(photo, report, options["wanted"])
+        path = write_image(options["output"] / f"{photo.stem}.verify.png", picture)
+    if options["as_json"]:
+        click.echo(json.dumps({**describe_report(report), "picture": str(path)}, indent=2))
+    else:
+        print_verify(report, path)
+    sys.exit(0 if report.passed else 1)
+
+
+@cli.command()
+@click.argument("grid_file", metavar="GRID.npz", type=click.Path(path_type=Path))
+@click.argument("photo", required=False, type=click.Path(path_type=Path))
+@view_options
+@output_options
+def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
+    """Draw overlays from a saved grid, without running the network.
+
+    PHOTO is the one that was scored; by default the path that the grid holds.
+    """
+    from .grid import load
+    from .photos import read_photo
+    from .rendering import overlay, slug, write_image
+
+    grid = load(grid_file)
+    if photo is None and not grid.origin.photo:
+        raise ResultError(
+            f"{grid_file}: was made from an array, not a file: name the photo as well"
+        )
+    read = read_photo(photo or grid.origin.photo)
+    view = _view(options)
+    written = []
+    for index in view.indices(grid, view.find(grid)):
+        picture = overlay(read, grid, index, opacity=view.opacity, stretch=view.stretch)
+        name = f"{grid_file.stem}.{slug(grid.classes.names[index])}.png"
+        written.append((grid.classes.names[index], write_image(options["output"] / name, picture)))
+    if options["as_json"]:
+        click.echo(
+            json.dumps([{"class": name, "file": str(path)} for name, path in written], indent=2)
+        )
+    else:
+        for name, path in written:
+            click.echo(f"{name}: {path}")
+
+
+@cli.command()
+@model_options
+@click.option(
+    "--photo-size", metavar="HxW", callback=lambda *a: _size(a[2]), help="Default: one window."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def summary(photo_size: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
+    """Print each layer of the converted network: shape, parameters, field, stride."""
+    from .models import load_classifier
+    from .printing import print_summary, working
+    from .summarizing import summarize
+
+    with working(f"loading {options['model']}"):
+        found = summarize(load_classifier(options.pop("model"), **options), photo_hw=photo_size)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    else:
+        print_summary(found)
+
+
+@cli.command()
+@click.argument("pattern", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def models(pattern: str | None, as_json: bool) -> None:
+    """List models: window, native stride, and whether sliding is exact.
+
+    PATTERN selects by name ("resnet*"); "timm/..." names timm's. Every network
+    is inspected by the converter, about a second each the first time.
+    """
+    from .catalog import inspect_models
+    from .printing import print_models
+
+    facts = inspect_models(pattern)
+    if as_json:
+        click.echo(json.dumps([asdict(fact) for fact in facts], indent=2))
+    else:
+        print_models(facts)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: give height x width in px, such as 400x400") from None
+    return height, width
+
+
+def _view(options: dict[str, Any]) -> Any:
+    from .running import View
+
+    return View(
+        classes=options["wanted"],
+        top=options["top"],
+        least_score=options["least_score"],
+        opacity=options["opacity"],
+        stretch=options["stretch"],
+    )
+
+
+def _scorer(options: dict[str, Any], engine: Any) -> Scorer:
+    from .scoring import prepare
+
+    names = ("weights", "window", "mean", "std", "channel_order", "classes")
+    return prepare(options["model"], engine=engine, **{name: options[name] for name in names})
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong ends in one line and an exit code.
+
+    0 done, 1 failed, 2 called wrongly, 130 interrupted.
+    """
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _end("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except HeatmapError as error:
+        _end(str(error), 1)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is no failure of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("HEATMAP_DEBUG"):
+            raise
+        reason = " ".join(str(error).split())[:300]
+        _end(f"unexpected {type(error).__name__}: {reason} (HEATMAP_DEBUG=1 shows where)", 1)
+
+
+def _end(message: str, code: int) -> None:
+    click.echo(f"heatmap: {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,185 @@
+"""What the command line says: tables on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .catalog import ModelFacts
+from .running import Run
+from .scoring import Scorer
+from .summarizing import MIB, Summary
+from .verifying import Agreement, VerifyReport
+
+
+def _console() -> Console:
+    # In a pipe lines are not cut to a guessed width of 80.
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A line that tells what is being done, and how far it is where that is known."""
+
+    bar: Progress
+
+    def say(self, what: str) -> None:
+        self.bar.update(self.bar.task_ids[0], description=escape(what), completed=0, total=None)
+
+    def progress(self, done: int, total: int) -> None:
+        self.bar.update(self.bar.task_ids[0], completed=done, total=total)
+
+
+@contextmanager
+def working(what: str) -> Iterator[AtWork]:
+    """Show progress on a terminal; say nothing in a pipe."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.disable = not bar.console.is_terminal
+        bar.add_task(escape(what), total=None)
+        yield AtWork(bar)
+
+
+def print_run(done: Run, scorer: Scorer) -> None:
+    """What was found, with which settings, and where the files are."""
+    console, grid = _console(), done.grid
+    height, width = grid.geometry.photo_hw
+    rows, columns = grid.geometry.grid_hw
+    console.print(
+        f"{escape(done.photo.path)}: {height} x {width} px, {rows} x {columns} windows of "
+        f"{grid.geometry.window_px} px, {grid.geometry.stride_px} px apart, by "
+        f"{escape(grid.origin.model)} ({escape(grid.origin.weights)})"
+    )
+    notes = list(done.photo.notes)
+    if grid.origin.engine == "crop" and scorer.why_not:
+        notes.append(f"scored crop by crop: {scorer.why_not}")
+    elif grid.origin.sliding == "inexact":
+        notes.append(f"inexact: {scorer.why_not}")
+    for note in notes:
+        console.print(f"note: {escape(note)}")
+    if done.found:
+        console.print(_found_table(done))
+    else:
+        best = grid.winners(1)[0]
+        peak = float(grid.probabilities()[:, :, best].max())
+        console.print(
+            f"nothing found at this threshold; the best is "
+            f"{escape(grid.classes.names[best])} with {peak:.2f}"
+        )
+    for path in (*done.saved.overlays.values(), done.saved.grid, done.saved.description):
+        console.print(f"wrote {escape(str(path))}", soft_wrap=True)
+
+
+def _found_table(done: Run) -> Table:
+    table = Table("class", box=None, pad_edge=False, header_style="bold")
+    for heading in ("probability", "left", "top", "right", "bottom"):
+        table.add_column(heading, justify="right")
+    for one in done.found:
+        table.add_row(escape(one.name), f"{one.score:.2f}", *(f"{side:.0f}" for side in one.xyxy))
+    return table
+
+
+def print_verify(report: VerifyReport, picture: Path) -> None:
+    """Claims 1 and 3, the times, and the conclusion."""
+    console, grid, timing = _console(), report.grid, report.timing
+    rows, columns = grid.geometry.grid_hw
+    console.print(
+        f"{escape(grid.origin.model)} ({escape(grid.origin.weights)}), "
+        f"{rows} x {columns} windows, {report.everywhere.windows} compared"
+    )
+    verdict = "exact" if report.head.holds else "[red]NOT EXACT[/red]"
+    console.print(
+        f"converted head against the original head on {report.head.slices} slices: "
+        f"{report.head.relative:.1e} of the largest score, {verdict}"
+    )
+    table = Table("sliding against cropping", box=None, pad_edge=False, header_style="bold")
+    for heading in ("windows", "largest", "mean", "relative", "correlation", "same class"):
+        table.add_column(heading, justify="right")
+    groups = (("all", report.everywhere), ("inner", report.inner), ("at the edge", report.edge))
+    for name, agreement in groups:
+        if agreement is not None:
+            table.add_row(name, *_agreement_cells(agreement))
+    console.print(table)
+    how = f", extrapolated from {timing.crop_windows} windows" if timing.extrapolated else ""
+    console.print(
+        f"sliding {timing.slide_s:.2f} s, cropping {timing.crop_s:.2f} s{how}: "
+        f"{timing.ratio:.1f} times as long"
+    )
+    console.print(escape(report.conclusion))
+    console.print(f"wrote {escape(str(picture))}", soft_wrap=True)
+
+
+def _agreement_cells(agreement: Agreement) -> tuple[str, ...]:
+    return (
+        str(agreement.windows),
+        f"{agreement.largest:.2e}",
+        f"{agreement.mean:.2e}",
+        f"{agreement.relative:.1e}",
+        f"{agreement.correlation:.4f}",
+        f"{agreement.top1:.1%}",
+    )
+
+
+def print_summary(summary: Summary) -> None:
+    """The layer table and its totals."""
+    console = _console()
+    height, width = summary.photo_hw
+    table = Table("layer", "type", "kernel", box=None, pad_edge=False, header_style="bold")
+    for heading in ("channels", "height", "width", "parameters", "trainable", "stride", "field"):
+        table.add_column(heading, justify="right")
+    for row in summary.rows:
+        sides = (
+            [str(side) for side in row.shape] if len(row.shape) == 3 else [str(row.shape), "", ""]
+        )
+        table.add_row(
+            escape(row.path),
+            row.kind,
+            row.detail,
+            *sides,
+            f"{row.parameters:,}" if row.parameters else "",
+            ("yes" if row.trainable else "no") if row.parameters else "",
+            f"{row.stride_px}",
+            f"{row.field_px}",
+        )
+    console.print(table)
+    rows, columns = summary.grid_hw
+    console.print(
+        f"{escape(summary.model)} on {height} x {width} px: {rows} x {columns} windows of "
+        f"{summary.window_px} px, native stride {summary.native_stride_px} px"
+    )
+    fixed = summary.parameters - summary.trainable
+    console.print(
+        f"parameters {summary.parameters:,}: {summary.trainable:,} trainable, {fixed:,} not"
+        + (f"; {summary.unused:,} in layers that scoring does not use" if summary.unused else "")
+    )
+    console.print(
+        f"memory in MiB: input {summary.input_bytes / MIB:.2f}, "
+        f"outputs of all layers {summary.activation_bytes / MIB:.2f} "
+        f"({2 * summary.activation_bytes / MIB:.2f} forward and backward), "
+        f"parameters {summary.parameter_bytes / MIB:.2f}, "
+        f"most at once while scoring {summary.peak_bytes / MIB:.2f}"
+    )
+
+
+def print_models(facts: Iterable[ModelFacts]) -> None:
+    """One line a model, as each becomes known."""
+    console = _console()
+    width = 34
+    console.print(f"{'model':{width}} {'window':>6} {'stride':>6} sliding", style="bold")
+    for fact in facts:
+        stride = str(fact.native_stride_px or "")
+        line = f"{fact.name:{width}} {fact.window_px or '':>6} {stride:>6} {fact.sliding:8} {fact.reason}"
+        console.print(escape(line.rstrip()), soft_wrap=True)

@@ -1,0 +1,63 @@
+"""A verification for others to read: as plain data and as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .colours import Image
+from .grid import ScoreGrid, probabilities_of
+from .photos import Photo, read_photo
+from .rendering import comparison
+from .verifying import VerifyReport
+
+
+def describe_report(report: VerifyReport) -> dict[str, Any]:
+    """A report without its grids, for JSON; differences are in units of the scores."""
+    return {
+        "passed": report.passed,
+        "conclusion": report.conclusion,
+        "head": {**asdict(report.head), "holds": report.head.holds},
+        "sliding_against_cropping": {
+            "everywhere": asdict(report.everywhere),
+            "inner": asdict(report.inner) if report.inner else None,
+            "edge": asdict(report.edge) if report.edge else None,
+        },
+        "timing": {**asdict(report.timing), "ratio": report.timing.ratio},
+        "padded_layers": list(report.padded),
+        "whole_input_layers": [list(pair) for pair in report.whole_input],
+        "scores": report.grid.kind,
+        "geometry": asdict(report.grid.geometry),
+        "origin": asdict(report.grid.origin),
+    }
+
+
+def draw_report(
+    photo: str | Path | npt.NDArray[np.uint8] | Photo,
+    report: VerifyReport,
+    wanted: str | int | None = None,
+) -> Image:
+    """Both heatmaps of one class and their difference, side by side: RGB uint8.
+
+    Args:
+        photo: the one that was verified.
+        report: what came out.
+        wanted: class to draw; None is the one that wins the most.
+
+    Raises:
+        ClassError: an unknown class.
+    """
+    grid: ScoreGrid = report.grid
+    index = grid.winners(1)[0] if wanted is None else grid.classes.find(wanted)
+    cropped = probabilities_of(report.cropped, grid.kind)
+    return comparison(
+        read_photo(photo).pixels,
+        grid.geometry,
+        grid.class_map(index),
+        np.ascontiguousarray(cropped[:, :, index]),
+        title=f"{grid.classes.names[index]}: {grid.origin.model}, {grid.origin.weights}",
+    )
