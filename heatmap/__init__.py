@@ -27,6 +27,7 @@ from .models import Classifier, load_classifier, save_checkpoint
 from .photos import Photo, read_photo
 from .rendering import overlay, write_image
 from .reporting import draw_report
+from .running import Placement, Run, View, run
 from .scoring import Scorer, prepare, score
 from .summarizing import Summary, summarize
 from .verifying import VerifyReport, verify
@@ -46,11 +47,14 @@ __all__ = [
     "ModelError",
     "Photo",
     "PhotoError",
+    "Placement",
     "ResultError",
+    "Run",
     "ScoreGrid",
     "Scorer",
     "Summary",
     "VerifyReport",
+    "View",
     "convert",
     "draw_report",
     "load",
@@ -59,6 +63,7 @@ __all__ = [
     "overlay",
     "prepare",
     "read_photo",
+    "run",
     "save_checkpoint",
     "score",
     "summarize",

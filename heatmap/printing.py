@@ -181,5 +181,6 @@ def print_models(facts: Iterable[ModelFacts]) -> None:
     console.print(f"{'model':{width}} {'window':>6} {'stride':>6} sliding", style="bold")
     for fact in facts:
         stride = str(fact.native_stride_px or "")
-        line = f"{fact.name:{width}} {fact.window_px or '':>6} {stride:>6} {fact.sliding:8} {fact.reason}"
+        numbers = f"{fact.window_px or '':>6} {stride:>6}"
+        line = f"{fact.name:{width}} {numbers} {fact.sliding:8} {fact.reason}"
         console.print(escape(line.rstrip()), soft_wrap=True)

@@ -40,6 +40,8 @@ def test_batch_lies_channels_last_and_leaves_the_photos_alone():
         np.zeros((4, 4, 3), np.float32),
         np.zeros((4, 4), np.uint8),
         np.zeros((3, 4, 4), np.uint8),
+        np.zeros((4, 3), np.uint8),
+        np.zeros((1, 1, 4, 4, 3), np.uint8),
     ],
 )
 def test_refuses_what_is_no_photo(pixels):

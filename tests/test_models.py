@@ -249,6 +249,7 @@ class TestNames:
             ("timm/resnet10", "did you mean timm/resnet1"),
             ("timm/resnet10t.nonsense", "Invalid pretrained tag"),
             ("timm/vit_small_patch16_dinov3", "features, not classes"),
+            ("timm/test_vit4", "no model|x|"),
             ("?" * 300, "`heatmap models` lists them"),
             ("", "no model is called ''"),
         ],
@@ -281,6 +282,7 @@ class TestNames:
     def test_architecture_without_memory(self, name, window):
         with torch.device("meta"):
             module, found = architecture(name)
+            assert module(torch.zeros(1, 3, window, window)).shape == (1, 1000)
         assert {values.device.type for values in module.state_dict().values()} == {"meta"}
         assert found == window
         assert not module.training

@@ -1,0 +1,71 @@
+"""The main job on two samples: a large collage with known boxes, and a cat from close by.
+
+    python samples/demo.py FOLDER
+
+prints what was found and where the pictures are. Exits with 1 if the hottest
+pixel of a labelled object lies outside its box.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from make_collage import LabelledObject, read_source, write_collage
+
+import heatmap
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where to write; made if missing")
+    folder: Path = parser.parse_args().folder
+    scorer = heatmap.prepare()
+    sys.exit(0 if show_collage(scorer, folder) & show_cat(scorer, folder) else 1)
+
+
+def show_collage(scorer: heatmap.Scorer, folder: Path) -> bool:
+    """Find the labelled objects of the collage at default settings."""
+    objects = write_collage(folder)
+    view = heatmap.View(classes=[one.label for one in objects])
+    done = heatmap.run(folder / "collage.png", scorer, folder, view=view)
+    describe(done)
+    print("hottest pixel of       x     y  probability  px inside its box")
+    inside = [check_object(done.grid, one) for one in objects]
+    return all(inside)
+
+
+def check_object(grid: heatmap.ScoreGrid, one: LabelledObject) -> bool:
+    """Print where a class is hottest, and how far inside the object's box that is."""
+    heat = grid.heatmap(one.label)
+    y, x = np.unravel_index(heat.argmax(), heat.shape)
+    left, top, right, bottom = one.box_xyxy
+    inside = min(x - left, y - top, right - x, bottom - y)
+    print(f"{one.label:18} {x:5} {y:5} {heat.max():12.2f} {inside:18.0f}")
+    return bool(inside >= 0)
+
+
+def show_cat(scorer: heatmap.Scorer, folder: Path) -> bool:
+    """A photo of a cat's face, enlarged three times: a window sees a third of it."""
+    path = heatmap.write_image(folder / "chelsea.png", read_source("chelsea.png"))
+    view = heatmap.View(classes=["Egyptian cat", "tabby"])
+    done = heatmap.run(path, scorer, folder, view=view, placement=heatmap.Placement(scale=3))
+    describe(done)
+    return True
+
+
+def describe(done: heatmap.Run) -> None:
+    height, width = done.grid.geometry.photo_hw
+    rows, columns = done.grid.geometry.grid_hw
+    print(f"\n{done.photo.path}: {height} x {width} px, {rows} x {columns} windows")
+    for one in done.found:
+        left, top, right, bottom = (round(side) for side in one.xyxy)
+        print(f"  {one.name:16} {one.score:.2f} in {left}, {top} to {right}, {bottom}")
+    for picture in done.saved.overlays.values():
+        print(f"  see {picture}")
+
+
+if __name__ == "__main__":
+    main()
