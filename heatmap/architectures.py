@@ -70,7 +70,7 @@ def find(name: str) -> Architecture:
         return _built_in()
     if name.startswith(TIMM):
         return timm_network(name) if _is_timm(name) else _unknown(name)
-    if ":" in name:
+    if ":" in name and name.isprintable():
         return Architecture(name, lambda _: _made_by(name), published=f"as made by {name}")
     return torchvision_network(name) if name in torchvision_names() else _unknown(name)
 
@@ -95,13 +95,14 @@ def build(network: Architecture, count: int | None = None) -> nn.Module:
 def described(module: nn.Module) -> Preprocessing | None:
     """Preprocessing from the ``pretrained_cfg`` or ``default_cfg`` that timm's networks carry.
 
-    None where there is neither. Mean and std that it lacks are ImageNet's.
+    None where there is neither, or no window in it. Mean and std that it lacks are ImageNet's.
     """
     held = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
     config: dict[str, Any] = held if isinstance(held, dict) else getattr(held, "__dict__", {})
-    if "input_size" not in config:
+    try:
+        window = config["input_size"][-1]
+    except (KeyError, TypeError, IndexError):
         return None
-    window = tuple(config["input_size"])[-1]
     return Preprocessing(window, config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD))
 
 

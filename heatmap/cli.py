@@ -5,17 +5,19 @@ Heavy imports stand inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .errors import HeatmapError, ResultError
+from .errors import ConversionError, HeatmapError, ResultError
 from .geometry import BORDERS
 
 if TYPE_CHECKING:
@@ -65,8 +67,10 @@ model_options = _stack(
         help="Pretrained weights, random ones, or a .safetensors, .pt or .pth file.",
     ),
     click.option("--window", type=int, help="Side of the classifier's input, px."),
-    click.option("--mean", callback=_numbers, help="Channel means of pixel/255: R,G,B."),
-    click.option("--std", callback=_numbers, help="Channel deviations of pixel/255: R,G,B."),
+    click.option("--mean", metavar="R,G,B", callback=_numbers, help="Channel means of pixel/255."),
+    click.option(
+        "--std", metavar="R,G,B", callback=_numbers, help="Channel deviations of pixel/255."
+    ),
     click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of the input."),
     click.option("--classes", type=click.Path(), help="Text file of class names, one a line."),
 )
@@ -93,7 +97,13 @@ view_options = _stack(
     click.option(
         "--top", type=click.IntRange(min=0), default=0, help="Draw the K classes that win most."
     ),
-    click.option("--opacity", type=click.FloatRange(0, 1), default=0.7, show_default=True),
+    click.option(
+        "--opacity",
+        type=click.FloatRange(0, 1),
+        default=0.7,
+        show_default=True,
+        help="How far the highest scores cover the photo.",
+    ),
     click.option("--stretch", is_flag=True, help="Spread colours over this photo's own range."),
     click.option(
         "--least-score",
@@ -179,9 +189,10 @@ def run(photo: Path, **options: Any) -> None:
 )
 @output_options
 def verify(photo: Path, **options: Any) -> None:
-    """Compare sliding with cropping on PHOTO: how far apart, and how much faster.
+    """Compare sliding with cropping on PHOTO.
 
-    Exits with 1 where the converted head is not exact.
+    Prints how far apart they are and how much faster sliding is. Exits with 1 where
+    the converted head is not exact.
     """
     from .printing import print_verify, working
     from .rendering import write_image
@@ -189,7 +200,8 @@ def verify(photo: Path, **options: Any) -> None:
     from .verifying import verify as verify_photo
 
     with working(f"loading {options['model']}") as at_work:
-        scorer = _scorer(options, "slide")
+        with _sliding_only():
+            scorer = _scorer(options, "slide")
         at_work.say(f"sliding and cropping over {photo.name}")
         report = verify_photo(
             photo,
@@ -219,7 +231,8 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     """
     from .grid import load
     from .photos import read_photo
-    from .rendering import overlay, slug, write_image
+    from .rendering import overlay
+    from .results import save_overlays
 
     grid = load(grid_file)
     if photo is None and not grid.origin.photo:
@@ -228,11 +241,12 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
         )
     read = read_photo(photo or grid.origin.photo)
     view = _view(options)
-    written = []
-    for index in view.indices(grid, view.find(grid)):
-        picture = overlay(read, grid, index, opacity=view.opacity, stretch=view.stretch)
-        name = f"{grid_file.stem}.{slug(grid.classes.names[index])}.png"
-        written.append((grid.classes.names[index], write_image(options["output"] / name, picture)))
+    pictures = {
+        index: overlay(read, grid, index, opacity=view.opacity, stretch=view.stretch)
+        for index in view.indices(grid, view.find(grid))
+    }
+    paths = save_overlays(options["output"], grid_file.stem, grid, pictures)
+    written = [(grid.classes.names[index], path) for index, path in paths.items()]
     if options["as_json"]:
         click.echo(
             json.dumps([{"class": name, "file": str(path)} for name, path in written], indent=2)
@@ -249,12 +263,16 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def summary(photo_size: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
-    """Print each layer of the converted network: shape, parameters, field, stride."""
+    """Print the layers of the converted network.
+
+    Each with its output at the photo's size, parameters, stride and receptive field
+    in photo px, then totals and memory.
+    """
     from .models import load_classifier
     from .printing import print_summary, working
     from .summarizing import summarize
 
-    with working(f"loading {options['model']}"):
+    with working(f"loading {options['model']}"), _sliding_only():
         found = summarize(load_classifier(options.pop("model"), **options), photo_hw=photo_size)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
@@ -303,6 +321,16 @@ def _view(options: dict[str, Any]) -> Any:
     )
 
 
+@contextmanager
+def _sliding_only() -> Iterator[None]:
+    """Where there is no other engine, an error must not advise to choose one."""
+    try:
+        yield
+    except ConversionError as error:
+        reason = str(error).partition("; use --engine")[0]
+        raise ConversionError(f"{reason}; `heatmap run` scores it crop by crop") from error
+
+
 def _scorer(options: dict[str, Any], engine: Any) -> Scorer:
     from .scoring import prepare
 
@@ -315,6 +343,9 @@ def main() -> None:
 
     0 done, 1 failed, 2 called wrongly, 130 interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's encoding does not have is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:

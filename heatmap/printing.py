@@ -13,16 +13,19 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.table import Table
 
 from .catalog import ModelFacts
+from .grid import ScoreGrid
 from .running import Run
 from .scoring import Scorer
-from .summarizing import MIB, Summary
+from .summarizing import MIB, LayerRow, Summary
 from .verifying import Agreement, VerifyReport
+
+_PIPE_WIDTH = 10_000
 
 
 def _console() -> Console:
-    # In a pipe lines are not cut to a guessed width of 80.
+    # In a pipe each line stays whole, whatever width a terminal would have had.
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -63,24 +66,29 @@ def print_run(done: Run, scorer: Scorer) -> None:
         f"{grid.geometry.window_px} px, {grid.geometry.stride_px} px apart, by "
         f"{escape(grid.origin.model)} ({escape(grid.origin.weights)})"
     )
-    notes = list(done.photo.notes)
-    if grid.origin.engine == "crop" and scorer.why_not:
-        notes.append(f"scored crop by crop: {scorer.why_not}")
-    elif grid.origin.sliding == "inexact":
-        notes.append(f"inexact: {scorer.why_not}")
-    for note in notes:
+    for note in (*done.photo.notes, *_sliding_notes(grid, scorer)):
         console.print(f"note: {escape(note)}")
-    if done.found:
-        console.print(_found_table(done))
-    else:
-        best = grid.winners(1)[0]
-        peak = float(grid.probabilities()[:, :, best].max())
-        console.print(
-            f"nothing found at this threshold; the best is "
-            f"{escape(grid.classes.names[best])} with {peak:.2f}"
-        )
+    console.print(_found_table(done) if done.found else _nothing_found(done))
     for path in (*done.saved.overlays.values(), done.saved.grid, done.saved.description):
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
+
+
+def _sliding_notes(grid: ScoreGrid, scorer: Scorer) -> Iterator[str]:
+    """What stands against sliding; its advice on the engine is for those who have not chosen."""
+    reason = scorer.why_not.partition("; use --engine")[0]
+    if grid.origin.engine == "crop" and reason:
+        slides = "; --engine slide slides all the same" if grid.origin.sliding == "inexact" else ""
+        yield f"scored crop by crop: {reason}{slides}"
+    elif grid.origin.sliding == "inexact":
+        yield f"slid all the same, but {reason.replace('would be', 'is')}"
+
+
+def _nothing_found(done: Run) -> str:
+    """The best of the classes that were drawn, which are those that were asked for."""
+    peaks = done.grid.probabilities().max(axis=(0, 1))
+    best = max(done.saved.overlays, key=lambda index: float(peaks[index]))
+    name = escape(done.grid.classes.names[best])
+    return f"nothing found at this threshold; the best is {name} with {peaks[best]:.2f}"
 
 
 def _found_table(done: Run) -> Table:
@@ -105,17 +113,18 @@ def print_verify(report: VerifyReport, picture: Path) -> None:
         f"converted head against the original head on {report.head.slices} slices: "
         f"{report.head.relative:.1e} of the largest score, {verdict}"
     )
-    table = Table("sliding against cropping", box=None, pad_edge=False, header_style="bold")
-    for heading in ("windows", "largest", "mean", "relative", "correlation", "same class"):
+    console.print("sliding against cropping, differences in units of the scores:")
+    table = Table("windows", box=None, pad_edge=False, header_style="bold")
+    for heading in ("number", "largest", "mean", "relative", "correlation", "same class"):
         table.add_column(heading, justify="right")
     groups = (("all", report.everywhere), ("inner", report.inner), ("at the edge", report.edge))
     for name, agreement in groups:
         if agreement is not None:
             table.add_row(name, *_agreement_cells(agreement))
     console.print(table)
-    how = f", extrapolated from {timing.crop_windows} windows" if timing.extrapolated else ""
+    how = f" (extrapolated from {timing.crop_windows} windows)" if timing.extrapolated else ""
     console.print(
-        f"sliding {timing.slide_s:.2f} s, cropping {timing.crop_s:.2f} s{how}: "
+        f"sliding {timing.slide_s:.3g} s, cropping {timing.crop_s:.3g} s{how}: "
         f"{timing.ratio:.1f} times as long"
     )
     console.print(escape(report.conclusion))
@@ -136,25 +145,8 @@ def _agreement_cells(agreement: Agreement) -> tuple[str, ...]:
 def print_summary(summary: Summary) -> None:
     """The layer table and its totals."""
     console = _console()
+    console.print(_layer_table(summary.rows))
     height, width = summary.photo_hw
-    table = Table("layer", "type", "kernel", box=None, pad_edge=False, header_style="bold")
-    for heading in ("channels", "height", "width", "parameters", "trainable", "stride", "field"):
-        table.add_column(heading, justify="right")
-    for row in summary.rows:
-        sides = (
-            [str(side) for side in row.shape] if len(row.shape) == 3 else [str(row.shape), "", ""]
-        )
-        table.add_row(
-            escape(row.path),
-            row.kind,
-            row.detail,
-            *sides,
-            f"{row.parameters:,}" if row.parameters else "",
-            ("yes" if row.trainable else "no") if row.parameters else "",
-            f"{row.stride_px}",
-            f"{row.field_px}",
-        )
-    console.print(table)
     rows, columns = summary.grid_hw
     console.print(
         f"{escape(summary.model)} on {height} x {width} px: {rows} x {columns} windows of "
@@ -162,7 +154,7 @@ def print_summary(summary: Summary) -> None:
     )
     fixed = summary.parameters - summary.trainable
     console.print(
-        f"parameters {summary.parameters:,}: {summary.trainable:,} trainable, {fixed:,} not"
+        f"parameters {summary.parameters:,}: {summary.trainable:,} trainable, {fixed:,} fixed"
         + (f"; {summary.unused:,} in layers that scoring does not use" if summary.unused else "")
     )
     console.print(
@@ -172,6 +164,30 @@ def print_summary(summary: Summary) -> None:
         f"parameters {summary.parameter_bytes / MIB:.2f}, "
         f"most at once while scoring {summary.peak_bytes / MIB:.2f}"
     )
+
+
+def _layer_table(rows: Iterable[LayerRow]) -> Table:
+    """One row a layer, close enough for VGG16 at 400 px to fit into 80 columns.
+
+    Where it does not fit, names are folded; numbers never are.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for heading in ("layer", "type", "kernel"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("output", "parameters", "stride", "field"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        fixed = "" if row.trainable else " fixed"
+        table.add_row(
+            escape(row.path),
+            escape(row.kind),
+            escape(row.detail.replace(" x ", "x")),
+            "x".join(map(str, row.shape)),
+            f"{row.parameters:,}{fixed}" if row.parameters else "",
+            str(row.stride_px),
+            str(row.field_px),
+        )
+    return table
 
 
 def print_models(facts: Iterable[ModelFacts]) -> None:

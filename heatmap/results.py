@@ -48,31 +48,53 @@ def save_run(
     Raises:
         ResultError: the folder or a file cannot be written.
     """
-    saved = _paths(Path(folder), photo, grid, list(overlays))
+    stem = Path(photo.path).stem if photo.path else "photo"
+    saved = SavedRun(
+        grid=Path(folder, f"{stem}.npz"),
+        description=Path(folder, f"{stem}.json"),
+        overlays=_overlay_paths(Path(folder), stem, grid, list(overlays)),
+    )
     contents: dict[Path, bytes] = {saved.grid: grid.to_bytes()}
     for index, picture in overlays.items():
         contents[saved.overlays[index]] = encode_image(picture)
     description = json.dumps(describe_run(saved, photo, grid, found), indent=2, ensure_ascii=False)
-    contents[saved.description] = f"{description}\n".encode()
+    # File names that are not UTF-8 hold lone surrogates: as escapes they are valid JSON.
+    contents[saved.description] = f"{description}\n".encode("utf-8", "backslashreplace")
+    _write_all(contents)
+    return saved
+
+
+def save_overlays(
+    folder: str | Path, stem: str, grid: ScoreGrid, overlays: Mapping[int, Image]
+) -> dict[int, Path]:
+    """Write ``<stem>.<class>.png`` for each picture, named as :func:`save_run` names them.
+
+    Returns:
+        The paths by class index, in the order given.
+
+    Raises:
+        ResultError: the folder or a file cannot be written; no picture is then.
+    """
+    paths = _overlay_paths(Path(folder), stem, grid, list(overlays))
+    _write_all({paths[index]: encode_image(picture) for index, picture in overlays.items()})
+    return paths
+
+
+def _write_all(contents: Mapping[Path, bytes]) -> None:
+    """All files under temporary names first, then renamed."""
     with ExitStack() as all_or_none:
         for target, content in contents.items():
             if target.is_dir():
                 raise ResultError(f"{target}: cannot be written: is a directory")
             all_or_none.enter_context(writing(target)).write_bytes(content)
-    return saved
 
 
-def _paths(folder: Path, photo: Photo, grid: ScoreGrid, indices: list[int]) -> SavedRun:
+def _overlay_paths(folder: Path, stem: str, grid: ScoreGrid, indices: list[int]) -> dict[int, Path]:
     """File names: classes of one slug get their index too."""
-    stem = Path(photo.path).stem if photo.path else "photo"
     slugs = {index: slug(grid.classes.names[index]) for index in indices}
     common = {name for name in slugs.values() if list(slugs.values()).count(name) > 1}
     names = {i: f"{name}-{i}" if name in common else name for i, name in slugs.items()}
-    return SavedRun(
-        grid=folder / f"{stem}.npz",
-        description=folder / f"{stem}.json",
-        overlays={index: folder / f"{stem}.{name}.png" for index, name in names.items()},
-    )
+    return {index: folder / f"{stem}.{name}.png" for index, name in names.items()}
 
 
 def describe_run(

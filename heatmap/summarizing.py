@@ -12,7 +12,7 @@ from torch import fx, nn
 from .convert import FullyConvolutional, convert
 from .errors import GeometryError
 from .layers import ChannelLayerNorm, SlidingLinear
-from .models import load_classifier
+from .models import DEFAULT_MODEL, load_classifier
 from .scoring import Model
 from .sizing import peak_bytes, shapes_at
 from .tracing import VIEWS, layer, operation, read_attribute
@@ -92,9 +92,7 @@ class Summary:
     peak_bytes: int
 
 
-def summarize(
-    model: Model = "efficientnet_lite0", *, photo_hw: tuple[int, int] | None = None
-) -> Summary:
+def summarize(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = None) -> Summary:
     """Describe each layer of the converted network, before BatchNorm is folded.
 
     Args:

@@ -114,8 +114,7 @@ def timm_network(name: str) -> Architecture:
     """A timm network as ``timm/<name>`` or ``timm/<name>.<tag>``.
 
     Raises:
-        ModelError: timm knows no such name or tag, or it is not a classifier of
-            square colour windows.
+        ModelError: timm knows no such name or tag, or it is not a classifier.
     """
     import timm
 
@@ -124,11 +123,8 @@ def timm_network(name: str) -> Architecture:
         config: Any = timm.get_pretrained_cfg(short, allow_unregistered=False)
     except RuntimeError as error:
         raise ModelError(f"{name}: {error}") from error
-    channels, height, width = config.input_size
     if not config.num_classes:
         raise ModelError(f"{name} gives features, not classes: choose one with a classifier")
-    if channels != 3 or height != width:
-        raise ModelError(f"{name} takes {channels} x {height} x {width}, not a square RGB window")
 
     def build(count: int | None) -> nn.Module:
         counted: dict[str, Any] = {} if count is None else {"num_classes": count}
@@ -140,7 +136,7 @@ def timm_network(name: str) -> Architecture:
         build=build,
         published=f"timm {config.architecture}.{config.tag}",
         fetch=lambda: _fetch_timm(config, name),
-        preprocessing=Preprocessing(height, config.mean, config.std),
+        preprocessing=Preprocessing(config.input_size[-1], config.mean, config.std),
         classes=_timm_classes(config.num_classes),
         adapt=lambda state: _from_timm(state, short),
     )

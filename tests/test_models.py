@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torchvision import models as torchvision_models
 
 from heatmap.classes import ClassList
 from heatmap.classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
@@ -28,6 +27,11 @@ def small_network(classes=4):
         nn.Flatten(),
         nn.Linear(5, classes),
     ).eval()
+
+
+class NoClasses(nn.Module):
+    def forward(self, photo):
+        return photo.flatten(1)[:, :0]
 
 
 def scores(module, side=64):
@@ -105,17 +109,6 @@ class TestRandom:
                 load_classifier(model, weights="random", window=8)
 
 
-def test_transforming_inside_the_network_became_preprocessing():
-    inside = torchvision_models.googlenet(
-        transform_input=True, aux_logits=False, init_weights=False
-    )
-    photo = skimage.data.astronaut()[:32, :32]
-    expected = inside._transform_input(Preprocessing(224).tensor(photo))
-    ours = load_classifier("googlenet", weights="random")
-    assert torch.allclose(ours.preprocessing.tensor(photo), expected, atol=1e-6)
-    assert not ours.module.transform_input
-
-
 class TestOverrides:
     def test_what_is_given_wins(self, tmp_path):
         names = tmp_path / "names.txt"
@@ -129,6 +122,10 @@ class TestOverrides:
     def test_mean_that_is_not_given_follows_the_channels(self):
         found = load_classifier(small_network(), window=10, channel_order="bgr").preprocessing
         assert found == Preprocessing(10, IMAGENET_MEAN[::-1], IMAGENET_STD[::-1], "bgr")
+
+    def test_a_window_of_nothing_is_refused_too(self):
+        with pytest.raises(ModelError, match="window is 0"):
+            load_classifier("squeezenet1_1", weights="random", window=0)
 
     def test_names_must_be_as_many_as_classes(self):
         with pytest.raises(ModelError, match="Sequential has 4 classes, 2 class names were given"):
@@ -186,6 +183,8 @@ class TestModules:
     @pytest.mark.parametrize(
         ("module", "message"),
         [
+            (nn.Flatten(0, 2), r"gives \(24, 8\)"),
+            (NoClasses(), r"gives \(1, 0\)"),
             (nn.Identity(), r"gives \(1, 3, 8, 8\) for one window"),
             (nn.AdaptiveMaxPool2d(1, return_indices=True), "gives tuple, not one tensor"),
             (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), "does not take a window of 8 px"),
@@ -195,9 +194,12 @@ class TestModules:
         with pytest.raises(ModelError, match=message):
             load_classifier(module.eval(), window=8)
 
-    def test_without_a_window(self):
+    @pytest.mark.parametrize("config", [None, {}, {"input_size": ()}, {"input_size": 8}, "text"])
+    def test_without_a_window(self, config):
+        module = small_network()
+        module.default_cfg = config
         with pytest.raises(ModelError, match="--window"):
-            load_classifier(small_network())
+            load_classifier(module)
 
 
 class TestFactories:
@@ -249,7 +251,7 @@ class TestNames:
             ("timm/resnet10", "did you mean timm/resnet1"),
             ("timm/resnet10t.nonsense", "Invalid pretrained tag"),
             ("timm/vit_small_patch16_dinov3", "features, not classes"),
-            ("timm/test_vit4", "no model|x|"),
+            ("two\nlines:f", r"no model is called 'two\\nlines:f'"),
             ("?" * 300, "`heatmap models` lists them"),
             ("", "no model is called ''"),
         ],

@@ -1,14 +1,12 @@
-"""Weights from files and from the libraries' download folders."""
+"""Weights from files: read, compared, put in, or refused."""
 
-import hashlib
 import pickle
-import socket
+import re
 from functools import partial
 from pathlib import Path
-from urllib.error import URLError
 
-import huggingface_hub
 import pytest
+import skimage.data
 import timm
 import torch
 from networks import randomise
@@ -16,9 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models as torchvision_models
 
-from heatmap import downloads
 from heatmap.classes import ClassList
-from heatmap.downloads import fetch_url
+from heatmap.classifier import Preprocessing
 from heatmap.errors import ModelError
 from heatmap.models import load_classifier
 from heatmap.weights import digest, read_weights
@@ -41,107 +38,6 @@ def scores(module):
 @pytest.fixture
 def squeezenet():
     return varied(torchvision_models.squeezenet1_1())
-
-
-@pytest.fixture
-def checkpoints_folder(tmp_path, monkeypatch):
-    """Torch's download folder, empty, with no way to the network."""
-
-    def unreachable(*_args, **_kwargs):
-        raise URLError(socket.gaierror(-2, "Name or service not known"))
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("torch.hub.urlopen", unreachable)
-    monkeypatch.setattr("urllib.request.urlopen", unreachable)
-    return tmp_path / "torch" / "hub" / "checkpoints"
-
-
-class TestDefault:
-    @pytest.mark.parametrize(
-        ("name", "file_name"),
-        [
-            ("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth"),
-            # Its layers refuse weights that do not say their version.
-            ("mnasnet0_5", "mnasnet0.5_top1_67.823-3ffadce67e.pth"),
-        ],
-    )
-    def test_torchvision_file_in_its_folder(self, checkpoints_folder, name, file_name):
-        original = varied(torchvision_models.get_model(name))
-        checkpoints_folder.mkdir(parents=True)
-        torch.save(original.state_dict(), checkpoints_folder / file_name)
-        found = load_classifier(name)
-        assert torch.equal(scores(found.module), scores(original))
-        assert found.weights == "torchvision IMAGENET1K_V1"
-        assert found.classes.find("n02123045") == found.classes.find("tabby") == 281
-
-    def test_torchvision_without_a_network_says_what_to_fetch(self, checkpoints_folder):
-        with pytest.raises(ModelError) as caught:
-            load_classifier("squeezenet1_1")
-        message = str(caught.value)
-        assert "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth" in message
-        assert str(checkpoints_folder / "squeezenet1_1-b8a52dc0.pth") in message
-        assert "--weights FILE" in message
-        assert "--weights random" in message
-        assert "(Name or service not known)" in message
-
-    def test_timm_without_a_network_says_what_to_fetch(self, checkpoints_folder, monkeypatch):
-        # It must not be asked: without a network it tries again for 23 s.
-        asked = []
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *name: asked.append(name))
-        monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
-        with pytest.raises(ModelError, match=r"timm/resnet10t\.c3_in1k/.*model\.safetensors"):
-            load_classifier("timm/resnet10t")
-        with pytest.raises(ModelError, match=r"gcvit_xxtiny.*--weights FILE"):
-            load_classifier("timm/gcvit_xxtiny")
-        assert asked == []
-
-    def test_timm_file_in_the_hub_cache(self, tmp_path, monkeypatch):
-        original = varied(timm.create_model("resnet10t"))
-        repository = tmp_path / "models--timm--resnet10t.c3_in1k"
-        (repository / "snapshots" / "abc").mkdir(parents=True)
-        (repository / "refs").mkdir()
-        (repository / "refs" / "main").write_text("abc")
-        save_file(original.state_dict(), repository / "snapshots" / "abc" / "model.safetensors")
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-        found = load_classifier("timm/resnet10t")
-        assert torch.equal(scores(found.module), scores(original))
-        assert found.weights == "timm resnet10t.c3_in1k"
-        assert found.classes == load_classifier().classes
-
-    def test_timm_without_published_weights(self):
-        name = next(n for n in timm.list_models() if not timm.get_pretrained_cfg(n).has_weights)
-        with pytest.raises(ModelError, match="publishes no weights"):
-            load_classifier(f"timm/{name}")
-
-
-class TestFetching:
-    def test_downloads_once_and_checks_the_digest(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-        (tmp_path / "net-ffffffff.pth").write_bytes(b"weights")
-        with pytest.raises(ModelError, match="invalid hash value"):
-            fetch_url((tmp_path / "net-ffffffff.pth").as_uri(), "net")
-        source = tmp_path / f"net-{hashlib.sha256(b'weights').hexdigest()[:8]}.pth"
-        source.write_bytes(b"weights")
-        target = fetch_url(source.as_uri(), "net")
-        assert target.read_bytes() == b"weights"
-        source.unlink()
-        assert fetch_url(source.as_uri(), "net") == target
-        assert [path.name for path in target.parent.iterdir()] == [target.name]
-
-    def test_a_silent_server_does_not_hang(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-        monkeypatch.setattr(downloads, "_PATIENCE_S", 0.1)
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            url = f"http://127.0.0.1:{server.getsockname()[1]}/net.pth"
-            with pytest.raises(ModelError, match="timed out"):
-                fetch_url(url, "net")
-        assert socket.getdefaulttimeout() is None
-
-    def test_a_folder_that_cannot_be_made(self, tmp_path, monkeypatch):
-        (tmp_path / "file").write_text("")
-        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "file"))
-        with pytest.raises(ModelError, match="Not a directory"):
-            fetch_url("https://example.org/net.pth", "net")
 
 
 class TestFiles:
@@ -178,6 +74,28 @@ class TestFiles:
         found = load_classifier("densenet121", weights=tmp_path / "w.pth")
         assert torch.equal(scores(found.module), scores(original))
 
+    def test_names_that_timm_changes(self, tmp_path):
+        """ConvNeXt as its authors publish it, which timm renames and reshapes."""
+        original = varied(timm.create_model("convnext_atto"))
+        state = {}
+        for name, values in original.state_dict().items():
+            name = re.sub(r"stages\.(\d)\.blocks\.", r"stages.\1.", name)
+            name = re.sub(r"stages\.(\d)\.downsample", r"downsample_layers.\1", name)
+            for ours, theirs in [
+                ("stem.", "downsample_layers.0."),
+                ("conv_dw", "dwconv"),
+                ("mlp.fc", "pwconv"),
+                ("head.norm", "norm"),
+                ("head.fc", "head"),
+            ]:
+                name = name.replace(ours, theirs)
+            state[name] = values.flatten(1) if "pwconv" in name and values.ndim == 4 else values
+        torch.save(state, tmp_path / "w.pth")
+        random_state = torch.get_rng_state()
+        found = load_classifier("timm/convnext_atto", weights=tmp_path / "w.pth")
+        assert torch.equal(torch.get_rng_state(), random_state)
+        assert torch.equal(scores(found.module), scores(original))
+
     def test_auxiliary_classifiers_are_left_out(self, tmp_path):
         original = varied(torchvision_models.googlenet(aux_logits=True, init_weights=False))
         torch.save(original.state_dict(), tmp_path / "w.pth")
@@ -211,6 +129,17 @@ class TestFiles:
         torch.save(squeezenet.half().state_dict(), tmp_path / "w.pth")
         found = load_classifier("squeezenet1_1", weights=tmp_path / "w.pth")
         assert torch.equal(scores(found.module), scores(squeezenet.float()))
+
+
+def test_transforming_inside_the_network_became_preprocessing():
+    inside = torchvision_models.googlenet(
+        transform_input=True, aux_logits=False, init_weights=False
+    )
+    photo = skimage.data.astronaut()[:32, :32]
+    expected = inside._transform_input(Preprocessing(224).tensor(photo))
+    ours = load_classifier("googlenet", weights="random")
+    assert torch.allclose(ours.preprocessing.tensor(photo), expected, atol=1e-6)
+    assert not ours.module.transform_input
 
 
 class TestRefusals:
