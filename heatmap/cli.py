@@ -347,7 +347,7 @@ def main() -> None:
         # A name that the terminal's encoding does not have is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="heatmap", standalone_mode=False)
     except click.exceptions.Abort:
         _end("interrupted", 130)
     except click.ClickException as error:

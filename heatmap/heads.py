@@ -24,8 +24,9 @@ from torch import fx, nn
 
 from .axes import slides
 from .layers import ChannelLayerNorm, SliceHead, SlidingLinear
+from .placing import Findings, Place, Refusal, Step, is_elementwise, pair
 from .planning import Plan
-from .rules import Findings, Place, Refusal, Step, is_elementwise, pair, place_node
+from .rules import place_node
 from .subgraphs import head_of, result_of
 from .tracing import IDENTITIES, arguments, layer, operation, read_attribute, shape
 

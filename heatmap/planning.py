@@ -14,7 +14,8 @@ from torch import fx
 
 from .axes import slides
 from .errors import ConversionError
-from .rules import Findings, Place, Refusal, Step, place_node
+from .placing import Findings, Place, Refusal, Step
+from .rules import place_node
 from .tracing import Traced, describe, layer, shape
 
 Sliding = Literal["exact", "inexact", "refused"]

@@ -14,8 +14,8 @@ from torch import fx
 
 from .axes import slides
 from .errors import ConversionError
+from .placing import Place
 from .planning import Plan
-from .rules import Place
 from .tracing import arguments, describe, operation, shape
 
 aten = torch.ops.aten
