@@ -34,22 +34,24 @@ def broadcast(operands: Sequence[tuple[str, tuple[int, ...]]]) -> str | None:
     """Letters of an element-wise result; None where an operand varies with fixed positions.
 
     An operand is (letters, shape); a constant has "" for letters. Along an
-    axis that slides, every operand must slide too or have length 1.
+    axis that slides, every operand must slide over the same number of positions
+    or have length 1.
     """
     rank = max(len(shape) for _, shape in operands)
     result = ""
     for axis in range(-rank, 0):
-        moving, fixed_lengths, still = set(), set(), "c"
+        moving, lengths, fixed_lengths, still = set(), set(), set(), "c"
         for letters, shape in operands:
             if len(shape) < -axis:
                 continue
             letter = letters[axis] if letters else ""
             if letter in SLIDING:
                 moving.add(letter)
+                lengths.add(shape[axis])
             else:
                 fixed_lengths.add(shape[axis])
                 still = "b" if letter == "b" else still
-        if len(moving) > 1 or (moving and fixed_lengths - {1}):
+        if len(moving) > 1 or len(lengths) > 1 or (moving and fixed_lengths - {1}):
             return None
         result += moving.pop() if moving else still
     return result

@@ -9,121 +9,25 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .errors import ConversionError, HeatmapError, ResultError
-from .geometry import BORDERS
+from .options import (
+    model_options,
+    output_options,
+    photo_size_option,
+    placement_options,
+    view_options,
+)
 
 if TYPE_CHECKING:
     from .scoring import Scorer
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-DEFAULT_MODEL = "efficientnet_lite0"
-
-
-def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several click options as one decorator."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    try:
-        numbers = tuple(float(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{value!r}: give three numbers, such as 0.5,0.5,0.5") from None
-    if len(numbers) != 3:
-        raise click.BadParameter(f"{value!r}: give three numbers, such as 0.5,0.5,0.5")
-    return numbers
-
-
-model_options = _stack(
-    click.option(
-        "-m",
-        "--model",
-        default=DEFAULT_MODEL,
-        show_default=True,
-        help="torchvision name, timm/NAME, checkpoint file or package.module:factory.",
-    ),
-    click.option(
-        "--weights",
-        default="default",
-        show_default=True,
-        metavar="default|random|FILE",
-        help="Pretrained weights, random ones, or a .safetensors, .pt or .pth file.",
-    ),
-    click.option("--window", type=int, help="Side of the classifier's input, px."),
-    click.option("--mean", metavar="R,G,B", callback=_numbers, help="Channel means of pixel/255."),
-    click.option(
-        "--std", metavar="R,G,B", callback=_numbers, help="Channel deviations of pixel/255."
-    ),
-    click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of the input."),
-    click.option("--classes", type=click.Path(), help="Text file of class names, one a line."),
-)
-placement_options = _stack(
-    click.option(
-        "--scale",
-        type=float,
-        default=1.0,
-        show_default=True,
-        help="Resize the photo by this factor.",
-    ),
-    click.option(
-        "--border",
-        type=click.Choice(BORDERS),
-        default="cover",
-        show_default=True,
-        help="Extend the photo so that every pixel lies in a window, or keep inside it.",
-    ),
-)
-view_options = _stack(
-    click.option(
-        "-c", "--class", "wanted", multiple=True, help="Class name, index, wnid or prefix."
-    ),
-    click.option(
-        "--top", type=click.IntRange(min=0), default=0, help="Draw the K classes that win most."
-    ),
-    click.option(
-        "--opacity",
-        type=click.FloatRange(0, 1),
-        default=0.7,
-        show_default=True,
-        help="How far the highest scores cover the photo.",
-    ),
-    click.option("--stretch", is_flag=True, help="Spread colours over this photo's own range."),
-    click.option(
-        "--least-score",
-        type=click.FloatRange(0, 1),
-        default=0.3,
-        show_default=True,
-        help="Smallest probability that counts as found.",
-    ),
-)
-output_options = _stack(
-    click.option(
-        "-o",
-        "--output",
-        type=click.Path(path_type=Path),
-        default=Path("results"),
-        show_default=True,
-        help="Folder for the results; made if missing.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -258,9 +162,7 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
 
 @cli.command()
 @model_options
-@click.option(
-    "--photo-size", metavar="HxW", callback=lambda *a: _size(a[2]), help="Default: one window."
-)
+@photo_size_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def summary(photo_size: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
     """Print the layers of the converted network.
@@ -297,16 +199,6 @@ def models(pattern: str | None, as_json: bool) -> None:
         click.echo(json.dumps([asdict(fact) for fact in facts], indent=2))
     else:
         print_models(facts)
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    try:
-        height, width = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise click.BadParameter(f"{text!r}: give height x width in px, such as 400x400") from None
-    return height, width
 
 
 def _view(options: dict[str, Any]) -> Any:
@@ -355,10 +247,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except HeatmapError as error:
         _end(str(error), 1)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): that is no failure of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Exception as error:
         if os.environ.get("HEATMAP_DEBUG"):
             raise

@@ -13,7 +13,7 @@ from .heads import convert_head
 from .planning import Plan, Sliding, plan_conversion
 from .sizing import peak_bytes, shapes_at
 from .subgraphs import head_of, result_of, trunk_of
-from .tracing import operation, trace
+from .tracing import IDENTITIES, VIEWS, operation, trace
 
 # Largest relative difference between the converted head and the original one on
 # slices that counts as rounding (DESIGN: of the order 1e-6 in float32).
@@ -34,12 +34,14 @@ class FullyConvolutional(nn.Module):
         sliding: "exact", or "inexact" where the trunk looks at the whole input.
         whole_input: (layer, reason) for each layer that makes it inexact.
         padded: layers with padding; without any, sliding equals cropping.
+        plan: how it was converted; :class:`SliceReference` is made from it.
         outputs: what the scores are: "logits", or "probabilities" after a
             softmax or sigmoid at the end.
     """
 
     def __init__(self, plan: Plan, trunk: fx.GraphModule, head: nn.Module) -> None:
         super().__init__()
+        self.plan = plan
         self.trunk = trunk
         self.head = head
         self.window_px = plan.traced.window_px
@@ -52,9 +54,8 @@ class FullyConvolutional(nn.Module):
         self.whole_input = plan.whole_input
         self.padded = plan.padded
         self._bytes_per_px: float | None = None
-        last = operation(result_of(plan))
         self.outputs: Literal["logits", "probabilities"] = (
-            "probabilities" if last in ("softmax", "sigmoid") else "logits"
+            "probabilities" if _last_operation(plan) in ("softmax", "sigmoid") else "logits"
         )
 
     def forward(self, photos: Tensor) -> Tensor:
@@ -129,8 +130,23 @@ def convert(
             if isinstance(part, fx.GraphModule):
                 fuse_graph(part)
     converted = FullyConvolutional(plan, trunk, head).eval()
-    _check(plan, converted)
+    try:
+        _check(plan, converted)
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConversionError(
+            f"cannot slide: it does not run on {window + plan.native_stride_px} px ({reason}); "
+            "use --engine crop"
+        ) from error
     return converted
+
+
+def _last_operation(plan: Plan) -> str:
+    """The last operation that changes a value: a flatten behind a softmax does not."""
+    node = result_of(plan)
+    while operation(node) in VIEWS | IDENTITIES:
+        node = node.all_input_nodes[0]
+    return operation(node)
 
 
 def whole_input_reason(whole_input: tuple[tuple[str, str], ...]) -> str:

@@ -22,13 +22,15 @@ def writing(target: Path) -> Iterator[Path]:
         ResultError: the folder or the file cannot be written.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         handle, name = tempfile.mkstemp(
             prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
         )
         os.close(handle)
-    except OSError as error:
-        raise ResultError(f"{target}: cannot be written: {error.strerror}") from error
+    # ValueError: a name with a null character.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ResultError(f"{target}: cannot be written: {reason}") from error
     temporary = Path(name)
     try:
         yield temporary
@@ -41,3 +43,11 @@ def writing(target: Path) -> Iterator[Path]:
         raise ResultError(f"{target}: cannot be written: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents; a file in the way is named."""
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            raise ResultError(f"{folder}: cannot be made: {part} is a file, not a folder")
+    folder.mkdir(parents=True, exist_ok=True)

@@ -88,6 +88,9 @@ def _overwrite(body: fx.GraphModule) -> None:
         overload = getattr(node.target, "_overloadname", "")
         if (
             reused
+            # Nodes made for the head were not recorded and have no shape.
+            and "val" in source.meta
+            and "val" in node.meta
             and shape(source) == shape(node)
             and overload in getattr(packet, "overloads", list)()
         ):

@@ -105,6 +105,10 @@ class _Conversion:
         if name == "getitem" and node.args[1] == 0 and source.form == "cell":
             # The values of a max pool, not the places they came from.
             return source
+        letters = self.places[node].letters
+        if source.form == "map" and slides(letters) and letters.count("c") != 1:
+            # Channels cut up (a shuffle): a map has them in one axis.
+            raise _NoConvolution
         if name in _MOVES:
             return self._moved(node, source)
         if name in _CONVERTERS:
@@ -163,6 +167,8 @@ class _Conversion:
         if len({(value.form, value.order) for value in operands}) > 1:
             raise _NoConvolution
         form = operands[0]
+        if form.form == "cell":
+            _check_aligned(node, [n for n in node.all_input_nodes if n in self.values])
         if operation(node) in IDENTITIES - {"dropout"}:
             raise _NoConvolution
         copies: dict[fx.Node, fx.Node] = {}
@@ -207,6 +213,15 @@ def _channel_axis(node: fx.Node) -> int:
     return long[0] if long else 1
 
 
+def _check_aligned(node: fx.Node, operands: list[fx.Node]) -> None:
+    """Cells may meet value by value, or as one number for all: not as an outer product."""
+    behind = len(shape(node)) - _channel_axis(node)
+    for operand in operands:
+        single = all(length == 1 for length in shape(operand))
+        if not single and len(shape(operand)) - _channel_axis(operand) != behind:
+            raise _NoConvolution
+
+
 def _convert_linear(at: _Conversion, node: fx.Node, source: _Value) -> _Value:
     given = arguments(node)
     weight = at.constant(given["weight"])
@@ -239,6 +254,8 @@ def _convert_pool(at: _Conversion, node: fx.Node, source: _Value) -> _Value:
     """A pool over the whole slice: the same pool sliding by one position."""
     name = operation(node)
     n, m = at.plan.map_hw
+    if _reduces_channels(at, node, source):
+        raise _NoConvolution
     if source.form == "cell" and shape(node.all_input_nodes[0])[-2:] == (1, 1):
         return source
     if source.form != "map" or slides(at.places[node].letters):
@@ -257,7 +274,21 @@ def _convert_pool(at: _Conversion, node: fx.Node, source: _Value) -> _Value:
     return _Value(at.call(pool.default, source.node, [n, m], [1, 1]), "cell")
 
 
+def _reduces_channels(at: _Conversion, node: fx.Node, source: _Value) -> bool:
+    """Whether a reduction (mean, amax) goes over more than positions."""
+    given, before = arguments(node), node.all_input_nodes[0]
+    if "dim" not in given:
+        return False
+    rank = len(shape(before))
+    axes = [axis % rank for axis in given["dim"] or range(rank)]
+    if source.form == "map":
+        return any(at.places[before].letters[axis] in "bc" for axis in axes)
+    return 0 in axes or _channel_axis(before) in axes
+
+
 def _convert_batch_norm(at: _Conversion, node: fx.Node, source: _Value) -> _Value:
+    if source.form == "cell" and _channel_axis(node) != 1:
+        raise _NoConvolution
     if source.form == "flat" or (source.form == "map" and at.places[node].letters != "bchw"):
         raise _NoConvolution
     given = arguments(node)

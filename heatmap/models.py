@@ -262,7 +262,8 @@ def _read_names(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text("utf-8").rstrip().splitlines()]
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: class names cannot be read: {first_line(error)}") from error
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise ModelError(f"{path}: class names cannot be read: {reason}") from error
     if "" in lines:
         raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name a line")
     return lines

@@ -81,6 +81,7 @@ def plan_conversion(traced: Traced) -> Plan:
         raise _refused(
             feature, f"its stride is {place.stride_hw[0]} px down but {place.stride_hw[1]} across"
         )
+    _check_trunk(feature, trunk, places, findings)
     return Plan(
         traced=traced,
         places=places,
@@ -96,6 +97,34 @@ def plan_conversion(traced: Traced) -> Plan:
 
 def _refused(node: fx.Node, reason: str) -> ConversionError:
     return ConversionError(f"cannot slide at {describe(node)}: {reason}; use --engine crop")
+
+
+def _check_trunk(
+    feature: fx.Node, trunk: set[fx.Node], places: dict[fx.Node, Place], findings: Findings
+) -> None:
+    """Refuse what only a head may do, and maps that are coarser than the feature map.
+
+    The trunk moves with the photo by its coarsest stride: enlarging what came
+    out makes no windows in between.
+    """
+    pooling = {node for node, _ in findings.whole_input}
+    native = places[feature].stride_hw
+    for node in (node for node in places if node in trunk):
+        stride = places[node].stride_hw
+        if native[0] % stride[0] or native[1] % stride[1]:
+            raise _refused(node, f"its stride is {stride[0]} px, enlarged to {native[0]} px later")
+        sources = [source for source in node.all_input_nodes if source in places]
+        if node not in pooling and any(_loses_rows(places[n], places[node]) for n in sources):
+            raise _refused(node, "it flattens a map that is used again as a map")
+
+
+def _loses_rows(before: Place, after: Place) -> bool:
+    """Whether rows or columns slid before and do not any more."""
+    return bool(set("hw") & (_moving(before) - _moving(after)))
+
+
+def _moving(place: Place) -> set[str]:
+    return set(place.letters.replace("t", "hw"))
 
 
 T = TypeVar("T")
@@ -146,7 +175,8 @@ def _last_map(cuts: list[fx.Node], places: dict[fx.Node, Place]) -> fx.Node:
     for node in cuts:
         if not slides(places[node].letters):
             break
-        if {"h", "w"} <= set(places[node].letters) and hasattr(node.meta["val"], "shape"):
+        # Rows before columns and one axis of channels: what slices are cut from.
+        if places[node].letters in ("bchw", "bhwc") and hasattr(node.meta["val"], "shape"):
             maps.append(node)
     return maps[-1]
 

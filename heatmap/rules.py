@@ -110,6 +110,8 @@ def _whole(step: Step, axes: list[int]) -> Place:
     """A reduction over some axes: harmless over channels, inexact over positions."""
     letters = step.place.letters
     reduced = [letters[axis] for axis in axes]
+    if "b" in reduced:
+        raise Refusal("it makes photos of one batch depend on each other")
     if not slides("".join(reduced)):
         kept = len(shape(step.node)) == len(letters)
         left = [c for axis, c in enumerate(letters) if kept or axis not in axes]
@@ -120,7 +122,14 @@ def _whole(step: Step, axes: list[int]) -> Place:
     return Place(pooled(len(shape(step.node))))
 
 
-@rule("batch_norm", "prelu", "channel_shuffle")
+@rule("batch_norm")
+def _batch_norm(step: Step) -> Place:
+    if step.given["training"]:
+        raise Refusal("it has no running statistics: photos of one batch depend on each other")
+    return _per_channel(step)
+
+
+@rule("prelu", "channel_shuffle")
 def _per_channel(step: Step) -> Place:
     if step.place.letters[1] != "c":
         raise Refusal("it treats positions as channels")
@@ -138,10 +147,7 @@ def _layer_normalisation(step: Step) -> Place:
     covered = len(step.given["normalized_shape"])
     if not slides(step.place.letters[-covered:]):
         return step.place
-    if any(shape(w) for w in (step.given["weight"], step.given.get("bias")) if w is not None):
-        raise Refusal("it has weights for fixed positions")
-    step.findings.whole_input.append((step.node, "layer_norm over the whole input"))
-    return step.place
+    raise Refusal("it is tied to one size of the map")
 
 
 @rule("linear")
@@ -196,9 +202,9 @@ def _squeeze(step: Step) -> Place:
     if operation(step.node) == "unsqueeze":
         letters.insert(step.given["dim"] % (len(old) + 1), "c")
         return replace(step.place, letters="".join(letters))
-    gone = [axis for axis in step.axes(step.given.get("dim")) if old[axis] == 1 and axis > 0]
-    if any(letters[axis] in SLIDING for axis in gone):
-        raise Refusal("it drops an axis of positions")
+    gone = [axis for axis in step.axes(step.given.get("dim")) if old[axis] == 1]
+    if any(letters[axis] == "b" for axis in gone):
+        raise Refusal("it drops the batch axis")
     left = "".join(letter for axis, letter in enumerate(letters) if axis not in gone)
     return replace(step.place, letters=left)
 

@@ -157,7 +157,8 @@ def _make_functional(body: fx.GraphModule) -> None:
         packet = getattr(torch.ops.aten, name, None)
         if packet is None or not isinstance(changed, fx.Node):
             raise ConversionError(f"{describe(node)} changes a tensor in place; use --engine crop")
-        if _is_view(changed) and any(order[user] > order[node] for user in _base(changed).users):
+        aliases = [n for n in _aliases(changed) if order[n] < order[node]]
+        if any(order[user] > order[node] for alias in aliases for user in alias.users):
             raise ConversionError(
                 f"{describe(node)} changes part of a tensor that is used again; use --engine crop"
             )
@@ -170,6 +171,7 @@ def _make_functional(body: fx.GraphModule) -> None:
 VIEWS = frozenset(
     {"getitem", "chunk", "split", "split_with_sizes", "unbind", "slice", "select", "narrow"}
     | {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "permute"}
+    | {"view_as", "reshape_as", "expand", "expand_as", "movedim"}
 )
 
 
@@ -177,10 +179,24 @@ def _is_view(node: fx.Node) -> bool:
     return operation(node) in VIEWS
 
 
-def _base(node: fx.Node) -> fx.Node:
-    while _is_view(node) and isinstance(node.args[0], fx.Node):
-        node = node.args[0]
-    return node
+def _aliases(changed: fx.Node) -> set[fx.Node]:
+    """All other nodes that may share memory with one: what it is a view of, and its views."""
+    path = [changed]
+    while _is_view(path[-1]) and isinstance(path[-1].args[0], fx.Node):
+        path.append(path[-1].args[0])
+    found, waiting = {path[-1]}, [path[-1]]
+    while waiting:
+        source = waiting.pop()
+        # Of several parts of a tensor (chunk, split) only this one is changed.
+        views = [
+            user
+            for user in source.users
+            if _is_view(user)
+            and not (operation(user) == "getitem" and source in path and user not in path)
+        ]
+        waiting += [view for view in views if view not in found]
+        found.update(views)
+    return found - {changed}
 
 
 def _drop_guards(body: fx.GraphModule) -> None:

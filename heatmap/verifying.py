@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,12 @@ import torch
 
 from .convert import TOLERANCE, FullyConvolutional, SliceReference, relative_difference
 from .cropping import Cell, all_cells, crop_scores
-from .errors import GeometryError
+from .errors import ConversionError, GeometryError
 from .geometry import Border, Geometry
 from .grid import ScoreGrid
 from .models import DEFAULT_MODEL
 from .photos import Photo, place, read_photo
-from .planning import plan_conversion
 from .scoring import Model, Scorer, prepare
-from .tracing import trace
 
 # Windows compared unless another number is asked for: half a minute of VGG16 on two cores.
 WINDOWS = 128
@@ -152,8 +150,7 @@ def verify(
     """
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
-    scorer = model if isinstance(model, Scorer) else prepare(model, engine="slide")
-    assert scorer.network is not None
+    scorer = _sliding(model if isinstance(model, Scorer) else prepare(model, engine="slide"))
     read = read_photo(photo)
     height, width = read.pixels.shape[:2]
     geometry = scorer.plan((height, width), scale=scale, border=border)
@@ -174,9 +171,16 @@ def verify(
         inner=_compare(grid.scores, cropped, inner) if inner else None,
         edge=_compare(grid.scores, cropped, edge) if edge else None,
         timing=timing,
-        padded=scorer.network.padded,
-        whole_input=scorer.network.whole_input,
+        padded=_network(scorer).padded,
+        whole_input=_network(scorer).whole_input,
     )
+
+
+def _sliding(scorer: Scorer) -> Scorer:
+    """The same scorer, sliding even where it would rather crop."""
+    if scorer.network is None:
+        raise ConversionError(f"{scorer.why_not}: nothing to compare with cropping")
+    return replace(scorer, engine="slide")
 
 
 def _warm_up(scorer: Scorer, placed: npt.NDArray[np.uint8], geometry: Geometry) -> None:
@@ -227,8 +231,7 @@ def _crop(
 def _check_head(
     scorer: Scorer, placed: npt.NDArray[np.uint8], grid: ScoreGrid, cells: Sequence[Cell]
 ) -> HeadCheck:
-    window = grid.geometry.window_px
-    reference = SliceReference(plan_conversion(trace(scorer.classifier.module, window)))
+    reference = SliceReference(_network(scorer).plan)
     with torch.inference_mode():
         photo = _network(scorer).whole_windows(scorer.classifier.preprocessing.tensor(placed))
         features = reference.features(photo.contiguous())

@@ -21,8 +21,10 @@ def randomise(module: nn.Module, window: int) -> nn.Module:
     """Give a network weights and statistics under which outputs depend on inputs.
 
     Fresh networks hardly do: zero-initialised branches, layer scales of 1e-6,
-    statistics of another distribution. Constant vectors are drawn anew, then
-    BatchNorm statistics are taken from made-up scenes.
+    statistics of another distribution. Constant vectors are drawn anew (biases
+    above zero: with most ReLUs shut, a deep network multiplies rounding until the
+    original itself, in another memory format, is 1e-5 away), then BatchNorm
+    statistics are taken from made-up scenes.
     """
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -30,8 +32,8 @@ def randomise(module: nn.Module, window: int) -> nn.Module:
             values = parameter.flatten()
             is_vector = 1 < values.numel() == max(parameter.shape)
             if is_vector and torch.equal(values, values[:1].expand_as(values)):
-                shift = 0.5 if name.endswith("bias") else -0.5
-                parameter.copy_(torch.rand(parameter.shape, generator=noise) - shift)
+                shift = 0.0 if name.endswith("bias") else 0.5
+                parameter.copy_(torch.rand(parameter.shape, generator=noise) + shift)
         norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         for norm in norms:
             norm.reset_running_stats()

@@ -1,0 +1,126 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .geometry import BORDERS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_MODEL = "efficientnet_lite0"
+
+
+def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several click options as one decorator."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: give three numbers, such as 0.5,0.5,0.5") from None
+    if len(numbers) != 3:
+        raise click.BadParameter(f"{value!r}: give three numbers, such as 0.5,0.5,0.5")
+    return numbers
+
+
+def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: give height x width in px, such as 400x400") from None
+    return height, width
+
+
+model_options = _stack(
+    click.option(
+        "-m",
+        "--model",
+        default=DEFAULT_MODEL,
+        show_default=True,
+        help="torchvision name, timm/NAME, checkpoint file or package.module:factory.",
+    ),
+    click.option(
+        "--weights",
+        default="default",
+        show_default=True,
+        metavar="default|random|FILE",
+        help="Pretrained weights, random ones, or a .safetensors, .pt or .pth file.",
+    ),
+    click.option("--window", type=int, help="Side of the classifier's input, px."),
+    click.option("--mean", metavar="R,G,B", callback=_numbers, help="Channel means of pixel/255."),
+    click.option(
+        "--std", metavar="R,G,B", callback=_numbers, help="Channel deviations of pixel/255."
+    ),
+    click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of the input."),
+    click.option("--classes", type=click.Path(), help="Text file of class names, one a line."),
+)
+placement_options = _stack(
+    click.option(
+        "--scale",
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="Resize the photo by this factor.",
+    ),
+    click.option(
+        "--border",
+        type=click.Choice(BORDERS),
+        default="cover",
+        show_default=True,
+        help="Extend the photo so that every pixel lies in a window, or keep inside it.",
+    ),
+)
+view_options = _stack(
+    click.option(
+        "-c", "--class", "wanted", multiple=True, help="Class name, index, wnid or prefix."
+    ),
+    click.option(
+        "--top", type=click.IntRange(min=0), default=0, help="Draw the K classes that win most."
+    ),
+    click.option(
+        "--opacity",
+        type=click.FloatRange(0, 1),
+        default=0.7,
+        show_default=True,
+        help="How far the highest scores cover the photo.",
+    ),
+    click.option("--stretch", is_flag=True, help="Spread colours over this photo's own range."),
+    click.option(
+        "--least-score",
+        type=click.FloatRange(0, 1),
+        default=0.3,
+        show_default=True,
+        help="Smallest probability that counts as found.",
+    ),
+)
+output_options = _stack(
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        help="Folder for the results; made if missing.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
+)
+photo_size_option = click.option(
+    "--photo-size", metavar="HxW", callback=_size, help="Default: one window."
+)
