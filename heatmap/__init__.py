@@ -9,7 +9,7 @@ fcn = heatmap.convert(module, window=224)   # (B, 3, H, W) -> (B, K, N, M)
 
 from importlib.metadata import version
 
-from .convert import FullyConvolutional, convert
+from .converting import FullyConvolutional, convert
 from .errors import (
     ClassError,
     ConversionError,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .convert import whole_input_reason
+from .converting import whole_input_reason
 from .errors import ConversionError, ModelError, ResultError
 from .files import writing
 from .models import architecture, model_names

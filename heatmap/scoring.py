@@ -13,7 +13,7 @@ import psutil
 import torch
 from torch import nn
 
-from .convert import FullyConvolutional, convert, inexact_message
+from .converting import FullyConvolutional, convert, inexact_message
 from .cropping import BATCH, all_cells, crop_scores
 from .errors import ConversionError, GeometryError
 from .geometry import Border, Geometry, plan_grid
@@ -215,7 +215,8 @@ def score(
         scale: resize factor of the photo; a window then covers window/scale px.
         border: "cover" extends the photo by reflection so that every pixel lies
             in a window; "valid" keeps to windows wholly inside.
-        engine: "auto", "slide" or "crop"; see :func:`prepare`.
+        engine: "auto", "slide" or "crop"; see :func:`prepare`, which has decided it
+            already where ``model`` is what it gave.
 
     Returns:
         The grid: ``scores`` is float32 (N, M, K).
@@ -223,5 +224,13 @@ def score(
     Raises:
         PhotoError, ModelError, GeometryError, ConversionError: see errors.py.
     """
-    scorer = model if isinstance(model, Scorer) else prepare(model, engine=engine)
+    if isinstance(model, Scorer):
+        if engine not in ("auto", model.engine):
+            raise GeometryError(
+                f"{model.classifier.name} is prepared to {model.engine}: "
+                f"prepare it with engine={engine!r}"
+            )
+        scorer = model
+    else:
+        scorer = prepare(model, engine=engine)
     return scorer.score(photo, stride=stride, scale=scale, border=border)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
-from .convert import FullyConvolutional, convert
+from .converting import FullyConvolutional, convert
 from .errors import GeometryError
 from .layers import ChannelLayerNorm, SlidingLinear
 from .models import DEFAULT_MODEL, load_classifier
@@ -20,7 +20,7 @@ from .tracing import VIEWS, layer, operation, read_attribute
 MIB = 2**20
 
 # Operations that only move numbers about: no row of their own.
-_SILENT = VIEWS | {"sym_size", "clone", "contiguous", "getitem", "_to_copy", "expand"}
+_SILENT = VIEWS | {"sym_size", "clone", "contiguous", "_to_copy"}
 _TYPES = {
     "conv2d": "Conv2d",
     "linear": "Linear",
@@ -96,7 +96,7 @@ def summarize(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None 
     """Describe each layer of the converted network, before BatchNorm is folded.
 
     Args:
-        model: as :func:`heatmap.score` takes it.
+        model: a name, a path to a checkpoint, an ``nn.Module`` or a Classifier.
         photo_hw: photo size, px; None is one window.
 
     Raises:
@@ -113,8 +113,9 @@ def summarize(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None 
     network = convert(classifier.module, window, allow_inexact=True, fuse=False)
     seen = network.whole_windows(torch.empty(1, 3, height, width, device="meta")).shape
     rows, sizes = _rows(network, tuple(seen))
-    counted = [(p.numel(), p.requires_grad) for p in classifier.module.parameters()]
-    parameters = sum(number for number, _ in counted)
+    counted = dict(classifier.module.named_parameters())
+    parameters = sum(p.numel() for p in counted.values())
+    used = network.plan.traced.used
     native = network.native_stride_px
     return Summary(
         model=classifier.name,
@@ -124,8 +125,8 @@ def summarize(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None 
         native_stride_px=native,
         rows=tuple(rows),
         parameters=parameters,
-        trainable=sum(number for number, trainable in counted if trainable),
-        unused=parameters - sum(row.parameters for row in rows),
+        trainable=sum(p.numel() for p in counted.values() if p.requires_grad),
+        unused=sum(p.numel() for name, p in counted.items() if name not in used),
         input_bytes=4 * math.prod(seen),
         activation_bytes=sum(4 * math.prod(row.shape) for row in rows),
         parameter_bytes=4 * parameters,

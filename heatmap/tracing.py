@@ -31,12 +31,14 @@ class Traced:
     """A classifier as a flat, functional graph, recorded at one window.
 
     ``body`` has one placeholder, float32 (1, 3, window, window), and one
-    output, (1, K). It shares its parameters with the traced module.
+    output, (1, K). It shares its parameters with the traced module; ``used`` names
+    those that a photo passes (an auxiliary head's are not among them).
     """
 
     body: fx.GraphModule
     window_px: int
     classes: int
+    used: frozenset[str]
 
     @property
     def nodes(self) -> list[fx.Node]:
@@ -87,6 +89,13 @@ def describe(node: fx.Node) -> str:
     return f"{layer(node)[0]} ({operation(node) or node.target})"
 
 
+def in_eval_mode(module: nn.Module) -> nn.Module:
+    """The module itself, or a copy in eval mode where any part of it is in training."""
+    if any(part.training for part in module.modules()):
+        return copy.deepcopy(module).eval()
+    return module
+
+
 def trace(module: nn.Module, window: int) -> Traced:
     """Record a classifier at one window; the module is left as it was.
 
@@ -98,8 +107,7 @@ def trace(module: nn.Module, window: int) -> Traced:
         ConversionError: the module cannot run at this size or be recorded, or
             does not give (1, K).
     """
-    if any(part.training for part in module.modules()):
-        module = copy.deepcopy(module).eval()
+    module = in_eval_mode(module)
     tensor = next((p for p in [*module.parameters(), *module.buffers()]), torch.empty(0))
     example = torch.zeros(1, 3, window, window, device=tensor.device)
     try:
@@ -115,11 +123,12 @@ def trace(module: nn.Module, window: int) -> Traced:
     _single_output(body)
     _make_functional(body)
     _drop_guards(body)
+    used = frozenset(str(node.target) for node in body.graph.nodes if node.op == "get_attr")
     _fold_constants(body)
     _write_out_same_padding(body)
     body.graph.lint()
     body.recompile()
-    return Traced(body, window, shape(_result(body))[1])
+    return Traced(body, window, shape(_result(body))[1], used)
 
 
 def _result(body: fx.GraphModule) -> fx.Node:
@@ -230,17 +239,30 @@ def _fold_constants(body: fx.GraphModule) -> None:
     for node, value in values.items():
         needed = any(user not in values for user in node.users)
         if node.op == "call_function" and needed and isinstance(value, torch.Tensor):
-            _replace_by_buffer(body, node, value)
+            _replace_by_constant(body, node, value)
     _drop_guards(body)
 
 
-def _replace_by_buffer(body: fx.GraphModule, node: fx.Node, value: torch.Tensor) -> None:
+def _replace_by_constant(body: fx.GraphModule, node: fx.Node, value: torch.Tensor) -> None:
+    """Put a computed constant in a node's place: a parameter where it was made from one."""
     name = f"constant_{node.name}"
-    body.register_buffer(name, value.detach())
+    parents = [p for p in _parents(body, node) if isinstance(p, nn.Parameter)]
+    if parents:
+        trainable = any(parent.requires_grad for parent in parents)
+        body.register_parameter(name, nn.Parameter(value.detach(), requires_grad=trainable))
+    else:
+        body.register_buffer(name, value.detach())
     with body.graph.inserting_before(node):
         constant = body.graph.get_attr(name)
     constant.meta = dict(node.meta)
     node.replace_all_uses_with(constant)
+
+
+def _parents(body: fx.GraphModule, node: fx.Node) -> list[torch.Tensor]:
+    """All parameters and buffers that a node is computed from."""
+    if node.op == "get_attr":
+        return [read_attribute(body, str(node.target))]
+    return [parent for source in node.all_input_nodes for parent in _parents(body, source)]
 
 
 def _write_out_same_padding(body: fx.GraphModule) -> None:

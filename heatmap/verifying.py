@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .convert import TOLERANCE, FullyConvolutional, SliceReference, relative_difference
+from .converting import TOLERANCE, FullyConvolutional, SliceReference, relative_difference
 from .cropping import Cell, all_cells, crop_scores
 from .errors import ConversionError, GeometryError
 from .geometry import Border, Geometry

@@ -69,7 +69,7 @@ def test_all_names_are_there_and_sorted():
 
 def test_modules_carry_other_names_than_public_functions():
     functions = {name for name in heatmap.__all__ if callable(getattr(heatmap, name))}
-    assert not functions & (set(modules()) - {"convert"})
+    assert not functions & (set(modules()))
 
 
 def test_files_stay_small():

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from heatmap import ConversionError, convert, load_classifier, prepare, verify
-from heatmap.convert import relative_difference
+from heatmap.converting import relative_difference
 from heatmap.layers import SliceHead
 
 STRIDE = 4

@@ -7,7 +7,7 @@ import psutil
 import pytest
 import torch
 from networks import WINDOW, Classifier, heads, randomise
-from test_convert import INEXACT, REFUSED
+from test_converting import INEXACT, REFUSED
 from torch import nn
 
 import heatmap
@@ -148,6 +148,13 @@ def test_photo_and_module_are_left_as_they_were():
     prepare(module).score(pixels, scale=1.5)
     assert np.array_equal(pixels, before)
     assert all(torch.equal(state[name], value) for name, value in module.state_dict().items())
+
+
+def test_engine_that_contradicts_a_prepared_one_is_refused():
+    scorer = prepare(padded())
+    assert heatmap.score(photo(40, 44), scorer, engine="slide").origin.engine == "slide"
+    with pytest.raises(GeometryError, match="prepared to slide"):
+        heatmap.score(photo(40, 44), scorer, engine="crop")
 
 
 def test_unknown_engine_is_refused():

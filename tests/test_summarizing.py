@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchvision
 from networks import WINDOW, heads, slice_heads
-from test_convert import make
+from test_converting import make
 from test_scoring import padded
 from torch import nn
 
@@ -49,6 +49,21 @@ def test_resnet18_counts_every_parameter_once_and_keeps_batch_norm_rows():
     found = summarize(load_classifier("resnet18", weights="random"))
     assert found.parameters == sum(row.parameters for row in found.rows) == 11_689_512
     assert sum(row.kind == "BatchNorm2d" for row in found.rows) == 20
+
+
+def test_auxiliary_heads_are_counted_as_unused():
+    module = torchvision.models.googlenet(aux_logits=True, init_weights=False).eval()
+    found = summarize(load_classifier(module, window=224))
+    auxiliary = [*module.aux1.parameters(), *module.aux2.parameters()]
+    assert found.unused == sum(parameter.numel() for parameter in auxiliary) > 0
+    assert found.parameters - found.unused == sum(row.parameters for row in found.rows)
+
+
+def test_standardised_weights_keep_their_count():
+    found = summarize(load_classifier("timm/nf_resnet26", weights="random"))
+    convolutions = [row for row in found.rows if row.kind == "Conv2d"]
+    assert all(row.parameters == row.trainable > 0 for row in convolutions)
+    assert found.unused == 0
 
 
 def test_frozen_layers_are_not_trainable():

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from networks import WINDOW, Classifier
-from test_convert import INEXACT, REFUSED
+from test_converting import INEXACT, REFUSED
 from test_scoring import padded, padding_free, photo, prepare
 
 from heatmap import ConversionError, GeometryError, draw_report, load_classifier, verify

@@ -15,7 +15,7 @@ from torch import nn
 
 from heatmap import ConversionError, FullyConvolutional, convert
 from heatmap.catalog import inspect_models
-from heatmap.convert import SliceReference, relative_difference
+from heatmap.converting import SliceReference, relative_difference
 from heatmap.heads import convert_head
 from heatmap.planning import plan_conversion
 from heatmap.tracing import trace

@@ -10,7 +10,7 @@ from networks import WINDOW, Classifier, Function, Trunk, heads, randomise, slic
 from torch import nn
 
 from heatmap import ConversionError, GeometryError, InexactError, convert
-from heatmap.convert import SliceReference, relative_difference
+from heatmap.converting import SliceReference, relative_difference
 from heatmap.layers import MATRIX_PRODUCT_OUTPUTS, SliceHead, SlidingLinear
 from heatmap.planning import plan_conversion
 from heatmap.tracing import trace
@@ -321,6 +321,17 @@ def test_wrong_conversion_does_not_pass_the_check(monkeypatch):
     monkeypatch.setattr(SlidingLinear, "from_weights", classmethod(broken))
     with pytest.raises(ConversionError, match="differs from the original"):
         convert(make(heads()["flatten"]), WINDOW)
+
+
+def test_recording_that_is_not_the_module_does_not_pass_the_check(monkeypatch):
+    """Slices come from the same recording; one window is compared with the module itself."""
+    recorded = make(heads()["flatten"])
+    other = copy.deepcopy(recorded)
+    with torch.no_grad():
+        other.head[1].bias.add_(1)
+    monkeypatch.setattr("heatmap.converting.trace", lambda _, window: trace(recorded, window))
+    with pytest.raises(ConversionError, match="differs from the original by"):
+        convert(other, WINDOW)
 
 
 @pytest.mark.parametrize("kernel", [1, 7])
