@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import heatmap
+from heatmap import cli
+from heatmap.localizing import LEAST_SCORE
+from heatmap.models import DEFAULT_MODEL
+from heatmap.rendering import OPACITY
+from heatmap.verifying import WINDOWS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "heatmap"
@@ -76,3 +83,21 @@ def test_files_stay_small():
     for path in PACKAGE.glob("*.py"):
         lines = len(path.read_text(encoding="utf-8").splitlines())
         assert lines <= 400, f"{path.name} has {lines} lines: split it by responsibility"
+
+
+def test_command_line_starts_without_torch():
+    code = "import sys, heatmap.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_command_line_has_the_defaults_of_the_python_calls():
+    """They stand twice, since the command line does not load what holds the others."""
+    defaults = {
+        option.name: option.default
+        for command in cli.cli.commands.values()
+        for option in command.params
+    }
+    assert defaults["model"] == DEFAULT_MODEL
+    assert defaults["opacity"] == OPACITY
+    assert defaults["least_score"] == LEAST_SCORE
+    assert defaults["windows"] == WINDOWS

@@ -1,0 +1,39 @@
+# The public names and their modules; `heatmap/__init__.py` imports them from here on first use.
+
+from .converting import FullyConvolutional as FullyConvolutional
+from .converting import convert as convert
+from .errors import ClassError as ClassError
+from .errors import ConversionError as ConversionError
+from .errors import GeometryError as GeometryError
+from .errors import HeatmapError as HeatmapError
+from .errors import InexactError as InexactError
+from .errors import ModelError as ModelError
+from .errors import PhotoError as PhotoError
+from .errors import ResultError as ResultError
+from .geometry import Geometry as Geometry
+from .grid import ScoreGrid as ScoreGrid
+from .grid import load as load
+from .localizing import Found as Found
+from .localizing import localize as localize
+from .models import Classifier as Classifier
+from .models import load_classifier as load_classifier
+from .models import save_checkpoint as save_checkpoint
+from .photos import Photo as Photo
+from .photos import read_photo as read_photo
+from .rendering import overlay as overlay
+from .rendering import write_image as write_image
+from .reporting import draw_report as draw_report
+from .running import Placement as Placement
+from .running import Run as Run
+from .running import View as View
+from .running import run as run
+from .scoring import Scorer as Scorer
+from .scoring import prepare as prepare
+from .scoring import score as score
+from .summarizing import Summary as Summary
+from .summarizing import summarize as summarize
+from .verifying import VerifyReport as VerifyReport
+from .verifying import verify as verify
+
+__all__: list[str]
+__version__: str
