@@ -18,9 +18,9 @@ from .tracing import IDENTITIES, VIEWS, in_eval_mode, operation, trace
 # Largest relative difference between the converted head and the original one on
 # slices that counts as rounding; it is of the order 1e-6 in float32.
 TOLERANCE = 1e-5
-# A conversion is refused only past this: some deep networks round by more than 1e-5
-# between two memory formats of the original itself, a wrong conversion is off by far more.
-REFUSED_FROM = 1e-4
+# A conversion is refused only past this: in float32 some deep networks with random weights
+# are 5e-4 away from themselves in float64; a wrong conversion is off by far more.
+REFUSED_FROM = 1e-3
 
 
 class FullyConvolutional(nn.Module):
@@ -212,7 +212,7 @@ def _check(module: nn.Module, plan: Plan, converted: FullyConvolutional) -> None
     window = plan.traced.window_px
     side = window + plan.native_stride_px
     noise = torch.Generator(device="cpu").manual_seed(0)
-    photo = torch.randn(1, 3, side, side, generator=noise).to(tensor.device)
+    photo = torch.randn(1, 3, side, side, generator=noise).to(tensor)
     crop = photo[:, :, :window, :window].contiguous()
     reference = SliceReference(plan)
     with torch.inference_mode():

@@ -109,7 +109,8 @@ def trace(module: nn.Module, window: int) -> Traced:
     """
     module = in_eval_mode(module)
     tensor = next((p for p in [*module.parameters(), *module.buffers()]), torch.empty(0))
-    example = torch.zeros(1, 3, window, window, device=tensor.device)
+    dtype = tensor.dtype if tensor.is_floating_point() else torch.float32
+    example = torch.zeros(1, 3, window, window, device=tensor.device, dtype=dtype)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")

@@ -58,6 +58,10 @@ REFUSED = (
     "timm/vit_tiny_patch16_224"
 ).split()
 
+# With the weights drawn here the originals themselves are 5e-4 and 2e-5 away from their
+# float64 selves in float32: what they round hides what a conversion changes.
+IN_FLOAT64 = ("timm/convmixer_768_32", "timm/inception_v4")
+
 
 def build(name: str) -> tuple[nn.Module, int]:
     """A network with random weights, and its window."""
@@ -73,10 +77,12 @@ def build(name: str) -> tuple[nn.Module, int]:
 def check(name: str) -> None:
     module, window = build(name)
     randomise(module, window)
+    if name in IN_FLOAT64:
+        module.double()
     network = convert(module, window)
     assert network.sliding == "exact"
     side = window + network.native_stride_px
-    photos = scenes(2, side, side, seed=3)
+    photos = scenes(2, side, side, seed=3).to(next(module.parameters()))
     crops = photos[:, :, :window, :window].contiguous()
     with torch.inference_mode():
         expected, found = module(crops), network(crops)[:, :, 0, 0]
