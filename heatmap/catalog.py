@@ -20,7 +20,10 @@ from .versions import package_versions
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """How a model slides: "exact", "inexact" or "refused", and the reason if not exact.
+    """How a model slides: "exact", "inexact" or "refused", and what there is to know of it.
+
+    "exact" is said of the head and of every cut of the photo; where layers pad,
+    ``reason`` says so, since sliding then differs from cropping.
 
     ``window_px`` and ``native_stride_px`` are None where they could not be found.
     """
@@ -72,7 +75,9 @@ def inspect_model(name: str) -> ModelFacts:
     except (ConversionError, ModelError) as error:
         reason = str(error).removesuffix("; use --engine crop")
         return ModelFacts(name, window, None, "refused", reason)
-    reason = whole_input_reason(plan.whole_input) if plan.whole_input else ""
+    reason = f"{len(plan.padded)} layers pad: differs from cropping" if plan.padded else ""
+    if plan.whole_input:
+        reason = whole_input_reason(plan.whole_input)
     return ModelFacts(name, window, plan.native_stride_px, plan.sliding, reason)
 
 

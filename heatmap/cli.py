@@ -48,7 +48,7 @@ def cli() -> None:
     type=click.Choice(["auto", "slide", "crop"]),
     default="auto",
     show_default=True,
-    help="Slide, or cut out every window; auto slides where that is exact.",
+    help="Slide, or cut out every window; auto crops only where sliding is inexact or refused.",
 )
 @view_options
 @output_options

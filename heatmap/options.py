@@ -92,7 +92,10 @@ view_options = _stack(
         "-c", "--class", "wanted", multiple=True, help="Class name, index, wnid or prefix."
     ),
     click.option(
-        "--top", type=click.IntRange(min=0), default=0, help="Draw the K classes that win most."
+        "--top",
+        type=click.IntRange(min=0),
+        default=0,
+        help="Draw the K classes that win most; else what was found, 5 at most.",
     ),
     click.option(
         "--opacity",

@@ -88,7 +88,10 @@ def _nothing_found(done: Run) -> str:
     peaks = done.grid.probabilities().max(axis=(0, 1))
     best = max(done.saved.overlays, key=lambda index: float(peaks[index]))
     name = escape(done.grid.classes.names[best])
-    return f"nothing found at this threshold; the best is {name} with {peaks[best]:.2f}"
+    return (
+        f"nothing found; the best is {name} with {peaks[best]:.2g}: "
+        "try another --scale, --least-score or --engine crop"
+    )
 
 
 def _found_table(done: Run) -> Table:

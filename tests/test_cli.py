@@ -255,7 +255,7 @@ def test_an_asked_class_that_is_not_found_is_named_with_its_best(call):
     least = int(peaks.argmin())
     assert peaks[least] < 0.995
     outcome = call("run", "cat.png", *PADDED, "-c", least, "--least-score", 1)
-    line = f"nothing found at this threshold; the best is class {least} with {peaks[least]:.2f}"
+    line = f"nothing found; the best is class {least} with {peaks[least]:.2g}: try another --scale"
     assert line in outcome.out.splitlines()
 
 
