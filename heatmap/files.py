@@ -22,7 +22,7 @@ def writing(target: Path) -> Iterator[Path]:
         ResultError: the folder or the file cannot be written.
     """
     try:
-        _make_folder(target.parent)
+        _make_folder(target)
         handle, name = tempfile.mkstemp(
             prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
         )
@@ -45,9 +45,9 @@ def writing(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents; a file in the way is named."""
-    for part in (folder, *folder.parents):
+def _make_folder(target: Path) -> None:
+    """Make the folder of a file and its parents; a file in the way is named."""
+    for part in target.parents:
         if part.exists() and not part.is_dir():
-            raise ResultError(f"{folder}: cannot be made: {part} is a file, not a folder")
-    folder.mkdir(parents=True, exist_ok=True)
+            raise ResultError(f"{target}: cannot be written: {part} is a file, not a folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
