@@ -255,8 +255,10 @@ def test_an_asked_class_that_is_not_found_is_named_with_its_best(call):
     least = int(peaks.argmin())
     assert peaks[least] < 0.995
     outcome = call("run", "cat.png", *PADDED, "-c", least, "--least-score", 1)
-    line = f"nothing found; the best is class {least} with {peaks[least]:.2g}: try another --scale"
-    assert line in outcome.out.splitlines()
+    assert (
+        f"nothing found; the best is class {least} with {peaks[least]:.2g}: "
+        "try another --scale, --least-score or --engine crop"
+    ) in outcome.out.splitlines()
 
 
 def test_an_inexact_network_is_cropped_with_a_note(call):
