@@ -700,10 +700,9 @@ def test_models_says_the_same_as_json_and_keeps_it(call):
     assert (outcome.code, outcome.err) == (0, "")
     lines = [line.split() for line in outcome.out.splitlines()]
     assert lines[0] == ["model", "window", "stride", "sliding"]
-    assert lines[1:] == [
-        [one["name"], str(one["window_px"]), str(one["native_stride_px"]), one["sliding"]]
-        for one in told
-    ]
+    facts = ("name", "window_px", "native_stride_px", "sliding", "reason")
+    assert lines[1:] == [" ".join(str(one[fact]) for fact in facts).split() for one in told]
+    assert told[1]["reason"] == "8 layers pad: differs from cropping"
     kept = json.loads(Path("cache/heatmap/models.json").read_text())["models"]
     assert sorted(kept) == ["squeezenet1_0", "squeezenet1_1"]
 
