@@ -7,9 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor, fx, nn
 
+from .densifying import NotByDilation, check_stride, densify
 from .errors import ConversionError, GeometryError, InexactError
 from .fusing import fuse as fuse_graph
 from .heads import convert_head
+from .phases import PhasedHead, shift_and_stitch
 from .planning import Plan, Sliding, plan_conversion
 from .sizing import peak_bytes, shapes_at
 from .subgraphs import head_of, result_of, trunk_of
@@ -32,6 +34,8 @@ class FullyConvolutional(nn.Module):
 
     Attributes:
         trunk, head: photo -> feature map (B, C, h, w) -> scores.
+        stitched: whether a finer stride takes a pass for every shift, because the
+            trunk cannot be made denser by dilation.
         window_px, native_stride_px, stride_px: see the words in ARCHITECTURE.md.
         classes: K.
         sliding: "exact", or "inexact" where the trunk looks at the whole input.
@@ -42,14 +46,24 @@ class FullyConvolutional(nn.Module):
             softmax or sigmoid at the end.
     """
 
-    def __init__(self, plan: Plan, trunk: fx.GraphModule, head: nn.Module) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        trunk: fx.GraphModule,
+        head: nn.Module,
+        stride_px: int,
+        *,
+        stitched: bool = False,
+    ) -> None:
         super().__init__()
+        k = plan.native_stride_px // stride_px
         self.plan = plan
         self.trunk = trunk
-        self.head = head
+        self.head = head if k == 1 or stitched else PhasedHead(head, k, plan.map_hw)
         self.window_px = plan.traced.window_px
         self.native_stride_px = plan.native_stride_px
-        self.stride_px = plan.native_stride_px
+        self.stride_px = stride_px
+        self.stitched = stitched
         self.field_px = plan.field_px
         self.map_hw = plan.map_hw
         self.classes = plan.traced.classes
@@ -62,10 +76,22 @@ class FullyConvolutional(nn.Module):
         )
 
     def forward(self, photos: Tensor) -> Tensor:
-        return self.head(self.trunk(self.whole_windows(photos)))  # type: ignore[no-any-return]
+        photos = self.whole_windows(photos)
+        if self.stitched:
+            window, native = self.window_px, self.native_stride_px
+            return shift_and_stitch(self._one_pass, photos, window, native, self.stride_px)
+        return self._one_pass(photos)
+
+    def _one_pass(self, photos: Tensor) -> Tensor:
+        stride = self.native_stride_px if self.stitched else self.stride_px
+        height, width = photos.shape[-2:]
+        rows, columns = (height - self.window_px) // stride, (width - self.window_px) // stride
+        whole = photos[..., : self.window_px + rows * stride, : self.window_px + columns * stride]
+        # A denser map may go on past the last window.
+        return self.head(self.trunk(whole))[..., : rows + 1, : columns + 1]  # type: ignore[no-any-return]
 
     def whole_windows(self, photos: Tensor) -> Tensor:
-        """The part of (B, 3, H, W) that windows tile: window + k * native stride px.
+        """The part of (B, 3, H, W) that windows tile: window + k * stride px.
 
         Networks with padding would give extra cells for the rest.
 
@@ -73,11 +99,11 @@ class FullyConvolutional(nn.Module):
             GeometryError: the photo is smaller than the window.
         """
         height, width = photos.shape[-2:]
-        window, native = self.window_px, self.native_stride_px
+        window, stride = self.window_px, self.stride_px
         if height < window or width < window:
             raise GeometryError(f"input is {height} x {width} px, the window is {window} px")
-        rows, columns = (height - window) // native, (width - window) // native
-        return photos[..., : window + rows * native, : window + columns * native]
+        rows, columns = (height - window) // stride, (width - window) // stride
+        return photos[..., : window + rows * stride, : window + columns * stride]
 
     def peak_bytes(self, height: int, width: int) -> int:
         """Estimate of the bytes alive at once in one pass over height x width px.
@@ -110,7 +136,8 @@ def convert(
         module: float32 (B, 3, window, window) -> (B, K), in eval or training mode
             (converted as in eval mode).
         window: side of the classifier's input, px.
-        stride: distance between windows, px; only the network's own so far (None).
+        stride: distance between windows, px: a divisor of the network's own (None).
+            Finer ones are made by dilation; every k-th cell equals the native grid.
         allow_inexact: convert also a network whose scores depend on the whole
             input (squeeze-and-excitation, GroupNorm, GRN in the trunk).
         fuse: fold BatchNorm into convolutions and lay weights out for speed;
@@ -123,18 +150,15 @@ def convert(
     """
     module = in_eval_mode(module)
     plan = plan_conversion(trace(module, window))
-    if stride not in (None, plan.native_stride_px):
-        raise GeometryError(
-            f"stride {stride} px is not the network's own: use {plan.native_stride_px}"
-        )
+    stride = check_stride(stride, plan.native_stride_px)
     if plan.whole_input and not allow_inexact:
         raise InexactError(inexact_message(plan.whole_input))
-    trunk, head = trunk_of(plan), convert_head(plan)
+    head, (trunk, stitched) = convert_head(plan), _trunk_at(plan, stride)
     if fuse:
         for part in (trunk, head):
             if isinstance(part, fx.GraphModule):
                 fuse_graph(part)
-    converted = FullyConvolutional(plan, trunk, head).eval()
+    converted = FullyConvolutional(plan, trunk, head, stride, stitched=stitched).eval()
     try:
         _check(module, plan, converted)
     except (RuntimeError, ValueError, IndexError) as error:
@@ -144,6 +168,21 @@ def convert(
             "use --engine crop"
         ) from error
     return converted
+
+
+def _trunk_at(plan: Plan, stride: int) -> tuple[fx.GraphModule, bool]:
+    """The trunk at a stride, or the native one where its shifts must be stitched."""
+    trunk = trunk_of(plan)
+    if stride == plan.native_stride_px:
+        return trunk, False
+    # A mean over the whole input would count the positions in between too.
+    if plan.whole_input:
+        return trunk, True
+    try:
+        densify(trunk, stride)
+    except NotByDilation:
+        return trunk_of(plan), True
+    return trunk, False
 
 
 def _last_operation(plan: Plan) -> str:
@@ -219,7 +258,8 @@ def _check(module: nn.Module, plan: Plan, converted: FullyConvolutional) -> None
         features = reference.features(photo)
         cells = [reference.score(features, row, column) for row in (0, 1) for column in (0, 1)]
         slices = torch.stack(cells, dim=2).view(1, -1, 2, 2)
-        _compare("the original head on slices", converted(photo), slices)
+        k = plan.native_stride_px // converted.stride_px
+        _compare("the original head on slices", converted(photo)[..., ::k, ::k], slices)
         _compare("the original", converted(crop)[:, :, 0, 0], module(crop))
 
 

@@ -279,6 +279,8 @@ def _select(step: Step) -> Place:
 
 @rule("pad", "constant_pad_nd")
 def _pad(step: Step) -> Place:
+    if step.given.get("mode") == "circular":
+        raise Refusal("it pads one edge with the other")
     amounts = list(step.given["pad"])
     for place_from_end, (before, after) in enumerate(zip(amounts[::2], amounts[1::2], strict=True)):
         letter = step.place.letters[-1 - place_from_end]
