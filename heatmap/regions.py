@@ -1,0 +1,146 @@
+"""Windowed operations on a part of their input whose padding is written out already.
+
+Rows are always cut to what is read, with padding only past the photo's own edges. Columns
+are so too in a part of the width; at full width the operation pads them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from .banding import BandPlan
+from .placing import pair
+from .reaching import Link, Pair
+from .tracing import arguments, operation
+
+aten = torch.ops.aten
+
+Values = Mapping[fx.Node, Any]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which rows and columns of an operation's output are made, under which plan."""
+
+    rows: Pair
+    columns: Pair
+    plan: BandPlan
+
+    def padding(self, own: Any) -> list[int]:
+        """What the operation must still pad by itself."""
+        return [0, pair(own)[1] if self.plan.whole_width else 0]
+
+
+def _convolution(link: Link, values: Values, constants: Values, span: Span) -> Tensor:
+    given = arguments(link.node)
+    bias = None if given["bias"] is None else constants[given["bias"]]
+    return aten.conv2d.default(  # type: ignore[no-any-return]
+        values[link.sources[0]],
+        constants[given["weight"]],
+        bias,
+        given["stride"],
+        span.padding(given["padding"]),
+        given["dilation"],
+        given["groups"],
+    )
+
+
+def _max_pool(link: Link, values: Values, _: Values, span: Span) -> Tensor:
+    given = arguments(link.node)
+    return aten.max_pool2d.default(  # type: ignore[no-any-return]
+        values[link.sources[0]],
+        given["kernel_size"],
+        given["stride"],
+        span.padding(given["padding"]),
+        given["dilation"],
+        given["ceil_mode"],
+    )
+
+
+def _avg_pool(link: Link, values: Values, _: Values, span: Span) -> Tensor:
+    given = arguments(link.node)
+    pooled: Tensor = aten.avg_pool2d.default(
+        values[link.sources[0]],
+        given["kernel_size"],
+        given["stride"],
+        span.padding(given["padding"]),
+        given["ceil_mode"],
+        given["count_include_pad"],
+        given["divisor_override"],
+    )
+    if given["divisor_override"]:
+        return pooled
+    source, plan = link.sources[0], span.plan
+    sides = [(0, span.rows, plan.row_lengths[source])]
+    if not plan.whole_width:
+        sides.append((1, span.columns, plan.column_lengths[source]))
+    for side, outputs, length in sides:
+        _count_anew(pooled, link, side, outputs, length)
+    return pooled
+
+
+def _count_anew(pooled: Tensor, link: Link, side: int, outputs: Pair, length: int) -> None:
+    """Divide by the values that count, where padding written out was counted as values."""
+    given, reach = arguments(link.node), link.reach_hw[side]
+    counted = pair(given["padding"])[side] if given["count_include_pad"] else 0
+    for place, output in enumerate(range(*outputs)):
+        first, end = reach.first(output), reach.end(output)
+        values = min(end, length + counted) - max(first, -counted)
+        if values != reach.span:
+            pooled.select(link.axes[side], place).mul_(reach.span / values)
+
+
+def _pad(link: Link, values: Values, _: Values, span: Span) -> Tensor:
+    """Rows are padded already; what is left are columns at full width, and channels."""
+    amounts = list(arguments(link.node)["pad"])
+    rank = len(link.node.meta["place"].letters)
+    done = link.axes[:1] if span.plan.whole_width else link.axes
+    for axis in done:
+        place = 2 * (rank - 1 - axis)
+        amounts[place : place + 2] = [0, 0][: len(amounts) - place]
+    if not any(amounts):
+        return values[link.sources[0]]  # type: ignore[no-any-return]
+    return aten.constant_pad_nd.default(values[link.sources[0]], amounts, link.fill)  # type: ignore[no-any-return]
+
+
+def _slice(link: Link, values: Values, _: Values, span: Span) -> Tensor:
+    """Rows begin where the slice does already; its step is left."""
+    given = arguments(link.node)
+    axis = given["dim"] % len(link.node.meta["place"].letters)
+    done = link.axes[:1] if span.plan.whole_width else link.axes
+    start, end = (0, None) if axis in done else (given["start"], given["end"])
+    return aten.slice.Tensor(values[link.sources[0]], axis, start, end, given["step"])  # type: ignore[no-any-return]
+
+
+def _upsample(link: Link, values: Values, _: Values, span: Span) -> Tensor:
+    """Enlarge what is there of the neighbours too, and cut them off."""
+    given, source = arguments(link.node), link.sources[0]
+    if operation(link.node) == "upsample_nearest2d":
+        enlarged = aten.upsample_nearest2d.vec(values[source], None, given["scale_factors"])
+    else:
+        enlarged = aten.upsample_bilinear2d.vec(values[source], None, False, given["scale_factors"])
+    sides = [(0, span.rows, span.plan.row_lengths[source])]
+    if not span.plan.whole_width:
+        sides.append((1, span.columns, span.plan.column_lengths[source]))
+    for side, outputs, length in sides:
+        reach = link.reach_hw[side]
+        start = outputs[0] - reach.read(outputs, length)[0] * reach.repeat
+        enlarged = enlarged.narrow(link.axes[side], start, outputs[1] - outputs[0])
+    return enlarged  # type: ignore[no-any-return]
+
+
+WINDOWED: dict[str, Callable[[Link, Values, Values, Span], Tensor]] = {
+    "conv2d": _convolution,
+    "max_pool2d": _max_pool,
+    "avg_pool2d": _avg_pool,
+    "pad": _pad,
+    "constant_pad_nd": _pad,
+    "slice": _slice,
+    "upsample_nearest2d": _upsample,
+    "upsample_bilinear2d": _upsample,
+}
