@@ -12,7 +12,7 @@ from .errors import PhotoError as PhotoError
 from .errors import ResultError as ResultError
 from .geometry import Geometry as Geometry
 from .grid import ScoreGrid as ScoreGrid
-from .grid import load as load
+from .gridfile import load as load
 from .localizing import Found as Found
 from .localizing import localize as localize
 from .models import Classifier as Classifier

@@ -169,19 +169,25 @@ class BandPlan:
         row_bytes: Mapping[fx.Node, float],
     ) -> float:
         """Follow one band from tensor to tensor, as rolling.py does."""
-        step, last = self.step(before, after), self.last_readers
+        step = self.step(before, after)
         kept_before = self.step(before, before).kept_from
         held = {n: (before[n] - kept_before[n]) * row_bytes[n] for n in before}
-        alive, most = sum(held.values()), 0.0
+        alive = most = sum(held.values())
         for link in self.links:
             first, end = step.made[link.node]
-            fresh = (end - first) * row_bytes[link.node]
+            fresh = 0.0 if link.shares_memory else (end - first) * row_bytes[link.node]
             # What was kept is joined with what is new: for a moment both are there twice.
-            most = max(most, alive + fresh + (held[link.node] + fresh if held[link.node] else 0))
+            joined = held[link.node] + fresh if held[link.node] else 0.0
+            most = max(most, alive + fresh + joined)
             alive += fresh
-            for node in last.get(link.node, ()):
-                whole = held[node] + (step.made[node][1] - step.made[node][0]) * row_bytes[node]
-                alive -= whole - (after[node] - step.kept_from[node]) * row_bytes[node]
+            held[link.node] += fresh
+            for node in self.last_readers.get(link.node, ()):
+                kept = (after[node] - step.kept_from[node]) * row_bytes[node]
+                freed, held[node] = held[node] - kept, kept
+                if link.shares_memory and node is link.sources[0]:
+                    held[link.node] += freed
+                else:
+                    alive -= freed
         return most
 
     @cached_property

@@ -28,6 +28,13 @@ class ClassList:
         """Names for a model that brings none: "class 0", "class 1", ..."""
         return cls(tuple(f"class {index}" for index in range(count)))
 
+    def only(self, indices: Sequence[int]) -> ClassList:
+        """Some of the classes, in the order given."""
+        return ClassList(
+            tuple(self.names[index] for index in indices),
+            tuple(self.wnids[index] for index in indices) if self.wnids else (),
+        )
+
     def find(self, wanted: str | int) -> int:
         """Index of a class given as name, index, wnid or unique prefix of a name.
 

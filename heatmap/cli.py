@@ -19,10 +19,14 @@ import click
 
 from .errors import ConversionError, HeatmapError, ResultError
 from .options import (
+    border_option,
+    limit_options,
     model_options,
     output_options,
     photo_size_option,
-    placement_options,
+    scale_option,
+    scales_options,
+    stride_option,
     view_options,
 )
 
@@ -39,10 +43,10 @@ def cli() -> None:
 @cli.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @model_options
-@placement_options
-@click.option(
-    "--stride", type=int, help="Distance between windows, px; default: the network's own."
-)
+@stride_option
+@scales_options
+@border_option
+@limit_options
 @click.option(
     "--engine",
     type=click.Choice(["auto", "slide", "crop"]),
@@ -54,16 +58,23 @@ def cli() -> None:
 @output_options
 def run(photo: Path, **options: Any) -> None:
     """Score PHOTO, find objects, and write grid, overlays and boxes."""
+    from .background import Skip
     from .printing import print_run, working
-    from .running import Placement
+    from .running import Limits, Placement
     from .running import run as run_photo
 
-    view, placement = (
-        _view(options),
-        Placement(options["stride"], options["scale"], options["border"]),
+    skips = options["skip_flat"] or options["mask"] is not None
+    view = _view(options)
+    placement = Placement(options["stride"], options["scales"], options["border"], options["fuse"])
+    limits = Limits(
+        options["memory"],
+        options["keep"] or None,
+        Skip(options["skip_flat"], options["mask"]) if skips else None,
     )
     with working(f"loading {options['model']}") as at_work:
-        scorer = _scorer(options, options["engine"])
+        scorer = _scorer(
+            options, options["engine"], device=options["device"], dtype=options["dtype"]
+        )
         at_work.say(f"scoring {photo.name}")
         done = run_photo(
             photo,
@@ -71,6 +82,7 @@ def run(photo: Path, **options: Any) -> None:
             options["output"],
             view=view,
             placement=placement,
+            limits=limits,
             progress=at_work.progress,
         )
     if options["as_json"]:
@@ -82,7 +94,9 @@ def run(photo: Path, **options: Any) -> None:
 @cli.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @model_options
-@placement_options
+@stride_option
+@scale_option
+@border_option
 @click.option("-c", "--class", "wanted", help="Class to draw; default: the one that wins most.")
 @click.option(
     "--windows",
@@ -111,6 +125,7 @@ def verify(photo: Path, **options: Any) -> None:
             photo,
             scorer,
             windows=options["windows"],
+            stride=options["stride"],
             scale=options["scale"],
             border=options["border"],
         )
@@ -133,21 +148,19 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
 
     PHOTO is the one that was scored; by default the path that the grid holds.
     """
-    from .grid import load
-    from .photos import read_photo
-    from .rendering import overlay
+    from .gridfile import load
     from .results import save_overlays
+    from .streams import open_photo
 
     grid = load(grid_file)
     if photo is None and not grid.origin.photo:
         raise ResultError(
             f"{grid_file}: was made from an array, not a file: name the photo as well"
         )
-    read = read_photo(photo or grid.origin.photo)
+    read = open_photo(photo or grid.origin.photo)
     view = _view(options)
     pictures = {
-        index: overlay(read, grid, index, opacity=view.opacity, stretch=view.stretch)
-        for index in view.indices(grid, view.find(grid))
+        index: view.draw(read, grid, index) for index in view.indices(grid, view.find(grid))
     }
     paths = save_overlays(options["output"], grid_file.stem, grid, pictures)
     written = [(grid.classes.names[index], path) for index, path in paths.items()]
@@ -223,11 +236,12 @@ def _sliding_only() -> Iterator[None]:
         raise ConversionError(f"{reason}; `heatmap run` scores it crop by crop") from error
 
 
-def _scorer(options: dict[str, Any], engine: Any) -> Scorer:
+def _scorer(options: dict[str, Any], engine: Any, **compute: Any) -> Scorer:
     from .scoring import prepare
 
     names = ("weights", "window", "mean", "std", "channel_order", "classes")
-    return prepare(options["model"], engine=engine, **{name: options[name] for name in names})
+    overrides = {name: options[name] for name in names}
+    return prepare(options["model"], engine=engine, **compute, **overrides)
 
 
 def main() -> None:

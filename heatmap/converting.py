@@ -75,6 +75,11 @@ class FullyConvolutional(nn.Module):
             "probabilities" if _last_operation(plan) in ("softmax", "sigmoid") else "logits"
         )
 
+    @property
+    def window_field_px(self) -> int:
+        """How much of the photo one cell sees, padding aside, px: more than the window."""
+        return self.field_px + (max(self.map_hw) - 1) * self.native_stride_px
+
     def forward(self, photos: Tensor) -> Tensor:
         photos = self.whole_windows(photos)
         if self.stitched:

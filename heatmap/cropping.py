@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .devices import Compute
 from .geometry import Geometry
 from .models import Classifier
 
@@ -32,6 +33,7 @@ def crop_scores(
     placed: npt.NDArray[np.uint8],
     geometry: Geometry,
     cells: Sequence[Cell],
+    compute: Compute | None = None,
     *,
     batch: int = BATCH,
 ) -> Iterator[npt.NDArray[np.float32]]:
@@ -39,14 +41,17 @@ def crop_scores(
 
     Args:
         classifier: the original, unconverted.
-        placed: uint8 (extended_h, extended_w, 3), as :func:`photos.place` gives it.
+        placed: uint8 (extended_h, extended_w, 3), as :func:`placed.place` gives it.
         geometry: of ``placed``.
         cells: which windows, in the order of the result.
+        compute: device and number format; the CPU and float32 by default.
         batch: windows a forward pass.
 
     Yields:
         float32 (up to batch, K) each.
     """
+    compute = compute or Compute()
+    module = compute.moved(classifier.module)
     window, stride = geometry.window_px, geometry.stride_px
     for start in range(0, len(cells), batch):
         crops = np.stack(
@@ -58,4 +63,5 @@ def crop_scores(
             ]
         )
         with torch.inference_mode():
-            yield classifier.module(classifier.preprocessing.tensor(crops)).numpy()
+            photos = compute.tensor(classifier.preprocessing.tensor(crops))
+            yield module(photos).float().cpu().numpy()

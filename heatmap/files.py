@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .errors import ResultError
@@ -43,6 +43,19 @@ def writing(target: Path) -> Iterator[Path]:
         raise ResultError(f"{target}: cannot be written: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_all(files: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write several files, each by a function that gets its temporary path; all or none.
+
+    Raises:
+        ResultError: one cannot be written.
+    """
+    with ExitStack() as all_or_none:
+        for target, write in files.items():
+            if target.is_dir():
+                raise ResultError(f"{target}: cannot be written: is a directory")
+            write(all_or_none.enter_context(writing(target)))
 
 
 def _make_folder(target: Path) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import json
-import operator
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from .classes import ClassList
-from .errors import HeatmapError, ResultError
-from .files import writing
-from .geometry import BORDERS, Geometry
+from .errors import ResultError
+from .files import write_all
+from .geometry import Geometry
+from .gridwriting import FORMAT, FORMAT_LARGE, packed, scores_path, write_scores
 from .upsampling import upsample
 
 Kind = Literal["logits", "probabilities"]
-FORMAT = 1
-_KEYS = {"scores", "meta"}
+
+# Past this, scores are kept on disk: 1000 classes of a 65 megapixel photo at stride 32.
+LARGE_GRID_BYTES = 2**28
+# What is worked out from scores at once.
+_BLOCK_BYTES = 2**25
 
 
 def probabilities_of(scores: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray[np.float32]:
@@ -67,6 +67,7 @@ class ScoreGrid:
     classes: ClassList
     kind: Kind
     origin: Origin
+    _owner: object = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         expected = (*self.geometry.grid_hw, len(self.classes))
@@ -78,19 +79,65 @@ class ScoreGrid:
             raise ResultError(
                 f"scores are {self.kind!r}: choose one of {', '.join(get_args(Kind))}"
             )
+        # A file that the scores grew in goes with the last that holds them.
+        object.__setattr__(self, "_owner", self.scores)
         # A view, so that the caller may go on writing to the array that was given.
         scores = self.scores.view()
         scores.flags.writeable = False
         object.__setattr__(self, "scores", scores)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether the scores are too many for the ``.npz`` and for memory."""
+        return self.scores.nbytes > LARGE_GRID_BYTES
+
+    @property
+    def grown_in(self) -> Path | None:
+        """The file that the scores were collected in, if they were."""
+        name = self._owner.filename if isinstance(self._owner, np.memmap) else None
+        return Path(name) if name else None
+
+    @property
+    def scored(self) -> npt.NDArray[np.bool_]:
+        """Which cells were scored, (N, M); the others were skipped and are NaN."""
+        return np.concatenate([~np.isnan(self.scores[rows, :, 0]) for rows in self.row_blocks()])
+
+    def row_blocks(self) -> Iterator[slice]:
+        """Rows of the grid, a few at a time."""
+        rows, columns, classes = self.scores.shape
+        at_once = max(1, _BLOCK_BYTES // (4 * columns * classes))
+        return (slice(top, min(top + at_once, rows)) for top in range(0, rows, at_once))
+
     def probabilities(self) -> npt.NDArray[np.float32]:
-        """Softmax over the classes of every window: float32 (N, M, K) in 0..1."""
+        """Softmax over the classes of every window: float32 (N, M, K) in 0..1, all in memory."""
         return probabilities_of(self.scores, self.kind)
+
+    def best(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """The most probable class of every window, (N, M), and its probability.
+
+        NaN, and class 0, where a window was not scored.
+        """
+        indices = np.zeros(self.geometry.grid_hw, dtype=np.intp)
+        highest = np.empty(self.geometry.grid_hw, dtype=np.float32)
+        for rows in self.row_blocks():
+            probabilities = probabilities_of(self.scores[rows], self.kind)
+            indices[rows] = probabilities.argmax(axis=2)
+            highest[rows] = probabilities.max(axis=2)
+        return indices, highest
+
+    def class_maps(self, indices: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Probabilities of some classes, float32 (N, M, len(indices)); NaN where not scored."""
+        maps = np.empty((*self.geometry.grid_hw, len(indices)), dtype=np.float32)
+        for rows in self.row_blocks():
+            maps[rows] = probabilities_of(self.scores[rows], self.kind)[:, :, list(indices)]
+        return maps
 
     def class_map(
         self, wanted: str | int, *, kind: Kind = "probabilities"
     ) -> npt.NDArray[np.float32]:
         """One class of the grid, float32 (N, M); probabilities unless logits are asked for.
+
+        NaN where a window was not scored.
 
         Raises:
             ClassError: an unknown class.
@@ -98,10 +145,11 @@ class ScoreGrid:
         """
         index = self.classes.find(wanted)
         if kind == "probabilities":
-            return np.ascontiguousarray(self.probabilities()[:, :, index])
+            return np.ascontiguousarray(self.class_maps([index])[:, :, 0])
         if self.kind != "logits":
             raise ResultError(
-                "this grid holds probabilities (the network ends in a softmax), not logits"
+                "this grid holds probabilities (the network ends in a softmax, or only some "
+                "classes were kept), not logits"
             )
         return np.ascontiguousarray(self.scores[:, :, index])
 
@@ -110,9 +158,16 @@ class ScoreGrid:
     ) -> npt.NDArray[np.float32]:
         """One class, upsampled to photo pixels: float32 (H, W).
 
+        Windows that were not scored count as probability 0 (as the smallest logit).
+
         Raises: as :meth:`class_map`.
         """
-        return upsample(self.class_map(wanted, kind=kind), self.geometry)
+        cells = self.class_map(wanted, kind=kind)
+        missing = np.isnan(cells)
+        if missing.any():
+            nothing = 0.0 if kind == "probabilities" or missing.all() else np.nanmin(cells)
+            cells[missing] = nothing
+        return upsample(cells, self.geometry)
 
     def winners(self, count: int) -> list[int]:
         """Indices of the classes that win the most anywhere, best first.
@@ -121,119 +176,43 @@ class ScoreGrid:
         it is the most probable one; classes that win nowhere follow by their
         highest probability.
         """
-        flat = self.probabilities().reshape(-1, len(self.classes))
         won = np.zeros(len(self.classes), dtype=np.float32)
-        np.maximum.at(won, flat.argmax(axis=1), flat.max(axis=1))
-        order = np.lexsort((-flat.max(axis=0), -won))
+        reached = np.zeros(len(self.classes), dtype=np.float32)
+        for rows in self.row_blocks():
+            flat = probabilities_of(self.scores[rows], self.kind).reshape(-1, len(self.classes))
+            flat = flat[~np.isnan(flat[:, 0])]
+            np.maximum.at(won, flat.argmax(axis=1), flat.max(axis=1))
+            reached = np.maximum(reached, flat.max(axis=0, initial=0))
+        order = np.lexsort((-reached, -won))
         return [int(index) for index in order[:count]]
 
-    def to_bytes(self) -> bytes:
-        """The content of a grid file: ``.npz`` without pickle."""
-        meta = {
-            "format": FORMAT,
+    def files(self, path: Path) -> dict[Path, Callable[[Path], object]]:
+        """The files of this grid saved as ``path`` (cat.npz): for each, what writes it."""
+        scores = scores_path(path)
+        description: dict[str, object] = {
+            "format": FORMAT_LARGE if self.is_large else FORMAT,
             "kind": self.kind,
             "geometry": asdict(self.geometry),
             "names": self.classes.names,
             "wnids": self.classes.wnids,
             "origin": asdict(self.origin),
         }
-        stream = io.BytesIO()
-        np.savez_compressed(stream, scores=self.scores, meta=np.array(json.dumps(meta)))
-        return stream.getvalue()
+        if not self.is_large:
+            return {path: lambda to: to.write_bytes(packed(description, self.scores))}
+        description["scores"] = {"file": scores.name, "shape": self.scores.shape}
+        return {
+            scores: lambda to: write_scores(to, self.scores, self.row_blocks(), self.grown_in),
+            path: lambda to: to.write_bytes(packed(description, None)),
+        }
 
     def save(self, path: str | Path) -> Path:
-        """Write the grid, under a temporary name first; :func:`load` reads it back.
+        """Write the grid; :func:`load` reads it back.
+
+        ``cat.npz`` holds all of it, but for scores past ``LARGE_GRID_BYTES``, which
+        go to ``cat.scores.npy`` beside it.
 
         Raises:
-            ResultError: the path cannot be written.
+            ResultError: the path cannot be written; nothing is then.
         """
-        target = Path(path)
-        with writing(target) as temporary:
-            temporary.write_bytes(self.to_bytes())
-        return target
-
-
-def load(path: str | Path) -> ScoreGrid:
-    """Read a grid that :meth:`ScoreGrid.save` wrote.
-
-    Raises:
-        ResultError: no such file, not such a file, or one of an unknown format.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            held = {name.removesuffix(".npy") for name in archive.namelist()}
-        if held != _KEYS:
-            raise ResultError(f"{path}: holds {sorted(held)}, a score grid holds {sorted(_KEYS)}")
-        with np.load(path, allow_pickle=False) as arrays:
-            scores, meta = arrays["scores"], json.loads(str(arrays["meta"]))
-    except ResultError:
-        raise
-    # On damaged bytes zipfile, zlib and numpy raise a dozen kinds, not all documented.
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ResultError(f"{path}: not a score grid that can be read: {reason}") from error
-    return _assemble(scores, meta, path)
-
-
-def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> ScoreGrid:
-    """Build a grid from what a file holds, refusing all that is not known."""
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        found = meta.get("format") if isinstance(meta, dict) else None
-        raise ResultError(f"{path}: grid format {found}, this version reads format {FORMAT}")
-    if scores.dtype != np.float32 or scores.ndim != 3:
-        raise ResultError(
-            f"{path}: scores are {scores.dtype} {scores.shape}, expected float32 (N, M, K)"
-        )
-    try:
-        return ScoreGrid(
-            scores=scores,
-            geometry=_geometry(meta["geometry"]),
-            classes=ClassList(_texts(meta["names"]), _texts(meta["wnids"])),
-            kind=meta["kind"],
-            origin=_origin(meta["origin"]),
-        )
-    except (KeyError, TypeError, ValueError, HeatmapError) as error:
-        raise ResultError(
-            f"{path}: the grid's description does not fit format {FORMAT}: {error}"
-        ) from error
-
-
-def _geometry(found: Mapping[str, Any]) -> Geometry:
-    """The geometry as JSON holds it, with every number checked to be one."""
-    unknown = set(found) - {known.name for known in fields(Geometry)}
-    if unknown:
-        raise ValueError(f"geometry has {', '.join(sorted(unknown))}")
-    if found["border"] not in BORDERS:
-        raise ValueError(f"border is {found['border']!r}")
-    geometry = Geometry(
-        photo_hw=_pair(found["photo_hw"]),
-        scaled_hw=_pair(found["scaled_hw"]),
-        window_px=operator.index(found["window_px"]),
-        stride_px=operator.index(found["stride_px"]),
-        origin_yx=_pair(found["origin_yx"]),
-        grid_hw=_pair(found["grid_hw"]),
-        border=found["border"],
-    )
-    sides = (*geometry.photo_hw, *geometry.scaled_hw, geometry.window_px, geometry.stride_px)
-    if min(sides) < 1:
-        raise ValueError(f"geometry has a side of {min(sides)} px")
-    return geometry
-
-
-def _origin(found: Mapping[str, Any]) -> Origin:
-    """The origin as JSON holds it, with every text checked to be one."""
-    origin = Origin(**found)
-    _texts([value for value in found.values() if not isinstance(value, dict)])
-    return origin
-
-
-def _texts(values: Sequence[Any]) -> tuple[str, ...]:
-    for value in values:
-        if not isinstance(value, str):
-            raise TypeError(f"{value!r} is no text")
-    return tuple(values)
-
-
-def _pair(numbers: Sequence[Any]) -> tuple[int, int]:
-    first, second = numbers
-    return operator.index(first), operator.index(second)
+        write_all(self.files(Path(path)))
+        return Path(path)

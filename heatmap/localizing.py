@@ -1,4 +1,4 @@
-"""Objects from a grid: the windows that say most, each once."""
+"""Objects from grids: the windows that say most, each once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torchvision.ops import nms
 
 from .errors import GeometryError
+from .geometry import Geometry
 from .grid import ScoreGrid
+from .scales import check_together, scale_of
 
 # Two windows that share more than this (intersection over union) show one thing.
 MOST_OVERLAP = 0.2
@@ -23,7 +23,8 @@ LEAST_SCORE = 0.3
 class Found:
     """One object: its class, probability in 0..1, and window in photo px.
 
-    ``xyxy`` is the window cut to the photo; ``cell`` is its row and column.
+    ``xyxy`` is the window cut to the photo; ``cell`` is its row and column in the grid of
+    ``scale``, the resize factor of the photo (of its longer side, as rounded to pixels).
     """
 
     name: str
@@ -31,10 +32,11 @@ class Found:
     score: float
     xyxy: tuple[float, float, float, float]
     cell: tuple[int, int]
+    scale: float
 
 
 def localize(
-    grid: ScoreGrid,
+    grids: ScoreGrid | Sequence[ScoreGrid],
     classes: Sequence[str | int] | None = None,
     *,
     least_score: float = LEAST_SCORE,
@@ -44,10 +46,11 @@ def localize(
 
     Without ``classes`` every window stands for its most probable class and all
     compete with each other; with ``classes`` each class is searched by itself.
-    Greedy non-maximum suppression (torchvision.ops.nms).
+    Of a photo scored at several scales, the windows of all scales compete. Greedy
+    non-maximum suppression; windows that were not scored are never found.
 
     Args:
-        grid: what to search.
+        grids: what to search: a grid, or several of one photo at different scales.
         classes: names, indices, wnids or prefixes; None is whatever wins.
         least_score: smallest probability, 0..1.
         most_overlap: largest intersection over union of two windows, 0..1.
@@ -58,51 +61,135 @@ def localize(
     Raises:
         ClassError: an unknown class.
         GeometryError: a number outside 0..1.
+        ResultError: no grid, or grids that are not of one photo by one model.
     """
     for name, number in (("least score", least_score), ("most overlap", most_overlap)):
         if not 0 <= number <= 1:
             raise GeometryError(f"{name} is {number}: it must be in 0..1")
-    probabilities = grid.probabilities()
+    together = [grids] if isinstance(grids, ScoreGrid) else list(grids)
+    check_together(together)
+    lattices = [_Lattice.of(grid.geometry) for grid in together]
+    found = []
+    for indices, scores in _searches(together, classes):
+        for which, cell in _peaks(lattices, scores, least_score, most_overlap):
+            index = int(indices[which][cell])
+            found.append(_found(together[which], cell, index, float(scores[which][cell])))
+    return tuple(sorted(found, key=lambda one: (-one.score, one.index, -one.scale, one.cell)))
+
+
+_Search = tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.float32]]]
+
+
+def _searches(grids: Sequence[ScoreGrid], classes: Sequence[str | int] | None) -> list[_Search]:
+    """What is searched at a time: for each grid, class indices and scores, both (N, M)."""
     if classes is None:
-        winners = probabilities.argmax(axis=2)
-        found = _peaks(grid, probabilities.max(axis=2), winners, least_score, most_overlap)
-    else:
-        found = []
-        for index in dict.fromkeys(grid.classes.find(wanted) for wanted in classes):
-            scores = probabilities[:, :, index]
-            same = np.full(scores.shape, index)
-            found += _peaks(grid, scores, same, least_score, most_overlap)
-    return tuple(sorted(found, key=lambda one: (-one.score, one.index, one.cell)))
-
-
-def _peaks(
-    grid: ScoreGrid,
-    scores: npt.NDArray[np.float32],
-    indices: npt.NDArray[np.int64],
-    least_score: float,
-    most_overlap: float,
-) -> list[Found]:
-    """Windows of one (N, M) map of scores that survive suppression."""
-    cells = [(int(row), int(column)) for row, column in np.argwhere(scores >= least_score)]
-    if not cells:
-        return []
-    boxes = torch.tensor([grid.geometry.window_xyxy(*cell) for cell in cells], dtype=torch.float32)
-    values = torch.tensor([float(scores[cell]) for cell in cells])
-    kept = [cells[position] for position in nms(boxes, values, most_overlap).tolist()]
+        best = [grid.best() for grid in grids]
+        return [([index for index, _ in best], [score for _, score in best])]
+    wanted = list(dict.fromkeys(grids[0].classes.find(name) for name in classes))
+    maps = [grid.class_maps(wanted) for grid in grids]
     return [
-        Found(
-            name=grid.classes.names[int(indices[cell])],
-            index=int(indices[cell]),
-            score=float(scores[cell]),
-            xyxy=_inside(grid, cell),
-            cell=cell,
+        (
+            [np.broadcast_to(np.int64(index), grid.geometry.grid_hw) for grid in grids],
+            [scores[:, :, position] for scores in maps],
         )
-        for cell in kept
+        for position, index in enumerate(wanted)
     ]
 
 
-def _inside(grid: ScoreGrid, cell: tuple[int, int]) -> tuple[float, float, float, float]:
-    """A window, cut to the photo."""
+@dataclass(frozen=True)
+class _Lattice:
+    """The windows of one grid, all of one size, by the sides of their rows and columns.
+
+    Edges are float64 photo px, rising: tops and bottoms (N,), lefts and rights (M,).
+    """
+
+    tops: npt.NDArray[np.float64]
+    bottoms: npt.NDArray[np.float64]
+    lefts: npt.NDArray[np.float64]
+    rights: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, geometry: Geometry) -> _Lattice:
+        rows, columns = geometry.grid_hw
+        down = np.array([geometry.window_xyxy(row, 0) for row in range(rows)])
+        across = np.array([geometry.window_xyxy(0, column) for column in range(columns)])
+        return cls(down[:, 1], down[:, 3], across[:, 0], across[:, 2])
+
+    @property
+    def area(self) -> float:
+        """Of each window, px."""
+        return float((self.bottoms[0] - self.tops[0]) * (self.rights[0] - self.lefts[0]))
+
+    def suppress(
+        self,
+        alive: npt.NDArray[np.bool_],
+        other: _Lattice,
+        cell: tuple[int, int],
+        most_overlap: float,
+    ) -> None:
+        """Clear in ``alive`` (N, M) the windows that overlap a cell of another lattice more."""
+        area, other_area = self.area, other.area
+        # Not even a window wholly inside the other overlaps more.
+        if min(area, other_area) <= most_overlap * max(area, other_area):
+            return
+        rows, down = _shared(self.tops, self.bottoms, other.tops[cell[0]], other.bottoms[cell[0]])
+        columns, across = _shared(
+            self.lefts, self.rights, other.lefts[cell[1]], other.rights[cell[1]]
+        )
+        shared = np.outer(down, across)
+        alive[rows, columns] &= shared <= most_overlap * (area + other_area - shared)
+
+
+def _shared(
+    starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64], start: float, end: float
+) -> tuple[slice, npt.NDArray[np.float64]]:
+    """Which of the rising intervals share some length with another, and how much each."""
+    near = slice(int(ends.searchsorted(start, "right")), int(starts.searchsorted(end)))
+    return near, np.minimum(ends[near], end) - np.maximum(starts[near], start)
+
+
+def _peaks(
+    lattices: Sequence[_Lattice],
+    scores: Sequence[npt.NDArray[np.float32]],
+    least_score: float,
+    most_overlap: float,
+) -> list[tuple[int, tuple[int, int]]]:
+    """Windows that survive suppression, best first: which grid, and the cell.
+
+    What torchvision.ops.nms would keep. It compares each window that it keeps with all
+    others; the windows of a grid lie in rows and columns, so that those near one are known
+    without a search.
+    """
+    flat = np.concatenate([each.ravel() for each in scores])
+    candidates = np.flatnonzero(flat >= least_score)
+    order = candidates[np.argsort(-flat[candidates], kind="stable")]
+    starts = np.cumsum([0, *(each.size for each in scores)])
+    alive = np.ones(flat.shape, bool)
+    views = [
+        part.reshape(each.shape)
+        for part, each in zip(np.split(alive, starts[1:-1]), scores, strict=True)
+    ]
+    kept = []
+    for position in order.tolist():
+        if not alive[position]:
+            continue
+        which = int(starts.searchsorted(position, "right")) - 1
+        cell = divmod(position - int(starts[which]), len(lattices[which].lefts))
+        kept.append((which, cell))
+        for lattice, view in zip(lattices, views, strict=True):
+            lattice.suppress(view, lattices[which], cell, most_overlap)
+    return kept
+
+
+def _found(grid: ScoreGrid, cell: tuple[int, int], index: int, score: float) -> Found:
+    """The window of a cell, cut to the photo, as an object of a class."""
     height, width = grid.geometry.photo_hw
     left, top, right, bottom = grid.geometry.window_xyxy(*cell)
-    return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
+    return Found(
+        name=grid.classes.names[index],
+        index=index,
+        score=score,
+        xyxy=(max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))),
+        cell=cell,
+        scale=scale_of(grid.geometry),
+    )

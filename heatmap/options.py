@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +49,34 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
     return height, width
 
 
+_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+def _bytes(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmgt]?b?)", text.strip().lower())
+    unit = found[2] if found else "?"
+    unit = unit if unit in _BYTES else f"{unit}b"
+    if found is None or unit not in _BYTES or float(found[1]) * _BYTES[unit] < 1:
+        raise click.BadParameter(f"{text!r}: give bytes, such as 500MB or 2GB")
+    return int(float(found[1]) * _BYTES[unit])
+
+
+def _scales(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[float, ...] | None:
+    """The factors, or None for "auto"."""
+    if values == ("auto",):
+        return None
+    try:
+        return tuple(dict.fromkeys(float(value) for value in values)) or (1.0,)
+    except ValueError:
+        raise click.BadParameter(
+            f"{' '.join(values)!r}: give numbers, such as --scale 0.5 --scale 1, or auto alone"
+        ) from None
+
+
 model_options = _stack(
     click.option(
         "-m",
@@ -71,14 +100,66 @@ model_options = _stack(
     click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of the input."),
     click.option("--classes", type=click.Path(), help="Text file of class names, one a line."),
 )
-placement_options = _stack(
+stride_option = click.option(
+    "--stride", type=int, help="Distance between windows, px; default: the network's own."
+)
+scale_option = click.option(
+    "--scale",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Resize the photo by this factor.",
+)
+scales_options = _stack(
     click.option(
         "--scale",
-        type=float,
-        default=1.0,
-        show_default=True,
-        help="Resize the photo by this factor.",
+        "--scales",
+        "scales",
+        multiple=True,
+        callback=_scales,
+        metavar="FACTOR|auto",
+        help="Resize the photo by this factor; several are fused; default: 1.",
     ),
+    click.option(
+        "--fuse",
+        type=click.Choice(["mean", "max"]),
+        default="mean",
+        show_default=True,
+        help="How probabilities of several scales become one.",
+    ),
+)
+limit_options = _stack(
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        callback=_bytes,
+        help="What activations may take, such as 2GB; default: half of what is free.",
+    ),
+    click.option(
+        "--keep", multiple=True, metavar="CLASS", help="Keep the probabilities of this class only."
+    ),
+    click.option("--skip-flat", is_flag=True, help="Leave out windows of flat background."),
+    click.option(
+        "--mask",
+        type=click.Path(path_type=Path),
+        help="Picture that is black where not to look.",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda", "mps"]),
+        default="cpu",
+        show_default=True,
+        help="Where to compute.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Numbers to compute in.",
+    ),
+)
+border_option = _stack(
     click.option(
         "--border",
         type=click.Choice(BORDERS),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -66,10 +67,13 @@ def print_run(done: Run, scorer: Scorer) -> None:
         f"{grid.geometry.window_px} px, {grid.geometry.stride_px} px apart, by "
         f"{escape(grid.origin.model)} ({escape(grid.origin.weights)})"
     )
-    for note in (*done.photo.notes, *_sliding_notes(grid, scorer)):
+    notes = (*done.photo.notes, *_sliding_notes(grid, scorer), *_grid_notes(done))
+    for note in notes:
         console.print(f"note: {escape(note)}")
     console.print(_found_table(done) if done.found else _nothing_found(done))
-    for path in (*done.saved.overlays.values(), done.saved.grid, done.saved.description):
+    saved = done.saved
+    grids = (saved.grid, *saved.scales.values())
+    for path in (*saved.overlays.values(), *grids, saved.description):
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
@@ -83,11 +87,23 @@ def _sliding_notes(grid: ScoreGrid, scorer: Scorer) -> Iterator[str]:
         yield f"slid all the same, but {reason.replace('would be', 'is')}"
 
 
+def _grid_notes(done: Run) -> Iterator[str]:
+    """What a person should know of how the grid was made."""
+    if done.scales:
+        names = ", ".join(name.removeprefix("x") for name in done.scales)
+        yield f"scales {names} fused on the finest"
+    missing = int((~done.grid.scored).sum())
+    if missing:
+        rows, columns = done.grid.geometry.grid_hw
+        yield f"{missing} of {rows * columns} windows skipped"
+
+
 def _nothing_found(done: Run) -> str:
     """The best of the classes that were drawn, which are those that were asked for."""
-    peaks = done.grid.probabilities().max(axis=(0, 1))
-    best = max(done.saved.overlays, key=lambda index: float(peaks[index]))
-    name = escape(done.grid.classes.names[best])
+    drawn = list(done.saved.overlays)
+    peaks = np.nan_to_num(done.grid.class_maps(drawn)).max(axis=(0, 1))
+    best = int(peaks.argmax())
+    name = escape(done.grid.classes.names[drawn[best]])
     return (
         f"nothing found; the best is {name} with {peaks[best]:.2g}: "
         "try another --scale, --least-score or --engine crop"

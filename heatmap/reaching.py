@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import fx
 
 from .placing import pair
-from .tracing import arguments, operation, shape
+from .tracing import VIEWS, arguments, operation, shape
 
 Pair = tuple[int, int]
 
@@ -72,6 +72,11 @@ class Link:
     axes: Pair
     reach_hw: tuple[Reach, Reach] = (SAME, SAME)
     fill: float = 0.0
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether its output is its first source's memory: a view, or overwritten in place."""
+        return operation(self.node) in VIEWS or operation(self.node).endswith("_")
 
     @property
     def enlarges(self) -> bool:

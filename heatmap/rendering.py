@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from .captions import Caption, blank, narrowest_px, strip, text_px
 from .colours import Image, blend, colour_table, paint, to_levels
@@ -18,15 +17,13 @@ from .errors import ResultError
 from .files import writing
 from .geometry import Geometry
 from .grid import ScoreGrid
+from .painting import OPACITY, STRIP_PX, Cells, Painter, hatching, nearest
 from .photos import Photo, read_photo
 from .upsampling import upsample
 
-OPACITY = 0.7
 _SLUG_LENGTH = 60
 _PANEL_PX = 1024
 _LIGHTEST, _CONTRAST = 235, 0.5
-
-Cells = npt.NDArray[np.float32]
 
 
 def overlay(
@@ -53,13 +50,14 @@ def overlay(
     """
     pixels = read_photo(photo).pixels
     _check_size(pixels, grid.geometry)
-    table = colour_table(opacity)
-    heat = grid.heatmap(wanted)
-    low, high = (float(heat.min()), float(heat.max())) if stretch else (0.0, 1.0)
-    picture = paint(pixels, to_levels(heat, low, high), table)
+    painter = Painter.of(grid, grid.classes.find(wanted), opacity=opacity, stretch=stretch)
+    picture = np.empty_like(pixels)
+    for top in range(0, len(pixels), STRIP_PX):
+        rows = slice(top, top + STRIP_PX)
+        picture[rows] = painter.paint(pixels[rows], top)
     if not legend:
         return picture
-    caption = _legend(grid, grid.classes.find(wanted), table, (low, high), stretch=stretch)
+    caption = _legend(grid, grid.classes.find(wanted), painter, stretch=stretch)
     size = text_px(picture.shape[:2])
     picture = _centred(picture, max(picture.shape[1], narrowest_px(size)))
     return np.vstack([picture, strip(picture.shape[1], caption, size)])
@@ -151,18 +149,20 @@ def _check_size(pixels: Image, geometry: Geometry) -> None:
         )
 
 
-def _legend(
-    grid: ScoreGrid, index: int, table: Image, limits: tuple[float, float], *, stretch: bool
-) -> Caption:
-    low, high = limits
+def _legend(grid: ScoreGrid, index: int, painter: Painter, *, stretch: bool) -> Caption:
+    low, high = painter.low, painter.high
     how = "stretched to" if stretch else "fixed to"
     notes = [f"probability, colours {how} {low:.3g}..{high:.3g}"]
     if low == high:
         notes = [f"probability {low:.3g} everywhere: nothing to stretch, no colours"]
     if grid.origin.weights.split(" ")[0] == "random":
         notes.append(f"{grid.origin.model}, random weights: means nothing")
+    key = None
+    if painter.missing:
+        meaning = f"not scored: {painter.missing} of {painter.cells.size} windows"
+        key = (hatching((_PANEL_PX, _PANEL_PX)), meaning)
     heading = grid.classes.names[index]
-    return Caption(heading, *_bar(table, low, high), notes=tuple(notes))
+    return Caption(heading, *_bar(painter.table, low, high), notes=tuple(notes), key=key)
 
 
 def _bar(table: Image, low: float, high: float) -> tuple[Image | None, tuple[str, ...]]:
@@ -196,7 +196,7 @@ def _panel_caption(panel: _Panel, table: Image) -> Caption:
     missing, key = int(np.isnan(panel.cells).sum()), None
     if missing:
         meaning = f"not sampled: {missing} of {panel.cells.size} windows"
-        key = (_hatching((_PANEL_PX, _PANEL_PX)), meaning)
+        key = (hatching((_PANEL_PX, _PANEL_PX)), meaning)
     bar = _bar(table, 0, panel.high)
     return Caption(panel.heading, *bar, notes=(panel.note,), key=key)
 
@@ -220,31 +220,11 @@ def _drawn(
     if interpolated:
         heat = upsample(panel.cells, geometry)
         return paint(photo, to_levels(heat, 0, panel.high), table)
-    heat = _nearest(panel.cells, geometry)
+    heat = nearest(panel.cells, geometry)
     missing = np.isnan(heat)
     painted = paint(photo, to_levels(np.nan_to_num(heat), 0, panel.high), table)
-    painted[missing] = blend(photo, _hatching(missing.shape))[missing]
+    painted[missing] = blend(photo, hatching(missing.shape))[missing]
     return painted
-
-
-def _nearest(cells: Cells, geometry: Geometry) -> Cells:
-    """The value of the cell whose centre is nearest, for each pixel: (N, M) to (H, W)."""
-    places = [
-        np.array([geometry.cell_at(p + 0.5, p + 0.5)[axis] for p in range(length)])
-        for axis, length in enumerate(geometry.photo_hw)
-    ]
-    rows, columns = (
-        np.clip(np.floor(place + 0.5).astype(int), 0, count - 1)
-        for place, count in zip(places, geometry.grid_hw, strict=True)
-    )
-    return cells[np.ix_(rows, columns)]
-
-
-def _hatching(hw: tuple[int, int]) -> Image:
-    """Grey diagonal stripes that let a little of the photo through: RGBA (H, W, 4)."""
-    y, x = np.ogrid[: hw[0], : hw[1]]
-    stripes = np.where((x + y) // 4 % 2 == 0, np.uint8(80), np.uint8(50))
-    return np.dstack([stripes] * 3 + [np.full(hw, 215, np.uint8)])
 
 
 def _side_by_side(title: str, pictures: list[Image], captions: list[Caption]) -> Image:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import torch
 from torch import nn
 
+from .background import Skip
+from .collecting import Collector
 from .converting import FullyConvolutional, convert, inexact_message
-from .cropping import BATCH, all_cells, crop_scores
+from .densifying import check_stride
+from .devices import Compute, Device, Dtype
 from .errors import ConversionError, GeometryError
 from .geometry import Border, Geometry, plan_grid
 from .grid import Kind, Origin, ScoreGrid
 from .models import DEFAULT_MODEL, Classifier, load_classifier
-from .photos import Photo, place, read_photo
+from .passes import PhotoPass, free_memory
+from .photos import Photo
+from .placed import PlacedRows
 from .planning import Sliding
+from .streams import PhotoFile, open_photo
 from .versions import package_versions
 
 Engine = Literal["auto", "slide", "crop"]
@@ -31,13 +36,15 @@ CROP_STRIDE_PX = 32
 
 Progress = Callable[[int, int], None]
 Model: TypeAlias = str | Path | nn.Module | Classifier
+Source: TypeAlias = str | Path | npt.NDArray[np.uint8] | Photo | PhotoFile
 
 
 @dataclass(frozen=True)
 class Scorer:
     """A classifier made ready to score photos; make one and use it for many.
 
-    ``network`` is its fully convolutional form, None where it cannot slide.
+    ``network`` is its fully convolutional form at the native stride, None where it
+    cannot slide; finer ones are made when first asked for (:meth:`network_at`).
     ``engine`` is what :meth:`score` uses. ``why_not`` says what stands against
     sliding exactly, or "".
     """
@@ -47,6 +54,8 @@ class Scorer:
     engine: Literal["slide", "crop"]
     sliding: Sliding
     why_not: str = ""
+    compute: Compute = field(default_factory=Compute)
+    _networks: dict[int, FullyConvolutional] = field(default_factory=dict, repr=False)
 
     @property
     def native_stride_px(self) -> int:
@@ -66,11 +75,8 @@ class Scorer:
             GeometryError: no window fits, or the engine does not have this stride.
         """
         native = self.native_stride_px
-        if self.engine == "slide" and stride not in (None, native):
-            raise GeometryError(
-                f"stride is {stride} px, {self.classifier.name} slides at {native} px: "
-                f"use --stride {native}, or --engine crop for any stride"
-            )
+        if self.engine == "slide":
+            stride = check_stride(stride, native)
         return plan_grid(
             photo_hw,
             window=self.classifier.preprocessing.window_px,
@@ -80,34 +86,63 @@ class Scorer:
             border=border,
         )
 
+    def network_at(self, stride_px: int) -> FullyConvolutional:
+        """The converted network at one of its strides, on its device.
+
+        Raises:
+            GeometryError: a stride that it does not have.
+        """
+        if stride_px not in self._networks:
+            assert self.network is not None
+            window = self.classifier.preprocessing.window_px
+            made = self.network
+            if stride_px != made.native_stride_px:
+                made = convert(self.classifier.module, window, stride_px, allow_inexact=True)
+            self._networks[stride_px] = self.compute.moved(made)
+        return self._networks[stride_px]
+
     def score(
         self,
-        photo: str | Path | npt.NDArray[np.uint8] | Photo,
+        photo: Source,
         *,
         stride: int | None = None,
         scale: float = 1.0,
         border: Border = "cover",
+        memory: int | None = None,
+        keep: Sequence[str | int] | None = None,
+        skip: Skip | None = None,
+        folder: Path | None = None,
         progress: Progress | None = None,
     ) -> ScoreGrid:
-        """Score every window of a photo; see :func:`score`."""
-        read = read_photo(photo)
-        height, width = read.pixels.shape[:2]
-        geometry = self.plan((height, width), stride=stride, scale=scale, border=border)
-        if self.engine == "slide":
-            self._check_memory(geometry)
-        placed = place(read.pixels, geometry)
-        scores = (
-            self._slide(placed)
-            if self.engine == "slide"
-            else self._crop(placed, geometry, progress)
+        """Score every window of a photo; see :func:`score`.
+
+        ``folder`` is where a grid too large for memory grows; ``progress`` is called
+        with the windows done and all windows.
+        """
+        opened = open_photo(photo)
+        geometry = self.plan(opened.hw, stride=stride, scale=scale, border=border)
+        wanted = None if skip is None else skip.wanted(opened, geometry)
+        kept = None if keep is None else [self.classifier.classes.find(one) for one in keep]
+        network = self.network_at(geometry.stride_px) if self.engine == "slide" else None
+        job = PhotoPass(
+            self.classifier,
+            network,
+            self.compute,
+            PlacedRows(opened, geometry),
+            geometry,
+            memory or free_memory(),
+            wanted,
         )
-        return ScoreGrid(
-            scores=scores,
-            geometry=geometry,
-            classes=self.classifier.classes,
-            kind=self.kind(),
-            origin=self.origin(read),
+        collector = Collector(
+            geometry, self.classifier.classes, self.kind(), keep=kept, folder=folder
         )
+        total, done = geometry.grid_hw[0] * geometry.grid_hw[1], 0
+        for row, column, scores in job.blocks():
+            collector.write(row, column, scores)
+            done += scores.shape[0] * scores.shape[1]
+            if progress is not None:
+                progress(done, total)
+        return collector.finish(self.origin(opened, job.settings))
 
     def kind(self) -> Kind:
         """What the classifier gives: by its last operation, or else by what comes out."""
@@ -120,11 +155,10 @@ class Scorer:
         sums_to_one = torch.allclose(scores.sum(dim=1), torch.ones(2), atol=1e-4)
         return "probabilities" if sums_to_one and scores.min() >= 0 else "logits"
 
-    def origin(self, photo: Photo) -> Origin:
-        """Where a grid of this scorer comes from."""
-        settings: dict[str, int | float | str] = {"threads": torch.get_num_threads()}
-        if self.engine == "crop":
-            settings["batch"] = BATCH
+    def origin(
+        self, photo: Photo | PhotoFile, settings: dict[str, int | float | str] | None = None
+    ) -> Origin:
+        """Where a grid of this scorer comes from, and what can change its last bits."""
         return Origin(
             photo=photo.path,
             photo_digest=photo.digest,
@@ -133,56 +167,38 @@ class Scorer:
             weights_digest=self.classifier.weights_digest,
             engine=self.engine,
             sliding=self.sliding,
-            settings=settings,
+            settings={"threads": torch.get_num_threads(), **(settings or {})},
             versions=package_versions(),
         )
 
-    def _slide(self, placed: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        assert self.network is not None
-        with torch.inference_mode():
-            scores = self.network(self.classifier.preprocessing.tensor(placed))
-        return np.ascontiguousarray(scores[0].permute(1, 2, 0).numpy())
 
-    def _crop(
-        self, placed: npt.NDArray[np.uint8], geometry: Geometry, progress: Progress | None
-    ) -> npt.NDArray[np.float32]:
-        cells = all_cells(geometry)
-        done: list[npt.NDArray[np.float32]] = []
-        for scores in crop_scores(self.classifier, placed, geometry, cells):
-            done.append(scores)
-            if progress is not None:
-                progress(min(len(done) * BATCH, len(cells)), len(cells))
-        return np.concatenate(done).reshape(*geometry.grid_hw, -1)
-
-    def _check_memory(self, geometry: Geometry) -> None:
-        """Refuse a photo that does not fit in one pass rather than let the machine swap."""
-        assert self.network is not None
-        height, width = geometry.extended_hw
-        needed = self.network.peak_bytes(height, width)
-        free = psutil.virtual_memory().available
-        if needed > free:
-            fitting = (free / needed) ** 0.5 * min(geometry.scale_yx)
-            raise GeometryError(
-                f"photo is {height} x {width} px as scored and needs {needed / 1e9:.1f} GB in one "
-                f"pass, {free / 1e9:.1f} GB is free: use --scale {fitting * 0.95:.2g}"
-            )
-
-
-def prepare(model: Model = DEFAULT_MODEL, *, engine: Engine = "auto", **overrides: Any) -> Scorer:
+def prepare(
+    model: Model = DEFAULT_MODEL,
+    *,
+    engine: Engine = "auto",
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    **overrides: Any,
+) -> Scorer:
     """Load a classifier, find out how it slides, and convert it.
 
     Args:
         model: a name, a path to a checkpoint, an ``nn.Module`` or a Classifier.
         engine: "auto" slides where that is exact and crops otherwise; "slide"
             insists; "crop" never slides.
+        device: "cpu", "cuda" or "mps".
+        dtype: "float32", "bfloat16" or "float16": of weights and activations. The
+            conversion is checked in float32 whatever is asked for.
         overrides: as :func:`load_classifier` takes them (weights, window, ...).
 
     Raises:
-        ModelError: the model or its weights cannot be had.
+        ModelError: the model, its weights or the device cannot be had, or an
+            operation does not exist there.
         ConversionError: "slide" of a network that cannot slide at all.
     """
     if engine not in ENGINES:
         raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
+    compute = Compute(device, dtype)
     classifier = load_classifier(model, **overrides)
     window = classifier.preprocessing.window_px
     try:
@@ -190,20 +206,26 @@ def prepare(model: Model = DEFAULT_MODEL, *, engine: Engine = "auto", **override
     except ConversionError as error:
         if engine == "slide":
             raise
-        return Scorer(classifier, None, "crop", "refused", str(error))
+        compute.try_out(compute.moved(classifier.module), window)
+        return Scorer(classifier, None, "crop", "refused", str(error), compute)
     why_not = inexact_message(network.whole_input) if network.whole_input else ""
     crops = engine == "crop" or (engine == "auto" and network.sliding == "inexact")
-    return Scorer(classifier, network, "crop" if crops else "slide", network.sliding, why_not)
+    compute.try_out(compute.moved(classifier.module if crops else network), window)
+    how: Literal["slide", "crop"] = "crop" if crops else "slide"
+    return Scorer(classifier, network, how, network.sliding, why_not, compute)
 
 
 def score(
-    photo: str | Path | npt.NDArray[np.uint8] | Photo,
+    photo: Source,
     model: Model | Scorer = DEFAULT_MODEL,
     *,
     stride: int | None = None,
     scale: float = 1.0,
     border: Border = "cover",
     engine: Engine = "auto",
+    memory: int | None = None,
+    keep: Sequence[str | int] | None = None,
+    skip: Skip | None = None,
 ) -> ScoreGrid:
     """Score every window of a photo.
 
@@ -211,12 +233,17 @@ def score(
         photo: a path, or an RGB uint8 array (H, W, 3).
         model: a name, a path to a checkpoint, an ``nn.Module``, or what
             :func:`prepare` gave (for many photos: load once).
-        stride: distance between windows, px; None is the network's own.
+        stride: distance between windows, px: a divisor of the network's own (None);
+            the crop engine takes any.
         scale: resize factor of the photo; a window then covers window/scale px.
         border: "cover" extends the photo by reflection so that every pixel lies
             in a window; "valid" keeps to windows wholly inside.
         engine: "auto", "slide" or "crop"; see :func:`prepare`, which has decided it
             already where ``model`` is what it gave.
+        memory: bytes that activations may take, half of what is free by default. The
+            photo is cut into bands and columns to keep within it; the scores are the same.
+        keep: keep the probabilities of these classes only.
+        skip: leave out flat background or what a mask leaves out; such cells are NaN.
 
     Returns:
         The grid: ``scores`` is float32 (N, M, K).
@@ -233,4 +260,12 @@ def score(
         scorer = model
     else:
         scorer = prepare(model, engine=engine)
-    return scorer.score(photo, stride=stride, scale=scale, border=border)
+    return scorer.score(
+        photo,
+        stride=stride,
+        scale=scale,
+        border=border,
+        memory=memory,
+        keep=keep,
+        skip=skip,
+    )

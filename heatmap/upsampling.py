@@ -18,8 +18,12 @@ from .errors import ResultError
 from .geometry import Geometry
 
 
-def upsample(cells: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDArray[np.float32]:
+def upsample(
+    cells: npt.NDArray[np.float32], geometry: Geometry, rows: tuple[int, int] | None = None
+) -> npt.NDArray[np.float32]:
     """Interpolate cells linearly between their centres: (N, M) to float32 (H, W).
+
+    With ``rows`` only the photo rows from the first up to the second: (second - first, W).
 
     ``cells`` are finite values of any range; the result stays within it. Past the
     outermost centres the edge value goes on, so an axis of one cell is flat. Each
@@ -32,10 +36,16 @@ def upsample(cells: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDArray[
     if cells.shape != geometry.grid_hw:
         raise ResultError(f"cells are {cells.shape}, the geometry says {geometry.grid_hw}")
     height, width = geometry.photo_hw
+    first, end = rows or (0, height)
+    # Only the cells that these rows lie between are given away, so that positions stay small.
+    top, bottom = (geometry.cell_at(0.5, row + 0.5)[0] for row in (first, end - 1))
+    low, high = (min(max(0, int(n)), len(cells) - 1) for n in (top - 1, bottom + 2))
+    to_cell = _pixel_to_cell(geometry)
+    to_cell[1, 2] += first * to_cell[1, 1] - low
     heat = cv2.warpAffine(
-        cells,
-        _pixel_to_cell(geometry),
-        (width, height),
+        cells[low : high + 1],
+        to_cell,
+        (width, end - first),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
         hint=cv2.ALGO_HINT_ACCURATE,

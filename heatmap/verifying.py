@@ -17,7 +17,8 @@ from .errors import ConversionError, GeometryError
 from .geometry import Border, Geometry
 from .grid import ScoreGrid
 from .models import DEFAULT_MODEL
-from .photos import Photo, place, read_photo
+from .photos import Photo, read_photo
+from .placed import place
 from .scoring import Model, Scorer, prepare
 
 # Windows compared unless another number is asked for: half a minute of VGG16 on two cores.
@@ -132,6 +133,7 @@ def verify(
     model: Model | Scorer = DEFAULT_MODEL,
     *,
     windows: int = WINDOWS,
+    stride: int | None = None,
     scale: float = 1.0,
     border: Border = "cover",
 ) -> VerifyReport:
@@ -142,7 +144,7 @@ def verify(
         model: as :func:`heatmap.score` takes it.
         windows: how many windows to crop at most; a random sample (seed 0) where
             the grid has more.
-        scale, border: as :func:`heatmap.score` takes them.
+        stride, scale, border: as :func:`heatmap.score` takes them.
 
     Raises:
         ConversionError: the network cannot slide.
@@ -153,20 +155,20 @@ def verify(
     scorer = _sliding(model if isinstance(model, Scorer) else prepare(model, engine="slide"))
     read = read_photo(photo)
     height, width = read.pixels.shape[:2]
-    geometry = scorer.plan((height, width), scale=scale, border=border)
+    geometry = scorer.plan((height, width), stride=stride, scale=scale, border=border)
     placed = place(read.pixels, geometry)
     _warm_up(scorer, placed, geometry)
     started = time.perf_counter()
-    grid = scorer.score(read, scale=scale, border=border)
+    grid = scorer.score(read, stride=stride, scale=scale, border=border)
     slide_s = time.perf_counter() - started
-    cells = _sample(geometry, windows)
+    cells = _some(all_cells(geometry), windows)
     cropped, timing = _crop(scorer, placed, geometry, cells, slide_s)
     edge = [cell for cell in cells if _at_edge(cell, geometry)]
     inner = [cell for cell in cells if not _at_edge(cell, geometry)]
     return VerifyReport(
         grid=grid,
         cropped=cropped,
-        head=_check_head(scorer, placed, grid, cells[:: max(1, len(cells) // SLICES)]),
+        head=_check_head(scorer, placed, grid),
         everywhere=_compare(grid.scores, cropped, cells),
         inner=_compare(grid.scores, cropped, inner) if inner else None,
         edge=_compare(grid.scores, cropped, edge) if edge else None,
@@ -188,7 +190,8 @@ def _warm_up(scorer: Scorer, placed: npt.NDArray[np.uint8], geometry: Geometry) 
     next(crop_scores(scorer.classifier, placed, geometry, [(0, 0)]))
     side = geometry.window_px
     with torch.inference_mode():
-        _network(scorer)(scorer.classifier.preprocessing.tensor(placed[:side, :side]))
+        network = scorer.network_at(geometry.stride_px)
+        network(scorer.classifier.preprocessing.tensor(placed[:side, :side]))
 
 
 def _network(scorer: Scorer) -> FullyConvolutional:
@@ -196,11 +199,11 @@ def _network(scorer: Scorer) -> FullyConvolutional:
     return scorer.network
 
 
-def _sample(geometry: Geometry, windows: int) -> list[Cell]:
-    cells = all_cells(geometry)
-    if len(cells) <= windows:
+def _some(cells: list[Cell], most: int) -> list[Cell]:
+    """All cells, or a random sample (seed 0) of so many."""
+    if len(cells) <= most:
         return cells
-    chosen = np.random.default_rng(0).choice(len(cells), size=windows, replace=False)
+    chosen = np.random.default_rng(0).choice(len(cells), size=most, replace=False)
     return [cells[position] for position in sorted(chosen)]
 
 
@@ -228,15 +231,20 @@ def _crop(
     return cropped, Timing(slide_s, measured, len(cells), whole, len(cells) < total)
 
 
-def _check_head(
-    scorer: Scorer, placed: npt.NDArray[np.uint8], grid: ScoreGrid, cells: Sequence[Cell]
-) -> HeadCheck:
-    reference = SliceReference(_network(scorer).plan)
+def _check_head(scorer: Scorer, placed: npt.NDArray[np.uint8], grid: ScoreGrid) -> HeadCheck:
+    """Claim 1, on cells of the native grid: the original head on the original's slices."""
+    network = _network(scorer)
+    reference, k = SliceReference(network.plan), network.native_stride_px // grid.geometry.stride_px
     with torch.inference_mode():
-        photo = _network(scorer).whole_windows(scorer.classifier.preprocessing.tensor(placed))
-        features = reference.features(photo.contiguous())
+        tensor = scorer.classifier.preprocessing.tensor(placed)
+        photo = network.whole_windows(tensor).contiguous()
+        features = reference.features(photo)
+        # Below the last whole native stride a padded network sees more at a finer one.
+        same = photo.shape == tensor.shape
+        scores = grid.scores[::k, ::k] if same else network(photo)[0].permute(1, 2, 0).numpy()
+        cells = _some([(i, j) for i in range(len(scores)) for j in range(scores.shape[1])], SLICES)
         expected = torch.cat([reference.score(features, *cell) for cell in cells])
-    found = torch.from_numpy(np.stack([grid.scores[cell] for cell in cells]))
+    found = torch.from_numpy(np.stack([scores[cell] for cell in cells]))
     return HeadCheck(len(cells), relative_difference(found, expected))
 
 

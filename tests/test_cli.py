@@ -126,9 +126,10 @@ def assert_one_line(outcome: Outcome, *parts: str) -> None:
 
 MODEL = "--model --weights --window --mean --std --channel-order --classes"
 VIEW = "--class --top --opacity --stretch --least-score"
+LIMITS = "--memory --keep --skip-flat --mask --device --dtype"
 OPTIONS = {
-    "run": f"{MODEL} --scale --border --stride --engine {VIEW} --output --json",
-    "verify": f"{MODEL} --scale --border --class --windows --output --json",
+    "run": f"{MODEL} --stride --scale --fuse --border {LIMITS} --engine {VIEW} --output --json",
+    "verify": f"{MODEL} --stride --scale --border --class --windows --output --json",
     "render": f"{VIEW} --output --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
@@ -371,7 +372,7 @@ def test_bad_photos_end_in_one_line_and_leave_nothing(call, command, name):
         (("-c", "clas 3"), ("no class 'clas 3'", "did you mean class 3")),
         (("-c", "9"), ("class index 9", "0 to 4")),
         (("-c", "class"), ("fits 5", "class 0")),
-        (("--stride", "3"), ("stride is 3 px", "slides at 4 px", "--stride 4", "--engine crop")),
+        (("--stride", "3"), ("stride is 3 px", "slides at 4, 2, 1 px", "--engine crop")),
         (("--stride", "0", "--engine", "crop"), ("stride is 0",)),
         (("--scale", "0"), ("scale is 0",)),
         (("--scale", "nan"), ("scale is nan",)),
@@ -558,7 +559,7 @@ def test_verify_exits_with_1_where_the_converted_head_is_wrong(call, monkeypatch
 
     def wrong(*arguments, **options):
         network = right(*arguments, **options)
-        network.register_forward_hook(lambda module, given, scores: scores * 1.001)
+        network.head.register_forward_hook(lambda module, given, scores: scores * 1.001)
         return network
 
     monkeypatch.setattr(scoring, "convert", wrong)

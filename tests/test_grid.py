@@ -9,7 +9,8 @@ import pytest
 from heatmap.classes import ClassList
 from heatmap.errors import ClassError, HeatmapError, ResultError
 from heatmap.geometry import plan_grid
-from heatmap.grid import Origin, ScoreGrid, load, probabilities_of
+from heatmap.grid import Origin, ScoreGrid, probabilities_of
+from heatmap.gridfile import load
 from heatmap.upsampling import upsample
 
 NAMES = ("tabby", "Egyptian cat", "lynx", "wall")
@@ -163,23 +164,23 @@ def changed(meta, path, value):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("format", 2, "grid format 2, this version reads format 1"),
+        ("format", 3, "grid format 3, this version reads formats 1 and 2"),
         ("kind", "percent", "scores are 'percent'"),
         ("geometry.stride_px", 0, "a side of 0 px"),
-        ("geometry.stride_px", "32", "does not fit format 1"),
+        ("geometry.stride_px", "32", "does not fit its format"),
         ("geometry.grid_hw", [3, 2], r"the geometry and classes say \(3, 2, 4\)"),
-        ("geometry.photo_hw", [256], "does not fit format 1"),
-        ("geometry.photo_hw", [256, 3.5], "does not fit format 1"),
+        ("geometry.photo_hw", [256], "does not fit its format"),
+        ("geometry.photo_hw", [256, 3.5], "does not fit its format"),
         ("geometry.border", "mirror", "border is 'mirror'"),
         ("geometry.colour", 1, "geometry has colour"),
-        ("geometry", [], "does not fit format 1"),
-        ("geometry", None, "does not fit format 1"),
+        ("geometry", [], "does not fit its format"),
+        ("geometry", None, "does not fit its format"),
         ("names", ["a", "b", "c", 4], "4 is no text"),
-        ("names", 5, "does not fit format 1"),
+        ("names", 5, "does not fit its format"),
         ("wnids", ["n1"], "1 wnids for 4 class names"),
-        ("origin", {}, "does not fit format 1"),
+        ("origin", {}, "does not fit its format"),
         ("origin.weights", None, "None is no text"),
-        ("origin.author", "me", "does not fit format 1"),
+        ("origin.author", "me", "does not fit its format"),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(tmp_path, meta, place, value, message):

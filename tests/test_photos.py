@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-from heatmap.errors import GeometryError, PhotoError
-from heatmap.geometry import BORDERS, Geometry, plan_grid
-from heatmap.photos import Photo, place, read_photo
+from heatmap.errors import PhotoError
+from heatmap.photos import Photo, read_photo
 
 
 def noise(*shape: int, dtype=np.uint8) -> np.ndarray:
@@ -225,12 +224,14 @@ def float_tiff(extreme: float) -> bytes:
     return tiff(values)
 
 
-def tiff(values: np.ndarray, photometric: str = "rgb") -> bytes:
+def tiff(values: np.ndarray, photometric: str = "rgb", **options) -> bytes:
     stream = io.BytesIO()
-    tifffile.imwrite(stream, values, photometric=photometric, planarconfig="contig")
+    tifffile.imwrite(stream, values, photometric=photometric, planarconfig="contig", **options)
     return stream.getvalue()
 
 
+TILED = tiff(noise(80, 60, 3), tile=(32, 32))
+ZIPPED = tiff(noise(80, 60, 4), tile=(32, 32), compression="zlib", extrasamples=["unassalpha"])
 DAMAGED = "is cut short, damaged or an unknown kind of"
 
 
@@ -247,6 +248,8 @@ DAMAGED = "is cut short, damaged or an unknown kind of"
         ("half.png", bytes_of("PNG")[:7000], f"{DAMAGED} PNG (libpng read error)"),
         ("start.png", bytes_of("PNG")[:30], f"{DAMAGED} PNG"),
         ("half.tif", bytes_of("TIFF")[:7000], f"{DAMAGED} TIFF (Read error at scanline"),
+        ("tiles.tif", TILED[:-200], f"{DAMAGED} TIFF ("),
+        ("zipped.tif", ZIPPED[:-200], f"{DAMAGED} TIFF ("),
         ("half.gif", bytes_of("GIF")[:3000], f"{DAMAGED} GIF (Unexpected end of GIF"),
         ("half.webp", bytes_of("WEBP")[:3000], f"{DAMAGED} WebP (unable to parse image)"),
         ("nan.tif", float_tiff(np.nan), "holds values that are not finite (NaN or infinite)"),
@@ -362,86 +365,16 @@ def test_digest_tells_content_and_shape_apart(tmp_path):
     assert Photo(pixels.reshape(6, 4, 3)).digest != digest
 
 
-# Placing.
+def test_strips_are_views_from_top_to_bottom():
+    photo = Photo(noise(70, 9, 3))
+    strips = list(photo.strips(32))
+    assert [len(strip) for strip in strips] == [32, 32, 6]
+    assert all(np.shares_memory(strip, photo.pixels) for strip in strips)
+    np.testing.assert_array_equal(np.concatenate(strips), photo.pixels)
+    assert photo.hw == (70, 9)
 
 
-def reflected(length: int, before: int, after: int) -> np.ndarray:
-    """Indices along one axis, walked one step at a time, turning round at either end."""
-
-    def walk(position: int, step: int, steps: int) -> list[int]:
-        visited = []
-        for _ in range(steps):
-            if not 0 <= position + step < length:
-                step = -step
-            position += step if length > 1 else 0
-            visited.append(position)
-        return visited
-
-    inside = list(range(length))
-    return np.array(walk(0, -1, before)[::-1] + inside + walk(length - 1, 1, after))
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    hw=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    window=st.integers(1, 60),
-    native=st.integers(1, 24),
-    border=st.sampled_from(BORDERS),
-)
-def test_place_extends_and_cuts_as_the_geometry_says(hw, window, native, border):
-    window = min(window, *hw) if border == "valid" else window
-    geometry = plan_grid(hw, window=window, native_stride=native, border=border)
-    pixels = noise(*hw, 3)
-    pixels.flags.writeable = False
-    placed = place(pixels, geometry)
-    top, bottom, left, right = geometry.margins_tblr
-    rows = reflected(hw[0], max(top, 0), max(bottom, 0))[: geometry.extended_hw[0]]
-    columns = reflected(hw[1], max(left, 0), max(right, 0))[: geometry.extended_hw[1]]
-    np.testing.assert_array_equal(placed, pixels[rows][:, columns])
-    by_numpy = np.pad(
-        pixels[: hw[0] + min(bottom, 0), : hw[1] + min(right, 0)],
-        ((top, max(bottom, 0)), (left, max(right, 0)), (0, 0)),
-        mode="reflect",
-    )
-    np.testing.assert_array_equal(placed, by_numpy)
-    assert placed.shape == (*geometry.extended_hw, 3)
-    assert placed.flags.c_contiguous
-    assert not np.shares_memory(placed, pixels)
-
-
-def scaled(hw: tuple[int, int], scale: float) -> Geometry:
-    """One window wherever it fits, and nothing added: what is left is the resize alone."""
-    return plan_grid(hw, window=1, native_stride=1, scale=scale, border="valid")
-
-
-@pytest.mark.parametrize(("height", "width"), [(12, 18), (12, 1), (1, 18)])
-def test_shrinking_averages_areas(height, width):
-    pixels = noise(height, width, 3)
-    down, across = min(3, height), min(3, width)
-    blocks = pixels.reshape(height // down, down, width // across, across, 3)
-    placed = place(pixels, scaled((height, width), 1 / 3))
-    assert largest_difference(placed, np.rint(blocks.mean(axis=(1, 3)))) <= 1
-
-
-def test_enlarging_restores_a_smooth_photo_in_its_place():
-    y, x = np.mgrid[0:60, 0:90] + 0.5
-    smooth = np.stack([128 + 100 * np.sin(y / 9), 128 + 100 * np.cos(x / 11), x + y], axis=2)
-    pixels = np.rint(smooth).astype(np.uint8)
-    small = place(pixels, scaled((60, 90), 1 / 3))
-    back = place(small, scaled((20, 30), 3.0))
-    # Next to the edge nothing is known of what lies beyond; averaging flattens crests a little.
-    assert largest_difference(back[6:-6, 6:-6], pixels[6:-6, 6:-6]) <= 3
-
-
-@pytest.mark.parametrize("hw", [(1, 1), (1, 40000), (40000, 1)])
-@pytest.mark.parametrize("scale", [0.5, 2.0])
-def test_extreme_shapes_are_resized(hw, scale):
-    geometry = plan_grid(hw, window=8, native_stride=4, scale=scale)
-    placed = place(np.full((*hw, 3), [9, 99, 199], np.uint8), geometry)
-    assert largest_difference(placed, np.full((*geometry.extended_hw, 3), [9, 99, 199])) == 0
-
-
-def test_place_refuses_a_photo_the_geometry_was_not_planned_for():
-    geometry = plan_grid((40, 50), window=8, native_stride=4)
-    with pytest.raises(GeometryError, match="photo is 50 x 40 px, the geometry was planned for 40"):
-        place(noise(50, 40, 3), geometry)
+def test_strips_of_some_rows_and_columns():
+    photo = Photo(noise(70, 9, 3))
+    strips = photo.strips(20, first=30, columns=(2, 5))
+    np.testing.assert_array_equal(np.concatenate(list(strips)), photo.pixels[30:, 2:5])

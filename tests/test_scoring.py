@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from networks import WINDOW, Classifier, heads, randomise
@@ -12,7 +11,7 @@ from torch import nn
 
 import heatmap
 from heatmap import ConversionError, GeometryError
-from heatmap.photos import place
+from heatmap.placed import place
 
 STRIDE = 4
 
@@ -81,9 +80,19 @@ def test_crop_engine_takes_any_stride_and_agrees_where_grids_meet():
     assert odd.geometry.stride_px == 7
 
 
-def test_sliding_at_another_stride_is_refused_with_the_native_one():
-    with pytest.raises(GeometryError, match="slides at 4 px: use --stride 4"):
-        prepare(padded()).score(photo(60, 80), stride=2)
+def test_sliding_at_a_stride_that_is_no_divisor_is_refused_with_those_that_are():
+    with pytest.raises(GeometryError, match="slides at 4, 2, 1 px"):
+        prepare(padded()).score(photo(60, 80), stride=3)
+
+
+@pytest.mark.parametrize("border", ["cover", "valid"])
+@pytest.mark.parametrize("stride", [2, 1])
+def test_a_finer_stride_holds_the_native_grid(stride, border):
+    scorer, pixels, k = prepare(padded()), photo(60, 80), 4 // stride
+    fine = scorer.score(pixels, stride=stride, border=border)
+    native = scorer.score(pixels, border=border)
+    assert fine.geometry.stride_px == stride
+    assert np.allclose(fine.scores[::k, ::k], native.scores, atol=1e-5)
 
 
 def test_inexact_network_is_cropped_unless_insisted():
@@ -118,17 +127,23 @@ def test_refused_network_that_ends_in_a_softmax_gives_probabilities():
     assert scorer.kind() == "probabilities"
 
 
-def test_photo_too_large_for_the_memory_is_refused_with_a_scale_that_fits(monkeypatch):
-    scorer = prepare(padded())
-    height, width = scorer.plan((300, 400)).extended_hw
-    needed = scorer.network.peak_bytes(height, width)
-    monkeypatch.setattr(
-        psutil, "virtual_memory", lambda: type("Memory", (), {"available": needed // 2})()
-    )
+def test_what_must_be_whole_is_refused_with_a_scale_that_fits():
+    scorer = prepare(INEXACT["squeeze-and-excitation"].eval(), engine="slide")
+    needed = scorer.network.peak_bytes(*scorer.plan((300, 400)).extended_hw)
     with pytest.raises(GeometryError, match=r"use --scale 0\.6\d") as refusal:
-        scorer.score(photo(300, 400))
+        scorer.score(photo(300, 400), memory=needed // 2)
     scale = float(str(refusal.value).rsplit(" ", 1)[1])
-    assert scorer.score(photo(300, 400), scale=scale).scores.size
+    assert scorer.score(photo(300, 400), scale=scale, memory=needed // 2).scores.size
+
+
+def test_too_little_memory_is_refused_with_what_would_do():
+    scorer, pixels = prepare(padded()), photo(100, 200)
+    with pytest.raises(GeometryError, match="memory is 0 MB, one column of windows") as refusal:
+        scorer.score(pixels, memory=1000)
+    enough = int(str(refusal.value).rsplit(" ", 1)[1].removesuffix("MB")) * 10**6
+    assert np.allclose(
+        scorer.score(pixels, memory=enough).scores, scorer.score(pixels).scores, atol=1e-5
+    )
 
 
 def test_grid_remembers_where_it_comes_from(tmp_path):
