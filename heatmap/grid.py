@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -106,7 +107,11 @@ class ScoreGrid:
         """Rows of the grid, a few at a time."""
         rows, columns, classes = self.scores.shape
         at_once = max(1, _BLOCK_BYTES // (4 * columns * classes))
-        return (slice(top, min(top + at_once, rows)) for top in range(0, rows, at_once))
+        for top in range(0, rows, at_once):
+            yield slice(top, min(top + at_once, rows))
+            if isinstance(self._owner, np.memmap):
+                # Pages that were read count as this process's memory until they are let go.
+                self._owner._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def probabilities(self) -> npt.NDArray[np.float32]:
         """Softmax over the classes of every window: float32 (N, M, K) in 0..1, all in memory."""

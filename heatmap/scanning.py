@@ -33,6 +33,7 @@ Rows = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 # Pixels of a band where memory allows it: the activations of so many stay in the cache
 # (benchmarks/bands.py), and few enough bands keep the cost of each negligible.
 BAND_PX = 2**18
+LEAST_BAND_PX = 8
 # Windows that the head takes at once: fully connected layers read their weights each time.
 HEAD_WINDOWS = 1024
 
@@ -82,7 +83,7 @@ class Scanner:
             band = self._band(widest, budget)
             if band is not None:
                 return tuple(self._part(strip, band) for strip in strips)
-            smallest = min(smallest, self._part(widest, self.network.native_stride_px).peak_bytes)
+            smallest = min(smallest, self._part(widest, LEAST_BAND_PX).peak_bytes)
             if width == 1:
                 raise GeometryError(
                     f"memory is {budget / 1e6:.0f} MB, one column of windows takes "
@@ -92,14 +93,13 @@ class Scanner:
 
     def _band(self, cells: Rectangle, budget: int) -> int | None:
         """The best band height for a rectangle, px: the preferred one or what still fits."""
-        native = self.network.native_stride_px
-        across = self._part(cells, native).plan
-        left, right = across.columns[across.photo]
-        band = max(1, round(BAND_PX / (right - left) / native)) * native
-        while band >= native:
+        plan = self._part(cells, LEAST_BAND_PX).plan
+        left, right = plan.columns[plan.photo]
+        band = max(1, round(BAND_PX / (right - left) / LEAST_BAND_PX)) * LEAST_BAND_PX
+        while band >= LEAST_BAND_PX:
             if self._part(cells, band).peak_bytes <= budget:
                 return band
-            band = band // 2 // native * native
+            band = band // 2 // LEAST_BAND_PX * LEAST_BAND_PX
         return None
 
     def _part(self, cells: Rectangle, band_px: int) -> Part:
