@@ -8,23 +8,36 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from .winograd import LARGEST_KERNEL, convolve, transform_weights
+
 # Up to this many outputs a kernel larger than 1 x 1 runs faster as a matrix product:
 # conv2d re-orders fc6's 411 MB of weights at each call, a matrix product copies the
 # windows instead (benchmarks/fc6.py).
 MATRIX_PRODUCT_OUTPUTS = 729
+
+# From this many outputs a call on, Winograd's form is the fastest, once the weights are
+# transformed for it; that takes as long as it saves on so many (benchmarks/fc6.py), and
+# 1.3 times the weights' memory, so it is done for layers that have seen more than these.
+WINOGRAD_OUTPUTS = 128
+WINOGRAD_PAYS_FROM = 2048
 
 # A head that runs slice by slice takes at most this many values at once (256 MiB).
 SLICE_VALUES = 2**26
 
 
 class SlidingLinear(nn.Conv2d):
-    """A fully connected layer as a convolution, computed the faster of two ways.
+    """A fully connected layer as a convolution, computed the fastest of three ways.
 
     (B, C, h, w) -> (B, K, h - n + 1, w - m + 1) with an n x m kernel: the same
     weights as ``nn.Linear`` on the flattened n x m slice, applied to every slice
     (Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic
-    Segmentation", CVPR 2015, section 3.1).
+    Segmentation", CVPR 2015, section 3.1). Few outputs are a matrix product, many go
+    by Winograd's form (winograd.py) and the rest by ``conv2d``; all agree to rounding.
     """
+
+    # Outputs given so far, and weights transformed from the ones that the key tells of.
+    _seen = 0
+    _transformed: tuple[object, Tensor] | None = None
 
     @classmethod
     def from_weights(cls, weight: Tensor, bias: Tensor | None) -> SlidingLinear:
@@ -47,9 +60,42 @@ class SlidingLinear(nn.Conv2d):
         if torch.compiler.is_exporting():
             return super().forward(maps)
         outputs = maps.shape[0] * (maps.shape[2] - n + 1) * (maps.shape[3] - m + 1)
-        if (n, m) != (1, 1) and outputs > MATRIX_PRODUCT_OUTPUTS:
+        if (n, m) == (1, 1):
+            return self._matrix_product(maps, n, m)
+        transformed = self._winograd_weights(maps, outputs)
+        if transformed is not None:
+            return convolve(maps, transformed, self.bias)
+        if outputs > MATRIX_PRODUCT_OUTPUTS:
             return super().forward(maps)
         return self._matrix_product(maps, n, m)
+
+    def _winograd_weights(self, maps: Tensor, outputs: int) -> Tensor | None:
+        """Weights for Winograd's form, where it has one and it pays."""
+        n, m = cast(tuple[int, int], self.kernel_size)
+        # Neither gradients nor made-up tensors (FakeTensor) go that way.
+        plain = type(maps) is Tensor and maps.dtype == torch.float32 and not torch.is_grad_enabled()
+        if n != m or not 3 <= n <= LARGEST_KERNEL or outputs < WINOGRAD_OUTPUTS or not plain:
+            return None
+        if self.weight.is_inference():
+            # It would not tell when it is changed.
+            return None
+        key = (self.weight.data_ptr(), self.weight._version, self.weight.device)
+        if self._transformed is not None and self._transformed[0] == key:
+            return self._transformed[1]
+        self._seen += outputs
+        if self._seen <= WINOGRAD_PAYS_FROM:
+            return None
+        self._transformed = None
+        self._transformed = (key, transform_weights(self.weight.detach()))
+        return self._transformed[1]
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what can be worked out again: copies and files stay small."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("_transformed", "_seen")
+        }
 
     def _matrix_product(self, maps: Tensor, n: int, m: int) -> Tensor:
         """One row a slice, in (row, column, channel) order: the order both lie in memory."""

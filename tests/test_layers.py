@@ -1,0 +1,129 @@
+"""Fully connected layers as convolutions: three ways to compute them, one result."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from heatmap import layers
+from heatmap.converting import relative_difference
+from heatmap.layers import SlidingLinear
+from heatmap.winograd import convolve, matrices, transform_weights
+
+
+def layer(channels: int = 6, classes: int = 5, n: int = 7) -> SlidingLinear:
+    noise = torch.Generator().manual_seed(0)
+    weight = torch.randn(classes, channels, n, n, generator=noise)
+    return SlidingLinear.from_weights(weight, torch.randn(classes, generator=noise)).eval()
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Winograd's form from the first output on."""
+    monkeypatch.setattr(layers, "WINOGRAD_OUTPUTS", 1)
+    monkeypatch.setattr(layers, "WINOGRAD_PAYS_FROM", 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 7),
+    batch=st.integers(1, 3),
+    rows=st.integers(1, 9),
+    columns=st.integers(1, 9),
+    channels=st.integers(1, 8),
+    seed=st.integers(0, 99),
+)
+def test_winograd_is_the_direct_convolution(n, batch, rows, columns, channels, seed):
+    noise = torch.Generator().manual_seed(seed)
+    maps = torch.randn(batch, channels, rows + n - 1, columns + n - 1, generator=noise)
+    weight = torch.randn(4, channels, n, n, generator=noise)
+    bias = torch.randn(4, generator=noise)
+    exact = functional.conv2d(maps.double(), weight.double(), bias.double())
+    found = convolve(maps.double(), transform_weights(weight.double()), bias.double())
+    assert found.shape == exact.shape
+    assert relative_difference(found, exact) < 1e-10
+
+
+def test_winograd_in_float32_rounds_little_at_the_size_of_fc6():
+    noise = torch.Generator().manual_seed(1)
+    maps = torch.randn(1, 512, 20, 19, generator=noise).relu()
+    weight = torch.randn(32, 512, 7, 7, generator=noise) * 0.01
+    exact = functional.conv2d(maps.double(), weight.double())
+    assert relative_difference(convolve(maps, transform_weights(weight), None), exact) < 1e-5
+
+
+def test_the_matrices_of_f_2_3_give_a_correlation():
+    at, g, bt = matrices(3)
+    kernel, values = torch.tensor([1.0, 2, 4]).double(), torch.tensor([3.0, 5, 7, 11]).double()
+    found = at @ ((g @ kernel) * (bt @ values))
+    assert torch.allclose(found, torch.tensor([3 + 10 + 28.0, 5 + 14 + 44.0]).double())
+
+
+def test_all_three_ways_agree(eager, monkeypatch):
+    made, maps = layer(), torch.randn(2, 6, 12, 15)
+    with torch.inference_mode():
+        winograd = made(maps)
+        assert made._transformed is not None
+        monkeypatch.setattr(layers, "WINOGRAD_OUTPUTS", 10**9)
+        product = made(maps)
+        monkeypatch.setattr(layers, "MATRIX_PRODUCT_OUTPUTS", 0)
+        direct = made(maps)
+    assert not torch.equal(winograd, direct)
+    assert relative_difference(winograd, direct) < 1e-5
+    assert relative_difference(product, direct) < 1e-5
+
+
+def test_weights_are_transformed_when_that_has_paid(monkeypatch):
+    monkeypatch.setattr(layers, "WINOGRAD_OUTPUTS", 10)
+    monkeypatch.setattr(layers, "WINOGRAD_PAYS_FROM", 100)
+    made, maps = layer(), torch.randn(1, 6, 14, 14)
+    with torch.inference_mode():
+        made(maps)
+        assert made._transformed is None
+        made(maps)
+        assert made._transformed is not None
+        # Few outputs stay a matrix product.
+        few = torch.randn(1, 6, 8, 8)
+        assert torch.equal(made(few), made._matrix_product(few, 7, 7))
+
+
+def test_changed_weights_give_no_stale_scores(eager):
+    made, maps = layer(), torch.randn(1, 6, 12, 12)
+    with torch.no_grad():
+        before = made(maps)
+        made.weight.mul_(2)
+        bias = made.bias[:, None, None]
+        assert relative_difference(made(maps) - bias, 2 * (before - bias)) < 1e-5
+        made.weight = torch.nn.Parameter(made.weight * 2)
+        assert relative_difference(made(maps) - bias, 4 * (before - bias)) < 1e-5
+
+
+def test_gradients_and_other_numbers_take_the_plain_way(eager):
+    made, maps = layer(), torch.randn(1, 6, 12, 12)
+    made(maps).sum().backward()
+    assert made.weight.grad is not None
+    assert made._transformed is None
+    with torch.no_grad():
+        assert made.double()(maps.double()).dtype == torch.float64
+    assert made._transformed is None
+
+
+def test_copies_and_files_hold_the_weights_only(eager):
+    made, maps = layer(), torch.randn(1, 6, 12, 12)
+    with torch.no_grad():
+        scores = made(maps)
+        assert set(made.state_dict()) == {"weight", "bias"}
+        for again in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+            assert again._transformed is None
+            assert relative_difference(again(maps), scores) < 1e-6
+
+
+def test_an_export_holds_a_plain_convolution(eager):
+    exported = torch.export.export(layer(), (torch.randn(1, 6, 12, 12),))
+    assert "conv2d" in exported.graph_module.code
