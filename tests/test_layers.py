@@ -106,6 +106,7 @@ def test_changed_weights_give_no_stale_scores(eager):
 
 def test_gradients_and_other_numbers_take_the_plain_way(eager):
     made, maps = layer(), torch.randn(1, 6, 12, 12)
+    made.weight.requires_grad_()
     made(maps).sum().backward()
     assert made.weight.grad is not None
     assert made._transformed is None
