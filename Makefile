@@ -1,10 +1,11 @@
-# Everything happens in .venv; nothing else on the machine is touched.
+# Everything happens in .venv and .venv-peers; nothing else on the machine is touched.
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PEERS := .venv-peers
 
-.PHONY: test demo check slow clean
+.PHONY: test demo check slow benchmarks clean
 
 test: $(INSTALLED)  ## Set up, then run the tests.
 	$(BIN)/python -m pytest
@@ -21,10 +22,19 @@ check: $(INSTALLED)  ## Lint, types and tests: what CI runs.
 slow: $(INSTALLED)  ## The tests that take minutes: every torchvision CNN, more of timm.
 	$(BIN)/python -m pytest -m slow
 
-clean:  ## Remove the environment and what the demo wrote.
-	rm -rf .venv demo
+benchmarks: $(PEERS)/.installed  ## Compare with other tools; writes docs/benchmarks.md in half an hour.
+	$(PEERS)/bin/python benchmarks/report.py
+
+clean:  ## Remove the environments and what the demo wrote.
+	rm -rf .venv $(PEERS) demo
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# Of its own, since SAHI installs opencv-python over opencv-python-headless.
+$(PEERS)/.installed: pyproject.toml benchmarks/requirements.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --editable . --requirement benchmarks/requirements.txt
 	touch $@

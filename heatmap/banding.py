@@ -178,7 +178,7 @@ class BandPlan:
             fresh = 0.0 if link.shares_memory else (end - first) * row_bytes[link.node]
             # What was kept is joined with what is new: for a moment both are there twice.
             joined = held[link.node] + fresh if held[link.node] else 0.0
-            most = max(most, alive + fresh + joined)
+            most = max(most, alive + fresh + max(joined, link.passing * fresh))
             alive += fresh
             held[link.node] += fresh
             for node in self.last_readers.get(link.node, ()):

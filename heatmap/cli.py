@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,6 @@ def run(photo: Path, **options: Any) -> None:
         scorer = _scorer(
             options, options["engine"], device=options["device"], dtype=options["dtype"]
         )
-        at_work.say(f"scoring {photo.name}")
         done = run_photo(
             photo,
             scorer,
@@ -83,7 +83,7 @@ def run(photo: Path, **options: Any) -> None:
             view=view,
             placement=placement,
             limits=limits,
-            progress=at_work.progress,
+            watcher=at_work,
         )
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
@@ -247,8 +247,10 @@ def _scorer(options: dict[str, Any], engine: Any, **compute: Any) -> Scorer:
 def main() -> None:
     """Run the command line; whatever goes wrong ends in one line and an exit code.
 
-    0 done, 1 failed, 2 called wrongly, 130 interrupted.
+    0 done, 1 failed, 2 called wrongly, 130 interrupted, 143 terminated.
     """
+    # Ends like any exit: temporary files go.
+    signal.signal(signal.SIGTERM, lambda *_: _end("terminated", 143))
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's encoding does not have is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from .classes import ClassList
 from .errors import ResultError
 from .geometry import Geometry
 from .grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid, probabilities_of
+from .gridwriting import start_npy
 
 Scores = npt.NDArray[np.float32]
 
@@ -52,9 +54,9 @@ class Collector:
         self._keep = None if keep is None else list(dict.fromkeys(keep))
         self._geometry = geometry
         self._classes = classes if self._keep is None else classes.only(self._keep)
-        self._all = len(classes)
         shape = (*geometry.grid_hw, len(self._classes))
-        self._file = _File.of(shape, folder) if 4 * np.prod(shape) > LARGE_GRID_BYTES else None
+        large = grid_bytes(geometry, len(self._classes)) > LARGE_GRID_BYTES
+        self._file = _File(shape, folder) if large else None
         self._scores = np.empty(shape if self._file is None else 0, dtype=np.float32)
         self._written = np.zeros(geometry.grid_hw, dtype=bool)
 
@@ -63,68 +65,128 @@ class Collector:
         if self._keep is not None:
             scores = probabilities_of(scores, self._kind)[:, :, self._keep]
         rows, columns = slice(row, row + scores.shape[0]), slice(column, column + scores.shape[1])
-        whole = self._scores if self._file is None else self._file.mapped("r+")
-        whole[rows, columns] = scores
         self._written[rows, columns] = True
+        if self._file is None:
+            self._scores[rows, columns] = scores
+        else:
+            self._file.write(row, column, scores)
 
     def finish(self, origin: Origin) -> ScoreGrid:
         """The grid; this collector is used up."""
-        whole = self._scores if self._file is None else self._file.mapped("r+")
-        for row, missing in enumerate(~self._written):
-            if missing.any():
-                whole[row, missing] = np.nan
+        if self._file is None:
+            self._scores[~self._written] = np.nan
+        else:
+            nothing = np.full((1, 1, len(self._classes)), np.nan, dtype=np.float32)
+            for row, column in np.argwhere(~self._written).tolist():
+                self._file.write(row, column, nothing)
         return ScoreGrid(
-            scores=whole if self._file is None else self._file.kept(),
+            scores=self._scores if self._file is None else self._file.kept(),
             geometry=self._geometry,
             classes=self._classes,
             kind=self._kind if self._keep is None else "probabilities",
             origin=origin,
+            grown_in=None if self._file is None else self._file.path,
         )
+
+
+def grid_bytes(geometry: Geometry, classes: int) -> int:
+    """What the scores of so many classes take."""
+    rows, columns = geometry.grid_hw
+    return 4 * rows * columns * classes
+
+
+def room_for(needed: int, folder: Path | None) -> Path:
+    """Where so many bytes can grow: ``folder``, the nearest one above it that is there, or
+    that of temporary files.
+
+    Raises:
+        ResultError: they do not fit on its disk.
+    """
+    near = Path(tempfile.gettempdir()) if folder is None else _existing(folder)
+    with _naming(near):
+        free = shutil.disk_usage(near).free
+    if needed > free:
+        raise ResultError(
+            f"the scores take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk of "
+            f"{near}: use --keep CLASS to keep some classes only, a larger --stride or a "
+            "smaller --scale"
+        )
+    return near
+
+
+@contextmanager
+def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
+    """A temporary folder on the disk of ``folder`` for grids of so many bytes; it goes at the end.
+
+    ``folder`` itself where none are needed: nothing will grow there.
+
+    Raises:
+        ResultError: no room on the disk.
+    """
+    if not needed:
+        yield folder
+        return
+    near = room_for(needed, folder)
+    with _naming(near):
+        home = tempfile.TemporaryDirectory(prefix=".heatmap-", dir=near)
+    with home as name:
+        yield Path(name)
 
 
 class _File:
-    """A file of scores that goes when nobody holds it any more."""
+    """Scores in a file of their own, which goes when nobody holds them any more.
 
-    def __init__(self, home: Path, shape: tuple[int, int, int]) -> None:
-        self._path = home / "scores.npy"
-        # Also at the end of the process, and when Ctrl-C ends the work.
-        self._ending = weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-        # Sparse: what was not written takes no room.
-        np.lib.format.open_memmap(self._path, mode="w+", dtype=np.float32, shape=shape)
+    Written, not mapped: on a full disk a mapping would end the process.
+    """
 
-    @classmethod
-    def of(cls, shape: tuple[int, int, int], folder: Path | None) -> _File:
-        """Room for scores of this shape.
+    def __init__(self, shape: tuple[int, int, int], folder: Path | None) -> None:
+        """
+        Raises:
+            ResultError: no room on the disk.
+        """
+        self._shape = shape
+        length = 4 * shape[0] * shape[1] * shape[2]
+        # On the disk of the results, so that saving is renaming.
+        self._near = room_for(length, folder)
+        with _naming(self._near):
+            handle, name = tempfile.mkstemp(prefix=".heatmap-", suffix=".npy", dir=self._near)
+            self.path = Path(name)
+            # Also at the end of the process, and when Ctrl-C ends the work.
+            self._ending = weakref.finalize(self, self.path.unlink, missing_ok=True)
+            self._file = os.fdopen(handle, "r+b")
+            start_npy(self._file, shape)
+            self._start = self._file.tell()
+            self._file.truncate(self._start + length)
+
+    def write(self, row: int, column: int, scores: Scores) -> None:
+        """Put a block at the cells from (row, column) on.
 
         Raises:
-            ResultError: they do not fit on the disk.
+            ResultError: the disk is full.
         """
-        needed = 4 * shape[0] * shape[1] * shape[2]
-        # On the disk of the results, so that saving is renaming; their folder is made then.
-        near = Path(tempfile.gettempdir()) if folder is None else _existing(folder)
-        try:
-            free = shutil.disk_usage(near).free
-            if needed <= free:
-                return cls(Path(tempfile.mkdtemp(prefix=".heatmap-", dir=near)), shape)
-        except OSError as error:
-            raise ResultError(f"{near}: cannot be written: {error.strerror or error}") from error
-        raise ResultError(
-            f"the scores of {shape[0]} x {shape[1]} windows and {shape[2]} classes take "
-            f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk: "
-            "use --keep CLASS to keep some classes only, a larger --stride or a smaller --scale"
-        )
+        _, columns, classes = self._shape
+        with _naming(self._near):
+            for offset, line in enumerate(scores):
+                cell = (row + offset) * columns + column
+                self._file.seek(self._start + 4 * classes * cell)
+                self._file.write(line.tobytes())
+            self._file.flush()
 
-    def mapped(self, mode: Literal["r+", "r"]) -> npt.NDArray[np.float32]:
-        """The scores, mapped anew each time: pages once touched count as memory till unmapped."""
-        scores: npt.NDArray[np.float32] = np.load(self._path, mmap_mode=mode)
-        return scores
-
-    def kept(self) -> npt.NDArray[np.float32]:
+    def kept(self) -> Scores:
         """The scores to read; the file stays as long as they do."""
-        scores = self.mapped("r")
+        self._file.close()
+        scores: Scores = np.load(self.path, mmap_mode="r")
         self._ending.detach()
-        weakref.finalize(scores, shutil.rmtree, self._path.parent, ignore_errors=True)
+        weakref.finalize(scores, self.path.unlink, missing_ok=True)
         return scores
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
 def _existing(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -60,7 +61,9 @@ class ScoreGrid:
     """Scores of N x M windows for K classes, with their geometry.
 
     ``scores`` is float32 (N, M, K), read-only: logits, or probabilities in
-    0..1 where ``kind`` says so (a network that ends in a softmax).
+    0..1 where ``kind`` says so (a network that ends in a softmax). Windows that were
+    not scored are NaN. ``grown_in`` is the temporary file in which large scores were
+    collected; saving moves it.
     """
 
     scores: npt.NDArray[np.float32]
@@ -68,7 +71,7 @@ class ScoreGrid:
     classes: ClassList
     kind: Kind
     origin: Origin
-    _owner: object = field(init=False, repr=False, default=None)
+    grown_in: Path | None = None
 
     def __post_init__(self) -> None:
         expected = (*self.geometry.grid_hw, len(self.classes))
@@ -80,8 +83,6 @@ class ScoreGrid:
             raise ResultError(
                 f"scores are {self.kind!r}: choose one of {', '.join(get_args(Kind))}"
             )
-        # A file that the scores grew in goes with the last that holds them.
-        object.__setattr__(self, "_owner", self.scores)
         # A view, so that the caller may go on writing to the array that was given.
         scores = self.scores.view()
         scores.flags.writeable = False
@@ -92,13 +93,7 @@ class ScoreGrid:
         """Whether the scores are too many for the ``.npz`` and for memory."""
         return self.scores.nbytes > LARGE_GRID_BYTES
 
-    @property
-    def grown_in(self) -> Path | None:
-        """The file that the scores were collected in, if they were."""
-        name = self._owner.filename if isinstance(self._owner, np.memmap) else None
-        return Path(name) if name else None
-
-    @property
+    @cached_property
     def scored(self) -> npt.NDArray[np.bool_]:
         """Which cells were scored, (N, M); the others were skipped and are NaN."""
         return np.concatenate([~np.isnan(self.scores[rows, :, 0]) for rows in self.row_blocks()])
@@ -109,9 +104,10 @@ class ScoreGrid:
         at_once = max(1, _BLOCK_BYTES // (4 * columns * classes))
         for top in range(0, rows, at_once):
             yield slice(top, min(top + at_once, rows))
-            if isinstance(self._owner, np.memmap):
-                # Pages that were read count as this process's memory until they are let go.
-                self._owner._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+            # Pages that were read count as this process's memory until they are let go;
+            # private ones ("c") would lose what was written to them.
+            if isinstance(self.scores, np.memmap) and self.scores.mode != "c":
+                self.scores._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def probabilities(self) -> npt.NDArray[np.float32]:
         """Softmax over the classes of every window: float32 (N, M, K) in 0..1, all in memory."""

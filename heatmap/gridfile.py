@@ -49,7 +49,11 @@ def _mapped(meta: Any, path: Path) -> npt.NDArray[np.float32]:
     file = path.with_name(name)
     if not file.exists():
         raise ResultError(f"{path}: its scores are missing: {name} must lie beside it")
-    scores: npt.NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
+    try:
+        scores: npt.NDArray[np.float32] = np.lib.format.open_memmap(file, mode="r")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ResultError(f"{file}: not scores that can be read: {reason}") from error
     if scores.shape != shape:
         raise ResultError(f"{path}: {name} holds {scores.shape}, the grid says {shape}")
     return scores

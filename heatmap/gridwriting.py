@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -38,14 +39,27 @@ def write_scores(
     temporary: Path, scores: Scores, blocks: Iterable[slice], grown: Path | None
 ) -> None:
     """Put large scores into a file: by renaming the one they grew in where that is possible."""
-    if grown is not None and grown.exists() and _same_disk(grown, temporary):
-        os.replace(grown, temporary)
+    if grown is not None and _renamed(grown, temporary):
         return
-    written = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=scores.shape)
-    for rows in blocks:
-        written[rows] = scores[rows]
-    written.flush()
+    with temporary.open("wb") as file:
+        start_npy(file, scores.shape)
+        for rows in blocks:
+            file.write(scores[rows].tobytes())
 
 
-def _same_disk(one: Path, other: Path) -> bool:
-    return one.stat().st_dev == other.stat().st_dev
+def start_npy(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Begin an ``.npy`` file of float32 scores, which follow row by row."""
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+    )
+
+
+def _renamed(grown: Path, temporary: Path) -> bool:
+    """Whether a file could be moved; not when it was before, nor from disk to disk."""
+    try:
+        os.replace(grown, temporary)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EXDEV):
+            raise
+        return False
+    return True

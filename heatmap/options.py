@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -49,18 +50,17 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
     return height, width
 
 
-_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 def _bytes(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
     if text is None:
         return None
-    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmgt]?b?)", text.strip().lower())
-    unit = found[2] if found else "?"
-    unit = unit if unit in _BYTES else f"{unit}b"
-    if found is None or unit not in _BYTES or float(found[1]) * _BYTES[unit] < 1:
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?", text.strip().lower())
+    number = float(found[1]) * _BYTES[found[2]] if found else 0
+    if not 1 <= number < math.inf:
         raise click.BadParameter(f"{text!r}: give bytes, such as 500MB or 2GB")
-    return int(float(found[1]) * _BYTES[unit])
+    return int(number)
 
 
 def _scales(

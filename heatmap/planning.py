@@ -58,6 +58,10 @@ class Plan:
         lengths = shape(self.feature)
         return lengths[self.letters.index("h")], lengths[self.letters.index("w")]
 
+    def __deepcopy__(self, memo: object) -> Plan:
+        """Itself: it never changes, and what it recorded cannot be copied."""
+        return self
+
     @property
     def sliding(self) -> Sliding:
         return "inexact" if self.whole_input else "exact"

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from .catalog import ModelFacts
 from .grid import ScoreGrid
-from .running import Run
+from .running import Run, Watcher
 from .scoring import Scorer
 from .summarizing import MIB, LayerRow, Summary
 from .verifying import Agreement, VerifyReport
@@ -30,16 +30,25 @@ def _console() -> Console:
 
 
 @dataclass(frozen=True)
-class AtWork:
+class AtWork(Watcher):
     """A line that tells what is being done, and how far it is where that is known."""
 
     bar: Progress
 
     def say(self, what: str) -> None:
-        self.bar.update(self.bar.task_ids[0], description=escape(what), completed=0, total=None)
+        # Anew, or else total and time left stay those of what was done before.
+        self.bar.remove_task(self.bar.task_ids[0])
+        self.bar.add_task(escape(what), total=None)
 
     def progress(self, done: int, total: int) -> None:
         self.bar.update(self.bar.task_ids[0], completed=done, total=total)
+
+    def large(self, needed: int) -> None:
+        self.bar.console.print(
+            f"note: the scores will take {needed / 1e9:.1f} GB on disk; --keep CLASS keeps fewer",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @contextmanager
@@ -73,7 +82,8 @@ def print_run(done: Run, scorer: Scorer) -> None:
     console.print(_found_table(done) if done.found else _nothing_found(done))
     saved = done.saved
     grids = (saved.grid, *saved.scales.values())
-    for path in (*saved.overlays.values(), *grids, saved.description):
+    pictures = (*saved.overlays.values(), *saved.previews.values())
+    for path in (*pictures, *grids, saved.description):
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
@@ -100,6 +110,8 @@ def _grid_notes(done: Run) -> Iterator[str]:
 
 def _nothing_found(done: Run) -> str:
     """The best of the classes that were drawn, which are those that were asked for."""
+    if not done.grid.scored.any():
+        return "nothing found: every window was skipped"
     drawn = list(done.saved.overlays)
     peaks = np.nan_to_num(done.grid.class_maps(drawn)).max(axis=(0, 1))
     best = int(peaks.argmax())

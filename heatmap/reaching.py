@@ -55,6 +55,12 @@ class Reach:
         start = min(max(self.first(first), 0), total)
         return start, min(max(self.end(end - 1), start), total)
 
+    def padding(self, outputs: Pair, total: int) -> Pair:
+        """How much padding a range of outputs reads before and after what is within 0..total."""
+        start, end = self.read(outputs, total)
+        first, last = self.first(outputs[0]), self.end(outputs[1] - 1)
+        return (last - first, 0) if start == end else (start - first, last - end)
+
 
 SAME = Reach()
 
@@ -77,6 +83,12 @@ class Link:
     def shares_memory(self) -> bool:
         """Whether its output is its first source's memory: a view, or overwritten in place."""
         return operation(self.node) in VIEWS or operation(self.node).endswith("_")
+
+    @property
+    def passing(self) -> int:
+        """Bytes that it takes only while it runs, for each byte of its output."""
+        # Where the largest values lay, as 64-bit integers beside the 32-bit values.
+        return 2 if operation(self.node) == "max_pool2d" else 0
 
     @property
     def enlarges(self) -> bool:

@@ -49,7 +49,7 @@ def overlay(
         ResultError: a photo of another size than the scored one, or an opacity outside 0..1.
     """
     pixels = read_photo(photo).pixels
-    _check_size(pixels, grid.geometry)
+    check_size(pixels.shape[:2], grid.geometry)
     painter = Painter.of(grid, grid.classes.find(wanted), opacity=opacity, stretch=stretch)
     picture = np.empty_like(pixels)
     for top in range(0, len(pixels), STRIP_PX):
@@ -82,7 +82,7 @@ def comparison(
     Raises:
         ResultError: a photo or cells that do not fit the geometry.
     """
-    _check_size(photo_pixels, geometry)
+    check_size(photo_pixels.shape[:2], geometry)
     for name, cells in (("sliding", sliding), ("cropping", cropping)):
         if cells.shape != geometry.grid_hw:
             raise ResultError(f"{name} is {cells.shape}, the geometry says {geometry.grid_hw}")
@@ -140,12 +140,17 @@ def slug(name: str) -> str:
     return f"{safe[: _SLUG_LENGTH - 9].rstrip('-') or 'class'}-{digest}"
 
 
-def _check_size(pixels: Image, geometry: Geometry) -> None:
-    height, width = pixels.shape[:2]
-    if (height, width) != geometry.photo_hw:
+def check_size(photo_hw: tuple[int, ...], geometry: Geometry) -> None:
+    """Refuse a photo of another size than the scored one.
+
+    Raises:
+        ResultError: it is.
+    """
+    if photo_hw != geometry.photo_hw:
         raise ResultError(
-            f"photo is {height} x {width} px, the scored one was {geometry.photo_hw[0]} x "
-            f"{geometry.photo_hw[1]} px: give the photo that was scored, or score this one"
+            f"photo is {photo_hw[0]} x {photo_hw[1]} px, the scored one was "
+            f"{geometry.photo_hw[0]} x {geometry.photo_hw[1]} px: "
+            "give the photo that was scored, or score this one"
         )
 
 

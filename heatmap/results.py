@@ -26,12 +26,17 @@ Picture: TypeAlias = Image | Mapping[str, Writer]
 
 @dataclass(frozen=True)
 class SavedRun:
-    """Where the results of one photo lie; ``overlays`` maps class index to picture."""
+    """Where the results of one photo lie.
+
+    ``overlays`` maps class index to picture; ``previews`` to a small one of it, where the
+    photo is too large to be looked at whole.
+    """
 
     grid: Path
     description: Path
     overlays: Mapping[int, Path]
     scales: Mapping[str, Path] = field(default_factory=dict)
+    previews: Mapping[int, Path] = field(default_factory=dict)
 
 
 def save_run(
@@ -50,24 +55,28 @@ def save_run(
         folder: where to; made if missing.
         photo, grid, found: what was scored and what came out.
         overlays: by class index an RGB uint8 picture, or functions that write the
-            files of one too large for memory, by suffix (".tif").
+            files of one too large for memory, by suffix: ".tif", then its preview.
         scales: the grids of single scales by name ("x0.5"), where ``grid`` is made of several.
 
     Raises:
         ResultError: the folder or a file cannot be written.
     """
     stem = Path(photo.path).stem if photo.path else "photo"
+    pictures = _picture_files(Path(folder), stem, grid, overlays)
     saved = SavedRun(
         grid=Path(folder, f"{stem}.npz"),
         description=Path(folder, f"{stem}.json"),
-        overlays=_overlay_paths(Path(folder), stem, grid, overlays),
+        overlays={index: next(iter(written)) for index, written in pictures.items()},
         scales={name: Path(folder, f"{stem}.{name}.npz") for name in scales},
+        previews={
+            index: list(written)[1] for index, written in pictures.items() if len(written) > 1
+        },
     )
     files = dict(grid.files(saved.grid))
     for name, one in scales.items():
         files |= one.files(saved.scales[name])
-    for index, picture in overlays.items():
-        files |= _picture_files(saved.overlays[index].with_suffix(".png"), picture)
+    for written in pictures.values():
+        files |= written
     description = json.dumps(describe_run(saved, photo, grid, found), indent=2, ensure_ascii=False)
     # File names that are not UTF-8 hold lone surrogates: as escapes they are valid JSON.
     content = f"{description}\n".encode("utf-8", "backslashreplace")
@@ -87,32 +96,32 @@ def save_overlays(
     Raises:
         ResultError: the folder or a file cannot be written; no picture is then.
     """
-    paths = _overlay_paths(Path(folder), stem, grid, overlays)
-    files: dict[Path, Writer] = {}
-    for index, picture in overlays.items():
-        files |= _picture_files(paths[index].with_suffix(".png"), picture)
-    write_all(files)
-    return paths
+    pictures = _picture_files(Path(folder), stem, grid, overlays)
+    write_all({path: write for files in pictures.values() for path, write in files.items()})
+    return {index: next(iter(files)) for index, files in pictures.items()}
 
 
-def _picture_files(path: Path, picture: Picture) -> dict[Path, Writer]:
-    """The files of one overlay: ``<path>.png``, or one for each suffix it brings."""
-    if isinstance(picture, np.ndarray):
-        return {path: lambda to: to.write_bytes(encode_image(picture))}
-    return {path.with_name(path.stem + suffix): write for suffix, write in picture.items()}
-
-
-def _overlay_paths(
+def _picture_files(
     folder: Path, stem: str, grid: ScoreGrid, overlays: Mapping[int, Picture]
-) -> dict[int, Path]:
-    """Main file of each overlay; classes of one slug get their index too."""
+) -> dict[int, dict[Path, Writer]]:
+    """The files of each overlay, the main one first; classes of one slug get their index too."""
     slugs = {index: slug(grid.classes.names[index]) for index in overlays}
     common = {name for name in slugs.values() if list(slugs.values()).count(name) > 1}
     names = {i: f"{name}-{i}" if name in common else name for i, name in slugs.items()}
     return {
-        index: next(iter(_picture_files(folder / f"{stem}.{names[index]}.png", picture)))
+        index: {
+            folder / f"{stem}.{names[index]}{suffix}": write
+            for suffix, write in _writers(picture).items()
+        }
         for index, picture in overlays.items()
     }
+
+
+def _writers(picture: Picture) -> Mapping[str, Writer]:
+    """What writes a picture, by suffix."""
+    if isinstance(picture, np.ndarray):
+        return {".png": lambda to: to.write_bytes(encode_image(picture))}
+    return picture
 
 
 def describe_run(
@@ -145,7 +154,12 @@ def describe_run(
         "windows": grid.geometry.grid_hw[0] * grid.geometry.grid_hw[1],
         "not_scored": int((~grid.scored).sum()),
         "overlays": [
-            {"class": grid.classes.names[index], "index": index, "file": path.name}
+            {
+                "class": grid.classes.names[index],
+                "index": index,
+                "file": path.name,
+                **({"preview": saved.previews[index].name} if index in saved.previews else {}),
+            }
             for index, path in saved.overlays.items()
         ],
         "geometry": asdict(grid.geometry),

@@ -53,13 +53,17 @@ class Roller:
         Yields:
             (B, C, rows, columns) of the feature map, top to bottom; no empty ones.
         """
-        for band, step in zip(bands, self.plan.steps(starts), strict=True):
+        incoming = iter(bands)
+        for step in self.plan.steps(starts):
             for link in self.plan.links:
                 first, end = step.made[link.node]
                 if first < end:
-                    whole = band if link.node is self.plan.photo else self._run(link, (first, end))
                     self.rows_made[link.node] += end - first
-                    self._hold(link, first, whole)
+                    # No name for what is made here: it would outlive its last reader.
+                    is_photo = link.node is self.plan.photo
+                    self._hold(
+                        link, first, next(incoming) if is_photo else self._run(link, (first, end))
+                    )
                 for source in self._last_readers.get(link.node, ()):
                     self._let_go(source, step)
             if self.plan.feature in self._held:
@@ -121,15 +125,15 @@ class Roller:
     ) -> Tensor:
         rows_axis, columns_axis = self._axes[source]
         down, across = link.reach_hw
-        start, end = down.read(made, self.plan.row_lengths[source])
+        rows, width = self.plan.row_lengths[source], self.plan.column_lengths[source]
+        start, end = down.read(made, rows)
         block = held.narrow(rows_axis, start - first, end - start)
-        margins = {rows_axis: (start - down.first(made[0]), down.end(made[1] - 1) - end)}
+        margins = {rows_axis: down.padding(made, rows)}
         if not self.plan.whole_width:
             left = self.plan.columns[source][0]
-            start, end = across.read(columns, self.plan.column_lengths[source])
+            start, end = across.read(columns, width)
             block = block.narrow(columns_axis, start - left, end - start)
-            ends = (start - across.first(columns[0]), across.end(columns[1] - 1) - end)
-            margins[columns_axis] = ends
+            margins[columns_axis] = across.padding(columns, width)
         return block if link.enlarges else _with_margins(block, margins, link.fill)
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .background import Skip
+from .classes import ClassList
+from .collecting import Collector, grid_bytes, room_to_grow
+from .errors import ClassError
 from .geometry import Border
-from .grid import ScoreGrid
+from .grid import LARGE_GRID_BYTES, ScoreGrid
 from .localizing import LEAST_SCORE, Found, localize
 from .painting import OPACITY
 from .photos import Photo
 from .pyramids import large_overlay
 from .rendering import overlay
 from .results import Picture, SavedRun, save_run
-from .scales import How, auto_scales, fuse_scales
-from .scoring import Progress, Scorer
+from .scales import How, auto_scales, finest, fused_origin, fused_rows
+from .scoring import Scorer
 from .streams import PhotoFile, open_photo
 
 # Overlays drawn when no class is asked for: what was found, at most so many.
@@ -81,6 +84,20 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Watcher:
+    """Is told how a run goes on; this one does nothing with it."""
+
+    def say(self, what: str) -> None:
+        """What begins now."""
+
+    def progress(self, done: int, total: int) -> None:
+        """How many windows of how many are done."""
+
+    def large(self, needed: int) -> None:
+        """Before scoring: bytes on disk of scores that are too many for memory."""
+
+
+@dataclass(frozen=True)
 class Run:
     """One photo done; ``scales`` holds the grid of each scale where there are several."""
 
@@ -99,7 +116,7 @@ def run(
     view: View = View(),
     placement: Placement = Placement(),
     limits: Limits = Limits(),
-    progress: Progress | None = None,
+    watcher: Watcher = Watcher(),
 ) -> Run:
     """Score a photo, find objects, draw overlays, and write all of it to ``folder``.
 
@@ -107,28 +124,103 @@ def run(
         HeatmapError: any of its kinds; nothing is written then.
     """
     read = open_photo(photo)
-    # An unknown class is refused before the photo is scored, not after.
-    for wanted in view.classes:
-        scorer.classifier.classes.find(wanted)
-    window = scorer.classifier.preprocessing.window_px
-    scales = placement.scales or auto_scales(read.hw, window)
-    grids = [
-        scorer.score(
-            read,
-            stride=placement.stride,
-            scale=scale,
-            border=placement.border,
-            memory=limits.memory,
-            keep=limits.keep,
-            skip=limits.skip,
-            folder=Path(folder),
-            progress=progress,
+    # What cannot be is refused before the photo is scored, not after.
+    view = _within_kept(view, scorer.classifier.classes, limits.keep)
+    needed = planned_bytes(read.hw, scorer, placement, limits)
+    # However it ends, what grew and was not saved goes.
+    with room_to_grow(needed, Path(folder)) as home:
+        if needed:
+            watcher.large(needed)
+        grids = dict(_scored(read, scorer, home, placement, limits, watcher))
+        grid = _fused(list(grids.values()), placement.fuse, home)
+        watcher.say(f"drawing and saving {Path(read.path).name}")
+        found = view.find(list(grids.values()))
+        pictures = {index: view.draw(read, grid, index) for index in view.indices(grid, found)}
+        several = grids if len(grids) > 1 else {}
+        saved = save_run(folder, read, grid, found, pictures, several)
+        return Run(read, grid, several, found, saved)
+
+
+def planned_bytes(
+    photo_hw: tuple[int, int], scorer: Scorer, placement: Placement, limits: Limits
+) -> int:
+    """What the scores of a run will take on disk; 0 where they are few enough for memory.
+
+    Raises:
+        GeometryError: no window fits, or the network does not have this stride.
+    """
+    classes = scorer.classifier.classes
+    kept = {classes.find(one) for one in limits.keep} if limits.keep else classes
+    sizes = [
+        grid_bytes(
+            scorer.plan(photo_hw, stride=placement.stride, scale=scale, border=placement.border),
+            len(kept),
         )
-        for scale in dict.fromkeys(scales)
+        for scale in _scales(photo_hw, scorer, placement).values()
     ]
-    grid = grids[0] if len(grids) == 1 else fuse_scales(grids, placement.fuse)
-    several = {f"x{scale:g}": one for scale, one in zip(scales, grids, strict=False)}
-    several = several if len(grids) > 1 else {}
-    found = view.find(grids)
-    pictures = {index: view.draw(read, grid, index) for index in view.indices(grid, found)}
-    return Run(read, grid, several, found, save_run(folder, read, grid, found, pictures, several))
+    # Several are fused on the finest, which has the most windows.
+    fused = [max(sizes)] if len(sizes) > 1 else []
+    return sum(size for size in sizes + fused if size > LARGE_GRID_BYTES)
+
+
+def _scales(photo_hw: tuple[int, int], scorer: Scorer, placement: Placement) -> dict[str, float]:
+    """The scales by the names of their grids, each once."""
+    window = scorer.classifier.preprocessing.window_px
+    scales = placement.scales or auto_scales(photo_hw, window)
+    return {f"x{scale:g}": scale for scale in scales}
+
+
+def _within_kept(view: View, classes: ClassList, keep: Sequence[str | int] | None) -> View:
+    """The same view with its classes as indices of those that are kept.
+
+    Raises:
+        ClassError: an unknown class, or one that is asked for and not kept.
+    """
+    kept = list(dict.fromkeys(classes.find(one) for one in keep or range(len(classes))))
+    wanted = [classes.find(one) for one in view.classes]
+    for index in wanted:
+        if index not in kept:
+            raise ClassError(
+                f"class {classes.names[index]!r} is asked for and not kept: add --keep {index}"
+            )
+    return replace(view, classes=[kept.index(index) for index in wanted])
+
+
+def _scored(
+    photo: Photo | PhotoFile,
+    scorer: Scorer,
+    folder: Path,
+    placement: Placement,
+    limits: Limits,
+    watcher: Watcher,
+) -> Iterator[tuple[str, ScoreGrid]]:
+    """The grid of each scale, by its name."""
+    scales = _scales(photo.hw, scorer, placement)
+    for name, scale in scales.items():
+        at_scale = f" at scale {scale:g}" if len(scales) > 1 else ""
+        watcher.say(f"scoring {Path(photo.path).name}{at_scale}")
+        yield (
+            name,
+            scorer.score(
+                photo,
+                stride=placement.stride,
+                scale=scale,
+                border=placement.border,
+                memory=limits.memory,
+                keep=limits.keep,
+                skip=limits.skip,
+                folder=folder,
+                progress=watcher.progress,
+            ),
+        )
+
+
+def _fused(grids: Sequence[ScoreGrid], how: How, folder: Path) -> ScoreGrid:
+    """One grid of several, on disk where it is large; a single one is as it is."""
+    if len(grids) == 1:
+        return grids[0]
+    target = finest(grids)
+    collector = Collector(target.geometry, target.classes, "probabilities", folder=folder)
+    for row, scores in fused_rows(grids, how):
+        collector.write(row, 0, scores)
+    return collector.finish(fused_origin(grids, how))

@@ -23,8 +23,10 @@ def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Nod
                 found[node] = tuple(result.shape)
             return result
 
+    weights = next(body.parameters(), torch.empty(0))
     with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        Recorder(body).run(torch.empty(input_shape))
+        photo = torch.empty(input_shape, dtype=weights.dtype, device=weights.device)
+        Recorder(body).run(photo)
     return found
 
 

@@ -1,5 +1,6 @@
 """Overlays, comparisons, and what their legends say."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,32 @@ def test_the_colours_are_where_the_score_is():
     heat = grid.heatmap("Egyptian cat")
     expected = blend(photo, colour_table(0.7)[to_levels(heat, 0, 1)])
     np.testing.assert_array_equal(picture, expected)
+
+
+@pytest.mark.parametrize("stretch", [False, True])
+def test_a_photo_of_several_strips_has_the_colours_of_the_whole_heatmap(stretch):
+    photo = make_photo(700, 180)
+    grid = make_grid(photo)
+    # The hottest place lies in the last strip.
+    grid = replace(grid, scores=grid.scores[::-1])
+    heat = grid.heatmap(0)
+    low, high = (heat.min(), heat.max()) if stretch else (0, 1)
+    expected = blend(photo, colour_table(0.7)[to_levels(heat, low, high)])
+    picture = overlay(photo, grid, 0, stretch=stretch, legend=False)
+    # A value between two levels may be rounded to either.
+    assert np.abs(picture.astype(int) - expected).max() <= 3
+    assert (picture != expected).mean() < 1e-3
+
+
+def test_drawing_takes_little_memory_beside_the_picture():
+    photo = make_photo(3000, 1000)
+    grid = make_grid(photo, stride=32)
+    tracemalloc.start()
+    overlay(photo, grid, 0, stretch=True, legend=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The heatmap of the whole alone would be 12 MB; what paints 256 rows takes 12 MB in all.
+    assert peak < photo.nbytes + 15e6
 
 
 def test_stretched_colours_reach_the_last_one():

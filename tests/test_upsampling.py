@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -113,6 +114,47 @@ def test_large_and_enlarged_photos(photo_hw, stride, scale):
     np.testing.assert_allclose(
         upsample(cells, geometry), expected, rtol=0, atol=tolerance(geometry)
     )
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(geometry=geometries(), data=st.data())
+def test_some_rows_are_those_rows_of_the_whole(geometry, data):
+    height, width = geometry.photo_hw
+    first = data.draw(st.integers(0, height - 1))
+    end = data.draw(st.integers(first + 1, height))
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    cells = np.random.default_rng(seed).random(geometry.grid_hw, dtype=np.float32)
+    part = upsample(cells, geometry, (first, end))
+    assert part.dtype == np.float32
+    assert part.shape == (end - first, width)
+    for expected in (upsample(cells, geometry), reference(cells, geometry)):
+        np.testing.assert_allclose(part, expected[first:end], rtol=0, atol=tolerance(geometry))
+
+
+def test_a_tall_photo_in_strips_is_nearer_than_the_whole():
+    """4601 rows of cells: positions counted from the first of all are off by 3e-4."""
+    geometry = plan_grid((20000, 40), window=224, native_stride=30, stride=3, scale=0.7)
+    cells = np.random.default_rng(2).random(geometry.grid_hw, dtype=np.float32)
+    parts = [upsample(cells, geometry, (top, top + 250)) for top in range(0, 20000, 250)]
+    expected = reference(cells, geometry)
+    np.testing.assert_allclose(np.concatenate(parts), expected, rtol=0, atol=1e-5)
+
+
+def test_some_rows_cost_only_the_cells_they_lie_between(monkeypatch):
+    geometry = plan_grid((20000, 300), window=224, native_stride=32)
+    cells = np.zeros(geometry.grid_hw, np.float32)
+    given_away = []
+    warp = cv2.warpAffine
+
+    def watched(touched, *arguments, **options):
+        given_away.append(touched.shape)
+        return warp(touched, *arguments, **options)
+
+    monkeypatch.setattr(cv2, "warpAffine", watched)
+    upsample(cells, geometry, (10000, 10064))
+    ((rows, columns),) = given_away
+    assert columns == geometry.grid_hw[1]
+    assert 3 <= rows <= 64 / 32 + 5
 
 
 def test_a_hot_cell_at_a_low_scale_is_not_rounded_to_a_part_of_a_cell():

@@ -1,0 +1,118 @@
+"""Time a megapixel and peak memory by size of the photo, under a budget of 1 GB.
+
+    python benchmarks/growth.py [SIDE_PX ...]
+
+Square photos of 2048 to 16384 px, as baseline JPEG and as tiled TIFF, are made in a
+temporary folder, scored with the built-in network each in a process of its own, and
+deleted. Loading the network is not in the time, but it is in the memory.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine import print_machine
+from sampling import sample_photo, write_large_photo
+from tables import Target, print_table, print_targets
+
+import heatmap
+
+SIDES_PX = (2048, 4096, 8192, 16384)
+SUFFIXES = (".jpg", ".tif")
+MEMORY = 10**9
+# Of the largest photo: peak of the process, and time a megapixel over that of 4096 px.
+PEAK_GB = 2.0
+GROWTH = 1.15
+COMPARED_PX = 4096
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One photo scored: ``file_mb``, seconds, and the process's peak of resident memory."""
+
+    side_px: int
+    suffix: str
+    file_mb: float
+    seconds: float
+    peak_gb: float
+
+    @property
+    def megapixels(self) -> float:
+        return self.side_px**2 / 1e6
+
+    @property
+    def seconds_per_megapixel(self) -> float:
+        return self.seconds / self.megapixels
+
+
+def main() -> None:
+    sides = [int(side) for side in sys.argv[1:]] or SIDES_PX
+    print_machine()
+    measured = [measure(side, suffix) for suffix in SUFFIXES for side in sides]
+    print_table(
+        ("photo", "file, MB", "seconds", "s a megapixel", "peak, GB"),
+        [
+            (
+                f"{one.suffix[1:]}, {one.megapixels:.0f} megapixels",
+                f"{one.file_mb:.0f}",
+                f"{one.seconds:.1f}",
+                f"{one.seconds_per_megapixel:.3f}",
+                f"{one.peak_gb:.2f}",
+            )
+            for one in measured
+        ],
+    )
+    if {COMPARED_PX, SIDES_PX[-1]} <= set(sides):
+        print_targets(target for suffix in SUFFIXES for target in targets(suffix, measured))
+
+
+def measure(side_px: int, suffix: str) -> Measured:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"photo{suffix}"
+        write_large_photo(path, side_px)
+        file_mb = path.stat().st_size / 1e6
+        command = [sys.executable, __file__, "--score", str(path)]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        print(f"{side_px} px {suffix}: {answer.strip()}", file=sys.stderr)
+        return Measured(side_px, suffix, file_mb, **json.loads(answer))
+
+
+def targets(suffix: str, measured: list[Measured]) -> list[Target]:
+    by_side = {one.side_px: one for one in measured if one.suffix == suffix}
+    largest, compared = by_side[SIDES_PX[-1]], by_side[COMPARED_PX]
+    growth = largest.seconds_per_megapixel / compared.seconds_per_megapixel
+    what = f"{suffix[1:]}, {largest.megapixels:.0f} megapixels"
+    return [
+        Target(f"{what}: peak, GB", largest.peak_gb, PEAK_GB, at_least=False),
+        Target(f"{what}: time a megapixel / that at 17", growth, GROWTH, at_least=False),
+    ]
+
+
+def score(path: Path) -> None:
+    """In the process of its own: score one photo and print what it took."""
+    scorer = heatmap.prepare()
+    scorer.score(sample_photo(scorer.classifier.preprocessing.window_px))
+    started = time.perf_counter()
+    scorer.score(path, memory=MEMORY, folder=path.parent)
+    seconds = time.perf_counter() - started
+    print(json.dumps({"seconds": seconds, "peak_gb": peak_bytes() / 1e9}))
+
+
+def peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts KiB, macOS bytes.
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--score"]:
+        score(Path(sys.argv[2]))
+    else:
+        main()

@@ -1,0 +1,113 @@
+"""Run all benchmarks and write what they print into docs/benchmarks.md.
+
+    make benchmarks
+
+Takes about half an hour on two cores; nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+REPORT = HERE.parent / "docs" / "benchmarks.md"
+# Every script first prints the machine and the versions.
+MACHINE_LINES = 2
+
+
+@dataclass(frozen=True)
+class Section:
+    """A script, and what its figures mean; ``plain`` output is columns, not Markdown."""
+
+    title: str
+    script: str
+    meaning: str
+    plain: bool = False
+
+
+SECTIONS = (
+    Section(
+        "Speed",
+        "speed.py",
+        "One 1024 x 1024 photo, float32, in a warm process: networks converted, Winograd "
+        "weights transformed where they are used; best of several rounds in turn. `× score` is "
+        "how many times as long a way takes as `Scorer.score` at the same stride. Ways that "
+        "crop were timed on 64 windows and **extrapolated** to all of them: their time does not "
+        "depend on the stride, only on the number of windows. The *tutorial form* is the same "
+        "network with Linear replaced by Conv2d, the average pool removed, last poolings at "
+        "stride 1 and dilation behind them, default memory format, BatchNorm not folded; it has "
+        "no figure where such code gives other scores (EfficientNet below its own stride). "
+        "Before timing, the scores of tutorial form and cropping peers were compared with this "
+        "package's (1e-4 relative). torchcam answers a different question: one class's "
+        "activation map, in one pass, with no scores of windows. Trunk and head alone are what "
+        "no slider of this network could undercut without computing less; they get a tensor and "
+        "give a tensor, `heatmap run` reads a JPEG, finds objects, draws overlays and writes "
+        "all files.",
+    ),
+    Section(
+        "Growth",
+        "growth.py",
+        "EfficientNet-Lite0 with `--memory 1GB`, each photo in a process of its own; the peak is "
+        "of the whole process, Python, torch and weights included. A flat column of seconds a "
+        "megapixel means that a photo may be of any size.",
+    ),
+    Section(
+        "Band height",
+        "bands.py",
+        "Seconds a megapixel, photos 1024 px high, native stride. Low bands keep activations in "
+        "the cache, very low ones pay for each operation's start; the height changes no score.",
+    ),
+    Section(
+        "fc6: which form of a large fully connected layer",
+        "fc6.py",
+        "VGG16's first fully connected layer over a grid of outputs: the forms it can be computed "
+        "in, by number of outputs. The converted head takes the fastest.",
+        plain=True,
+    ),
+    Section(
+        "Crop engine: windows a forward pass",
+        "cropping.py",
+        "Seconds a window of VGG16 by batch and memory format: what `verify` and the table of "
+        "speed call cropping is the best of these.",
+        plain=True,
+    ),
+)
+
+
+def main() -> None:
+    outputs = [run(section) for section in SECTIONS]
+    machine, versions = outputs[0][:MACHINE_LINES]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Made by `make benchmarks`, in one go on one machine; do not edit.",
+        "",
+        f"- {machine}",
+        f"- {versions}",
+    ]
+    for section, output in zip(SECTIONS, outputs, strict=True):
+        lines += ["", f"## {section.title}", "", section.meaning, ""]
+        lines += as_markdown(section, output[MACHINE_LINES:])
+    REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{REPORT} written")
+
+
+def run(section: Section) -> list[str]:
+    """What a script prints; its progress goes on to the terminal."""
+    print(section.script, file=sys.stderr)
+    command = [sys.executable, str(HERE / section.script)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip().splitlines()
+
+
+def as_markdown(section: Section, output: list[str]) -> list[str]:
+    if section.plain:
+        return ["```", *output, "```"]
+    return "\n".join(output).strip().splitlines()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Photos to measure on, made from those inside scikit-image and scikit-learn."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "samples"))
+
+from make_collage import make_collage
+
+# Photos have grain; without it JPEG files of enlarged photos would be unusually easy to read.
+NOISE = 6.0
+ENLARGED = 2.0
+QUALITY = 90
+
+
+def sample_photo(side_px: int) -> npt.NDArray[np.uint8]:
+    """A square out of the middle of the samples' collage, RGB uint8 (side, side, 3)."""
+    collage, _ = make_collage()
+    top, left = ((length - side_px) // 2 for length in collage.shape[:2])
+    return np.ascontiguousarray(collage[top : top + side_px, left : left + side_px])
+
+
+def write_jpeg(path: Path, photo: npt.NDArray[np.uint8]) -> Path:
+    pyvips.Image.new_from_array(photo).jpegsave(str(path), Q=QUALITY)
+    return path
+
+
+def write_large_photo(path: Path, side_px: int) -> None:
+    """A square photo of any size, as a baseline JPEG (.jpg) or a tiled TIFF (.tif).
+
+    The collage, enlarged, repeated and with noise; never whole in memory.
+    """
+    collage, _ = make_collage()
+    once = pyvips.Image.new_from_array(collage).resize(ENLARGED)
+    across, down = -(-side_px // once.width), -(-side_px // once.height)
+    whole = once.replicate(across, down).crop(0, 0, side_px, side_px)
+    noise = pyvips.Image.gaussnoise(side_px, side_px, mean=0, sigma=NOISE, seed=0)
+    photo = (whole + noise).cast("uchar").copy(interpretation="srgb")
+    if path.suffix == ".tif":
+        photo.tiffsave(
+            str(path), tile=True, tile_width=256, tile_height=256, compression="jpeg", Q=QUALITY
+        )
+    else:
+        photo.jpegsave(str(path), Q=QUALITY)
