@@ -76,17 +76,20 @@ class Collector:
         if self._file is None:
             self._scores[~self._written] = np.nan
         else:
-            nothing = np.full((1, 1, len(self._classes)), np.nan, dtype=np.float32)
-            for row, column in np.argwhere(~self._written).tolist():
-                self._file.write(row, column, nothing)
-        return ScoreGrid(
+            for row, first, end in _runs(~self._written):
+                nothing = np.full((1, end - first, len(self._classes)), np.nan, dtype=np.float32)
+                self._file.write(row, first, nothing)
+        grid = ScoreGrid(
             scores=self._scores if self._file is None else self._file.kept(),
             geometry=self._geometry,
             classes=self._classes,
             kind=self._kind if self._keep is None else "probabilities",
             origin=origin,
-            grown_in=None if self._file is None else self._file.path,
         )
+        if self._file is not None:
+            # No argument, so that no other grid is made with it.
+            object.__setattr__(grid, "grown_in", self._file.path)
+        return grid
 
 
 def grid_bytes(geometry: Geometry, classes: int) -> int:
@@ -179,6 +182,14 @@ class _File:
         self._ending.detach()
         weakref.finalize(scores, self.path.unlink, missing_ok=True)
         return scores
+
+
+def _runs(cells: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
+    """Neighbouring cells of a row that are True: row, first column, column past the last."""
+    for row, line in enumerate(cells):
+        edges = np.flatnonzero(np.diff(line, prepend=False, append=False))
+        for first, end in edges.reshape(-1, 2).tolist():
+            yield row, first, end
 
 
 @contextmanager

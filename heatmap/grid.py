@@ -63,7 +63,8 @@ class ScoreGrid:
     ``scores`` is float32 (N, M, K), read-only: logits, or probabilities in
     0..1 where ``kind`` says so (a network that ends in a softmax). Windows that were
     not scored are NaN. ``grown_in`` is the temporary file in which large scores were
-    collected; saving moves it.
+    collected; saving moves it. ``dataclasses.replace`` leaves it out, since the scores
+    may then be others.
     """
 
     scores: npt.NDArray[np.float32]
@@ -71,7 +72,7 @@ class ScoreGrid:
     classes: ClassList
     kind: Kind
     origin: Origin
-    grown_in: Path | None = None
+    grown_in: Path | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         expected = (*self.geometry.grid_hw, len(self.classes))
@@ -105,8 +106,8 @@ class ScoreGrid:
         for top in range(0, rows, at_once):
             yield slice(top, min(top + at_once, rows))
             # Pages that were read count as this process's memory until they are let go;
-            # private ones ("c") would lose what was written to them.
-            if isinstance(self.scores, np.memmap) and self.scores.mode != "c":
+            # private ones ("c") would lose what was written to them. A copy has no mode.
+            if isinstance(self.scores, np.memmap) and self.scores.mode not in (None, "c"):
                 self.scores._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def probabilities(self) -> npt.NDArray[np.float32]:
@@ -152,7 +153,10 @@ class ScoreGrid:
                 "this grid holds probabilities (the network ends in a softmax, or only some "
                 "classes were kept), not logits"
             )
-        return np.ascontiguousarray(self.scores[:, :, index])
+        cells = np.empty(self.geometry.grid_hw, dtype=np.float32)
+        for rows in self.row_blocks():
+            cells[rows] = self.scores[rows, :, index]
+        return cells
 
     def heatmap(
         self, wanted: str | int, *, kind: Kind = "probabilities"

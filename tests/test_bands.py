@@ -58,8 +58,9 @@ def pools(*kinds: nn.Module) -> Network:
     """Pools beside each other, twice, so that each also meets what the others made."""
 
     def function(photo: Tensor, at: nn.ModuleDict) -> Tensor:
-        maps = at["stem"](photo)
-        maps = at["mix"](joined([pool(maps) for pool in at["pools"]])).relu()
+        # Below 0 too, where padding of 0 would be the largest.
+        maps = at["stem"](photo) - 2
+        maps = at["mix"](joined([pool(maps) for pool in at["pools"]]))
         return joined([pool(maps) for pool in at["pools"]])
 
     count = 4 * len(kinds)

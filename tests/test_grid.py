@@ -92,6 +92,37 @@ def test_winners_come_by_what_they_won_with_then_by_what_they_reached():
     assert grid.winners(9) == [4, 0, 3, 2, 1]
 
 
+@pytest.mark.parametrize("names", [NAMES, ("tabby",)])
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+def test_windows_that_were_not_scored_say_nothing(kind, names):
+    scores = np.random.default_rng(1).uniform(0.1, 0.9, (2, 3, len(names))).astype(np.float32)
+    whole = make_grid(scores.copy(), kind=kind, names=names, wnids=())
+    scores[0, 1] = np.nan
+    grid = make_grid(scores, kind=kind, names=names, wnids=())
+    assert np.argwhere(~grid.scored).tolist() == [[0, 1]]
+    indices, highest = grid.best()
+    assert np.argwhere(np.isnan(highest)).tolist() == [[0, 1]]
+    np.testing.assert_array_equal(indices[grid.scored], whole.best()[0][grid.scored])
+    np.testing.assert_array_equal(highest[grid.scored], whole.best()[1][grid.scored])
+    filled = whole.class_map(0, kind=kind)
+    filled[0, 1] = 0 if kind == "probabilities" else np.nanmin(scores[:, :, 0])
+    np.testing.assert_array_equal(grid.heatmap(0, kind=kind), upsample(filled, grid.geometry))
+    assert np.isnan(grid.class_map(0, kind=kind)[0, 1])
+    won = whole.best()[1]
+    won[0, 1] = 0
+    assert grid.winners(1) == [whole.best()[0].flat[won.argmax()]]
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+def test_a_grid_of_which_nothing_was_scored_is_flat(kind):
+    grid = make_grid(np.full((2, 3, 4), np.nan, np.float32), kind=kind)
+    assert not grid.scored.any()
+    assert np.isnan(grid.best()[1]).all()
+    assert np.isnan(grid.class_maps([2, 0])).all()
+    assert (grid.heatmap(0, kind=kind) == 0).all()
+    assert sorted(grid.winners(9)) == [0, 1, 2, 3]
+
+
 def test_scores_of_another_shape_or_kind_are_refused():
     with pytest.raises(ResultError, match=r"\(3, 2, 4\), the geometry and classes say \(2, 3, 4\)"):
         make_grid(np.zeros((3, 2, 4), np.float32))

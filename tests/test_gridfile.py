@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -93,6 +93,20 @@ def test_a_grid_can_be_saved_again_elsewhere(results):
     made.save(results / "again.npz")
     for name in ("cat", "again"):
         np.testing.assert_array_equal(load(results / f"{name}.npz").scores, SCORES)
+
+
+@pytest.mark.parametrize("change", [lambda scores: scores * 2, lambda scores: scores[::-1]])
+def test_other_scores_in_place_of_those_that_grew_are_the_ones_saved(results, change):
+    made = collected(results)
+    replace(made, scores=change(made.scores)).save(results / "other.npz")
+    np.testing.assert_array_equal(load(results / "other.npz").scores, change(SCORES))
+    made.save(results / "cat.npz")
+    np.testing.assert_array_equal(load(results / "cat.npz").scores, SCORES)
+
+
+def test_a_copy_of_mapped_scores_is_as_good_as_any(results):
+    copied = replace(collected(results), scores=collected(results).scores.copy())
+    np.testing.assert_array_equal(copied.best()[0], SCORES.argmax(axis=2))
 
 
 def test_saving_a_loaded_grid_leaves_its_own_files_where_they_are(results, tmp_path):

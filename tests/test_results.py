@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import heatmap
+from heatmap import grid as grids
 from heatmap.classes import ClassList
 from heatmap.errors import ResultError
 from heatmap.geometry import plan_grid
@@ -98,6 +99,70 @@ class TestSaveRun:
         saved = save_run(tmp_path, made_photo(name), made_grid(name), (), {})
         assert json.loads(saved.description.read_text("utf-8"))["photo"]["path"] == name
         assert heatmap.load(saved.grid).origin.photo == name
+
+
+class TestLargePhotosAndScales:
+    @pytest.fixture
+    def large(self, monkeypatch):
+        monkeypatch.setattr(grids, "LARGE_GRID_BYTES", 0)
+
+    def test_scales_lie_beside_the_grid_made_of_them(self, tmp_path, large):
+        grid = made_grid()
+        scales = {name: self.offset(grid, by) for name, by in (("x0.5", 0.1), ("x1", 0.2))}
+        saved = save_run(tmp_path, made_photo(), grid, (), {}, scales)
+        stems = ("my cat", "my cat.x0.5", "my cat.x1")
+        expected = [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".scores.npy")]
+        assert sorted(contents(tmp_path)) == sorted([*expected, "my cat.json"])
+        for name, one in scales.items():
+            np.testing.assert_array_equal(heatmap.load(saved.scales[name]).scores, one.scores)
+        np.testing.assert_array_equal(heatmap.load(saved.grid).scores, grid.scores)
+        told = json.loads(saved.description.read_text("utf-8"))
+        assert told["scales"] == {"x0.5": "my cat.x0.5.npz", "x1": "my cat.x1.npz"}
+
+    def test_a_picture_in_several_files_is_named_with_its_preview(self, tmp_path):
+        written = {
+            ".tif": lambda to: to.write_text("whole"),
+            ".preview.png": lambda to: to.write_text("small"),
+        }
+        saved = save_run(tmp_path, made_photo(), made_grid(), (), {0: written, 5: picture(1)})
+        assert saved.overlays[0].read_text() == "whole"
+        assert {index: path.read_text() for index, path in saved.previews.items()} == {0: "small"}
+        assert json.loads(saved.description.read_text("utf-8"))["overlays"] == [
+            {
+                "class": "cat",
+                "index": 0,
+                "file": "my cat.cat.tif",
+                "preview": "my cat.cat.preview.png",
+            },
+            {"class": "a", "index": 5, "file": "my cat.a.png"},
+        ]
+
+    def test_a_picture_that_fails_late_leaves_all_earlier_files(self, tmp_path, large):
+        grid = made_grid()
+        scales = {"x1": grid}
+        save_run(tmp_path, made_photo(), grid, (), {0: picture(7)}, scales)
+        before = contents(tmp_path)
+
+        def interrupted(to):
+            to.write_text("half")
+            raise KeyboardInterrupt
+
+        pictures = {0: {".tif": lambda to: to.write_text("whole"), ".preview.png": interrupted}}
+        with pytest.raises(KeyboardInterrupt):
+            save_run(tmp_path, made_photo(), self.offset(grid, 1), (), pictures, scales)
+        assert contents(tmp_path) == before
+
+    def test_windows_that_were_not_scored_are_counted(self, tmp_path):
+        scores = made_grid().scores.copy()
+        scores[0, 1:3] = np.nan
+        grid = dataclasses.replace(made_grid(), scores=scores)
+        saved = save_run(tmp_path, made_photo(), grid, (), {})
+        told = json.loads(saved.description.read_text("utf-8"))
+        assert (told["windows"], told["not_scored"]) == (12, 2)
+
+    @staticmethod
+    def offset(grid: ScoreGrid, by: float) -> ScoreGrid:
+        return dataclasses.replace(grid, scores=grid.scores + np.float32(by))
 
 
 class TestSaveOverlays:
