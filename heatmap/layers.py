@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -19,10 +20,41 @@ MATRIX_PRODUCT_OUTPUTS = 729
 # transformed for it; that takes as long as it saves on so many (benchmarks/fc6.py), and
 # 1.3 times the weights' memory, so it is done for layers that have seen more than these.
 WINOGRAD_OUTPUTS = 128
-WINOGRAD_PAYS_FROM = 2048
+WINOGRAD_PAYS_FROM = 1024
 
 # A head that runs slice by slice takes at most this many values at once (256 MiB).
 SLICE_VALUES = 2**26
+
+
+@dataclass(frozen=True)
+class WinogradWeights:
+    """Weights transformed for Winograd's form, and what tells whether they still hold."""
+
+    values: Tensor
+    # Shares the weights' memory, so that no others can come to lie at the same address.
+    source: Tensor
+    version: int
+    # One value of each class and channel: writes through ``.data`` leave the version alone.
+    centres: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor) -> WinogradWeights:
+        source = weight.detach()
+        centres = _centres(source).clone()
+        return cls(transform_weights(source), source, source._version, centres)
+
+    def hold_for(self, weight: Tensor) -> bool:
+        return (
+            weight.device == self.source.device
+            and weight.data_ptr() == self.source.data_ptr()
+            and weight._version == self.version
+            and torch.equal(_centres(weight), self.centres)
+        )
+
+
+def _centres(weight: Tensor) -> Tensor:
+    """The middle of every kernel: (K, C), a view."""
+    return weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2]
 
 
 class SlidingLinear(nn.Conv2d):
@@ -35,9 +67,9 @@ class SlidingLinear(nn.Conv2d):
     by Winograd's form (winograd.py) and the rest by ``conv2d``; all agree to rounding.
     """
 
-    # Outputs given so far, and weights transformed from the ones that the key tells of.
+    # Outputs given so far, and the weights transformed once they have paid for it.
     _seen = 0
-    _transformed: tuple[object, Tensor] | None = None
+    _transformed: WinogradWeights | None = None
 
     @classmethod
     def from_weights(cls, weight: Tensor, bias: Tensor | None) -> SlidingLinear:
@@ -72,22 +104,24 @@ class SlidingLinear(nn.Conv2d):
     def _winograd_weights(self, maps: Tensor, outputs: int) -> Tensor | None:
         """Weights for Winograd's form, where it has one and it pays."""
         n, m = cast(tuple[int, int], self.kernel_size)
-        # Neither gradients nor made-up tensors (FakeTensor) go that way.
-        plain = type(maps) is Tensor and maps.dtype == torch.float32 and not torch.is_grad_enabled()
-        if n != m or not 3 <= n <= LARGEST_KERNEL or outputs < WINOGRAD_OUTPUTS or not plain:
+        if n != m or not 3 <= n <= LARGEST_KERNEL or outputs < WINOGRAD_OUTPUTS:
+            return None
+        # Neither gradients nor made-up tensors (FakeTensor, meta) go that way.
+        made_up = type(maps) is not Tensor or maps.is_meta
+        if made_up or maps.dtype != torch.float32 or torch.is_grad_enabled():
             return None
         if self.weight.is_inference():
             # It would not tell when it is changed.
             return None
-        key = (self.weight.data_ptr(), self.weight._version, self.weight.device)
-        if self._transformed is not None and self._transformed[0] == key:
-            return self._transformed[1]
+        if self._transformed is not None and self._transformed.hold_for(self.weight):
+            return self._transformed.values
+        # Let go of stale ones first: two would take 1.1 GB for fc6.
+        self._transformed = None
         self._seen += outputs
         if self._seen <= WINOGRAD_PAYS_FROM:
             return None
-        self._transformed = None
-        self._transformed = (key, transform_weights(self.weight.detach()))
-        return self._transformed[1]
+        self._transformed = WinogradWeights.of(self.weight)
+        return self._transformed.values
 
     def __getstate__(self) -> dict[str, object]:
         """Without what can be worked out again: copies and files stay small."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from .converting import FullyConvolutional
 from .cropping import BATCH, all_cells, crop_scores
 from .devices import Compute
-from .errors import GeometryError
+from .errors import GeometryError, ModelError
 from .geometry import Geometry
 from .models import Classifier
 from .placed import PlacedRows
@@ -58,10 +58,19 @@ class PhotoPass:
         """All blocks; cells that are not wanted are NaN."""
         made = self._cropped() if self.network is None else self._slid(self.network)
         for row, column, scores in made:
+            self._check_finite(scores)
             if self.wanted is not None:
                 n, m = scores.shape[:2]
                 scores[~self.wanted[row : row + n, column : column + m]] = np.nan
             yield row, column, scores
+
+    def _check_finite(self, scores: npt.NDArray[np.float32]) -> None:
+        """Overflow must not pass for windows that were not scored."""
+        if not np.isfinite(scores).all():
+            raise ModelError(
+                f"the network gives scores that are not finite in {self.compute.dtype}: "
+                "use --dtype float32, or look at the weights"
+            )
 
     def _slid(self, network: FullyConvolutional) -> Iterator[Block]:
         try:

@@ -23,7 +23,6 @@ from .errors import GeometryError
 from .layers import MATRIX_PRODUCT_OUTPUTS, SlidingLinear
 from .reaching import NotInBands, links_of
 from .rolling import Roller
-from .sizing import shapes_at
 
 Rectangle = tuple[int, int, int, int]
 Block = tuple[int, int, npt.NDArray[np.float32]]
@@ -65,7 +64,7 @@ class Scanner:
         self.network = network
         self.k = network.native_stride_px // network.stride_px
         self.links = links_of(network.trunk)
-        self.shapes = shapes_at(network.trunk, (1, 3, *extended_hw))
+        self.shapes = network.shapes(*extended_hw)
 
     def parts(self, cells: Rectangle, budget: int) -> tuple[Part, ...]:
         """Cut a rectangle of cells into as few parts as the budget of bytes allows.

@@ -84,35 +84,41 @@ def transform_weights(weight: Tensor) -> Tensor:
 def convolve(maps: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
     """The convolution of maps (B, C, h, w) with :func:`transform_weights`' kernels.
 
-    Returns (B, K, h - n + 1, w - n + 1) in ``channels_last``.
+    Returns (B, K, h - n + 1, w - n + 1), the channels last in memory. Beside it and four
+    times the maps, only what some _TILES tiles need is held, or one row of them if longer.
     """
     n = transformed.shape[0] - 1
     classes = transformed.shape[2]
     batch, _, height, width = maps.shape
     rows, columns = height - n + 1, width - n + 1
-    points = _transform_maps(maps, n)
-    down, across = points.shape[2:4]
-    outputs = maps.new_empty(batch * down * across, OUTPUTS, OUTPUTS, classes)
-    tiles = points.flatten(1, 3)
-    for start in range(0, tiles.shape[1], _TILES):
-        part = slice(start, start + _TILES)
-        outputs[part] = _products(tiles[:, part], transformed)
-    whole = outputs.view(batch, down, across, OUTPUTS, OUTPUTS, classes).transpose(2, 3)
-    whole = whole.reshape(batch, down * OUTPUTS, across * OUTPUTS, classes)[:, :rows, :columns]
+    by_rows = _transform_rows(maps, n)
+    strips, across = by_rows.shape[1], -(-columns // OUTPUTS)
+    outputs = maps.new_empty(strips, OUTPUTS, across, OUTPUTS, classes)
+    # Groups of one height, over all maps at once: a short one would read all weights as well.
+    together = -(-strips // -(-strips * across // _TILES))
+    for first in range(0, strips, together):
+        part = slice(first, first + together)
+        products = _products(_transform_columns(by_rows[:, part], n), transformed)
+        tiled = products.view(-1, across, OUTPUTS, OUTPUTS, classes)
+        outputs[part] = tiled.transpose(1, 2)
+    whole = outputs.view(batch, -1, across * OUTPUTS, classes)[:, :rows, :columns]
     if bias is not None:
-        whole = whole + bias
+        whole += bias
     return whole.permute(0, 3, 1, 2)
 
 
-def _transform_maps(maps: Tensor, n: int) -> Tensor:
-    """Tiles of maps at all pairs of points: (n + 1, B, tiles down, tiles across, n + 1, C)."""
-    bt = matrices(n)[2].to(maps)
+def _transform_rows(maps: Tensor, n: int) -> Tensor:
+    """Strips of n + 1 rows of all maps at all points: (n + 1, B x tiles down, w, C)."""
     odd = [(side - n + 1) % OUTPUTS for side in maps.shape[-2:]]
     padded = functional.pad(maps.permute(0, 2, 3, 1), (0, 0, 0, odd[1], 0, odd[0]))
-    # Rows first, for each tile row all columns at once; then columns.
-    by_rows = torch.einsum("pi,btwci->pbtwc", bt, padded.unfold(1, n + 1, OUTPUTS))
-    tiles = by_rows.unfold(3, n + 1, OUTPUTS).transpose(4, 5)
-    return torch.matmul(bt, tiles)
+    bt = matrices(n)[2].to(maps)
+    return torch.einsum("pi,btwci->pbtwc", bt, padded.unfold(1, n + 1, OUTPUTS)).flatten(1, 2)
+
+
+def _transform_columns(by_rows: Tensor, n: int) -> Tensor:
+    """Strips (n + 1, S, w, C) to tiles at all pairs of points: (n + 1, T, n + 1, C)."""
+    tiles = by_rows.unfold(2, n + 1, OUTPUTS).transpose(3, 4)
+    return torch.matmul(matrices(n)[2].to(by_rows), tiles).flatten(1, 2)
 
 
 def _products(tiles: Tensor, transformed: Tensor) -> Tensor:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from heatmap import layers
+from heatmap import layers, winograd
 from heatmap.converting import relative_difference
 from heatmap.layers import SlidingLinear
 from heatmap.winograd import convolve, matrices, transform_weights
@@ -48,6 +50,31 @@ def test_winograd_is_the_direct_convolution(n, batch, rows, columns, channels, s
     found = convolve(maps.double(), transform_weights(weight.double()), bias.double())
     assert found.shape == exact.shape
     assert relative_difference(found, exact) < 1e-10
+
+
+@pytest.mark.parametrize("tiles", [1, 7, 16, 10**6])
+def test_tiles_in_groups_give_the_same_as_all_at_once(tiles, monkeypatch):
+    monkeypatch.setattr(winograd, "_TILES", tiles)
+    noise = torch.Generator().manual_seed(2)
+    maps = torch.randn(3, 4, 17, 15, generator=noise).double()
+    weight = torch.randn(5, 4, 7, 7, generator=noise).double()
+    found = convolve(maps, transform_weights(weight), None)
+    assert relative_difference(found, functional.conv2d(maps, weight)) < 1e-10
+
+
+def test_winograd_holds_a_few_tiles_at_once(monkeypatch):
+    monkeypatch.setattr(winograd, "_TILES", 64)
+    counts = []
+    products = winograd._products
+
+    def counted(tiles, transformed):
+        counts.append(tiles.shape[1])
+        return products(tiles, transformed)
+
+    monkeypatch.setattr(winograd, "_products", counted)
+    convolve(torch.randn(4, 2, 26, 26), transform_weights(torch.randn(3, 2, 7, 7)), None)
+    # 4 maps of 10 x 10 tiles, in whole rows.
+    assert counts == [60] * 6 + [40]
 
 
 def test_winograd_in_float32_rounds_little_at_the_size_of_fc6():
@@ -87,7 +114,10 @@ def test_weights_are_transformed_when_that_has_paid(monkeypatch):
         made(maps)
         assert made._transformed is None
         made(maps)
-        assert made._transformed is not None
+        kept = made._transformed
+        assert kept is not None
+        made(maps)
+        assert made._transformed is kept
         # Few outputs stay a matrix product.
         few = torch.randn(1, 6, 8, 8)
         assert torch.equal(made(few), made._matrix_product(few, 7, 7))
@@ -102,6 +132,79 @@ def test_changed_weights_give_no_stale_scores(eager):
         assert relative_difference(made(maps) - bias, 2 * (before - bias)) < 1e-5
         made.weight = torch.nn.Parameter(made.weight * 2)
         assert relative_difference(made(maps) - bias, 4 * (before - bias)) < 1e-5
+
+
+def test_replaced_weights_are_noticed_where_the_old_ones_lay(eager):
+    made, maps = layer(channels=32, classes=64), torch.randn(1, 32, 12, 12)
+    with torch.no_grad():
+        for _ in range(6):
+            made(maps)
+            # Freed and taken again, memory often has the same address.
+            for _ in range(2):
+                made.weight = torch.nn.Parameter(torch.randn(64, 32, 7, 7))
+            direct = functional.conv2d(maps, made.weight, made.bias)
+            assert relative_difference(made(maps), direct) < 1e-5
+
+
+@pytest.mark.parametrize("place", [np.s_[:], np.s_[3], np.s_[:, 2]])
+def test_writes_past_the_version_are_noticed(eager, place):
+    made, maps = layer(), torch.randn(1, 6, 12, 12)
+    with torch.no_grad():
+        made(maps)
+        made.weight.data[place] *= 2
+        direct = functional.conv2d(maps, made.weight, made.bias)
+        assert relative_difference(made(maps), direct) < 1e-5
+
+
+def test_a_write_away_from_the_centres_is_noticed(eager):
+    made, maps = layer(), torch.randn(1, 6, 12, 12)
+    with torch.no_grad():
+        made(maps)
+        made.weight[:, 0, 0, 0] += 3
+        direct = functional.conv2d(maps, made.weight, made.bias)
+        assert relative_difference(made(maps), direct) < 1e-5
+
+
+def test_new_weights_that_differ_away_from_the_centres_are_noticed(eager):
+    made, maps = layer(), torch.randn(1, 6, 12, 12)
+    corner = torch.zeros(7, 7)
+    corner[0, 0] = 1
+    with torch.no_grad():
+        for _ in range(3):
+            made(maps)
+            for _ in range(2):
+                made.weight = torch.nn.Parameter(made.weight + corner)
+            direct = functional.conv2d(maps, made.weight, made.bias)
+            assert relative_difference(made(maps), direct) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["fake", "meta"])
+def test_shapes_alone_take_the_plain_way(eager, kind):
+    maps = torch.randn(1, 6, 12, 12)
+    if kind == "fake":
+        made, maps = layer(), FakeTensorMode(allow_non_fake_inputs=True).from_tensor(maps)
+    else:
+        made, maps = layer().to("meta"), maps.to("meta")
+    with torch.no_grad():
+        assert made(maps).shape == (1, 5, 6, 6)
+    assert made._transformed is None
+
+
+def test_weights_that_keep_no_version_are_never_transformed(eager):
+    with torch.inference_mode():
+        made = layer()
+        made(torch.randn(1, 6, 12, 12))
+    assert made._transformed is None
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (5, 3), (8, 8)])
+def test_kernels_without_a_winograd_form_take_the_plain_way(eager, n, m):
+    made = SlidingLinear.from_weights(torch.randn(5, 6, n, m), None)
+    maps = torch.randn(1, 6, 12, 12)
+    with torch.no_grad():
+        direct = functional.conv2d(maps, made.weight)
+        assert relative_difference(made(maps), direct) < 1e-5
+    assert made._transformed is None
 
 
 def test_gradients_and_other_numbers_take_the_plain_way(eager):

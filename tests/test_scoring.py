@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from test_converting import INEXACT, REFUSED
 from torch import nn
 
 import heatmap
-from heatmap import ConversionError, GeometryError
+from heatmap import ConversionError, GeometryError, ModelError
 from heatmap.placed import place
 
 STRIDE = 4
@@ -181,3 +184,18 @@ def test_place_gives_what_the_grid_was_scored_on():
     scorer, pixels = prepare(padded()), photo(45, 61)
     geometry = scorer.plan((45, 61))
     assert place(pixels, geometry).shape == (*geometry.extended_hw, 3)
+
+
+def test_scores_that_overflow_are_refused_and_no_skipped_windows():
+    scorer = prepare(padded())
+    for parameter in scorer.network.head.parameters():
+        parameter.data = torch.full_like(parameter, float("inf"))
+    with pytest.raises(ModelError, match="not finite in float32"):
+        scorer.score(photo(40, 44))
+
+
+def test_a_copied_network_scores_as_the_first():
+    scorer = prepare(padded())
+    first = scorer.score(photo(60, 80))
+    again = dataclasses.replace(scorer, network=copy.deepcopy(scorer.network), _networks={})
+    assert np.array_equal(again.score(photo(60, 80)).scores, first.scores)
