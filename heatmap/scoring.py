@@ -117,7 +117,7 @@ class Scorer:
         """Score every window of a photo; see :func:`score`.
 
         ``folder`` is where a grid too large for memory grows; ``progress`` is called
-        with the windows done and all windows.
+        with the windows done and all that are to be scored.
         """
         opened = open_photo(photo)
         geometry = self.plan(opened.hw, stride=stride, scale=scale, border=border)
@@ -136,13 +136,17 @@ class Scorer:
         collector = Collector(
             geometry, self.classifier.classes, self.kind(), keep=kept, folder=folder
         )
-        total, done = geometry.grid_hw[0] * geometry.grid_hw[1], 0
+        done = 0
+        total = geometry.grid_hw[0] * geometry.grid_hw[1] if wanted is None else int(wanted.sum())
         for row, column, scores in job.blocks():
             collector.write(row, column, scores)
-            done += scores.shape[0] * scores.shape[1]
+            done += int((~np.isnan(scores[:, :, 0])).sum())
             if progress is not None:
                 progress(done, total)
-        return collector.finish(self.origin(opened, job.settings))
+        settings = dict(job.settings)
+        if kept is not None:
+            settings["classes"] = len(self.classifier.classes)
+        return collector.finish(self.origin(opened, settings))
 
     def kind(self) -> Kind:
         """What the classifier gives: by its last operation, or else by what comes out."""

@@ -14,6 +14,7 @@ from torch import nn
 
 import heatmap
 from heatmap import ConversionError, GeometryError, ModelError
+from heatmap.background import Skip
 from heatmap.placed import place
 
 STRIDE = 4
@@ -199,3 +200,16 @@ def test_a_copied_network_scores_as_the_first():
     first = scorer.score(photo(60, 80))
     again = dataclasses.replace(scorer, network=copy.deepcopy(scorer.network), _networks={})
     assert np.array_equal(again.score(photo(60, 80)).scores, first.scores)
+
+
+def test_progress_counts_what_is_scored_and_a_kept_grid_says_of_how_many_classes():
+    pixels = photo(96, 160)
+    pixels[:, :80] = 200
+    told: list[tuple[int, int]] = []
+    grid = prepare(padded()).score(
+        pixels, skip=Skip(flat=True), keep=[1, 2], progress=lambda *done: told.append(done)
+    )
+    scored = int(grid.scored.sum())
+    assert 0 < scored < grid.scored.size
+    assert told[-1] == (scored, scored)
+    assert (grid.origin.settings["classes"], grid.scores.shape[2]) == (5, 2)
