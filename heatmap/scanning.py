@@ -155,19 +155,19 @@ class Scanner:
         waiting: Tensor | None = None
         for fresh in roller.roll(bands, part.starts):
             waiting = fresh if waiting is None else torch.cat([waiting, fresh], dim=2)
-            take = self._ready(waiting, reach, bottom - top)
-            if take:
+            while take := self._ready(waiting, reach, bottom - top):
                 yield top, left, self._scores(waiting[:, :, : take + reach])
                 top, waiting = top + take, waiting[:, :, take:].clone()
 
     def _ready(self, features: Tensor, reach: int, left: int) -> int:
-        """How many rows of windows to score now: all that are left, enough at once, or none."""
+        """How many rows of windows to score now: enough at once, the last ones, or none."""
         rows = features.shape[2] - reach
-        if rows >= left:
-            return left
-        whole = rows // self.k * self.k
         columns = features.shape[3] - (self.network.map_hw[1] - 1) * self.k
-        return whole if whole * columns >= HEAD_WINDOWS else 0
+        # Whole phases at once, and no more than the memory was planned for.
+        most = max(self.k, HEAD_WINDOWS // columns // self.k * self.k)
+        if rows >= left:
+            return min(left, most)
+        return most if rows >= most else 0
 
     def _scores(self, features: Tensor) -> npt.NDArray[np.float32]:
         scores = self.network.head(features)[0].permute(1, 2, 0)

@@ -7,6 +7,7 @@ here these numbers become the input's own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ def trunk_of(plan: Plan) -> fx.GraphModule:
     if plan.letters == "bhwc":
         value = plan.feature.meta["val"].permute(0, 3, 1, 2)
         feature = graph.call_function(aten.permute.default, (feature, [0, 3, 1, 2]))
-        feature.meta = {"val": value}
+        feature.meta = {"val": value, "place": replace(plan.places[plan.feature], letters="bchw")}
     graph.output(feature)
     return _module(plan, graph)
 
