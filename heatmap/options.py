@@ -159,14 +159,12 @@ limit_options = _stack(
         help="Numbers to compute in.",
     ),
 )
-border_option = _stack(
-    click.option(
-        "--border",
-        type=click.Choice(BORDERS),
-        default="cover",
-        show_default=True,
-        help="Extend the photo so that every pixel lies in a window, or keep inside it.",
-    ),
+border_option = click.option(
+    "--border",
+    type=click.Choice(BORDERS),
+    default="cover",
+    show_default=True,
+    help="Extend the photo so that every pixel lies in a window, or keep inside it.",
 )
 view_options = _stack(
     click.option(

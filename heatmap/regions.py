@@ -31,6 +31,18 @@ class Span:
     columns: Pair
     plan: BandPlan
 
+    @property
+    def cut(self) -> tuple[int, ...]:
+        """Which sides are cut to what is read: 0 for rows, 1 for columns too in a part of them."""
+        return (0,) if self.plan.whole_width else (0, 1)
+
+    def outputs(self, side: int) -> Pair:
+        return (self.rows, self.columns)[side]
+
+    def length(self, source: fx.Node, side: int) -> int:
+        """The whole length of a source along a side."""
+        return (self.plan.row_lengths, self.plan.column_lengths)[side][source]
+
     def padding(self, own: Any) -> list[int]:
         """What the operation must still pad by itself."""
         return [0, pair(own)[1] if self.plan.whole_width else 0]
@@ -75,20 +87,17 @@ def _avg_pool(link: Link, values: Values, _: Values, span: Span) -> Tensor:
     )
     if given["divisor_override"]:
         return pooled
-    source, plan = link.sources[0], span.plan
-    sides = [(0, span.rows, plan.row_lengths[source])]
-    if not plan.whole_width:
-        sides.append((1, span.columns, plan.column_lengths[source]))
-    for side, outputs, length in sides:
-        _count_anew(pooled, link, side, outputs, length)
+    for side in span.cut:
+        _count_anew(pooled, link, side, span)
     return pooled
 
 
-def _count_anew(pooled: Tensor, link: Link, side: int, outputs: Pair, length: int) -> None:
+def _count_anew(pooled: Tensor, link: Link, side: int, span: Span) -> None:
     """Divide by the values that count, where padding written out was counted as values."""
     given, reach = arguments(link.node), link.reach_hw[side]
     counted = pair(given["padding"])[side] if given["count_include_pad"] else 0
-    for place, output in enumerate(range(*outputs)):
+    length = span.length(link.sources[0], side)
+    for place, output in enumerate(range(*span.outputs(side))):
         first, end = reach.first(output), reach.end(output)
         values = min(end, length + counted) - max(first, -counted)
         if values != reach.span:
@@ -99,8 +108,7 @@ def _pad(link: Link, values: Values, _: Values, span: Span) -> Tensor:
     """Rows are padded already; what is left are columns at full width, and channels."""
     amounts = list(arguments(link.node)["pad"])
     rank = len(link.node.meta["place"].letters)
-    done = link.axes[:1] if span.plan.whole_width else link.axes
-    for axis in done:
+    for axis in (link.axes[side] for side in span.cut):
         place = 2 * (rank - 1 - axis)
         amounts[place : place + 2] = [0, 0][: len(amounts) - place]
     if not any(amounts):
@@ -112,8 +120,8 @@ def _slice(link: Link, values: Values, _: Values, span: Span) -> Tensor:
     """Rows begin where the slice does already; its step is left."""
     given = arguments(link.node)
     axis = given["dim"] % len(link.node.meta["place"].letters)
-    done = link.axes[:1] if span.plan.whole_width else link.axes
-    start, end = (0, None) if axis in done else (given["start"], given["end"])
+    done = axis in (link.axes[side] for side in span.cut)
+    start, end = (0, None) if done else (given["start"], given["end"])
     return aten.slice.Tensor(values[link.sources[0]], axis, start, end, given["step"])  # type: ignore[no-any-return]
 
 
@@ -124,12 +132,9 @@ def _upsample(link: Link, values: Values, _: Values, span: Span) -> Tensor:
         enlarged = aten.upsample_nearest2d.vec(values[source], None, given["scale_factors"])
     else:
         enlarged = aten.upsample_bilinear2d.vec(values[source], None, False, given["scale_factors"])
-    sides = [(0, span.rows, span.plan.row_lengths[source])]
-    if not span.plan.whole_width:
-        sides.append((1, span.columns, span.plan.column_lengths[source]))
-    for side, outputs, length in sides:
-        reach = link.reach_hw[side]
-        start = outputs[0] - reach.read(outputs, length)[0] * reach.repeat
+    for side in span.cut:
+        reach, outputs = link.reach_hw[side], span.outputs(side)
+        start = outputs[0] - reach.read(outputs, span.length(source, side))[0] * reach.repeat
         enlarged = enlarged.narrow(link.axes[side], start, outputs[1] - outputs[0])
     return enlarged  # type: ignore[no-any-return]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .background import Skip
 from .classes import ClassList
-from .collecting import Collector, grid_bytes, room_to_grow
+from .collecting import grid_bytes, room_to_grow
 from .errors import ClassError
 from .geometry import Border
 from .grid import LARGE_GRID_BYTES, ScoreGrid
@@ -18,7 +18,7 @@ from .photos import Photo
 from .pyramids import large_overlay
 from .rendering import overlay
 from .results import Picture, SavedRun, save_run
-from .scales import How, auto_scales, finest, fused_origin, fused_rows
+from .scales import How, auto_scales, fuse_scales
 from .scoring import Scorer
 from .streams import PhotoFile, open_photo
 
@@ -132,11 +132,12 @@ def run(
         if needed:
             watcher.large(needed)
         grids = dict(_scored(read, scorer, home, placement, limits, watcher))
-        grid = _fused(list(grids.values()), placement.fuse, home)
+        every = list(grids.values())
+        grid = every[0] if len(every) == 1 else fuse_scales(every, placement.fuse, home)
         watcher.say(f"drawing and saving {Path(read.path).name}")
-        found = view.find(list(grids.values()))
+        found = view.find(every)
         pictures = {index: view.draw(read, grid, index) for index in view.indices(grid, found)}
-        several = grids if len(grids) > 1 else {}
+        several = grids if len(every) > 1 else {}
         saved = save_run(folder, read, grid, found, pictures, several)
         return Run(read, grid, several, found, saved)
 
@@ -213,14 +214,3 @@ def _scored(
                 progress=watcher.progress,
             ),
         )
-
-
-def _fused(grids: Sequence[ScoreGrid], how: How, folder: Path) -> ScoreGrid:
-    """One grid of several, on disk where it is large; a single one is as it is."""
-    if len(grids) == 1:
-        return grids[0]
-    target = finest(grids)
-    collector = Collector(target.geometry, target.classes, "probabilities", folder=folder)
-    for row, scores in fused_rows(grids, how):
-        collector.write(row, 0, scores)
-    return collector.finish(fused_origin(grids, how))

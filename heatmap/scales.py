@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from textwrap import shorten
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from .collecting import Collector
 from .errors import ResultError
 from .geometry import Geometry
 from .grid import Origin, ScoreGrid, probabilities_of
@@ -99,7 +101,9 @@ def finest(grids: Sequence[ScoreGrid]) -> ScoreGrid:
     return min(grids, key=lambda grid: grid.geometry.stride_px / scale_of(grid.geometry))
 
 
-def fuse_scales(grids: Sequence[ScoreGrid], how: How = "mean") -> ScoreGrid:
+def fuse_scales(
+    grids: Sequence[ScoreGrid], how: How = "mean", folder: Path | None = None
+) -> ScoreGrid:
     """One grid of several of one photo at different scales: on the cells of the finest one.
 
     The others are interpolated linearly between their cell centres at the centres of the
@@ -107,7 +111,7 @@ def fuse_scales(grids: Sequence[ScoreGrid], how: How = "mean") -> ScoreGrid:
     the mean or the largest of the probabilities of all scales, class by class; after "max"
     those of a cell may add up to more than 1. Cells that a scale did not score (NaN) take
     no part, with the weights of the rest renormalised; a cell is NaN only where no scale has
-    a score for it. Float32 (N, M, K) in memory; see :func:`fused_rows` for more than that.
+    a score for it. A large result grows on disk, on that of ``folder``, as any large grid.
 
     The mean is the default because it points better: of 170 (photo, class) pairs its maximum
     lay at an object in 0.606 with scales 0.5, 1 and 2, and in 0.671 with 1, 2 and 3; the
@@ -115,20 +119,15 @@ def fuse_scales(grids: Sequence[ScoreGrid], how: How = "mean") -> ScoreGrid:
     (`benchmarks/scales.py`, 100 COCO photos, EfficientNet-Lite0).
 
     Raises:
-        ResultError: no grid, grids of different photos or models, or an unknown ``how``.
+        ResultError: no grid, grids of different photos or models, an unknown ``how``, or
+            no room on the disk.
     """
     check_together(grids)
     target = finest(grids)
-    scores = np.empty(target.scores.shape, np.float32)
+    collector = Collector(target.geometry, target.classes, "probabilities", folder=folder)
     for row, fused in fused_rows(grids, how):
-        scores[row : row + len(fused)] = fused
-    return ScoreGrid(
-        scores=scores,
-        geometry=target.geometry,
-        classes=target.classes,
-        kind="probabilities",
-        origin=fused_origin(grids, how),
-    )
+        collector.write(row, 0, fused)
+    return collector.finish(fused_origin(grids, how))
 
 
 def fused_origin(grids: Sequence[ScoreGrid], how: How) -> Origin:

@@ -79,10 +79,11 @@ class Scanner:
             strips = [(top, bottom, *pair) for pair in pairwise(edges)]
             # A strip in the middle has a halo on both sides.
             widest = strips[len(strips) // 2]
-            band = self._band(widest, budget)
+            plan = self._plan(widest)
+            band = self._band(plan, widest, budget)
             if band is not None:
                 return tuple(self._part(strip, band) for strip in strips)
-            smallest = min(smallest, self._part(widest, LEAST_BAND_PX).peak_bytes)
+            smallest = min(smallest, self._peak_bytes(plan, widest, LEAST_BAND_PX))
             if width == 1:
                 raise GeometryError(
                     f"memory is {budget / 1e6:.0f} MB, one column of windows takes "
@@ -90,23 +91,28 @@ class Scanner:
                 )
             width = -(-width // 2)
 
-    def _band(self, cells: Rectangle, budget: int) -> int | None:
+    def _band(self, plan: BandPlan, cells: Rectangle, budget: int) -> int | None:
         """The best band height for a rectangle, px: the preferred one or what still fits."""
-        plan = self._part(cells, LEAST_BAND_PX).plan
         left, right = plan.columns[plan.photo]
         band = max(1, round(BAND_PX / (right - left) / LEAST_BAND_PX)) * LEAST_BAND_PX
         while band >= LEAST_BAND_PX:
-            if self._part(cells, band).peak_bytes <= budget:
+            if self._peak_bytes(plan, cells, band) <= budget:
                 return band
             band = band // 2 // LEAST_BAND_PX * LEAST_BAND_PX
         return None
 
-    def _part(self, cells: Rectangle, band_px: int) -> Part:
+    def _plan(self, cells: Rectangle) -> BandPlan:
         top, bottom, left, right = cells
         down, across = ((side - 1) * self.k for side in self.network.map_hw)
-        plan = BandPlan.of(self.links, self.shapes, (top, bottom + down), (left, right + across))
-        peak = plan.peak_bytes(plan.starts(band_px), self._row_bytes(plan))
-        return Part(cells, plan, band_px, peak + self._head_bytes(plan, right - left))
+        return BandPlan.of(self.links, self.shapes, (top, bottom + down), (left, right + across))
+
+    def _part(self, cells: Rectangle, band_px: int) -> Part:
+        plan = self._plan(cells)
+        return Part(cells, plan, band_px, self._peak_bytes(plan, cells, band_px))
+
+    def _peak_bytes(self, plan: BandPlan, cells: Rectangle, band_px: int) -> int:
+        trunk = plan.peak_bytes(plan.starts(band_px), self._row_bytes(plan))
+        return trunk + self._head_bytes(plan, cells[3] - cells[2])
 
     def _row_bytes(self, plan: BandPlan) -> dict[fx.Node, float]:
         """Bytes of one row of every tensor over the columns of a plan, in float32."""

@@ -214,9 +214,11 @@ def prepare(
         return Scorer(classifier, None, "crop", "refused", str(error), compute)
     why_not = inexact_message(network.whole_input) if network.whole_input else ""
     crops = engine == "crop" or (engine == "auto" and network.sliding == "inexact")
-    compute.try_out(compute.moved(classifier.module if crops else network), window)
     how: Literal["slide", "crop"] = "crop" if crops else "slide"
-    return Scorer(classifier, network, how, network.sliding, why_not, compute)
+    scorer = Scorer(classifier, network, how, network.sliding, why_not, compute)
+    runs = compute.moved(classifier.module) if crops else scorer.network_at(scorer.native_stride_px)
+    compute.try_out(runs, window)
+    return scorer
 
 
 def score(
