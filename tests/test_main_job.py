@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,3 +66,12 @@ def test_localize_finds_the_labelled_objects_without_being_told(scorer, collage)
         left, top, right, bottom = one.box_xyxy
         assert left <= x < right, one.label
         assert top <= y < bottom, one.label
+
+
+def test_the_demo_runs(tmp_path):
+    demo = Path(__file__).parent.parent / "samples" / "demo.py"
+    done = subprocess.run(
+        [sys.executable, demo, tmp_path / "demo"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "chelsea.Egyptian-cat.png").exists()
