@@ -2,9 +2,9 @@
 
     python benchmarks/fc6.py
 
-Behind the limits in `heatmap.layers`: up to MATRIX_PRODUCT_OUTPUTS the product is faster
-than conv2d, from WINOGRAD_OUTPUTS on Winograd's form is the fastest, and transforming the
-weights for it takes as long as it saves on WINOGRAD_PAYS_FROM outputs.
+Behind the limits in `heatmap.layers` and `heatmap.preparing`: up to MATRIX_PRODUCT_OUTPUTS the
+product is faster than conv2d, from PREPARED_OUTPUTS on Winograd's form is the fastest, and
+transforming the weights for it takes as long as it saves on PAYS_FROM outputs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from machine import in_turn, print_machine
 from torch.nn import functional
 
-from heatmap import layers
+from heatmap import layers, preparing
 from heatmap.layers import SlidingLinear
 from heatmap.winograd import convolve, transform_weights
 
@@ -25,7 +25,7 @@ def main() -> None:
     print_machine()
     layer = SlidingLinear.from_weights(torch.randn(4096, 512, 7, 7) * 0.01, torch.zeros(4096))
     print(f"matrix product up to {layers.MATRIX_PRODUCT_OUTPUTS} outputs,")
-    print(f"Winograd from {layers.WINOGRAD_OUTPUTS} a call and {layers.WINOGRAD_PAYS_FROM} seen")
+    print(f"Winograd from {layers.PREPARED_OUTPUTS} a call and {preparing.PAYS_FROM} seen")
     print("outputs  conv2d s  product s  Winograd s  conv2d / product  conv2d / Winograd")
     with torch.inference_mode():
         weight = layer.weight.detach()

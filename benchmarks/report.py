@@ -68,6 +68,13 @@ SECTIONS = (
         plain=True,
     ),
     Section(
+        "3 x 3 convolutions by Winograd's form",
+        "conv.py",
+        "Which convolutions of the trunk the bands compute in another form: from that many "
+        "outputs and channels on it is faster, and rounds no more than conv2d does.",
+        plain=True,
+    ),
+    Section(
         "Crop engine: windows a forward pass",
         "cropping.py",
         "Seconds a window of VGG16 by batch and memory format: what `verify` and the table of "

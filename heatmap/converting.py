@@ -13,6 +13,7 @@ from .fusing import fuse as fuse_graph
 from .heads import convert_head
 from .phases import PhasedHead, shift_and_stitch
 from .planning import Plan, Sliding, plan_conversion
+from .preparing import PreparedWeights, prepared_weights
 from .sizing import peak_bytes, shapes_at
 from .subgraphs import head_of, result_of, trunk_of
 from .tracing import IDENTITIES, VIEWS, in_eval_mode, operation, trace
@@ -70,6 +71,7 @@ class FullyConvolutional(nn.Module):
         self.sliding: Sliding = plan.sliding
         self.whole_input = plan.whole_input
         self.padded = plan.padded
+        self._prepared: dict[fx.Node, PreparedWeights] | None = None
         self._bytes_per_px: float | None = None
         self._shapes: tuple[tuple[int, int], dict[fx.Node, tuple[int, ...]]] | None = None
         self.outputs: Literal["logits", "probabilities"] = (
@@ -77,8 +79,8 @@ class FullyConvolutional(nn.Module):
         )
 
     def __getstate__(self) -> dict[str, object]:
-        """Without shapes, which belong to the nodes of this very trunk."""
-        return {**vars(self), "_shapes": None}
+        """Without what belongs to the nodes of this very trunk, and can be had again."""
+        return {**vars(self), "_shapes": None, "_prepared": None}
 
     @property
     def window_field_px(self) -> int:
@@ -114,6 +116,13 @@ class FullyConvolutional(nn.Module):
             raise GeometryError(f"input is {height} x {width} px, the window is {window} px")
         rows, columns = (height - window) // stride, (width - window) // stride
         return photos[..., : window + rows * stride, : window + columns * stride]
+
+    @property
+    def prepared(self) -> dict[fx.Node, PreparedWeights]:
+        """The weights of convolutions of the trunk that are faster in another form."""
+        if self._prepared is None:
+            self._prepared = prepared_weights(self.trunk)
+        return self._prepared
 
     def shapes(self, height: int, width: int) -> dict[fx.Node, tuple[int, ...]]:
         """Shape of every tensor of the trunk for a photo of height x width px.
@@ -167,6 +176,14 @@ def convert(
         InexactError: it can, but only inexactly.
         GeometryError: a stride that the network does not have.
     """
+    # In inference mode the converted weights would keep no count of changes to them.
+    with torch.inference_mode(False):
+        return _converted(module, window, stride, allow_inexact, fuse)
+
+
+def _converted(
+    module: nn.Module, window: int, stride: int | None, allow_inexact: bool, fuse: bool
+) -> FullyConvolutional:
     module = in_eval_mode(module)
     plan = plan_conversion(trace(module, window))
     stride = check_stride(stride, plan.native_stride_px)

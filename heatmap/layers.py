@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from .winograd import LARGEST_KERNEL, convolve, transform_weights
+from .packing import PackedWeights
+from .preparing import Form, PreparedWeights
+from .winograd import LARGEST_KERNEL, TransformedWeights, convolve
 
 # Up to this many outputs a kernel larger than 1 x 1 runs faster as a matrix product:
 # conv2d re-orders fc6's 411 MB of weights at each call, a matrix product copies the
 # windows instead (benchmarks/fc6.py).
 MATRIX_PRODUCT_OUTPUTS = 729
 
-# From this many outputs a call on, Winograd's form is the fastest, once the weights are
-# transformed for it; that takes as long as it saves on so many (benchmarks/fc6.py), and
-# 1.3 times the weights' memory, so it is done for layers that have seen more than these.
-WINOGRAD_OUTPUTS = 128
-WINOGRAD_PAYS_FROM = 1024
+# From this many outputs a call on, weights that were prepared are the fastest: transformed for
+# Winograd's form, or laid out for products (benchmarks/fc6.py).
+PREPARED_OUTPUTS = 128
 
 # A head that runs slice by slice takes at most this many values at once (256 MiB).
 SLICE_VALUES = 2**26
-
-
-@dataclass(frozen=True)
-class WinogradWeights:
-    """Weights transformed for Winograd's form, and what tells whether they still hold."""
-
-    values: Tensor
-    # Shares the weights' memory, so that no others can come to lie at the same address.
-    source: Tensor
-    version: int
-    # One value of each class and channel: writes through ``.data`` leave the version alone.
-    centres: Tensor
-
-    @classmethod
-    def of(cls, weight: Tensor) -> WinogradWeights:
-        source = weight.detach()
-        centres = _centres(source).clone()
-        return cls(transform_weights(source), source, source._version, centres)
-
-    def hold_for(self, weight: Tensor) -> bool:
-        return (
-            weight.device == self.source.device
-            and weight.data_ptr() == self.source.data_ptr()
-            and weight._version == self.version
-            and torch.equal(_centres(weight), self.centres)
-        )
-
-
-def _centres(weight: Tensor) -> Tensor:
-    """The middle of every kernel: (K, C), a view."""
-    return weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2]
 
 
 class SlidingLinear(nn.Conv2d):
@@ -67,9 +35,7 @@ class SlidingLinear(nn.Conv2d):
     by Winograd's form (winograd.py) and the rest by ``conv2d``; all agree to rounding.
     """
 
-    # Outputs given so far, and the weights transformed once they have paid for it.
-    _seen = 0
-    _transformed: WinogradWeights | None = None
+    _prepared: PreparedWeights | None = None
 
     @classmethod
     def from_weights(cls, weight: Tensor, bias: Tensor | None) -> SlidingLinear:
@@ -92,44 +58,29 @@ class SlidingLinear(nn.Conv2d):
         if torch.compiler.is_exporting():
             return super().forward(maps)
         outputs = maps.shape[0] * (maps.shape[2] - n + 1) * (maps.shape[3] - m + 1)
-        if (n, m) == (1, 1):
-            return self._matrix_product(maps, n, m)
-        transformed = self._winograd_weights(maps, outputs)
-        if transformed is not None:
-            return convolve(maps, transformed, self.bias)
-        if outputs > MATRIX_PRODUCT_OUTPUTS:
+        form = self._form(maps, outputs)
+        if isinstance(form, TransformedWeights):
+            return convolve(maps, form, self.bias)
+        if isinstance(form, PackedWeights):
+            rows = maps.permute(0, 2, 3, 1)
+            found = form.product(rows.flatten(0, 2), self.bias)
+            return found.view(*rows.shape[:3], self.out_channels).permute(0, 3, 1, 2)
+        if outputs > MATRIX_PRODUCT_OUTPUTS and (n, m) != (1, 1):
             return super().forward(maps)
         return self._matrix_product(maps, n, m)
 
-    def _winograd_weights(self, maps: Tensor, outputs: int) -> Tensor | None:
-        """Weights for Winograd's form, where it has one and it pays."""
+    def _form(self, maps: Tensor, outputs: int) -> Form | None:
+        """The prepared weights, where they can be had and pay."""
         n, m = cast(tuple[int, int], self.kernel_size)
-        if n != m or not 3 <= n <= LARGEST_KERNEL or outputs < WINOGRAD_OUTPUTS:
+        if n != m or n == 2 or n > LARGEST_KERNEL or outputs < PREPARED_OUTPUTS:
             return None
-        # Neither gradients nor made-up tensors (FakeTensor, meta) go that way.
-        made_up = type(maps) is not Tensor or maps.is_meta
-        if made_up or maps.dtype != torch.float32 or torch.is_grad_enabled():
-            return None
-        if self.weight.is_inference():
-            # It would not tell when it is changed.
-            return None
-        if self._transformed is not None and self._transformed.hold_for(self.weight):
-            return self._transformed.values
-        # Let go of stale ones first: two would take 1.1 GB for fc6.
-        self._transformed = None
-        self._seen += outputs
-        if self._seen <= WINOGRAD_PAYS_FROM:
-            return None
-        self._transformed = WinogradWeights.of(self.weight)
-        return self._transformed.values
+        if self._prepared is None:
+            self._prepared = PreparedWeights()
+        return self._prepared.form(self.weight, maps, outputs)
 
     def __getstate__(self) -> dict[str, object]:
         """Without what can be worked out again: copies and files stay small."""
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name not in ("_transformed", "_seen")
-        }
+        return {name: value for name, value in vars(self).items() if name != "_prepared"}
 
     def _matrix_product(self, maps: Tensor, n: int, m: int) -> Tensor:
         """One row a slice, in (row, column, channel) order: the order both lie in memory."""

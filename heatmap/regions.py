@@ -6,8 +6,9 @@ are so too in a part of the width; at full width the operation pads them itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor, fx
 
 from .banding import BandPlan
 from .placing import pair
+from .preparing import WINOGRAD_OUTPUTS, PreparedWeights
 from .reaching import Link, Pair
 from .tracing import arguments, operation
+from .winograd import TransformedWeights, convolve
 
 aten = torch.ops.aten
 
@@ -25,11 +28,15 @@ Values = Mapping[fx.Node, Any]
 
 @dataclass(frozen=True)
 class Span:
-    """Which rows and columns of an operation's output are made, under which plan."""
+    """Which rows and columns of an operation's output are made, under which plan.
+
+    ``prepared`` holds the weights of convolutions that go by Winograd's form.
+    """
 
     rows: Pair
     columns: Pair
     plan: BandPlan
+    prepared: Mapping[fx.Node, PreparedWeights] = field(default_factory=dict)
 
     @property
     def cut(self) -> tuple[int, ...]:
@@ -49,16 +56,17 @@ class Span:
 
 
 def _convolution(link: Link, values: Values, constants: Values, span: Span) -> Tensor:
-    given = arguments(link.node)
+    given, maps = arguments(link.node), values[link.sources[0]]
+    weight, padding = constants[given["weight"]], span.padding(given["padding"])
     bias = None if given["bias"] is None else constants[given["bias"]]
+    outputs = math.prod(end - first for first, end in (span.rows, span.columns))
+    dilation = pair(given["dilation"])[0]
+    if link.node in span.prepared and outputs >= WINOGRAD_OUTPUTS * dilation**2:
+        form = span.prepared[link.node].form(weight, maps, outputs)
+        if isinstance(form, TransformedWeights):
+            return convolve(maps, form, bias, (padding[0], padding[1]), dilation)
     return aten.conv2d.default(  # type: ignore[no-any-return]
-        values[link.sources[0]],
-        constants[given["weight"]],
-        bias,
-        given["stride"],
-        span.padding(given["padding"]),
-        given["dilation"],
-        given["groups"],
+        maps, weight, bias, given["stride"], padding, given["dilation"], given["groups"]
     )
 
 

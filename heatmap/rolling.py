@@ -8,7 +8,7 @@ instead, is Pinckaers, van Ginneken and Litjens, "Streaming convolutional neural
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, fx
 from torch.nn import functional
 
 from .banding import BandPlan, Step
+from .preparing import PreparedWeights
 from .reaching import Link, Pair
 from .regions import WINDOWED, Span
 from .tracing import operation, read_attribute
@@ -28,8 +29,14 @@ class Roller:
     was planned to give, each once.
     """
 
-    def __init__(self, trunk: fx.GraphModule, plan: BandPlan) -> None:
+    def __init__(
+        self,
+        trunk: fx.GraphModule,
+        plan: BandPlan,
+        prepared: Mapping[fx.Node, PreparedWeights] = {},
+    ) -> None:
         self.plan = plan
+        self.prepared = prepared
         self.rows_made: Counter[fx.Node] = Counter()
         self._constants = {
             node: read_attribute(trunk, str(node.target))
@@ -91,7 +98,7 @@ class Roller:
         columns = self.plan.columns[link.node]
         values = {source: self._block(link, source, made, columns) for source in link.sources}
         if operation(link.node) in WINDOWED:
-            span = Span(made, columns, self.plan)
+            span = Span(made, columns, self.plan, self.prepared)
             return WINDOWED[operation(link.node)](link, values, self._constants, span)
 
         def value(node: fx.Node) -> Any:

@@ -156,7 +156,7 @@ class Scanner:
         """
         top, bottom, left, _ = part.cells
         reach = (self.network.map_hw[0] - 1) * self.k
-        roller = Roller(self.network.trunk, part.plan)
+        roller = Roller(self.network.trunk, part.plan, self.network.prepared)
         bands = rows(part.starts, part.plan.columns[part.plan.photo])
         waiting: Tensor | None = None
         for fresh in roller.roll(bands, part.starts):

@@ -10,12 +10,17 @@ signal processing", chapter 5). What is left are matrix products.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import product
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from .packing import PackedWeights
 
 # Outputs of a tile along each axis.
 OUTPUTS = 2
@@ -24,10 +29,9 @@ OUTPUTS = 2
 _POINTS = tuple(Fraction(*p) for p in ((0, 1), (1, 1), (-1, 1), (1, 2), (-1, 2), (2, 1), (-2, 1)))
 # The largest kernel for which there are points.
 LARGEST_KERNEL = len(_POINTS)
-# Tiles at once: enough that reading all weights for them is cheap beside the products,
-# few enough that the products of one row of points (34 MB for fc6) stay near the cache.
-_TILES = 256
-_CLASSES = 32
+# Tiles at once, and values of each of their products (4 MB): enough that reading all weights
+# for them is cheap beside the products, few enough that these stay near the cache.
+_TILES, _VALUES = 2**10, 2**20
 
 
 @cache
@@ -65,72 +69,136 @@ def _vanishing_at(points: list[Fraction] | tuple[Fraction, ...]) -> list[Fractio
     return found
 
 
-def transform_weights(weight: Tensor) -> Tensor:
-    """Weights (K, C, n, n) at all pairs of points: (n + 1, n + 1, K, C)."""
+@dataclass(frozen=True)
+class TransformedWeights:
+    """Weights (K, C, n, n) at all pairs of n + 1 points, row by row, ready for products."""
+
+    points: tuple[tuple[PackedWeights, ...], ...]
+    classes: int
+
+    @property
+    def kernel(self) -> int:
+        return len(self.points) - 1
+
+
+def transform_weights(weight: Tensor) -> TransformedWeights:
+    """Weights (K, C, n, n) as :func:`convolve` takes them."""
     classes, channels, n, _ = weight.shape
     g = matrices(n)[1].to(weight)
-    transformed = weight.new_empty(n + 1, n + 1, classes, channels)
-    # A few classes at a time stay in the cache: all weights are read and written once.
-    for first in range(0, classes, _CLASSES):
-        part = weight[first : first + _CLASSES]
-        kernels = part.permute(2, 3, 0, 1).reshape(n, -1)
-        rows = (g @ kernels).view(n + 1, n, -1)
-        transformed[:, :, first : first + _CLASSES] = torch.matmul(g, rows).view(
-            n + 1, n + 1, len(part), channels
-        )
-    return transformed
+    kernels = weight.permute(0, 2, 3, 1).reshape(classes, n, n * channels)
+    points = []
+    # One row of points at a time: all of them would be there twice.
+    for row in g:
+        columns = torch.matmul(g, torch.matmul(row, kernels).view(classes, n, channels))
+        points.append(tuple(PackedWeights.of(column) for column in columns.unbind(1)))
+    return TransformedWeights(tuple(points), classes)
 
 
-def convolve(maps: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
+def convolve(
+    maps: Tensor,
+    transformed: TransformedWeights,
+    bias: Tensor | None,
+    padding_hw: tuple[int, int] = (0, 0),
+    dilation: int = 1,
+) -> Tensor:
     """The convolution of maps (B, C, h, w) with :func:`transform_weights`' kernels.
 
-    Returns (B, K, h - n + 1, w - n + 1), the channels last in memory. Beside it and four
-    times the maps, only what some _TILES tiles need is held, or one row of them if longer.
+    Returns (B, K, h - n + 1, w - n + 1), h and w with the padding (zeros on both sides), the
+    channels last in memory. Beside it, only what some ``_TILES`` tiles need is held, or one
+    row of them if longer. With a dilation d, the d x d grids of every d-th pixel are convolved
+    each by itself: h - (n - 1) d and so on.
     """
-    n = transformed.shape[0] - 1
-    classes = transformed.shape[2]
-    batch, _, height, width = maps.shape
-    rows, columns = height - n + 1, width - n + 1
-    by_rows = _transform_rows(maps, n)
-    strips, across = by_rows.shape[1], -(-columns // OUTPUTS)
-    outputs = maps.new_empty(strips, OUTPUTS, across, OUTPUTS, classes)
-    # Groups of one height, over all maps at once: a short one would read all weights as well.
-    together = -(-strips // -(-strips * across // _TILES))
-    for first in range(0, strips, together):
-        part = slice(first, first + together)
-        products = _products(_transform_columns(by_rows[:, part], n), transformed)
-        tiled = products.view(-1, across, OUTPUTS, OUTPUTS, classes)
-        outputs[part] = tiled.transpose(1, 2)
-    whole = outputs.view(batch, -1, across * OUTPUTS, classes)[:, :rows, :columns]
+    if dilation > 1:
+        return _dilated(maps, transformed, bias, padding_hw, dilation)
+    n, classes = transformed.kernel, transformed.classes
+    (batch, _, height, width), (above, beside) = maps.shape, padding_hw
+    rows, columns = height + 2 * above - n + 1, width + 2 * beside - n + 1
+    down, across = -(-rows // OUTPUTS), -(-columns // OUTPUTS)
+    right, below = beside + across * OUTPUTS - columns, above + down * OUTPUTS - rows
+    whole = maps.permute(0, 2, 3, 1)
+    if right or below:
+        whole = functional.pad(whole, (0, 0, beside, right, above, below))
+    strips = whole.unfold(1, n + 1, OUTPUTS)
+    outputs = maps.new_empty(batch, down, OUTPUTS, across, OUTPUTS, classes)
+    for part in _groups(batch, down, across, min(_TILES, _VALUES // classes)):
+        tiles = _transformed_tiles(strips[part], n)
+        outputs[part] = _products(tiles, transformed).movedim((0, 1), (2, 4))
+    found = outputs.view(batch, down * OUTPUTS, across * OUTPUTS, classes)[:, :rows, :columns]
     if bias is not None:
-        whole += bias
-    return whole.permute(0, 3, 1, 2)
+        found += bias
+    return found.permute(0, 3, 1, 2)
 
 
-def _transform_rows(maps: Tensor, n: int) -> Tensor:
-    """Strips of n + 1 rows of all maps at all points: (n + 1, B x tiles down, w, C)."""
-    odd = [(side - n + 1) % OUTPUTS for side in maps.shape[-2:]]
-    padded = functional.pad(maps.permute(0, 2, 3, 1), (0, 0, 0, odd[1], 0, odd[0]))
-    bt = matrices(n)[2].to(maps)
-    return torch.einsum("pi,btwci->pbtwc", bt, padded.unfold(1, n + 1, OUTPUTS)).flatten(1, 2)
+def _dilated(
+    maps: Tensor,
+    transformed: TransformedWeights,
+    bias: Tensor | None,
+    padding_hw: tuple[int, int],
+    dilation: int,
+) -> Tensor:
+    above, beside = padding_hw
+    whole = functional.pad(maps, (beside, beside, above, above)) if any(padding_hw) else maps
+    rows, columns = (side - (transformed.kernel - 1) * dilation for side in whole.shape[2:])
+    found = maps.new_empty(maps.shape[0], rows, columns, transformed.classes).permute(0, 3, 1, 2)
+    for first, left in product(range(min(dilation, rows)), range(min(dilation, columns))):
+        part = (..., slice(first, None, dilation), slice(left, None, dilation))
+        found[part] = convolve(whole[part], transformed, bias)
+    return found
 
 
-def _transform_columns(by_rows: Tensor, n: int) -> Tensor:
-    """Strips (n + 1, S, w, C) to tiles at all pairs of points: (n + 1, T, n + 1, C)."""
-    tiles = by_rows.unfold(2, n + 1, OUTPUTS).transpose(3, 4)
-    return torch.matmul(matrices(n)[2].to(by_rows), tiles).flatten(1, 2)
+def _groups(batch: int, down: int, across: int, tiles: int) -> Iterator[tuple[slice, slice]]:
+    """Maps and strips that go together: about so many tiles, in groups of one height.
+
+    A short group would read all weights as well.
+    """
+    maps = max(1, tiles // (down * across))
+    groups = -(-down * across // max(tiles, across))
+    strips = -(-down // groups)
+    for first in range(0, batch, maps):
+        for top in range(0, down, strips):
+            yield slice(first, first + maps), slice(top, top + strips)
 
 
-def _products(tiles: Tensor, transformed: Tensor) -> Tensor:
-    """Some tiles (n + 1, T, n + 1, C) to their outputs (T, 2, 2, K)."""
-    at = matrices(transformed.shape[0] - 1)[0].to(tiles)
-    count, points, classes = tiles.shape[1], transformed.shape[1], transformed.shape[2]
-    outputs = tiles.new_zeros(OUTPUTS, OUTPUTS, count, classes)
-    products = tiles.new_empty(points, count, classes)
-    for row in range(points):
-        for column in range(points):
-            torch.mm(tiles[row, :, column], transformed[row, column].T, out=products[column])
-        across = (at @ products.flatten(1)).view(OUTPUTS, count, classes)
-        for down in range(OUTPUTS):
-            outputs[down].add_(across, alpha=float(at[down, row]))
-    return outputs.permute(2, 0, 1, 3)
+def _transformed_tiles(strips: Tensor, n: int) -> Tensor:
+    """Strips (B, D, w, C, n + 1) to tiles at all pairs of points: (n + 1, n + 1, B, D, A, C)."""
+    bt = matrices(n)[2].tolist()
+    down = _combined(strips.unbind(-1), bt)
+    return _combined(down.unfold(3, n + 1, OUTPUTS).unbind(-1), bt).transpose(0, 1)
+
+
+def _combined(parts: Sequence[Tensor], lines: list[list[float]]) -> Tensor:
+    """Sums of parts, one for each line of factors: (lines, ...)."""
+    sums = parts[0].new_empty(len(lines), *parts[0].shape)
+    for one, line in zip(sums, lines, strict=True):
+        _sum(parts, line, one)
+    return sums
+
+
+def _sum(terms: Sequence[Tensor], factors: Sequence[float], out: Tensor) -> None:
+    """Terms times their factors, added up; in as few passes over memory as there are."""
+    used = [(term, factor) for term, factor in zip(terms, factors, strict=True) if factor]
+    # One that is taken as it is spares a pass.
+    used.sort(key=lambda pair: pair[1] != 1)
+    (first, factor), *others = used
+    if factor != 1 or not others:
+        torch.mul(first, factor, out=out)
+    else:
+        (second, factor), *others = others
+        torch.add(first, second, alpha=factor, out=out)
+    for term, factor in others:
+        out.add_(term, alpha=factor)
+
+
+def _products(tiles: Tensor, transformed: TransformedWeights) -> Tensor:
+    """Some tiles (n + 1, n + 1, B, D, A, C) to their outputs (2, 2, B, D, A, K)."""
+    at = matrices(transformed.kernel)[0].tolist()
+    places = tiles.shape[2:5]
+    across = tiles.new_empty(len(transformed.points), OUTPUTS, places.numel(), transformed.classes)
+    for row, weights in enumerate(transformed.points):
+        products = [
+            weight.product(tiles[row, column].flatten(0, 2))
+            for column, weight in enumerate(weights)
+        ]
+        for one, line in zip(across[row], at, strict=True):
+            _sum(products, line, one)
+    return _combined(across.unbind(0), at).view(OUTPUTS, OUTPUTS, *places, transformed.classes)

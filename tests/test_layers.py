@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from heatmap import layers, winograd
+from heatmap import layers, preparing, winograd
 from heatmap.converting import relative_difference
 from heatmap.layers import SlidingLinear
 from heatmap.winograd import convolve, matrices, transform_weights
@@ -25,11 +25,16 @@ def layer(channels: int = 6, classes: int = 5, n: int = 7) -> SlidingLinear:
     return SlidingLinear.from_weights(weight, torch.randn(classes, generator=noise)).eval()
 
 
+def prepared(layer: SlidingLinear) -> bool:
+    """Whether a layer has prepared its weights."""
+    return layer._prepared is not None and layer._prepared.made
+
+
 @pytest.fixture
 def eager(monkeypatch):
     """Winograd's form from the first output on."""
-    monkeypatch.setattr(layers, "WINOGRAD_OUTPUTS", 1)
-    monkeypatch.setattr(layers, "WINOGRAD_PAYS_FROM", 0)
+    monkeypatch.setattr(layers, "PREPARED_OUTPUTS", 1)
+    monkeypatch.setattr(preparing, "PAYS_FROM", 0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -52,6 +57,24 @@ def test_winograd_is_the_direct_convolution(n, batch, rows, columns, channels, s
     assert relative_difference(found, exact) < 1e-10
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    dilation=st.integers(1, 4),
+    padding_hw=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    side=st.integers(9, 15),
+    seed=st.integers(0, 99),
+)
+def test_padding_and_dilation_are_those_of_conv2d(dilation, padding_hw, side, seed):
+    noise = torch.Generator().manual_seed(seed)
+    maps = torch.randn(2, 3, side, side + 2, generator=noise).double()
+    weight = torch.randn(4, 3, 3, 3, generator=noise).double()
+    bias = torch.randn(4, generator=noise).double()
+    expected = functional.conv2d(maps, weight, bias, padding=padding_hw, dilation=dilation)
+    found = convolve(maps, transform_weights(weight), bias, padding_hw, dilation)
+    assert found.shape == expected.shape
+    assert relative_difference(found, expected) < 1e-10
+
+
 @pytest.mark.parametrize("tiles", [1, 7, 16, 10**6])
 def test_tiles_in_groups_give_the_same_as_all_at_once(tiles, monkeypatch):
     monkeypatch.setattr(winograd, "_TILES", tiles)
@@ -68,13 +91,17 @@ def test_winograd_holds_a_few_tiles_at_once(monkeypatch):
     products = winograd._products
 
     def counted(tiles, transformed):
-        counts.append(tiles.shape[1])
+        counts.append(tiles.shape[2:5].numel())
         return products(tiles, transformed)
 
     monkeypatch.setattr(winograd, "_products", counted)
     convolve(torch.randn(4, 2, 26, 26), transform_weights(torch.randn(3, 2, 7, 7)), None)
-    # 4 maps of 10 x 10 tiles, in whole rows.
-    assert counts == [60] * 6 + [40]
+    # 4 maps of 10 x 10 tiles, in groups of whole rows that are equally high.
+    assert counts == [50] * 8
+    counts.clear()
+    convolve(torch.randn(9, 2, 10, 10), transform_weights(torch.randn(3, 2, 7, 7)), None)
+    # Small maps go together: 2 x 2 tiles each.
+    assert counts == [36]
 
 
 def test_winograd_in_float32_rounds_little_at_the_size_of_fc6():
@@ -96,8 +123,8 @@ def test_all_three_ways_agree(eager, monkeypatch):
     made, maps = layer(), torch.randn(2, 6, 12, 15)
     with torch.inference_mode():
         winograd = made(maps)
-        assert made._transformed is not None
-        monkeypatch.setattr(layers, "WINOGRAD_OUTPUTS", 10**9)
+        assert prepared(made)
+        monkeypatch.setattr(layers, "PREPARED_OUTPUTS", 10**9)
         product = made(maps)
         monkeypatch.setattr(layers, "MATRIX_PRODUCT_OUTPUTS", 0)
         direct = made(maps)
@@ -107,17 +134,17 @@ def test_all_three_ways_agree(eager, monkeypatch):
 
 
 def test_weights_are_transformed_when_that_has_paid(monkeypatch):
-    monkeypatch.setattr(layers, "WINOGRAD_OUTPUTS", 10)
-    monkeypatch.setattr(layers, "WINOGRAD_PAYS_FROM", 100)
+    monkeypatch.setattr(layers, "PREPARED_OUTPUTS", 10)
+    monkeypatch.setattr(preparing, "PAYS_FROM", 100)
     made, maps = layer(), torch.randn(1, 6, 14, 14)
     with torch.inference_mode():
         made(maps)
-        assert made._transformed is None
+        assert not prepared(made)
         made(maps)
-        kept = made._transformed
-        assert kept is not None
+        assert prepared(made)
+        kept = made._prepared.form(made.weight, maps, 64)
         made(maps)
-        assert made._transformed is kept
+        assert made._prepared.form(made.weight, maps, 64) is kept
         # Few outputs stay a matrix product.
         few = torch.randn(1, 6, 8, 8)
         assert torch.equal(made(few), made._matrix_product(few, 7, 7))
@@ -187,14 +214,14 @@ def test_shapes_alone_take_the_plain_way(eager, kind):
         made, maps = layer().to("meta"), maps.to("meta")
     with torch.no_grad():
         assert made(maps).shape == (1, 5, 6, 6)
-    assert made._transformed is None
+    assert not prepared(made)
 
 
 def test_weights_that_keep_no_version_are_never_transformed(eager):
     with torch.inference_mode():
         made = layer()
         made(torch.randn(1, 6, 12, 12))
-    assert made._transformed is None
+    assert not prepared(made)
 
 
 @pytest.mark.parametrize(("n", "m"), [(2, 2), (5, 3), (8, 8)])
@@ -204,7 +231,7 @@ def test_kernels_without_a_winograd_form_take_the_plain_way(eager, n, m):
     with torch.no_grad():
         direct = functional.conv2d(maps, made.weight)
         assert relative_difference(made(maps), direct) < 1e-5
-    assert made._transformed is None
+    assert not prepared(made)
 
 
 def test_gradients_and_other_numbers_take_the_plain_way(eager):
@@ -212,10 +239,10 @@ def test_gradients_and_other_numbers_take_the_plain_way(eager):
     made.weight.requires_grad_()
     made(maps).sum().backward()
     assert made.weight.grad is not None
-    assert made._transformed is None
+    assert not prepared(made)
     with torch.no_grad():
         assert made.double()(maps.double()).dtype == torch.float64
-    assert made._transformed is None
+    assert not prepared(made)
 
 
 def test_copies_and_files_hold_the_weights_only(eager):
@@ -224,7 +251,7 @@ def test_copies_and_files_hold_the_weights_only(eager):
         scores = made(maps)
         assert set(made.state_dict()) == {"weight", "bias"}
         for again in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
-            assert again._transformed is None
+            assert not prepared(again)
             assert relative_difference(again(maps), scores) < 1e-6
 
 

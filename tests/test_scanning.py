@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -16,11 +17,13 @@ from test_bands import CASES, converted, ranges
 from torch import Tensor
 
 import heatmap
+from heatmap import preparing, regions
 from heatmap.background import Skip
 from heatmap.converting import FullyConvolutional
 from heatmap.errors import GeometryError
 from heatmap.rolling import Roller
 from heatmap.scanning import LEAST_BAND_PX, Part, Rectangle, Scanner
+from heatmap.tracing import arguments
 
 ROLLING = [(name, k) for name, k in CASES if not converted(name, k).stitched]
 ENOUGH = 10**9
@@ -175,6 +178,31 @@ def pixels(height: int, width: int) -> np.ndarray:
     """Broad shapes under noise, RGB uint8."""
     photo = scenes(1, height, width, seed=2)[0].permute(1, 2, 0).numpy()
     return np.clip(photo * 50 + 128, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("name", "k"), ROLLING)
+def test_convolutions_by_winograds_form_give_the_scores_of_one_pass(name, k, monkeypatch):
+    monkeypatch.setattr(preparing, "WINOGRAD_CHANNEL_PAIRS", 1)
+    monkeypatch.setattr(preparing, "PAYS_FROM", 0)
+    monkeypatch.setattr(regions, "WINOGRAD_OUTPUTS", 1)
+    network = copy.deepcopy(converted(name, k))
+    cells = (0, 3 + k, 0, 5 + k)
+    scanner = scanner_of(network, cells[1], cells[3])
+    photo = scenes(1, *scanner.shapes[scanner.links[0].node][2:], seed=1)
+    with torch.inference_mode():
+        whole = network(photo)[0].permute(1, 2, 0).numpy()
+    assert not any(weights.made for weights in network.prepared.values())
+    found = scanned(scanner, scanner.parts(cells, 400_000), photo, cells)
+    assert all(weights.made for weights in network.prepared.values())
+    assert np.abs(found - whole).max() <= 1e-5 * np.abs(whole).max()
+
+
+def test_some_of_these_networks_have_such_convolutions(monkeypatch):
+    monkeypatch.setattr(preparing, "WINOGRAD_CHANNEL_PAIRS", 1)
+    with_some = [copy.deepcopy(converted(name, k)).prepared for name, k in ROLLING]
+    assert sum(map(bool, with_some)) >= len(ROLLING) // 2
+    dilations = {arguments(node)["dilation"][0] for prepared in with_some for node in prepared}
+    assert {1, 2} <= dilations
 
 
 @pytest.fixture(scope="module")
