@@ -16,6 +16,7 @@ from .classes import ClassList
 from .classifier import Classifier, Preprocessing
 from .errors import HeatmapError, ModelError, ResultError
 from .files import writing
+from .groups import built_in
 from .weights import State, digest, first_line, read_weights
 
 FORMAT = 1
@@ -132,6 +133,11 @@ def _assembled(state: State, found: dict[str, Any]) -> Checkpoint:
         state=state,
         architecture=found["architecture"],
         preprocessing=Preprocessing(**found["preprocessing"]),
-        classes=ClassList(tuple(found["classes"]), tuple(found["wnids"])),
+        classes=_with_groups(tuple(found["classes"]), tuple(found["wnids"])),
         weights=found["weights"],
     )
+
+
+def _with_groups(names: tuple[str, ...], wnids: tuple[str, ...]) -> ClassList:
+    """The classes of a file, with the built-in groups where there are such."""
+    return ClassList(names, wnids, built_in(names, wnids))

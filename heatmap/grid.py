@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from .classes import ClassList
+from .classes import ClassGroup, ClassList, Wanted
 from .errors import ResultError
 from .files import write_all
 from .geometry import Geometry
@@ -21,6 +21,8 @@ from .upsampling import upsample
 
 Kind = Literal["logits", "probabilities"]
 
+# A setting of the origin of sharp maps, whose values are not those of whole windows.
+SHARP = "sharp"
 # Past this, scores are kept on disk: 1000 classes of a 65 megapixel photo at stride 32.
 LARGE_GRID_BYTES = 2**28
 # What is worked out from scores at once.
@@ -127,27 +129,33 @@ class ScoreGrid:
             highest[rows] = probabilities.max(axis=2)
         return indices, highest
 
-    def class_maps(self, indices: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Probabilities of some classes, float32 (N, M, len(indices)); NaN where not scored."""
-        maps = np.empty((*self.geometry.grid_hw, len(indices)), dtype=np.float32)
+    def class_maps(self, groups: Sequence[ClassGroup]) -> npt.NDArray[np.float32]:
+        """Probabilities of some classes or groups, float32 (N, M, len(groups)).
+
+        Those of a group are added, to at most 1 (fused by their maximum they may go beyond).
+        NaN where not scored.
+        """
+        maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
         for rows in self.row_blocks():
-            maps[rows] = probabilities_of(self.scores[rows], self.kind)[:, :, list(indices)]
+            probabilities = probabilities_of(self.scores[rows], self.kind)
+            for place, group in enumerate(groups):
+                added = probabilities[:, :, list(group.indices)].sum(axis=2)
+                maps[rows, :, place] = np.minimum(added, 1)
         return maps
 
-    def class_map(
-        self, wanted: str | int, *, kind: Kind = "probabilities"
-    ) -> npt.NDArray[np.float32]:
-        """One class of the grid, float32 (N, M); probabilities unless logits are asked for.
+    def class_map(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
+        """One class or group, float32 (N, M); probabilities unless logits are asked for.
 
-        NaN where a window was not scored.
+        The logit of a group is the logarithm of the sum of its exponentials: that which
+        softmax would give the group's probability. NaN where a window was not scored.
 
         Raises:
             ClassError: an unknown class.
             ResultError: logits asked of a grid that holds probabilities.
         """
-        index = self.classes.find(wanted)
+        group = self.classes.find(wanted)
         if kind == "probabilities":
-            return np.ascontiguousarray(self.class_maps([index])[:, :, 0])
+            return np.ascontiguousarray(self.class_maps([group])[:, :, 0])
         if self.kind != "logits":
             raise ResultError(
                 "this grid holds probabilities (the network ends in a softmax, or only some "
@@ -155,13 +163,14 @@ class ScoreGrid:
             )
         cells = np.empty(self.geometry.grid_hw, dtype=np.float32)
         for rows in self.row_blocks():
-            cells[rows] = self.scores[rows, :, index]
+            # It calls NaN invalid.
+            with np.errstate(invalid="ignore"):
+                logits = self.scores[rows][:, :, list(group.indices)]
+                cells[rows] = np.logaddexp.reduce(logits, axis=2)
         return cells
 
-    def heatmap(
-        self, wanted: str | int, *, kind: Kind = "probabilities"
-    ) -> npt.NDArray[np.float32]:
-        """One class, upsampled to photo pixels: float32 (H, W).
+    def heatmap(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
+        """One class or group, upsampled to photo pixels: float32 (H, W).
 
         Windows that were not scored count as probability 0 (as the smallest logit).
 
@@ -174,8 +183,8 @@ class ScoreGrid:
             cells[missing] = nothing
         return upsample(cells, self.geometry)
 
-    def winners(self, count: int) -> list[int]:
-        """Indices of the classes that win the most anywhere, best first.
+    def winners(self, count: int) -> list[ClassGroup]:
+        """The classes that win the most anywhere, best first.
 
         A class is ranked by its highest probability over all windows in which
         it is the most probable one; classes that win nowhere follow by their
@@ -189,7 +198,7 @@ class ScoreGrid:
             np.maximum.at(won, flat.argmax(axis=1), flat.max(axis=1))
             reached = np.maximum(reached, flat.max(axis=0, initial=0))
         order = np.lexsort((-reached, -won))
-        return [int(index) for index in order[:count]]
+        return [self.classes.single(int(index)) for index in order[:count]]
 
     def files(self, path: Path) -> dict[Path, Callable[[Path], object]]:
         """The files of this grid saved as ``path`` (cat.npz): for each, what writes it."""
@@ -200,6 +209,7 @@ class ScoreGrid:
             "geometry": asdict(self.geometry),
             "names": self.classes.names,
             "wnids": self.classes.wnids,
+            "groups": {group.name: group.indices for group in self.classes.groups},
             "origin": asdict(self.origin),
         }
         if not self.is_large:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .classes import ClassList
+from .classes import ClassGroup, ClassList
 from .errors import HeatmapError, ResultError
 from .geometry import BORDERS, Geometry
 from .grid import Origin, ScoreGrid
@@ -74,7 +74,7 @@ def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> S
         return ScoreGrid(
             scores=scores,
             geometry=_geometry(meta["geometry"]),
-            classes=ClassList(_texts(meta["names"]), _texts(meta["wnids"])),
+            classes=_classes(meta),
             kind=meta["kind"],
             origin=_origin(meta["origin"]),
         )
@@ -82,6 +82,18 @@ def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> S
         raise ResultError(
             f"{path}: the grid's description does not fit its format: {error}"
         ) from error
+
+
+def _classes(meta: Mapping[str, Any]) -> ClassList:
+    """The classes; grids made before there were groups have none."""
+    names = _texts(meta["names"])
+    groups = tuple(
+        ClassGroup(str(name), tuple(operator.index(index) for index in indices))
+        for name, indices in meta.get("groups", {}).items()
+    )
+    if any(not 0 <= index < len(names) for group in groups for index in group.indices):
+        raise ValueError("a group holds a class that is not there")
+    return ClassList(names, _texts(meta["wnids"]), groups)
 
 
 def _geometry(found: Mapping[str, Any]) -> Geometry:

@@ -20,6 +20,7 @@ from .classes import ClassList
 from .classifier import Preprocessing
 from .downloads import fetch_hub, fetch_url
 from .errors import ModelError
+from .groups import built_in
 from .weights import State
 
 TIMM = "timm/"
@@ -143,7 +144,7 @@ def timm_network(name: str) -> Architecture:
 
 
 def imagenet_classes() -> ClassList:
-    """The 1000 classes of ImageNet: torchvision's names ("tabby"), and wnids."""
+    """The 1000 classes of ImageNet: torchvision's names ("tabby"), wnids, and groups ("cat")."""
     from torchvision.models import AlexNet_Weights
 
     return _with_wnids(AlexNet_Weights.DEFAULT.meta["categories"])
@@ -154,7 +155,8 @@ def _with_wnids(names: list[str]) -> ClassList:
     from timm.data.imagenet_info import ImageNetInfo
 
     info: Any = ImageNetInfo()
-    return ClassList(tuple(names), tuple(info.label_names()))
+    wnids = tuple(info.label_names())
+    return ClassList(tuple(names), wnids, built_in(names, wnids))
 
 
 def _timm_classes(count: int) -> ClassList | None:

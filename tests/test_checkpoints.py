@@ -61,8 +61,15 @@ def test_can_be_saved_again_and_overridden(saved, tmp_path):
 
 
 def test_wnids_and_the_built_in(tmp_path):
-    path = save_checkpoint(load_classifier(), tmp_path / "lite.safetensors")
-    assert load_classifier(path).classes.find("n02124075") == 285
+    made = load_classifier()
+    found = load_classifier(save_checkpoint(made, tmp_path / "lite.safetensors"))
+    assert found.classes.find("n02124075").indices == (285,)
+    assert found.classes == made.classes
+    assert found.classes.find("cat").indices == (281, 282, 283, 284, 285)
+
+
+def test_other_classes_have_no_groups(saved):
+    assert load_classifier(saved).classes.groups == ()
 
 
 def test_a_network_of_ones_own(tmp_path, monkeypatch):

@@ -81,7 +81,7 @@ def test_any_blocks_give_the_cells_written_and_nan_elsewhere(
 def test_kept_classes_are_those_of_the_softmax_over_all(tmp_path):
     made = collected(tmp_path, keep=[2, 0])
     whole = collected(tmp_path)
-    np.testing.assert_array_equal(made.scores, whole.class_maps([2, 0]))
+    np.testing.assert_array_equal(made.scores, whole.class_maps(CLASSES.find_all([2, 0])))
     np.testing.assert_array_equal(made.class_map("wall"), whole.class_map("wall"))
     with pytest.raises(ResultError, match="only some classes were kept"):
         made.class_map("wall", kind="logits")
@@ -100,7 +100,8 @@ def test_what_a_large_grid_tells_is_what_a_small_one_tells(tmp_path, monkeypatch
     for one, other in zip(made.best(), small.best(), strict=True):
         np.testing.assert_array_equal(one, other)
     probabilities = probabilities_of(small.scores, "logits")
-    np.testing.assert_array_equal(made.class_maps([3, 1]), probabilities[:, :, [3, 1]])
+    maps = made.class_maps(CLASSES.find_all([3, 1]))
+    np.testing.assert_array_equal(maps, probabilities[:, :, [3, 1]])
     np.testing.assert_array_equal(small.best()[1], probabilities.max(axis=2))
     np.testing.assert_array_equal(made.heatmap("dog"), small.heatmap("dog"))
     assert made.winners(4) == small.winners(4)

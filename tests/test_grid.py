@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from heatmap.classes import ClassList
+from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import ClassError, HeatmapError, ResultError
 from heatmap.geometry import plan_grid
 from heatmap.grid import Origin, ScoreGrid, probabilities_of
@@ -60,6 +60,33 @@ def test_class_maps_of_logits_and_probabilities():
         grid.class_map("dog")
 
 
+def test_the_probability_of_a_group_is_the_sum_of_its_classes():
+    grid, cats = make_grid(), ClassGroup("cat", (0, 2))
+    expected = grid.probabilities()[:, :, [0, 2]].sum(axis=2)
+    np.testing.assert_allclose(grid.class_map(cats), expected, rtol=1e-6)
+    maps = grid.class_maps([ClassGroup("wall", (3,)), cats])
+    np.testing.assert_array_equal(maps[:, :, 0], grid.class_map("wall"))
+    np.testing.assert_array_equal(maps[:, :, 1], grid.class_map(cats))
+
+
+def test_the_logit_of_a_group_is_that_of_one_class_in_its_place():
+    grid = make_grid()
+    joined = np.dstack(
+        [
+            grid.class_map(ClassGroup("cat", (0, 2)), kind="logits"),
+            grid.scores[..., 1],
+            grid.scores[..., 3],
+        ]
+    )
+    found = probabilities_of(joined, "logits")[:, :, 0]
+    np.testing.assert_allclose(found, grid.class_map(ClassGroup("cat", (0, 2))), rtol=1e-5)
+
+
+def test_a_group_has_at_most_probability_1():
+    grid = make_grid(np.full((2, 3, 4), 0.4, np.float32), kind="probabilities")
+    assert (grid.class_map(ClassGroup("all", (0, 1, 2))) == 1).all()
+
+
 def test_a_grid_of_probabilities_gives_them_as_they_are_and_no_logits():
     given = np.zeros((2, 3, 4), np.float32)
     given[..., 1:3] = 0.7, 0.3
@@ -87,9 +114,10 @@ def test_winners_come_by_what_they_won_with_then_by_what_they_reached():
     )
     grid = make_grid(scores, kind="probabilities", names=(*NAMES, "door"), wnids=())
     # Class 3 won with 0.4; 2 reached 0.48 and 1 only 0.3, but both won nowhere.
-    assert grid.winners(5) == [4, 0, 3, 2, 1]
-    assert grid.winners(2) == [4, 0]
-    assert grid.winners(9) == [4, 0, 3, 2, 1]
+    order = [grid.classes.single(index) for index in (4, 0, 3, 2, 1)]
+    assert grid.winners(5) == order
+    assert grid.winners(2) == order[:2]
+    assert grid.winners(9) == order
 
 
 @pytest.mark.parametrize("names", [NAMES, ("tabby",)])
@@ -110,7 +138,7 @@ def test_windows_that_were_not_scored_say_nothing(kind, names):
     assert np.isnan(grid.class_map(0, kind=kind)[0, 1])
     won = whole.best()[1]
     won[0, 1] = 0
-    assert grid.winners(1) == [whole.best()[0].flat[won.argmax()]]
+    assert grid.winners(1) == [grid.classes.single(whole.best()[0].flat[won.argmax()])]
 
 
 @pytest.mark.parametrize("kind", ["logits", "probabilities"])
@@ -118,9 +146,9 @@ def test_a_grid_of_which_nothing_was_scored_is_flat(kind):
     grid = make_grid(np.full((2, 3, 4), np.nan, np.float32), kind=kind)
     assert not grid.scored.any()
     assert np.isnan(grid.best()[1]).all()
-    assert np.isnan(grid.class_maps([2, 0])).all()
+    assert np.isnan(grid.class_maps(grid.classes.find_all([2, 0]))).all()
     assert (grid.heatmap(0, kind=kind) == 0).all()
-    assert sorted(grid.winners(9)) == [0, 1, 2, 3]
+    assert {group.indices for group in grid.winners(9)} == {(0,), (1,), (2,), (3,)}
 
 
 def test_scores_of_another_shape_or_kind_are_refused():

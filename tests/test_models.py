@@ -77,8 +77,11 @@ class TestBuiltIn:
 
     def test_names_are_in_the_order_of_the_outputs(self):
         classes = load_classifier().classes
-        assert (classes.find("tabby"), classes.find("n02123045")) == (281, 281)
-        assert (classes.find("Egyptian cat"), classes.find("n02124075")) == (285, 285)
+        for name, wnid, index in (
+            ("tabby", "n02123045", 281),
+            ("Egyptian cat", "n02124075", 285),
+        ):
+            assert classes.find(name) == classes.find(wnid) == classes.single(index)
 
     def test_sees_pixels_from_minus_one_to_one(self):
         grey = np.array([[[127, 255, 0]]], np.uint8)
