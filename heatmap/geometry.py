@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import GeometryError
 
+# Left, top, right, bottom, in photo px.
+Box: TypeAlias = tuple[float, float, float, float]
 Border = Literal["cover", "valid"]
 BORDERS: tuple[Border, ...] = ("cover", "valid")
 
