@@ -1,61 +1,71 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from .errors import ResultError
+
+# Makes a file, or a folder, at the path that it gets.
+Writer: TypeAlias = Callable[[Path], object]
 
 
 @contextmanager
 def writing(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``target``; rename it there when the block succeeds.
+    """Give a temporary path where nothing is yet; move what is made there to ``target``.
 
-    Missing parent folders are made. On any failure the temporary file is removed
-    and ``target`` stays as it was.
+    The block makes a file there, or a folder. Missing parent folders are made. On any
+    failure what was made is removed and ``target`` stays as it was. An earlier file is
+    replaced, and so is an earlier folder, unless it holds what the new one does not.
 
     Raises:
-        ResultError: the folder or the file cannot be written.
+        ResultError: it cannot be written, or something else is in the way.
     """
-    try:
-        _make_folder(target)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
-        )
-        os.close(handle)
-    # ValueError: a name with a null character.
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ResultError(f"{target}: cannot be written: {reason}") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes files private; results get the rights any new file gets.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(target)
-    except OSError as error:
-        raise ResultError(f"{target}: cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _room_beside(target) as temporary:
+        try:
+            yield temporary
+            _check_way(temporary, target)
+            _move(temporary, target)
+        except OSError as error:
+            raise ResultError(f"{target}: cannot be written: {error.strerror}") from error
 
 
-def write_all(files: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Write several files, each by a function that gets its temporary path; all or none.
+def write_all(files: Mapping[Path, Writer]) -> None:
+    """Write several files or folders, each by a function that gets its temporary path; all or none.
 
     Raises:
         ResultError: one cannot be written.
     """
     with ExitStack() as all_or_none:
+        made = {}
         for target, write in files.items():
-            if target.is_dir():
-                raise ResultError(f"{target}: cannot be written: is a directory")
-            write(all_or_none.enter_context(writing(target)))
+            made[target] = all_or_none.enter_context(writing(target))
+            write(made[target])
+        # Before the first of them is moved.
+        for target, temporary in made.items():
+            _check_way(temporary, target)
+
+
+@contextmanager
+def _room_beside(target: Path) -> Iterator[Path]:
+    """A path of the same name in a temporary folder on the same disk."""
+    try:
+        _make_folder(target)
+        room = Path(tempfile.mkdtemp(prefix=".heatmap-", dir=target.parent))
+    # ValueError: a name with a null character.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ResultError(f"{target}: cannot be written: {reason}") from error
+    try:
+        yield room / target.name
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def _make_folder(target: Path) -> None:
@@ -64,3 +74,41 @@ def _make_folder(target: Path) -> None:
         if part.exists() and not part.is_dir():
             raise ResultError(f"{target}: cannot be written: {part} is a file, not a folder")
     target.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _check_way(made: Path, target: Path) -> None:
+    """Refuse a target that what was made must not replace.
+
+    Raises:
+        ResultError: it is a folder for a file, a file for a folder, or holds other things.
+    """
+    if target.is_dir() and not made.is_dir():
+        raise ResultError(f"{target}: cannot be written: is a directory")
+    if not made.is_dir() or not target.exists():
+        return
+    if not target.is_dir():
+        raise ResultError(f"{target}: cannot be written: is a file, not a folder")
+    others = {path.name for path in target.iterdir()} - {path.name for path in made.iterdir()}
+    if others:
+        raise ResultError(
+            f"{target}: cannot be replaced: holds {min(others)!r}, which is no result: "
+            "move that, or choose another folder"
+        )
+
+
+def _move(made: Path, target: Path) -> None:
+    """Rename what was made; an earlier folder first makes way, into the temporary one."""
+    earlier = made.with_name(f"{made.name}.earlier")
+    if not made.is_dir():
+        # Scores grow in a private file; results get the rights that any new file gets.
+        mask = os.umask(0)
+        os.umask(mask)
+        made.chmod(0o666 & ~mask)
+    elif target.is_dir():
+        target.replace(earlier)
+    try:
+        made.replace(target)
+    except BaseException:
+        if earlier.exists():
+            earlier.replace(target)
+        raise

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heatmap.errors import ResultError
-from heatmap.files import writing
+from heatmap.files import write_all, writing
 
 
 def names(folder: Path) -> list[str]:
@@ -18,9 +18,10 @@ def names(folder: Path) -> list[str]:
 def test_file_appears_only_when_the_block_is_done(tmp_path):
     target = tmp_path / "new" / "folder" / "cat.png"
     with writing(target) as temporary:
+        assert not temporary.exists()
         temporary.write_bytes(b"half")
         assert not target.exists()
-        assert temporary.parent == target.parent
+        assert temporary.parent.parent == target.parent
         # Writers choose the format by the suffix.
         assert temporary.suffix == ".png"
         temporary.write_bytes(b"whole")
@@ -75,7 +76,7 @@ def test_target_that_is_a_folder_is_a_result_error(tmp_path):
     target = tmp_path / "cat.json"
     target.mkdir()
     with (
-        pytest.raises(ResultError, match=r"cat\.json: cannot be written: Is a directory"),
+        pytest.raises(ResultError, match=r"cat\.json: cannot be written: is a directory"),
         writing(target) as temporary,
     ):
         temporary.write_text("whole")
@@ -92,3 +93,99 @@ def test_results_get_the_rights_of_any_new_file(tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "cat.json").stat().st_mode) == 0o640
+
+
+def make_folder(*names: str):
+    """A writer of a folder of such files, each holding its own name."""
+
+    def write(path: Path) -> None:
+        path.mkdir()
+        for name in names:
+            (path / name).write_text(name)
+
+    return write
+
+
+def write_text(path: Path) -> None:
+    path.write_text("new")
+
+
+def fail(path: Path) -> None:
+    raise KeyError("the second writer")
+
+
+def reversed_order(files: dict) -> dict:
+    return dict(reversed(files.items()))
+
+
+def test_folder_appears_whole_beside_a_file(tmp_path):
+    write_all({tmp_path / "cat.html": write_text, tmp_path / "cat.tiles": make_folder("a", "b")})
+    assert names(tmp_path) == ["cat.html", "cat.tiles"]
+    assert names(tmp_path / "cat.tiles") == ["a", "b"]
+
+
+def test_earlier_folder_of_results_is_replaced(tmp_path):
+    target = tmp_path / "cat.tiles"
+    make_folder("a")(target)
+    (target / "a").write_text("old")
+    write_all({target: make_folder("a", "b")})
+    assert names(target) == ["a", "b"]
+    assert (target / "a").read_text() == "a"
+    assert names(tmp_path) == ["cat.tiles"]
+
+
+def test_folder_with_other_things_in_it_is_not_replaced(tmp_path):
+    target = tmp_path / "cat.tiles"
+    make_folder("a", "thesis.doc")(target)
+    other = tmp_path / "cat.html"
+    files = {other: write_text, target: make_folder("a", "b")}
+    for order in (files, reversed_order(files)):
+        with pytest.raises(ResultError, match=r"tiles: .* holds 'thesis\.doc', .*: move that"):
+            write_all(order)
+    assert names(target) == ["a", "thesis.doc"]
+    assert names(tmp_path) == ["cat.tiles"]
+
+
+def test_folder_does_not_replace_a_file_nor_a_file_a_folder(tmp_path):
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("old")
+    make_folder("a")(folder)
+    other = tmp_path / "other"
+    over_file = {other: write_text, file: make_folder("a")}
+    for order in (over_file, reversed_order(over_file)):
+        with pytest.raises(ResultError, match="file: cannot be written: is a file, not a folder"):
+            write_all(order)
+    over_folder = {other: write_text, folder: write_text}
+    for order in (over_folder, reversed_order(over_folder)):
+        with pytest.raises(ResultError, match="folder: cannot be written: is a directory"):
+            write_all(order)
+    assert file.read_text() == "old"
+    assert names(tmp_path) == ["file", "folder"]
+    assert names(folder) == ["a"]
+
+
+def test_failing_writer_leaves_the_earlier_folder(tmp_path):
+    target = tmp_path / "cat.tiles"
+    make_folder("a")(target)
+    with pytest.raises(KeyError):
+        write_all({target: make_folder("a", "b"), tmp_path / "cat.html": fail})
+    assert names(target) == ["a"]
+    assert names(tmp_path) == ["cat.tiles"]
+
+
+def test_folder_that_cannot_be_moved_leaves_the_earlier_one(tmp_path, monkeypatch):
+    target = tmp_path / "cat.tiles"
+    make_folder("a")(target)
+    (target / "a").write_text("old")
+    rename = Path.replace
+
+    def refuse_the_new(source: Path, to: Path) -> Path:
+        if source.name == to.name:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(source, to)
+
+    monkeypatch.setattr(Path, "replace", refuse_the_new)
+    with pytest.raises(ResultError, match=r"cat\.tiles: cannot be written: Input/output error"):
+        write_all({target: make_folder("a")})
+    assert (target / "a").read_text() == "old"
+    assert names(tmp_path) == ["cat.tiles"]

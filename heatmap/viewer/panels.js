@@ -1,0 +1,154 @@
+// What stands beside the picture, and the boxes on it. All text is set as text, never as markup.
+
+function element(tag, className = "", ...content) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.append(...content);
+  return made;
+}
+
+function button(className, ...content) {
+  const made = element("button", className, ...content);
+  made.type = "button";
+  return made;
+}
+
+/** A probability in words: 83%, 8.3%, <0.1%. */
+function percent(probability) {
+  const value = probability * 100;
+  if (value >= 9.95) return `${Math.round(value)}%`;
+  if (value > 0 && value < 0.05) return "<0.1%";
+  return `${value.toFixed(1)}%`;
+}
+
+/** A thin line as long as a probability is high. */
+function bar(probability) {
+  const made = element("span", "bar", element("span"));
+  made.firstChild.style.width = `${probability * 100}%`;
+  return made;
+}
+
+/** The classes that have a map: a radio button each. */
+class ClassList {
+  constructor({ list, search, count }, maps, chosen) {
+    Object.assign(this, { list, count });
+    this.rows = maps.map((map, which) => this.row(map, () => chosen(which)));
+    list.append(...this.rows.map(({ label }) => label));
+    search.addEventListener("input", () => this.filter(search.value));
+    this.filter("");
+  }
+
+  row({ name, peak, found }, chosen) {
+    const input = element("input");
+    Object.assign(input, { type: "radio", name: "class" });
+    input.addEventListener("change", chosen);
+    const title = element("span", "name", name);
+    title.title = name;
+    const label = element("label", "class", input, title);
+    if (found) label.append(element("span", "found", `${found} found`));
+    label.append(element("span", "value", percent(peak)), bar(peak));
+    return { input, label, name: name.toLowerCase() };
+  }
+
+  choose(which) {
+    const { input, label } = this.rows[which];
+    input.checked = true;
+    // Not scrollIntoView: on a phone it would scroll the whole panel.
+    const end = label.offsetTop + label.offsetHeight - this.list.clientHeight;
+    this.list.scrollTop = Math.min(Math.max(this.list.scrollTop, end), label.offsetTop);
+  }
+
+  /** Show the classes whose names hold all of the words. */
+  filter(text) {
+    const words = text.toLowerCase().split(/\s+/);
+    let shown = 0;
+    for (const { label, name } of this.rows) {
+      label.hidden = !words.every((word) => name.includes(word));
+      shown += !label.hidden;
+    }
+    this.count.textContent = shown === this.rows.length ? `${shown}` : `${shown} of ${this.rows.length}`;
+  }
+}
+
+// Fingers do not hover.
+const HOVERS = matchMedia("(hover: hover)").matches;
+
+/** The strongest classes of one window. */
+class WindowPanel {
+  constructor({ heading, list, note, unpin }, chosen) {
+    Object.assign(this, { heading, list, note, unpin, chosen });
+    this.show(null, [], false);
+  }
+
+  show(cell, strongest, pinned) {
+    this.heading.textContent = pinned ? "Pinned window" : HOVERS ? "Window under the pointer" : "Window";
+    this.unpin.hidden = !pinned;
+    this.list.ariaLive = pinned ? "polite" : "off";
+    this.list.replaceChildren(...strongest.map((one) => this.row(one)));
+    this.note.textContent = this.words(cell, strongest);
+  }
+
+  words(cell, strongest) {
+    if (!cell) {
+      return HOVERS ? "Point at the picture to see what a window shows; click to pin it."
+        : "Tap the picture to see what a window shows.";
+    }
+    const place = `Row ${cell.row}, column ${cell.column}`;
+    return strongest.length ? place : `${place}: not scored`;
+  }
+
+  row({ name, map, probability }) {
+    const row = element("li");
+    if (map === null) row.append(element("span", "name", name));
+    else {
+      const link = button("name", name);
+      link.title = "Show its heatmap";
+      link.addEventListener("click", () => this.chosen(map));
+      row.append(link);
+    }
+    row.append(element("span", "value", percent(probability)), bar(probability));
+    return row;
+  }
+}
+
+/** The boxes of what was found, each with its name, which is a button. */
+class Boxes {
+  constructor(root, found, [height, width], chosen) {
+    this.boxes = found.map((one, which) => {
+      const [left, top, right, bottom] = one.xyxy;
+      const name = element("span", "name", one.name);
+      const tag = button("tag", name, ` ${percent(one.score)}`);
+      tag.addEventListener("click", () => chosen(which));
+      const box = element("div", "box", tag);
+      placeInFrame(box, [left / width, top / height, right / width, bottom / height]);
+      // The best lie on top.
+      box.style.zIndex = found.length - which;
+      return box;
+    });
+    this.found = found;
+    root.append(...this.boxes);
+  }
+
+  /** Mark one of them, and set back those of other classes than the shown one. */
+  mark(selected, map) {
+    this.boxes.forEach((box, which) => {
+      box.classList.toggle("selected", which === selected);
+      box.classList.toggle("other", which !== selected && this.found[which].map !== map);
+    });
+  }
+}
+
+/** Place an element by shares of the photo: left, top, right, bottom. */
+function placeInFrame(placed, [left, top, right, bottom]) {
+  placed.style.left = `${left * 100}%`;
+  placed.style.top = `${top * 100}%`;
+  placed.style.width = `${(right - left) * 100}%`;
+  placed.style.height = `${(bottom - top) * 100}%`;
+}
+
+/** Pairs of a word and its answer. */
+function fillFacts(list, facts) {
+  for (const [word, answer] of facts) {
+    list.append(element("dt", "", word), element("dd", "", answer));
+  }
+}

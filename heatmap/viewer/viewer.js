@@ -1,0 +1,216 @@
+// The page: what is chosen, and what follows from it.
+
+const byId = (id) => document.getElementById(id);
+const data = JSON.parse(byId("data").textContent);
+const grid = new Grid(data);
+const [photoHeight, photoWidth] = grid.photo_hw;
+
+const shown = {
+  which: 0, // the class, by the place of its map
+  map: grid.map(0),
+  opacity: data.opacity,
+  threshold: 0,
+  pointer: null, // where the mouse is on the stage
+  pinned: null, // a cell
+  selected: null, // one of what was found
+};
+
+const stage = byId("stage");
+const view = new View(grid.photo_hw, drawSoon);
+const heat = new Heat(byId("heat"), grid);
+const picture = new Picture(byId("picture"), data.photo, {
+  loaded: () => {
+    stage.setAttribute("aria-busy", "false");
+    drawSoon();
+  },
+  changed: drawSoon,
+  failed: () => notify("Tiles of the photo are missing: keep their folder beside this page."),
+});
+const boxes = new Boxes(byId("boxes"), data.found, grid.photo_hw, select);
+const classes = new ClassList(
+  { list: byId("class-list"), search: byId("search"), count: byId("class-count") },
+  data.maps, choose);
+const windowPanel = new WindowPanel({
+  heading: byId("window-heading"), list: byId("strongest"),
+  note: byId("window-note"), unpin: byId("unpin"),
+}, choose);
+
+let drawn = null; // the frame asked for
+
+function drawSoon() {
+  drawn ??= requestAnimationFrame(() => {
+    drawn = null;
+    draw();
+  });
+}
+
+function draw() {
+  const colours = colourTable(data.colours, shown.opacity, shown.threshold);
+  picture.draw(view);
+  heat.draw(view, shown.map, colours);
+  drawLegend(colours);
+  const frame = byId("frame");
+  frame.style.left = `${view.left}px`;
+  frame.style.top = `${view.top}px`;
+  frame.style.width = `${photoWidth * view.zoom}px`;
+  frame.style.height = `${photoHeight * view.zoom}px`;
+  showWindow();
+}
+
+function drawLegend(colours) {
+  const image = new ImageData(colours.length, 1);
+  new Uint32Array(image.data.buffer).set(colours);
+  byId("legend").getContext("2d").putImageData(image, 0, 0);
+}
+
+/** The cell whose window is nearest to a place on the stage; null beside the photo. */
+function cellUnder(place) {
+  if (!place) return null;
+  const [x, y] = [view.photoX(place.x), view.photoY(place.y)];
+  const inside = x >= 0 && y >= 0 && x < photoWidth && y < photoHeight;
+  return inside ? grid.nearestCell(x, y) : null;
+}
+
+let described = "";
+
+/** Outline and describe the window that is pinned or pointed at. */
+function showWindow() {
+  const cell = shown.pinned ?? cellUnder(shown.pointer);
+  const now = JSON.stringify([cell, Boolean(shown.pinned)]);
+  if (now === described) return;
+  described = now;
+  const outline = byId("outline");
+  outline.hidden = !cell;
+  outline.classList.toggle("pinned", Boolean(shown.pinned));
+  if (cell) {
+    const [left, top, right, bottom] = grid.window(cell);
+    placeInFrame(outline, [
+      left / photoWidth, top / photoHeight, right / photoWidth, bottom / photoHeight]);
+  }
+  windowPanel.show(cell, cell ? grid.strongestAt(cell) : [], Boolean(shown.pinned));
+}
+
+function pin(cell) {
+  shown.pinned = cell;
+  drawSoon();
+}
+
+/** Pin the window so many cells on, from the pinned one or from the middle of the stage. */
+function pinNext(down, right) {
+  const from = shown.pinned ?? cellUnder({ x: view.width / 2, y: view.height / 2 });
+  const held = (cell, axis) => Math.min(Math.max(cell, 0), axis.cells - 1);
+  if (from) pin({ row: held(from.row + down, grid.down), column: held(from.column + right, grid.across) });
+}
+
+/** Show the map of a class. */
+function choose(which) {
+  shown.which = which;
+  shown.map = grid.map(which);
+  if (shown.selected !== null && data.found[shown.selected].map !== which) shown.selected = null;
+  classes.choose(which);
+  byId("shown").textContent = `Probability of ${data.maps[which].name}`;
+  mark();
+  drawSoon();
+}
+
+/** Go to an object: its class, its place, and the window that is surest of it. */
+function select(which) {
+  const { map, xyxy, window_xyxy: [left, top, right, bottom] } = data.found[which];
+  shown.selected = which;
+  if (map !== null) choose(map);
+  else mark();
+  view.show(xyxy);
+  pin(grid.nearestCell((left + right) / 2, (top + bottom) / 2));
+}
+
+function mark() {
+  boxes.mark(shown.selected, shown.which);
+  const place = shown.selected === null ? "–" : shown.selected + 1;
+  byId("which").textContent = `${place} / ${data.found.length}`;
+}
+
+/** Go on by so many objects, around the end. */
+function step(by) {
+  const count = data.found.length;
+  const from = shown.selected ?? (by > 0 ? -1 : count);
+  select((from + by + count) % count);
+}
+
+function notify(text) {
+  byId("notice").textContent = text;
+  byId("notice").hidden = false;
+}
+
+function showSlider(name, act) {
+  const input = byId(name);
+  const show = () => {
+    byId(`${name}-value`).textContent = `${input.value}%`;
+    act(input.value / 100);
+    drawSoon();
+  };
+  input.addEventListener("input", show);
+  show();
+}
+
+function fillTexts() {
+  byId("title").textContent = data.title;
+  byId("settings").textContent = data.settings;
+  byId("warnings").append(...data.warnings.map((text) => element("p", "warning", text)));
+  fillFacts(byId("about"), data.about);
+  const count = data.found.length;
+  byId("found-count").textContent = count ? `Boxes of ${count} found` : "Nothing was found";
+  byId("show-boxes").disabled = !count;
+  byId("stepper").hidden = !count;
+  const missing = grid.countMissing();
+  byId("unscored").hidden = !missing;
+  byId("unscored").lastChild.textContent = `Not scored: ${missing} of ${grid.size} windows`;
+}
+
+function listenToTheme() {
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const show = (dark) => {
+    root.dataset.theme = dark ? "dark" : "light";
+    byId("theme").setAttribute("aria-pressed", dark);
+  };
+  system.addEventListener("change", () => show(system.matches));
+  byId("theme").addEventListener("click", () => show(root.dataset.theme !== "dark"));
+  show(system.matches);
+}
+
+function listenToControls() {
+  const clicks = {
+    "zoom-in": () => view.zoomBy(KEY_ZOOM),
+    "zoom-out": () => view.zoomBy(1 / KEY_ZOOM),
+    "zoom-fit": () => view.fit(),
+    unpin: () => pin(null),
+    previous: () => step(-1),
+    next: () => step(1),
+  };
+  for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
+  byId("show-boxes").addEventListener("change", (event) => {
+    byId("boxes").hidden = !event.target.checked;
+  });
+  byId("opacity").value = Math.round(shown.opacity * 100);
+  showSlider("opacity", (value) => { shown.opacity = value; });
+  showSlider("threshold", (value) => { shown.threshold = value; });
+  new Pointers(stage, view, {
+    pointed: (place) => {
+      shown.pointer = place;
+      // Nothing but the outline changes: no need to draw the picture anew.
+      showWindow();
+    },
+    clicked: (place) => pin(cellUnder(place) ?? shown.pinned),
+  });
+  listenToKeys(stage, view, {
+    pinMiddle: () => pinNext(0, 0),
+    pinNext,
+    unpin: () => pin(null),
+  });
+  new ResizeObserver(() => view.resize(stage.clientWidth, stage.clientHeight)).observe(stage);
+}
+
+fillTexts();
+listenToTheme();
+listenToControls();
+choose(data.found[0]?.map ?? 0);
