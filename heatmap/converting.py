@@ -35,6 +35,7 @@ class FullyConvolutional(nn.Module):
 
     Attributes:
         trunk, head: photo -> feature map (B, C, h, w) -> scores.
+        positions: whether each cell is one position of the feature map, not n x n of them.
         stitched: whether a finer stride takes a pass for every shift, because the
             trunk cannot be made denser by dilation.
         window_px, native_stride_px, stride_px: see the words in ARCHITECTURE.md.
@@ -54,19 +55,24 @@ class FullyConvolutional(nn.Module):
         head: nn.Module,
         stride_px: int,
         *,
+        positions: bool = False,
         stitched: bool = False,
     ) -> None:
         super().__init__()
         k = plan.native_stride_px // stride_px
         self.plan = plan
         self.trunk = trunk
-        self.head = head if k == 1 or stitched else PhasedHead(head, k, plan.map_hw)
-        self.window_px = plan.traced.window_px
+        self.positions = positions
+        self.map_hw = (1, 1) if positions else plan.map_hw
+        phased = k > 1 and not stitched and not positions
+        self.head = PhasedHead(head, k, plan.map_hw) if phased else head
+        # Of a position's own share of the window, which lies around its centre.
+        beyond = (plan.map_hw[0] - self.map_hw[0]) * plan.native_stride_px
+        self.window_px = plan.traced.window_px - beyond
         self.native_stride_px = plan.native_stride_px
         self.stride_px = stride_px
         self.stitched = stitched
         self.field_px = plan.field_px
-        self.map_hw = plan.map_hw
         self.classes = plan.traced.classes
         self.sliding: Sliding = plan.sliding
         self.whole_input = plan.whole_input

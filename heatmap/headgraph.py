@@ -30,10 +30,15 @@ class Value:
 
 
 class HeadGraph:
-    """The graph that a head's nodes are converted into, one after the other."""
+    """The graph that a head's nodes are converted into, one after the other.
 
-    def __init__(self, plan: Plan) -> None:
+    ``pooled`` is whether its pools are in it, or left out and counted.
+    """
+
+    def __init__(self, plan: Plan, *, pooled: bool = True) -> None:
         self.plan = plan
+        self.pooled = pooled
+        self.pools_left_out = 0
         self.graph = fx.Graph()
         self.layers: dict[str, nn.Module] = {}
         # Letters inside a slice: like the plan's, but a pool to the size that the

@@ -31,9 +31,20 @@ from .tracing import IDENTITIES, arguments, operation, shape
 aten = torch.ops.aten
 
 
-def convert_head(plan: Plan) -> nn.Module:
-    """A module (B, C, h, w) -> (B, K, h - n + 1, w - m + 1) equal to the head on slices."""
-    at = HeadGraph(plan)
+class NoPool(Exception):  # noqa: N818 - a signal to converting.py, not an error
+    """This head does not average over the positions of a window."""
+
+
+def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
+    """A module (B, C, h, w) -> (B, K, h - n + 1, w - m + 1) equal to the head on slices.
+
+    With ``pooled=False`` the global average pool is left out: (B, C, h, w) -> (B, K, h, w).
+
+    Raises:
+        NoPool: ``pooled=False`` of a head that has no such pool, or not only linear
+            operations behind it: then means over positions are not its scores.
+    """
+    at = HeadGraph(plan, pooled=pooled)
     try:
         for node in plan.head:
             if any(source in at.values for source in node.all_input_nodes):
@@ -41,9 +52,14 @@ def convert_head(plan: Plan) -> nn.Module:
                 at.values[node] = _convert(at, node)
                 meta = at.values[node].node.meta
                 meta.setdefault("nn_module_stack", node.meta.get("nn_module_stack"))
-        return at.finish(at.values[result_of(plan)])
+        head = at.finish(at.values[result_of(plan)])
     except NoConvolution:
+        if not pooled:
+            raise NoPool from None
         return SliceHead(head_of(plan), plan.map_hw, plan.letters)
+    if not pooled and at.pools_left_out != 1:
+        raise NoPool
+    return head
 
 
 def _convert(at: HeadGraph, node: fx.Node) -> Value:
@@ -54,6 +70,8 @@ def _convert(at: HeadGraph, node: fx.Node) -> Value:
     if name == "getitem" and node.args[1] == 0 and source.form == "cell":
         # The values of a max pool, not the places they came from.
         return source
+    if at.pools_left_out and not _is_linear(at, node):
+        raise NoConvolution
     letters = at.places[node].letters
     if source.form == "map" and slides(letters) and letters.count("c") != 1:
         # Channels cut up (a shuffle): a map has them in one axis.
@@ -65,6 +83,15 @@ def _convert(at: HeadGraph, node: fx.Node) -> Value:
     if is_elementwise(node):
         return _elementwise(at, node)
     raise NoConvolution
+
+
+def _is_linear(at: HeadGraph, node: fx.Node) -> bool:
+    """Whether an operation on cells gives of a mean what it gives of its terms, on average."""
+    name = operation(node)
+    if name in ("add", "sub", "mul", "div"):
+        # One value and numbers: the product of two values is not linear.
+        return sum(source in at.values for source in node.all_input_nodes) == 1
+    return name in _MOVES | IDENTITIES | {"linear", "conv2d", "batch_norm", "cat", "getitem"}
 
 
 def _moved(at: HeadGraph, node: fx.Node, source: Value) -> Value:
@@ -158,7 +185,13 @@ def _convert_pool(at: HeadGraph, node: fx.Node, source: Value) -> Value:
         or any(pair(given.get("padding", 0)))
     ):
         raise NoConvolution
-    pool = aten.avg_pool2d if "avg" in name or name == "mean" else aten.max_pool2d
+    average = "avg" in name or name == "mean"
+    if not at.pooled:
+        if not average:
+            raise NoConvolution
+        at.pools_left_out += 1
+        return Value(source.node, "cell")
+    pool = aten.avg_pool2d if average else aten.max_pool2d
     return Value(at.call(pool.default, source.node, [n, m], [1, 1]), "cell")
 
 

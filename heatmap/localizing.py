@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
+from .classes import ClassGroup, Wanted
 from .errors import GeometryError
-from .geometry import Geometry
+from .geometry import Box, Geometry
 from .grid import ScoreGrid
 from .scales import check_together, scale_of
 
@@ -21,26 +23,34 @@ LEAST_SCORE = 0.3
 
 @dataclass(frozen=True)
 class Found:
-    """One object: its class, probability in 0..1, and window in photo px.
+    """One object: what it is, its probability in 0..1, and where it lies, in photo px.
 
-    ``xyxy`` is the window cut to the photo; ``cell`` is its row and column in the grid of
-    ``scale``, the resize factor of the photo (of its longer side, as rounded to pixels).
+    ``xyxy`` is its box: drawn tight around the hot region of the heatmap, or the window
+    itself. ``window_xyxy`` is the window that is surest of it, ``cell`` that window's row
+    and column in the grid of ``scale``, the resize factor of the photo (of its longer side,
+    as rounded to pixels). Both boxes are cut to the photo.
     """
 
-    name: str
-    index: int
+    group: ClassGroup
     score: float
-    xyxy: tuple[float, float, float, float]
+    xyxy: Box
+    window_xyxy: Box
     cell: tuple[int, int]
     scale: float
+
+    @property
+    def name(self) -> str:
+        """Of the class or group."""
+        return self.group.name
 
 
 def localize(
     grids: ScoreGrid | Sequence[ScoreGrid],
-    classes: Sequence[str | int] | None = None,
+    classes: Sequence[Wanted] | None = None,
     *,
     least_score: float = LEAST_SCORE,
     most_overlap: float = MOST_OVERLAP,
+    most: int | None = None,
 ) -> tuple[Found, ...]:
     """Find objects: windows of high probability, without those that overlap a better one.
 
@@ -51,12 +61,14 @@ def localize(
 
     Args:
         grids: what to search: a grid, or several of one photo at different scales.
-        classes: names, indices, wnids or prefixes; None is whatever wins.
+        classes: classes and groups as :meth:`ClassList.find` takes them; None is whatever
+            wins.
         least_score: smallest probability, 0..1.
         most_overlap: largest intersection over union of two windows, 0..1.
+        most: how many to find, of each class where they are named; None is all.
 
     Returns:
-        Best first.
+        Best first; ``xyxy`` is the window. :func:`sharpening.tighten` draws it tighter.
 
     Raises:
         ClassError: an unknown class.
@@ -70,29 +82,35 @@ def localize(
     check_together(together)
     lattices = [_Lattice.of(grid.geometry) for grid in together]
     found = []
-    for indices, scores in _searches(together, classes):
-        for which, cell in _peaks(lattices, scores, least_score, most_overlap):
-            index = int(indices[which][cell])
-            found.append(_found(together[which], cell, index, float(scores[which][cell])))
-    return tuple(sorted(found, key=lambda one: (-one.score, one.index, -one.scale, one.cell)))
+    for search in _searches(together, classes):
+        peaks = _peaks(lattices, search.scores, least_score, most_overlap)
+        for which, cell in islice(peaks, most):
+            score = float(search.scores[which][cell])
+            found.append(_found(together[which], cell, search.group(which, cell), score))
+    return tuple(
+        sorted(found, key=lambda one: (-one.score, one.group.indices, -one.scale, one.cell))
+    )
 
 
-_Search = tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.float32]]]
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What competes at a time: scores (N, M) of each grid, and which group a cell stands for."""
+
+    scores: list[npt.NDArray[np.float32]]
+    group: Callable[[int, tuple[int, int]], ClassGroup]
 
 
-def _searches(grids: Sequence[ScoreGrid], classes: Sequence[str | int] | None) -> list[_Search]:
-    """What is searched at a time: for each grid, class indices and scores, both (N, M)."""
+def _searches(grids: Sequence[ScoreGrid], classes: Sequence[Wanted] | None) -> list[_Search]:
     if classes is None:
         best = [grid.best() for grid in grids]
-        return [([index for index, _ in best], [score for _, score in best])]
-    wanted = list(dict.fromkeys(grids[0].classes.find(name) for name in classes))
+        known = grids[0].classes
+        winner = lambda which, cell: known.single(int(best[which][0][cell]))  # noqa: E731
+        return [_Search([score for _, score in best], winner)]
+    wanted = grids[0].classes.find_all(classes)
     maps = [grid.class_maps(wanted) for grid in grids]
     return [
-        (
-            [np.broadcast_to(np.int64(index), grid.geometry.grid_hw) for grid in grids],
-            [scores[:, :, position] for scores in maps],
-        )
-        for position, index in enumerate(wanted)
+        _Search([scores[:, :, place] for scores in maps], lambda *_, group=group: group)
+        for place, group in enumerate(wanted)
     ]
 
 
@@ -153,7 +171,7 @@ def _peaks(
     scores: Sequence[npt.NDArray[np.float32]],
     least_score: float,
     most_overlap: float,
-) -> list[tuple[int, tuple[int, int]]]:
+) -> Iterator[tuple[int, tuple[int, int]]]:
     """Windows that survive suppression, best first: which grid, and the cell.
 
     What torchvision.ops.nms would keep. It compares each window that it keeps with all
@@ -169,27 +187,19 @@ def _peaks(
         part.reshape(each.shape)
         for part, each in zip(np.split(alive, starts[1:-1]), scores, strict=True)
     ]
-    kept = []
     for position in order.tolist():
         if not alive[position]:
             continue
         which = int(starts.searchsorted(position, "right")) - 1
         cell = divmod(position - int(starts[which]), len(lattices[which].lefts))
-        kept.append((which, cell))
+        yield which, cell
         for lattice, view in zip(lattices, views, strict=True):
             lattice.suppress(view, lattices[which], cell, most_overlap)
-    return kept
 
 
-def _found(grid: ScoreGrid, cell: tuple[int, int], index: int, score: float) -> Found:
+def _found(grid: ScoreGrid, cell: tuple[int, int], group: ClassGroup, score: float) -> Found:
     """The window of a cell, cut to the photo, as an object of a class."""
     height, width = grid.geometry.photo_hw
     left, top, right, bottom = grid.geometry.window_xyxy(*cell)
-    return Found(
-        name=grid.classes.names[index],
-        index=index,
-        score=score,
-        xyxy=(max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))),
-        cell=cell,
-        scale=scale_of(grid.geometry),
-    )
+    window = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
+    return Found(group, score, window, window, cell, scale_of(grid.geometry))

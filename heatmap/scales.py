@@ -34,13 +34,13 @@ _DECIMALS = 6
 
 
 def auto_scales(photo_hw: tuple[int, int], window: int) -> tuple[float, ...]:
-    """The scales that "auto" stands for: powers of two, smallest first, at least one.
+    """The scales that "auto" stands for: powers of two and 3, smallest first, at least one.
 
     The smallest is the one at which the shorter side of the photo is about one window (0.71
     to 1.41 of it): the largest thing a photo can show fills it, and below that the window
-    would see mostly reflections. The largest is 2: enlarging finds small things, and past
-    twice there is no more detail to bring out. A photo so small that one window needs more
-    gets that scale alone.
+    would see mostly reflections. The largest is 3: enlarging finds small things, and at 4
+    times it finds fewer again. A photo so small that one window needs more gets that scale
+    alone.
 
     A scale costs its square: all those below 1 together a third of scale 1, scale 2 four
     times as much. So no scale above 1 is taken where it would make the photo larger than
@@ -54,7 +54,9 @@ def auto_scales(photo_hw: tuple[int, int], window: int) -> tuple[float, ...]:
     highest_allowed = max(0, math.floor(math.log2(ENLARGED_PX / math.prod(photo_hw)) / 2))
     smallest = min(round(math.log2(window / min(photo_hw))), highest_allowed)
     largest = max(smallest, min(1, highest_allowed))
-    return tuple(2.0**exponent for exponent in range(smallest, largest + 1))
+    powers = tuple(2.0**exponent for exponent in range(smallest, largest + 1))
+    thrice = largest == 1 and 9 * math.prod(photo_hw) <= ENLARGED_PX
+    return (*powers, 3.0) if thrice else powers
 
 
 def scale_of(geometry: Geometry) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -13,18 +13,20 @@ import torch
 from torch import nn
 
 from .background import Skip
-from .collecting import Collector
+from .classes import Wanted
+from .collecting import Collector, grid_bytes
 from .converting import FullyConvolutional, convert, inexact_message
 from .densifying import check_stride
 from .devices import Compute, Device, Dtype
 from .errors import ConversionError, GeometryError
 from .geometry import Border, Geometry, plan_grid
-from .grid import Kind, Origin, ScoreGrid
+from .grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid
 from .models import DEFAULT_MODEL, Classifier, load_classifier
 from .passes import PhotoPass, free_memory
 from .photos import Photo
 from .placed import PlacedRows
 from .planning import Sliding
+from .positions import PositionScores, mean_over, position_network, positions_of
 from .streams import PhotoFile, open_photo
 from .versions import package_versions
 
@@ -56,6 +58,7 @@ class Scorer:
     why_not: str = ""
     compute: Compute = field(default_factory=Compute)
     _networks: dict[int, FullyConvolutional] = field(default_factory=dict, repr=False)
+    _positions: dict[int, FullyConvolutional | None] = field(default_factory=dict, repr=False)
 
     @property
     def native_stride_px(self) -> int:
@@ -93,13 +96,35 @@ class Scorer:
             GeometryError: a stride that it does not have.
         """
         if stride_px not in self._networks:
-            assert self.network is not None
-            window = self.classifier.preprocessing.window_px
-            made = self.network
-            if stride_px != made.native_stride_px:
-                made = convert(self.classifier.module, window, stride_px, allow_inexact=True)
-            self._networks[stride_px] = self.compute.moved(made)
+            self._networks[stride_px] = self.compute.moved(self._converted_at(stride_px))
         return self._networks[stride_px]
+
+    def _converted_at(self, stride_px: int) -> FullyConvolutional:
+        """The same on the CPU in float32."""
+        assert self.network is not None
+        if stride_px == self.network.native_stride_px:
+            return self.network
+        window = self.classifier.preprocessing.window_px
+        return convert(self.classifier.module, window, stride_px, allow_inexact=True)
+
+    def positions_at(self, stride_px: int) -> FullyConvolutional | None:
+        """The network that scores single positions of the feature map at one of its strides.
+
+        None where it crops, or where its windows are no averages over positions.
+
+        Raises:
+            GeometryError: a stride that it does not have.
+        """
+        if self.engine != "slide":
+            return None
+        if stride_px not in self._positions:
+            plain = self.compute.is_plain
+            # Checked in float32, whatever it runs in.
+            made = position_network(
+                self.network_at(stride_px) if plain else self._converted_at(stride_px)
+            )
+            self._positions[stride_px] = None if made is None else self.compute.moved(made)
+        return self._positions[stride_px]
 
     def score(
         self,
@@ -109,7 +134,7 @@ class Scorer:
         scale: float = 1.0,
         border: Border = "cover",
         memory: int | None = None,
-        keep: Sequence[str | int] | None = None,
+        keep: Sequence[Wanted] | None = None,
         skip: Skip | None = None,
         folder: Path | None = None,
         progress: Progress | None = None,
@@ -122,9 +147,57 @@ class Scorer:
         opened = open_photo(photo)
         geometry = self.plan(opened.hw, stride=stride, scale=scale, border=border)
         wanted = None if skip is None else skip.wanted(opened, geometry)
-        kept = None if keep is None else [self.classifier.classes.find(one) for one in keep]
+        kept = None if keep is None else self.classifier.classes.indices(keep)
         network = self.network_at(geometry.stride_px) if self.engine == "slide" else None
-        job = PhotoPass(
+        job = self._pass(opened, geometry, network, memory, wanted)
+        collector = Collector(
+            geometry, self.classifier.classes, self.kind(), keep=kept, folder=folder
+        )
+        self._collect(job, collector, progress)
+        settings = {} if kept is None else {"classes": len(self.classifier.classes)}
+        return collector.finish(self.origin(opened, {**job.settings, **settings}))
+
+    def score_positions(
+        self,
+        photo: Source,
+        *,
+        stride: int | None = None,
+        scale: float = 1.0,
+        border: Border = "cover",
+        memory: int | None = None,
+        progress: Progress | None = None,
+    ) -> PositionScores | None:
+        """Score every position of the feature map by itself, and from that every window.
+
+        Takes as long as :meth:`score` and gives the same windows, to rounding. None where
+        windows are no averages over positions, or their scores too many for memory.
+        """
+        opened = open_photo(photo)
+        windows = self.plan(opened.hw, stride=stride, scale=scale, border=border)
+        network = self.positions_at(windows.stride_px)
+        if network is None:
+            return None
+        map_hw, native = network.plan.map_hw, network.native_stride_px
+        geometry = positions_of(windows, map_hw, native)
+        if grid_bytes(geometry, network.classes) > LARGE_GRID_BYTES:
+            return None
+        job = self._pass(opened, geometry, network, memory, None)
+        collector = Collector(geometry, self.classifier.classes, "logits")
+        self._collect(job, collector, progress)
+        grid = collector.finish(self.origin(opened, job.settings))
+        k = native // windows.stride_px
+        means = replace(grid, scores=mean_over(grid.scores, map_hw, k), geometry=windows)
+        return PositionScores(means, grid, map_hw, k)
+
+    def _pass(
+        self,
+        opened: Photo | PhotoFile,
+        geometry: Geometry,
+        network: FullyConvolutional | None,
+        memory: int | None,
+        wanted: npt.NDArray[np.bool_] | None,
+    ) -> PhotoPass:
+        return PhotoPass(
             self.classifier,
             network,
             self.compute,
@@ -133,20 +206,15 @@ class Scorer:
             memory or free_memory(),
             wanted,
         )
-        collector = Collector(
-            geometry, self.classifier.classes, self.kind(), keep=kept, folder=folder
-        )
-        done = 0
-        total = geometry.grid_hw[0] * geometry.grid_hw[1] if wanted is None else int(wanted.sum())
+
+    def _collect(self, job: PhotoPass, collector: Collector, progress: Progress | None) -> None:
+        rows, columns = job.geometry.grid_hw
+        done, total = 0, rows * columns if job.wanted is None else int(job.wanted.sum())
         for row, column, scores in job.blocks():
             collector.write(row, column, scores)
             done += int((~np.isnan(scores[:, :, 0])).sum())
             if progress is not None:
                 progress(done, total)
-        settings = dict(job.settings)
-        if kept is not None:
-            settings["classes"] = len(self.classifier.classes)
-        return collector.finish(self.origin(opened, settings))
 
     def kind(self) -> Kind:
         """What the classifier gives: by its last operation, or else by what comes out."""
@@ -230,7 +298,7 @@ def score(
     border: Border = "cover",
     engine: Engine = "auto",
     memory: int | None = None,
-    keep: Sequence[str | int] | None = None,
+    keep: Sequence[Wanted] | None = None,
     skip: Skip | None = None,
 ) -> ScoreGrid:
     """Score every window of a photo.

@@ -65,6 +65,13 @@ def test_thresholds():
     assert localize(grid, least_score=0.95) == ()
 
 
+def test_at_most_so_many_of_each_class():
+    grid = grid_of({(2, 3, 1): 0.9, (10, 3, 1): 0.8, (10, 15, 2): 0.7})
+    found = localize(grid, ["cat", "cup"], most=1)
+    assert [(one.name, one.cell) for one in found] == [("cat", (2, 3)), ("cup", (10, 15))]
+    assert localize(grid, ["cat", "cup"], most=2) == localize(grid, ["cat", "cup"])
+
+
 def test_windows_of_all_scales_compete():
     # Each window of scale 2 covers a quarter of one of scale 1: 0.25 of their union.
     large, small = grid_of({(6, 8, 1): 0.8}), grid_of({(15, 19, 1): 0.9}, scale=2)
