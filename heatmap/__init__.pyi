@@ -1,5 +1,7 @@
 # The public names and their modules; `heatmap/__init__.py` imports them from here on first use.
 
+from .classes import ClassGroup as ClassGroup
+from .comparing import compare as compare
 from .converting import FullyConvolutional as FullyConvolutional
 from .converting import convert as convert
 from .errors import ClassError as ClassError
@@ -23,13 +25,18 @@ from .photos import read_photo as read_photo
 from .rendering import overlay as overlay
 from .rendering import write_image as write_image
 from .reporting import draw_report as draw_report
+from .results import Extras as Extras
 from .running import Placement as Placement
 from .running import Run as Run
 from .running import View as View
 from .running import run as run
+from .saved import saved_results as saved_results
+from .saved import write_page as write_page
 from .scoring import Scorer as Scorer
 from .scoring import prepare as prepare
 from .scoring import score as score
+from .sharpening import sharp_maps as sharp_maps
+from .sharpening import tighten as tighten
 from .summarizing import Summary as Summary
 from .summarizing import summarize as summarize
 from .verifying import VerifyReport as VerifyReport

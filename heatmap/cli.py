@@ -21,12 +21,14 @@ import click
 from .errors import ConversionError, HeatmapError, ResultError
 from .options import (
     border_option,
+    extra_options,
     limit_options,
     model_options,
     output_options,
     photo_size_option,
     scale_option,
     scales_options,
+    several_scales_options,
     stride_option,
     view_options,
 )
@@ -56,11 +58,14 @@ def cli() -> None:
     help="Slide, or cut out every window; auto crops only where sliding is inexact or refused.",
 )
 @view_options
+@extra_options
 @output_options
 def run(photo: Path, **options: Any) -> None:
     """Score PHOTO, find objects, and write grid, overlays and boxes."""
     from .background import Skip
+    from .coco import CocoIds
     from .printing import print_run, working
+    from .results import Extras
     from .running import Limits, Placement
     from .running import run as run_photo
 
@@ -72,6 +77,10 @@ def run(photo: Path, **options: Any) -> None:
         options["keep"] or None,
         Skip(options["skip_flat"], options["mask"]) if skips else None,
     )
+    if options["coco"] is not None and "coco" not in options["formats"]:
+        raise click.UsageError("--coco says which ids --format coco writes: add --format coco")
+    coco = None if options["coco"] is None else CocoIds.read(options["coco"])
+    extras = Extras(options["formats"], options["html"], coco)
     with working(f"loading {options['model']}") as at_work:
         scorer = _scorer(
             options, options["engine"], device=options["device"], dtype=options["dtype"]
@@ -83,6 +92,7 @@ def run(photo: Path, **options: Any) -> None:
             view=view,
             placement=placement,
             limits=limits,
+            extras=extras,
             watcher=at_work,
         )
     if options["as_json"]:
@@ -148,6 +158,7 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
 
     PHOTO is the one that was scored; by default the path that the grid holds.
     """
+    from .grid import SHARP
     from .gridfile import load
     from .results import save_overlays
     from .streams import open_photo
@@ -159,11 +170,15 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
         )
     read = open_photo(photo or grid.origin.photo)
     view = _view(options)
+    found = view.find(grid)
+    # What is found in a sharp map is a single position, not the box of an object.
+    shown = () if SHARP in grid.origin.settings else found
     pictures = {
-        index: view.draw(read, grid, index) for index in view.indices(grid, view.find(grid))
+        group: view.draw(read, grid, group, [one.xyxy for one in shown if one.group == group])
+        for group in view.groups(grid, found)
     }
-    paths = save_overlays(options["output"], grid_file.stem, grid, pictures)
-    written = [(grid.classes.names[index], path) for index, path in paths.items()]
+    paths = save_overlays(options["output"], grid_file.stem, pictures)
+    written = [(group.name, path) for group, path in paths.items()]
     if options["as_json"]:
         click.echo(
             json.dumps([{"class": name, "file": str(path)} for name, path in written], indent=2)
@@ -171,6 +186,77 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     else:
         for name, path in written:
             click.echo(f"{name}: {path}")
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--photo", type=click.Path(path_type=Path), help="The photo, where it was moved.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def view(results: Path, photo: Path | None, as_json: bool) -> None:
+    """Write a page to look at in a browser for RESULTS.
+
+    RESULTS is a folder that `heatmap run` wrote to, or one photo's JSON file in it. The
+    page needs no network; that of a large photo needs the folder of tiles beside it.
+    """
+    from .saved import saved_results, write_page
+
+    found = saved_results(results)
+    if photo is not None and len(found) > 1:
+        raise ResultError(
+            f"{results}: holds the results of {len(found)} photos: name the JSON file of the one "
+            "that --photo is of"
+        )
+    written = [write_page(result, photo) for result in found]
+    if as_json:
+        click.echo(json.dumps([str(path) for path in written], indent=2))
+    else:
+        for path in written:
+            click.echo(f"wrote {path}")
+
+
+@cli.command()
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("boxes", type=click.Path(path_type=Path))
+@model_options
+@several_scales_options
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="JSON file that says which classes each label means.",
+)
+@click.option(
+    "--cam/--no-cam",
+    default=True,
+    show_default=True,
+    help="Measure CAM and Grad-CAM of the same network too (pip install 'heatmap[cam]').",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
+    """Measure how well heatmaps point at objects.
+
+    PHOTOS is a folder, BOXES the true boxes: COCO instances, or a plain JSON or CSV list.
+    docs/evaluation.md says what is measured.
+    """
+    from .comparing import compare
+    from .printing import print_evaluation, working
+
+    with working(f"loading {options['model']}") as at_work:
+        scorer = _scorer(options, "auto")
+        at_work.say(f"evaluating {photos}")
+        evaluation = compare(
+            photos,
+            boxes,
+            scorer,
+            scales=options["scales"],
+            fuse=options["fuse"],
+            mapping=options["labels"],
+            cam=options["cam"],
+            progress=at_work.progress,
+        )
+    if options["as_json"]:
+        click.echo(json.dumps(asdict(evaluation), indent=2))
+    else:
+        print_evaluation(evaluation)
 
 
 @cli.command()
@@ -199,7 +285,7 @@ def summary(photo_size: tuple[int, int] | None, as_json: bool, **options: Any) -
 @click.argument("pattern", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def models(pattern: str | None, as_json: bool) -> None:
-    """List models: window, native stride, and whether sliding is exact.
+    """List models: window, stride, and whether sliding is exact.
 
     PATTERN selects by name ("resnet*"); "timm/..." names timm's. Every network
     is inspected by the converter, about a second each the first time.
@@ -239,7 +325,7 @@ def _sliding_only() -> Iterator[None]:
 def _scorer(options: dict[str, Any], engine: Any, **compute: Any) -> Scorer:
     from .scoring import prepare
 
-    names = ("weights", "window", "mean", "std", "channel_order", "classes")
+    names = ("weights", "window", "mean", "std", "channel_order", "classes", "groups")
     overrides = {name: options[name] for name in names}
     return prepare(options["model"], engine=engine, **compute, **overrides)
 

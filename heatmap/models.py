@@ -25,6 +25,7 @@ from .checkpoints import SUFFIX, read_checkpoint, save_checkpoint
 from .classes import ClassList
 from .classifier import ChannelOrder, Classifier, Preprocessing, Triple
 from .errors import ModelError
+from .groups import read_groups
 from .weights import State, class_count, digest, fill, first_line, read_weights
 from .zoos import TIMM, Architecture
 
@@ -50,6 +51,7 @@ class _Overrides:
     std: Triple | None
     channel_order: ChannelOrder | None
     classes: Sequence[str] | str | Path | ClassList | None
+    groups: str | Path | None
 
     def any(self) -> bool:
         return any(getattr(self, field.name) is not None for field in fields(self))
@@ -75,6 +77,7 @@ def load_classifier(
     std: Triple | None = None,
     channel_order: ChannelOrder | None = None,
     classes: Sequence[str] | str | Path | ClassList | None = None,
+    groups: str | Path | None = None,
 ) -> Classifier:
     """Load a classifier, on the CPU unless it comes as a module that lies elsewhere.
 
@@ -95,12 +98,14 @@ def load_classifier(
         classes: names of the classes, or a text file with one a line. Without them
             the published names where the number of classes is theirs, else numbers;
             random weights get numbers.
+        groups: a JSON file of class groups (groups.py), besides those that are built in.
 
     Raises:
+        ClassError: a file of groups that cannot be used.
         ModelError: an unknown name, weights that are missing or do not fit, a network
             that does not take the window or does not give (1, K).
     """
-    overrides = _Overrides(window, mean, std, channel_order, classes)
+    overrides = _Overrides(window, mean, std, channel_order, classes, groups)
     if isinstance(model, Classifier):
         if overrides.any() or weights != "default":
             raise ModelError(f"{model.name} is loaded already: give weights and settings then")
@@ -189,13 +194,12 @@ def _finished(loaded: _Loaded, name: str, overrides: _Overrides) -> Classifier:
     if any(part.training for part in module.modules()):
         module = _copied(module, name).eval()
     count = _count_classes(module, preprocessing.window_px, name)
+    named = loaded.classes if overrides.classes is None else overrides.classes
     return Classifier(
         module=module,
         name=name,
         preprocessing=preprocessing,
-        classes=_class_list(
-            loaded.classes if overrides.classes is None else overrides.classes, count, name
-        ),
+        classes=_with_groups(_class_list(named, count, name), overrides.groups),
         weights=loaded.weights,
         weights_digest=digest(module.state_dict()),
         architecture=loaded.architecture,
@@ -256,6 +260,10 @@ def _class_list(
     if len(given) != count:
         raise ModelError(f"{name} has {count} classes, {len(given)} class names were given")
     return given
+
+
+def _with_groups(classes: ClassList, groups: str | Path | None) -> ClassList:
+    return classes if groups is None else replace(classes, groups=read_groups(groups, classes))
 
 
 def _read_names(path: Path) -> list[str]:

@@ -99,6 +99,7 @@ model_options = _stack(
     ),
     click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of the input."),
     click.option("--classes", type=click.Path(), help="Text file of class names, one a line."),
+    click.option("--groups", type=click.Path(), help="JSON file of class groups of your own."),
 )
 stride_option = click.option(
     "--stride", type=int, help="Distance between windows, px; default: the network's own."
@@ -109,6 +110,24 @@ scale_option = click.option(
     default=1.0,
     show_default=True,
     help="Resize the photo by this factor.",
+)
+several_scales_options = _stack(
+    click.option(
+        "--scale",
+        "--scales",
+        "scales",
+        multiple=True,
+        callback=lambda context, option, values: _scales(context, option, values) if values else (),
+        metavar="FACTOR|auto",
+        help="Resize photos by this factor; several are fused; default: 1, and auto beside it.",
+    ),
+    click.option(
+        "--fuse",
+        type=click.Choice(["mean", "max"]),
+        default="mean",
+        show_default=True,
+        help="How probabilities of several scales become one, where there are no sharp maps.",
+    ),
 )
 scales_options = _stack(
     click.option(
@@ -168,7 +187,7 @@ border_option = click.option(
 )
 view_options = _stack(
     click.option(
-        "-c", "--class", "wanted", multiple=True, help="Class name, index, wnid or prefix."
+        "-c", "--class", "wanted", multiple=True, help="Class name, index, prefix, or group (dog)."
     ),
     click.option(
         "--top",
@@ -191,6 +210,21 @@ view_options = _stack(
         show_default=True,
         help="Smallest probability that counts as found.",
     ),
+)
+extra_options = _stack(
+    click.option(
+        "--format",
+        "formats",
+        multiple=True,
+        type=click.Choice(["csv", "coco", "geojson", "tiff"]),
+        help="Write what was found in this format too; tiff is the heatmaps as float32.",
+    ),
+    click.option(
+        "--coco",
+        type=click.Path(path_type=Path),
+        help="COCO instances file whose image and category ids --format coco takes.",
+    ),
+    click.option("--html", is_flag=True, help="Write a page to look at in a browser."),
 )
 output_options = _stack(
     click.option(

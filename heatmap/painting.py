@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from .classes import Wanted
 from .colours import Image, blend, colour_table, paint, to_levels
 from .geometry import Geometry
 from .grid import ScoreGrid
@@ -35,13 +36,14 @@ class Painter:
     high: float
 
     @classmethod
-    def of(cls, grid: ScoreGrid, index: int, *, opacity: float, stretch: bool) -> Painter:
-        """For one class of a grid; ``stretch`` spreads colours over its own range.
+    def of(cls, grid: ScoreGrid, wanted: Wanted, *, opacity: float, stretch: bool) -> Painter:
+        """For one class or group of a grid; ``stretch`` spreads colours over its own range.
 
         Raises:
+            ClassError: an unknown class.
             ResultError: an opacity outside 0..1.
         """
-        table, cells = colour_table(opacity), grid.class_map(index)
+        table, cells = colour_table(opacity), grid.class_map(wanted)
         low, high = _range(cells, grid.geometry) if stretch else (0.0, 1.0)
         return cls(cells, grid.geometry, table, low, high)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.table import Table
 
 from .catalog import ModelFacts
+from .evaluating import IOUS, Cases, Evaluation
+from .geometry import Box
 from .grid import ScoreGrid
 from .running import Run, Watcher
 from .scoring import Scorer
@@ -83,7 +85,9 @@ def print_run(done: Run, scorer: Scorer) -> None:
     saved = done.saved
     grids = (saved.grid, *saved.scales.values())
     pictures = (*saved.overlays.values(), *saved.previews.values())
-    for path in (*pictures, *grids, saved.description):
+    exports = (path for paths in saved.exports.values() for path in paths)
+    rest = (path for path in (saved.sharp, saved.page) if path is not None)
+    for path in (*pictures, *grids, *rest, *exports, saved.description):
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
@@ -115,7 +119,7 @@ def _nothing_found(done: Run) -> str:
     drawn = list(done.saved.overlays)
     peaks = np.nan_to_num(done.grid.class_maps(drawn)).max(axis=(0, 1))
     best = int(peaks.argmax())
-    name = escape(done.grid.classes.names[drawn[best]])
+    name = escape(drawn[best].name)
     return (
         f"nothing found; the best is {name} with {peaks[best]:.2g}: "
         "try another --scale, --least-score or --engine crop"
@@ -123,11 +127,75 @@ def _nothing_found(done: Run) -> str:
 
 
 def _found_table(done: Run) -> Table:
-    table = Table("class", box=None, pad_edge=False, header_style="bold")
-    for heading in ("probability", "left", "top", "right", "bottom"):
-        table.add_column(heading, justify="right")
+    """What was found, in words: what, how sure, where in the photo, how large, and the box."""
+    table = Table("found", box=None, pad_edge=False, header_style="bold")
+    for heading, justify in (("sure", "right"), ("where", "left"), ("of photo", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table.add_column("box, px: left, top to right, bottom")
     for one in done.found:
-        table.add_row(escape(one.name), f"{one.score:.2f}", *(f"{side:.0f}" for side in one.xyxy))
+        left, top, right, bottom = (round(side) for side in one.xyxy)
+        table.add_row(
+            escape(one.name),
+            f"{one.score:.0%}",
+            _whereabouts(one.xyxy, done.grid.geometry.photo_hw),
+            _share(one.xyxy, done.grid.geometry.photo_hw),
+            f"{left}, {top} to {right}, {bottom}",
+        )
+    return table
+
+
+def _whereabouts(xyxy: Box, photo_hw: tuple[int, int]) -> str:
+    """In which ninth of the photo the centre of a box lies."""
+    down = (xyxy[1] + xyxy[3]) / 2 / photo_hw[0]
+    across = (xyxy[0] + xyxy[2]) / 2 / photo_hw[1]
+    row = ("top", "middle", "bottom")[min(2, int(down * 3))]
+    column = ("left", "middle", "right")[min(2, int(across * 3))]
+    return "middle" if row == column else f"{row} {column}"
+
+
+def _share(xyxy: Box, photo_hw: tuple[int, int]) -> str:
+    """How much of the photo a box takes."""
+    area = (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1]) / (photo_hw[0] * photo_hw[1])
+    return f"{area:.0%}" if area >= 0.01 else "< 1%"
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """All methods in one table, then this package's figures for each label."""
+    console = _console()
+    left = evaluation.left_out
+    console.print(f"{evaluation.pairs} pairs of photo and class on {evaluation.photos} photos")
+    if left.labels:
+        listed = ", ".join(f"{label} ({count})" for label, count in sorted(left.labels.items()))
+        console.print(f"left out, no such class: {escape(listed)}")
+    for count, what in ((left.crowds, "crowds"), (left.empty, "boxes without an area")):
+        if count:
+            console.print(f"left out: {count} {what}")
+    methods = {name: method.total for name, method in evaluation.methods.items()}
+    console.print(_figures_table("method", methods))
+    ours, figures = next(iter(evaluation.methods.items()))
+    for name, method in evaluation.methods.items():
+        if name.startswith("heatmap"):
+            ours, figures = name, method
+    console.print(f"\n{escape(ours)}, by label:")
+    console.print(_figures_table("label", figures.labels))
+
+
+def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
+    """Pointing over all, small and hard pairs; boxes found, and best regions, at each IoU."""
+    table = Table(heading, box=None, pad_edge=False, header_style="bold")
+    table.add_column("pairs", justify="right")
+    for case in ("all", "small", "hard"):
+        table.add_column(f"points: {case}", justify="right")
+    for kind in ("box", "region"):
+        for iou in IOUS:
+            table.add_column(f"{kind} {iou:g}", justify="right")
+    for name, cases in rows.items():
+        every = cases.all
+        shares = [cases.all.pointing, cases.small.pointing, cases.hard.pointing]
+        shares += [boxes.found for boxes in every.boxes] + [boxes.region for boxes in every.boxes]
+        table.add_row(
+            escape(name), str(every.pairs), *("" if one is None else f"{one:.3f}" for one in shares)
+        )
     return table
 
 

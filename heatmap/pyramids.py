@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyvips
 
+from .classes import Wanted
 from .errors import ResultError
+from .geometry import Box
 from .grid import ScoreGrid
 from .painting import OPACITY, STRIP_PX, Painter
 from .photos import Photo
@@ -34,27 +36,32 @@ _RAW_ROWS = 16
 def large_overlay(
     photo: PhotoFile,
     grid: ScoreGrid,
-    index: int,
+    wanted: Wanted,
     *,
     opacity: float = OPACITY,
     stretch: bool = False,
+    boxes_xyxy: Sequence[Box] = (),
 ) -> dict[str, Callable[[Path], None]]:
     """What writes the overlay of one class, by suffix: the pyramid and its preview.
 
     Each takes the path to write to. The pyramid has the photo's size and no legend; the
-    preview is at most ``PREVIEW_PX`` on its longer side and has one.
+    preview is at most ``PREVIEW_PX`` on its longer side and has one, and outlines of boxes
+    (in photo px).
 
     Raises:
         ResultError: a photo of another size than the scored one, or an opacity outside 0..1.
     """
     check_size(photo.hw, grid.geometry)
-    painter = Painter.of(grid, index, opacity=opacity, stretch=stretch)
+    painter = Painter.of(grid, wanted, opacity=opacity, stretch=stretch)
 
     def write_pyramid(path: Path) -> None:
         _save_pyramid(path, photo, painter)
 
     def write_preview(path: Path) -> None:
-        preview(photo, grid, index, opacity=opacity, stretch=stretch).pngsave(str(path))
+        drawn = preview(
+            photo, grid, wanted, opacity=opacity, stretch=stretch, boxes_xyxy=boxes_xyxy
+        )
+        drawn.pngsave(str(path))
 
     return {".tif": write_pyramid, ".preview.png": write_preview}
 
@@ -123,15 +130,22 @@ def _tiff_header(photo_hw: tuple[int, int]) -> bytes:
 def preview(
     photo: Photo | PhotoFile,
     grid: ScoreGrid,
-    index: int,
+    wanted: Wanted,
     *,
     opacity: float = OPACITY,
     stretch: bool = False,
+    boxes_xyxy: Sequence[Box] = (),
 ) -> pyvips.Image:
     """The overlay with its legend, of the photo shrunk to at most ``PREVIEW_PX`` a side."""
     share = min(1.0, PREVIEW_PX / max(photo.hw))
     height, width = (max(1, round(side * share)) for side in photo.hw)
     small = np.concatenate(list(photo.strips(scaled_hw=(height, width))))
     shrunk = replace(grid, geometry=replace(grid.geometry, photo_hw=(height, width)))
-    drawn = overlay(Photo(small), shrunk, index, opacity=opacity, stretch=stretch)
+    boxes = [
+        (left * share, top * share, right * share, bottom * share)
+        for left, top, right, bottom in boxes_xyxy
+    ]
+    drawn = overlay(
+        Photo(small), shrunk, wanted, opacity=opacity, stretch=stretch, boxes_xyxy=boxes
+    )
     return pyvips.Image.new_from_array(drawn)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import cv2
 import numpy as np
 
 from .captions import Caption, blank, narrowest_px, strip, text_px
+from .classes import ClassGroup, Wanted
 from .colours import Image, blend, colour_table, paint, to_levels
 from .errors import ResultError
 from .files import writing
-from .geometry import Geometry
-from .grid import ScoreGrid
+from .geometry import Box, Geometry
+from .grid import SHARP, ScoreGrid
 from .painting import OPACITY, STRIP_PX, Cells, Painter, hatching, nearest
 from .photos import Photo, read_photo
 from .upsampling import upsample
@@ -24,24 +26,26 @@ from .upsampling import upsample
 _SLUG_LENGTH = 60
 _PANEL_PX = 1024
 _LIGHTEST, _CONTRAST = 235, 0.5
+_BOX_LIGHT, _BOX_DARK = (255, 255, 255), (20, 20, 20)
 
 
 def overlay(
     photo: str | Path | Image | Photo,
     grid: ScoreGrid,
-    wanted: str | int,
+    wanted: Wanted,
     *,
     opacity: float = OPACITY,
     stretch: bool = False,
     legend: bool = True,
+    boxes_xyxy: Sequence[Box] = (),
 ) -> Image:
-    """Draw the heatmap of one class over its photo: RGB uint8.
+    """Draw the heatmap of one class or group over its photo: RGB uint8.
 
     Colours stand for probabilities 0..1, so that photos compare, unless
     ``stretch`` spreads them over this heatmap's own range; opacity rises with the
     score from 0 to ``opacity``. The legend is a strip below the photo, so the
     picture is higher than the photo, and wider where the photo is too narrow for
-    text; without it the picture has the photo's size.
+    text; without it the picture has the photo's size. Boxes, in photo px, are outlined.
 
     Raises:
         PhotoError: a photo that cannot be read.
@@ -50,11 +54,12 @@ def overlay(
     """
     pixels = read_photo(photo).pixels
     check_size(pixels.shape[:2], grid.geometry)
-    painter = Painter.of(grid, grid.classes.find(wanted), opacity=opacity, stretch=stretch)
+    painter = Painter.of(grid, wanted, opacity=opacity, stretch=stretch)
     picture = np.empty_like(pixels)
     for top in range(0, len(pixels), STRIP_PX):
         rows = slice(top, top + STRIP_PX)
         picture[rows] = painter.paint(pixels[rows], top)
+    _outline(picture, boxes_xyxy)
     if not legend:
         return picture
     caption = _legend(grid, grid.classes.find(wanted), painter, stretch=stretch)
@@ -154,10 +159,23 @@ def check_size(photo_hw: tuple[int, ...], geometry: Geometry) -> None:
         )
 
 
-def _legend(grid: ScoreGrid, index: int, painter: Painter, *, stretch: bool) -> Caption:
+def _outline(picture: Image, boxes_xyxy: Sequence[Box]) -> None:
+    """Draw boxes into a picture: light lines on dark ones, seen on any ground."""
+    width = max(1, text_px(picture.shape[:2]) // 8)
+    for box in boxes_xyxy:
+        left, top, right, bottom = (round(side) for side in box)
+        # Inside the box, and inside the picture.
+        corners = ((left + width, top + width), (right - 1 - width, bottom - 1 - width))
+        for line, colour in ((3 * width, _BOX_DARK), (width, _BOX_LIGHT)):
+            cv2.rectangle(picture, *corners, colour, line)
+
+
+def _legend(grid: ScoreGrid, group: ClassGroup, painter: Painter, *, stretch: bool) -> Caption:
     low, high = painter.low, painter.high
     how = "stretched to" if stretch else "fixed to"
     notes = [f"probability, colours {how} {low:.3g}..{high:.3g}"]
+    if SHARP in grid.origin.settings:
+        notes.append("sharp: the hottest point has the probability of the surest window")
     if low == high:
         notes = [f"probability {low:.3g} everywhere: nothing to stretch, no colours"]
     if grid.origin.weights.split(" ")[0] == "random":
@@ -166,7 +184,7 @@ def _legend(grid: ScoreGrid, index: int, painter: Painter, *, stretch: bool) -> 
     if painter.missing:
         meaning = f"not scored: {painter.missing} of {painter.cells.size} windows"
         key = (hatching((_PANEL_PX, _PANEL_PX)), meaning)
-    heading = grid.classes.names[index]
+    heading = group.name
     return Caption(heading, *_bar(painter.table, low, high), notes=tuple(notes), key=key)
 
 

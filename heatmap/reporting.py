@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .classes import Wanted
 from .colours import Image
-from .grid import ScoreGrid, probabilities_of
+from .grid import ScoreGrid
 from .photos import Photo, read_photo
 from .rendering import comparison
 from .verifying import VerifyReport
@@ -39,7 +40,7 @@ def describe_report(report: VerifyReport) -> dict[str, Any]:
 def draw_report(
     photo: str | Path | npt.NDArray[np.uint8] | Photo,
     report: VerifyReport,
-    wanted: str | int | None = None,
+    wanted: Wanted | None = None,
 ) -> Image:
     """Both heatmaps of one class and their difference, side by side: RGB uint8.
 
@@ -52,12 +53,12 @@ def draw_report(
         ClassError: an unknown class.
     """
     grid: ScoreGrid = report.grid
-    index = grid.winners(1)[0] if wanted is None else grid.classes.find(wanted)
-    cropped = probabilities_of(report.cropped, grid.kind)
+    group = grid.winners(1)[0] if wanted is None else grid.classes.find(wanted)
+    cropped = replace(grid, scores=report.cropped)
     return comparison(
         read_photo(photo).pixels,
         grid.geometry,
-        grid.class_map(index),
-        np.ascontiguousarray(cropped[:, :, index]),
-        title=f"{grid.classes.names[index]}: {grid.origin.model}, {grid.origin.weights}",
+        grid.class_map(group),
+        cropped.class_map(group),
+        title=f"{group.name}: {grid.origin.model}, {grid.origin.weights}",
     )

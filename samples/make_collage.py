@@ -2,7 +2,8 @@
 
     python samples/make_collage.py FOLDER
 
-writes FOLDER/collage.png and FOLDER/collage.json. The photos ship inside the
+writes FOLDER/collage.png, and the boxes as FOLDER/collage.json and, for `heatmap evaluate`,
+FOLDER/collage.csv. The photos ship inside the
 scikit-image and scikit-learn packages, so nothing is downloaded and every run
 gives the same pixels. README.md beside this file says which objects are
 labelled, which are not, and why.
@@ -129,21 +130,24 @@ def _labelled(
 
 
 def write_collage(folder: Path) -> list[LabelledObject]:
-    """Write collage.png and collage.json into a folder, made if missing; gives the objects."""
+    """Write collage.png, .json and .csv into a folder, made if missing; gives the objects."""
     collage, objects = make_collage()
     folder.mkdir(parents=True, exist_ok=True)
     Image.fromarray(collage).save(folder / "collage.png")
     known = {"photo": "collage.png", "objects": [asdict(item) for item in objects]}
     (folder / "collage.json").write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    rows = [f"collage.png,{one.label},{','.join(map(str, one.box_xyxy))}" for one in objects]
+    table = "\n".join(["file,label,xmin,ymin,xmax,ymax", *rows])
+    (folder / "collage.csv").write_text(table + "\n", encoding="utf-8")
     return objects
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make a labelled collage of real photos.")
-    parser.add_argument("folder", type=Path, help="where to write collage.png and collage.json")
+    parser.add_argument("folder", type=Path, help="where to write collage.png, .json and .csv")
     folder = parser.parse_args().folder
     write_collage(folder)
-    print(f"{folder / 'collage.png'} and {folder / 'collage.json'} written")
+    print(f"{folder / 'collage.png'}, collage.json and collage.csv written")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The command line, as a user meets it: exit codes, what is said where, and which files appear."""
 
+import csv
 import io
 import json
 import os
@@ -20,7 +21,7 @@ import tifffile
 from PIL import Image
 
 import heatmap
-from heatmap import cli, scoring
+from heatmap import cli, rendering, scoring
 
 NETWORKS = """
 import torch
@@ -48,6 +49,14 @@ def plain():
     return seeded(*trunk(0), nn.Flatten(), nn.Linear(8 * 7 * 7, 5))
 
 
+def pooled():
+    network = seeded(*trunk(1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    # Means differ little: without this one class wins everywhere.
+    network[-1].weight.data *= 10
+    network[-1].bias.data -= network(torch.full((1, 3, 32, 32), -0.5))[0].detach()
+    return network
+
+
 def frozen():
     network = padded()
     for parameter in network[0].parameters():
@@ -70,6 +79,7 @@ def squeezing():
 """
 PADDED = ("-m", "cli_networks:padded", "--window", "32")
 PLAIN = ("-m", "cli_networks:plain", "--window", "32")
+POOLED = ("-m", "cli_networks:pooled", "--window", "32")
 SQUEEZING = ("-m", "cli_networks:squeezing", "--window", "32")
 VIT = ("-m", "timm/vit_tiny_patch16_224", "--weights", "random")
 MARKUP = ("[red]cat[/red]", "[/]", "crane", "crane", "日本 é")
@@ -124,13 +134,17 @@ def assert_one_line(outcome: Outcome, *parts: str) -> None:
 
 # Help and usage.
 
-MODEL = "--model --weights --window --mean --std --channel-order --classes"
+MODEL = "--model --weights --window --mean --std --channel-order --classes --groups"
 VIEW = "--class --top --opacity --stretch --least-score"
 LIMITS = "--memory --keep --skip-flat --mask --device --dtype"
+EXTRAS = "--format --coco --html"
 OPTIONS = {
-    "run": f"{MODEL} --stride --scale --fuse --border {LIMITS} --engine {VIEW} --output --json",
+    "run": f"{MODEL} --stride --scale --fuse --border {LIMITS} --engine {VIEW} {EXTRAS} "
+    "--output --json",
     "verify": f"{MODEL} --stride --scale --border --class --windows --output --json",
     "render": f"{VIEW} --output --json",
+    "view": "--photo --json",
+    "evaluate": f"{MODEL} --scale --fuse --labels --cam --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
 }
@@ -172,6 +186,9 @@ def test_version(call):
         ("verify", "cat.png", "--windows", "0"),
         ("summary", "--photo-size", "400"),
         ("render",),
+        ("view",),
+        ("evaluate", "photos"),
+        ("run", "cat.png", "--format", "xml"),
     ],
 )
 def test_usage_errors_exit_with_2(call, arguments):
@@ -196,10 +213,18 @@ def test_run_writes_files_that_agree_with_what_it_says(call):
         assert 0 <= left < right <= 120
         assert 0 <= top < bottom <= 100
         assert one["score"] == pytest.approx(
-            grid.probabilities()[(*one["cell"], one["index"])], abs=1e-6
+            grid.probabilities()[(*one["cell"], *one["indices"])], abs=1e-6
         )
-        row = [one["class"], f"{one['score']:.2f}", *(f"{side:.0f}" for side in one["box_xyxy"])]
-        assert re.search(r"^" + r" +".join(map(re.escape, row)) + r"$", outcome.out, re.MULTILINE)
+        rows = ("top", "middle", "bottom")[int(3 * (top + bottom) / 2 / 100)]
+        columns = ("left", "middle", "right")[int(3 * (left + right) / 2 / 120)]
+        row = [
+            one["class"],
+            f"{one['score']:.0%}",
+            f"{rows} {columns}".replace("middle middle", "middle"),
+            f"{(right - left) * (bottom - top) / 120:.0f}%",
+            f"{left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}",
+        ]
+        assert re.search(r"^" + r" +".join(map(re.escape, row)) + r" *$", outcome.out, re.MULTILINE)
     pictures = [Path("out", one["file"]) for one in told["overlays"]]
     assert everything("out") == sorted(map(str, [*pictures, "out/cat.json", "out/cat.npz"]))
     for path in pictures:
@@ -228,6 +253,7 @@ def test_run_with_the_built_in_model(call):
         "results/chelsea.Egyptian-cat.png",
         "results/chelsea.json",
         "results/chelsea.npz",
+        "results/chelsea.sharp.npz",
     ]
     assert {
         one["class"] for one in json.loads(Path("results/chelsea.json").read_text())["found"]
@@ -488,7 +514,7 @@ def test_class_names_are_shown_as_they_are(call):
     outcome = call(
         *("run", "cat.png", *PADDED, "--classes", "names.txt", "--least-score", 0, *wanted)
     )
-    first_words = {line.rsplit(maxsplit=5)[0] for line in outcome.out.splitlines()[2:-5]}
+    first_words = {re.split(r" +\d+%  ", line)[0] for line in outcome.out.splitlines()[2:-5]}
     assert first_words == {MARKUP[0], MARKUP[1], MARKUP[4]}
 
 
@@ -597,6 +623,15 @@ def test_render_draws_what_run_drew_without_a_network(call, monkeypatch):
         assert f"again/{name}\n" in outcome.out
 
 
+def test_render_of_sharp_maps_outlines_no_single_positions(call):
+    call("run", "cat.png", *POOLED, "-c", 3, "-o", "out")
+    assert call("render", "out/cat.sharp.npz", "-c", "class 3", "-o", "again").code == 0
+    sharp = heatmap.load("out/cat.sharp.npz")
+    expected = rendering.overlay("cat.png", sharp, "class 3")
+    drawn = cv2.imread("again/cat.sharp.class-3.png")[:, :, ::-1]
+    np.testing.assert_array_equal(drawn, expected)
+
+
 def test_render_json_lists_the_pictures_and_keeps_like_names_apart(call):
     call("run", "cat.png", *PADDED, "--classes", "names.txt", "-o", "out", "--top", 1)
     outcome = call("render", "out/cat.npz", "-c", 2, "-c", 3, "-o", "again", "--json")
@@ -633,6 +668,293 @@ def test_render_needs_the_photo_of_an_array(call):
     assert_one_line(call("render", "array.npz"), "array.npz", "name the photo")
     save_with_pillow("photo.png")
     assert call("render", "array.npz", "photo.png").code == 0
+
+
+# Groups, further formats, pages.
+
+
+def test_a_group_of_the_built_in_model_is_one_class(call):
+    cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
+    outcome = call("run", "chelsea.jpg", "-c", "cat", "-c", "dog")
+    assert (outcome.code, outcome.err) == (0, "")
+    told = json.loads(Path("results/chelsea.json").read_text())
+    assert [(one["class"], len(one["indices"])) for one in told["overlays"]] == [
+        ("cat", 5),
+        ("dog", 118),
+    ]
+    assert {"results/chelsea.cat.png", "results/chelsea.dog.png"} < set(everything("results"))
+    cat, *_ = told["found"]
+    assert cat["class"] == "cat"
+    grid = heatmap.load("results/chelsea.npz")
+    single = grid.probabilities()[tuple(cat["cell"])]
+    assert cat["score"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
+    assert cat["score"] > single.max() + 0.01
+    assert re.search(rf"^cat +{cat['score']:.0%} ", outcome.out, re.MULTILINE)
+    again = call("render", "results/chelsea.npz", "-c", "dog", "-o", "again")
+    assert again.out == "dog: again/chelsea.dog.png\n"
+
+
+def test_groups_of_a_file_are_classes_to_ask_for_and_to_keep(call):
+    Path("groups.json").write_text('{"pair": [1, "class 3"], "all": ["0-4"]}')
+    arguments = ("run", "cat.png", *PADDED, "--groups", "groups.json", "-c", "pair")
+    assert call(*arguments, "-o", "out", "--least-score", 0).code == 0
+    told = json.loads(Path("out/cat.json").read_text())
+    grid = heatmap.load("out/cat.npz")
+    assert told["found"]
+    for one in told["found"]:
+        assert (one["class"], one["indices"]) == ("pair", [1, 3])
+        expected = grid.probabilities()[tuple(one["cell"])][[1, 3]].sum()
+        assert one["score"] == pytest.approx(expected, abs=1e-6)
+    assert everything("out") == ["out/cat.json", "out/cat.npz", "out/cat.pair.png"]
+    assert call(*arguments, "-o", "kept", "--keep", "pair").code == 0
+    assert heatmap.load("kept/cat.npz").classes.names == ("class 1", "class 3")
+    assert_one_line(
+        call(*arguments, "--keep", "1"),
+        "class 'pair' is asked for and not kept: add --keep 'pair'",
+    )
+
+
+def listed(told) -> list[str]:
+    """Every file that a result names, and the result."""
+    pictures = [one[key] for one in told["overlays"] for key in ("file", "preview") if key in one]
+    exports = [name for names in told.get("exports", {}).values() for name in names]
+    single = [told[key] for key in ("grid", "sharp", "page") if key in told]
+    return sorted([*pictures, *exports, *single, *told["scales"].values(), "cat.json"])
+
+
+EXTRA = ("--html", "--format", "csv", "--format", "coco", "--format", "geojson", "--format", "tiff")
+
+
+@pytest.mark.parametrize("network", [PADDED, POOLED])
+def test_further_files_are_written_printed_and_listed(call, network):
+    arguments = ("run", "cat.png", *network, *EXTRA, "-c", 1, "-c", 3, "--least-score", "0.05")
+    outcome = call(*arguments, "-o", "out")
+    assert (outcome.code, outcome.err) == (0, "")
+    told = json.loads(Path("out/cat.json").read_text())
+    assert told["exports"] == {
+        "csv": ["cat.csv"],
+        "coco": ["cat.coco.json", "cat.coco.dataset.json"],
+        "geojson": ["cat.geojson"],
+        "tiff": ["cat.class-1.heat.tif", "cat.class-3.heat.tif"],
+    }
+    assert told["page"] == "cat.html"
+    assert ("sharp" in told) == (network is POOLED)
+    written = [f"out/{name}" for name in listed(told)]
+    assert everything("out") == written
+    assert sorted(re.findall(r"^wrote (.*)$", outcome.out, re.MULTILINE)) == written
+    assert len(told["found"]) > 1
+    with open("out/cat.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, one in zip(rows, told["found"], strict=True):
+        assert (row["photo"], row["class"]) == ("cat.png", one["class"])
+        sides = [float(row[side]) for side in ("left", "top", "right", "bottom")]
+        assert (float(row["score"]), sides) == (one["score"], one["box_xyxy"])
+    results = json.loads(Path("out/cat.coco.json").read_text())
+    assert [one["category_id"] for one in results] == [
+        one["indices"][0] + 1 for one in told["found"]
+    ]
+    assert len(json.loads(Path("out/cat.geojson").read_text())["features"]) == len(rows)
+    shown = heatmap.load("out/cat.sharp.npz" if network is POOLED else "out/cat.npz")
+    for name in ("class 1", "class 3"):
+        heat = tifffile.imread(f"out/cat.{name.replace(' ', '-')}.heat.tif")
+        np.testing.assert_allclose(heat, shown.heatmap(name), atol=1e-6)
+    assert Path("out/cat.html").read_text("utf-8").startswith("<!doctype html>")
+    assert call(*arguments, "-o", "out", "--json").out == Path("out/cat.json").read_text()
+
+
+def save_coco(path, photo="cat.png", category="Class 1"):
+    images = [{"id": 7, "file_name": photo}, {"id": 8, "file_name": "dog.png"}]
+    dataset = {"images": images, "categories": [{"id": 40, "name": category}]}
+    Path(path).write_text(json.dumps(dataset))
+
+
+COCO = ("-c", 1, "--least-score", 0, "--format", "coco", "--coco")
+
+
+def test_a_coco_dataset_without_the_format_is_called_wrongly(call):
+    save_coco("instances.json")
+    outcome = call("run", "cat.png", *PADDED, "--coco", "instances.json", "-o", "out")
+    assert outcome.code == 2
+    assert "add --format coco" in outcome.err
+    assert not Path("out").exists()
+
+
+def test_the_ids_of_a_coco_dataset_are_taken(call):
+    save_coco("instances.json")
+    assert call("run", "cat.png", *PADDED, *COCO, "instances.json", "-o", "out").code == 0
+    results = json.loads(Path("out/cat.coco.json").read_text())
+    assert {(one["image_id"], one["category_id"]) for one in results} == {(7, 40)}
+    assert not Path("out/cat.coco.dataset.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("save", "parts"),
+    [
+        (lambda p: None, ("coco.json: cannot be read: No such file",)),
+        (lambda p: Path(p).write_text("[]"), ("coco.json: is no COCO dataset",)),
+        (lambda p: save_coco(p, photo="dog.jpg"), ("cat.png is not among the 2 images",)),
+        (lambda p: save_coco(p, category="dog"), ("'class 1' is not among the 1 categories",)),
+    ],
+)
+def test_a_coco_dataset_that_does_not_fit_is_one_line_and_leaves_nothing(call, save, parts):
+    save("coco.json")
+    before = everything()
+    assert_one_line(call("run", "cat.png", *PADDED, *COCO, "coco.json", "-o", "out"), *parts)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("written", "parts"),
+    [
+        (None, ("groups.json: groups cannot be read: No such file",)),
+        ("[]", ("groups.json: groups must be one JSON object",)),
+        ('{"pet": ["class 9"]}', ("groups.json: group 'pet'", "no class 'class 9'")),
+    ],
+)
+def test_bad_groups_are_one_line(call, written, parts):
+    if written is not None:
+        Path("groups.json").write_text(written)
+    assert_one_line(call("run", "cat.png", *PADDED, "--groups", "groups.json"), *parts)
+
+
+# view
+
+
+def test_view_writes_the_page_that_run_writes(call):
+    call("run", "cat.png", *POOLED, "--html", "-o", "out")
+    expected = Path("out/cat.html").read_bytes()
+    for results in ("out", "out/cat.json"):
+        Path("out/cat.html").unlink()
+        assert call("view", results) == Outcome(0, "wrote out/cat.html\n", "")
+        assert Path("out/cat.html").read_bytes() == expected
+    assert json.loads(call("view", "out", "--json").out) == ["out/cat.html"]
+
+
+def test_view_of_a_folder_writes_all_pages_beside_other_files(call):
+    shutil.copy("cat.png", "other.png")
+    for name in ("cat.png", "other.png"):
+        call("run", name, *PADDED, "--format", "coco", "--format", "geojson", "-o", "out")
+    assert call("view", "out").out == "wrote out/cat.html\nwrote out/other.html\n"
+    assert_one_line(call("view", "out", "--photo", "cat.png"), "out: holds the results of 2 photos")
+
+
+def test_view_takes_a_photo_that_was_moved(call):
+    call("run", "cat.png", *PADDED, "-o", "out")
+    Path("away").mkdir()
+    Path("cat.png").rename("away/moved.png")
+    assert_one_line(call("view", "out"), "cat.png: no such file")
+    save_with_pillow("noise.png", hw=(100, 120))
+    assert_one_line(
+        call("view", "out", "--photo", "noise.png"),
+        "noise.png: is not the photo that was scored",
+        "--photo",
+    )
+    assert not Path("out/cat.html").exists()
+    assert call("view", "out", "--photo", "away/moved.png").code == 0
+    assert "moved.png" in Path("out/cat.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("results", "parts"),
+    [
+        ("nowhere", ("nowhere: not the result of a run", "No such file")),
+        ("empty", ("empty: no results in this folder", "heatmap run PHOTO")),
+        ("cat.png", ("cat.png: not the result of a run",)),
+    ],
+)
+def test_view_of_what_is_no_result_is_one_line(call, results, parts):
+    Path("empty").mkdir()
+    before = everything()
+    assert_one_line(call("view", results), *parts)
+    assert everything() == before
+
+
+# evaluate
+
+
+@pytest.fixture
+def boxed(call):
+    """Two photos and the boxes of three objects on them, one of no class of the model."""
+    Path("photos").mkdir()
+    shutil.copy("cat.png", "photos/cat.png")
+    save_with_pillow("photos/noise.png", hw=(60, 70))
+
+    def box(label, *sides):
+        return {"label": label, **dict(zip(("xmin", "ymin", "xmax", "ymax"), sides, strict=True))}
+
+    boxes = [
+        {"file": "cat.png", "boxes": [box("class 1", 10, 10, 60, 60), box("sofa", 0, 0, 9, 9)]},
+        {"file": "noise.png", "boxes": [box("class 3", 20, 20, 50, 50)]},
+    ]
+    Path("boxes.json").write_text(json.dumps(boxes))
+    return call
+
+
+@pytest.mark.parametrize("network", [PADDED, POOLED])
+def test_evaluate_prints_what_json_holds(boxed, network):
+    arguments = ("evaluate", "photos", "boxes.json", *network, "--no-cam")
+    outcome = boxed(*arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    told = json.loads(boxed(*arguments, "--json").out)
+    assert (told["photos"], told["pairs"]) == (2, 2)
+    assert list(told["methods"]) == ["heatmap, scale 1", "heatmap, scales auto"]
+    lines = outcome.out.splitlines()
+    assert lines[:2] == [
+        "2 pairs of photo and class on 2 photos",
+        "left out, no such class: sofa (1)",
+    ]
+    for name, method in told["methods"].items():
+        assert row_of(name, method["total"]) in rows_of(lines)
+    for label, cases in method["labels"].items():
+        assert cases["all"]["pairs"] == 1
+        assert row_of(label, cases) in rows_of(lines)
+
+
+def rows_of(lines: list[str]) -> list[list[str]]:
+    return [re.split(r"  +", line.strip()) for line in lines]
+
+
+def row_of(name, cases) -> list[str]:
+    """A line of the table of figures, with what is empty left out."""
+    figures = cases["all"]
+    shares = [cases[case]["pointing"] for case in ("all", "small", "hard")]
+    shares += [one[kind] for kind in ("found", "region") for one in figures["boxes"]]
+    return [name, str(figures["pairs"]), *(f"{one:.3f}" for one in shares if one is not None)]
+
+
+def test_evaluate_takes_scales_and_what_labels_mean(boxed):
+    Path("labels.json").write_text('{"sofa": ["class 0", 2]}')
+    outcome = boxed(
+        *("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "--json", "--scale", "0.5"),
+        *("--scale", "2", "--fuse", "max", "--labels", "labels.json"),
+    )
+    told = json.loads(outcome.out)
+    assert list(told["methods"]) == ["heatmap, scales 0.5, 2"]
+    assert list(told["methods"]["heatmap, scales 0.5, 2"]["labels"]) == ["sofa"]
+    assert told["left_out"]["labels"] == {"class 1": 1, "class 3": 1}
+
+
+def test_evaluate_compares_with_class_activation_maps(boxed):
+    told = json.loads(boxed("evaluate", "photos", "boxes.json", *POOLED, "--json").out)
+    cams = [f"{name}, scale {scale}" for name in ("CAM", "Grad-CAM") for scale in (1, 2, 3)]
+    assert list(told["methods"])[2:] == cams
+    assert_one_line(boxed("evaluate", "photos", "boxes.json", *PADDED), "CAM")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("photos", "nowhere.json"), ("nowhere.json", "No such file")),
+        (("photos", "cat.png"), ("cat.png",)),
+        (("nowhere", "boxes.json"), ("nowhere/cat.png: no such file",)),
+        (("photos", "boxes.json", "--labels", "nowhere.json"), ("nowhere.json",)),
+        (("photos", "boxes.json", "--labels", "boxes.json"), ("boxes.json: holds no object",)),
+    ],
+)
+def test_evaluate_of_what_does_not_fit_is_one_line(boxed, arguments, parts):
+    before = everything()
+    assert_one_line(boxed("evaluate", *arguments, *PADDED, "--no-cam"), *parts)
+    assert everything() == before
 
 
 # summary and models
@@ -681,7 +1003,7 @@ def test_verify_and_run_fit_into_80_columns_of_a_terminal(call, monkeypatch):
         out = call(command, "cat.png", *PADDED, "-o", "out").out
         plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out)
         assert max(map(len, plain.splitlines())) <= 80
-        assert re.search(r"^(windows|class) +(number|probability) +(largest|left)", plain, re.M)
+        assert re.search(r"^(windows|found) +(number|sure) +(largest|where)", plain, re.M)
 
 
 @pytest.mark.parametrize(

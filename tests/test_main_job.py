@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
+from PIL import Image
 
 import heatmap
+from heatmap.running import Run, View, run
 
 # Drawn by hand on skimage.data.chelsea(), 300 x 451 px: left, top, right, bottom.
 CAT_FACE_XYXY = (110, 70, 360, 270)
@@ -31,6 +33,33 @@ def collage():
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module.make_collage()
+
+
+@pytest.fixture(scope="module")
+def saved_collage(collage, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "collage.png"
+    Image.fromarray(collage[0]).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def untold(scorer, saved_collage) -> Run:
+    """The collage at the settings that a person has who sets none."""
+    return run(saved_collage, scorer, saved_collage.parent / "untold")
+
+
+@pytest.fixture(scope="module")
+def asked(scorer, saved_collage, collage) -> Run:
+    view = View(classes=[one.label for one in collage[1]])
+    return run(saved_collage, scorer, saved_collage.parent / "asked", view=view)
+
+
+def iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(wide, 0) * max(high, 0)
+    areas = sum((right - left) * (bottom - top) for left, top, right, bottom in (one, other))
+    return shared / (areas - shared)
 
 
 def mean_in(heat: np.ndarray, xyxy: tuple[int, int, int, int]) -> float:
@@ -66,6 +95,35 @@ def test_localize_finds_the_labelled_objects_without_being_told(scorer, collage)
         left, top, right, bottom = one.box_xyxy
         assert left <= x < right, one.label
         assert top <= y < bottom, one.label
+
+
+def test_boxes_lie_tight_around_the_objects_without_being_told(untold, collage):
+    ious = []
+    for one in collage[1]:
+        best = next(item for item in untold.found if item.name == one.label)
+        ious.append(iou(best.xyxy, one.box_xyxy))
+    assert min(ious) >= 0.3
+    assert sum(value >= 0.5 for value in ious) >= len(ious) - 1 >= 4
+
+
+def test_nothing_else_is_as_hot_as_the_object_in_a_sharp_map(asked, collage):
+    _, objects = collage
+    assert asked.sharp.classes.names == tuple(one.label for one in objects)
+    for one in objects:
+        heat = asked.sharp.heatmap(one.label)
+        left, top, right, bottom = one.box_xyxy
+        x, y = np.arange(heat.shape[1]) + 0.5, np.arange(heat.shape[0]) + 0.5
+        inside = np.outer((top <= y) & (y < bottom), (left <= x) & (x < right))
+        assert heat[~inside].max() < heat[inside].max(), one.label
+
+
+def test_no_box_beside_the_object_is_surer_than_one_on_it(asked, collage):
+    for one in collage[1]:
+        boxes = [item for item in asked.found if item.name == one.label]
+        on_it = [item.score for item in boxes if iou(item.xyxy, one.box_xyxy) > 0]
+        beside = [item.score for item in boxes if iou(item.xyxy, one.box_xyxy) == 0]
+        assert on_it, one.label
+        assert max(beside, default=0) <= max(on_it), one.label
 
 
 def test_the_demo_runs(tmp_path):

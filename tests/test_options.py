@@ -118,7 +118,7 @@ def test_run_takes_all_of_them(call):
 
 def test_run_at_auto_scales_says_which(call):
     outcome = call("run", "cat.png", *PADDED, "-o", "out", "--scale", "auto")
-    assert "note: scales 0.25, 0.5, 1, 2 fused on the finest\n" in outcome.out
+    assert "note: scales 0.25, 0.5, 1, 2, 3 fused on the finest\n" in outcome.out
 
 
 def test_run_and_verify_take_a_finer_stride(call):

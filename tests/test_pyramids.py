@@ -9,7 +9,7 @@ import tifffile
 
 from heatmap import pyramids, rendering
 from heatmap.captions import strip
-from heatmap.classes import ClassList
+from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import ResultError
 from heatmap.geometry import plan_grid
 from heatmap.grid import Origin, ScoreGrid
@@ -29,6 +29,9 @@ def photo(tmp_path) -> PhotoFile:
     pixels = cv2.resize(skimage.data.chelsea(), HW[::-1], interpolation=cv2.INTER_CUBIC)
     tifffile.imwrite(tmp_path / "photos" / "cat[1].tif", pixels, tile=(256, 256))
     return PhotoFile(tmp_path / "photos" / "cat[1].tif")
+
+
+CAT, WALL = ClassGroup("cat", (0,)), ClassGroup("wall", (1,))
 
 
 def make_grid(missing=None) -> ScoreGrid:
@@ -109,9 +112,9 @@ def test_a_photo_below_the_size_of_a_preview_stays_as_it_is(photo):
 
 
 def test_both_files_are_saved_under_the_names_of_an_overlay(tmp_path, photo):
-    pictures = {0: large_overlay(photo, make_grid(), 0)}
-    paths = save_overlays(tmp_path / "out", "cat[1]", make_grid(), pictures)
-    assert paths == {0: tmp_path / "out" / "cat[1].cat.tif"}
+    pictures = {CAT: large_overlay(photo, make_grid(), CAT)}
+    paths = save_overlays(tmp_path / "out", "cat[1]", pictures)
+    assert paths == {CAT: tmp_path / "out" / "cat[1].cat.tif"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "cat[1].cat.preview.png",
         "cat[1].cat.tif",
@@ -127,8 +130,8 @@ def test_the_photo_is_decoded_once_a_class_and_once_for_its_preview(tmp_path, ph
         return strips(self, *arguments, **options)
 
     monkeypatch.setattr(PhotoFile, "strips", counted)
-    pictures = {index: large_overlay(photo, make_grid(), index) for index in (0, 1)}
-    save_overlays(tmp_path / "out", "cat", make_grid(), pictures)
+    pictures = {group: large_overlay(photo, make_grid(), group) for group in (CAT, WALL)}
+    save_overlays(tmp_path / "out", "cat", pictures)
     assert len(passes) == 4
 
 
@@ -148,10 +151,10 @@ def test_an_interrupted_pyramid_leaves_nothing(tmp_path, photo, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(pyramids.Painter, "of", lambda *_, **__: Interrupting())
-    pictures = {0: large_overlay(photo, make_grid(), 0)}
+    pictures = {CAT: large_overlay(photo, make_grid(), CAT)}
     (tmp_path / "out").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        save_overlays(tmp_path / "out", "cat", make_grid(), pictures)
+        save_overlays(tmp_path / "out", "cat", pictures)
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ import skimage
 import heatmap
 from heatmap import cli
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for line in README.splitlines() if line.startswith("heatmap ")]
 
@@ -21,6 +24,8 @@ COMMANDS = [line for line in README.splitlines() if line.startswith("heatmap ")]
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("readme")
     heatmap.write_image(made / "cat.png", skimage.data.chelsea())
+    script = ROOT / "samples" / "make_collage.py"
+    subprocess.run([sys.executable, script, made / "demo"], check=True)
     return made
 
 
@@ -35,6 +40,9 @@ def test_readme_has_examples():
     assert [shlex.split(line)[1] for line in COMMANDS] == [
         "run",
         "run",
+        "run",
+        "view",
+        "evaluate",
         "render",
         "verify",
         "summary",

@@ -9,15 +9,20 @@ import pytest
 
 import heatmap
 from heatmap import grid as grids
-from heatmap.classes import ClassList
+from heatmap.classes import ClassGroup, ClassList
+from heatmap.coco import CocoIds
 from heatmap.errors import ResultError
 from heatmap.geometry import plan_grid
 from heatmap.grid import Origin, ScoreGrid
 from heatmap.photos import Photo
-from heatmap.results import save_overlays, save_run
+from heatmap.results import Extras, RunFiles, save_overlays, save_run
 from heatmap.running import MOST_OVERLAYS, View
 
 NAMES = ("cat", "crane", "crane", "café", "日本", "a", "b")
+CAT, CRANE, OTHER_CRANE, _, _, A, B = (
+    ClassGroup(name, (index,)) for index, name in enumerate(NAMES)
+)
+ANIMAL = ClassGroup("animal", (0, 1))
 
 
 def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
@@ -29,6 +34,10 @@ def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
         scores[(*cell, index)] = 0.3 + 0.09 * index
     origin = Origin(path, "digest", "made", "random (seed 0)", "d", "slide", "exact")
     return ScoreGrid(scores, geometry, ClassList(names), "probabilities", origin)
+
+
+def files(photo=None, grid=None, found=(), **more) -> RunFiles:
+    return RunFiles(photo or made_photo(), grid or made_grid(), found, **more)
 
 
 def made_photo(path="photos/my cat.jpg", notes=()) -> Photo:
@@ -47,36 +56,35 @@ class TestSaveRun:
     def test_the_files_agree_with_what_was_given(self, tmp_path):
         grid, photo = made_grid(), made_photo(notes=("first of 3 frames",))
         found = View().find(grid)
-        saved = save_run(tmp_path / "new" / "folder", photo, grid, found, {0: picture(7)})
+        saved = save_run(tmp_path / "new" / "folder", files(photo, grid, found), {CAT: picture(7)})
         assert sorted(contents(tmp_path / "new" / "folder")) == [
             "my cat.cat.png",
             "my cat.json",
             "my cat.npz",
         ]
         np.testing.assert_array_equal(heatmap.load(saved.grid).scores, grid.scores)
-        np.testing.assert_array_equal(cv2.imread(str(saved.overlays[0])), picture(7))
+        np.testing.assert_array_equal(cv2.imread(str(saved.overlays[CAT])), picture(7))
         told = json.loads(saved.description.read_text("utf-8"))
         assert told["grid"] == "my cat.npz"
         assert told["photo"]["notes"] == ["first of 3 frames"]
         assert told["photo"]["sha256"] == photo.digest
         assert (told["photo"]["height"], told["photo"]["width"]) == (40, 50)
-        assert told["overlays"] == [{"class": "cat", "index": 0, "file": "my cat.cat.png"}]
+        assert told["overlays"] == [{"class": "cat", "indices": [0], "file": "my cat.cat.png"}]
         assert [one["class"] for one in told["found"]] == [one.name for one in found]
         assert [one["box_xyxy"] for one in told["found"]] == [list(one.xyxy) for one in found]
         assert told["origin"]["weights"] == "random (seed 0)"
 
     def test_an_array_is_called_photo(self, tmp_path):
-        saved = save_run(tmp_path, made_photo(""), made_grid(""), (), {})
+        saved = save_run(tmp_path, files(made_photo(""), made_grid("")), {})
         assert saved.grid.name == "photo.npz"
 
     def test_classes_of_one_name_keep_files_of_their_own(self, tmp_path):
-        saved = save_run(
-            tmp_path, made_photo(), made_grid(), (), {1: picture(1), 2: picture(2), 0: picture(3)}
-        )
-        assert {index: path.name for index, path in saved.overlays.items()} == {
-            1: "my cat.crane-1.png",
-            2: "my cat.crane-2.png",
-            0: "my cat.cat.png",
+        pictures = {CRANE: picture(1), OTHER_CRANE: picture(2), CAT: picture(3)}
+        saved = save_run(tmp_path, files(), pictures)
+        assert {group: path.name for group, path in saved.overlays.items()} == {
+            CRANE: "my cat.crane-1.png",
+            OTHER_CRANE: "my cat.crane-2.png",
+            CAT: "my cat.cat.png",
         }
         assert [int(cv2.imread(str(path)).max()) for path in saved.overlays.values()] == [1, 2, 3]
 
@@ -84,19 +92,19 @@ class TestSaveRun:
     def test_one_name_that_is_taken_keeps_all_from_being_written(self, tmp_path, name):
         (tmp_path / name).mkdir()
         with pytest.raises(ResultError, match="is a directory"):
-            save_run(tmp_path, made_photo(), made_grid(), (), {0: picture(7)})
+            save_run(tmp_path, files(), {CAT: picture(7)})
         assert [path.name for path in tmp_path.iterdir()] == [name]
 
     def test_a_failure_leaves_the_earlier_results_as_they_were(self, tmp_path):
-        save_run(tmp_path, made_photo(), made_grid(), (), {0: picture(7)})
+        save_run(tmp_path, files(), {CAT: picture(7)})
         before = contents(tmp_path)
         with pytest.raises(ResultError):
-            save_run(tmp_path, made_photo(), made_grid(), (), {0: picture(9)[:, :, :2]})
+            save_run(tmp_path, files(), {CAT: picture(9)[:, :, :2]})
         assert contents(tmp_path) == before
 
     def test_a_name_that_is_not_utf8_is_escaped(self, tmp_path):
         name = "caf\udce9.jpg"
-        saved = save_run(tmp_path, made_photo(name), made_grid(name), (), {})
+        saved = save_run(tmp_path, files(made_photo(name), made_grid(name)), {})
         assert json.loads(saved.description.read_text("utf-8"))["photo"]["path"] == name
         assert heatmap.load(saved.grid).origin.photo == name
 
@@ -109,7 +117,7 @@ class TestLargePhotosAndScales:
     def test_scales_lie_beside_the_grid_made_of_them(self, tmp_path, large):
         grid = made_grid()
         scales = {name: self.offset(grid, by) for name, by in (("x0.5", 0.1), ("x1", 0.2))}
-        saved = save_run(tmp_path, made_photo(), grid, (), {}, scales)
+        saved = save_run(tmp_path, files(grid=grid, scales=scales), {})
         stems = ("my cat", "my cat.x0.5", "my cat.x1")
         expected = [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".scores.npy")]
         assert sorted(contents(tmp_path)) == sorted([*expected, "my cat.json"])
@@ -124,39 +132,39 @@ class TestLargePhotosAndScales:
             ".tif": lambda to: to.write_text("whole"),
             ".preview.png": lambda to: to.write_text("small"),
         }
-        saved = save_run(tmp_path, made_photo(), made_grid(), (), {0: written, 5: picture(1)})
-        assert saved.overlays[0].read_text() == "whole"
-        assert {index: path.read_text() for index, path in saved.previews.items()} == {0: "small"}
+        saved = save_run(tmp_path, files(), {CAT: written, A: picture(1)})
+        assert saved.overlays[CAT].read_text() == "whole"
+        assert {group: path.read_text() for group, path in saved.previews.items()} == {CAT: "small"}
         assert json.loads(saved.description.read_text("utf-8"))["overlays"] == [
             {
                 "class": "cat",
-                "index": 0,
+                "indices": [0],
                 "file": "my cat.cat.tif",
                 "preview": "my cat.cat.preview.png",
             },
-            {"class": "a", "index": 5, "file": "my cat.a.png"},
+            {"class": "a", "indices": [5], "file": "my cat.a.png"},
         ]
 
     def test_a_picture_that_fails_late_leaves_all_earlier_files(self, tmp_path, large):
         grid = made_grid()
         scales = {"x1": grid}
-        save_run(tmp_path, made_photo(), grid, (), {0: picture(7)}, scales)
+        save_run(tmp_path, files(grid=grid, scales=scales), {CAT: picture(7)})
         before = contents(tmp_path)
 
         def interrupted(to):
             to.write_text("half")
             raise KeyboardInterrupt
 
-        pictures = {0: {".tif": lambda to: to.write_text("whole"), ".preview.png": interrupted}}
+        pictures = {CAT: {".tif": lambda to: to.write_text("whole"), ".preview.png": interrupted}}
         with pytest.raises(KeyboardInterrupt):
-            save_run(tmp_path, made_photo(), self.offset(grid, 1), (), pictures, scales)
+            save_run(tmp_path, files(grid=self.offset(grid, 1), scales=scales), pictures)
         assert contents(tmp_path) == before
 
     def test_windows_that_were_not_scored_are_counted(self, tmp_path):
         scores = made_grid().scores.copy()
         scores[0, 1:3] = np.nan
         grid = dataclasses.replace(made_grid(), scores=scores)
-        saved = save_run(tmp_path, made_photo(), grid, (), {})
+        saved = save_run(tmp_path, files(grid=grid), {})
         told = json.loads(saved.description.read_text("utf-8"))
         assert (told["windows"], told["not_scored"]) == (12, 2)
 
@@ -165,19 +173,77 @@ class TestLargePhotosAndScales:
         return dataclasses.replace(grid, scores=grid.scores + np.float32(by))
 
 
+class TestExtras:
+    """Sharp maps, exports and the page beside the rest."""
+
+    EVERYTHING = Extras(("csv", "tiff"), html=True)
+
+    def test_all_are_written_and_listed(self, tmp_path):
+        grid, sharp = made_grid(), made_grid(names=("animal", "a"))
+        run = files(made_photo(""), grid, View().find(grid), sharp=sharp)
+        saved = save_run(tmp_path, run, {ANIMAL: picture(1), A: picture(2)}, self.EVERYTHING)
+        told = json.loads(saved.description.read_text("utf-8"))
+        assert [(one["class"], one["indices"], one["file"]) for one in told["overlays"]] == [
+            ("animal", [0, 1], "photo.animal.png"),
+            ("a", [5], "photo.a.png"),
+        ]
+        assert told["sharp"] == "photo.sharp.npz"
+        assert told["exports"] == {
+            "csv": ["photo.csv"],
+            "tiff": ["photo.animal.heat.tif", "photo.a.heat.tif"],
+        }
+        assert told["page"] == "photo.html"
+        exports = [path for paths in saved.exports.values() for path in paths]
+        single = [saved.grid, saved.description, saved.sharp, saved.page]
+        expected = [path.name for path in (*single, *exports, *saved.overlays.values())]
+        assert sorted(contents(tmp_path)) == sorted(expected)
+        np.testing.assert_array_equal(heatmap.load(saved.sharp).scores, sharp.scores)
+
+    def test_without_them_none_is_listed(self, tmp_path):
+        told = json.loads(save_run(tmp_path, files(), {}).description.read_text("utf-8"))
+        assert not {"sharp", "exports", "page"} & told.keys()
+
+    def test_drawn_are_sharp_maps_by_their_place_or_the_grid_by_its_classes(self):
+        sharp = made_grid(names=("crane", "crane", "cat"))
+        run = files(sharp=sharp)
+        grid, drawn = run.drawn([OTHER_CRANE, CRANE])
+        assert grid is sharp
+        assert [group.indices for group in drawn] == [(0,), (1,)]
+        assert files(grid=made_grid()).drawn([CRANE])[1] == [CRANE]
+
+    @pytest.mark.parametrize("name", ["photo.html", "photo.csv", "photo.sharp.npz"])
+    def test_one_that_cannot_be_written_keeps_all_from_being_written(self, tmp_path, name):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "precious").touch()
+        run = files(made_photo(""), made_grid(), sharp=made_grid())
+        with pytest.raises(ResultError, match="directory"):
+            save_run(tmp_path, run, {CAT: picture(7)}, self.EVERYTHING)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    def test_ids_of_a_dataset_are_taken(self, tmp_path):
+        grid, ids = made_grid(), CocoIds("coco.json", {"my cat.jpg": 7}, {"b": 40})
+        run = files(made_photo(), grid, View(classes=(6,)).find(grid))
+        saved = save_run(tmp_path, run, {}, Extras(("coco",), coco=ids))
+        (written,) = saved.exports["coco"]
+        told = json.loads(written.read_text("utf-8"))
+        assert {(one["image_id"], one["category_id"]) for one in told} == {(7, 40)}
+
+
 class TestSaveOverlays:
     def test_names_are_those_of_a_run(self, tmp_path):
-        pictures = {index: picture(index) for index in (4, 3, 2, 1)}
-        run = save_run(tmp_path / "a", made_photo(), made_grid(), (), pictures)
-        paths = save_overlays(tmp_path / "b", "my cat", made_grid(), pictures)
+        groups = made_grid().classes.find_all([4, 3, 2, 1])
+        pictures = {group: picture(*group.indices) for group in groups}
+        run = save_run(tmp_path / "a", files(), pictures)
+        paths = save_overlays(tmp_path / "b", "my cat", pictures)
         assert list(paths) == list(pictures)
         assert [p.name for p in paths.values()] == [p.name for p in run.overlays.values()]
-        assert all(cv2.imread(str(path)).max() == index for index, path in paths.items())
+        for group, path in paths.items():
+            assert (cv2.imread(str(path)).max(),) == group.indices
 
     def test_all_or_none(self, tmp_path):
         (tmp_path / "my cat.a.png").mkdir()
         with pytest.raises(ResultError, match="is a directory"):
-            save_overlays(tmp_path, "my cat", made_grid(), {0: picture(1), 5: picture(2)})
+            save_overlays(tmp_path, "my cat", {CAT: picture(1), A: picture(2)})
         assert [path.name for path in tmp_path.iterdir()] == ["my cat.a.png"]
 
 
@@ -186,24 +252,25 @@ class TestView:
         grid = made_grid()
         view = View()
         found = view.find(grid)
-        indices = view.indices(grid, found)
-        assert len({one.index for one in found}) >= len(indices) > 1
-        assert indices == list(dict.fromkeys(one.index for one in found))[:MOST_OVERLAYS]
-        many = [dataclasses.replace(found[0], index=index) for index in range(7)]
-        assert view.indices(grid, many) == [0, 1, 2, 3, 4]
+        groups = view.groups(grid, found)
+        assert len({one.group for one in found}) >= len(groups) > 1
+        assert groups == list(dict.fromkeys(one.group for one in found))[:MOST_OVERLAYS]
+        singles = [grid.classes.single(index) for index in range(7)]
+        many = [dataclasses.replace(found[0], group=group) for group in singles]
+        assert view.groups(grid, many) == singles[:5]
 
     def test_without_finds_the_winner_is_drawn(self):
         grid = made_grid()
         view = View(least_score=0.99)
         assert view.find(grid) == ()
-        assert view.indices(grid, ()) == [6]
+        assert view.groups(grid, ()) == [B]
 
     def test_top_draws_winners(self):
-        assert View(top=3).indices(made_grid(), ()) == [6, 5, 4]
+        assert View(top=3).groups(made_grid(), ()) == made_grid().classes.find_all([6, 5, 4])
 
     def test_asked_classes_are_searched_and_drawn_once_each(self):
         grid = made_grid()
         view = View(classes=("a", 0, "cat"), least_score=0.2)
         found = view.find(grid)
-        assert {one.index for one in found} == {0, 5}
-        assert view.indices(grid, found) == [5, 0]
+        assert {one.group for one in found} == {CAT, A}
+        assert view.groups(grid, found) == [A, CAT]

@@ -16,10 +16,13 @@ from networks import WINDOW, Classifier, heads, randomise
 import heatmap
 from heatmap import collecting, grid, pyramids, running, streams
 from heatmap.background import Skip
+from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError, GeometryError, HeatmapError, ResultError
 from heatmap.rendering import overlay
+from heatmap.results import Extras
 from heatmap.running import Limits, Placement, View, Watcher, planned_bytes, run
 from heatmap.scales import auto_scales, fuse_scales
+from heatmap.sharpening import sharp_maps, tighten
 
 PHOTO = skimage.data.chelsea()[60:160, 100:220]
 SEVERAL = Placement(scales=(0.5, 1.0, 2.0))
@@ -70,6 +73,12 @@ def names(folder):
     return sorted(path.name for path in folder.rglob("*"))
 
 
+def assert_same(scores, expected):
+    """Equal but for rounding: the first pass of a network can differ from the next ones."""
+    largest = np.nanmax(np.abs(expected))
+    np.testing.assert_allclose(scores, expected, atol=1e-5 * largest, rtol=0)
+
+
 def told(done):
     return json.loads(done.saved.description.read_text("utf-8"))
 
@@ -84,8 +93,8 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
     alone = [scorer.score(PHOTO, scale=scale) for scale in (1.0, 0.5, 2.0)]
     assert list(done.scales) == ["x1", "x0.5", "x2"]
     for one, other in zip(done.scales.values(), alone, strict=True):
-        np.testing.assert_array_equal(one.scores, other.scores)
-    fused = fuse_scales(alone, how)
+        assert_same(one.scores, other.scores)
+    fused = fuse_scales(list(done.scales.values()), how)
     np.testing.assert_array_equal(done.grid.scores, fused.scores)
     assert done.grid.geometry == fused.geometry
     assert done.grid.kind == "probabilities"
@@ -111,8 +120,70 @@ def test_auto_is_the_scales_that_the_photo_asks_for(tmp_path, scorer, photo):
 
 def test_one_scale_is_not_fused(tmp_path, scorer, photo):
     done = run(photo, scorer, tmp_path / "out", placement=Placement(scales=(0.5,)))
-    np.testing.assert_array_equal(done.grid.scores, scorer.score(PHOTO, scale=0.5).scores)
+    assert_same(done.grid.scores, scorer.score(PHOTO, scale=0.5).scores)
     assert (done.grid.kind, dict(done.scales)) == ("logits", {})
+
+
+# Sharp maps.
+
+
+@pytest.fixture(scope="module")
+def averaging():
+    """A network whose windows are averages over positions."""
+    torch.manual_seed(0)
+    module = randomise(Classifier(heads()["global pool"]), WINDOW)
+    linear = module.head[2]
+    # Means differ little: without this one class wins everywhere.
+    linear.weight.data *= 30
+    usual = heatmap.prepare(module, window=WINDOW).score(PHOTO).scores.mean((0, 1))
+    linear.bias.data -= torch.from_numpy(usual)
+    return heatmap.prepare(module, window=WINDOW)
+
+
+@pytest.mark.parametrize("placement", [Placement(), Placement(stride=2), SEVERAL])
+def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo, placement):
+    view = View(classes=(3, 1), least_score=0.2)
+    extras = Extras(("tiff",))
+    done = run(photo, averaging, tmp_path / "out", placement=placement, view=view, extras=extras)
+    groups = averaging.classifier.classes.find_all([3, 1])
+    scored = [
+        averaging.score_positions(PHOTO, scale=scale, stride=placement.stride)
+        for scale in placement.scales
+    ]
+    expected = sharp_maps(scored, groups)
+    assert done.sharp.classes.names == ("class 3", "class 1")
+    assert_same(done.sharp.scores, expected.scores)
+    np.testing.assert_array_equal(heatmap.load(done.saved.sharp).scores, done.sharp.scores)
+    assert told(done)["sharp"] == done.saved.sharp.name == "cat.sharp.npz"
+    windows = heatmap.localize(list(done.scales.values()) or done.grid, groups, least_score=0.2)
+    assert done.found == tighten(windows, done.sharp, groups)
+    assert any(one.xyxy != one.window_xyxy for one in done.found)
+    for place, group in enumerate(groups):
+        boxes = [one.xyxy for one in done.found if one.group == group]
+        drawn = cv2.imread(str(done.saved.overlays[group]))[:, :, ::-1]
+        picture = overlay(PHOTO, done.sharp, place, boxes_xyxy=boxes)
+        np.testing.assert_array_equal(drawn, picture)
+        heat = tifffile.imread(done.saved.exports["tiff"][place])
+        np.testing.assert_allclose(heat, done.sharp.heatmap(place), atol=1e-6)
+
+
+def test_sharp_maps_are_of_what_is_drawn_and_what_is_found(tmp_path, averaging, photo):
+    done = run(photo, averaging, tmp_path / "out", view=View(top=1, least_score=0.05))
+    (drawn,) = done.saved.overlays
+    found = dict.fromkeys(one.name for one in done.found)
+    assert len(found) > 1
+    assert done.sharp.classes.names == tuple(dict.fromkeys([drawn.name, *found]))
+
+
+def test_what_is_kept_or_skipped_in_part_has_no_sharp_maps(tmp_path, averaging, scorer, photo):
+    mask = np.full_like(PHOTO, 255)
+    cases = [(averaging, Limits(keep=(1,))), (averaging, Limits(skip=Skip(mask=mask)))]
+    for number, (network, limits) in enumerate([*cases, (scorer, Limits())]):
+        done = run(photo, network, tmp_path / str(number), limits=limits)
+        assert (done.sharp, done.saved.sharp) == (None, None)
+        assert "sharp" not in told(done)
+        assert not [name for name in names(tmp_path / str(number)) if "sharp" in name]
+        assert all(one.xyxy == one.window_xyxy for one in done.found)
 
 
 # What is kept and skipped.
@@ -123,10 +194,11 @@ def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, sco
     done = run(photo, scorer, tmp_path / "out", limits=limits, view=View(classes=(4, "class 1")))
     whole = scorer.score(PHOTO)
     assert done.grid.classes.names == ("class 4", "class 1")
-    np.testing.assert_array_equal(done.grid.scores, whole.class_maps([4, 1]))
+    assert_same(done.grid.scores, whole.class_maps(whole.classes.find_all([4, 1])))
     assert [one["class"] for one in told(done)["overlays"]] == ["class 4", "class 1"]
-    expected = overlay(PHOTO, whole, 4)
-    drawn = cv2.imread(str(done.saved.overlays[0]))[:, :, ::-1]
+    boxes = [one.xyxy for one in done.found if one.name == "class 4"]
+    expected = overlay(PHOTO, whole, 4, boxes_xyxy=boxes)
+    drawn = cv2.imread(str(done.saved.overlays[ClassGroup("class 4", (0,))]))[:, :, ::-1]
     np.testing.assert_array_equal(drawn, expected)
 
 
@@ -203,16 +275,17 @@ def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     assert told(done)["overlays"] == [
         {
             "class": "class 1",
-            "index": 1,
+            "indices": [1],
             "file": "cat.class-1.tif",
             "preview": "cat.class-1.preview.png",
         }
     ]
     assert {"cat.class-1.tif", "cat.class-1.preview.png"} < set(names(tmp_path / "large"))
-    pyramid = cv2.imread(str(done.saved.overlays[1]))[:, :, ::-1].astype(int)
+    group = ClassGroup("class 1", (1,))
+    pyramid = cv2.imread(str(done.saved.overlays[group]))[:, :, ::-1].astype(int)
     expected = overlay(PHOTO, small.grid, 1, legend=False)
     assert np.abs(pyramid - expected).mean() < 4
-    assert cv2.imread(str(done.saved.previews[1])).shape[1] >= 80
+    assert cv2.imread(str(done.saved.previews[group])).shape[1] >= 80
 
 
 @pytest.mark.parametrize("placement", [Placement(), SEVERAL])

@@ -192,7 +192,11 @@ def test_convolutions_by_winograds_form_give_the_scores_of_one_pass(name, k, mon
     with torch.inference_mode():
         whole = network(photo)[0].permute(1, 2, 0).numpy()
     assert not any(weights.made for weights in network.prepared.values())
-    found = scanned(scanner, scanner.parts(cells, 400_000), photo, cells)
+    try:
+        parts = scanner.parts(cells, 400_000)
+    except GeometryError as refusal:
+        parts = scanner.parts(cells, named_bytes(refusal))
+    found = scanned(scanner, parts, photo, cells)
     assert all(weights.made for weights in network.prepared.values())
     assert np.abs(found - whole).max() <= 1e-5 * np.abs(whole).max()
 
