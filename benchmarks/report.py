@@ -1,6 +1,7 @@
 """Run all benchmarks and write what they print into docs/benchmarks.md.
 
-    make benchmarks
+    make benchmarks                      # all of them
+    python benchmarks/report.py fc6.py   # one anew, on the machine that made the rest
 
 Takes about half an hour on two cores; nothing else should run meanwhile.
 """
@@ -85,21 +86,42 @@ SECTIONS = (
 
 
 def main() -> None:
-    outputs = [run(section) for section in SECTIONS]
-    machine, versions = outputs[0][:MACHINE_LINES]
-    lines = [
+    wanted = sys.argv[1:] or [section.script for section in SECTIONS]
+    if unknown := set(wanted) - {section.script for section in SECTIONS}:
+        raise SystemExit(f"no section is made by {', '.join(sorted(unknown))}")
+    outputs = {one.script: run(one) for one in SECTIONS if one.script in wanted}
+    # Versions of peers stand with the first script only.
+    machine = next(iter(outputs.values()))[0]
+    earlier = {} if len(outputs) == len(SECTIONS) else read_sections(machine)
+    head = earlier.get("") or [
         "# Benchmarks",
         "",
-        "Made by `make benchmarks`, in one go on one machine; do not edit.",
+        "Made by `make benchmarks` on one machine; do not edit.",
         "",
-        f"- {machine}",
-        f"- {versions}",
+        *(f"- {line}" for line in outputs[SECTIONS[0].script][:MACHINE_LINES]),
     ]
-    for section, output in zip(SECTIONS, outputs, strict=True):
-        lines += ["", f"## {section.title}", "", section.meaning, ""]
-        lines += as_markdown(section, output[MACHINE_LINES:])
+    lines = [*head]
+    for section in SECTIONS:
+        lines += ["", f"## {section.title}", ""]
+        if section.script in outputs:
+            lines += [section.meaning, "", *as_markdown(section, outputs[section.script])]
+        else:
+            lines += earlier[section.title]
     REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{REPORT} written")
+
+
+def read_sections(machine: str) -> dict[str, list[str]]:
+    """The report as it stands: lines by title, the head under ""; from this machine only."""
+    text = REPORT.read_text(encoding="utf-8")
+    if f"- {machine}" not in text.splitlines():
+        raise SystemExit(f"{REPORT} is from another machine than {machine}: run all anew")
+    head, *sections = text.strip().split("\n\n## ")
+    found = {"": head.splitlines()}
+    for section in sections:
+        title, _, rest = section.partition("\n\n")
+        found[title] = rest.splitlines()
+    return found
 
 
 def run(section: Section) -> list[str]:
@@ -111,9 +133,11 @@ def run(section: Section) -> list[str]:
 
 
 def as_markdown(section: Section, output: list[str]) -> list[str]:
+    """What a script printed, without the machine and the versions."""
+    printed = output[MACHINE_LINES:]
     if section.plain:
-        return ["```", *output, "```"]
-    return "\n".join(output).strip().splitlines()
+        return ["```", *printed, "```"]
+    return "\n".join(printed).strip().splitlines()
 
 
 if __name__ == "__main__":

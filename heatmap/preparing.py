@@ -23,7 +23,7 @@ PAYS_FROM = 1024
 WINOGRAD_OUTPUTS = 512
 WINOGRAD_CHANNEL_PAIRS = 128 * 256
 # Weights that are looked at to see whether they are still the same.
-SAMPLED_VALUES = 2**20
+SAMPLED_VALUES = 2**16
 
 
 class PreparedWeights:
