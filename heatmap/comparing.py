@@ -94,7 +94,10 @@ def heatmap_method(
         positions = [scorer.score_positions(photo, scale=scale) for scale in at]
         if all(positions):
             return _sharp([one for one in positions if one is not None], groups)
-        grids = [scorer.score(photo, scale=scale) for scale in at]
+        grids = [
+            scorer.score(photo, scale=scale) if one is None else one.windows
+            for scale, one in zip(at, positions, strict=True)
+        ]
         return _plain(grids, fuse, groups)
 
     return answer

@@ -21,6 +21,12 @@ Border = Literal["cover", "valid"]
 BORDERS: tuple[Border, ...] = ("cover", "valid")
 
 
+def shrunk_hw(hw: tuple[int, int], longest_px: int) -> tuple[int, int]:
+    """Height and width of a photo made no longer than this on either side; never enlarged."""
+    share = min(1.0, longest_px / max(hw))
+    return max(1, round(hw[0] * share)), max(1, round(hw[1] * share))
+
+
 @dataclass(frozen=True)
 class Geometry:
     """One grid of windows over one photo.

@@ -63,14 +63,12 @@ def _bytes(_: click.Context, __: click.Parameter, text: str | None) -> int | Non
     return int(number)
 
 
-def _scales(
-    _: click.Context, __: click.Parameter, values: tuple[str, ...]
-) -> tuple[float, ...] | None:
+def _scales(values: tuple[str, ...], default: tuple[float, ...]) -> tuple[float, ...] | None:
     """The factors, or None for "auto"."""
     if values == ("auto",):
         return None
     try:
-        return tuple(dict.fromkeys(float(value) for value in values)) or (1.0,)
+        return tuple(dict.fromkeys(float(value) for value in values)) or default
     except ValueError:
         raise click.BadParameter(
             f"{' '.join(values)!r}: give numbers, such as --scale 0.5 --scale 1, or auto alone"
@@ -111,41 +109,39 @@ scale_option = click.option(
     show_default=True,
     help="Resize the photo by this factor.",
 )
-several_scales_options = _stack(
-    click.option(
-        "--scale",
-        "--scales",
-        "scales",
-        multiple=True,
-        callback=lambda context, option, values: _scales(context, option, values) if values else (),
-        metavar="FACTOR|auto",
-        help="Resize photos by this factor; several are fused; default: 1, and auto beside it.",
-    ),
-    click.option(
-        "--fuse",
-        type=click.Choice(["mean", "max"]),
-        default="mean",
-        show_default=True,
-        help="How probabilities of several scales become one, where there are no sharp maps.",
-    ),
+
+
+def _scales_options(default: tuple[float, ...], *, scale: str, fuse: str) -> Callable[[F], F]:
+    """Options for several scales; the texts say what none of them means, and what fusing does."""
+    return _stack(
+        click.option(
+            "--scale",
+            "--scales",
+            "scales",
+            multiple=True,
+            callback=lambda _, __, values: _scales(values, default),
+            metavar="FACTOR|auto",
+            help=scale,
+        ),
+        click.option(
+            "--fuse",
+            type=click.Choice(["mean", "max"]),
+            default="mean",
+            show_default=True,
+            help=fuse,
+        ),
+    )
+
+
+scales_options = _scales_options(
+    (1.0,),
+    scale="Resize the photo by this factor; several are fused; default: 1.",
+    fuse="How probabilities of several scales become one.",
 )
-scales_options = _stack(
-    click.option(
-        "--scale",
-        "--scales",
-        "scales",
-        multiple=True,
-        callback=_scales,
-        metavar="FACTOR|auto",
-        help="Resize the photo by this factor; several are fused; default: 1.",
-    ),
-    click.option(
-        "--fuse",
-        type=click.Choice(["mean", "max"]),
-        default="mean",
-        show_default=True,
-        help="How probabilities of several scales become one.",
-    ),
+several_scales_options = _scales_options(
+    (),
+    scale="Resize photos by this factor; several are fused; default: 1, and auto beside it.",
+    fuse="How probabilities of several scales become one, where there are no sharp maps.",
 )
 limit_options = _stack(
     click.option(

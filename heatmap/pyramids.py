@@ -17,7 +17,7 @@ import pyvips
 
 from .classes import Wanted
 from .errors import ResultError
-from .geometry import Box
+from .geometry import Box, shrunk_hw
 from .grid import ScoreGrid
 from .painting import OPACITY, STRIP_PX, Painter
 from .photos import Photo
@@ -138,9 +138,9 @@ def preview(
 ) -> pyvips.Image:
     """The overlay with its legend, of the photo shrunk to at most ``PREVIEW_PX`` a side."""
     share = min(1.0, PREVIEW_PX / max(photo.hw))
-    height, width = (max(1, round(side * share)) for side in photo.hw)
-    small = np.concatenate(list(photo.strips(scaled_hw=(height, width))))
-    shrunk = replace(grid, geometry=replace(grid.geometry, photo_hw=(height, width)))
+    hw = shrunk_hw(photo.hw, PREVIEW_PX)
+    small = np.concatenate(list(photo.strips(scaled_hw=hw)))
+    shrunk = replace(grid, geometry=replace(grid.geometry, photo_hw=hw))
     boxes = [
         (left * share, top * share, right * share, bottom * share)
         for left, top, right, bottom in boxes_xyxy

@@ -17,7 +17,7 @@ from .classes import ClassGroup, Wanted
 from .colours import Image, blend, colour_table, paint, to_levels
 from .errors import ResultError
 from .files import writing
-from .geometry import Box, Geometry
+from .geometry import Box, Geometry, shrunk_hw
 from .grid import SHARP, ScoreGrid
 from .painting import OPACITY, STRIP_PX, Cells, Painter, hatching, nearest
 from .photos import Photo, read_photo
@@ -227,8 +227,7 @@ def _panel_caption(panel: _Panel, table: Image) -> Caption:
 def _ground(photo: Image, geometry: Geometry) -> tuple[Image, Geometry]:
     """The photo in grey at panel size, with the same windows over it."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-    share = min(1.0, _PANEL_PX / max(geometry.photo_hw))
-    height, width = (max(1, round(side * share)) for side in geometry.photo_hw)
+    height, width = shrunk_hw(geometry.photo_hw, _PANEL_PX)
     grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     # Light and flat, or else dark parts of the photo pass for low scores and hatching.
     grey = np.rint(_LIGHTEST - _CONTRAST * (255 - grey.astype(np.float32)))

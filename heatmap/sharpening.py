@@ -11,7 +11,7 @@ from skimage.measure import label
 
 from .classes import ClassGroup
 from .errors import ResultError
-from .geometry import Box, Geometry
+from .geometry import Box, shrunk_hw
 from .grid import SHARP, ScoreGrid
 from .localizing import Found
 from .positions import PositionScores
@@ -77,7 +77,7 @@ def tighten(
     Raises:
         ResultError: the maps lack the class of an object.
     """
-    small = _shrunk(maps.geometry)
+    small = replace(maps.geometry, photo_hw=shrunk_hw(maps.geometry.photo_hw, _CANVAS_PX))
     # By the groups themselves: ImageNet has two "crane".
     places = {group: place for place, group in enumerate(groups)}
     heats: dict[ClassGroup, Cells] = {}
@@ -93,13 +93,6 @@ def tighten(
         if not any(_same(tight, other) for other in kept):
             kept.append(tight)
     return tuple(kept)
-
-
-def _shrunk(geometry: Geometry) -> Geometry:
-    """The same windows over a smaller copy of the photo."""
-    share = min(1.0, _CANVAS_PX / max(geometry.photo_hw))
-    height, width = (max(1, round(side * share)) for side in geometry.photo_hw)
-    return replace(geometry, photo_hw=(height, width))
 
 
 def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box | None:

@@ -19,6 +19,7 @@ import pyvips
 
 from .colours import Image, colour_table
 from .files import Writer
+from .geometry import shrunk_hw
 from .grid import Origin, ScoreGrid
 from .localizing import Found
 from .painting import OPACITY
@@ -122,9 +123,7 @@ def _pixels(photo: Photo | PhotoFile) -> Image:
     """The photo, of a large one a preview: RGB uint8 (H, W, 3)."""
     if isinstance(photo, Photo):
         return photo.pixels
-    share = min(1.0, PREVIEW_PX / max(photo.hw))
-    height, width = (max(1, round(side * share)) for side in photo.hw)
-    return np.concatenate(list(photo.strips(scaled_hw=(height, width))))
+    return np.concatenate(list(photo.strips(scaled_hw=shrunk_hw(photo.hw, PREVIEW_PX))))
 
 
 def _embedded(pixels: Image) -> str:
