@@ -18,6 +18,7 @@ from tables import print_table
 from torch import Tensor
 
 import heatmap
+from heatmap.allocation import kept_memory
 from heatmap.converting import FullyConvolutional
 from heatmap.scanning import BAND_PX, Scanner
 
@@ -48,7 +49,7 @@ def measure(name: str, width_px: int) -> dict[str, float]:
         f"{band} px": lambda band=band: in_bands(network, photo, band) for band in BANDS_PX
     }
     ways[ONE_PASS] = lambda: network(photo)
-    with torch.inference_mode():
+    with torch.inference_mode(), kept_memory():
         seconds = in_turn(ways, rounds=1 if name == "vgg16" else 2)
     megapixels = HEIGHT_PX * width_px / 1e6
     return {way: found / megapixels for way, found in seconds.items()}

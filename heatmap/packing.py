@@ -14,39 +14,49 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Channels that are summed in one chain. oneDNN adds all of them one after the other, which
-# for 512 rounds twice as much as chains of 256 added up do.
-CHANNELS = 256
+# Channels that are summed in one chain. oneDNN adds all of them one after the other; here
+# chains added up round no more than torch's plain products do (tests/test_packing.py).
+CHANNELS = 1024
 # Rows that the layout is chosen for; others work as well.
 _ROWS = 256
 
 
 @dataclass(frozen=True)
 class PackedWeights:
-    """Weights (K, C) made ready for products with (M, C): in parts of ``CHANNELS``, or whole."""
+    """Weights (K, C) made ready for products with (M, C): in parts of some channels, or whole."""
 
     parts: tuple[Tensor, ...]
+    channels: int
     packed: bool
 
     @classmethod
-    def of(cls, weight: Tensor) -> PackedWeights:
-        """Lay out a copy of weights (K, C); plain ones where they can't be packed."""
-        if not can_pack(weight):
-            return cls((weight.contiguous(),), packed=False)
-        pack = torch.ops.mkldnn._reorder_linear_weight
-        parts = torch.split(weight.detach(), CHANNELS, dim=1)
-        return cls(tuple(pack(part.contiguous(), _ROWS) for part in parts), packed=True)
+    def of(cls, weight: Tensor, channels: int = CHANNELS) -> PackedWeights:
+        """Lay out a copy of weights (K, C), to sum so many channels in one chain.
 
-    def product(self, rows: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(M, C) -> (M, K): rows times the transposed weights, plus a bias (K,)."""
+        Plain weights where they can't be packed.
+        """
+        if not can_pack(weight):
+            return cls((weight.contiguous(),), channels, packed=False)
+        pack = torch.ops.mkldnn._reorder_linear_weight
+        parts = torch.split(weight.detach(), channels, dim=1)
+        return cls(tuple(pack(part.contiguous(), _ROWS) for part in parts), channels, packed=True)
+
+    def product(
+        self, rows: Tensor, bias: Tensor | None = None, plus: Tensor | None = None
+    ) -> Tensor:
+        """(M, C) -> (M, K): rows times the transposed weights, plus a bias (K,), plus (M, K)."""
         if not self.packed:
-            return functional.linear(rows, self.parts[0], bias)
+            found = functional.linear(rows, self.parts[0], bias)
+            return found if plus is None else found.add_(plus)
         linear = torch.ops.mkldnn._linear_pointwise
-        first, *others = torch.split(rows, CHANNELS, dim=1)
-        found: Tensor = linear(first, self.parts[0], bias, "none", [], "")
-        for part, weight in zip(others, self.parts[1:], strict=True):
-            found = linear.binary(part, found, weight, None, "add")
-        return found
+        for part, weight in zip(torch.split(rows, self.channels, dim=1), self.parts, strict=True):
+            if plus is None:
+                plus = linear(part, weight, bias, "none", [], "")
+            else:
+                plus = linear.binary(part, plus, weight, bias, "add")
+            bias = None
+        assert plus is not None
+        return plus
 
 
 def can_pack(weight: Tensor) -> bool:

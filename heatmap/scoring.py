@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from .allocation import kept_memory
 from .background import Skip
 from .classes import Wanted
 from .collecting import Collector, grid_bytes
@@ -210,11 +211,12 @@ class Scorer:
     def _collect(self, job: PhotoPass, collector: Collector, progress: Progress | None) -> None:
         rows, columns = job.geometry.grid_hw
         done, total = 0, rows * columns if job.wanted is None else int(job.wanted.sum())
-        for row, column, scores in job.blocks():
-            collector.write(row, column, scores)
-            done += int((~np.isnan(scores[:, :, 0])).sum())
-            if progress is not None:
-                progress(done, total)
+        with kept_memory():
+            for row, column, scores in job.blocks():
+                collector.write(row, column, scores)
+                done += int((~np.isnan(scores[:, :, 0])).sum())
+                if progress is not None:
+                    progress(done, total)
 
     def kind(self) -> Kind:
         """What the classifier gives: by its last operation, or else by what comes out."""

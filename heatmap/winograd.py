@@ -29,6 +29,9 @@ OUTPUTS = 2
 _POINTS = tuple(Fraction(*p) for p in ((0, 1), (1, 1), (-1, 1), (1, 2), (-1, 2), (2, 1), (-2, 1)))
 # The largest kernel for which there are points.
 LARGEST_KERNEL = len(_POINTS)
+# Channels summed in one chain: chains of 512 round twice as much, and this form has less room
+# for it than a plain product.
+_CHANNELS = 256
 # Tiles at once, and values of each of their products (4 MB): enough that reading all weights
 # for them is cheap beside the products, few enough that these stay near the cache.
 _TILES, _VALUES = 2**10, 2**20
@@ -42,7 +45,7 @@ def matrices(n: int) -> tuple[Tensor, Tensor, Tensor]:
     evaluates the kernel's polynomial at the points over the products of their distances,
     B^T holds the coefficients of the polynomials that vanish at all other points.
     """
-    points = _POINTS[:n]
+    points = sorted(_POINTS[:n])
     at = [[point**power for point in points] + [Fraction(power == OUTPUTS - 1)] for power in (0, 1)]
     g, bt = [], []
     for point in points:
@@ -90,7 +93,7 @@ def transform_weights(weight: Tensor) -> TransformedWeights:
     # One row of points at a time: all of them would be there twice.
     for row in g:
         columns = torch.matmul(g, torch.matmul(row, kernels).view(classes, n, channels))
-        points.append(tuple(PackedWeights.of(column) for column in columns.unbind(1)))
+        points.append(tuple(PackedWeights.of(column, _CHANNELS) for column in columns.unbind(1)))
     return TransformedWeights(tuple(points), classes)
 
 
@@ -193,12 +196,32 @@ def _products(tiles: Tensor, transformed: TransformedWeights) -> Tensor:
     """Some tiles (n + 1, n + 1, B, D, A, C) to their outputs (2, 2, B, D, A, K)."""
     at = matrices(transformed.kernel)[0].tolist()
     places = tiles.shape[2:5]
-    across = tiles.new_empty(len(transformed.points), OUTPUTS, places.numel(), transformed.classes)
+    found = tiles.new_zeros(OUTPUTS, OUTPUTS, places.numel(), transformed.classes)
     for row, weights in enumerate(transformed.points):
-        products = [
-            weight.product(tiles[row, column].flatten(0, 2))
-            for column, weight in enumerate(weights)
-        ]
-        for one, line in zip(across[row], at, strict=True):
-            _sum(products, line, one)
-    return _combined(across.unbind(0), at).view(OUTPUTS, OUTPUTS, *places, transformed.classes)
+        across = _row_products([tile.flatten(0, 2) for tile in tiles[row]], weights, at[1])
+        for outputs, line in zip(found, at, strict=True):
+            if line[row]:
+                for output, one in zip(outputs, across, strict=True):
+                    output.add_(one, alpha=line[row])
+    return found.view(OUTPUTS, OUTPUTS, *places, transformed.classes)
+
+
+def _row_products(
+    tiles: Sequence[Tensor], weights: Sequence[PackedWeights], points: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """The two sums over a row of points: of all products, and of all times their points.
+
+    Every product is added to those before it as it is made, without a pass of its own. The
+    second sum comes from these running sums by Abel's summation by parts: sum of p_i a_i =
+    s_n a_n + sum of s_i (a_i - a_(i+1)), whose factors are small since points ascend.
+    """
+    *finite, infinite = zip(tiles, weights, strict=True)
+    running: list[Tensor] = []
+    for tile, weight in finite:
+        running.append(weight.product(tile, plus=running[-1] if running else None))
+    *earlier, first = running
+    second = first * points[len(earlier)]
+    for one, point, following in zip(earlier, points, points[1:], strict=False):
+        second.add_(one, alpha=point - following)
+    tile, weight = infinite
+    return first, weight.product(tile, plus=second)

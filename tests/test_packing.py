@@ -15,7 +15,7 @@ from heatmap.packing import PackedWeights, can_pack
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.integers(1, 300),
-    channels=st.sampled_from([1, 3, 255, 256, 257, 600]),
+    channels=st.sampled_from([1, 3, 1023, 1024, 1025, 2600]),
     classes=st.sampled_from([1, 7, 64]),
     with_bias=st.booleans(),
 )
@@ -34,6 +34,17 @@ def test_a_packed_product_is_the_plain_one(rows, channels, classes, with_bias):
     assert relative_difference(found, exact) < 2e-6
 
 
+@pytest.mark.parametrize("chain", [256, 600])
+def test_more_is_added_to_a_product(chain):
+    values, weight, bias = torch.randn(9, 600), torch.randn(8, 600), torch.randn(8)
+    plus = torch.randn(9, 8)
+    before = plus.clone()
+    with torch.inference_mode():
+        found = PackedWeights.of(weight, chain).product(values, bias, plus)
+    assert relative_difference(found, values @ weight.T + bias + plus) < 2e-6
+    assert torch.equal(plus, before)
+
+
 def test_rows_need_not_lie_close():
     values, weight = torch.randn(2, 40, 600)[0, ::2], torch.randn(8, 600)
     with torch.inference_mode():
@@ -42,12 +53,12 @@ def test_rows_need_not_lie_close():
 
 
 def test_chains_of_channels_round_as_little_as_torch():
-    """Why CHANNELS is no larger: one long chain would round twice as much."""
+    """Why CHANNELS is no larger: one long chain rounds more."""
     if not can_pack(torch.ones(1)):
         pytest.skip("oneDNN is not there to pack weights")
     noise = torch.Generator().manual_seed(0)
-    values = torch.randn(208, 2048, generator=noise)
-    weight = torch.randn(512, 2048, generator=noise)
+    values = torch.randn(208, 4096, generator=noise)
+    weight = torch.randn(512, 4096, generator=noise)
     exact = values.double() @ weight.double().T
     with torch.inference_mode():
         found = PackedWeights.of(weight).product(values)

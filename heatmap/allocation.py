@@ -1,0 +1,62 @@
+"""Memory that is kept between one band and the next, instead of going back to the system.
+
+The C library of Linux maps every tensor past 32 MB anew and unmaps it when it is let go, so
+that the kernel clears all of its pages again for the next band, which takes longer than most
+layers do (benchmarks/growth.py). While a pass runs, freed memory stays with the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+_KEEP = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
+# Where glibc itself ends up once it has seen a large block come and go.
+_USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26, _MMAP_MAX: 2**16}
+
+_lock = threading.Lock()
+_holders = 0
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Keep what is freed in the block, of the whole process; give it back at the end.
+
+    Blocks within others, and in several threads, end with the last of them. Where the C
+    library is another one nothing is done.
+    """
+    global _holders
+    with _lock:
+        _holders += 1
+        if _holders == 1:
+            _set(_KEEP)
+    try:
+        yield
+    finally:
+        with _lock:
+            _holders -= 1
+            if _holders == 0:
+                _set(_USUAL)
+                _give_back()
+
+
+def _set(options: dict[int, int]) -> None:
+    if (library := _glibc()) is not None:
+        for option, value in options.items():
+            library.mallopt(option, value)
+
+
+def _give_back() -> None:
+    if (library := _glibc()) is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
