@@ -11,6 +11,7 @@ from .densifying import NotByDilation, check_stride, densify
 from .errors import ConversionError, GeometryError, InexactError
 from .fusing import fuse as fuse_graph
 from .heads import convert_head
+from .layers import SlidingLinear
 from .phases import PhasedHead, shift_and_stitch
 from .planning import Plan, Sliding, plan_conversion
 from .preparing import PreparedWeights, prepared_weights
@@ -129,6 +130,19 @@ class FullyConvolutional(nn.Module):
         if self._prepared is None:
             self._prepared = prepared_weights(self.trunk)
         return self._prepared
+
+    def steady(self) -> FullyConvolutional:
+        """The same network, whose faster forms are made at once.
+
+        Otherwise they are once they pay, and the first photos get other last bits than the
+        later ones.
+        """
+        for weights in self.prepared.values():
+            weights.at_once()
+        for layer in self.head.modules():
+            if isinstance(layer, SlidingLinear):
+                layer.prepared.at_once()
+        return self
 
     def shapes(self, height: int, width: int) -> dict[fx.Node, tuple[int, ...]]:
         """Shape of every tensor of the trunk for a photo of height x width px.

@@ -38,6 +38,10 @@ class PreparedWeights:
         """Whether they have been prepared, if only for weights that were others then."""
         return self._made is not None
 
+    def at_once(self) -> None:
+        """Prepare them when they are next asked for, whatever they have given so far."""
+        self._seen = PAYS_FROM
+
     def form(self, weight: Tensor, maps: Tensor, outputs: int) -> Form | None:
         """What to use for so many outputs of maps (B, C, h, w); None is the weights as they are.
 

@@ -135,15 +135,23 @@ def open_photo(
     """
     if isinstance(source, PhotoFile):
         return source
-    if isinstance(source, (str, Path)) and _is_large(Path(source)):
+    if isinstance(source, (str, Path)) and _pixels(Path(source)) > LARGE_PX:
         return PhotoFile(source)
     return read_photo(source)
 
 
-def _is_large(path: Path) -> bool:
+def is_larger(path: Path, pixels: int) -> bool:
+    """Whether a file holds more pixels, by its header; not where it cannot be read."""
+    try:
+        return _pixels(path) > pixels
+    except PhotoError:
+        return False
+
+
+def _pixels(path: Path) -> int:
     with encoded(path) as opened:
         image = open_image(opened.source)
-        return bool(image.width * image.height > LARGE_PX)
+        return int(image.width * image.height)
 
 
 class _Spool:
