@@ -17,12 +17,13 @@ from functools import cache
 import psutil
 
 # Of glibc's malloc.h.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
-_KEEP = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
+# Heaps of other threads are too small for tensors: those begun meanwhile share the main one.
+_KEEP = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0, _ARENA_MAX: 1}
 # What may stay with the process: the next photo of some megapixels finds its pages there.
 KEPT_BYTES = 2**29
 # Where glibc itself ends up once it has seen a large block come and go, but for those.
-_USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: KEPT_BYTES, _MMAP_MAX: 2**16}
+_USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: KEPT_BYTES, _MMAP_MAX: 2**16, _ARENA_MAX: 0}
 
 _lock = threading.Lock()
 _holders = 0

@@ -106,13 +106,13 @@ def _run(run_batch: Any, teller: Any, where: Any, output: Path, *given: Any, **c
 
 
 def _runner(options: dict[str, Any]) -> Runner:
-    if options["runner"] == "serial":
+    if options["runner"] == "local":
         for name in ("workers", "ray_address", "gpus"):
             if options[name] is not None:
                 raise click.UsageError(f"--{name.replace('_', '-')} is for --runner ray: add that")
-        from .batching import Serial
+        from .batching import Local
 
-        return Serial()
+        return Local()
     from .clusters import OnRay
 
     return OnRay(options["ray_address"], options["workers"], options["gpus"])

@@ -6,8 +6,11 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Protocol
+
+import torch
 
 from .errors import ResultError
 from .files import TEMPORARY
@@ -19,7 +22,7 @@ from .scoring import Scorer
 from .settings import Recipe, Settings, settle
 from .worker import Task, Worker, stamp_of
 
-# A photo is as large as this where only its stride and border are to be checked.
+# A photo is as large as this where only its stride and border count.
 _ANY_HW = (2**14, 2**14)
 
 
@@ -38,7 +41,7 @@ class Runner(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many photos it does at a time, on this machine's memory."""
+        """How many photos it does at a time; they share the memory."""
         ...
 
     def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
@@ -47,13 +50,26 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True)
-class Serial:
-    """One photo after the other in this process; reading and writing overlap with scoring."""
+class Local:
+    """In this process: a photo for each processor at a time, or as many as have their threads.
 
-    workers: int = 1
+    One more is read or written meanwhile, so that no processor waits.
+    """
+
+    @property
+    def workers(self) -> int:
+        return _processors() + 1
 
     def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
-        yield from Worker(crew.scorer, crew.request, crew.settings).in_turn(tasks)
+        worker = Worker(crew.scorer, crew.request, crew.settings)
+        count = max(1, _processors() // crew.settings.resources.threads)
+        yield from worker.at_once(tasks, count + 1)
+
+
+@cache
+def _processors() -> int:
+    """What torch would use, before anybody asked it for fewer."""
+    return torch.get_num_threads()
 
 
 @dataclass(frozen=True)
@@ -106,14 +122,14 @@ def plan_batch(
     request: Request,
     *,
     threads: int | None = None,
-    runner: Runner = Serial(),
+    runner: Runner = Local(),
 ) -> Work:
     """What :func:`batch` would do now; nothing is written.
 
     Raises: as :func:`batch`.
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
-    crew = _crew(recipe, request, threads, runner, manifest)
+    crew = _crew(recipe, request, threads, _share(runner, gathered), manifest)
     return _work(gathered, manifest, crew.settings, output, retry_failed=sources.retry_failed)
 
 
@@ -124,7 +140,7 @@ def batch(
     request: Request,
     *,
     threads: int | None = None,
-    runner: Runner = Serial(),
+    runner: Runner = Local(),
     watcher: BatchWatcher = BatchWatcher(),
 ) -> Batch:
     """Run every photo that is new or changed, or whose settings are.
@@ -149,7 +165,7 @@ def batch(
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
     with writing_manifest(output) as manifest:
         _clean(output)
-        crew = _crew(recipe, request, threads, runner, manifest)
+        crew = _crew(recipe, request, threads, _share(runner, gathered), manifest)
         retry_failed = sources.retry_failed
         for settled in _looks(sources, gathered, output):
             work = _work(settled, manifest, crew.settings, output, retry_failed=retry_failed)
@@ -173,15 +189,25 @@ def _looks(sources: Sources, gathered: Gathered, output: Path) -> Iterator[Gathe
         yield _settled(gathered, seen)
 
 
+def _share(runner: Runner, gathered: Gathered) -> int:
+    """How many photos will be done at a time; a single one gets all there is."""
+    return 1 if len(gathered.photos) == 1 else runner.workers
+
+
 def _crew(
-    recipe: Recipe, request: Request, threads: int | None, runner: Runner, manifest: Manifest
+    recipe: Recipe, request: Request, threads: int | None, share: int, manifest: Manifest
 ) -> Crew:
     """A scorer, after what can be refused without a photo is."""
     request = replace(request, extras=replace(request.extras, thumbnail=True))
     scorer = recipe.prepare()
     request.within_kept(scorer.classifier.classes)
-    scorer.plan(_ANY_HW, stride=request.placement.stride, border=request.placement.border)
-    settings = settle(scorer, request, threads, manifest.settings, share=runner.workers)
+    placement = request.placement
+    geometry = scorer.plan(_ANY_HW, stride=placement.stride, border=placement.border)
+    if scorer.engine == "slide":
+        # Converted here, once, before threads ask for them.
+        scorer.network_at(geometry.stride_px)
+        scorer.positions_at(geometry.stride_px)
+    settings = settle(scorer, request, threads, manifest.settings, share=share)
     return Crew(recipe, scorer, request, settings)
 
 

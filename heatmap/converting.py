@@ -149,9 +149,12 @@ class FullyConvolutional(nn.Module):
 
         Kept for the next photo of that size: working them out takes 0.1 s.
         """
-        if self._shapes is None or self._shapes[0] != (height, width):
-            self._shapes = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
-        return self._shapes[1]
+        # By a name of its own: another thread may ask for another size meanwhile.
+        known = self._shapes
+        if known is None or known[0] != (height, width):
+            known = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
+            self._shapes = known
+        return known[1]
 
     def peak_bytes(self, height: int, width: int) -> int:
         """Estimate of the bytes alive at once in one pass over height x width px.

@@ -243,8 +243,8 @@ output_options = _stack(
 runner_options = _stack(
     click.option(
         "--runner",
-        type=click.Choice(["serial", "ray"]),
-        default="serial",
+        type=click.Choice(["local", "ray"]),
+        default="local",
         show_default=True,
         help="This process, or workers on Ray (pip install 'heatmap[ray]').",
     ),
@@ -252,7 +252,7 @@ runner_options = _stack(
         "--workers", type=click.IntRange(min=1), help="Of --runner ray; default: all CPUs."
     ),
     click.option(
-        "--threads", type=click.IntRange(min=1), help="Of each worker; default: all CPUs, on Ray 1."
+        "--threads", type=click.IntRange(min=1), help="Of each photo; default: 1 of several photos."
     ),
     click.option("--ray-address", metavar="ADDRESS", help="A cluster; default: one made here."),
     click.option(

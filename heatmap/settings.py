@@ -42,7 +42,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Resources:
-    """Bytes that activations may take, and threads to compute with."""
+    """Of each photo: bytes that activations may take, and threads to compute with."""
 
     memory: int
     threads: int
@@ -78,17 +78,18 @@ def settle(
 
     Args:
         scorer, request: what scores and what is asked for.
-        threads: as asked for; None is torch's own number, or one where several share.
+        threads: as asked for each photo; None is torch's own number, or one where several
+            share.
         earlier: the settings noted last; what they settled is used again if nothing that
             is asked for has changed.
-        share: workers that share this machine's memory.
+        share: photos at a time, which share the memory.
     """
     asked = _asked(scorer, request, threads)
     if earlier is not None and earlier.get("asked") == asked:
         resources = Resources(int(earlier["memory"]), int(earlier["threads"]))
     else:
         resources = Resources(
-            request.limits.memory or free_memory() // share,
+            (request.limits.memory or free_memory()) // share,
             threads or (1 if share > 1 else torch.get_num_threads()),
         )
     return Settings(asked, resources)

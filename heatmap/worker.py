@@ -1,16 +1,23 @@
-"""One photo of a batch after the other, whatever goes wrong with it; and the next one meanwhile."""
+"""The photos of a batch, each done whatever goes wrong with another; several at a time."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +34,6 @@ from .request import Request
 from .running import PhotoRun, Run, Watcher
 from .scoring import Scorer
 from .settings import Settings
-from .streams import PhotoFile
 
 
 @dataclass(frozen=True)
@@ -69,39 +75,58 @@ class Underway:
         return self
 
 
+@dataclass(frozen=True)
+class _Stoppable(Watcher):
+    """Ends a run between two bands once it is to stop."""
+
+    stop: threading.Event
+
+    def progress(self, done: int, total: int) -> None:
+        if self.stop.is_set():
+            raise HeatmapError("stopped")
+
+
 class Worker:
-    """Does photos with one scorer, each in three steps that may overlap with other photos'."""
+    """Does photos with one scorer, each in three steps."""
 
     def __init__(self, scorer: Scorer, request: Request, settings: Settings) -> None:
         self.scorer = replace(scorer, steady=True)
         limits = replace(request.limits, memory=settings.resources.memory)
         self.request = replace(request, limits=limits)
         self.digest = settings.digest
+        self._stop = threading.Event()
         torch.set_num_threads(settings.resources.threads)
 
     def do(self, task: Task) -> Record:
         """All of it, one step after the other."""
-        return self.finish(self.score(self.read(task)))
+        underway = self.score(self.read(task))
+        if self._stop.is_set():
+            # Earlier results stay: this photo has not failed.
+            underway.ending.close()
+            raise CancelledError
+        return self.finish(underway)
 
-    def in_turn(self, tasks: Iterable[Task]) -> Iterator[Record]:
-        """One photo after the other: the next is read, and the last written, meanwhile."""
+    def at_once(self, tasks: Sequence[Task], count: int) -> Iterator[Record]:
+        """So many photos at a time, each in a thread; a record as each is done.
+
+        Photos side by side keep more processors busy than the layers of one photo do, and one
+        is read or written while another is scored.
+        """
         waiting = iter(tasks)
-        with (
-            kept_memory(),
-            ThreadPoolExecutor(1, "heatmap-read") as reader,
-            ThreadPoolExecutor(1, "heatmap-write") as writer,
-        ):
-            endings: deque[Future[Record]] = deque()
-            following = _following(reader, self.read, waiting)
-            while following is not None:
-                underway = following.result()
-                following = _following(reader, self.read, waiting)
-                endings.append(writer.submit(self.finish, self.score(underway)))
-                # Of large photos only one is there at a time.
-                while len(endings) > (0 if _is_large(underway) else 1):
-                    yield endings.popleft().result()
-            while endings:
-                yield endings.popleft().result()
+        underway: set[Future[Record]] = set()
+        with kept_memory(), ThreadPoolExecutor(count, "heatmap-photo") as pool:
+            try:
+                while True:
+                    # The next one at once, not when a record has been taken care of.
+                    more = islice(waiting, count - len(underway))
+                    underway |= {pool.submit(self.do, task) for task in more}
+                    if not underway:
+                        return
+                    done, underway = wait(underway, return_when=FIRST_COMPLETED)
+                    yield from (one.result() for one in done)
+            finally:
+                # Where not all are done: what is under way ends at its next band.
+                self._stop.set()
 
     def read(self, task: Task) -> Underway:
         """Open a photo, and refuse what cannot be had of it."""
@@ -124,7 +149,7 @@ class Worker:
         if run.needed:
             folder.mkdir(parents=True, exist_ok=True)
         home = underway.ending.enter_context(room_to_grow(run.needed, folder))
-        run.score(home, Watcher())
+        run.score(home, _Stoppable(self._stop))
 
     def finish(self, underway: Underway) -> Record:
         """Write the results, and what there is to record; an earlier photo's are removed."""
@@ -181,17 +206,6 @@ def stamp_of(path: Path) -> Stamp | None:
     except OSError:
         return None
     return Stamp(found.st_size, found.st_mtime_ns, digest)
-
-
-def _following(
-    reader: ThreadPoolExecutor, read: Callable[[Task], Underway], waiting: Iterator[Task]
-) -> Future[Underway] | None:
-    task = next(waiting, None)
-    return None if task is None else reader.submit(read, task)
-
-
-def _is_large(underway: Underway) -> bool:
-    return underway.run is not None and isinstance(underway.run.photo, PhotoFile)
 
 
 def _remove(folder: Path, stale: set[str]) -> None:

@@ -20,7 +20,7 @@ from skimage.data import chelsea
 
 import heatmap
 from heatmap import worker as working
-from heatmap.batching import BatchWatcher, Serial, Sources, batch, plan_batch
+from heatmap.batching import BatchWatcher, Local, Sources, batch, plan_batch
 from heatmap.errors import ClassError, GeometryError, ResultError
 from heatmap.request import Limits, Placement, Request, View
 from heatmap.results import Extras
@@ -295,46 +295,43 @@ def test_an_interruption_keeps_what_was_done(photos, out):
     assert plan(photos, out) == {}
 
 
-def test_the_next_photo_is_read_and_the_last_written_meanwhile(photos, out, monkeypatch):
-    """Reading waits for the scoring of the photo before, and that for the writing before it."""
-    events = {name: threading.Event() for name in ("read 2", "scored 2")}
-    reads, real_read, real_score = [], working.Worker.read, working.Worker.score
-    real_finish = working.Worker.finish
-
-    def read(self, task):
-        reads.append(task)
-        if len(reads) == 2:
-            events["read 2"].set()
-        return real_read(self, task)
-
-    def score(self, underway):
-        if underway.task is reads[0]:
-            assert events["read 2"].wait(20)
-        scored = real_score(self, underway)
-        if underway.task is not reads[0]:
-            events["scored 2"].set()
-        return scored
+def test_photos_are_under_way_at_the_same_time(photos, out, monkeypatch):
+    """Each of the first two waits for the other before it is written."""
+    meeting, real = threading.Barrier(2), working.Worker.finish
 
     def finish(self, underway):
-        if underway.task is reads[0]:
-            assert events["scored 2"].wait(20)
-        return real_finish(self, underway)
+        if underway.task.item.name in ("a.jpg", "a.png"):
+            meeting.wait(20)
+        return real(self, underway)
 
-    monkeypatch.setattr(working.Worker, "read", read)
-    monkeypatch.setattr(working.Worker, "score", score)
     monkeypatch.setattr(working.Worker, "finish", finish)
     assert run(photos, out).failed == ()
 
 
-def test_records_come_in_the_order_of_the_photos(photos, out):
-    seen = []
+def test_what_is_under_way_when_it_stops_keeps_its_earlier_results(photos, out, monkeypatch):
+    run(photos, out)
+    before, real = files(out / "photos"), working.Worker.score
+    started = threading.Event()
 
-    class Noting(BatchWatcher):
+    def score(self, underway):
+        started.set()
+        if underway.task.item.name != "a.jpg":
+            assert self._stop.wait(20)
+        return real(self, underway)
+
+    class Impatient(BatchWatcher):
         def photo(self, record):
-            seen.append(record.name)
+            assert started.wait(20)
+            raise KeyboardInterrupt
 
-    run(photos, out, watcher=Noting())
-    assert seen == sorted(seen)
+    monkeypatch.setattr(working.Worker, "score", score)
+    changed = replace(REQUEST, view=View(least_score=0.4))
+    with pytest.raises(KeyboardInterrupt):
+        run(photos, out, changed, watcher=Impatient())
+    after = files(out / "photos")
+    same = [name for name in before if not name.startswith("a.jpg/")]
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert len(plan(photos, out, changed)) == 3
 
 
 # Watching.
@@ -454,5 +451,7 @@ def test_ctrl_c_says_how_to_go_on(photos, out):
     assert (code, complained) == (0, "")
 
 
-def test_serial_is_one_worker():
-    assert Serial().workers == 1
+def test_a_photo_of_its_own_gets_all_threads(tmp_path, out):
+    write_photo(tmp_path / "in" / "a.jpg")
+    run(tmp_path / "in", out)
+    assert lines(out)[0]["settings"]["threads"] == Local().workers - 1
