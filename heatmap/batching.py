@@ -61,9 +61,12 @@ class Local:
         return _processors() + 1
 
     def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
-        worker = Worker(crew.scorer, crew.request, crew.settings)
-        count = max(1, _processors() // crew.settings.resources.threads)
-        yield from worker.at_once(tasks, count + 1)
+        before, count = torch.get_num_threads(), _processors() // crew.settings.resources.threads
+        try:
+            worker = Worker(crew.scorer, crew.request, crew.settings)
+            yield from worker.at_once(tasks, max(1, count) + 1)
+        finally:
+            torch.set_num_threads(before)
 
 
 @cache

@@ -249,7 +249,7 @@ runner_options = _stack(
         help="This process, or workers on Ray (pip install 'heatmap[ray]').",
     ),
     click.option(
-        "--workers", type=click.IntRange(min=1), help="Of --runner ray; default: all CPUs."
+        "--workers", type=click.IntRange(min=1), help="How many on Ray; default: one for each CPU."
     ),
     click.option(
         "--threads", type=click.IntRange(min=1), help="Of each photo; default: 1 of several photos."
@@ -258,7 +258,7 @@ runner_options = _stack(
     click.option(
         "--gpus",
         type=click.FloatRange(min=0),
-        help="GPUs of each worker on Ray; default: 1 with --device cuda.",
+        help="GPUs of each worker on Ray; default: 1 on cuda, else none.",
     ),
 )
 photo_size_option = click.option(

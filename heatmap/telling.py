@@ -133,7 +133,7 @@ class Teller(BatchWatcher):
             )
         elif self._how == "lines":
             for line in _ending(done, self._output):
-                self._say(line)
+                click.echo(line)
 
     def interrupted(self) -> None:
         """Ctrl-C: what was done stays."""

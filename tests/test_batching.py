@@ -15,12 +15,13 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 from batches import MODEL, WINDOW, broken, files, lines, times, write_photo
 from skimage.data import chelsea
 
 import heatmap
 from heatmap import worker as working
-from heatmap.batching import BatchWatcher, Local, Sources, batch, plan_batch
+from heatmap.batching import BatchWatcher, Sources, batch, plan_batch
 from heatmap.errors import ClassError, GeometryError, ResultError
 from heatmap.request import Limits, Placement, Request, View
 from heatmap.results import Extras
@@ -454,4 +455,11 @@ def test_ctrl_c_says_how_to_go_on(photos, out):
 def test_a_photo_of_its_own_gets_all_threads(tmp_path, out):
     write_photo(tmp_path / "in" / "a.jpg")
     run(tmp_path / "in", out)
-    assert lines(out)[0]["settings"]["threads"] == Local().workers - 1
+    assert lines(out)[0]["settings"]["threads"] == torch.get_num_threads()
+
+
+def test_threads_are_as_they_were_afterwards(photos, out):
+    before = torch.get_num_threads()
+    run(photos, out, threads=before + 1)
+    assert lines(out)[0]["settings"]["threads"] == before + 1
+    assert torch.get_num_threads() == before
