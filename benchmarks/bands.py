@@ -20,7 +20,7 @@ from torch import Tensor
 import heatmap
 from heatmap.allocation import kept_memory
 from heatmap.converting import FullyConvolutional
-from heatmap.scanning import BAND_PX, Scanner
+from heatmap.scanning import BAND_PX, BAND_ROWS, Scanner
 
 MODELS = {"efficientnet_lite0": "default", "vgg16": "random"}
 WIDTHS_PX = (1024, 4096)
@@ -31,7 +31,10 @@ ONE_PASS = "one pass"
 
 def main() -> None:
     print_machine()
-    print(f"\nBands are chosen to have about {BAND_PX} px where memory allows it.")
+    print(
+        f"\nBands are chosen to have about {BAND_PX} px, {BAND_ROWS} rows at least, where memory "
+        "allows it."
+    )
     columns = [(name, width) for name in MODELS for width in WIDTHS_PX]
     measured = [measure(name, width) for name, width in columns]
     head = ["band"] + [f"{name}, {width} px wide, s" for name, width in columns]

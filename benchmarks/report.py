@@ -58,6 +58,15 @@ SECTIONS = (
         "freed memory from one band to the next.",
     ),
     Section(
+        "Batch",
+        "batch.py",
+        "`heatmap batch` over 50 photos of 1 megapixel with EfficientNet-Lite0: from the first "
+        "photo to the last file, grids, objects, overlays, thumbnails, table and contact sheet "
+        "included, beside the converted network alone on the same photos, which are in memory "
+        "as tensors and whose scores are thrown away. Each in a process of its own, in turn; "
+        "median of three.",
+    ),
+    Section(
         "Band height",
         "bands.py",
         "Seconds a megapixel, photos 1024 px high, native stride. Low bands keep activations in "

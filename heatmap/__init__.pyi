@@ -25,10 +25,10 @@ from .photos import read_photo as read_photo
 from .rendering import overlay as overlay
 from .rendering import write_image as write_image
 from .reporting import draw_report as draw_report
+from .request import Placement as Placement
+from .request import View as View
 from .results import Extras as Extras
-from .running import Placement as Placement
 from .running import Run as Run
-from .running import View as View
 from .running import run as run
 from .saved import saved_results as saved_results
 from .saved import write_page as write_page

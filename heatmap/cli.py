@@ -14,13 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from .batchcommand import batch
+from .building import recipe_of, request_of, view_of
 from .errors import ConversionError, HeatmapError, ResultError
 from .options import (
     border_option,
+    engine_option,
     extra_options,
     limit_options,
     model_options,
@@ -32,9 +35,6 @@ from .options import (
     stride_option,
     view_options,
 )
-
-if TYPE_CHECKING:
-    from .scoring import Scorer
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,55 +50,35 @@ def cli() -> None:
 @scales_options
 @border_option
 @limit_options
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "slide", "crop"]),
-    default="auto",
-    show_default=True,
-    help="Slide, or cut out every window; auto crops only where sliding is inexact or refused.",
-)
+@engine_option
 @view_options
 @extra_options
 @output_options
 def run(photo: Path, **options: Any) -> None:
     """Score PHOTO, find objects, and write grid, overlays and boxes."""
-    from .background import Skip
-    from .coco import CocoIds
     from .printing import print_run, working
-    from .results import Extras
-    from .running import Limits, Placement
     from .running import run as run_photo
 
-    skips = options["skip_flat"] or options["mask"] is not None
-    view = _view(options)
-    placement = Placement(options["stride"], options["scales"], options["border"], options["fuse"])
-    limits = Limits(
-        options["memory"],
-        options["keep"] or None,
-        Skip(options["skip_flat"], options["mask"]) if skips else None,
-    )
-    if options["coco"] is not None and "coco" not in options["formats"]:
-        raise click.UsageError("--coco says which ids --format coco writes: add --format coco")
-    coco = None if options["coco"] is None else CocoIds.read(options["coco"])
-    extras = Extras(options["formats"], options["html"], coco)
+    request = request_of(options)
     with working(f"loading {options['model']}") as at_work:
-        scorer = _scorer(
-            options, options["engine"], device=options["device"], dtype=options["dtype"]
-        )
+        scorer = recipe_of(options, options["engine"]).prepare()
         done = run_photo(
             photo,
             scorer,
             options["output"],
-            view=view,
-            placement=placement,
-            limits=limits,
-            extras=extras,
+            view=request.view,
+            placement=request.placement,
+            limits=request.limits,
+            extras=request.extras,
             watcher=at_work,
         )
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
     else:
         print_run(done, scorer)
+
+
+cli.add_command(batch)
 
 
 @cli.command()
@@ -129,7 +109,7 @@ def verify(photo: Path, **options: Any) -> None:
 
     with working(f"loading {options['model']}") as at_work:
         with _sliding_only():
-            scorer = _scorer(options, "slide")
+            scorer = recipe_of(options, "slide").prepare()
         at_work.say(f"sliding and cropping over {photo.name}")
         report = verify_photo(
             photo,
@@ -169,7 +149,7 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
             f"{grid_file}: was made from an array, not a file: name the photo as well"
         )
     read = open_photo(photo or grid.origin.photo)
-    view = _view(options)
+    view = view_of(options)
     found = view.find(grid)
     # What is found in a sharp map is a single position, not the box of an object.
     shown = () if SHARP in grid.origin.settings else found
@@ -241,7 +221,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     from .printing import print_evaluation, working
 
     with working(f"loading {options['model']}") as at_work:
-        scorer = _scorer(options, "auto")
+        scorer = recipe_of(options, "auto").prepare()
         at_work.say(f"evaluating {photos}")
         evaluation = compare(
             photos,
@@ -300,18 +280,6 @@ def models(pattern: str | None, as_json: bool) -> None:
         print_models(facts)
 
 
-def _view(options: dict[str, Any]) -> Any:
-    from .running import View
-
-    return View(
-        classes=options["wanted"],
-        top=options["top"],
-        least_score=options["least_score"],
-        opacity=options["opacity"],
-        stretch=options["stretch"],
-    )
-
-
 @contextmanager
 def _sliding_only() -> Iterator[None]:
     """Where there is no other engine, an error must not advise to choose one."""
@@ -320,14 +288,6 @@ def _sliding_only() -> Iterator[None]:
     except ConversionError as error:
         reason = str(error).partition("; use --engine")[0]
         raise ConversionError(f"{reason}; `heatmap run` scores it crop by crop") from error
-
-
-def _scorer(options: dict[str, Any], engine: Any, **compute: Any) -> Scorer:
-    from .scoring import prepare
-
-    names = ("weights", "window", "mean", "std", "channel_order", "classes", "groups")
-    overrides = {name: options[name] for name in names}
-    return prepare(options["model"], engine=engine, **compute, **overrides)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from .classes import ClassList
 from .errors import ResultError
+from .files import TEMPORARY
 from .geometry import Geometry
 from .grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid, probabilities_of
 from .gridwriting import start_npy
@@ -131,7 +132,7 @@ def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
         return
     near = room_for(needed, folder)
     with _naming(near):
-        home = tempfile.TemporaryDirectory(prefix=".heatmap-", dir=near)
+        home = tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=near)
     with home as name:
         yield Path(name)
 
@@ -152,7 +153,7 @@ class _File:
         # On the disk of the results, so that saving is renaming.
         self._near = room_for(length, folder)
         with _naming(self._near):
-            handle, name = tempfile.mkstemp(prefix=".heatmap-", suffix=".npy", dir=self._near)
+            handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=".npy", dir=self._near)
             self.path = Path(name)
             # Also at the end of the process, and when Ctrl-C ends the work.
             self._ending = weakref.finalize(self, self.path.unlink, missing_ok=True)

@@ -43,12 +43,25 @@ def to_levels(values: npt.NDArray[np.float32], low: float, high: float) -> Image
 
 def paint(photo: Image, levels: Image, table: Image) -> Image:
     """Lay the colours of ``levels`` (H, W) over a photo (H, W, 3); gives a new RGB array."""
-    painted = np.empty_like(photo)
-    # A few rows at a time: the blend in float32 takes many times the photo's memory.
+    painted = photo.copy()
+    alpha = table[:, 3:].astype(np.uint16)
+    # In whole numbers, to the nearest: what blend() gives, in a quarter of the time.
+    kept, added = 255 - alpha[:, 0], table[:, :3] * alpha + np.uint16(127)
+    # Where the lowest level is clear, all that is not lies in a box.
+    height, width = levels.shape
+    left, first, wide, high = (0, 0, width, height) if alpha[0] else cv2.boundingRect(levels)
+    columns = slice(left, left + wide)
+    # A few rows at a time: 16 bits take twice the photo's memory.
     rows = max(1, _BLOCK_PX // photo.shape[1])
-    for top in range(0, photo.shape[0], rows):
-        block = slice(top, top + rows)
-        painted[block] = blend(photo[block], table[levels[block]])
+    for top in range(first, first + high, rows):
+        block = (slice(top, min(top + rows, first + high)), columns)
+        level, below = levels[block], painted[block]
+        keep = kept[level]
+        for channel in range(3):
+            values = below[..., channel] * keep
+            values += added[:, channel][level]
+            values //= 255
+            below[..., channel] = values
     return painted
 
 

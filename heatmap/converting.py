@@ -11,6 +11,7 @@ from .densifying import NotByDilation, check_stride, densify
 from .errors import ConversionError, GeometryError, InexactError
 from .fusing import fuse as fuse_graph
 from .heads import convert_head
+from .layers import SlidingLinear
 from .phases import PhasedHead, shift_and_stitch
 from .planning import Plan, Sliding, plan_conversion
 from .preparing import PreparedWeights, prepared_weights
@@ -130,14 +131,30 @@ class FullyConvolutional(nn.Module):
             self._prepared = prepared_weights(self.trunk)
         return self._prepared
 
+    def steady(self) -> FullyConvolutional:
+        """The same network, whose faster forms are made at once.
+
+        Otherwise they are once they pay, and the first photos get other last bits than the
+        later ones.
+        """
+        for weights in self.prepared.values():
+            weights.at_once()
+        for layer in self.head.modules():
+            if isinstance(layer, SlidingLinear):
+                layer.prepared.at_once()
+        return self
+
     def shapes(self, height: int, width: int) -> dict[fx.Node, tuple[int, ...]]:
         """Shape of every tensor of the trunk for a photo of height x width px.
 
         Kept for the next photo of that size: working them out takes 0.1 s.
         """
-        if self._shapes is None or self._shapes[0] != (height, width):
-            self._shapes = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
-        return self._shapes[1]
+        # By a name of its own: another thread may ask for another size meanwhile.
+        known = self._shapes
+        if known is None or known[0] != (height, width):
+            known = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
+            self._shapes = known
+        return known[1]
 
     def peak_bytes(self, height: int, width: int) -> int:
         """Estimate of the bytes alive at once in one pass over height x width px.

@@ -12,6 +12,9 @@ from typing import TypeAlias
 
 from .errors import ResultError
 
+# What the names of files and folders begin with that are not whole yet.
+TEMPORARY = ".heatmap-"
+
 # Makes a file, or a folder, at the path that it gets.
 Writer: TypeAlias = Callable[[Path], object]
 
@@ -57,7 +60,7 @@ def _room_beside(target: Path) -> Iterator[Path]:
     """A path of the same name in a temporary folder on the same disk."""
     try:
         _make_folder(target)
-        room = Path(tempfile.mkdtemp(prefix=".heatmap-", dir=target.parent))
+        room = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
     # ValueError: a name with a null character.
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -37,6 +37,13 @@ class SlidingLinear(nn.Conv2d):
 
     _prepared: PreparedWeights | None = None
 
+    @property
+    def prepared(self) -> PreparedWeights:
+        """The weights in a faster form, where it pays."""
+        if self._prepared is None:
+            self._prepared = PreparedWeights()
+        return self._prepared
+
     @classmethod
     def from_weights(cls, weight: Tensor, bias: Tensor | None) -> SlidingLinear:
         """Take weights (K, C, n, m) as they are, without a copy where memory order allows."""
@@ -74,9 +81,7 @@ class SlidingLinear(nn.Conv2d):
         n, m = cast(tuple[int, int], self.kernel_size)
         if n != m or n == 2 or n > LARGEST_KERNEL or outputs < PREPARED_OUTPUTS:
             return None
-        if self._prepared is None:
-            self._prepared = PreparedWeights()
-        return self._prepared.form(self.weight, maps, outputs)
+        return self.prepared.form(self.weight, maps, outputs)
 
     def __getstate__(self) -> dict[str, object]:
         """Without what can be worked out again: copies and files stay small."""

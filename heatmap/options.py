@@ -181,6 +181,13 @@ border_option = click.option(
     show_default=True,
     help="Extend the photo so that every pixel lies in a window, or keep inside it.",
 )
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["auto", "slide", "crop"]),
+    default="auto",
+    show_default=True,
+    help="Slide, or cut out every window; auto crops only where sliding is inexact or refused.",
+)
 view_options = _stack(
     click.option(
         "-c", "--class", "wanted", multiple=True, help="Class name, index, prefix, or group (dog)."
@@ -232,6 +239,27 @@ output_options = _stack(
         help="Folder for the results; made if missing.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
+)
+runner_options = _stack(
+    click.option(
+        "--runner",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="This process, or workers on Ray (pip install 'heatmap[ray]').",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(min=1), help="How many on Ray; default: one for each CPU."
+    ),
+    click.option(
+        "--threads", type=click.IntRange(min=1), help="Of each photo; default: 1 of several photos."
+    ),
+    click.option("--ray-address", metavar="ADDRESS", help="A cluster; default: one made here."),
+    click.option(
+        "--gpus",
+        type=click.FloatRange(min=0),
+        help="GPUs of each worker on Ray; default: 1 on cuda, else none.",
+    ),
 )
 photo_size_option = click.option(
     "--photo-size", metavar="HxW", callback=_size, help="Default: one window."

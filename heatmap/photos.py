@@ -14,7 +14,7 @@ import pyvips
 
 from .decoding import decode, encoded
 from .errors import PhotoError
-from .rows import READ_ROWS, refuse_painted_tiles, resized, rows_of
+from .rows import READ_ROWS, READING, refuse_painted_tiles, resized, rows_of
 
 
 # Compared by identity: arrays do not compare to one truth value, digests do.
@@ -113,7 +113,7 @@ def read_photo(source: str | Path | npt.NDArray[np.uint8] | Photo) -> Photo:
 
 
 def _read_file(path: Path, given: str) -> Photo:
-    with encoded(path) as opened:
+    with READING, encoded(path) as opened:
         image, notes = decode(opened.source, "sequential", _in_memory)
         pixels = image.numpy()
         refuse_painted_tiles()

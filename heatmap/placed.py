@@ -42,6 +42,11 @@ class PlacedRows:
         self._down = _Axis(top, geometry.scaled_hw[0] + min(0, bottom), geometry.extended_hw[0])
         self._across = _Axis(left, geometry.scaled_hw[1] + min(0, right), geometry.extended_hw[1])
 
+    @property
+    def path(self) -> str:
+        """Of the photo, as given; "" of an array."""
+        return self._photo.path
+
     def strips(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
         """Rows ``starts[i]`` to ``starts[i + 1]`` of the placed photo, one strip after the other.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +23,7 @@ PAYS_FROM = 1024
 # convolution is the faster one (benchmarks/conv.py).
 WINOGRAD_OUTPUTS = 512
 WINOGRAD_CHANNEL_PAIRS = 128 * 256
+_MAKING = threading.RLock()
 # Weights that are looked at to see whether they are still the same.
 SAMPLED_VALUES = 2**16
 
@@ -38,6 +40,10 @@ class PreparedWeights:
         """Whether they have been prepared, if only for weights that were others then."""
         return self._made is not None
 
+    def at_once(self) -> None:
+        """Prepare them when they are next asked for, whatever they have given so far."""
+        self._seen = PAYS_FROM
+
     def form(self, weight: Tensor, maps: Tensor, outputs: int) -> Form | None:
         """What to use for so many outputs of maps (B, C, h, w); None is the weights as they are.
 
@@ -45,15 +51,19 @@ class PreparedWeights:
         """
         if not _may_prepare(weight, maps):
             return None
-        if self._made is not None and self._made.holds_for(weight):
-            return self._made.form
-        # Let go of stale ones first: two would take 1.1 GB for fc6.
-        self._made = None
-        self._seen += outputs
-        if self._seen <= PAYS_FROM:
-            return None
-        self._made = _Made.of(weight)
-        return self._made.form
+        made = self._made
+        if made is not None and made.holds_for(weight):
+            return made.form
+        # Once, though several photos may ask at a time.
+        with _MAKING:
+            if made is not self._made:
+                return self.form(weight, maps, outputs)
+            # Let go of stale ones first: two would take 1.1 GB for fc6.
+            made = self._made = None
+            self._seen += outputs
+            if self._seen > PAYS_FROM:
+                made = self._made = _Made.of(weight)
+        return None if made is None else made.form
 
 
 def _may_prepare(weight: Tensor, maps: Tensor) -> bool:

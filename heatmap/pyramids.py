@@ -17,6 +17,7 @@ import pyvips
 
 from .classes import Wanted
 from .errors import ResultError
+from .files import TEMPORARY
 from .geometry import Box, shrunk_hw
 from .grid import ScoreGrid
 from .painting import OPACITY, STRIP_PX, Painter
@@ -30,6 +31,8 @@ TILE_PX = 256
 # 85 (42 MB) was by 79.
 JPEG_QUALITY = 90
 PREVIEW_PX = 2048
+# What the name of a preview ends in.
+PREVIEW = ".preview.png"
 _RAW_ROWS = 16
 
 
@@ -63,13 +66,13 @@ def large_overlay(
         )
         drawn.pngsave(str(path))
 
-    return {".tif": write_pyramid, ".preview.png": write_preview}
+    return {".tif": write_pyramid, PREVIEW: write_preview}
 
 
 def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:
     """Paint strip by strip into an uncompressed file, and make the pyramid of that."""
     try:
-        with tempfile.NamedTemporaryFile(prefix=".heatmap-", dir=path.parent) as raw:
+        with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=path.parent) as raw:
             raw.write(_tiff_header(photo.hw))
             top = 0
             for strip in photo.strips(STRIP_PX):

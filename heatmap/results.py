@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from .classes import ClassGroup
 from .coco import CocoIds
-from .colours import Image
 from .exporting import export_files
 from .files import Writer, write_all
 from .grid import ScoreGrid
@@ -20,11 +19,10 @@ from .localizing import Found
 from .photos import Photo
 from .rendering import encode_image, slug
 from .streams import PhotoFile
+from .thumbnails import THUMBNAIL, Picture, thumbnail
 from .viewing import page_files
 
 FORMAT = 2
-
-Picture: TypeAlias = Image | Mapping[str, Writer]
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,14 @@ class RunFiles:
 class Extras:
     """Further files of a run: found objects in ``formats`` of exporting.py, and the page.
 
-    ``coco`` holds the numbers that a COCO file gives photos and classes.
+    ``coco`` holds the numbers that a COCO file gives photos and classes; ``thumbnail`` asks
+    for a small picture of the first overlay.
     """
 
     formats: tuple[str, ...] = ()
     html: bool = False
     coco: CocoIds | None = None
+    thumbnail: bool = False
 
 
 NO_EXTRAS = Extras()
@@ -72,7 +72,8 @@ class SavedRun:
     """Where the results of one photo lie.
 
     ``overlays`` maps each class to its picture; ``previews`` to a small one of it, where the
-    photo is too large to be looked at whole; ``exports`` each format to its files.
+    photo is too large to be looked at whole; ``exports`` each format to its files;
+    ``written`` are all files and folders.
     """
 
     grid: Path
@@ -83,6 +84,7 @@ class SavedRun:
     sharp: Path | None = None
     exports: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     page: Path | None = None
+    written: tuple[Path, ...] = ()
 
 
 def save_run(
@@ -127,9 +129,11 @@ def save_run(
     if extras.html:
         page = page_files(run.photo, run.grid, run.found, stem=stem)
         files |= {base / f"{stem}{suffix}": write for suffix, write in page.items()}
+    if extras.thumbnail:
+        files[base / f"{stem}{THUMBNAIL}"] = thumbnail(run.photo.hw, next(iter(overlays.values())))
     files[saved.description] = _description(describe_run(saved, run))
     write_all(files)
-    return saved
+    return replace(saved, written=tuple(files))
 
 
 def _grid_files(saved: SavedRun, run: RunFiles) -> dict[Path, Writer]:

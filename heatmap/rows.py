@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ import pyvips
 
 from .errors import GeometryError
 
+# libvips notes what went wrong for all threads in one place: what one reads, and whether it was
+# whole, is one step.
+READING = threading.RLock()
 READ_ROWS = 32  # at a time: of a photo 20 000 px wide 64 rows took more memory, and no less time
 
 
@@ -33,8 +37,10 @@ def rows_of(
     region = pyvips.Region.new(image)
     for top in range(first, image.height, height):
         count = min(height, image.height - top)
-        held = region.fetch(left, top, right - left, count)
-        refuse_painted_tiles()
+        with READING:
+            forget_complaints()
+            held = region.fetch(left, top, right - left, count)
+            refuse_painted_tiles()
         yield np.frombuffer(held, dtype).reshape(count, right - left, image.bands)
 
 

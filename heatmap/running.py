@@ -3,100 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .background import Skip
-from .classes import ClassGroup, ClassList, Wanted
+from .allocation import kept_memory
+from .classes import ClassGroup
 from .collecting import grid_bytes, room_to_grow
-from .errors import ClassError
-from .exporting import PLACED_FORMATS
-from .geometry import Border, Box
-from .georeferencing import georeference_of
 from .grid import LARGE_GRID_BYTES, ScoreGrid
-from .localizing import LEAST_SCORE, Found, localize
-from .painting import OPACITY
+from .localizing import Found
 from .photos import Photo
 from .positions import PositionScores
-from .pyramids import large_overlay
-from .rendering import overlay
-from .results import NO_EXTRAS, Extras, Picture, RunFiles, SavedRun, save_run
-from .scales import How, auto_scales, fuse_scales
+from .request import Limits, Placement, Request, View
+from .results import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
+from .scales import auto_scales, fuse_scales
 from .scoring import Scorer
 from .sharpening import sharp_maps, tighten
 from .streams import PhotoFile, open_photo
-
-# Overlays drawn when no class is asked for: what was found, at most so many.
-MOST_OVERLAYS = 5
-
-
-@dataclass(frozen=True)
-class View:
-    """What to look at and how to draw it.
-
-    ``classes`` (or groups) are searched and drawn; without any, ``top`` draws the classes
-    that win the most, and without that what was found is drawn.
-    """
-
-    classes: Sequence[Wanted] = ()
-    top: int = 0
-    least_score: float = LEAST_SCORE
-    opacity: float = OPACITY
-    stretch: bool = False
-
-    def find(self, grids: ScoreGrid | Sequence[ScoreGrid]) -> tuple[Found, ...]:
-        """Objects of the classes asked for, or of any, at one or several scales."""
-        return localize(grids, self.classes or None, least_score=self.least_score)
-
-    def draw(
-        self,
-        photo: Photo | PhotoFile,
-        grid: ScoreGrid,
-        group: ClassGroup,
-        boxes_xyxy: Sequence[Box] = (),
-    ) -> Picture:
-        """The overlay of a class: a picture, or what writes a pyramid of a large photo."""
-        look: dict[str, Any] = {
-            "opacity": self.opacity,
-            "stretch": self.stretch,
-            "boxes_xyxy": boxes_xyxy,
-        }
-        if isinstance(photo, PhotoFile):
-            return large_overlay(photo, grid, group, **look)
-        return overlay(photo, grid, group, **look)
-
-    def groups(self, grid: ScoreGrid, found: Sequence[Found]) -> list[ClassGroup]:
-        """The classes to draw, best first."""
-        if self.classes:
-            return grid.classes.find_all(self.classes)
-        if self.top:
-            return grid.winners(self.top)
-        seen = list(dict.fromkeys(one.group for one in found))[:MOST_OVERLAYS]
-        return seen or grid.winners(1)
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where the windows lie; see :func:`heatmap.score`.
-
-    Of several ``scales`` each gives a grid; they are fused on the finest one, by their
-    mean or their maximum. None is :func:`scales.auto_scales`.
-    """
-
-    stride: int | None = None
-    scales: tuple[float, ...] | None = (1.0,)
-    border: Border = "cover"
-    fuse: How = "mean"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a run may take and keep; see :func:`heatmap.score`."""
-
-    memory: int | None = None
-    keep: tuple[Wanted, ...] | None = None
-    skip: Skip | None = None
+from .thumbnails import Picture
 
 
 @dataclass(frozen=True)
@@ -130,6 +54,53 @@ class Run:
     saved: SavedRun
 
 
+class PhotoRun:
+    """One photo on its way through a run: read, then :meth:`score`, then :meth:`finish`.
+
+    The steps may be taken in different threads. ``needed`` bytes on disk are what the scores
+    will take where they are too many for memory, else 0.
+
+    Raises:
+        HeatmapError: the photo cannot be read, or what is asked for cannot be had of it.
+    """
+
+    def __init__(self, photo: str | Path, scorer: Scorer, request: Request) -> None:
+        self.photo = open_photo(photo)
+        self.scorer, self.request = scorer, request
+        # What cannot be is refused before the photo is scored, not after.
+        self.view = request.within_kept(scorer.classifier.classes)
+        request.check_photo(self.photo)
+        self.needed = planned_bytes(self.photo.hw, scorer, request.placement, request.limits)
+        self._scored: dict[str, ScoreGrid | PositionScores] = {}
+        self._home = Path()
+
+    def score(self, home: Path, watcher: Watcher) -> None:
+        """Score at every scale; large scores grow in the folder ``home``."""
+        self._home = home
+        placement, limits = self.request.placement, self.request.limits
+        with kept_memory():
+            self._scored = dict(_scored(self.photo, self.scorer, home, placement, limits, watcher))
+
+    def finish(self, folder: str | Path) -> Run:
+        """Find objects, draw overlays, and write all of it to ``folder``."""
+        scored = list(self._scored.values())
+        grids = [_windows(one) for one in scored]
+        fuse = self.request.placement.fuse
+        grid = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
+        found = self.view.find(grids)
+        groups = self.view.groups(grid, found)
+        # The drawn ones come first; each once.
+        mapped = list(dict.fromkeys([*groups, *(one.group for one in found)]))
+        sharp = _sharp(scored, mapped)
+        if sharp is not None:
+            found = tighten(found, sharp, mapped)
+        several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
+        files = RunFiles(self.photo, grid, found, several, sharp)
+        pictures = _pictures(self.view, files, groups)
+        saved = save_run(folder, files, pictures, self.request.extras)
+        return Run(self.photo, grid, several, sharp, found, saved)
+
+
 def run(
     photo: str | Path,
     scorer: Scorer,
@@ -146,33 +117,14 @@ def run(
     Raises:
         HeatmapError: any of its kinds; nothing is written then.
     """
-    read = open_photo(photo)
-    # What cannot be is refused before the photo is scored, not after.
-    view = _within_kept(view, scorer.classifier.classes, limits.keep)
-    if set(extras.formats) & PLACED_FORMATS:
-        georeference_of(read)
-    if extras.coco is not None:
-        extras.coco.image_id(read.path)
-    needed = planned_bytes(read.hw, scorer, placement, limits)
+    underway = PhotoRun(photo, scorer, Request(view, placement, limits, extras))
     # However it ends, what grew and was not saved goes.
-    with room_to_grow(needed, Path(folder)) as home:
-        if needed:
-            watcher.large(needed)
-        scored = dict(_scored(read, scorer, home, placement, limits, watcher))
-        grids = [_windows(one) for one in scored.values()]
-        grid = grids[0] if len(grids) == 1 else fuse_scales(grids, placement.fuse, home)
-        watcher.say(f"drawing and saving {Path(read.path).name}")
-        found = view.find(grids)
-        groups = view.groups(grid, found)
-        # The drawn ones come first; each once.
-        mapped = list(dict.fromkeys([*groups, *(one.group for one in found)]))
-        sharp = _sharp(list(scored.values()), mapped)
-        if sharp is not None:
-            found = tighten(found, sharp, mapped)
-        several = dict(zip(scored, grids, strict=True)) if len(grids) > 1 else {}
-        files = RunFiles(read, grid, found, several, sharp)
-        saved = save_run(folder, files, _pictures(view, files, groups), extras)
-        return Run(read, grid, several, sharp, found, saved)
+    with room_to_grow(underway.needed, Path(folder)) as home:
+        if underway.needed:
+            watcher.large(underway.needed)
+        underway.score(home, watcher)
+        watcher.say(f"drawing and saving {Path(underway.photo.path).name}")
+        return underway.finish(folder)
 
 
 def _windows(scored: ScoreGrid | PositionScores) -> ScoreGrid:
@@ -228,31 +180,6 @@ def _scales(photo_hw: tuple[int, int], scorer: Scorer, placement: Placement) -> 
     window = scorer.classifier.preprocessing.window_px
     scales = placement.scales or auto_scales(photo_hw, window)
     return {f"x{scale:g}": scale for scale in scales}
-
-
-def _within_kept(view: View, classes: ClassList, keep: Sequence[Wanted] | None) -> View:
-    """The same view with its classes by their places among those that are kept.
-
-    Raises:
-        ClassError: an unknown class, or one that is asked for and not kept.
-    """
-    kept = classes.indices(keep) if keep else list(range(len(classes)))
-    places = {index: place for place, index in enumerate(kept)}
-    wanted = classes.find_all(view.classes)
-    for group in wanted:
-        if not places.keys() >= set(group.indices):
-            raise ClassError(
-                f"class {group.name!r} is asked for and not kept: add --keep {_keeping(group)}"
-            )
-    moved = [
-        ClassGroup(group.name, tuple(places[index] for index in group.indices)) for group in wanted
-    ]
-    return replace(view, classes=moved)
-
-
-def _keeping(group: ClassGroup) -> str:
-    """What to say so that a class or group is kept."""
-    return str(group.indices[0]) if len(group.indices) == 1 else repr(group.name)
 
 
 def _scored(

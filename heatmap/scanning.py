@@ -29,9 +29,11 @@ Block = tuple[int, int, npt.NDArray[np.float32]]
 # Gives rows starts[i]..starts[i + 1] and some columns of a photo, ready for the network.
 Rows = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 
-# Pixels of a band where memory allows it: the activations of so many stay in the cache
-# (benchmarks/bands.py), and few enough bands keep the cost of each negligible.
+# Pixels of a band, and rows at least, where memory allows it: the activations of so many stay in
+# the cache, those of two photos at a time too, and of lower ones too much is kept rows
+# (benchmarks/bands.py).
 BAND_PX = 2**18
+BAND_ROWS = 64
 LEAST_BAND_PX = 8
 # Windows that the head takes at once: fully connected layers read their weights each time.
 HEAD_WINDOWS = 1024
@@ -94,7 +96,8 @@ class Scanner:
     def _band(self, plan: BandPlan, cells: Rectangle, budget: int) -> int | None:
         """The best band height for a rectangle, px: the preferred one or what still fits."""
         left, right = plan.columns[plan.photo]
-        band = max(1, round(BAND_PX / (right - left) / LEAST_BAND_PX)) * LEAST_BAND_PX
+        rows = max(BAND_ROWS, BAND_PX / (right - left))
+        band = max(1, round(rows / LEAST_BAND_PX)) * LEAST_BAND_PX
         while band >= LEAST_BAND_PX:
             if self._peak_bytes(plan, cells, band) <= budget:
                 return band

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -28,6 +28,7 @@ from .photos import Photo
 from .placed import PlacedRows
 from .planning import Sliding
 from .positions import PositionScores, mean_over, position_network, positions_of
+from .scanning import Block
 from .streams import PhotoFile, open_photo
 from .versions import package_versions
 
@@ -39,6 +40,8 @@ CROP_STRIDE_PX = 32
 
 Progress = Callable[[int, int], None]
 Model: TypeAlias = str | Path | nn.Module | Classifier
+# Makes the blocks of a pass elsewhere; told whether they are of single positions.
+Spread: TypeAlias = Callable[[PhotoPass, bool], Iterator[Block]]
 Source: TypeAlias = str | Path | npt.NDArray[np.uint8] | Photo | PhotoFile
 
 
@@ -49,7 +52,8 @@ class Scorer:
     ``network`` is its fully convolutional form at the native stride, None where it
     cannot slide; finer ones are made when first asked for (:meth:`network_at`).
     ``engine`` is what :meth:`score` uses. ``why_not`` says what stands against
-    sliding exactly, or "".
+    sliding exactly, or "". ``spread`` has passes computed elsewhere (clusters.py). With ``steady``
+    a photo's scores have the same bits whatever was scored before.
     """
 
     classifier: Classifier
@@ -58,6 +62,8 @@ class Scorer:
     sliding: Sliding
     why_not: str = ""
     compute: Compute = field(default_factory=Compute)
+    spread: Spread | None = field(default=None, repr=False)
+    steady: bool = False
     _networks: dict[int, FullyConvolutional] = field(default_factory=dict, repr=False)
     _positions: dict[int, FullyConvolutional | None] = field(default_factory=dict, repr=False)
 
@@ -98,7 +104,8 @@ class Scorer:
         """
         if stride_px not in self._networks:
             self._networks[stride_px] = self.compute.moved(self._converted_at(stride_px))
-        return self._networks[stride_px]
+        network = self._networks[stride_px]
+        return network.steady() if self.steady else network
 
     def _converted_at(self, stride_px: int) -> FullyConvolutional:
         """The same on the CPU in float32."""
@@ -125,7 +132,8 @@ class Scorer:
                 self.network_at(stride_px) if plain else self._converted_at(stride_px)
             )
             self._positions[stride_px] = None if made is None else self.compute.moved(made)
-        return self._positions[stride_px]
+        network = self._positions[stride_px]
+        return network.steady() if self.steady and network is not None else network
 
     def score(
         self,
@@ -184,7 +192,7 @@ class Scorer:
             return None
         job = self._pass(opened, geometry, network, memory, None)
         collector = Collector(geometry, self.classifier.classes, "logits")
-        self._collect(job, collector, progress)
+        self._collect(job, collector, progress, positions=True)
         grid = collector.finish(self.origin(opened, job.settings))
         k = native // windows.stride_px
         means = replace(grid, scores=mean_over(grid.scores, map_hw, k), geometry=windows)
@@ -208,11 +216,19 @@ class Scorer:
             wanted,
         )
 
-    def _collect(self, job: PhotoPass, collector: Collector, progress: Progress | None) -> None:
+    def _collect(
+        self,
+        job: PhotoPass,
+        collector: Collector,
+        progress: Progress | None,
+        *,
+        positions: bool = False,
+    ) -> None:
+        blocks = job.blocks() if self.spread is None else self.spread(job, positions)
         rows, columns = job.geometry.grid_hw
         done, total = 0, rows * columns if job.wanted is None else int(job.wanted.sum())
         with kept_memory():
-            for row, column, scores in job.blocks():
+            for row, column, scores in blocks:
                 collector.write(row, column, scores)
                 done += int((~np.isnan(scores[:, :, 0])).sum())
                 if progress is not None:

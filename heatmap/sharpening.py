@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from skimage.measure import label
 
 from .classes import ClassGroup
 from .errors import ResultError
@@ -108,14 +108,16 @@ def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box
     peak = float(part[row, column])
     if peak <= 0:
         return None
-    regions = label(heat >= REGION_SHARE * peak)  # type: ignore[no-untyped-call]
-    rows, columns = np.nonzero(regions == regions[top + row, left + column])
+    hot = (heat >= REGION_SHARE * peak).astype(np.uint8)
+    # All that hangs together with the peak, by sides or corners, becomes 2.
+    seed = (int(left + column), int(top + row))
+    _, _, _, (x, y, wide, high) = cv2.floodFill(hot, None, seed, 2, flags=8)
     return (
-        float(columns.min() / across),
-        float(rows.min() / down),
+        x / across,
+        y / down,
         # Rounding may step over the edge by one bit.
-        min(float((columns.max() + 1) / across), float(photo_hw[1])),
-        min(float((rows.max() + 1) / down), float(photo_hw[0])),
+        min((x + wide) / across, float(photo_hw[1])),
+        min((y + high) / down, float(photo_hw[0])),
     )
 
 

@@ -21,7 +21,7 @@ import pyvips
 from .decoding import Encoded, decode, encoded, is_interlaced, is_tiled, naming, open_image
 from .errors import PhotoError
 from .photos import Photo, digest_of, read_photo
-from .rows import READ_ROWS, forget_complaints, resized, rows_of
+from .rows import READ_ROWS, READING, forget_complaints, resized, rows_of
 
 LARGE_PX = 32 * 2**20  # 96 MB as RGB; smaller photos are read whole
 _TILE_PX = 256
@@ -44,7 +44,7 @@ class PhotoFile:
     def __init__(self, source: str | Path) -> None:
         self.path = str(source)
         self._file = Path(source)
-        with encoded(self._file) as opened:
+        with READING, encoded(self._file) as opened:
             tiled = is_tiled(opened)
             spool = _Spool(in_order=not tiled)
             interlaced = is_interlaced(open_image(opened.source))
@@ -111,7 +111,9 @@ class PhotoFile:
             return
         with encoded(self._file) as opened:
             self._check_unchanged(opened)
-            yield decode(opened.source, "sequential", _Spool(in_order=True))[0]
+            with READING:
+                image = decode(opened.source, "sequential", _Spool(in_order=True))[0]
+            yield image
 
     def _check_unchanged(self, opened: Encoded) -> None:
         if opened.stamp != self._stamp:
@@ -135,15 +137,23 @@ def open_photo(
     """
     if isinstance(source, PhotoFile):
         return source
-    if isinstance(source, (str, Path)) and _is_large(Path(source)):
+    if isinstance(source, (str, Path)) and _pixels(Path(source)) > LARGE_PX:
         return PhotoFile(source)
     return read_photo(source)
 
 
-def _is_large(path: Path) -> bool:
-    with encoded(path) as opened:
+def is_larger(path: Path, pixels: int) -> bool:
+    """Whether a file holds more pixels, by its header; not where it cannot be read."""
+    try:
+        return _pixels(path) > pixels
+    except PhotoError:
+        return False
+
+
+def _pixels(path: Path) -> int:
+    with READING, encoded(path) as opened:
         image = open_image(opened.source)
-        return bool(image.width * image.height > LARGE_PX)
+        return int(image.width * image.height)
 
 
 class _Spool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import json
 import os
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -29,6 +27,7 @@ from .scales import scale_of
 from .streams import PhotoFile
 from .viewdata import score_data, thinned
 from .viewtiles import TILE_PX, tile_levels, tile_url, write_tiles
+from .webpages import asset, policy
 
 # Up to here the photo is embedded as PNG, without loss; above as JPEG.
 LOSSLESS_PX = 2**18
@@ -96,27 +95,18 @@ def page_data(
 
 def _filled(title: str, data: dict[str, Any]) -> str:
     """The template with style, script and data, and a policy that lets nothing else in."""
-    style = _read("viewer.css")
-    script = "\n".join(_read(name) for name in _SCRIPTS)
+    style = asset("viewer", "viewer.css")
+    script = "\n".join(asset("viewer", name) for name in _SCRIPTS)
     # "<" as an escape: nothing in the data can end its element.
     content = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     tiles = " 'self' file:" if data["photo"]["tiles"] else ""
-    policy = (
-        f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:{tiles}; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    return Template(asset("viewer", "template.html")).substitute(
+        policy=policy(style, script, images=f"data:{tiles}"),
+        title=html.escape(title),
+        style=style,
+        script=script,
+        data=content,
     )
-    return Template(_read("template.html")).substitute(
-        policy=policy, title=html.escape(title), style=style, script=script, data=content
-    )
-
-
-def _read(name: str) -> str:
-    return (files("heatmap") / "viewer" / name).read_text("utf-8")
-
-
-def _hash(content: str) -> str:
-    """As a content security policy names what it allows."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
 def _pixels(photo: Photo | PhotoFile) -> Image:

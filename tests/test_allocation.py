@@ -37,15 +37,18 @@ with kept_memory():
     with kept_memory():
         inside = fill(8)
     still = fill(8)
+    torch.empty(1024 * MB, dtype=torch.uint8).fill_(1)
     held = resident() - start
 left = resident() - start
 after = fill(8)
-print(*(value // MB for value in (usual, inside, still, held, left, after)))
+with kept_memory():
+    again = fill(8)
+print(*(value // MB for value in (usual, inside, still, held, left, after, again)))
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
-def test_pages_are_cleared_once_and_given_back():
+def test_pages_are_cleared_once_and_those_of_large_photos_given_back():
     answer = subprocess.run(
         [sys.executable, "-c", COUNT_FAULTS],
         check=True,
@@ -53,14 +56,13 @@ def test_pages_are_cleared_once_and_given_back():
         text=True,
         cwd=Path(__file__).parent.parent,
     ).stdout
-    usual, inside, still, held, left, after = map(int, answer.split())
-    assert usual > 300, "nothing to gain: mended in the C library?"
-    assert inside < 64
-    assert still < 64
-    assert held > 32
-    assert left < 32
-    # As it was before.
-    assert after > 300
+    usual, inside, still, held, left, after, again = map(int, answer.split())
+    # How much is cleared at a time is for the system to say.
+    assert inside < usual / 2
+    assert still < usual / 2
+    assert held > 900
+    assert left < 512
+    assert again <= after
 
 
 def test_the_block_ends_with_an_error(monkeypatch):
@@ -68,10 +70,9 @@ def test_the_block_ends_with_an_error(monkeypatch):
 
     seen = []
     monkeypatch.setattr(allocation, "_set", lambda options: seen.append(options))
-    monkeypatch.setattr(allocation, "_give_back", lambda: seen.append("back"))
     with pytest.raises(KeyError), allocation.kept_memory():
         raise KeyError
-    assert seen == [allocation._KEEP, allocation._USUAL, "back"]
+    assert seen == [allocation._KEEP, allocation._USUAL]
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):

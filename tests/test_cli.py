@@ -141,6 +141,9 @@ EXTRAS = "--format --coco --html"
 OPTIONS = {
     "run": f"{MODEL} --stride --scale --fuse --border {LIMITS} --engine {VIEW} {EXTRAS} "
     "--output --json",
+    "batch": f"{MODEL} --stride --scale --fuse --border {LIMITS} --engine {VIEW} {EXTRAS} --output "
+    "--runner --workers --threads --ray-address --gpus --retry-failed --dry-run --watch --every "
+    "--quiet --json",
     "verify": f"{MODEL} --stride --scale --border --class --windows --output --json",
     "render": f"{VIEW} --output --json",
     "view": "--photo --json",
@@ -1061,7 +1064,7 @@ def test_an_unforeseen_error_is_one_line_too(call, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr(scoring, "prepare", broken)
+    monkeypatch.setattr("heatmap.settings.prepare", broken)
     outcome = call("run", "cat.png", *PADDED)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("heatmap: unexpected RuntimeError: first line second line (")

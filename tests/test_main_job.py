@@ -13,7 +13,8 @@ import skimage
 from PIL import Image
 
 import heatmap
-from heatmap.running import Run, View, run
+from heatmap.request import View
+from heatmap.running import Run, run
 
 # Drawn by hand on skimage.data.chelsea(), 300 x 451 px: left, top, right, bottom.
 CAT_FACE_XYXY = (110, 70, 360, 270)

@@ -42,6 +42,7 @@ def test_readme_has_examples():
         "run",
         "run",
         "view",
+        "batch",
         "evaluate",
         "render",
         "verify",

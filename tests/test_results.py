@@ -15,8 +15,8 @@ from heatmap.errors import ResultError
 from heatmap.geometry import plan_grid
 from heatmap.grid import Origin, ScoreGrid
 from heatmap.photos import Photo
+from heatmap.request import MOST_OVERLAYS, View
 from heatmap.results import Extras, RunFiles, save_overlays, save_run
-from heatmap.running import MOST_OVERLAYS, View
 
 NAMES = ("cat", "crane", "crane", "café", "日本", "a", "b")
 CAT, CRANE, OTHER_CRANE, _, _, A, B = (

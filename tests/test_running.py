@@ -19,8 +19,9 @@ from heatmap.background import Skip
 from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError, GeometryError, HeatmapError, ResultError
 from heatmap.rendering import overlay
+from heatmap.request import Limits, Placement, View
 from heatmap.results import Extras
-from heatmap.running import Limits, Placement, View, Watcher, planned_bytes, run
+from heatmap.running import Watcher, planned_bytes, run
 from heatmap.scales import auto_scales, fuse_scales
 from heatmap.sharpening import sharp_maps, tighten
 

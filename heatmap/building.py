@@ -1,0 +1,64 @@
+"""What options ask for, as the objects that Python calls take.
+
+Heavy imports stand inside, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from .request import Request, View
+    from .settings import Recipe
+
+_CLASSIFIER = ("weights", "window", "mean", "std", "channel_order", "classes", "groups")
+
+
+def view_of(options: dict[str, Any]) -> View:
+    """What to look at, from ``view_options``."""
+    from .request import View
+
+    return View(
+        classes=options["wanted"],
+        top=options["top"],
+        least_score=options["least_score"],
+        opacity=options["opacity"],
+        stretch=options["stretch"],
+    )
+
+
+def recipe_of(options: dict[str, Any], engine: Any) -> Recipe:
+    """How to prepare the scorer, from ``model_options`` and, where they are there, device and
+    dtype."""
+    from .settings import Recipe
+
+    names = (*_CLASSIFIER, *(name for name in ("device", "dtype") if name in options))
+    return Recipe(options["model"], engine, {name: options[name] for name in names})
+
+
+def request_of(options: dict[str, Any]) -> Request:
+    """All that is asked of a run, from the options of ``heatmap run``."""
+    from .background import Skip
+    from .coco import CocoIds
+    from .request import Limits, Placement, Request
+    from .results import Extras
+
+    if options["coco"] is not None and "coco" not in options["formats"]:
+        raise click.UsageError("--coco says which ids --format coco writes: add --format coco")
+    skips = options["skip_flat"] or options["mask"] is not None
+    return Request(
+        view_of(options),
+        Placement(options["stride"], options["scales"], options["border"], options["fuse"]),
+        Limits(
+            options["memory"],
+            options["keep"] or None,
+            Skip(options["skip_flat"], options["mask"]) if skips else None,
+        ),
+        Extras(
+            options["formats"],
+            options["html"],
+            None if options["coco"] is None else CocoIds.read(options["coco"]),
+        ),
+    )
