@@ -69,6 +69,7 @@ def test_two_workers_give_the_files_of_the_serial_runner(ray, photos, tmp_path):
     assert found == expected
 
 
+@pytest.mark.slow
 def test_a_batch_goes_on_with_another_runner(ray, photos, tmp_path):
     run(photos, tmp_path / "out")
     again = batch(Sources([photos]), tmp_path / "out", RECIPE, REQUEST, threads=1)
@@ -84,6 +85,7 @@ def workers():
     ]
 
 
+@pytest.mark.slow
 def test_the_work_of_a_worker_that_is_killed_is_done_by_others(ray, photos, tmp_path):
     for number in range(12, 60):
         write_photo(photos / f"{number}.png", number)
@@ -108,6 +110,7 @@ def test_the_work_of_a_worker_that_is_killed_is_done_by_others(ray, photos, tmp_
     assert found == expected
 
 
+@pytest.mark.slow
 def test_a_photo_that_kills_every_worker_is_recorded(ray, photos, tmp_path, monkeypatch):
     class Deadly(clusters._RayWorker):
         def do(self, task):
@@ -134,6 +137,7 @@ def test_a_large_photo_is_spread_by_tile(ray, tmp_path, monkeypatch):
     np.testing.assert_allclose(found.scores, alone.grid.scores, rtol=0, atol=1e-5 * largest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [None, ("class 1", "class 3")])
 def test_tiles_keep_to_what_is_asked(ray, tmp_path, monkeypatch, keep):
     write_photo(tmp_path / "in" / "large.png", 4)
@@ -154,6 +158,7 @@ def test_tiles_keep_to_what_is_asked(ray, tmp_path, monkeypatch, keep):
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-5 * np.nanmax(np.abs(one)))
 
 
+@pytest.mark.slow
 def test_a_damaged_large_photo_is_recorded(ray, tmp_path, monkeypatch):
     path = write_photo(tmp_path / "in" / "large.png", 2)
     path.write_bytes(path.read_bytes()[:-600])
