@@ -111,7 +111,9 @@ class Teller(BatchWatcher):
             progress = {} if self._tally is None else {"progress": self._tally.describe()}
             _print_json({"event": "photo", **asdict(record), **progress})
         elif record.state == "failed":
-            self._say(f"failed: {record.name}: {record.reason}")
+            # Most reasons begin with the path.
+            named = record.path in record.reason
+            self._say(f"failed: {record.reason if named else f'{record.name}: {record.reason}'}")
         elif record.state == "skipped" and self._how == "lines":
             self._say(f"skipped: {record.name}: {record.reason}")
         if self._tally is not None:
@@ -209,9 +211,9 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
         f"{_photos(found['done'])} done, {found['failed']} failed, "
         f"{found['skipped']} skipped; {objects} objects found"
     )
-    yield f"wrote {output / 'index.html'}, {output / 'summary.csv'}, {output / 'manifest.jsonl'}"
+    yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
     if found["failed"] and not any(task for task in done.work.todo):
-        yield f"{found['failed']} failed before and have not changed: --retry-failed tries again"
+        yield "what failed has not changed since: --retry-failed tries it again"
 
 
 def _photos(count: int) -> str:
