@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import html
 import io
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from .files import write_all
 from .gathering import PHOTOS
 from .manifest import Record, counts
 from .thumbnails import THUMBNAIL
-from .webpages import asset, policy
+from .webpages import asset, embedded, policy
 
 SUMMARY, SHEET = "summary.csv", "index.html"
 HEAD = (
@@ -74,15 +73,13 @@ def contact_sheet(records: Sequence[Record]) -> bytes:
         "counts": counts(records),
         "photos": [_entry(record) for record in records if record.state != "skipped"],
     }
-    # "<" as an escape: nothing in the data can end its element.
-    content = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     style, script = asset("sheet", "sheet.css"), asset("sheet", "sheet.js")
     page = Template(asset("sheet", "template.html")).substitute(
         policy=policy(style, script, images="'self' file: data:"),
         title=html.escape(title),
         style=style,
         script=script,
-        data=content,
+        data=embedded(data),
     )
     return page.encode()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from .scales import scale_of
 from .streams import PhotoFile
 from .viewdata import score_data, thinned
 from .viewtiles import TILE_PX, tile_levels, tile_url, write_tiles
-from .webpages import asset, policy
+from .webpages import asset, embedded, policy
 
 # Up to here the photo is embedded as PNG, without loss; above as JPEG.
 LOSSLESS_PX = 2**18
@@ -97,15 +96,13 @@ def _filled(title: str, data: dict[str, Any]) -> str:
     """The template with style, script and data, and a policy that lets nothing else in."""
     style = asset("viewer", "viewer.css")
     script = "\n".join(asset("viewer", name) for name in _SCRIPTS)
-    # "<" as an escape: nothing in the data can end its element.
-    content = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     tiles = " 'self' file:" if data["photo"]["tiles"] else ""
     return Template(asset("viewer", "template.html")).substitute(
         policy=policy(style, script, images=f"data:{tiles}"),
         title=html.escape(title),
         style=style,
         script=script,
-        data=content,
+        data=embedded(data),
     )
 
 

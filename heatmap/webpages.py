@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
 
 def asset(folder: str, name: str) -> str:
     """A text file of a page, out of the package."""
     return (files("heatmap") / folder / name).read_text("utf-8")
+
+
+def embedded(data: Mapping[str, Any]) -> str:
+    """Data as JSON that stands in an element of a page."""
+    # "<" as an escape: nothing in the data can end its element.
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def policy(style: str, script: str, *, images: str) -> str:
