@@ -91,6 +91,11 @@ class Link:
         return 2 if operation(self.node) == "max_pool2d" else 0
 
     @property
+    def pads_rows(self) -> bool:
+        """Whether it takes padding above and below as a number instead of as rows."""
+        return operation(self.node) == "conv2d"
+
+    @property
     def enlarges(self) -> bool:
         """Whether it enlarges: then it reads past the photo's edges by itself."""
         return any(reach.repeat > 1 for reach in self.reach_hw)

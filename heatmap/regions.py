@@ -1,7 +1,8 @@
 """Windowed operations on a part of their input whose padding is written out already.
 
 Rows are always cut to what is read, with padding only past the photo's own edges. Columns
-are so too in a part of the width; at full width the operation pads them itself.
+are so too in a part of the width; at full width the operation pads them itself. Convolutions
+pad rows themselves too: written out, a thin margin would copy a whole band.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.nn import functional
 
 from .banding import BandPlan
 from .placing import pair
@@ -56,8 +58,31 @@ class Span:
 
 
 def _convolution(link: Link, values: Values, constants: Values, span: Span) -> Tensor:
-    given, maps = arguments(link.node), values[link.sources[0]]
-    weight, padding = constants[given["weight"]], span.padding(given["padding"])
+    given = arguments(link.node)
+    maps, above, surplus = _padding_rows(link, values[link.sources[0]], span)
+    made = _convolved(link, maps, [above, span.padding(given["padding"])[1]], constants, span)
+    return made.narrow(2, surplus, span.rows[1] - span.rows[0])
+
+
+def _padding_rows(link: Link, maps: Tensor, span: Span) -> tuple[Tensor, int, int]:
+    """How a convolution gets its padding above and below, which may differ at a photo's edges.
+
+    Returns the input, the padding for both ends, and how many of the first outputs are then
+    surplus.
+    """
+    reach = link.reach_hw[0]
+    above, below = reach.padding(span.rows, span.length(link.sources[0], 0))
+    surplus, rest = divmod(max(above, below) - above, reach.step)
+    if rest or not maps.shape[2]:
+        return functional.pad(maps, (0, 0, above, below)), 0, 0
+    return maps, max(above, below), surplus
+
+
+def _convolved(
+    link: Link, maps: Tensor, padding: list[int], constants: Values, span: Span
+) -> Tensor:
+    given = arguments(link.node)
+    weight = constants[given["weight"]]
     bias = None if given["bias"] is None else constants[given["bias"]]
     outputs = math.prod(end - first for first, end in (span.rows, span.columns))
     dilation = pair(given["dilation"])[0]
@@ -65,8 +90,24 @@ def _convolution(link: Link, values: Values, constants: Values, span: Span) -> T
         form = span.prepared[link.node].form(weight, maps, outputs)
         if isinstance(form, TransformedWeights):
             return convolve(maps, form, bias, (padding[0], padding[1]), dilation)
-    return aten.conv2d.default(  # type: ignore[no-any-return]
-        maps, weight, bias, given["stride"], padding, given["dilation"], given["groups"]
+    stride, *others = given["stride"], given["dilation"], given["groups"]
+    if _wants_onednn(maps, weight):
+        return aten.mkldnn_convolution.default(maps, weight, bias, padding, stride, *others)  # type: ignore[no-any-return]
+    return aten.conv2d.default(maps, weight, bias, stride, padding, *others)  # type: ignore[no-any-return]
+
+
+def _wants_onednn(maps: Tensor, weight: Tensor) -> bool:
+    """Whether torch would not take oneDNN although it is there, and faster.
+
+    On one thread it computes 1 x 1 convolutions as plain matrix products, image by image.
+    """
+    return (
+        torch.get_num_threads() == 1
+        and weight.shape[2:] == (1, 1)
+        and maps.device.type == "cpu"
+        and maps.dtype == weight.dtype == torch.float32
+        and bool(torch.backends.mkldnn.enabled)
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     )
 
 

@@ -141,6 +141,8 @@ class Roller:
             start, end = across.read(columns, width)
             block = block.narrow(columns_axis, start - left, end - start)
             margins[columns_axis] = across.padding(columns, width)
+        if link.pads_rows:
+            del margins[rows_axis]
         return block if link.enlarges else _with_margins(block, margins, link.fill)
 
 

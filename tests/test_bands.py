@@ -295,6 +295,20 @@ def test_bands_of_one_height_equal_the_whole(name: str, k: int, band_px: int) ->
     whole.check(plan, plan.starts(band_px))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_thread_gives_the_same(name: str) -> None:
+    """On one thread 1 x 1 convolutions go another way."""
+    network = converted(name, 1)
+    whole = Whole(network, *[network.window_px + 5 * network.native_stride_px] * 2)
+    plan = whole.plan(*[(0, length) for length in whole.features.shape[2:]])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole.check(plan, plan.starts(37))
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_maps_differ_between_scenes() -> None:
     """A map that hardly depends on its photo would prove nothing above."""
     for name in NETWORKS:
