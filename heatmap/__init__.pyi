@@ -1,5 +1,6 @@
 # The public names and their modules; `heatmap/__init__.py` imports them from here on first use.
 
+from .adapting import adapt as adapt
 from .classes import ClassGroup as ClassGroup
 from .comparing import compare as compare
 from .converting import FullyConvolutional as FullyConvolutional

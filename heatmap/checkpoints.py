@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from .adapted import Adaptation
 from .classes import ClassList
 from .classifier import Classifier, Preprocessing
 from .errors import HeatmapError, ModelError, ResultError
@@ -32,6 +33,7 @@ class Checkpoint:
     preprocessing: Preprocessing
     classes: ClassList
     weights: str
+    adaptation: Adaptation | None = None
 
 
 def save_checkpoint(classifier: Classifier, path: str | Path) -> Path:
@@ -101,6 +103,7 @@ def _description(classifier: Classifier, state: State) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "architecture": classifier.architecture,
+        "adaptation": classifier.adaptation and asdict(classifier.adaptation),
         "preprocessing": asdict(classifier.preprocessing),
         "classes": classifier.classes.names,
         "wnids": classifier.classes.wnids,
@@ -135,7 +138,12 @@ def _assembled(state: State, found: dict[str, Any]) -> Checkpoint:
         preprocessing=Preprocessing(**found["preprocessing"]),
         classes=_with_groups(tuple(found["classes"]), tuple(found["wnids"])),
         weights=found["weights"],
+        adaptation=_adaptation(found.get("adaptation")),
     )
+
+
+def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:
+    return None if found is None else Adaptation(**{**found, "levels": tuple(found["levels"])})
 
 
 def _with_groups(names: tuple[str, ...], wnids: tuple[str, ...]) -> ClassList:

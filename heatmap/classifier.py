@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from .adapted import Adaptation
 from .classes import ClassList
 from .errors import ModelError, PhotoError
 
@@ -88,7 +89,8 @@ class Classifier:
     ``module`` maps float32 (B, 3, window, window) to (B, K). ``name`` is as the
     user names it; ``weights`` says in words where the weights came from and
     ``weights_digest`` is the SHA-256 of their values. ``architecture`` is the name
-    by which the network can be built again, "" for one that came as a module.
+    by which the network can be built again, "" for one that came as a module;
+    ``adaptation`` says how it was given another head, None where it has its own.
     """
 
     module: nn.Module
@@ -98,6 +100,7 @@ class Classifier:
     weights: str
     weights_digest: str
     architecture: str = ""
+    adaptation: Adaptation | None = None
 
 
 def _whole(window: object) -> int:

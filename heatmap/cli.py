@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from .adaptcommand import adapt
 from .batchcommand import batch
 from .building import recipe_of, request_of, view_of
 from .errors import ConversionError, HeatmapError, ResultError
@@ -79,6 +80,7 @@ def run(photo: Path, **options: Any) -> None:
 
 
 cli.add_command(batch)
+cli.add_command(adapt)
 
 
 @cli.command()

@@ -22,9 +22,9 @@ from torch import fx, nn
 
 from .axes import slides
 from .headgraph import HeadGraph, NoConvolution, Value, channel_axis, keeps_size
-from .layers import ChannelLayerNorm, SliceHead, SlidingLinear
+from .layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
 from .placing import is_elementwise, pair
-from .planning import Plan
+from .planning import Plan, joins_positions
 from .subgraphs import head_of, result_of
 from .tracing import IDENTITIES, arguments, operation, shape
 
@@ -155,14 +155,16 @@ def _convert_linear(at: HeadGraph, node: fx.Node, source: Value) -> Value:
 
 
 def _convert_convolution(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+    """A convolution of single positions, or of all n x n at once: fc6 written as one."""
     given = arguments(node)
-    weight = at.constant(given["weight"])
+    joins = source.form == "map" and joins_positions(node)
     plain = shape(given["weight"])[2:] == (1, 1) and not any(pair(given["padding"]))
-    if not plain or given["groups"] != 1 or source.form == "flat":
+    if not (plain or joins) or given["groups"] != 1 or source.form == "flat":
         raise NoConvolution
+    weight = at.constant(given["weight"])
     bias = at.constant(given["bias"]) if given["bias"] is not None else None
     made = at.add_layer(node, SlidingLinear.from_weights(weight, bias), source.node)
-    return Value(made, source.form)
+    return Value(made, "cell" if joins else source.form)
 
 
 def _convert_pool(at: HeadGraph, node: fx.Node, source: Value) -> Value:
@@ -172,7 +174,7 @@ def _convert_pool(at: HeadGraph, node: fx.Node, source: Value) -> Value:
     if _reduces_channels(at, node, source):
         raise NoConvolution
     if source.form == "cell" and shape(node.all_input_nodes[0])[-2:] == (1, 1):
-        return source
+        return Value(at.add_layer(node, PoolOfOne(name), source.node), "cell")
     if source.form != "map" or slides(at.places[node].letters):
         raise NoConvolution
     given = arguments(node)

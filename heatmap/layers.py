@@ -102,6 +102,17 @@ class ChannelLayerNorm(nn.LayerNorm):
         return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class PoolOfOne(nn.Identity):
+    """A pool over the one position that a window has left: it changes nothing.
+
+    ``kind`` is the pool's operation ("adaptive_avg_pool2d").
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+
 class SliceHead(nn.Module):
     """Any head at all, run as it is on every n x m slice of a feature map.
 

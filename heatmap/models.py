@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .adapted import Adaptation
 from .architectures import (
     DEFAULT_MODEL,
     SEED,
@@ -21,11 +23,12 @@ from .architectures import (
     model_names,
     unknown_window,
 )
-from .checkpoints import SUFFIX, read_checkpoint, save_checkpoint
+from .checkpoints import SUFFIX, Checkpoint, read_checkpoint, save_checkpoint
 from .classes import ClassList
 from .classifier import ChannelOrder, Classifier, Preprocessing, Triple
 from .errors import ModelError
 from .groups import read_groups
+from .newheads import build_adapted
 from .weights import State, class_count, digest, fill, first_line, read_weights
 from .zoos import TIMM, Architecture
 
@@ -66,6 +69,7 @@ class _Loaded:
     preprocessing: Preprocessing | None = None
     classes: ClassList | None = None
     architecture: str = ""
+    adaptation: Adaptation | None = None
 
 
 def load_classifier(
@@ -78,6 +82,7 @@ def load_classifier(
     channel_order: ChannelOrder | None = None,
     classes: Sequence[str] | str | Path | ClassList | None = None,
     groups: str | Path | None = None,
+    window_if_unknown: int | None = None,
 ) -> Classifier:
     """Load a classifier, on the CPU unless it comes as a module that lies elsewhere.
 
@@ -99,6 +104,7 @@ def load_classifier(
             the published names where the number of classes is theirs, else numbers;
             random weights get numbers.
         groups: a JSON file of class groups (groups.py), besides those that are built in.
+        window_if_unknown: the window of those that do not say theirs.
 
     Raises:
         ClassError: a file of groups that cannot be used.
@@ -106,17 +112,35 @@ def load_classifier(
             that does not take the window or does not give (1, K).
     """
     overrides = _Overrides(window, mean, std, channel_order, classes, groups)
+    unknown = window_if_unknown
     if isinstance(model, Classifier):
         if overrides.any() or weights != "default":
             raise ModelError(f"{model.name} is loaded already: give weights and settings then")
         return model
     if isinstance(model, nn.Module):
-        return _finished(_from_module(model, weights), type(model).__name__, overrides)
+        return _finished(_from_module(model, weights), type(model).__name__, overrides, unknown)
     # Seeded weights are the same on every machine only if made on the CPU; torch's random
     # state is the caller's, though every network that is built draws from it.
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         loaded = _from_path(model, weights) if _is_path(model) else _from_name(str(model), weights)
-    return _finished(loaded, str(model), overrides)
+    return _finished(loaded, str(model), overrides, unknown)
+
+
+def class_names(wanted: int | Sequence[str] | str | Path) -> ClassList:
+    """Classes by number, by name, or from a text file with one a line.
+
+    Raises:
+        ModelError: fewer than one, two of one name, or a file that cannot be read.
+    """
+    if isinstance(wanted, int):
+        if wanted < 1:
+            raise ModelError(f"classes are {wanted}: give 1 or more")
+        return ClassList.numbered(wanted)
+    names = _read_names(Path(wanted)) if isinstance(wanted, str | Path) else list(wanted)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice or not names:
+        raise ModelError(f"classes: {twice[0]!r} stands there twice" if twice else "no classes")
+    return ClassList(tuple(map(str, names)))
 
 
 def _is_path(model: str | Path) -> bool:
@@ -136,12 +160,16 @@ def _from_path(model: str | Path, weights: str | Path) -> _Loaded:
             f"name it, as -m vgg16 --weights {path}"
         )
     found = read_checkpoint(path)
+    network = find(found.architecture)
     return _Loaded(
-        module=_filled(find(found.architecture), found.state, str(path))[0],
+        module=_filled(network, found.state, str(path))[0]
+        if found.adaptation is None
+        else _filled_adapted(network, found, str(path)),
         weights=f"checkpoint {path.name}, from {found.weights}",
         preprocessing=found.preprocessing,
         classes=found.classes,
         architecture=found.architecture,
+        adaptation=found.adaptation,
     )
 
 
@@ -188,8 +216,16 @@ def _filled(network: Architecture, state: State, source: str) -> tuple[nn.Module
     return module, classes
 
 
-def _finished(loaded: _Loaded, name: str, overrides: _Overrides) -> Classifier:
-    preprocessing = _preprocessing(loaded, name, overrides)
+def _filled_adapted(network: Architecture, found: Checkpoint, source: str) -> nn.Module:
+    """The network built anew with the head that the checkpoint describes."""
+    assert found.adaptation is not None
+    module = build_adapted(build(network).eval(), found.adaptation, len(found.classes))
+    fill(module, found.state, source, network.name, assign=True)
+    return module
+
+
+def _finished(loaded: _Loaded, name: str, overrides: _Overrides, unknown: int | None) -> Classifier:
+    preprocessing = _preprocessing(loaded, name, overrides, unknown)
     module = loaded.module
     if any(part.training for part in module.modules()):
         module = _copied(module, name).eval()
@@ -203,14 +239,18 @@ def _finished(loaded: _Loaded, name: str, overrides: _Overrides) -> Classifier:
         weights=loaded.weights,
         weights_digest=digest(module.state_dict()),
         architecture=loaded.architecture,
+        adaptation=loaded.adaptation,
     )
 
 
-def _preprocessing(loaded: _Loaded, name: str, overrides: _Overrides) -> Preprocessing:
+def _preprocessing(
+    loaded: _Loaded, name: str, overrides: _Overrides, unknown: int | None
+) -> Preprocessing:
     base = loaded.preprocessing or described(loaded.module)
-    if base is None and overrides.window is None:
+    window = overrides.window or unknown
+    if base is None and window is None:
         raise unknown_window(name)
-    base = base or Preprocessing(overrides.window or 0)
+    base = base or Preprocessing(window or 0)
     if overrides.channel_order not in (None, base.channel_order):
         # The mean of blue stays the mean of blue, wherever blue stands.
         base = replace(base, mean=base.mean[::-1], std=base.std[::-1])

@@ -50,6 +50,13 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
     return height, width
 
 
+def _levels(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: give whole numbers, such as 4,2,1") from None
+
+
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -75,7 +82,7 @@ def _scales(values: tuple[str, ...], default: tuple[float, ...]) -> tuple[float,
         ) from None
 
 
-model_options = _stack(
+network_options = _stack(
     click.option(
         "-m",
         "--model",
@@ -90,6 +97,9 @@ model_options = _stack(
         metavar="default|random|FILE",
         help="Pretrained weights, random ones, or a .safetensors, .pt or .pth file.",
     ),
+)
+model_options = _stack(
+    network_options,
     click.option("--window", type=int, help="Side of the classifier's input, px."),
     click.option("--mean", metavar="R,G,B", callback=_numbers, help="Channel means of pixel/255."),
     click.option(
@@ -98,6 +108,44 @@ model_options = _stack(
     click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of the input."),
     click.option("--classes", type=click.Path(), help="Text file of class names, one a line."),
     click.option("--groups", type=click.Path(), help="JSON file of class groups of your own."),
+)
+adapt_options = _stack(
+    click.option(
+        "--window", type=click.IntRange(min=1), help="Of the new network, px; default: as it is."
+    ),
+    click.option(
+        "--head",
+        type=click.Choice(["fc", "pool", "spp"]),
+        help="Default: fc where the network flattens its feature map, pool where it averages.",
+    ),
+    click.option(
+        "--levels",
+        default="4,2,1",
+        show_default=True,
+        callback=_levels,
+        help="Grids of the pyramid, for spp.",
+    ),
+    click.option(
+        "--fc6",
+        type=click.Choice(["fresh", "resampled"]),
+        default="fresh",
+        show_default=True,
+        help="First layer of fc where its size changed: drawn anew, or from the trained one.",
+    ),
+    click.option(
+        "--freeze",
+        default="trunk",
+        show_default=True,
+        metavar="trunk|none|N",
+        help="What training leaves alone; N is a number of layers.",
+    ),
+    click.option(
+        "--average/--no-average",
+        default=True,
+        show_default=True,
+        help="Of fc: average the scores of all windows of a larger photo, or refuse it.",
+    ),
+    click.option("--softmax", is_flag=True, help="End in a softmax."),
 )
 stride_option = click.option(
     "--stride", type=int, help="Distance between windows, px; default: the network's own."

@@ -14,9 +14,9 @@ from torch import fx
 
 from .axes import slides
 from .errors import ConversionError
-from .placing import Findings, Place, Refusal, Step
+from .placing import Findings, Place, Refusal, Step, pair
 from .rules import place_node
-from .tracing import Traced, describe, layer, shape
+from .tracing import Traced, arguments, describe, layer, operation, shape
 
 Sliding = Literal["exact", "inexact", "refused"]
 
@@ -174,15 +174,25 @@ def _cuts(nodes: list[fx.Node]) -> list[fx.Node]:
 
 
 def _last_map(cuts: list[fx.Node], places: dict[fx.Node, Place]) -> fx.Node:
-    """The last map before the photo's positions are pooled or flattened for good."""
-    maps = []
+    """The last map before the photo's positions are pooled, flattened or joined for good."""
+    maps: list[fx.Node] = []
     for node in cuts:
-        if not slides(places[node].letters):
+        if not slides(places[node].letters) or (maps and joins_positions(node)):
             break
         # Rows before columns and one axis of channels: what slices are cut from.
         if places[node].letters in ("bchw", "bhwc") and hasattr(node.meta["val"], "shape"):
             maps.append(node)
     return maps[-1]
+
+
+def joins_positions(node: fx.Node) -> bool:
+    """Whether a convolution takes all n x n positions of a map at once: fc6 written as one."""
+    if operation(node) != "conv2d":
+        return False
+    given = arguments(node)
+    kernel, before = shape(given["weight"])[2:], shape(given["input"])[2:]
+    plain = given["groups"] == 1 and not any(pair(given["padding"]))
+    return plain and kernel == before != (1, 1) and pair(given["dilation"]) == (1, 1)
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:

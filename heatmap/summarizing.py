@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from .converting import FullyConvolutional, convert
 from .errors import GeometryError
-from .layers import ChannelLayerNorm, SlidingLinear
+from .layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
 from .models import DEFAULT_MODEL, load_classifier
 from .scoring import Model
 from .sizing import peak_bytes, shapes_at
@@ -142,7 +142,7 @@ def _rows(network: FullyConvolutional, input_shape: tuple[int, ...]) -> tuple[li
     if isinstance(network.head, fx.GraphModule):
         rows += _head_rows(network, shapes[feature])
     else:
-        rows.append(_slice_head_row(network, shapes[feature]))
+        rows += _slice_head_rows(network, shapes[feature])
     return rows, peak_bytes(network.trunk, shapes)
 
 
@@ -209,19 +209,35 @@ def _head_rows(network: FullyConvolutional, feature_shape: tuple[int, ...]) -> I
 def _module_kind(module: nn.Module) -> str:
     if isinstance(module, SlidingLinear):
         return "Conv2d"
+    if isinstance(module, PoolOfOne):
+        return _TYPES.get(module.kind, module.kind)
     return "LayerNorm" if isinstance(module, ChannelLayerNorm) else type(module).__name__
 
 
-def _slice_head_row(network: FullyConvolutional, feature_shape: tuple[int, ...]) -> LayerRow:
-    """One row for a head that has no convolutional form and runs slice by slice."""
-    n, m = network.map_hw
-    grid = (feature_shape[2] - n + 1, feature_shape[3] - m + 1)
-    return _row(
-        path="head",
-        kind="original head",
-        detail=f"on every {n} x {m} slice",
-        shape=(network.classes, *grid),
-        tensors=list(network.head.parameters()),
-        stride_px=network.native_stride_px,
-        field_px=network.field_px + (max(n, m) - 1) * network.native_stride_px,
-    )
+def _slice_head_rows(
+    network: FullyConvolutional, feature_shape: tuple[int, ...]
+) -> Iterator[LayerRow]:
+    """Rows of a head that runs as it is on every slice: shapes are those of one slice."""
+    assert isinstance(network.head, SliceHead)
+    body, (n, m) = network.head.head, network.map_hw
+    native = network.native_stride_px
+    slices = (1, feature_shape[1], n, m)
+    if network.head.channels_last:
+        slices = (1, n, m, feature_shape[1])
+    shapes = shapes_at(body, slices)
+    for node in body.graph.nodes:
+        name = operation(node)
+        if node.op != "call_function" or name in _SILENT or node not in shapes:
+            continue
+        tensors = [
+            read_attribute(body, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr"
+        ]
+        yield _row(
+            path=layer(node)[0],
+            kind=_TYPES.get(name, name),
+            detail=_convolution_detail(tensors) if name == "conv2d" else f"a {n} x {m} slice",
+            shape=shapes[node][1:],
+            tensors=tensors,
+            stride_px=native,
+            field_px=network.field_px + (max(n, m) - 1) * native,
+        )

@@ -73,11 +73,19 @@ def read_weights(path: Path) -> State:
         raise ModelError(f"{path}: not a weights file, or damaged: {first_line(error)}") from error
 
 
-def fill(module: nn.Module, state: Mapping[str, torch.Tensor], source: str, name: str) -> None:
+def fill(
+    module: nn.Module,
+    state: Mapping[str, torch.Tensor],
+    source: str,
+    name: str,
+    *,
+    assign: bool = False,
+) -> None:
     """Copy weights into a network, all of them or none.
 
     Args:
         source, name: what the weights and the network are called in errors.
+        assign: put the tensors themselves in, where the network has no memory for them.
 
     Raises:
         ModelError: the first tensor whose name or shape differs, and how many do.
@@ -92,7 +100,7 @@ def fill(module: nn.Module, state: Mapping[str, torch.Tensor], source: str, name
     named = OrderedDict(state)
     # Layer versions, which safetensors cannot hold and without which MNASNet refuses.
     named._metadata = getattr(module.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
-    module.load_state_dict(named, strict=False)
+    module.load_state_dict(named, strict=False, assign=assign)
 
 
 def class_count(module: nn.Module, state: Mapping[str, torch.Tensor]) -> int | None:

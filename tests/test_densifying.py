@@ -88,7 +88,9 @@ def test_without_padding_all_cells_are_those_of_shifted_photos(stride: int) -> N
         assert relative_difference(dense(photos), stitched) < 1e-5
 
 
-@pytest.mark.parametrize("stride", [16, 8, 4])
+@pytest.mark.parametrize(
+    "stride", [8, *(pytest.param(stride, marks=pytest.mark.slow) for stride in (16, 4))]
+)
 @pytest.mark.parametrize(
     "name", ["vgg16", "resnet18", "densenet121", "convnext_tiny", "timm/tf_efficientnet_lite0"]
 )

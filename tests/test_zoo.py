@@ -22,25 +22,24 @@ from heatmap.tracing import trace
 
 TORCHVISION = (
     "alexnet convnext_tiny densenet121 googlenet inception_v3 mnasnet0_5 mobilenet_v2 "
-    "regnet_x_400mf resnet18 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_1 vgg11 "
-    "wide_resnet50_2"
+    "regnet_x_400mf resnet18 shufflenet_v2_x0_5 squeezenet1_1 vgg11"
 ).split()
 TORCHVISION_MORE = (
     "convnext_small convnext_base convnext_large densenet161 densenet169 densenet201 "
     "mnasnet0_75 mnasnet1_0 mnasnet1_3 regnet_x_800mf regnet_x_1_6gf regnet_x_3_2gf "
     "regnet_x_8gf regnet_x_16gf regnet_x_32gf resnet34 resnet50 resnet101 resnet152 "
-    "resnext101_32x8d resnext101_64x4d shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0 "
-    "squeezenet1_0 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn wide_resnet101_2"
+    "resnext50_32x4d resnext101_32x8d resnext101_64x4d shufflenet_v2_x1_0 shufflenet_v2_x1_5 "
+    "shufflenet_v2_x2_0 squeezenet1_0 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn "
+    "wide_resnet50_2 wide_resnet101_2"
 ).split()
 TIMM = (
-    "cspresnet50 dla46_c dpn48b fasternet_t0 gernet_s hrnet_w18_small inception_next_atto "
-    "mambaout_femto mobilenetv4_conv_small nf_resnet26 repvgg_a0 res2net50_48w_2s resnet26d "
-    "selecsls42 starnet_s1 test_convnext tf_efficientnet_lite0"
+    "cspresnet50 dla46_c dpn48b fasternet_t0 hrnet_w18_small inception_next_atto mambaout_femto "
+    "mobilenetv4_conv_small nf_resnet26 starnet_s1 test_convnext tf_efficientnet_lite0"
 ).split()
 TIMM_MORE = (
-    "convformer_s18 convmixer_768_32 cspdarknet53 darknet53 dla34 inception_resnet_v2 "
+    "convformer_s18 convmixer_768_32 cspdarknet53 darknet53 dla34 gernet_s inception_resnet_v2 "
     "inception_v4 legacy_xception mobilenetv1_100 mobilenetv2_100 nasnetalarge pnasnet5large "
-    "resnetblur50 spnasnet_100 vgg11_bn xception41"
+    "repvgg_a0 res2net50_48w_2s resnet26d resnetblur50 selecsls42 spnasnet_100 vgg11_bn xception41"
 ).split()
 INEXACT = {
     "mobilenet_v3_small": "adaptive_avg_pool2d",
