@@ -40,7 +40,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a folder gives to train on, by photo; no photo is in both parts."""
+    """What a folder gives to train on: those of a photo stand together, in one of both parts."""
 
     folder: Path
     classes: tuple[str, ...]

@@ -64,7 +64,7 @@ def view(
     square = _drawn_within(hw, drawn) if xyxy is None else _drawn_around(_plain(xyxy, hw), drawn)
     seen = _scaled(_cut(pixels, square), window_px)
     if drawn.random() < 0.5:
-        seen = np.ascontiguousarray(seen[:, ::-1])
+        seen = seen[:, ::-1]
     return _in_other_light(seen, drawn)
 
 

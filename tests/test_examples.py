@@ -153,7 +153,7 @@ LISTED = [
     entry("c.png", ("dog", 0, 0, 20, 10), ("ant", 50, 40, 90, 80), ("dog", 5, 5, 12, 12)),
     entry("sub/b.jpg", ("dog", 10, 10, 50, 30), hw=(120, 160)),
     entry("empty.png"),
-    entry("a.png", ("dog", 99, 30, 200, 130), ("ant", -1, 0, 20, 30)),
+    entry("a.png", ("dog", 99, 30, 200, 130), ("ant", -1, 0, 30, 20)),
 ]
 
 
@@ -198,14 +198,21 @@ def test_background_comes_from_every_photo_with_room(boxed):
     assert found.counts() == {"ant": (2, 0), "dog": (3, 0), "background": (4, 0)}
 
 
-@pytest.mark.parametrize(("boxes", "each"), [(1, 1), (2, 2), (3, 3), (4, 3)])
-def test_background_is_as_much_as_a_class_up_to_three_a_photo(tmp_path, boxes, each):
+@pytest.mark.parametrize(
+    ("boxes", "labels", "each"), [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 3), (4, 2, 2), (4, 4, 1)]
+)
+def test_background_is_as_much_as_a_class_up_to_three_a_photo(tmp_path, boxes, labels, each):
     listed = []
     for name in "abcd":
         photo(tmp_path / f"{name}.png", (200, 200))
-        listed.append(entry(f"{name}.png", *[("dog", i, 0, 20 + i, 20) for i in range(boxes)]))
+        listed.append(
+            entry(f"{name}.png", *[("abcd"[i % labels], i, 0, 20 + i, 20) for i in range(boxes)])
+        )
     found = boxed_examples(tmp_path, written(tmp_path, listed))
     assert sum(found.counts()["background"]) == 4 * each
+    # In another place of each photo.
+    beside = [one for one in (*found.training, *found.validation) if one.label == labels]
+    assert len({one.xyxy for one in beside}) == len(beside)
 
 
 def test_boxes_too_small_to_learn_from_are_no_background_either(tmp_path):
@@ -276,6 +283,7 @@ def test_any_split_is_by_photo_and_leaves_every_class_for_training(
     assert sorted([*found.training, *found.validation], key=repr) == sorted(
         everything.training, key=repr
     )
+    assert list(everything.training) == sorted(everything.training, key=lambda one: one.photo)
     boxes = sum(map(len, photos)) + 1
     counts = found.counts()
     assert sum(map(sum, counts.values())) - sum(counts["background"]) == boxes

@@ -109,6 +109,12 @@ def test_sides_of_the_second_list_come_where_the_first_finds_no_place():
     assert {x1 - x0 for x0, _, x1, _ in beside(half, (100, 100), [[20], [10]])} == {20}
 
 
+def test_both_lists_together_give_no_more_than_wanted():
+    found = [beside([(0, 0, 60, 100)], (100, 100), [[38], [10]], 5, seed) for seed in range(20)]
+    assert {len(one) for one in found} == {5}
+    assert any(len({x1 - x0 for x0, _, x1, _ in one}) == 2 for one in found)
+
+
 def test_squares_reach_every_edge():
     found = beside([], (50, 90), [[10]], 50)
     left, top, right, bottom = np.array(found).T
