@@ -109,6 +109,12 @@ def open_image(source: pyvips.Source, access: Access = "sequential") -> pyvips.I
     return pyvips.Image.new_from_source(source, "", access=access, fail_on="error")
 
 
+def upright_hw_of(image: pyvips.Image) -> tuple[int, int]:
+    """Height and width in px once the image as it is in the file is turned upright."""
+    turned = _field(image, "orientation", 1) in range(5, 9)
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
 def is_tiled(opened: Encoded) -> bool:
     """Whether regions can be read in any order, as from a tiled TIFF."""
     if opened.file_format != "TIFF":

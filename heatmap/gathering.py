@@ -73,7 +73,7 @@ def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, 
     path = Path(os.path.abspath(source))
     if path.is_dir():
         _check_apart(path, output)
-        return path, [(file, False) for file in _below(path, output)]
+        return path, [(file, False) for file in files_below(path, output)]
     if path.exists():
         if path.suffix.lower() in _LIST_SUFFIXES:
             return _listed(path)
@@ -83,8 +83,15 @@ def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, 
     raise PhotoError(f"{source}: no such file or folder")
 
 
-def _below(folder: Path, output: Path) -> Iterator[Path]:
-    """The files of a folder and all below it; those that cannot be read raise."""
+def files_below(folder: Path, output: Path | None = None) -> Iterator[Path]:
+    """The files of a folder and all below it, in no order; nothing of them is opened.
+
+    Files and folders whose names begin with a dot are left out, and so are folders that are
+    links (but ``folder`` itself), and ``output``.
+
+    Raises:
+        PhotoError: a folder that cannot be read.
+    """
 
     def refuse(error: OSError) -> None:
         raise PhotoError(f"{error.filename}: cannot be read: {error.strerror}") from error

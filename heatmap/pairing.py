@@ -144,24 +144,31 @@ def _nothing_to_pair(path: str, labels: Sequence[str]) -> ResultError:
     )
 
 
-def _photo_hw(boxed: BoxedPhoto, path: Path, source: str) -> tuple[int, int]:
-    """Height and width of the upright photo, which must be those listed."""
-    hw = PhotoFile(path).hw
+def check_hw(boxed: BoxedPhoto, hw: tuple[int, int], path: Path, source: str) -> None:
+    """Refuse a photo whose height and width, turned upright, are not those listed.
+
+    Args:
+        boxed: the photo as the file of boxes, ``source``, lists it.
+        hw: of the upright photo at ``path``, px.
+
+    Raises:
+        PhotoError: they differ.
+    """
     if boxed.hw is not None and boxed.hw != hw:
         turned = ": boxes must be those of the photo turned upright" if boxed.hw == hw[::-1] else ""
         raise PhotoError(
             f"{path}: is {hw[0]} x {hw[1]} px, {source} says {boxed.hw[0]} x {boxed.hw[1]}{turned}"
         )
-    return hw
 
 
 def _paired(
     boxed: BoxedPhoto, path: Path, groups: Mapping[str, ClassGroup], source: str
 ) -> PairedPhoto:
-    hw = _photo_hw(boxed, path, source)
+    hw = PhotoFile(path).hw
+    check_hw(boxed, hw, path, source)
     by_label: dict[str, list[LabelledBox]] = {}
     for box in boxed.boxes:
-        _check_inside(box.xyxy, hw, f"{source}: {boxed.file}: box of {box.label!r}")
+        check_inside(box.xyxy, hw, f"{source}: {boxed.file}: box of {box.label!r}")
         by_label.setdefault(box.label, []).append(box)
     pairs = []
     for label, boxes in by_label.items():
@@ -173,7 +180,12 @@ def _paired(
     return PairedPhoto(path, tuple(pairs))
 
 
-def _check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
+def check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
+    """Refuse a box, called ``name`` in the error, that reaches outside a photo of ``hw`` px.
+
+    Raises:
+        ResultError: by more than the pixel that annotators round away.
+    """
     left, top, right, bottom = xyxy
     if max(-left, -top, right - hw[1], bottom - hw[0]) > _SLACK_PX:
         raise ResultError(

@@ -18,7 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from .decoding import Encoded, decode, encoded, is_interlaced, is_tiled, naming, open_image
+from .decoding import (
+    Encoded,
+    decode,
+    encoded,
+    is_interlaced,
+    is_tiled,
+    naming,
+    open_image,
+    upright_hw_of,
+)
 from .errors import PhotoError
 from .photos import Photo, digest_of, read_photo
 from .rows import READ_ROWS, READING, forget_complaints, resized, rows_of
@@ -148,6 +157,16 @@ def is_larger(path: Path, pixels: int) -> bool:
         return _pixels(path) > pixels
     except PhotoError:
         return False
+
+
+def upright_hw(path: Path) -> tuple[int, int]:
+    """Height and width of the upright photo, px, by its header: the pixels are not decoded.
+
+    Raises:
+        PhotoError: no such file, or no image.
+    """
+    with READING, encoded(path) as opened:
+        return upright_hw_of(open_image(opened.source))
 
 
 def _pixels(path: Path) -> int:

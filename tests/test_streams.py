@@ -16,7 +16,7 @@ from PIL import Image
 from heatmap import streams
 from heatmap.errors import PhotoError
 from heatmap.photos import Photo, read_photo
-from heatmap.streams import PhotoFile, open_photo
+from heatmap.streams import PhotoFile, open_photo, upright_hw
 
 
 def noise(*shape: int, dtype=np.uint8) -> np.ndarray:
@@ -101,6 +101,15 @@ def test_pixels_notes_and_digest_are_those_of_the_whole_photo(tmp_path, name):
         assert {len(strip) for strip in strips[:-1]} <= {height}
         np.testing.assert_array_equal(np.concatenate(strips), whole.pixels)
     assert photo.digest == PhotoFile(path).digest == whole.digest
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_header_tells_the_upright_size(tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    FILES[name](path)
+    expected = PhotoFile(path).hw
+    monkeypatch.setattr(streams, "decode", None)
+    assert upright_hw(path) == expected
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -230,7 +239,7 @@ def test_two_passes_at_a_time_do_not_meet(tmp_path):
         ("none.jpg", None, "no such file"),
     ],
 )
-@pytest.mark.parametrize("reader", [read_photo, open_photo, PhotoFile])
+@pytest.mark.parametrize("reader", [read_photo, open_photo, PhotoFile, upright_hw])
 def test_what_is_no_photo_is_refused_alike(tmp_path, reader, name, content, message):
     path = tmp_path / name
     if content is not None:
