@@ -13,6 +13,7 @@ from .errors import InexactError as InexactError
 from .errors import ModelError as ModelError
 from .errors import PhotoError as PhotoError
 from .errors import ResultError as ResultError
+from .fitting import Schedule as Schedule
 from .geometry import Geometry as Geometry
 from .grid import ScoreGrid as ScoreGrid
 from .gridfile import load as load
@@ -40,6 +41,8 @@ from .sharpening import sharp_maps as sharp_maps
 from .sharpening import tighten as tighten
 from .summarizing import Summary as Summary
 from .summarizing import summarize as summarize
+from .training import Trained as Trained
+from .training import train as train
 from .verifying import VerifyReport as VerifyReport
 from .verifying import verify as verify
 

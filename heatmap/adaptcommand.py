@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .errors import ModelError
-from .options import adapt_options, network_options
+from .options import adapt_options, network_options, schedule_options
 
 
 def _how_many_or_names(text: str | None) -> int | str | None:
@@ -54,3 +54,55 @@ def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
     click.echo(f"weights: {adapted.weights}")
     if output is not None:
         click.echo(f"wrote {output}")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@network_options
+@adapt_options
+@click.option(
+    "--boxes",
+    type=click.Path(path_type=Path),
+    help="Boxes on the photos of FOLDER: COCO instances, or a JSON or CSV list.",
+)
+@schedule_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("trained.safetensors"),
+    show_default=True,
+    help="Checkpoint to write.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> None:
+    """Train a network on the photos of FOLDER, a folder a class, for `run -m`.
+
+    With --boxes FOLDER holds whole photos; the class "background" is made from the rest of
+    them. What is frozen is computed once. Ctrl-C loses at most an epoch: --resume goes on.
+    """
+    from .fitting import Schedule
+    from .training import train as train_network
+    from .trainprinting import telling
+
+    schedule = Schedule(**{name: options.pop(name) for name in Schedule.__dataclass_fields__})
+    model, resume = options.pop("model"), options.pop("resume")
+    given = click.get_current_context().get_parameter_source
+    with telling(as_json=options.pop("as_json")) as teller:
+        wanted = {
+            name: value
+            for name, value in options.items()
+            if given(name) is not click.core.ParameterSource.DEFAULT
+        }
+        done = train_network(
+            folder,
+            output,
+            model,
+            boxes=boxes,
+            schedule=schedule,
+            resume=resume,
+            watcher=teller,
+            options=wanted,  # type: ignore[arg-type]
+        )
+        teller.end(done)

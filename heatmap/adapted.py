@@ -155,6 +155,22 @@ class Adapted(nn.Module):
             )
         return self.head(features)  # type: ignore[no-any-return]
 
+    def split(self) -> tuple[nn.Module | None, nn.Module]:
+        """What training can compute once, photos (B, 3, H, W) in, and what is left to train.
+
+        The first is None where the trunk is trained too: the second is then the network
+        up to its logits (B, K).
+        """
+        if any(parameter.requires_grad for parameter in self.trunk.parameters()):
+            return None, _Logits(self)
+        parts = list(self.head)
+        fixed = 0
+        while fixed < len(parts) and _is_fixed(parts[fixed]):
+            fixed += 1
+        return nn.Sequential(self.trunk, *parts[:fixed]), nn.Sequential(
+            *parts[fixed:], nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+
     def layers(self) -> Iterator[tuple[nn.Parameter, ...]]:
         """The parameters of each layer that has any, from the photo on."""
         for module in (self.trunk, self.head):
@@ -184,3 +200,20 @@ class Adapted(nn.Module):
         for position, tensors in enumerate(layers):
             for tensor in tensors:
                 tensor.requires_grad_(position >= fixed)
+
+
+class _Logits(nn.Module):
+    """An adapted network without its softmax."""
+
+    def __init__(self, network: Adapted) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, photos: Tensor) -> Tensor:
+        return self.network.logits(self.network.features(photos))
+
+
+def _is_fixed(part: nn.Module) -> bool:
+    """Whether a layer gives the same for the same, however long is trained."""
+    learns = any(parameter.requires_grad for parameter in part.parameters())
+    return not learns and not isinstance(part, nn.Dropout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from torch import nn
@@ -16,6 +16,19 @@ from .errors import ModelError
 from .models import DEFAULT_MODEL, class_names, load_classifier
 from .newheads import known_parts, new_head, plan_head
 from .weights import digest
+
+
+class AdaptOptions(TypedDict, total=False):
+    """The options of :func:`adapt` by name, but for those that training sets itself."""
+
+    weights: str | Path
+    window: int | None
+    head: HeadKind | None
+    levels: Sequence[int]
+    fc6: Literal["fresh", "resampled"]
+    freeze: str | int
+    average: bool
+    softmax: bool
 
 
 def adapt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,12 @@ class Checkpoint:
     adaptation: Adaptation | None = None
 
 
-def save_checkpoint(classifier: Classifier, path: str | Path) -> Path:
+def save_checkpoint(
+    classifier: Classifier, path: str | Path, *, training: Mapping[str, Any] | None = None
+) -> Path:
     """Write ``x.safetensors``, and ``x.json`` beside it with all else that loading needs.
+
+    ``training`` says how it came about, for people; loading does not read it.
 
     The description is written last and holds the weights' digest, so two files that
     do not belong together are noticed.
@@ -63,8 +68,11 @@ def save_checkpoint(classifier: Classifier, path: str | Path) -> Path:
             save_file(state, temporary)
         except SafetensorError as error:
             raise ResultError(f"{target}: cannot be written: {first_line(error)}") from error
+    described = _description(classifier, state)
+    if training is not None:
+        described["training"] = training
     with writing(description_path(target)) as temporary:
-        temporary.write_text(json.dumps(_description(classifier, state), indent=1) + "\n", "utf-8")
+        temporary.write_text(json.dumps(described, indent=1) + "\n", "utf-8")
     return target
 
 

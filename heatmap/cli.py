@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from .adaptcommand import adapt
+from .adaptcommand import adapt, train
 from .batchcommand import batch
 from .building import recipe_of, request_of, view_of
 from .errors import ConversionError, HeatmapError, ResultError
@@ -81,6 +81,7 @@ def run(photo: Path, **options: Any) -> None:
 
 cli.add_command(batch)
 cli.add_command(adapt)
+cli.add_command(train)
 
 
 @cli.command()

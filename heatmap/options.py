@@ -147,6 +147,48 @@ adapt_options = _stack(
     ),
     click.option("--softmax", is_flag=True, help="End in a softmax."),
 )
+schedule_options = _stack(
+    click.option(
+        "--epochs", type=click.IntRange(min=1), default=40, show_default=True, help="At most."
+    ),
+    click.option(
+        "--batch",
+        type=click.IntRange(min=1),
+        default=32,
+        show_default=True,
+        help="Examples a step.",
+    ),
+    click.option(
+        "--rate", type=float, default=1e-3, show_default=True, help="Learning rate of AdamW."
+    ),
+    click.option(
+        "--decay", type=float, default=1e-2, show_default=True, help="Weight decay of AdamW."
+    ),
+    click.option(
+        "--views",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="Of each example: the plain one, and augmented ones.",
+    ),
+    click.option(
+        "--validation",
+        type=float,
+        default=0.2,
+        show_default=True,
+        help="Share of the photos held out; 0: none, and all epochs are trained.",
+    ),
+    click.option(
+        "--patience",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="Stop after so many epochs without a smaller loss on those.",
+    ),
+    click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all draws."
+    ),
+)
 stride_option = click.option(
     "--stride", type=int, help="Distance between windows, px; default: the network's own."
 )
