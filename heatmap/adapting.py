@@ -61,9 +61,8 @@ def adapt(
         head: "fc", "pool" or "spp" (adapted.py); None: "fc" for networks that flatten
             their map (VGG), "pool" for those that average over it (ResNet).
         levels: of the pyramid, for "spp".
-        fc6: "resampled" makes a first layer of another size from the trained one,
-            by bilinear interpolation over positions, scaled so that an even map gives
-            the same; where that layer gives the classes it is fresh all the same.
+        fc6: "resampled" makes a first layer of another size from the trained one, which
+            then gives what "pool" would; a layer that gives the classes is fresh anyway.
         freeze: what training leaves alone: "trunk", "none", or how many layers.
         average: whether "fc" gives photos larger than the window the mean of their
             windows' scores; at one window that changes nothing. Else they are refused.

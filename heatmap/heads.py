@@ -217,6 +217,8 @@ def _convert_batch_norm(at: HeadGraph, node: fx.Node, source: Value) -> Value:
     given = arguments(node)
     module = nn.BatchNorm2d(shape(node)[1], eps=given["eps"], device="meta").eval()
     at.fill(module, given, ("weight", "bias", "running_mean", "running_var"))
+    # Counts batches of training; there is none.
+    module.num_batches_tracked = None
     return Value(at.add_layer(node, module, source.node), source.form)
 
 

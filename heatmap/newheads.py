@@ -18,7 +18,7 @@ from .layers import PoolOfOne, SlidingLinear
 from .planning import Plan, plan_conversion
 from .sizing import shapes_at
 from .subgraphs import trunk_of
-from .tracing import arguments, operation, trace
+from .tracing import arguments, operation, shape, trace
 
 FC6 = ("fresh", "resampled")
 
@@ -56,7 +56,7 @@ def build_adapted(original: nn.Module, adaptation: Adaptation, classes: int) -> 
 def known_parts(module: nn.Module, window: int, name: str) -> Known:
     plan = plan_conversion(trace(module, window))
     head = convert_head(plan)
-    if not _linears(head):
+    if isinstance(head, fx.GraphModule) and not _linears(head):
         plan = _before_last_convolution(plan, name)
         head = convert_head(plan)
     layers = _chain(head, name)
@@ -96,7 +96,7 @@ def _before_last_convolution(plan: Plan, name: str) -> Plan:
     while operation(node) != "conv2d" and len(node.all_input_nodes) == 1:
         chain.append(node)
         node = node.all_input_nodes[0]
-    if operation(node) != "conv2d":
+    if operation(node) != "conv2d" or shape(arguments(node)["weight"])[2:] != (1, 1):
         raise _unusable(name, "no layer with weights gives its classes from the feature map")
     feature = arguments(node)["input"]
     behind = {node, *chain, *(one for one in node.all_input_nodes if one.op == "get_attr")}
@@ -239,7 +239,11 @@ def _draw(made: nn.Conv2d, noise: torch.Generator, gain: float) -> None:
 
 
 def _resampled(weight: Tensor, side: int) -> Tensor:
-    """Weights (K, C, n, m) over side x side positions; their sum over positions stays."""
-    before = weight.shape[2] * weight.shape[3]
-    larger = functional.interpolate(weight, (side, side), mode="bilinear", antialias=True)
-    return larger * (before / side**2)
+    """Weights (K, C, n, n) for a map of another side: as if that were averaged to n x n first.
+
+    The bins are those of an adaptive average pool, so the layer gives what the trained one
+    gives behind such a pool, the head "pool".
+    """
+    # (side, n): what each position of the map adds to each bin.
+    shares = functional.adaptive_avg_pool1d(torch.eye(side)[None], weight.shape[2])[0]
+    return torch.einsum("yi,xj,kcij->kcyx", shares, shares, weight)
