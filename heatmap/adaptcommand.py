@@ -95,14 +95,18 @@ def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> Non
             for name, value in options.items()
             if given(name) is not click.core.ParameterSource.DEFAULT
         }
-        done = train_network(
-            folder,
-            output,
-            model,
-            boxes=boxes,
-            schedule=schedule,
-            resume=resume,
-            watcher=teller,
-            options=wanted,  # type: ignore[arg-type]
-        )
+        try:
+            done = train_network(
+                folder,
+                output,
+                model,
+                boxes=boxes,
+                schedule=schedule,
+                resume=resume,
+                watcher=teller,
+                options=wanted,  # type: ignore[arg-type]
+            )
+        except KeyboardInterrupt:
+            teller.interrupted()
+            raise click.Abort from None
         teller.end(done)

@@ -64,6 +64,10 @@ class Teller(TrainingWatcher):
             f"kept epoch {done.best.number}; wrote {done.path}: `heatmap run PHOTO -m {done.path}`"
         )
 
+    def interrupted(self) -> None:
+        """Ctrl-C: whole epochs stay."""
+        self._say("stopped; the same command with --resume goes on")
+
     def _say(self, line: str) -> None:
         if not self.as_json:
             click.echo(line)

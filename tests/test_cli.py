@@ -138,7 +138,11 @@ MODEL = "--model --weights --window --mean --std --channel-order --classes --gro
 VIEW = "--class --top --opacity --stretch --least-score"
 LIMITS = "--memory --keep --skip-flat --mask --device --dtype"
 EXTRAS = "--format --coco --html"
+NEW_HEAD = "--model --weights --window --head --levels --fc6 --freeze --average --softmax"
+SCHEDULE = "--epochs --batch --rate --decay --views --validation --patience --seed"
 OPTIONS = {
+    "adapt": f"{NEW_HEAD} --classes --seed --output --json",
+    "train": f"{NEW_HEAD} --boxes {SCHEDULE} --output --resume --json",
     "run": f"{MODEL} --stride --scale --fuse --border {LIMITS} --engine {VIEW} {EXTRAS} "
     "--output --json",
     "batch": f"{MODEL} --stride --scale --fuse --border {LIMITS} --engine {VIEW} {EXTRAS} --output "
@@ -192,6 +196,10 @@ def test_version(call):
         ("view",),
         ("evaluate", "photos"),
         ("run", "cat.png", "--format", "xml"),
+        ("adapt", "--head", "cone"),
+        ("adapt", "--levels", "4;2"),
+        ("train",),
+        ("train", "photos", "--epochs", "0"),
     ],
 )
 def test_usage_errors_exit_with_2(call, arguments):
