@@ -96,8 +96,8 @@ def train(
         else boxed_examples(folder, boxes, **split)  # type: ignore[arg-type]
     )
     classifier = _classifier(model, examples, schedule, options or AdaptOptions())
-    watcher.begins(examples, classifier)
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
+    watcher.begins(examples, classifier)
     module = classifier.module
     assert isinstance(module, Adapted)
     frozen, learner = module.split()
