@@ -9,11 +9,11 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,10 @@ from torch.fx.experimental import _config as tracing_config
 
 from .classifier import Classifier
 from .converting import FullyConvolutional, convert, relative_difference
-from .errors import ConversionError, HeatmapError, ModelError, ResultError
+from .errors import ConversionError, HeatmapError, ResultError
 from .files import writing
 from .models import DEFAULT_MODEL, load_classifier
+from .onnxfiles import Runner, data_file, is_large, onnx_model, onnx_runner, onnx_runtime
 from .versions import package_versions
 from .weights import first_line
 
@@ -32,13 +33,8 @@ Format = Literal["onnx", "torch"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
 # Largest relative difference from the network in torch that counts as rounding.
 TOLERANCE = 1e-4
-# An ONNX file is one message of at most 2 GiB; larger weights go into a file beside it.
-SINGLE_FILE_BYTES = 2 * 10**9
 # Where the facts lie: a metadata property of an ONNX file, an extra file of a torch one.
 FACTS = "heatmap.json"
-
-# Photos (B, 3, H, W) -> scores (B, K, N, M).
-_Runner: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -113,9 +109,10 @@ def export(
     if to not in get_args(Format):
         raise ResultError(f"format is {to!r}: choose one of {', '.join(get_args(Format))}")
     if target.suffix != SUFFIXES[to]:
-        raise ResultError(f"{target}: a file for {to} must end in {SUFFIXES[to]}")
+        kinds = " and ".join(f"{suffix} for {kind}" for kind, suffix in SUFFIXES.items())
+        raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
     if to == "onnx":
-        _onnx_packages()
+        onnx_runtime()
     classifier = load_classifier(model, **options)
     network = _converted(classifier, stride)
     facts = _facts(classifier, network)
@@ -185,7 +182,7 @@ def _recorded(network: FullyConvolutional) -> ExportedProgram:
     }
     example = torch.zeros(2, 3, window + 2 * step + 1, window + 3 * step + 2)
     # Else a size of one (a window, a photo) counts as another case than several.
-    with tracing_config.patch(backed_size_oblivious=True):
+    with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         program = torch.export.export(
             _Recordable(network).eval(),
             (example,),
@@ -201,6 +198,8 @@ def _recorded(network: FullyConvolutional) -> ExportedProgram:
         node.meta.pop("stack_trace", None)
     graph.eliminate_dead_code()
     program.graph_module.recompile()
+    # Megabytes of zeros.
+    program.example_inputs = None
     return program
 
 
@@ -217,49 +216,21 @@ def _write_torch(
 def _write_onnx(
     program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
 ) -> Program:
-    large = sum(tensor.nbytes for tensor in program.state_dict.values()) > SINGLE_FILE_BYTES
-    data = target.with_name(f"{target.name}.data") if large else None
-    written = torch.onnx.export(
-        program, dynamo=True, verbose=False, input_names=["photos"], output_names=["scores"]
-    )
-    assert written is not None
-    _tidy(written.model, network.classes)
-    written.model.metadata_props[FACTS] = json.dumps(facts)
+    data = data_file(target) if is_large(program) else None
+    model = onnx_model(program, network.classes, {FACTS: json.dumps(facts)})
     with ExitStack() as all_or_none:
         made_data = all_or_none.enter_context(writing(data)) if data else None
         made = all_or_none.enter_context(writing(target))
-        written.save(made, external_data=large)
-        checks = _checked(network, _onnx_runner(made))
+        model.save(made, external_data=data is not None)
+        checks = _checked(network, onnx_runner(made))
         size = sum(part.stat().st_size for part in made.parent.iterdir())
         if made_data:
-            # The one names the other as its neighbour.
-            made.with_name(f"{made.name}.data").rename(made_data)
-    return Program(target, size, data, "onnx", written.model.opset_imports[""], facts, checks)
+            # It was there as well, since the one names the other as its neighbour.
+            data_file(made).rename(made_data)
+    return Program(target, size, data, "onnx", model.model.opset_imports[""], facts, checks)
 
 
-def _tidy(model: Any, classes: int) -> None:
-    """Give axes names that say what they are, and leave out how and where it was recorded."""
-    import onnx_ir
-
-    for node in model.graph.all_nodes():
-        node.metadata_props.clear()
-        for value in node.outputs:
-            value.metadata_props.clear()
-            value.shape = None
-    model.graph.inputs[0].shape = onnx_ir.Shape(["batch", 3, "height", "width"])
-    model.graph.outputs[0].shape = onnx_ir.Shape(["batch", classes, "rows", "columns"])
-
-
-def _onnx_runner(path: Path) -> _Runner:
-    runtime = _onnx_packages()
-    options = runtime.SessionOptions()
-    # Errors are raised as well.
-    options.log_severity_level = 4
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda photos: torch.from_numpy(session.run(["scores"], {"photos": photos.numpy()})[0])
-
-
-def _checked(network: FullyConvolutional, run: _Runner) -> tuple[Check, ...]:
+def _checked(network: FullyConvolutional, run: Runner) -> tuple[Check, ...]:
     """Hold what was written against the network, on one window and on more.
 
     Raises:
@@ -271,7 +242,7 @@ def _checked(network: FullyConvolutional, run: _Runner) -> tuple[Check, ...]:
     return tuple(_check(network, run, size) for size in sizes)
 
 
-def _check(network: FullyConvolutional, run: _Runner, size: Sequence[int]) -> Check:
+def _check(network: FullyConvolutional, run: Runner, size: Sequence[int]) -> Check:
     count, height, width = size
     noise = torch.Generator().manual_seed(0)
     photos = torch.randn(count, 3, height, width, generator=noise)
@@ -289,17 +260,6 @@ def _check(network: FullyConvolutional, run: _Runner, size: Sequence[int]) -> Ch
             f"on {where}, more than {TOLERANCE:.0e}"
         )
     return Check((count, 3, height, width), tuple(expected.shape), difference)
-
-
-def _onnx_packages() -> Any:
-    """ONNX Runtime; what torch needs for writing is there too."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ModelError("ONNX is not installed: pip install 'heatmap[onnx]'") from error
-    return onnxruntime
 
 
 @contextmanager
