@@ -30,17 +30,20 @@ def data_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.data")
 
 
-def onnx_model(program: ExportedProgram, classes: int, notes: Mapping[str, str]) -> Any:
+def onnx_model(
+    program: ExportedProgram, classes: int, window: int, notes: Mapping[str, str]
+) -> Any:
     """A recorded network as ``torch.onnx.ONNXProgram``, its ``notes`` as metadata properties.
 
-    Input "photos" (batch, 3, height, width), output "scores" (batch, classes, rows, columns).
-    The program is changed.
+    Input "photos" (batch, 3, height, width), output "scores" (batch, classes, rows, columns);
+    a photo smaller than the window, px, is an error. The program is changed.
     """
     _leave_in_place(program)
     made = torch.onnx.export(
         program, dynamo=True, verbose=False, input_names=["photos"], output_names=["scores"]
     )
     assert made is not None
+    _refuse_below(made.model, window)
     _tidy(made.model, classes)
     made.model.metadata_props.update(notes)
     return made
@@ -67,6 +70,35 @@ def _tidy(model: Any, classes: int) -> None:
             value.shape = None
     model.graph.inputs[0].shape = onnx_ir.Shape(["batch", 3, "height", "width"])
     model.graph.outputs[0].shape = onnx_ir.Shape(["batch", classes, "rows", "columns"])
+
+
+def _refuse_below(model: Any, window: int) -> None:
+    """Let photos that are smaller than the window fail before they reach the network.
+
+    A pool of a map that is too small divides by zero in ONNX Runtime, which ends the process.
+    There is no operation that raises an error: each of the four lengths is looked up in their
+    own list, at its own place, or far outside where it is too small.
+    """
+    import onnx_ir
+
+    photos, first = model.graph.inputs[0], model.graph[0]
+    readers = list(photos.uses())
+    tape = onnx_ir.tape.Tape()
+
+    def number(*values: int) -> Any:
+        return tape.op("Constant", [], {"value_ints": values})
+
+    shape = tape.op("Shape", [photos])
+    missing = tape.op("Min", [tape.op("Sub", [shape, number(0, 3, window, window)]), number(0)])
+    places = tape.op("Add", [number(0, 1, 2, 3), tape.op("Mul", [missing, number(8)])])
+    looked_up = tape.op("GatherElements", [shape, places], {"axis": 0})
+    checked = tape.op("Reshape", [photos, looked_up])
+    for position, node in enumerate(tape.nodes):
+        node.name = f"large_enough_{position}"
+        node.outputs[0].name = f"large_enough_{position}"
+    for node, index in readers:
+        node.replace_input_with(index, checked)
+    model.graph.insert_before(first, tape.nodes)
 
 
 def onnx_runner(path: Path) -> Runner:

@@ -217,7 +217,7 @@ def _write_onnx(
     program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
 ) -> Program:
     data = data_file(target) if is_large(program) else None
-    model = onnx_model(program, network.classes, {FACTS: json.dumps(facts)})
+    model = onnx_model(program, network.classes, network.window_px, {FACTS: json.dumps(facts)})
     with ExitStack() as all_or_none:
         made_data = all_or_none.enter_context(writing(data)) if data else None
         made = all_or_none.enter_context(writing(target))
