@@ -113,12 +113,14 @@ def export(
         raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
     if to == "onnx":
         onnx_runtime()
-    classifier = load_classifier(model, **options)
-    network = _converted(classifier, stride)
-    facts = _facts(classifier, network)
-    write = _write_onnx if to == "onnx" else _write_torch
-    with torch.inference_mode(False), torch.no_grad(), _telling(classifier.name), _quiet():
-        return write(_recorded(network), network, target, facts)
+    # Nothing of it can be recorded in inference mode.
+    with torch.inference_mode(False), torch.no_grad():
+        classifier = load_classifier(model, **options)
+        network = _converted(classifier, stride)
+        facts = _facts(classifier, network)
+        write = _write_onnx if to == "onnx" else _write_torch
+        with _telling(classifier.name), _quiet():
+            return write(_recorded(network), network, target, facts)
 
 
 def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional:
