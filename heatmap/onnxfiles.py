@@ -22,7 +22,8 @@ Runner: TypeAlias = Callable[[Tensor], Tensor]
 
 def is_large(program: ExportedProgram) -> bool:
     """Whether the weights need a file of their own."""
-    return sum(tensor.nbytes for tensor in program.state_dict.values()) > SINGLE_FILE_BYTES
+    size: int = sum(tensor.nbytes for tensor in program.state_dict.values())
+    return size > SINGLE_FILE_BYTES
 
 
 def data_file(path: Path) -> Path:

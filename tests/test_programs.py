@@ -205,10 +205,11 @@ def test_no_path_of_this_machine_is_in_the_file(small, tmp_path, to):
         assert word.encode() not in content
 
 
-def test_nothing_is_printed(small, tmp_path, capfd):
+def test_nothing_is_printed(small, tmp_path, capfd, recwarn):
     heatmap.export(small, tmp_path / "small.onnx", window=WINDOW)
     heatmap.export(small, tmp_path / "small.pt2", to="torch", window=WINDOW)
     assert tuple(capfd.readouterr()) == ("", "")
+    assert not recwarn.list
 
 
 def test_the_module_stays_as_it_was(small, tmp_path):
