@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import ConversionError
+from .errors import ConversionError, GeometryError
 
 if TYPE_CHECKING:
     from .request import Request, View
@@ -74,5 +74,9 @@ def sliding_only() -> Iterator[None]:
     try:
         yield
     except ConversionError as error:
-        reason = str(error).partition("; use --engine")[0]
+        reason, advice, _ = str(error).partition("; use --engine")
+        if not advice:
+            raise
         raise ConversionError(f"{reason}; `heatmap run` scores it crop by crop") from error
+    except GeometryError as error:
+        raise GeometryError(str(error).partition(", or --engine")[0]) from error
