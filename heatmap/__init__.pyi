@@ -24,6 +24,8 @@ from .models import load_classifier as load_classifier
 from .models import save_checkpoint as save_checkpoint
 from .photos import Photo as Photo
 from .photos import read_photo as read_photo
+from .programs import Program as Program
+from .programs import export as export
 from .rendering import overlay as overlay
 from .rendering import write_image as write_image
 from .reporting import draw_report as draw_report

@@ -10,8 +10,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,9 @@ import click
 
 from .adaptcommand import adapt, train
 from .batchcommand import batch
-from .building import recipe_of, request_of, view_of
-from .errors import ConversionError, HeatmapError, ResultError
+from .building import recipe_of, request_of, sliding_only, view_of
+from .errors import HeatmapError, ResultError
+from .exportcommand import export
 from .options import (
     border_option,
     engine_option,
@@ -82,6 +81,7 @@ def run(photo: Path, **options: Any) -> None:
 cli.add_command(batch)
 cli.add_command(adapt)
 cli.add_command(train)
+cli.add_command(export)
 
 
 @cli.command()
@@ -111,7 +111,7 @@ def verify(photo: Path, **options: Any) -> None:
     from .verifying import verify as verify_photo
 
     with working(f"loading {options['model']}") as at_work:
-        with _sliding_only():
+        with sliding_only():
             scorer = recipe_of(options, "slide").prepare()
         at_work.say(f"sliding and cropping over {photo.name}")
         report = verify_photo(
@@ -256,7 +256,7 @@ def summary(photo_size: tuple[int, int] | None, as_json: bool, **options: Any) -
     from .printing import print_summary, working
     from .summarizing import summarize
 
-    with working(f"loading {options['model']}"), _sliding_only():
+    with working(f"loading {options['model']}"), sliding_only():
         found = summarize(load_classifier(options.pop("model"), **options), photo_hw=photo_size)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
@@ -281,16 +281,6 @@ def models(pattern: str | None, as_json: bool) -> None:
         click.echo(json.dumps([asdict(fact) for fact in facts], indent=2))
     else:
         print_models(facts)
-
-
-@contextmanager
-def _sliding_only() -> Iterator[None]:
-    """Where there is no other engine, an error must not advise to choose one."""
-    try:
-        yield
-    except ConversionError as error:
-        reason = str(error).partition("; use --engine")[0]
-        raise ConversionError(f"{reason}; `heatmap run` scores it crop by crop") from error
 
 
 def main() -> None:

@@ -63,7 +63,12 @@ class SlidingLinear(nn.Conv2d):
     def forward(self, maps: Tensor) -> Tensor:
         n, m = cast(tuple[int, int], self.kernel_size)
         if torch.compiler.is_exporting():
-            return super().forward(maps)
+            if (n, m) != (1, 1):
+                return super().forward(maps)
+            # torch asks a convolution whether it gets one position or several, and would
+            # record the answer.
+            cells = maps.permute(0, 2, 3, 1)
+            return functional.linear(cells, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
         outputs = maps.shape[0] * (maps.shape[2] - n + 1) * (maps.shape[3] - m + 1)
         form = self._form(maps, outputs)
         if isinstance(form, TransformedWeights):
@@ -132,6 +137,10 @@ class SliceHead(nn.Module):
         order = (0, 2, 3, 4, 5, 1) if self.channels_last else (0, 2, 3, 1, 4, 5)
         slices = slices.permute(order)
         batch, rows, columns = slices.shape[:3]
+        if torch.compiler.is_exporting():
+            # A program has no loop over a number of rows that it learns only when it runs.
+            scores = self.head(slices.flatten(0, 2)).unflatten(0, (batch, rows, columns))
+            return scores.permute(0, 3, 1, 2)  # type: ignore[no-any-return]
         per_row = batch * columns * slices[0, 0, 0].numel()
         at_once = max(1, SLICE_VALUES // per_row)
         done = [

@@ -35,8 +35,11 @@ class PhasedHead(nn.Module):
 def _part(maps: Tensor, k: int) -> Tensor:
     """(B, C, h, w) -> (k k B, C, ceil(h / k), ceil(w / k)); the last phases end in zeros."""
     batch, channels, height, width = maps.shape
-    whole = functional.pad(maps, (0, -width % k, 0, -height % k)).permute(0, 2, 3, 1)
-    parts = whole.reshape(batch, -(-height // k), k, -(-width // k), k, channels)
+    # Nothing negative is divided: exported programs round that otherwise than Python.
+    rows, columns = (height + k - 1) // k, (width + k - 1) // k
+    padding = (0, columns * k - width, 0, rows * k - height)
+    whole = functional.pad(maps, padding).permute(0, 2, 3, 1)
+    parts = whole.reshape(batch, rows, k, columns, k, channels)
     return parts.permute(2, 4, 0, 1, 3, 5).flatten(0, 2).permute(0, 3, 1, 2)
 
 

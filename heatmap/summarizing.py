@@ -235,7 +235,7 @@ def _slice_head_rows(
         yield _row(
             path=layer(node)[0],
             kind=_TYPES.get(name, name),
-            detail=_convolution_detail(tensors) if name == "conv2d" else f"a {n} x {m} slice",
+            detail=_convolution_detail(tensors) if name == "conv2d" else f"on each {n} x {m}",
             shape=shapes[node][1:],
             tensors=tensors,
             stride_px=native,

@@ -154,6 +154,7 @@ OPTIONS = {
     "evaluate": f"{MODEL} --scale --fuse --labels --cam --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
+    "export": f"{MODEL} --stride --to --output --json",
 }
 
 

@@ -48,6 +48,7 @@ def test_readme_has_examples():
         "verify",
         "summary",
         "models",
+        "export",
     ]
 
 

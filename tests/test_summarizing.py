@@ -87,9 +87,14 @@ def test_parameters_of_every_head_are_counted(name):
     assert found.rows[-1].shape[-2:] == (5, 3)
 
 
-def test_head_without_convolutional_form_is_one_row():
+def test_a_head_that_runs_slice_by_slice_shows_its_layers_on_one_slice():
     found = summarize(load_classifier(make(slice_heads()["LayerNorm on positions"]), window=WINDOW))
-    assert (found.rows[-1].kind, found.rows[-1].shape) == ("original head", (5, 1, 1))
+    assert [(row.kind, row.detail, row.shape) for row in found.rows[-2:]] == [
+        ("LayerNorm", "on each 8 x 8", (512,)),
+        ("Linear", "on each 8 x 8", (5,)),
+    ]
+    assert [row.parameters for row in found.rows[-2:]] == [2 * 512, 5 * 512 + 5]
+    assert sum(row.parameters for row in found.rows) == found.parameters
     assert found.unused == 0
 
 
