@@ -81,6 +81,7 @@ def test_the_built_in_model_is_the_same_in_onnx_runtime(default):
     assert_same(runner(default.path), network)
 
 
+@pytest.mark.slow
 def test_the_built_in_model_is_the_same_in_torch(tmp_path):
     done = heatmap.export(path=tmp_path / "default.pt2", to="torch")
     network = heatmap.convert(heatmap.load_classifier().module)
@@ -98,12 +99,12 @@ def test_vgg16_is_the_same_in_onnx_runtime(tmp_path):
 @pytest.mark.parametrize(
     ("head", "stride"),
     [
-        ("flatten", None),
         ("flatten", 1),
         ("pool, LayerNorm, linear", 2),
-        ("softmax", None),
-        ("adaptive pool to another size", None),
         ("adaptive pool to another size", 1),
+        pytest.param("flatten", None, marks=pytest.mark.slow),
+        pytest.param("softmax", None, marks=pytest.mark.slow),
+        pytest.param("adaptive pool to another size", None, marks=pytest.mark.slow),
     ],
 )
 def test_every_kind_of_head_at_every_stride(tmp_path, head, stride):
