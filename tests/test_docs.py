@@ -1,0 +1,51 @@
+"""docs/fc-to-conv.md: its code runs, and its figures are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import vgg16
+
+from heatmap.newheads import known_parts, new_head, plan_head
+
+TEXT = (Path(__file__).parent.parent / "docs" / "fc-to-conv.md").read_text(encoding="utf-8")
+
+
+def test_the_code_gives_what_its_comments_say():
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    promised = re.findall(r"^(\S.*\S) +# (.+)$", code, re.MULTILINE)
+    assert len(promised) == 2
+    for expression, result in promised:
+        assert eval(expression, names) == eval(result)
+
+
+@pytest.fixture(scope="module")
+def known():
+    """VGG16 without values: figures need none."""
+    with torch.device("meta"):
+        return known_parts(vgg16().eval(), 224, "vgg16")
+
+
+def test_the_map_has_the_sides_of_the_table(known):
+    for side, row in re.findall(r"\| (\d+) px \|(.+)\|\n", TEXT):
+        last = int(re.findall(r"\d+", row)[-1])
+        with torch.device("meta"):
+            assert known.trunk(torch.empty(1, 3, int(side), int(side))).shape[-1] == last
+
+
+@pytest.mark.parametrize("head", ["fc", "pool", "spp"])
+def test_heads_have_as_many_parameters_as_the_table_says(known, head):
+    row = re.search(rf"\| `{head}` \|.*\| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", TEXT)
+    promised = [int(figure.replace(",", "")) for figure in row.groups()]
+    layers, _ = new_head(
+        known, plan_head(known, 400, "vgg16", head, (4, 2, 1)), 3, None, "fresh", kept=False
+    )
+    counts = [sum(one.numel() for one in part.parameters()) for part in layers]
+    trunk = sum(one.numel() for one in known.trunk.parameters())
+    first = next(count for count in counts if count)
+    assert [first, sum(counts), sum(counts) + trunk] == promised
