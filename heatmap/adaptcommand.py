@@ -77,10 +77,11 @@ def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> None:
-    """Train a network on the photos of FOLDER, a folder a class, for `run -m`.
+    """Train a network on the photos of FOLDER.
 
-    With --boxes FOLDER holds whole photos; the class "background" is made from the rest of
-    them. What is frozen is computed once. Ctrl-C loses at most an epoch: --resume goes on.
+    FOLDER holds a folder a class, or with --boxes whole photos; the class "background" is then
+    made from the rest of them. What is frozen is computed once. `heatmap run -m` takes what
+    comes out. Ctrl-C loses at most an epoch: --resume goes on.
     """
     from .fitting import Schedule
     from .training import train as train_network

@@ -122,6 +122,7 @@ adapt_options = _stack(
         "--levels",
         default="4,2,1",
         show_default=True,
+        metavar="L,L,...",
         callback=_levels,
         help="Grids of the pyramid, for spp.",
     ),

@@ -161,7 +161,7 @@ OPTIONS = {
 @pytest.mark.parametrize("command", OPTIONS)
 def test_help_lists_every_option_and_no_other(call, command):
     outcome = call(command, "--help")
-    listed = re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", outcome.out, re.MULTILINE)
+    listed = re.findall(r"^ +(?:-\w, )?(--[a-z0-9-]+)", outcome.out, re.MULTILINE)
     assert sorted(listed) == sorted([*OPTIONS[command].split(), "--help"])
     assert (outcome.code, outcome.err) == (0, "")
 
