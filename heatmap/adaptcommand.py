@@ -81,7 +81,7 @@ def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> Non
 
     FOLDER holds a folder a class, or with --boxes whole photos; the class "background" is then
     made from the rest of them. What is frozen is computed once. `heatmap run -m` takes what
-    comes out. Ctrl-C loses at most an epoch: --resume goes on.
+    comes out. Stopped anywhere, it goes on with --resume, and loses one epoch at most.
     """
     from .fitting import Schedule
     from .training import train as train_network
