@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .adapted import Adapted
 from .adapting import AdaptOptions, adapt
-from .checkpoints import SUFFIX, save_checkpoint
+from .checkpoints import SUFFIX, description_path, save_checkpoint
 from .classifier import Classifier
 from .errors import ModelError, ResultError
 from .examples import Examples, boxed_examples, folder_examples
@@ -87,8 +87,7 @@ def train(
         ModelError: a network, option or state that cannot be used.
     """
     schedule, watcher, target = schedule or Schedule(), watcher or TrainingWatcher(), Path(output)
-    if target.suffix != SUFFIX:
-        raise ResultError(f"{target}: a checkpoint's name ends in {SUFFIX}")
+    _check_output(target)
     split = {"validation": schedule.validation, "seed": schedule.seed}
     examples = (
         folder_examples(folder, **split)  # type: ignore[arg-type]
@@ -112,6 +111,15 @@ def train(
     save_checkpoint(trained, target, training=_record(fit, examples))
     shutil.rmtree(work.folder, ignore_errors=True)
     return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
+
+
+def _check_output(target: Path) -> None:
+    """Refuse what could not be written, before hours of training."""
+    if target.suffix != SUFFIX:
+        raise ResultError(f"{target}: a checkpoint's name ends in {SUFFIX}")
+    for path in (target, description_path(target)):
+        if path.is_dir():
+            raise ResultError(f"{path}: cannot be written: is a directory")
 
 
 def _classifier(

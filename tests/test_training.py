@@ -339,6 +339,14 @@ def test_views_that_do_not_fit_on_the_disk_are_refused_beforehand(photos, tmp_pa
     assert not (tmp_path / "net.training" / "views.npy").exists()
 
 
+@pytest.mark.parametrize("taken", ["net.safetensors", "net.json"])
+def test_a_folder_in_the_way_is_refused_before_training(photos, tmp_path, taken):
+    (tmp_path / taken).mkdir()
+    with pytest.raises(ResultError, match=rf"{taken}: cannot be written: is a directory"):
+        trained(photos)
+    assert not (tmp_path / "net.training").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [
