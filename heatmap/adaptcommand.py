@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from .errors import ModelError
 from .options import adapt_options, network_options, schedule_options
 
 
@@ -36,12 +35,12 @@ def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
     docs/fc-to-conv.md explains the three heads.
     """
     from .adapting import adapt as adapt_network
-    from .checkpoints import save_checkpoint
+    from .checkpoints import check_target, save_checkpoint
     from .printing import print_summary, working
     from .summarizing import summarize
 
-    if output is not None and output.suffix != ".safetensors":
-        raise ModelError(f"{output}: a checkpoint's name ends in .safetensors")
+    if output is not None:
+        check_target(output)
     with working(f"adapting {options['model']}"):
         adapted = adapt_network(**{**options, "classes": _how_many_or_names(options["classes"])})
         found = summarize(adapted)
@@ -81,7 +80,7 @@ def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> Non
 
     FOLDER holds a folder a class, or with --boxes whole photos; the class "background" is then
     made from the rest of them. What is frozen is computed once. `heatmap run -m` takes what
-    comes out. Stopped anywhere, it goes on with --resume, and loses one epoch at most.
+    comes out. Stopped between epochs, it goes on from the last one with --resume.
     """
     from .fitting import Schedule
     from .training import train as train_network

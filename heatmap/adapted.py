@@ -20,6 +20,7 @@ from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
 from .errors import GeometryError, ModelError
+from .tracing import read_attribute
 
 HeadKind = Literal["fc", "pool", "spp"]
 HEADS: tuple[HeadKind, ...] = ("fc", "pool", "spp")
@@ -69,13 +70,14 @@ class SpatialPyramidPool(nn.Module):
 class Elementwise(nn.Module):
     """An activation as the trained network has it, whatever it is called."""
 
-    def __init__(self, function: Any, rest: tuple[Any, ...]) -> None:
+    def __init__(self, function: Any, rest: tuple[Any, ...], named: dict[str, Any]) -> None:
         super().__init__()
         self.function = function
         self.rest = rest
+        self.named = named
 
     def forward(self, values: Tensor) -> Tensor:
-        return self.function(values, *self.rest)  # type: ignore[no-any-return]
+        return self.function(values, *self.rest, **self.named)  # type: ignore[no-any-return]
 
 
 class Adapted(nn.Module):
@@ -173,11 +175,19 @@ class Adapted(nn.Module):
 
     def layers(self) -> Iterator[tuple[nn.Parameter, ...]]:
         """The parameters of each layer that has any, from the photo on."""
-        for module in (self.trunk, self.head):
-            for part in module.modules():
-                own = tuple(part.parameters(recurse=False))
-                if own:
-                    yield own
+        seen: set[str] = set()
+        # In the order of computing, which that of the modules need not be.
+        for node in self.trunk.graph.nodes:
+            paths = [str(one.target) for one in node.all_input_nodes if one.op == "get_attr"]
+            tensors = [read_attribute(self.trunk, path) for path in paths if path not in seen]
+            own = tuple(one for one in tensors if isinstance(one, nn.Parameter))
+            seen.update(paths)
+            if own:
+                yield own
+        for part in self.head.modules():
+            own = tuple(part.parameters(recurse=False))
+            if own:
+                yield own
 
     def freeze(self) -> None:
         """Fix what the adaptation says, and let the rest learn.

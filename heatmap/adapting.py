@@ -82,6 +82,11 @@ def adapt(
     names = loaded.classes if classes is None else class_names(classes)
     with torch.inference_mode(False):
         known = known_parts(loaded.module, loaded.preprocessing.window_px, loaded.name)
+        if classes is None and known.lost:
+            raise ModelError(
+                f"{loaded.name} cannot keep its classes: it has {known.lost}, no new head has: "
+                "give classes of your own"
+            )
         adaptation = plan_head(known, window, loaded.name, head, levels)
         adaptation = replace(adaptation, average=average, softmax=softmax, freeze=_freeze(freeze))
         noise = torch.Generator().manual_seed(seed)

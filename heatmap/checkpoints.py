@@ -49,16 +49,12 @@ def save_checkpoint(
 
     Raises:
         ModelError: the network cannot be built again by name.
-        ResultError: the path has another ending or cannot be written.
+        ResultError: the path has another ending, is taken by other things, or cannot be
+            written.
     """
     target = Path(path)
-    if target.suffix != SUFFIX:
-        raise ResultError(f"{target}: a checkpoint's name ends in {SUFFIX}")
-    if not classifier.architecture:
-        raise ModelError(
-            f"{classifier.name} came as a module and cannot be built again by name: "
-            "load it as package.module:factory to save it"
-        )
+    check_target(target)
+    check_named(classifier)
     state = {
         name: values.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, values in classifier.module.state_dict().items()
@@ -74,6 +70,43 @@ def save_checkpoint(
     with writing(description_path(target)) as temporary:
         temporary.write_text(json.dumps(described, indent=1) + "\n", "utf-8")
     return target
+
+
+def check_target(target: Path) -> None:
+    """Refuse a path that a checkpoint cannot, or must not, be written to.
+
+    Raises:
+        ResultError: it has another ending, or a folder or a .json of another kind is in the way.
+    """
+    if target.suffix != SUFFIX:
+        raise ResultError(f"{target}: a checkpoint's name ends in {SUFFIX}")
+    described = description_path(target)
+    for path in (target, described):
+        if path.is_dir():
+            raise ResultError(f"{path}: cannot be written: is a directory")
+    if described.exists():
+        try:
+            known = json.loads(described.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            known = None
+        if not isinstance(known, dict) or "weights_digest" not in known:
+            raise ResultError(
+                f"{described}: is there already and describes no checkpoint: "
+                f"give {target.name} another name"
+            )
+
+
+def check_named(classifier: Classifier) -> None:
+    """Refuse a network that a checkpoint cannot name.
+
+    Raises:
+        ModelError: it came as a module.
+    """
+    if not classifier.architecture:
+        raise ModelError(
+            f"{classifier.name} came as a module and cannot be built again by name: "
+            "load it as package.module:factory to save it"
+        )
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -9,6 +9,9 @@ from typing import TypeAlias
 
 from .errors import ClassError
 
+# A class of this name is where nothing is: found only where asked for.
+BACKGROUND = "background"
+
 
 @dataclass(frozen=True)
 class ClassGroup:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .boxfiles import BoxedPhoto, BoxFile, LabelledBox, read_boxes
+from .classes import BACKGROUND
 from .errors import ModelError, PhotoError, ResultError
 from .gathering import SUFFIXES, files_below
 from .geometry import Box
@@ -57,7 +58,9 @@ class Examples:
         }
 
 
-def folder_examples(folder: str | Path, *, validation: float = 0.2, seed: int = 0) -> Examples:
+def folder_examples(
+    folder: str | Path, *, validation: float = 0.2, seed: int = 0, without: Path | None = None
+) -> Examples:
     """Whole photos, a folder a class: each folder in ``folder`` bears the name of its class.
 
     Photos are the files of known endings in it and all below it. Hidden files and folders
@@ -68,6 +71,7 @@ def folder_examples(folder: str | Path, *, validation: float = 0.2, seed: int = 
         validation: share of each class's photos, 0 to below 1, to nearest; at least one
             photo is held out where the share is above 0, and one is left.
         seed: which photos are held out. It depends on nothing else but their names.
+        without: a folder that is no class.
 
     Raises:
         ModelError: a share out of range.
@@ -75,7 +79,7 @@ def folder_examples(folder: str | Path, *, validation: float = 0.2, seed: int = 
     """
     _check_share(validation)
     folder = _existing(folder)
-    places = _class_folders(folder)
+    places = _class_folders(folder, without)
     examples = [
         Example(photo, label)
         for label, place in enumerate(places)
@@ -90,7 +94,7 @@ def boxed_examples(
     *,
     validation: float = 0.2,
     seed: int = 0,
-    background: str = "background",
+    background: str = BACKGROUND,
 ) -> Examples:
     """Regions around boxes, one class a label, and the background beside them.
 
@@ -144,13 +148,16 @@ def _check_share(validation: float) -> None:
 
 def _existing(folder: str | Path) -> Path:
     if not Path(folder).is_dir():
-        raise PhotoError(f"{folder}: no such folder")
+        there = Path(folder).exists()
+        raise PhotoError(f"{folder}: {'is a file, not a folder' if there else 'no such folder'}")
     return Path(folder)
 
 
-def _class_folders(folder: Path) -> list[Path]:
+def _class_folders(folder: Path, without: Path | None) -> list[Path]:
     try:
         places = [one for one in folder.iterdir() if one.is_dir() and one.name[0] != "."]
+        if without is not None:
+            places = [one for one in places if one.resolve() != without.resolve()]
     except OSError as error:
         raise PhotoError(f"{folder}: cannot be read: {error.strerror}") from error
     if len(places) < 2:

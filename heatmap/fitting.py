@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,20 +12,17 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .errors import ModelError
+from .errors import ModelError, ResultError
 from .files import writing
 from .weights import State, first_line
 
 # Rows of what the trainable part takes, by their places in the store.
 Rows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
-
-# Of a validation batch, where nothing is kept for gradients.
-CHECK_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -59,15 +57,18 @@ class Schedule:
         for name in ("epochs", "batch", "views", "patience"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} is {getattr(self, name)}: give 1 or more")
-        if not 0 < self.rate < 100 or not 0 <= self.decay < 100:
-            raise ModelError(f"rate is {self.rate:g} and decay {self.decay:g}: give a rate above 0")
-        if self.seed < 0:
-            raise ModelError(f"seed is {self.seed}: give 0 or more")
+        if not 0 < self.rate < 100:
+            raise ModelError(f"rate is {self.rate:g}: give one above 0 and below 100")
+        if not 0 <= self.decay < 100:
+            raise ModelError(f"decay is {self.decay:g}: give one from 0 to below 100")
+        if not 0 <= self.seed < 2**63:
+            raise ModelError(f"seed is {self.seed}: give a whole number from 0 to below 2^63")
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Means over one epoch: cross-entropy (natural logarithm) and share of right answers, 0..1.
+    """Means over one epoch: cross-entropy (natural logarithm), by the weights of classes, and
+    share of right answers, 0..1.
 
     ``check_loss`` and ``check_accuracy`` are those of the photos held out, None without any.
     """
@@ -126,6 +127,7 @@ class Fit:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_mixed(self.schedule.seed, number))
                 epoch = Epoch(number, *self._train(number), *self._check())
+            self._check_finite(epoch)
             self.history.append(epoch)
             if self._is_best(epoch):
                 self.best_epoch = number
@@ -150,18 +152,30 @@ class Fit:
             wanted = torch.from_numpy(labels[chosen])
             self.optimizer.zero_grad()
             logits = self.module(self.task.rows(rows[chosen]))
-            loss = functional.cross_entropy(logits, wanted, self.task.weights)
+            loss = self._loss(logits, wanted) / len(chosen)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             loss_sum += loss.item() * len(chosen)
             right += (logits.argmax(1) == wanted).sum().item()
         _dropout(self.module, active=False)
-        if not np.isfinite(loss_sum):
-            raise ModelError(
-                f"training went astray: the loss of epoch {number} is {loss_sum}: "
-                f"give a rate below {self.schedule.rate:g}"
-            )
         return loss_sum / len(labels), right / len(labels)
+
+    def _loss(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        """The sum of cross-entropies, each by its class's weight.
+
+        Not the mean that torch takes, which undoes the weights in batches of one class.
+        """
+        each = functional.cross_entropy(logits, wanted, reduction="none")
+        return (each * self.task.weights[wanted]).sum()
+
+    def _check_finite(self, epoch: Epoch) -> None:
+        losses = (epoch.loss, epoch.check_loss or 0.0)
+        fine = all(map(math.isfinite, losses))
+        if not fine or not all(one.isfinite().all() for one in self.parameters.values()):
+            raise ModelError(
+                f"training went astray in epoch {epoch.number}: losses are "
+                f"{epoch.loss:g} and {epoch.check_loss}: give a rate below {self.schedule.rate:g}"
+            )
 
     def _check(self) -> tuple[float, float] | tuple[None, None]:
         labels = self.task.check_labels
@@ -170,11 +184,12 @@ class Fit:
         first = len(self.task.train_labels) * self.schedule.views
         loss_sum = right = 0.0
         with torch.no_grad():
-            for start in range(0, len(labels), CHECK_BATCH):
-                wanted = torch.from_numpy(labels[start : start + CHECK_BATCH])
+            # No more at once than in training: a trunk that is not frozen takes much memory.
+            for start in range(0, len(labels), self.schedule.batch):
+                wanted = torch.from_numpy(labels[start : start + self.schedule.batch])
                 rows = first + start + np.arange(len(wanted))
                 logits = self.module(self.task.rows(rows))
-                loss_sum += functional.cross_entropy(logits, wanted, reduction="sum").item()
+                loss_sum += self._loss(logits, wanted).item()
                 right += (logits.argmax(1) == wanted).sum().item()
         return loss_sum / len(labels), right / len(labels)
 
@@ -195,7 +210,10 @@ class Fit:
         }
         whole = {name: one.contiguous() for name, one in tensors.items()}
         with writing(path) as temporary:
-            save_file(whole, temporary, metadata={"fit": json.dumps(known)})
+            try:
+                save_file(whole, temporary, metadata={"fit": json.dumps(known)})
+            except SafetensorError as error:
+                raise ResultError(f"{path}: cannot be written: {first_line(error)}") from error
 
     def load(self, path: Path) -> None:
         """Go on from what :meth:`save` wrote.

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from .classes import ClassGroup, Wanted
+from .classes import BACKGROUND, ClassGroup, ClassList, Wanted
 from .errors import GeometryError
 from .geometry import Box, Geometry
 from .grid import ScoreGrid
@@ -55,7 +55,8 @@ def localize(
     """Find objects: windows of high probability, without those that overlap a better one.
 
     Without ``classes`` every window stands for its most probable class and all
-    compete with each other; with ``classes`` each class is searched by itself.
+    compete with each other, but for windows of a class called "background", which is found
+    only by name; with ``classes`` each class is searched by itself.
     Of a photo scored at several scales, the windows of all scales compete. Greedy
     non-maximum suppression; windows that were not scored are never found.
 
@@ -102,8 +103,8 @@ class _Search:
 
 def _searches(grids: Sequence[ScoreGrid], classes: Sequence[Wanted] | None) -> list[_Search]:
     if classes is None:
-        best = [grid.best() for grid in grids]
         known = grids[0].classes
+        best = [_in_front(*grid.best(), known) for grid in grids]
         winner = lambda which, cell: known.single(int(best[which][0][cell]))  # noqa: E731
         return [_Search([score for _, score in best], winner)]
     wanted = grids[0].classes.find_all(classes)
@@ -112,6 +113,14 @@ def _searches(grids: Sequence[ScoreGrid], classes: Sequence[Wanted] | None) -> l
         _Search([scores[:, :, place] for scores in maps], lambda *_, group=group: group)
         for place, group in enumerate(wanted)
     ]
+
+
+def _in_front(
+    winners: npt.NDArray[np.intp], scores: npt.NDArray[np.float32], known: ClassList
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Without the windows of the background: where it wins, nothing was found."""
+    behind = [place for place, name in enumerate(known.names) if name == BACKGROUND]
+    return winners, np.where(np.isin(winners, behind), np.float32(np.nan), scores)
 
 
 @dataclass(frozen=True)

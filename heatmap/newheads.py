@@ -21,6 +21,8 @@ from .subgraphs import trunk_of
 from .tracing import arguments, operation, shape, trace
 
 FC6 = ("fresh", "resampled")
+# Past this a head over the whole map of VGG16 takes a terabyte.
+LARGEST_PX = 8192
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,16 @@ class Known:
     """What the network brings: its trunk, and the layers behind its feature map.
 
     ``hidden`` are those before the one that gives the classes, which is ``last``;
-    ``window_px`` is the window it was trained on, ``kernel`` the side of the map that the
-    first of these layers takes.
+    ``lost`` says what of its head no new one has: a maximum over positions, or an activation
+    behind the last layer. ``window_px`` is the window it was trained on, ``kernel`` the side
+    of the map that the first of these layers takes.
     """
 
     trunk: fx.GraphModule
     stride_px: int
     hidden: tuple[nn.Module, ...]
     last: SlidingLinear
+    lost: str
     window_px: int
     kernel: int
 
@@ -71,14 +75,26 @@ def known_parts(module: nn.Module, window: int, name: str) -> Known:
     for path, parameter in list(trunk.named_parameters()):
         owner, _, kind = path.rpartition(".")
         setattr(trunk.get_submodule(owner), kind, nn.Parameter(parameter.detach().clone()))
+    lost = _lost(head, layers[linears[-1] + 1 :])
     return Known(
         trunk,
         plan.native_stride_px,
         tuple(layers[: linears[-1]]),
         last,
+        lost,
         window,
         first.kernel_size[0],
     )
+
+
+def _lost(head: nn.Module, behind: Sequence[nn.Module]) -> str:
+    """What the converted head has, and no new head will have."""
+    assert isinstance(head, fx.GraphModule)
+    kinds = [operation(node) for node in head.graph.nodes]
+    if any("max_pool" in kind for kind in kinds):
+        return "a maximum over positions"
+    names = [part.function for part in behind if isinstance(part, Elementwise)]
+    return f"{names[0].overloadpacket.__name__} behind its last layer" if names else ""
 
 
 def _unusable(name: str, why: str) -> ModelError:
@@ -127,7 +143,9 @@ def _chain(head: nn.Module, name: str) -> list[nn.Module]:
         elif kind == "dropout":
             layers.append(nn.Dropout(arguments(node)["p"]))
         elif "pool" not in kind:
-            layers.append(Elementwise(node.target, tuple(node.args[1:])))
+            if node.args[0] is not sources[0] or sources[0] in node.args[1:]:
+                raise _unusable(name, f"its head has {kind}, which is no layer of one input")
+            layers.append(Elementwise(node.target, tuple(node.args[1:]), dict(node.kwargs)))
     return layers
 
 
@@ -137,6 +155,8 @@ def plan_head(
     """The head that was asked for, checked against the feature map at one window."""
     if head not in (None, *HEADS):
         raise ModelError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
+    if window > LARGEST_PX:
+        raise ModelError(f"window is {window} px: give {LARGEST_PX} px or less")
     chosen = head or ("fc" if known.kernel > 1 else "pool")
     try:
         shapes = shapes_at(known.trunk, (1, 3, window, window))
@@ -226,8 +246,8 @@ def _shape(made: nn.Conv2d) -> str:
 def _copy(made: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:
     with torch.no_grad():
         made.weight.copy_(weight)
-        if made.bias is not None and bias is not None:
-            made.bias.copy_(bias)
+        if made.bias is not None:
+            made.bias.zero_() if bias is None else made.bias.copy_(bias)
 
 
 def _draw(made: nn.Conv2d, noise: torch.Generator, gain: float) -> None:

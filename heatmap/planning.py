@@ -177,7 +177,8 @@ def _last_map(cuts: list[fx.Node], places: dict[fx.Node, Place]) -> fx.Node:
     """The last map before the photo's positions are pooled, flattened or joined for good."""
     maps: list[fx.Node] = []
     for node in cuts:
-        if not slides(places[node].letters) or (maps and joins_positions(node)):
+        joined = bool(maps) and maps[-1].op != "placeholder" and joins_positions(node)
+        if joined or not slides(places[node].letters):
             break
         # Rows before columns and one axis of channels: what slices are cut from.
         if places[node].letters in ("bchw", "bhwc") and hasattr(node.meta["val"], "shape"):

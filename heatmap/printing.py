@@ -45,6 +45,13 @@ class AtWork(Watcher):
     def progress(self, done: int, total: int) -> None:
         self.bar.update(self.bar.task_ids[0], completed=done, total=total)
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the line away while something is printed, so that they do not run together."""
+        self.bar.stop()
+        yield
+        self.bar.start()
+
     def large(self, needed: int) -> None:
         self.bar.console.print(
             f"note: the scores will take {needed / 1e9:.1f} GB on disk; --keep CLASS keeps fewer",

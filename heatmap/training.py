@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,14 +15,15 @@ from torch import Tensor, nn
 
 from .adapted import Adapted
 from .adapting import AdaptOptions, adapt
-from .checkpoints import SUFFIX, description_path, save_checkpoint
+from .checkpoints import check_named, check_target, save_checkpoint
+from .classes import ClassList
 from .classifier import Classifier
 from .errors import ModelError, ResultError
 from .examples import Examples, boxed_examples, folder_examples
 from .fitting import Epoch, Fit, Schedule, Task
 from .models import DEFAULT_MODEL, load_classifier
 from .weights import digest
-from .workfolder import WorkFolder
+from .workfolder import WorkFolder, work_folder
 
 
 class TrainingWatcher:
@@ -87,10 +87,10 @@ def train(
         ModelError: a network, option or state that cannot be used.
     """
     schedule, watcher, target = schedule or Schedule(), watcher or TrainingWatcher(), Path(output)
-    _check_output(target)
+    check_target(target)
     split = {"validation": schedule.validation, "seed": schedule.seed}
     examples = (
-        folder_examples(folder, **split)  # type: ignore[arg-type]
+        folder_examples(folder, without=work_folder(target), **split)  # type: ignore[arg-type]
         if boxes is None
         else boxed_examples(folder, boxes, **split)  # type: ignore[arg-type]
     )
@@ -101,25 +101,18 @@ def train(
     assert isinstance(module, Adapted)
     frozen, learner = module.split()
     store = work.store(examples, schedule, classifier.preprocessing, frozen, watcher.prepared)
-    fit = Fit(learner, _task(store, examples, classifier, frozen), schedule)
-    _run(fit, work, watcher)
+    # The caller may have turned gradients off.
+    with torch.inference_mode(False), torch.enable_grad():
+        fit = Fit(learner, _task(store, examples, classifier, frozen), schedule)
+        _run(fit, work, watcher)
     trained = replace(
         classifier,
-        weights=f"{classifier.weights}; trained on {Path(folder).name}",
+        weights=f"{classifier.weights}; trained on {Path(folder).resolve().name}",
         weights_digest=digest(module.state_dict()),
     )
     save_checkpoint(trained, target, training=_record(fit, examples))
-    shutil.rmtree(work.folder, ignore_errors=True)
+    work.clear()
     return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
-
-
-def _check_output(target: Path) -> None:
-    """Refuse what could not be written, before hours of training."""
-    if target.suffix != SUFFIX:
-        raise ResultError(f"{target}: a checkpoint's name ends in {SUFFIX}")
-    for path in (target, description_path(target)):
-        if path.is_dir():
-            raise ResultError(f"{path}: cannot be written: is a directory")
 
 
 def _classifier(
@@ -130,10 +123,14 @@ def _classifier(
 ) -> Classifier:
     weights, window = options.get("weights", "default"), options.get("window")
     loaded = load_classifier(model, weights=weights, window_if_unknown=window)
+    check_named(loaded)
     if loaded.adaptation is None:
         rest: AdaptOptions = {**options}
         rest.pop("weights", None)
         return adapt(loaded, classes=examples.classes, seed=schedule.seed, **rest)
+    if loaded.classes.names == ClassList.numbered(len(examples.classes)).names:
+        # Adapted to so many classes, which had no names yet.
+        loaded = replace(loaded, classes=ClassList(examples.classes))
     if loaded.classes.names != examples.classes:
         raise ModelError(
             f"{loaded.name} tells {', '.join(loaded.classes.names)}; the photos show "

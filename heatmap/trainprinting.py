@@ -70,7 +70,8 @@ class Teller(TrainingWatcher):
 
     def _say(self, line: str) -> None:
         if not self.as_json:
-            click.echo(line)
+            with self.at_work.aside():
+                click.echo(line)
 
 
 @contextmanager

@@ -17,18 +17,24 @@ from torch import nn
 from .classifier import Preprocessing
 from .errors import ModelError, ResultError
 from .examples import Example, Examples
-from .files import writing
+from .files import TEMPORARY, writing
 from .fitting import Schedule
 from .photos import read_photo
 from .views import view
 
 # Views that go through the trunk at once.
 BATCH = 16
+SUFFIX = ".training"
+
+
+def work_folder(target: Path) -> Path:
+    """Where the training of a checkpoint lies."""
+    return target.with_suffix(SUFFIX)
 
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """The folder in which a training lies while it goes on."""
+    """The folder in which a training lies while it goes on: x.training for x.safetensors."""
 
     folder: Path
 
@@ -38,12 +44,18 @@ class WorkFolder:
 
         Raises:
             ModelError: it holds another training, or one that is not to be gone on with.
+            ResultError: it holds other things, or cannot be written.
         """
-        work = cls(target.with_suffix(".training"))
+        work = cls(work_folder(target))
+        work._check_own()
         written = work.folder / "settings.json"
         try:
             earlier = json.loads(written.read_text("utf-8"))["digest"]
         except (OSError, ValueError, KeyError, TypeError):
+            earlier = None
+        if earlier is None or not (work.views.exists() or work.state.exists()):
+            # Nothing to go on from; what lies about belongs to no settings.
+            work.clear()
             earlier = None
         if earlier is not None and not resume:
             raise ModelError(
@@ -63,6 +75,33 @@ class WorkFolder:
     def state(self) -> Path:
         return self.folder / "state.safetensors"
 
+    @property
+    def views(self) -> Path:
+        return self.folder / "views.npy"
+
+    def clear(self) -> None:
+        """Remove what a training left, its settings last: views alone would fit any."""
+        for room in self.folder.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(room, ignore_errors=True)
+        for path in (self.state, self.views, self.folder / "settings.json"):
+            path.unlink(missing_ok=True)
+        if self.folder.exists():
+            self.folder.rmdir()
+
+    def _check_own(self) -> None:
+        """Refuse a folder, or file, that is no training's: it would be removed at the end."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ResultError(
+                f"{self.folder}: is a file, not a training: name the output otherwise"
+            )
+        ours = {"settings.json", self.state.name, self.views.name}
+        for path in self.folder.glob("*"):
+            if path.name not in ours and not path.name.startswith(TEMPORARY):
+                raise ResultError(
+                    f"{self.folder}: holds {path.name!r}, which is no training's: "
+                    "name the output otherwise"
+                )
+
     def store(
         self,
         examples: Examples,
@@ -76,13 +115,12 @@ class WorkFolder:
         Float32 features, or uint8 (window, window, 3); first all views of each training
         example, then one of each validation example. Made once, and read from disk.
         """
-        path = self.folder / "views.npy"
-        if not path.exists():
+        if not self.views.exists():
             total = len(examples.training) * schedule.views + len(examples.validation)
             made = _made(_views(examples, schedule, preprocessing.window_px), preprocessing, frozen)
             first = next(made)
             self._check_room(total * first[0].nbytes, total)
-            with writing(path) as temporary:
+            with writing(self.views) as temporary:
                 whole = np.lib.format.open_memmap(
                     temporary, "w+", first.dtype, (total, *first.shape[1:])
                 )
@@ -93,7 +131,7 @@ class WorkFolder:
                     progress(done, total)
                 whole.flush()
                 del whole
-        return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+        return np.load(self.views, mmap_mode="r")  # type: ignore[no-any-return]
 
     def _check_room(self, needed: int, views: int) -> None:
         free = shutil.disk_usage(self.folder).free

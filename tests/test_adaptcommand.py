@@ -54,6 +54,8 @@ def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):  # noqa: F
         (("adapt", "-m", "training_networks:network"), ("which window", "--window")),
         (("adapt", "-m", "timm/vit_tiny_patch16_224", "--weights", "random"), ("class token",)),
         (("train", "nowhere"), ("nowhere: no such folder",)),
+        (("train", "photos/red/3.png"), ("photos/red/3.png: is a file, not a folder",)),
+        (("adapt", *NETWORK, "-o", "taken.safetensors"), ("taken.json", "describes no checkpoint")),
         (("train", "photos/red"), ("holds 0 folders", "at least 2 classes")),
         (("train", "photos", "--validation", "1"), ("validation is 1",)),
         (("train", "photos", "--boxes", "none.json"), ("none.json",)),
@@ -61,6 +63,7 @@ def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):  # noqa: F
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(call, photos, arguments, parts):  # noqa: F811
+    Path("taken.json").write_text("{}")
     before = everything()
     outcome = call(*arguments)
     assert_one_line(outcome, *parts)

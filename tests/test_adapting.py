@@ -203,6 +203,38 @@ def test_resampled_weights_give_what_a_pool_before_the_trained_ones_gives(flatte
     assert ("fresh" in adapt(flattening, window=window).weights) == (window != 31)
 
 
+def test_a_last_layer_without_a_bias_gets_zeros():
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5, bias=False))
+    original = load_classifier(randomise(Network(head), 32), window=32)
+    photo = scenes(2, 32, 32, seed=9)
+    kept = adapt(original).module
+    assert relative_difference(kept(photo), original.module(photo)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("head", "lost"),
+    [
+        ("global max pool", "a maximum over positions"),
+        ("softmax", "softmax behind its last layer"),
+        ("convolution, then pool", "relu behind its last layer"),
+    ],
+)
+def test_classes_are_not_kept_where_the_head_cannot_be(head, lost):
+    original = load_classifier(randomise(Network(heads()[head]), 32), window=32)
+    with pytest.raises(ModelError, match=lost):
+        adapt(original)
+    assert adapt(original, classes=2).classes.names == ("class 0", "class 1")
+
+
+def test_layers_are_counted_as_they_are_computed():
+    """Also where weights are worked out from others, and stand elsewhere."""
+    found = adapt(load_classifier("timm/nf_resnet26", weights="random"), classes=2, freeze=1)
+    first, second, *_ = found.module.layers()
+    assert sum(one.numel() for one in first) == 64 * 3 * 7 * 7 + 64
+    assert sum(not one.requires_grad for one in found.module.parameters()) == len(first)
+    assert all(one.requires_grad for one in second)
+
+
 def test_fresh_weights_keep_the_size_of_what_passes(averaging):
     """He et al.: variance 1 / fan-in where classes follow, 2 / fan-in before a ReLU."""
     wide = load_classifier(
@@ -306,6 +338,7 @@ class Flat(nn.Module):
         ({"freeze": 6}, "6 layers cannot be frozen: the network has 5"),
         ({"fc6": "old"}, "fc6 is 'old': choose one of fresh, resampled"),
         ({"window": 3}, "a window of 3 px is too small"),
+        ({"window": 100_000}, "window is 100000 px: give 8192 px or less"),
         ({"window": -1}, "window is -1"),
         ({"classes": "nowhere.txt"}, "nowhere.txt: class names cannot be read"),
     ],

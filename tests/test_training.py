@@ -239,7 +239,9 @@ def test_weights_of_classes_make_up_for_their_numbers():
     def moved(weights):
         learner = nn.Linear(4, 2, bias=False)
         nn.init.zeros_(learner.weight)
-        task = Task(lambda places: rows[places], labels, np.array([], np.int64), weights)
+        task = Task(
+            lambda places: rows[places % len(rows)], labels, np.array([], np.int64), weights
+        )
         fit = Fit(learner, task, Schedule(epochs=1, batch=10, views=1, validation=0.0))
         list(fit.epochs())
         return learner.weight.abs().max().item()
@@ -250,10 +252,44 @@ def test_weights_of_classes_make_up_for_their_numbers():
 
 def test_a_loss_that_is_no_number_ends_training():
     rows = torch.full((4, 3), float("inf"))
-    task = Task(lambda places: rows[places], np.array([0, 1, 0, 1]), np.array([0]), torch.ones(2))
+    task = Task(
+        lambda places: rows[places % len(rows)],
+        np.array([0, 1, 0, 1]),
+        np.array([0]),
+        torch.ones(2),
+    )
     fit = Fit(nn.Linear(3, 2), task, Schedule(views=1))
-    with pytest.raises(ModelError, match=r"the loss of epoch 1 is nan: give a rate below 0.001"):
+    with pytest.raises(ModelError, match=r"astray in epoch 1: losses are nan and .*below 0.001"):
         list(fit.epochs())
+
+
+def test_parameters_that_are_no_numbers_end_training_too():
+    """The loss is taken before the step that spoils them."""
+    rows = torch.tensor([[3e38, 1.0], [1.0, 1.0]])
+    task = Task(
+        lambda places: rows[places % len(rows)], np.array([0, 1]), np.array([], int), torch.ones(2)
+    )
+    fit = Fit(nn.Linear(2, 2), task, Schedule(epochs=1, views=1, rate=99.0, decay=99.0))
+    fit.optimizer.register_step_post_hook(lambda *_: fit.module.weight.data.fill_(torch.nan))
+    with pytest.raises(ModelError, match="went astray in epoch 1"):
+        list(fit.epochs())
+    assert fit.history == []
+
+
+@pytest.mark.parametrize("batch", [1, 3, 10])
+def test_weights_of_classes_count_in_every_batch(batch):
+    """Loss is linear in the weights, however examples fall into batches."""
+    labels = np.array([0] * 8 + [1] * 2)
+    rows = torch.ones(10, 2)
+    task = Task(lambda places: rows[places % len(rows)], labels, labels, torch.tensor([0.625, 2.5]))
+    module = nn.Linear(2, 2)
+    nn.init.zeros_(module.weight)
+    nn.init.zeros_(module.bias)
+    fit = Fit(module, task, Schedule(epochs=1, batch=batch, rate=1e-9, views=1))
+    (epoch,) = fit.epochs()
+    # Each class adds the loss of half of the examples at an even chance.
+    assert epoch.check_loss == pytest.approx(np.log(2), rel=1e-5)
+    assert epoch.loss == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_boxes_make_a_background_class(photos, tmp_path):
@@ -280,6 +316,10 @@ def test_boxes_make_a_background_class(photos, tmp_path):
     assert done.classifier.classes.names == ("blue", "red", "background")
     assert done.best.check_accuracy >= 0.8
     assert all(sum(both) for both in done.examples.counts().values())
+    found = heatmap.localize(heatmap.score(tmp_path / "whole" / "0.png", model=done.path))
+    assert "background" not in {one.name for one in found}
+    grid = heatmap.score(tmp_path / "whole" / "0.png", model=done.path)
+    assert heatmap.localize(grid, ["background"], least_score=0.0)
 
 
 def unfinished(photos, **given):
@@ -303,6 +343,70 @@ def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):
     assert len(trained(photos, resume=True).history) == 5
     # With nothing to go on from it begins.
     assert len(trained(photos, resume=True).history) == 5
+
+
+def test_what_is_left_without_settings_is_not_gone_on_with(photos, tmp_path):
+    """As a kill while the folder is being removed may leave it."""
+    trained(photos)
+    whole = content()
+    unfinished(photos, schedule=replace(SHORT, seed=5))
+    (tmp_path / "net.training" / "settings.json").unlink()
+    told = Records()
+    trained(photos, resume=True, watcher=told)
+    assert (told.went_on, content()) == (0, whole)
+
+
+def test_photos_are_never_taken_for_a_training(photos, tmp_path):
+    photos.rename(tmp_path / "net.training")
+    with pytest.raises(ResultError, match=r"net.training: holds .*, which is no training's"):
+        trained(tmp_path / "net.training")
+    assert len(list((tmp_path / "net.training").rglob("*.png"))) == 30
+
+
+def test_a_file_of_boxes_is_never_taken_for_a_description(photos, tmp_path):
+    (tmp_path / "net.json").write_text("[]")
+    with pytest.raises(ResultError, match=r"net.json: is there already and describes no check"):
+        trained(photos)
+    assert (tmp_path / "net.json").read_text() == "[]"
+
+
+def test_training_may_lie_among_the_photos(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    unfinished(".")
+    done = trained(".", resume=True)
+    assert done.classifier.classes.names == tuple(COLOURS)
+    assert "trained on photos" in done.classifier.weights
+    assert len(trained(".").history) == 5
+
+
+def test_a_broken_photo_stops_before_anything_is_to_go_on_from(photos, tmp_path):
+    photo = photos / "red" / "3.png"
+    kept = photo.read_bytes()
+    photo.write_bytes(b"no photo")
+    with pytest.raises(PhotoError, match=r"red/3.png"):
+        trained(photos)
+    photo.write_bytes(kept)
+    assert len(trained(photos).history) == 5
+
+
+def test_classes_without_names_get_those_of_the_folders(photos):
+    adapted = heatmap.adapt("training_networks:network", window=20, classes=3)
+    done = train(photos, "net.safetensors", adapted, schedule=SHORT)
+    assert load_classifier(done.path).classes.names == tuple(COLOURS)
+
+
+def test_a_module_is_refused_before_training(photos):
+    module = load_classifier("training_networks:network", window=20).module
+    with pytest.raises(ModelError, match="came as a module and cannot be built again by name"):
+        train(photos, "net.safetensors", module, options={"window": 20})
+
+
+def test_gradients_that_the_caller_turned_off_are_no_hindrance(photos):
+    trained(photos)
+    whole = content()
+    with torch.no_grad():
+        trained(photos)
+    assert content() == whole
 
 
 def test_a_damaged_state_is_refused(photos, tmp_path):
@@ -367,18 +471,14 @@ def test_what_cannot_be_trained_is_one_line(photos, given, error, said):
         ({"batch": 0}, "batch is 0"),
         ({"views": 0}, "views is 0"),
         ({"patience": 0}, "patience is 0"),
-        ({"rate": 0.0}, "rate is 0"),
+        ({"rate": 0.0}, "rate is 0: give one above 0 and below 100"),
+        ({"rate": 100.0}, "rate is 100: give one above 0 and below 100"),
         ({"rate": float("nan")}, "rate is nan"),
-        ({"decay": -1.0}, "decay -1"),
+        ({"decay": -1.0}, "decay is -1"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**63}, "seed is 9223372036854775808"),
     ],
 )
 def test_schedules_that_cannot_be_meant_are_refused(values, said):
     with pytest.raises(ModelError, match=said):
         Schedule(**values)
-
-
-def test_a_photo_that_cannot_be_read_is_named(photos):
-    (photos / "red" / "3.png").write_bytes(b"no photo")
-    with pytest.raises(PhotoError, match=r"red/3.png"):
-        trained(photos)
