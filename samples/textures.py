@@ -133,8 +133,9 @@ def draw(mosaic: Pixels, winner: Labels, accuracy: float) -> Pixels:
 def with_borders(picture: Pixels) -> Pixels:
     """White lines where the blocks of the mosaic meet."""
     lined = picture.copy()
-    for place in range(BLOCK_PX, max(lined.shape[:2]), BLOCK_PX):
+    for place in range(BLOCK_PX, len(lined), BLOCK_PX):
         lined[place - 2 : place + 2] = 255
+    for place in range(BLOCK_PX, lined.shape[1], BLOCK_PX):
         lined[:, place - 2 : place + 2] = 255
     return lined
 
