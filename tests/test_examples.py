@@ -94,7 +94,7 @@ def test_a_class_may_be_a_link(tree, tmp_path_factory):
 
 FOLDERS = {
     "gone": ((), {}, "{}: no such folder"),
-    "file": (("",), {}, "{}: no such folder"),
+    "file": (("",), {}, "{}: is a file, not a folder"),
     "bare": (("a.jpg", ".x/a.jpg"), {}, "{}: holds 0 folders, a classifier needs at least 2"),
     "single": (("a/a.jpg", "b.jpg"), {}, "{}: holds 1 folders (a), a classifier needs at least 2"),
     "void": (("a/a.jpg", "b/x.txt"), {"validation": 0}, "{}/b: no photo in it: put some there"),

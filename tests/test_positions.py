@@ -35,7 +35,15 @@ WINDOWS = {
 }
 
 
-@pytest.fixture(scope="module", params=WINDOWS)
+LONG = ("densenet121", "inception_v3")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in WINDOWS
+    ],
+)
 def scorer(request):
     with warnings.catch_warnings():
         # Inception's initial weights will be others one day.

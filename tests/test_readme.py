@@ -26,6 +26,8 @@ def folder(tmp_path_factory):
     heatmap.write_image(made / "cat.png", skimage.data.chelsea())
     script = ROOT / "samples" / "make_collage.py"
     subprocess.run([sys.executable, script, made / "demo"], check=True)
+    script = ROOT / "samples" / "textures.py"
+    subprocess.run([sys.executable, script, made / "demo", "--data-only"], check=True)
     return made
 
 
@@ -49,6 +51,9 @@ def test_readme_has_examples():
         "summary",
         "models",
         "export",
+        "adapt",
+        "train",
+        "run",
     ]
 
 
