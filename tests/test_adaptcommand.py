@@ -98,6 +98,7 @@ def test_interrupting_says_how_to_go_on(call, photos, monkeypatch):  # noqa: F81
     assert call("train", "photos", *NETWORK, *QUICK, "--resume").code == 0
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_checkpoint(photos, tmp_path):  # noqa: F811
     """kill -9 between two epochs, from outside."""
     code = "from heatmap.cli import main; main()"
