@@ -10,11 +10,11 @@ from typing import Literal, TypedDict
 import torch
 from torch import nn
 
-from .adapted import LEVELS, Adapted, HeadKind
+from .adapted import LEVELS, HeadKind
 from .classifier import Classifier, Preprocessing
 from .errors import ModelError
 from .models import DEFAULT_MODEL, class_names, load_classifier
-from .newheads import known_parts, new_head, plan_head
+from .newheads import known_parts, new_head, plan_head, put_together
 from .weights import digest
 
 
@@ -91,8 +91,7 @@ def adapt(
         adaptation = replace(adaptation, average=average, softmax=softmax, freeze=_freeze(freeze))
         noise = torch.Generator().manual_seed(seed)
         layers, said = new_head(known, adaptation, len(names), noise, fc6, kept=classes is None)
-        module = Adapted(known.trunk, known.stride_px, layers, adaptation).eval()
-        module.freeze()
+        module = put_together(known, layers, adaptation)
     return Classifier(
         module=module,
         name=loaded.name,

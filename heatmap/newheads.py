@@ -52,6 +52,15 @@ def build_adapted(original: nn.Module, adaptation: Adaptation, classes: int) -> 
     """
     known = known_parts(original, adaptation.trained_px, type(original).__name__)
     layers, _ = new_head(known, adaptation, classes, None, "fresh", kept=False)
+    return put_together(known, layers, adaptation)
+
+
+def put_together(known: Known, layers: nn.Sequential, adaptation: Adaptation) -> Adapted:
+    """The known trunk with a new head, in eval mode, frozen as the adaptation says.
+
+    Raises:
+        ModelError: more layers to be frozen than there are.
+    """
     module = Adapted(known.trunk, known.stride_px, layers, adaptation).eval()
     module.freeze()
     return module

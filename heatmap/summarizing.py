@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import fx, nn
@@ -147,6 +147,17 @@ def _rows(network: FullyConvolutional, input_shape: tuple[int, ...]) -> tuple[li
 
 
 def _trunk_rows(body: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]) -> Iterator[LayerRow]:
+    for node, row in _recorded_rows(body, shapes):
+        place = node.meta.get("place")
+        if place:
+            row = replace(row, stride_px=place.stride_hw[0], field_px=max(place.field_hw))
+        yield row
+
+
+def _recorded_rows(
+    body: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]
+) -> Iterator[tuple[fx.Node, LayerRow]]:
+    """A row for each operation of a recorded graph, with 0 for stride and field."""
     for node in body.graph.nodes:
         name = operation(node)
         if node.op != "call_function" or name in _SILENT or node not in shapes:
@@ -154,15 +165,17 @@ def _trunk_rows(body: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]) ->
         tensors = [
             read_attribute(body, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr"
         ]
-        place = node.meta.get("place")
-        yield _row(
-            path=layer(node)[0],
-            kind=_TYPES.get(name, name),
-            detail=_convolution_detail(tensors) if name == "conv2d" else "",
-            shape=shapes[node][1:],
-            tensors=tensors,
-            stride_px=place.stride_hw[0] if place else 0,
-            field_px=max(place.field_hw) if place else 0,
+        yield (
+            node,
+            _row(
+                path=layer(node)[0],
+                kind=_TYPES.get(name, name),
+                detail=_convolution_detail(tensors) if name == "conv2d" else "",
+                shape=shapes[node][1:],
+                tensors=tensors,
+                stride_px=0,
+                field_px=0,
+            ),
         )
 
 
@@ -192,7 +205,7 @@ def _head_rows(network: FullyConvolutional, feature_shape: tuple[int, ...]) -> I
         if node not in shapes or (module is None and (not name or name in _SILENT)):
             continue
         if shapes[node][2:] != feature_shape[2:]:
-            field = network.field_px + (max(network.map_hw) - 1) * network.native_stride_px
+            field = network.window_field_px
         yield _row(
             path=str(node.target) if module is not None else layer(node)[0],
             kind=_module_kind(module) if module is not None else _TYPES.get(name, name),
@@ -224,20 +237,10 @@ def _slice_head_rows(
     slices = (1, feature_shape[1], n, m)
     if network.head.channels_last:
         slices = (1, n, m, feature_shape[1])
-    shapes = shapes_at(body, slices)
-    for node in body.graph.nodes:
-        name = operation(node)
-        if node.op != "call_function" or name in _SILENT or node not in shapes:
-            continue
-        tensors = [
-            read_attribute(body, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr"
-        ]
-        yield _row(
-            path=layer(node)[0],
-            kind=_TYPES.get(name, name),
-            detail=_convolution_detail(tensors) if name == "conv2d" else f"on each {n} x {m}",
-            shape=shapes[node][1:],
-            tensors=tensors,
+    for _, row in _recorded_rows(body, shapes_at(body, slices)):
+        yield replace(
+            row,
+            detail=row.detail or f"on each {n} x {m}",
             stride_px=native,
-            field_px=network.field_px + (max(n, m) - 1) * native,
+            field_px=network.window_field_px,
         )
