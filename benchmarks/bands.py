@@ -2,8 +2,8 @@
 
     python benchmarks/bands.py
 
-Behind `heatmap.scanning.BAND_PX`. Photos are 1024 px high; what a band leaves to the next
-is kept, so the work is the same in all rows.
+Behind `heatmap.scoring.bands.scanner.BAND_PX`. Photos are 1024 px high; what a band leaves to
+the next is kept, so the work is the same in all rows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tables import print_table
 from torch import Tensor
 
 import heatmap
-from heatmap.allocation import kept_memory
-from heatmap.converting import FullyConvolutional
-from heatmap.scanning import BAND_PX, BAND_ROWS, Scanner
+from heatmap.conversion.convert import FullyConvolutional
+from heatmap.scoring.bands.scanner import BAND_PX, BAND_ROWS, Scanner
+from heatmap.scoring.malloc import kept_memory
 
 MODELS = {"efficientnet_lite0": "default", "vgg16": "random"}
 WIDTHS_PX = (1024, 4096)

@@ -13,9 +13,9 @@ import torch
 from machine import in_turn, print_machine
 from torch.nn import functional
 
-from heatmap import preparing
-from heatmap.converting import relative_difference
-from heatmap.winograd import convolve, transform_weights
+from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.kernels import prepared as preparing
+from heatmap.conversion.kernels.winograd import convolve, transform_weights
 
 # Channels in and out, outputs down and across.
 CASES = (

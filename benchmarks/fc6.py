@@ -13,9 +13,10 @@ import torch
 from machine import in_turn, print_machine
 from torch.nn import functional
 
-from heatmap import layers, preparing
-from heatmap.layers import SlidingLinear
-from heatmap.winograd import convolve, transform_weights
+from heatmap.conversion import layers
+from heatmap.conversion.kernels import prepared as preparing
+from heatmap.conversion.kernels.winograd import convolve, transform_weights
+from heatmap.conversion.layers import SlidingLinear
 
 # (photos or phases, outputs down and across): the last two are strides 16 and 8 at 1024 px.
 CASES = ((1, 1), (1, 6), (1, 12), (1, 20), (1, 26), (1, 34), (4, 26), (16, 26))

@@ -26,7 +26,7 @@ from sampling import sample_photo, write_large_photo
 from tables import Target, print_table, print_targets
 
 import heatmap
-from heatmap import scoring
+from heatmap.scoring import scorer as scoring
 
 SIDES_PX = (2048, 4096, 8192, 16384)
 SUFFIXES = (".jpg", ".tif")

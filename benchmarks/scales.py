@@ -21,8 +21,8 @@ import numpy as np
 from machine import print_machine
 
 import heatmap
-from heatmap.scales import fuse_scales
-from heatmap.upsampling import upsample
+from heatmap.grid.upsample import upsample
+from heatmap.localization.scales import fuse_scales
 
 SCALES = (0.5, 1, 2, 3)
 FUSED = ((0.5, 1, 2), (1, 2, 3))

@@ -26,8 +26,8 @@ from tutorial import STRIDES as TUTORIAL_STRIDES
 from tutorial import tutorial_form
 
 import heatmap
-from heatmap.converting import relative_difference
-from heatmap.cropping import all_cells, crop_scores
+from heatmap.conversion.convert import relative_difference
+from heatmap.scoring.crop import all_cells, crop_scores
 
 STRIDES = (32, 16, 8)
 SIDE_PX = 1024

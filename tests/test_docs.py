@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
 from torchvision.models import vgg16
 
-from heatmap.newheads import known_parts, new_head, plan_head
+from heatmap.networks.new_head import known_parts, new_head, plan_head
+from tests.support.paths import ROOT
 
-TEXT = (Path(__file__).parent.parent / "docs" / "fc-to-conv.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "fc-to-conv.md").read_text(encoding="utf-8")
 
 
 def test_the_code_gives_what_its_comments_say():

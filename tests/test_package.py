@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import heatmap
-from heatmap import cli
-from heatmap.localizing import LEAST_SCORE
-from heatmap.models import DEFAULT_MODEL
-from heatmap.rendering import OPACITY
-from heatmap.verifying import WINDOWS
+from heatmap.cli import main as cli
+from heatmap.evaluation.verify import WINDOWS
+from heatmap.localization.localize import LEAST_SCORE
+from heatmap.networks.load import DEFAULT_MODEL
+from heatmap.rendering.overlay import OPACITY
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "heatmap"
 
 

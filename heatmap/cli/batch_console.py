@@ -1,0 +1,237 @@
+"""What `heatmap batch` says while it runs: a bar on a terminal, else lines, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from ..runs.batch import Batch, BatchWatcher, Work
+from ..runs.manifest import Record, counts
+
+How = Literal["lines", "json", "quiet"]
+# Seconds between two lines that say how far it is.
+EVERY = 10.0
+
+
+class Tally:
+    """How far a batch is: photos, megapixels and bytes done, and the time it took."""
+
+    def __init__(self, work: Work) -> None:
+        self.total = len(work.todo)
+        self._sizes = {task.item.name: _size(task.item.path) for task in work.todo}
+        self._left = sum(self._sizes.values())
+        self._started = time.monotonic()
+        self.done = self.failed = 0
+        self.megapixels = 0.0
+
+    def add(self, record: Record) -> None:
+        self.done += 1
+        self.failed += record.state == "failed"
+        self._left -= self._sizes.get(record.name, 0)
+        if record.state == "done" and record.photo_hw is not None:
+            self.megapixels += record.photo_hw[0] * record.photo_hw[1] / 1e6
+
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self._started, 1e-6)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the bytes of the files that are left; None before any is done."""
+        sized = sum(self._sizes.values()) - self._left
+        return self.seconds * self._left / sized if sized else None
+
+    def describe(self) -> dict[str, Any]:
+        left = self.seconds_left
+        return {
+            "photos": self.done,
+            "of": self.total,
+            "megapixels": round(self.megapixels, 3),
+            "megapixels_per_second": round(self.megapixels / self.seconds, 3),
+            "failed": self.failed,
+            "seconds": round(self.seconds, 1),
+            "seconds_left": None if left is None else round(left, 1),
+        }
+
+    def __str__(self) -> str:
+        rate = self.megapixels / self.seconds
+        parts = [
+            f"{self.done} of {self.total} photos",
+            f"{self.megapixels:.1f} megapixels",
+            f"{rate:.1f} a second",
+        ]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        left = self.seconds_left
+        if left is not None and self.done < self.total:
+            parts.append(f"{_clock(left)} left")
+        return ", ".join(parts)
+
+
+class Teller(BatchWatcher):
+    """Says what becomes of each photo; failures always."""
+
+    def __init__(self, how: How, output: Path, bar: Progress) -> None:
+        self._how, self._output, self._bar = how, output, bar
+        self._console = bar.console
+        self._task = bar.add_task("", total=None)
+        self._tally: Tally | None = None
+        self._said = time.monotonic()
+        self.failed = 0
+
+    def loading(self, what: str) -> None:
+        self._bar.update(self._task, description=escape(what))
+
+    def begin(self, work: Work) -> None:
+        self._tally = Tally(work)
+        if self._how == "json":
+            _print_json({"event": "begin", "photos": len(work.todo), "unchanged": work.unchanged})
+        elif self._how == "lines":
+            self._say(_found(work))
+        self._bar.update(self._task, description="", completed=0, total=len(work.todo))
+
+    def photo(self, record: Record) -> None:
+        if record.state == "failed":
+            self.failed += 1
+        if self._tally is not None and record.state != "skipped":
+            self._tally.add(record)
+        if self._how == "json":
+            progress = {} if self._tally is None else {"progress": self._tally.describe()}
+            _print_json({"event": "photo", **asdict(record), **progress})
+        elif record.state == "failed":
+            # Most reasons begin with the path.
+            named = record.path in record.reason
+            self._say(f"failed: {record.reason if named else f'{record.name}: {record.reason}'}")
+        elif record.state == "skipped" and self._how == "lines":
+            self._say(f"skipped: {record.name}: {record.reason}")
+        if self._tally is not None:
+            self._show(self._tally)
+
+    def end(self, done: Batch) -> None:
+        """After the last photo: how all of the batch stands."""
+        found: dict[str, int] = dict(counts(done.records).items())
+        if self._how == "json":
+            objects = sum(len(record.found) for record in done.records)
+            _print_json(
+                {
+                    "event": "end",
+                    **found,
+                    "unchanged": done.work.unchanged,
+                    "objects": objects,
+                    "output": str(self._output),
+                }
+            )
+        elif self._how == "lines":
+            for line in _ending(done, self._output):
+                click.echo(line)
+
+    def interrupted(self) -> None:
+        """Ctrl-C: what was done stays."""
+        if self._how == "lines":
+            self._say(
+                f"stopped; what was done lies in {self._output}, the same command goes on there"
+            )
+
+    def _show(self, tally: Tally) -> None:
+        self._bar.update(self._task, description=escape(str(tally)), completed=tally.done)
+        now = time.monotonic()
+        if (
+            self._how == "lines"
+            and not self._console.is_terminal
+            and (now - self._said >= EVERY or tally.done == tally.total)
+        ):
+            self._said = now
+            self._say(str(tally))
+
+    def _say(self, line: str) -> None:
+        self._console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def telling(how: How, output: Path, model: str) -> Iterator[Teller]:
+    """A teller, with a bar on standard error where that is a terminal."""
+    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.disable = how != "lines" or not bar.console.is_terminal
+        teller = Teller(how, output, bar)
+        teller.loading(f"loading {model}")
+        yield teller
+
+
+def print_work(work: Work) -> None:
+    """What a batch would do, photo by photo."""
+    for task in work.todo:
+        click.echo(f"{task.item.name}: {task.why}")
+    for record in work.skipped:
+        click.echo(f"{record.name}: skip, {record.reason}")
+    click.echo(_found(work))
+
+
+def describe_work(work: Work) -> dict[str, Any]:
+    """The same for JSON."""
+    return {
+        "todo": [
+            {"name": task.item.name, "path": str(task.item.path), "why": task.why}
+            for task in work.todo
+        ],
+        "skipped": [
+            {"name": record.name, "path": record.path, "reason": record.reason}
+            for record in work.skipped
+        ],
+        "unchanged": work.unchanged,
+    }
+
+
+def _found(work: Work) -> str:
+    """What there is to do, in one line."""
+    reasons = Counter(task.why for task in work.todo)
+    why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    todo = f"{_photos(len(work.todo))} to do ({why})" if work.todo else "nothing to do"
+    return f"{todo}, {work.unchanged} as they were"
+
+
+def _ending(done: Batch, output: Path) -> Iterator[str]:
+    found = counts(done.records)
+    objects = sum(len(record.found) for record in done.records)
+    if not done.work.todo:
+        yield _found(done.work)
+    yield (
+        f"{_photos(found['done'])} done, {found['failed']} failed, "
+        f"{found['skipped']} skipped; {objects} objects found"
+    )
+    yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
+    if found["failed"] and not any(task for task in done.work.todo):
+        yield "what failed has not changed since: --retry-failed tries it again"
+
+
+def _photos(count: int) -> str:
+    return f"{count} photo{'' if count == 1 else 's'}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _print_json(line: dict[str, Any], to: TextIO | None = None) -> None:
+    print(json.dumps(line), file=to or sys.stdout, flush=True)

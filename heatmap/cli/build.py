@@ -1,0 +1,82 @@
+"""What options ask for, as the objects that Python calls take.
+
+Heavy imports stand inside, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ConversionError, GeometryError
+
+if TYPE_CHECKING:
+    from ..runs.request import Request, View
+    from ..runs.settings import Recipe
+
+_CLASSIFIER = ("weights", "window", "mean", "std", "channel_order", "classes", "groups")
+
+
+def view_of(options: dict[str, Any]) -> View:
+    """What to look at, from ``view_options``."""
+    from ..runs.request import View
+
+    return View(
+        classes=options["wanted"],
+        top=options["top"],
+        least_score=options["least_score"],
+        opacity=options["opacity"],
+        stretch=options["stretch"],
+    )
+
+
+def recipe_of(options: dict[str, Any], engine: Any) -> Recipe:
+    """How to prepare the scorer, from ``model_options`` and, where they are there, device and
+    dtype."""
+    from ..runs.settings import Recipe
+
+    names = (*_CLASSIFIER, *(name for name in ("device", "dtype") if name in options))
+    return Recipe(options["model"], engine, {name: options[name] for name in names})
+
+
+def request_of(options: dict[str, Any]) -> Request:
+    """All that is asked of a run, from the options of ``heatmap run``."""
+    from ..runs.coco import CocoIds
+    from ..runs.request import Limits, Placement, Request
+    from ..runs.save import Extras
+    from ..scoring.background import Skip
+
+    if options["coco"] is not None and "coco" not in options["formats"]:
+        raise click.UsageError("--coco says which ids --format coco writes: add --format coco")
+    skips = options["skip_flat"] or options["mask"] is not None
+    return Request(
+        view_of(options),
+        Placement(options["stride"], options["scales"], options["border"], options["fuse"]),
+        Limits(
+            options["memory"],
+            options["keep"] or None,
+            Skip(options["skip_flat"], options["mask"]) if skips else None,
+        ),
+        Extras(
+            options["formats"],
+            options["html"],
+            None if options["coco"] is None else CocoIds.read(options["coco"]),
+        ),
+    )
+
+
+@contextmanager
+def sliding_only() -> Iterator[None]:
+    """Where there is no other engine, an error must not advise to choose one."""
+    try:
+        yield
+    except ConversionError as error:
+        reason, advice, _ = str(error).partition("; use --engine")
+        if not advice:
+            raise
+        raise ConversionError(f"{reason}; `heatmap run` scores it crop by crop") from error
+    except GeometryError as error:
+        raise GeometryError(str(error).partition(", or --engine")[0]) from error

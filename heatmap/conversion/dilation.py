@@ -1,0 +1,290 @@
+"""Windows closer together: the trunk at a finer stride, by dilation.
+
+Where an operation's stride would take the distance between neighbouring positions
+past the wanted one, its stride shrinks, and every later operation reaches as many
+positions further: its dilation and padding are multiplied. Every k-th position then
+equals the native map; between them lie the maps of the shifted photos (Long, Shelhamer
+and Darrell, CVPR 2015, section 3.2: the filter rarefaction that gives what shift-and-stitch
+gives; the "a trous" algorithm). Worked out in integers from the places of the plan.
+
+Strides: at a wanted stride T, a tensor that stood ``S`` px apart stands gcd(S, T) px
+apart, and its *rate* is S / gcd(S, T): so many positions lie where one was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx
+
+from ..errors import GeometryError
+from .placing import Place, pair
+from .trace import arguments, operation, shape
+
+aten = torch.ops.aten
+
+Pair = tuple[int, int]
+
+
+class NotByDilation(Exception):  # noqa: N818 - a signal to converting.py, not an error
+    """This trunk has an operation that dilation cannot make denser."""
+
+
+def allowed_strides(native_px: int) -> list[int]:
+    """The strides a network can slide at: the divisors of its own, coarsest first, px."""
+    return [stride for stride in range(native_px, 0, -1) if native_px % stride == 0]
+
+
+def check_stride(stride_px: int | None, native_px: int) -> int:
+    """The stride to slide at; None is the native one.
+
+    Raises:
+        GeometryError: not a divisor of the native stride; names those that are.
+    """
+    allowed = allowed_strides(native_px)
+    if stride_px is None:
+        return native_px
+    if stride_px not in allowed:
+        raise GeometryError(
+            f"stride is {stride_px} px, the network slides at {', '.join(map(str, allowed))} px: "
+            "use one of these, or --engine crop for any stride"
+        )
+    return stride_px
+
+
+def densify(trunk: fx.GraphModule, stride_px: int) -> None:
+    """Rewrite a trunk (:func:`subgraphs.trunk_of`) in place so that its map is ``stride_px`` apart.
+
+    Raises:
+        NotByDilation: it enlarges a map or pads by reflection: what its positions
+            hold depends on where the photo begins, not on their distance alone.
+    """
+    sizes = _Sizes(trunk)
+    for node in list(trunk.graph.nodes):
+        if operation(node) in _DENSER and node.meta.get("place"):
+            at = _Denser(trunk, node, stride_px)
+            if at.changes:
+                _DENSER[operation(node)](at)
+        sizes.know(node.all_input_nodes)
+        if len(_maps(node)) > 1:
+            _cut_to_smallest(trunk.graph, node, sizes)
+        sizes.know([node])
+    trunk.graph.lint()
+    trunk.recompile()
+
+
+class _Sizes:
+    """Shapes of all tensors at one window, worked out while the graph changes."""
+
+    def __init__(self, trunk: fx.GraphModule) -> None:
+        self.values: dict[fx.Node, Any] = {}
+        self.mode = torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True)
+        self.runner = fx.Interpreter(trunk)
+
+    def know(self, nodes: list[fx.Node]) -> None:
+        """Work out these nodes and those made just before them."""
+        for node in nodes:
+            if node in self.values or node.op == "output":
+                continue
+            self.know(node.all_input_nodes)
+            with self.mode, torch.no_grad():
+                if node.op == "placeholder":
+                    self.values[node] = torch.empty(shape(node))
+                    continue
+                args, kwargs = fx.map_arg((node.args, node.kwargs), self.values.__getitem__)
+                self.values[node] = getattr(self.runner, node.op)(node.target, args, kwargs)
+
+
+def _maps(node: fx.Node) -> list[fx.Node]:
+    """The inputs of a node that move with the photo."""
+    return [n for n in node.all_input_nodes if n.meta.get("place") and operation(n) != "sym_size"]
+
+
+def _cut_to_smallest(graph: fx.Graph, node: fx.Node, sizes: _Sizes) -> None:
+    """Bring the inputs of a join to one size.
+
+    Maps of one native size may end up to one native stride apart when dense: kernels
+    that reach less far past the last native position leave more behind it.
+    """
+    for letter in "hw":
+        axes = {n: n.meta["place"].letters.find(letter) for n in _maps(node)}
+        lengths = {n: sizes.values[n].shape[axis] for n, axis in axes.items() if axis >= 0}
+        for source, length in lengths.items():
+            if length > min(lengths.values()) > 1:
+                less = min(lengths.values()) - length
+                with graph.inserting_before(node):
+                    args = (source, axes[source], 0, less, 1)
+                    cut = graph.call_function(aten.slice.Tensor, args)
+                cut.meta = {"place": source.meta["place"]}
+                node.replace_input_with(source, cut)
+                sizes.know([cut])
+
+
+class _Denser:
+    """One node on its way to a finer stride."""
+
+    def __init__(self, trunk: fx.GraphModule, node: fx.Node, stride_px: int) -> None:
+        self.trunk, self.graph, self.node, self.stride_px = trunk, trunk.graph, node, stride_px
+        self.source: fx.Node = next(n for n in node.all_input_nodes if n.meta.get("place"))
+        self.rate = self._rate(self.source)
+        self.given = arguments(node)
+
+    def _rate(self, node: fx.Node) -> Pair:
+        place: Place = node.meta["place"]
+        return (
+            place.stride_hw[0] // math.gcd(place.stride_hw[0], self.stride_px),
+            place.stride_hw[1] // math.gcd(place.stride_hw[1], self.stride_px),
+        )
+
+    @property
+    def changes(self) -> bool:
+        return (*self.rate, *self._rate(self.node)) != (1, 1, 1, 1)
+
+    @property
+    def step(self) -> Pair:
+        """The stride that is left to this node, in positions of its source."""
+        before, after = self.source.meta["place"].stride_hw, self.node.meta["place"].stride_hw
+        return (
+            math.gcd(after[0], self.stride_px) // math.gcd(before[0], self.stride_px),
+            math.gcd(after[1], self.stride_px) // math.gcd(before[1], self.stride_px),
+        )
+
+    def wider(self, value: Any) -> Pair:
+        """A number of positions (dilation, padding) at the source's rate."""
+        down, across = pair(value)
+        return down * self.rate[0], across * self.rate[1]
+
+    def call(self, function: Any, *args: Any, like: fx.Node | None = None) -> fx.Node:
+        """A new node before this one, placed like another (this one's source)."""
+        with self.graph.inserting_before(self.node):
+            made = self.graph.call_function(function, args)
+        made.meta = {"place": (like or self.source).meta["place"]}
+        return made
+
+    def constant(self, name: str, value: torch.Tensor) -> fx.Node:
+        path = f"{self.node.name}_{name}"
+        self.trunk.register_buffer(path, value)
+        with self.graph.inserting_before(self.node):
+            made = self.graph.get_attr(path)
+        made.meta = {"val": value}
+        return made
+
+    def becomes(self, function: Any, *args: Any) -> None:
+        self.node.target = function
+        self.node.args = args
+        self.node.kwargs = {}
+
+
+def _convolution(at: _Denser) -> None:
+    given = at.given
+    at.becomes(
+        aten.conv2d.default,
+        *(given["input"], given["weight"], given["bias"], list(at.step)),
+        *(list(at.wider(given["padding"])), list(at.wider(given["dilation"])), given["groups"]),
+    )
+
+
+def _margins(at: _Denser, kernel: Pair) -> tuple[Pair, Pair]:
+    """Positions a pool sees above and below (left and right) of its source, at its rate.
+
+    Below, ``ceil_mode`` may reach further: as far as at one window, so at all whole ones.
+    """
+    padding, stride = pair(at.given["padding"]), pair(at.given["stride"] or at.given["kernel_size"])
+    lengths = zip(shape(at.source)[-2:], shape(at.node)[-2:], kernel, stride, padding, strict=True)
+    after = [max(p, (out - 1) * s + k - p - length) for length, out, k, s, p in lengths]
+    return at.wider(list(padding)), at.wider(after)
+
+
+def _padded(at: _Denser, before: Pair, after: Pair, value: float) -> fx.Node:
+    sides = [before[1], after[1], before[0], after[0]]
+    if not any(sides):
+        return at.source
+    return at.call(aten.constant_pad_nd.default, at.source, sides, value)
+
+
+def _max_pool(at: _Denser) -> None:
+    """max_pool2d refuses padding above half its kernel: pad with -inf first."""
+    size, dilation = pair(at.given["kernel_size"]), pair(at.given["dilation"])
+    kernel = (dilation[0] * (size[0] - 1) + 1, dilation[1] * (size[1] - 1) + 1)
+    padded = _padded(at, *_margins(at, kernel), -math.inf)
+    wider = list(at.wider(list(dilation)))
+    at.becomes(aten.max_pool2d.default, padded, list(size), list(at.step), [0, 0], wider)
+
+
+def _avg_pool(at: _Denser) -> None:
+    """avg_pool2d has no dilation: a sum by depthwise convolution over the number of values.
+
+    Whether padding counts is as the pool says; what ``ceil_mode`` sees past it never does.
+    """
+    kernel = pair(at.given["kernel_size"])
+    before, after = _margins(at, kernel)
+    dilation = list(at.wider(1))
+    channels = shape(at.node)[1]
+    like = next(at.trunk.parameters(), torch.empty(0))
+    ones = like.new_ones(channels, 1, *kernel)
+
+    def total(maps: fx.Node, weight: torch.Tensor, name: str) -> fx.Node:
+        args = (at.constant(name, weight), None, list(at.step), [0, 0], dilation, len(weight))
+        return at.call(aten.conv2d.default, maps, *args, like=at.node)
+
+    summed = total(_padded(at, before, after, 0.0), ones, "ones")
+    padding = at.wider(at.given["padding"])
+    plain = at.given["divisor_override"] or (kernel[0] * kernel[1])
+    counted = at.given["count_include_pad"] and after == padding
+    if at.given["divisor_override"] or counted or not any((*before, *after)):
+        at.becomes(aten.div.Tensor, summed, plain)
+        return
+    first = at.call(aten.slice.Tensor, at.source, 1, 0, 1)
+    marks = at.call(aten.ones_like.default, first)
+    if at.given["count_include_pad"]:
+        inside = [padding[1], padding[1], padding[0], padding[0]]
+        marks = at.call(aten.constant_pad_nd.default, marks, inside, 1.0)
+        before = (0, 0)
+        after = (after[0] - padding[0], after[1] - padding[1])
+    if any((*before, *after)):
+        sides = [before[1], after[1], before[0], after[0]]
+        marks = at.call(aten.constant_pad_nd.default, marks, sides, 0.0)
+    at.becomes(aten.div.Tensor, summed, total(marks, ones[:1], "one"))
+
+
+def _pad(at: _Denser) -> None:
+    if at.given.get("mode", "constant") != "constant":
+        raise NotByDilation
+    letters = at.source.meta["place"].letters
+    rates = {"h": at.rate[0], "w": at.rate[1]}
+    amounts = [
+        amount * rates.get(letters[-1 - position // 2], 1)
+        for position, amount in enumerate(at.given["pad"])
+    ]
+    at.becomes(aten.constant_pad_nd.default, at.source, amounts, at.given["value"] or 0.0)
+
+
+def _slice(at: _Denser) -> None:
+    given = at.given
+    axis = given["dim"] % len(shape(at.source))
+    letter = at.source.meta["place"].letters[axis]
+    if letter not in "hw":
+        return
+    side = "hw".index(letter)
+    start, end = (None if n is None else n * at.rate[side] for n in (given["start"], given["end"]))
+    # A copied slice ends nowhere or counts from the end (subgraphs.py).
+    at.becomes(aten.slice.Tensor, given["self"], axis, start, end, at.step[side])
+
+
+def _refuse(_: _Denser) -> None:
+    raise NotByDilation
+
+
+_DENSER: dict[str, Callable[[_Denser], None]] = {
+    "conv2d": _convolution,
+    "max_pool2d": _max_pool,
+    "avg_pool2d": _avg_pool,
+    "pad": _pad,
+    "constant_pad_nd": _pad,
+    "slice": _slice,
+    "upsample_nearest2d": _refuse,
+    "upsample_bilinear2d": _refuse,
+}

@@ -1,0 +1,112 @@
+"""Make a converted network fast for inference without changing what it computes."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from .trace import arguments, operation, read_attribute, shape
+
+aten = torch.ops.aten
+
+# Operations whose result is memory of its own, so that the next one may overwrite it.
+_FRESH = frozenset(
+    {"conv2d", "batch_norm", "linear", "add", "mul", "cat", "max_pool2d", "avg_pool2d"}
+)
+# Operations with an in-place form that is worth using.
+_OVERWRITING = frozenset(
+    {"relu", "relu6", "hardtanh", "silu", "leaky_relu", "hardswish", "elu", "sigmoid", "add", "mul"}
+)
+
+
+def fuse(body: fx.GraphModule) -> None:
+    """Fold BatchNorm into convolutions, overwrite what is not read again, lay out channels_last.
+
+    Works in place on ``body``, whose own tensors are replaced, never written to.
+    """
+    _fold_batch_norm(body)
+    _overwrite(body)
+    _channels_last(body)
+    body.graph.eliminate_dead_code()
+    body.delete_all_unused_submodules()
+    body.graph.lint()
+    body.recompile()
+
+
+def _fold_batch_norm(body: fx.GraphModule) -> None:
+    """BatchNorm after a convolution is a scale and a shift of its weights (eval mode)."""
+    for node in list(body.graph.nodes):
+        if operation(node) != "batch_norm":
+            continue
+        norm = arguments(node)
+        source = norm["input"]
+        if operation(source) != "conv2d" or len(source.users) > 1:
+            continue
+        conv = arguments(source)
+        tensors = [conv["weight"], conv["bias"], norm["running_mean"], norm["running_var"]]
+        weight, bias, mean, var, scale, shift = (
+            _value(body, n) for n in [*tensors, norm["weight"], norm["bias"]]
+        )
+        assert weight is not None
+        assert mean is not None
+        assert var is not None
+        folded = fuse_conv_bn_weights(weight, bias, mean, var, norm["eps"], scale, shift)
+        args = list(source.args) + [None] * (3 - len(source.args))
+        args[1:3] = [
+            _register(body, source, kind, p)
+            for kind, p in zip(("weight", "bias"), folded, strict=True)
+        ]
+        source.args = tuple(args)
+        source.kwargs = {k: v for k, v in source.kwargs.items() if k not in ("weight", "bias")}
+        node.replace_all_uses_with(source)
+        body.graph.erase_node(node)
+
+
+def _value(body: fx.GraphModule, node: fx.Node | None) -> torch.Tensor | None:
+    return None if node is None else read_attribute(body, str(node.target)).detach()
+
+
+def _register(body: fx.GraphModule, conv: fx.Node, kind: str, value: torch.Tensor) -> fx.Node:
+    name = f"folded_{conv.name}_{kind}"
+    body.register_parameter(name, nn.Parameter(value.detach(), requires_grad=False))
+    with body.graph.inserting_before(conv):
+        made = body.graph.get_attr(name)
+    made.meta["val"] = value
+    return made
+
+
+def _overwrite(body: fx.GraphModule) -> None:
+    """Use the in-place form where the input is fresh memory that nobody else reads."""
+    for node in body.graph.nodes:
+        name = operation(node)
+        if name not in _OVERWRITING or not isinstance(node.args[0], fx.Node):
+            continue
+        source = node.args[0]
+        reused = operation(source) in _FRESH | _OVERWRITING and len(source.users) == 1
+        packet = getattr(aten, name + "_", None)
+        overload = getattr(node.target, "_overloadname", "")
+        if (
+            reused
+            # Nodes made for the head were not recorded and have no shape.
+            and "val" in source.meta
+            and "val" in node.meta
+            and shape(source) == shape(node)
+            and overload in getattr(packet, "overloads", list)()
+        ):
+            node.target = getattr(packet, overload)
+
+
+def _channels_last(body: fx.GraphModule) -> None:
+    """Lay convolution weights out as the maps are: channels beside each other."""
+    # The caller's module shares these Parameters: put new ones in their place.
+    for path, parameter in list(body.named_parameters()):
+        if parameter.dim() != 4:
+            continue
+        owner, _, name = path.rpartition(".")
+        kept = parameter.detach().contiguous(memory_format=torch.channels_last)
+        setattr(
+            body.get_submodule(owner),
+            name,
+            nn.Parameter(kept, requires_grad=parameter.requires_grad),
+        )

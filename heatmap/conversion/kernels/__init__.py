@@ -1,0 +1,1 @@
+"""Fast forms of convolutions and matrix products, with weights laid out once."""

@@ -1,0 +1,205 @@
+"""The plan of a conversion: where the trunk ends, how it slides, and what stands against it.
+
+Worked out from the traced graph in letters and integers (axes.py, rules.py);
+no tensor is touched, so that a network on the "meta" device can be planned too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from torch import fx
+
+from ..errors import ConversionError
+from .axes import slides
+from .placing import Findings, Place, Refusal, Step, pair
+from .rules import place_node
+from .trace import Traced, arguments, describe, layer, operation, shape
+
+Sliding = Literal["exact", "inexact", "refused"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a traced classifier slides.
+
+    ``feature`` is the trunk's last node, a map of ``map_hw`` positions at one
+    window; all of the output passes through it. ``whole_input`` lists what
+    makes sliding inexact (layer and reason), ``padded`` the layers after which
+    sliding differs from cropping. ``field_px`` is the receptive field of one
+    position of the feature map.
+    """
+
+    traced: Traced
+    places: dict[fx.Node, Place]
+    feature: fx.Node
+    trunk: tuple[fx.Node, ...]
+    head: tuple[fx.Node, ...]
+    whole_input: tuple[tuple[str, str], ...]
+    padded: tuple[str, ...]
+
+    @property
+    def native_stride_px(self) -> int:
+        return self.places[self.feature].stride_hw[0]
+
+    @property
+    def field_px(self) -> int:
+        return max(self.places[self.feature].field_hw)
+
+    @property
+    def letters(self) -> str:
+        """Axes of the feature map: "bchw" or "bhwc"."""
+        return self.places[self.feature].letters
+
+    @property
+    def map_hw(self) -> tuple[int, int]:
+        lengths = shape(self.feature)
+        return lengths[self.letters.index("h")], lengths[self.letters.index("w")]
+
+    def __deepcopy__(self, memo: object) -> Plan:
+        """Itself: it never changes, and what it recorded cannot be copied."""
+        return self
+
+    @property
+    def sliding(self) -> Sliding:
+        return "inexact" if self.whole_input else "exact"
+
+
+def plan_conversion(traced: Traced) -> Plan:
+    """Find trunk, head and stride of a traced classifier.
+
+    Raises:
+        ConversionError: an operation that cannot slide; names its layer and why.
+    """
+    dependent = _dependent(traced)
+    places, findings = _place_all(dependent, traced)
+    feature = _last_map(_cuts(dependent), places)
+    trunk = _ancestors(feature)
+    ordered = [node for node in traced.nodes if node.op != "output"]
+    place = places[feature]
+    if feature.op == "placeholder":
+        raise _refused(feature, "the network flattens the photo itself: there is no trunk to slide")
+    if place.stride_hw[0] != place.stride_hw[1]:
+        raise _refused(
+            feature, f"its stride is {place.stride_hw[0]} px down but {place.stride_hw[1]} across"
+        )
+    _check_trunk(feature, trunk, places, findings)
+    return Plan(
+        traced=traced,
+        places=places,
+        feature=feature,
+        trunk=tuple(node for node in ordered if node in trunk),
+        head=tuple(node for node in ordered if node not in trunk),
+        whole_input=_unique(
+            (layer(node)[0], why) for node, why in findings.whole_input if node in trunk
+        ),
+        padded=_unique(layer(node)[0] for node in findings.padding if node in trunk),
+    )
+
+
+def _refused(node: fx.Node, reason: str) -> ConversionError:
+    return ConversionError(f"cannot slide at {describe(node)}: {reason}; use --engine crop")
+
+
+def _check_trunk(
+    feature: fx.Node, trunk: set[fx.Node], places: dict[fx.Node, Place], findings: Findings
+) -> None:
+    """Refuse what only a head may do, and maps that are coarser than the feature map.
+
+    The trunk moves with the photo by its coarsest stride: enlarging what came
+    out makes no windows in between.
+    """
+    pooling = {node for node, _ in findings.whole_input}
+    native = places[feature].stride_hw
+    for node in (node for node in places if node in trunk):
+        stride = places[node].stride_hw
+        if native[0] % stride[0] or native[1] % stride[1]:
+            raise _refused(node, f"its stride is {stride[0]} px, enlarged to {native[0]} px later")
+        sources = [source for source in node.all_input_nodes if source in places]
+        if node not in pooling and any(_loses_rows(places[n], places[node]) for n in sources):
+            raise _refused(node, "it flattens a map that is used again as a map")
+
+
+def _loses_rows(before: Place, after: Place) -> bool:
+    """Whether rows or columns slid before and do not any more."""
+    return bool(set("hw") & (_moving(before) - _moving(after)))
+
+
+def _moving(place: Place) -> set[str]:
+    return set(place.letters.replace("t", "hw"))
+
+
+T = TypeVar("T")
+
+
+def _unique(items: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def _dependent(traced: Traced) -> list[fx.Node]:
+    """All nodes whose value depends on the photo, in order."""
+    found: dict[fx.Node, None] = {}
+    for node in traced.nodes:
+        if node.op == "placeholder" or any(source in found for source in node.all_input_nodes):
+            found[node] = None
+    return [node for node in found if node.op != "output"]
+
+
+def _place_all(nodes: list[fx.Node], traced: Traced) -> tuple[dict[fx.Node, Place], Findings]:
+    places: dict[fx.Node, Place] = {}
+    findings = Findings()
+    for node in nodes:
+        if node.op == "placeholder":
+            places[node] = Place("bchw")
+            continue
+        try:
+            places[node] = place_node(Step(node, places, findings))
+        except Refusal as refusal:
+            raise _refused(node, str(refusal)) from refusal
+    return places, findings
+
+
+def _cuts(nodes: list[fx.Node]) -> list[fx.Node]:
+    """Nodes through which every path from the photo to the output passes."""
+    order = {node: position for position, node in enumerate(nodes)}
+    cuts, furthest = [], 0
+    for node in nodes:
+        # No edge from before this node jumps over it.
+        if furthest <= order[node]:
+            cuts.append(node)
+        furthest = max([furthest, *(order.get(user, len(nodes)) for user in node.users)])
+    return cuts
+
+
+def _last_map(cuts: list[fx.Node], places: dict[fx.Node, Place]) -> fx.Node:
+    """The last map before the photo's positions are pooled, flattened or joined for good."""
+    maps: list[fx.Node] = []
+    for node in cuts:
+        joined = bool(maps) and maps[-1].op != "placeholder" and joins_positions(node)
+        if joined or not slides(places[node].letters):
+            break
+        # Rows before columns and one axis of channels: what slices are cut from.
+        if places[node].letters in ("bchw", "bhwc") and hasattr(node.meta["val"], "shape"):
+            maps.append(node)
+    return maps[-1]
+
+
+def joins_positions(node: fx.Node) -> bool:
+    """Whether a convolution takes all n x n positions of a map at once: fc6 written as one."""
+    if operation(node) != "conv2d":
+        return False
+    given = arguments(node)
+    kernel, before = shape(given["weight"])[2:], shape(given["input"])[2:]
+    plain = given["groups"] == 1 and not any(pair(given["padding"]))
+    return plain and kernel == before != (1, 1) and pair(given["dilation"]) == (1, 1)
+
+
+def _ancestors(node: fx.Node) -> set[fx.Node]:
+    found, waiting = {node}, [node]
+    while waiting:
+        fresh = [source for source in waiting.pop().all_input_nodes if source not in found]
+        found.update(fresh)
+        waiting.extend(fresh)
+    return found

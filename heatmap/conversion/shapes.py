@@ -1,0 +1,59 @@
+"""How large the tensors of a graph get: shapes at a photo size, and bytes alive at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import fx
+
+from .trace import VIEWS, operation
+
+
+def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Node, tuple[int, ...]]:
+    """Shape of every node's tensor for an input of this shape; nothing is computed."""
+    found: dict[fx.Node, tuple[int, ...]] = {}
+
+    class Recorder(fx.Interpreter):
+        def run_node(self, node: fx.Node) -> Any:
+            result = super().run_node(node)
+            if isinstance(result, torch.Tensor) and node.op != "output":
+                found[node] = tuple(result.shape)
+            return result
+
+    weights = next(body.parameters(), torch.empty(0))
+    with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        photo = torch.empty(input_shape, dtype=weights.dtype, device=weights.device)
+        Recorder(body).run(photo)
+    return found
+
+
+def peak_bytes(body: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) -> int:
+    """Most bytes of float32 activations alive at the same time, weights not counted.
+
+    A tensor lives from the node that makes it to the last that reads it; views
+    and in-place operations take no memory of their own.
+    """
+    order = {node: position for position, node in enumerate(body.graph.nodes)}
+    owner: dict[fx.Node, fx.Node] = {}
+    death: dict[fx.Node, int] = {}
+    for node in body.graph.nodes:
+        if node.op == "get_attr" or node not in shapes:
+            continue
+        shared = operation(node) in VIEWS or operation(node).endswith("_")
+        source = next((n for n in node.all_input_nodes if n in owner), None)
+        owner[node] = owner[source] if shared and source is not None else node
+        last = max((order[user] for user in node.users), default=order[node])
+        death[owner[node]] = max(last, death.get(owner[node], 0))
+    changes: dict[int, int] = {}
+    for node, last in death.items():
+        size = 4 * math.prod(shapes[node])
+        changes[order[node]] = changes.get(order[node], 0) + size
+        changes[last + 1] = changes.get(last + 1, 0) - size
+    alive = most = 0
+    for position in sorted(changes):
+        alive += changes[position]
+        most = max(most, alive)
+    return most

@@ -1,0 +1,164 @@
+"""Cut a traced graph into trunk and head, each able to take any batch and size.
+
+Export bakes the recorded batch, height and width into ``view`` and its kin;
+here these numbers become the input's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import fx
+
+from ..errors import ConversionError
+from .axes import slides
+from .placing import Place
+from .plan import Plan
+from .trace import arguments, describe, operation, shape
+
+aten = torch.ops.aten
+
+
+def trunk_of(plan: Plan) -> fx.GraphModule:
+    """The original trunk: (B, 3, H, W) -> feature map (B, C, h, w), for any size."""
+    graph = fx.Graph()
+    copies = copy_nodes(graph, plan.trunk, {}, plan.places, sliding=True)
+    feature = copies[plan.feature]
+    if plan.letters == "bhwc":
+        value = plan.feature.meta["val"].permute(0, 3, 1, 2)
+        feature = graph.call_function(aten.permute.default, (feature, [0, 3, 1, 2]))
+        feature.meta = {"val": value, "place": replace(plan.places[plan.feature], letters="bchw")}
+    graph.output(feature)
+    return _module(plan, graph)
+
+
+def head_of(plan: Plan) -> fx.GraphModule:
+    """The original head: slices (B, C, n, m), in the trunk's own axis order, -> (B, K)."""
+    graph = fx.Graph()
+    entry = graph.placeholder("slices")
+    entry.meta = {"val": plan.feature.meta["val"]}
+    copies = copy_nodes(graph, plan.head, {plan.feature: entry}, plan.places, sliding=False)
+    graph.output(copies[result_of(plan)])
+    return _module(plan, graph)
+
+
+def result_of(plan: Plan) -> fx.Node:
+    """The node whose value is the classifier's output."""
+    output = next(node for node in plan.traced.nodes if node.op == "output")
+    return output.all_input_nodes[0]
+
+
+def _module(plan: Plan, graph: fx.Graph) -> fx.GraphModule:
+    graph.lint()
+    return fx.GraphModule(plan.traced.body, graph)
+
+
+def copy_nodes(
+    graph: fx.Graph,
+    nodes: Iterable[fx.Node],
+    known: Mapping[fx.Node, fx.Node],
+    places: Mapping[fx.Node, Place],
+    *,
+    sliding: bool,
+) -> dict[fx.Node, fx.Node]:
+    """Copy nodes into ``graph`` with baked sizes made dynamic; ``known`` holds what is there.
+
+    ``sliding`` says whether rows and columns may change too, or the batch only.
+    """
+    copies = dict(known)
+    for node in nodes:
+        if operation(node) in _BAKED and node in places:
+            copies[node] = _BAKED[operation(node)](_Copying(graph, node, copies, places, sliding))
+        else:
+            copies[node] = graph.node_copy(node, lambda source: copies[source])
+        copies[node].meta = {**node.meta, "place": places.get(node)}
+    return copies
+
+
+class _Copying:
+    """One node on its way into a new graph."""
+
+    def __init__(
+        self,
+        graph: fx.Graph,
+        node: fx.Node,
+        copies: Mapping[fx.Node, fx.Node],
+        places: Mapping[fx.Node, Place],
+        sliding: bool,
+    ) -> None:
+        self.graph, self.node, self.copies, self.places = graph, node, copies, places
+        self.sliding = sliding
+        self.source: fx.Node = next(n for n in node.all_input_nodes if n in places)
+
+    def length(self, letter: str) -> fx.Node:
+        """The present length of an axis, read off the input or what it was made from."""
+        source = self.source
+        while letter not in self.places[source].letters:
+            source = next(n for n in source.all_input_nodes if n in self.places)
+        axis = self.places[source].letters.index(letter)
+        return self.graph.call_function(aten.sym_size.int, (self.copies[source], axis))
+
+    def sizes(self, letters: str, lengths: Iterable[int]) -> list[Any]:
+        """Lengths with those of batch, rows and columns replaced by the input's own."""
+        found: list[Any] = []
+        for letter, length in zip(letters, lengths, strict=True):
+            if letter == "b" and length != 1:
+                raise ConversionError(
+                    f"{describe(self.node)} folds channels into the batch; use --engine crop"
+                )
+            if letter == "t" and self.sliding:
+                found.append(-1)
+            elif letter == "b" or (letter in "hw" and self.sliding):
+                found.append(self.length(letter))
+            else:
+                found.append(length)
+        return found
+
+
+def _copy_view(at: _Copying) -> fx.Node:
+    sizes = at.sizes(at.places[at.node].letters, shape(at.node))
+    return at.graph.call_function(aten.reshape.default, (at.copies[at.source], sizes))
+
+
+def _copy_expand(at: _Copying) -> fx.Node:
+    letters = at.places[at.node].letters
+    sizes = at.sizes(letters, shape(at.node))
+    return at.graph.call_function(aten.expand.default, (at.copies[at.source], sizes))
+
+
+def _copy_slice(at: _Copying) -> fx.Node:
+    given = arguments(at.node)
+    axis = given["dim"] % len(shape(at.source))
+    length, end = shape(at.source)[axis], given["end"]
+    if end is not None and at.places[at.source].letters[axis] in "hw" and at.sliding:
+        end = end - length if 0 <= end < length else (end if end < 0 else None)
+    args = (at.copies[at.source], axis, given["start"], end, given["step"])
+    return at.graph.call_function(aten.slice.Tensor, args)
+
+
+def _copy_upsample(at: _Copying) -> fx.Node:
+    old, new = shape(at.source)[-2:], shape(at.node)[-2:]
+    if not slides(at.places[at.source].letters):
+        return at.graph.node_copy(at.node, lambda source: at.copies[source])
+    factors = [float(n // o) for n, o in zip(new, old, strict=True)]
+    if operation(at.node) == "upsample_nearest2d":
+        args: tuple[Any, ...] = (at.copies[at.source], None, factors)
+        return at.graph.call_function(aten.upsample_nearest2d.vec, args)
+    args = (at.copies[at.source], None, False, factors)
+    return at.graph.call_function(aten.upsample_bilinear2d.vec, args)
+
+
+_BAKED = {
+    "view": _copy_view,
+    "reshape": _copy_view,
+    "_unsafe_view": _copy_view,
+    "flatten": _copy_view,
+    "unflatten": _copy_view,
+    "expand": _copy_expand,
+    "slice": _copy_slice,
+    "upsample_nearest2d": _copy_upsample,
+    "upsample_bilinear2d": _copy_upsample,
+}

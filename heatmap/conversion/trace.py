@@ -1,0 +1,300 @@
+"""From a module to a flat graph of tensor operations, with shapes and layer names.
+
+``torch.export`` runs the module once at one window and records about twenty
+kinds of ATen operation, whatever the architecture. Here the record is brought
+to one plain form: no in-place operations, no guards, one output, constant
+parts computed, and "same" padding written out in numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from ..errors import ConversionError
+
+# Operations that give back their input when nothing is trained.
+IDENTITIES = frozenset(
+    {"dropout", "feature_dropout", "alpha_dropout", "contiguous", "clone", "alias", "detach"}
+    | {"lift_fresh_copy", "_to_copy", "to"}
+)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A classifier as a flat, functional graph, recorded at one window.
+
+    ``body`` has one placeholder, float32 (1, 3, window, window), and one
+    output, (1, K). It shares its parameters with the traced module; ``used`` names
+    those that a photo passes (an auxiliary head's are not among them).
+    """
+
+    body: fx.GraphModule
+    window_px: int
+    classes: int
+    used: frozenset[str]
+
+    @property
+    def nodes(self) -> list[fx.Node]:
+        return list(self.body.graph.nodes)
+
+
+def operation(node: fx.Node) -> str:
+    """Plain name of a node's ATen operation ("conv2d"), or "" where it is none."""
+    if node.target is operator.getitem:
+        return "getitem"
+    packet = getattr(node.target, "overloadpacket", None)
+    return packet.__name__ if packet is not None else ""
+
+
+def arguments(node: fx.Node) -> dict[str, Any]:
+    """All arguments of a node by name, with the operation's defaults filled in."""
+    assert isinstance(node.target, torch._ops.OpOverload)
+    found: dict[str, Any] = {}
+    for position, argument in enumerate(node.target._schema.arguments):
+        if position < len(node.args):
+            found[argument.name] = node.args[position]
+        elif argument.name in node.kwargs:
+            found[argument.name] = node.kwargs[argument.name]
+        else:
+            found[argument.name] = argument.default_value
+    return found
+
+
+def shape(node: fx.Node) -> tuple[int, ...]:
+    """Shape of a node's tensor (of its first one, where it gives several) at one window."""
+    value = node.meta["val"]
+    tensor = value[0] if isinstance(value, (tuple, list)) else value
+    return tuple(int(length) for length in tensor.shape)
+
+
+def layer(node: fx.Node) -> tuple[str, str]:
+    """Path and class of the layer a node came from ("layer1.0.conv1", "Conv2d")."""
+    stack = node.meta.get("nn_module_stack") or {}
+    if not stack:
+        return node.name, ""
+    path, kind = list(stack.values())[-1]
+    kind_name = kind if isinstance(kind, str) else kind.__name__
+    return path or node.name, kind_name.rsplit(".", 1)[-1]
+
+
+def describe(node: fx.Node) -> str:
+    """A node as an error message names it: "layer1.0.conv1 (conv2d)"."""
+    return f"{layer(node)[0]} ({operation(node) or node.target})"
+
+
+def in_eval_mode(module: nn.Module) -> nn.Module:
+    """The module itself, or a copy in eval mode where any part of it is in training."""
+    if any(part.training for part in module.modules()):
+        return copy.deepcopy(module).eval()
+    return module
+
+
+def trace(module: nn.Module, window: int) -> Traced:
+    """Record a classifier at one window; the module is left as it was.
+
+    Args:
+        module: takes float32 (B, 3, window, window), gives (B, K).
+        window: side of its input, px.
+
+    Raises:
+        ConversionError: the module cannot run at this size or be recorded, or
+            does not give (1, K).
+    """
+    module = in_eval_mode(module)
+    tensor = next((p for p in [*module.parameters(), *module.buffers()]), torch.empty(0))
+    dtype = tensor.dtype if tensor.is_floating_point() else torch.float32
+    example = torch.zeros(1, 3, window, window, device=tensor.device, dtype=dtype)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            body = torch.export.export(module, (example,), strict=False).module()
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConversionError(
+            f"{type(module).__name__} cannot be recorded at {window} x {window} px: {reason}"
+        ) from error
+    assert isinstance(body, fx.GraphModule)
+    _single_output(body)
+    _make_functional(body)
+    _drop_guards(body)
+    used = frozenset(str(node.target) for node in body.graph.nodes if node.op == "get_attr")
+    _fold_constants(body)
+    _write_out_same_padding(body)
+    body.graph.lint()
+    body.recompile()
+    return Traced(body, window, shape(_result(body))[1], used)
+
+
+def _result(body: fx.GraphModule) -> fx.Node:
+    """The node whose value the graph gives back."""
+    output = next(node for node in body.graph.nodes if node.op == "output")
+    value = output.args[0]
+    assert isinstance(value, fx.Node)
+    return value
+
+
+def _single_output(body: fx.GraphModule) -> None:
+    """Give back the one tensor itself rather than a tree that holds it."""
+    output = next(node for node in body.graph.nodes if node.op == "output")
+    tensors = [
+        node for node in output.all_input_nodes if isinstance(node.meta.get("val"), torch.Tensor)
+    ]
+    if len(tensors) != 1 or len(shape(tensors[0])) != 2 or shape(tensors[0])[0] != 1:
+        found = ", ".join(str(shape(node)) for node in tensors) or "no tensor"
+        raise ConversionError(
+            f"the module gives {found} for one window; a classifier gives one tensor (1, classes)"
+        )
+    output.args = (tensors[0],)
+    body.graph._codegen = fx.graph.CodeGen()
+
+
+def _make_functional(body: fx.GraphModule) -> None:
+    """Replace in-place operations, so that a node's value never changes later."""
+    order = {node: position for position, node in enumerate(body.graph.nodes)}
+    for node in list(body.graph.nodes):
+        schema = getattr(node.target, "_schema", None)
+        if node.op != "call_function" or schema is None or not schema.is_mutable:
+            continue
+        changed = node.args[0]
+        name = operation(node).removesuffix("_")
+        packet = getattr(torch.ops.aten, name, None)
+        if packet is None or not isinstance(changed, fx.Node):
+            raise ConversionError(f"{describe(node)} changes a tensor in place; use --engine crop")
+        aliases = [n for n in _aliases(changed) if order[n] < order[node]]
+        if any(order[user] > order[node] for alias in aliases for user in alias.users):
+            raise ConversionError(
+                f"{describe(node)} changes part of a tensor that is used again; use --engine crop"
+            )
+        node.target = getattr(packet, node.target._overloadname)
+        for user in list(changed.users):
+            if order[user] > order[node]:
+                user.replace_input_with(changed, node)
+
+
+VIEWS = frozenset(
+    {"getitem", "chunk", "split", "split_with_sizes", "unbind", "slice", "select", "narrow"}
+    | {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "permute"}
+    | {"view_as", "reshape_as", "expand", "expand_as", "movedim"}
+)
+
+
+def _is_view(node: fx.Node) -> bool:
+    return operation(node) in VIEWS
+
+
+def _aliases(changed: fx.Node) -> set[fx.Node]:
+    """All other nodes that may share memory with one: what it is a view of, and its views."""
+    path = [changed]
+    while _is_view(path[-1]) and isinstance(path[-1].args[0], fx.Node):
+        path.append(path[-1].args[0])
+    found, waiting = {path[-1]}, [path[-1]]
+    while waiting:
+        source = waiting.pop()
+        # Of several parts of a tensor (chunk, split) only this one is changed.
+        views = [
+            user
+            for user in source.users
+            if _is_view(user)
+            and not (operation(user) == "getitem" and source in path and user not in path)
+        ]
+        waiting += [view for view in views if view not in found]
+        found.update(views)
+    return found - {changed}
+
+
+def _drop_guards(body: fx.GraphModule) -> None:
+    """Remove checks of the recorded shape and everything nobody reads."""
+    for node in reversed(list(body.graph.nodes)):
+        if node.op not in ("placeholder", "output") and not node.users:
+            body.graph.erase_node(node)
+    for name in [name for name, _ in body.named_children() if name.startswith("_guards")]:
+        delattr(body, name)
+
+
+def read_attribute(body: nn.Module, path: str) -> torch.Tensor:
+    """The parameter or buffer at a dotted path."""
+    owner, _, name = path.rpartition(".")
+    value = getattr(body.get_submodule(owner), name)
+    assert isinstance(value, torch.Tensor)
+    return value
+
+
+def _fold_constants(body: fx.GraphModule) -> None:
+    """Compute what does not depend on the photo (standardised weights, say) once."""
+    values: dict[fx.Node, Any] = {}
+    for node in list(body.graph.nodes):
+        if node.op == "get_attr":
+            values[node] = read_attribute(body, str(node.target))
+            node.meta.setdefault("val", values[node])
+        elif node.op == "call_function" and all(n in values for n in node.all_input_nodes):
+            with torch.no_grad():
+                args, kwargs = fx.map_arg((node.args, node.kwargs), values.__getitem__)
+                values[node] = node.target(*args, **kwargs)
+    for node, value in values.items():
+        needed = any(user not in values for user in node.users)
+        if node.op == "call_function" and needed and isinstance(value, torch.Tensor):
+            _replace_by_constant(body, node, value)
+    _drop_guards(body)
+
+
+def _replace_by_constant(body: fx.GraphModule, node: fx.Node, value: torch.Tensor) -> None:
+    """Put a computed constant in a node's place: a parameter where it was made from one."""
+    name = f"constant_{node.name}"
+    parents = [p for p in _parents(body, node) if isinstance(p, nn.Parameter)]
+    if parents:
+        trainable = any(parent.requires_grad for parent in parents)
+        body.register_parameter(name, nn.Parameter(value.detach(), requires_grad=trainable))
+    else:
+        body.register_buffer(name, value.detach())
+    with body.graph.inserting_before(node):
+        constant = body.graph.get_attr(name)
+    constant.meta = dict(node.meta)
+    node.replace_all_uses_with(constant)
+
+
+def _parents(body: fx.GraphModule, node: fx.Node) -> list[torch.Tensor]:
+    """All parameters and buffers that a node is computed from."""
+    if node.op == "get_attr":
+        return [read_attribute(body, str(node.target))]
+    return [parent for source in node.all_input_nodes for parent in _parents(body, source)]
+
+
+def _write_out_same_padding(body: fx.GraphModule) -> None:
+    """Turn conv2d(padding="same") into numbers, with a pad of its own where uneven."""
+    for node in list(body.graph.nodes):
+        if operation(node) != "conv2d" or not isinstance(arguments(node)["padding"], str):
+            continue
+        given = arguments(node)
+        kernel = shape(given["weight"])[2:]
+        totals = [0, 0]
+        if given["padding"] == "same":
+            totals = [d * (k - 1) for d, k in zip(given["dilation"], kernel, strict=True)]
+        source, padding = given["input"], [total // 2 for total in totals]
+        if any(total % 2 for total in totals):
+            source = _insert_pad(body, node, totals)
+            padding = [0, 0]
+        node.target = torch.ops.aten.conv2d.default
+        node.args = (source, given["weight"], given["bias"], given["stride"], padding)
+        node.args += (given["dilation"], given["groups"])
+        node.kwargs = {}
+
+
+def _insert_pad(body: fx.GraphModule, node: fx.Node, totals: list[int]) -> fx.Node:
+    source = node.args[0]
+    assert isinstance(source, fx.Node)
+    down, across = totals
+    sides = [across // 2, across - across // 2, down // 2, down - down // 2]
+    with body.graph.inserting_before(node):
+        pad = body.graph.call_function(torch.ops.aten.constant_pad_nd.default, (source, sides))
+    pad.meta = {
+        **node.meta,
+        "val": torch.ops.aten.constant_pad_nd.default(source.meta["val"], sides),
+    }
+    return pad

@@ -1,0 +1,1 @@
+"""Sliding against cropping, and heatmaps against boxes that people drew."""

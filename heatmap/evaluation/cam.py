@@ -1,0 +1,264 @@
+"""Class activation maps of the same network, for comparison: CAM and Grad-CAM by torchcam.
+
+The network sees the whole photo at once, at its own resolution or resized. It gives one
+small map for each class, which is stretched over the photo: the usual way of these methods.
+Where there is a choice, the one is taken that gave them the better figures.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..classes import ClassGroup
+from ..errors import HeatmapError, ModelError
+from ..geometry import plan_grid
+from ..networks.classifier import Classifier
+from ..networks.state_dict import first_line
+from ..photo.photo import Photo
+from .metrics import Answer, Method, region_box
+
+CamKind = Literal["cam", "gradcam"]
+
+# The box goes around what lies above this share of the way up (Zhou et al., as below).
+BOX_THRESHOLD = 0.2
+# How far the mean of a map may miss the score that it stands for, as share of the largest.
+_TOLERANCE = 1e-3
+
+
+def cam_method(classifier: Classifier, kind: CamKind, scale: float = 1.0) -> Method:
+    """CAM or Grad-CAM of a classifier, as a method to evaluate.
+
+    Both weight the channels of the last map before the network's pool. CAM (Zhou et al.,
+    "Learning Deep Features for Discriminative Localization", CVPR 2016) takes the weights
+    of the one linear layer that follows; the map of a group is the mean of its classes'
+    maps, weighted with their probabilities on this photo. Grad-CAM (Selvaraju et al.,
+    "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
+    ICCV 2017) takes the mean gradient of the score and keeps what is positive; the score
+    of a group is the logarithm of the sum of its exponentials. The box lies around the
+    largest region above ``BOX_THRESHOLD``. The photo is resized to whole strides, so that
+    the values of the map lie in it where they are stretched to.
+
+    Args:
+        classifier: the network; it is left as it was.
+        kind: "cam" or "gradcam".
+        scale: resize factor of the photo.
+
+    Raises:
+        ModelError: torchcam is not installed; the network has no such map; or, when the
+            method is used, the network does not take a photo of this size.
+        GeometryError: when it is used, a scale that photos cannot be resized by.
+    """
+    maker: _Cam | _GradCam
+    with _telling(classifier, kind):
+        maker = _Cam.of(classifier) if kind == "cam" else _GradCam.of(classifier)
+
+    def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:
+        batch = _batch(classifier, _resized(photo, maker.layer.stride_px, scale))
+        with _telling(classifier, kind):
+            return [_answer(cells, photo.hw) for cells in maker.maps(batch, groups)]
+
+    return answer
+
+
+def _resized(photo: Photo, stride_px: int, scale: float) -> npt.NDArray[np.uint8]:
+    """The photo at a scale, its sides rounded to whole strides."""
+    plan = plan_grid(photo.hw, window=stride_px, native_stride=stride_px, scale=scale)
+    height, width = (max(1, round(side / stride_px)) * stride_px for side in plan.scaled_hw)
+    return np.concatenate(list(photo.strips(scaled_hw=(height, width))))
+
+
+def _batch(classifier: Classifier, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """Pixels as the network wants them, (1, 3, H, W), where its parameters lie."""
+    parameter = next(classifier.module.parameters())
+    return classifier.preprocessing.tensor(pixels).to(parameter)
+
+
+def _answer(cells: torch.Tensor, hw: tuple[int, int]) -> Answer:
+    """A map (h, w) stretched over the photo, and its box."""
+    small: npt.NDArray[np.float32] = cells.float().cpu().numpy()
+    heat = np.asarray(cv2.resize(small, hw[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    box = region_box(heat, BOX_THRESHOLD)
+    if box is None:
+        return Answer(heat, (), ())
+    return Answer(heat, (box,), (float(heat.max()),))
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer by its name, and how far its values lie apart, in px of what the network sees."""
+
+    name: str
+    stride_px: int
+
+
+@dataclass(frozen=True)
+class _Cam:
+    """The last map of a network, and its one linear layer by its name."""
+
+    module: nn.Module
+    layer: _Layer
+    linear: str
+
+    @classmethod
+    def of(cls, classifier: Classifier) -> _Cam:
+        parts = classifier.module.named_modules()
+        linears = [name for name, part in parts if isinstance(part, nn.Linear)]
+        if len(linears) != 1:
+            raise ModelError(
+                f"CAM needs a network that ends in a mean over its map and one linear layer, "
+                f"{classifier.name} has {len(linears)} linear layers: compare with Grad-CAM"
+            )
+        found = cls(classifier.module, _last_map(classifier), linears[0])
+        if not found.explains(classifier):
+            raise ModelError(
+                f"CAM needs a network whose scores are means of its last map, weighted by "
+                f"{linears[0]}; those of {classifier.name} are not: compare with Grad-CAM"
+            )
+        return found
+
+    def maps(self, batch: torch.Tensor, groups: Sequence[ClassGroup]) -> list[torch.Tensor]:
+        """The map of each group, (h, w)."""
+        methods = _torchcam()
+        with methods.CAM(self.module, self.layer.name, self.linear) as cam, torch.no_grad():
+            scores = self.module(batch)[0]
+            return [
+                sum(
+                    share * cam(index, normalized=False)[0][0]
+                    for index, share in zip(group.indices, _shares(scores, group), strict=True)
+                )
+                for group in groups
+            ]
+
+    def explains(self, classifier: Classifier) -> bool:
+        """Whether the scores are the means of the maps: torchcam takes that for granted."""
+        side = classifier.preprocessing.window_px
+        noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        batch = _batch(classifier, noise)
+        with torch.no_grad():
+            scores = self.module(batch)[0]
+        linear = self.module.get_submodule(self.linear)
+        assert isinstance(linear, nn.Linear)
+        bias = torch.zeros_like(scores) if linear.bias is None else linear.bias
+        some = (0, len(scores) - 1)
+        try:
+            maps = self.maps(batch, [ClassGroup("", (index,)) for index in some])
+        except RuntimeError:
+            # The layer takes another number of values than the map has channels.
+            return False
+        misses = [
+            (cells.mean() + bias[index] - scores[index]).abs()
+            for index, cells in zip(some, maps, strict=True)
+        ]
+        return bool(max(misses) <= _TOLERANCE * scores.abs().max())
+
+
+@dataclass(frozen=True)
+class _GradCam:
+    """The last map of a network."""
+
+    module: nn.Module
+    layer: _Layer
+
+    @classmethod
+    def of(cls, classifier: Classifier) -> _GradCam:
+        return cls(classifier.module, _last_map(classifier))
+
+    def maps(self, batch: torch.Tensor, groups: Sequence[ClassGroup]) -> list[torch.Tensor]:
+        """The map of each group, (h, w)."""
+        methods = _torchcam()
+        with (
+            _gradients_from(self.module.get_submodule(self.layer.name)),
+            methods.GradCAM(self.module, self.layer.name) as cam,
+        ):
+            with torch.no_grad():
+                scores = self.module(batch)
+            with torch.enable_grad():
+                return [
+                    cam(None, scores, False, targets=_score_of(group), retain_graph=True)[0][0]
+                    for group in groups
+                ]
+
+
+def _shares(scores: torch.Tensor, group: ClassGroup) -> torch.Tensor:
+    """How the probability of a group is shared by its classes, in 0..1."""
+    return scores[list(group.indices)].softmax(0)
+
+
+def _score_of(group: ClassGroup) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The score of a group, of the scores (K,) of its classes."""
+    indices = list(group.indices)
+    return lambda scores: scores[indices].logsumexp(0)
+
+
+@contextmanager
+def _gradients_from(layer: nn.Module) -> Iterator[None]:
+    """Record gradients from a layer's output on only, in a block of ``torch.no_grad``.
+
+    Those of the layers before are of no use here, and would keep all that these give in
+    memory: gigabytes for an enlarged photo.
+    """
+
+    def begin(_: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
+        torch.set_grad_enabled(True)
+        # A copy, since what requires gradients may not be written over by the next layer.
+        return output.detach().requires_grad_().clone()
+
+    # Registered first, so torchcam's own hook sees what this one gives.
+    handle = layer.register_forward_hook(begin)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _last_map(classifier: Classifier) -> _Layer:
+    """The last layer that gives a map, as torchcam finds it."""
+    side = classifier.preprocessing.window_px
+    black = np.zeros((side, side, 3), np.uint8)
+    # It warns that it was not told the layer.
+    with _quiet(), _torchcam().GradCAM(classifier.module, input_shape=(3, side, side)) as cam:
+        with torch.no_grad():
+            classifier.module(_batch(classifier, black))
+        return _Layer(cam.target_names[0], round(side / cam.hook_a[0].shape[-1]))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("torchcam")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _telling(classifier: Classifier, kind: CamKind) -> Iterator[None]:
+    """What torchcam and the network raise, in one line; they may raise anything."""
+    try:
+        yield
+    except HeatmapError:
+        raise
+    except Exception as error:
+        title = {"cam": "CAM", "gradcam": "Grad-CAM"}[kind]
+        raise ModelError(f"no {title} of {classifier.name}: {first_line(error)}") from error
+
+
+def _torchcam() -> ModuleType:
+    try:
+        import torchcam.methods
+    except ImportError as error:
+        raise ModelError("CAM needs torchcam: pip install 'heatmap[cam]'") from error
+    return torchcam.methods

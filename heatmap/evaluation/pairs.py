@@ -1,0 +1,194 @@
+"""Which classes have boxes on which photo: what an evaluation asks about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..classes import ClassGroup, ClassList, Wanted
+from ..errors import ClassError, PhotoError, ResultError
+from ..geometry import Box
+from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox
+from ..photo.photo_file import PhotoFile
+
+# A pair is small where all boxes of the class take less than this share of the photo.
+SMALL_SHARE = 0.25
+# By so much boxes may reach outside their photo: annotators round.
+_SLACK_PX = 1.0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One class on one photo: what is asked of a method, and the boxes that are true.
+
+    ``small`` where the boxes' areas add up to less than a quarter of the photo; ``hard``
+    where moreover another label stands in the photo (the "difficult" pairs of Zhang et al.,
+    "Top-down Neural Attention by Excitation Backprop", ECCV 2016).
+    """
+
+    label: str
+    group: ClassGroup
+    boxes_xyxy: tuple[Box, ...]
+    small: bool
+    hard: bool
+
+
+@dataclass(frozen=True)
+class PairedPhoto:
+    """A photo and the pairs in it, at least one."""
+
+    path: Path
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What is not measured.
+
+    ``labels`` maps those without a counterpart among the model's classes to how many boxes
+    bear them; ``photos`` have no boxes but those, or none. ``crowds`` and ``empty`` are as
+    in :class:`annotations.BoxFile`.
+    """
+
+    labels: dict[str, int]
+    photos: int
+    crowds: int
+    empty: int
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The photos that have pairs, and what was left out."""
+
+    photos: tuple[PairedPhoto, ...]
+    left_out: LeftOut
+
+
+def match_labels(
+    labels: Iterable[str],
+    classes: ClassList,
+    mapping: Mapping[str, Sequence[Wanted]] | None = None,
+) -> dict[str, ClassGroup]:
+    """The class or group that each label means; labels without one are left out.
+
+    With a mapping it alone decides: the classes that it names for a label are taken
+    together. Without, a label is the class or group of just that name, index or wnid:
+    "fork" is no "forklift".
+
+    Raises:
+        ClassError: the mapping names a class that the model does not have.
+    """
+    if mapping is None:
+        found = {label: _by_name(label, classes) for label in labels}
+        return {label: group for label, group in found.items() if group is not None}
+    return {
+        label: _joined(label, mapping[label], classes) for label in labels if mapping.get(label)
+    }
+
+
+def _by_name(label: str, classes: ClassList) -> ClassGroup | None:
+    try:
+        group = classes.find(label)
+    except ClassError:
+        return None
+    text = label.strip()
+    exact = group.name.casefold() == text.casefold() or text in classes.wnids
+    return group if exact or text.isdigit() else None
+
+
+def _joined(label: str, wanted: Sequence[Wanted], classes: ClassList) -> ClassGroup:
+    """All classes of a label as one group of its name."""
+    try:
+        groups = classes.find_all(wanted)
+    except ClassError as error:
+        raise ClassError(f"label {label!r}: {error}") from error
+    indices = dict.fromkeys(index for group in groups for index in group.indices)
+    return ClassGroup(label, tuple(indices))
+
+
+def pair_up(boxes: BoxFile, folder: str | Path, groups: Mapping[str, ClassGroup]) -> Pairing:
+    """Set every photo beside the classes that have boxes on it.
+
+    The photos are opened, to know their sizes: what does not fit shows before the work.
+
+    Args:
+        boxes: what :func:`annotations.read_boxes` gave.
+        folder: where the photos lie.
+        groups: what the labels mean, as :func:`match_labels` gives it.
+
+    Raises:
+        PhotoError: a photo is missing, cannot be read, or has another size than listed.
+        ResultError: a box reaches outside its photo, or there is nothing to pair.
+    """
+    counts = boxes.label_counts()
+    if not counts.keys() & groups.keys():
+        raise _nothing_to_pair(boxes.path, list(counts))
+    paired = tuple(
+        _paired(one, Path(folder, one.file), groups, boxes.path)
+        for one in boxes.photos
+        if any(box.label in groups for box in one.boxes)
+    )
+    labels = {label: count for label, count in counts.items() if label not in groups}
+    unpaired = len(boxes.photos) - len(paired)
+    return Pairing(paired, LeftOut(labels, unpaired, boxes.crowds, boxes.empty))
+
+
+def _nothing_to_pair(path: str, labels: Sequence[str]) -> ResultError:
+    if not labels:
+        return ResultError(f"{path}: holds no boxes")
+    listed = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
+    return ResultError(
+        f"{path}: none of its {len(labels)} labels ({listed}) is a class of the model: "
+        "give a file that says which classes they mean"
+    )
+
+
+def check_hw(boxed: BoxedPhoto, hw: tuple[int, int], path: Path, source: str) -> None:
+    """Refuse a photo whose height and width, turned upright, are not those listed.
+
+    Args:
+        boxed: the photo as the file of boxes, ``source``, lists it.
+        hw: of the upright photo at ``path``, px.
+
+    Raises:
+        PhotoError: they differ.
+    """
+    if boxed.hw is not None and boxed.hw != hw:
+        turned = ": boxes must be those of the photo turned upright" if boxed.hw == hw[::-1] else ""
+        raise PhotoError(
+            f"{path}: is {hw[0]} x {hw[1]} px, {source} says {boxed.hw[0]} x {boxed.hw[1]}{turned}"
+        )
+
+
+def _paired(
+    boxed: BoxedPhoto, path: Path, groups: Mapping[str, ClassGroup], source: str
+) -> PairedPhoto:
+    hw = PhotoFile(path).hw
+    check_hw(boxed, hw, path, source)
+    by_label: dict[str, list[LabelledBox]] = {}
+    for box in boxed.boxes:
+        check_inside(box.xyxy, hw, f"{source}: {boxed.file}: box of {box.label!r}")
+        by_label.setdefault(box.label, []).append(box)
+    pairs = []
+    for label, boxes in by_label.items():
+        if label in groups:
+            small = sum(box.area for box in boxes) < SMALL_SHARE * hw[0] * hw[1]
+            hard = small and len(by_label) > 1
+            true = tuple(box.xyxy for box in boxes)
+            pairs.append(Pair(label, groups[label], true, small, hard))
+    return PairedPhoto(path, tuple(pairs))
+
+
+def check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
+    """Refuse a box, called ``name`` in the error, that reaches outside a photo of ``hw`` px.
+
+    Raises:
+        ResultError: by more than the pixel that annotators round away.
+    """
+    left, top, right, bottom = xyxy
+    if max(-left, -top, right - hw[1], bottom - hw[0]) > _SLACK_PX:
+        raise ResultError(
+            f"{name} ({left:g}, {top:g}, {right:g}, {bottom:g}) reaches outside the photo of "
+            f"{hw[0]} x {hw[1]} px: give left, top, right, bottom in px"
+        )

@@ -1,0 +1,1 @@
+"""The score grid: its geometry's scores, files and heatmaps."""

@@ -1,0 +1,137 @@
+"""Score grids read back from their files."""
+
+from __future__ import annotations
+
+import json
+import operator
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..classes import ClassGroup, ClassList
+from ..errors import HeatmapError, ResultError
+from ..geometry import BORDERS, Geometry
+from .grid_file import FORMAT, FORMAT_LARGE
+from .score_grid import Origin, ScoreGrid
+
+
+def load(path: str | Path) -> ScoreGrid:
+    """Read a grid that :meth:`ScoreGrid.save` wrote.
+
+    Raises:
+        ResultError: no such file, not such a file, or one of an unknown format.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            held = {name.removesuffix(".npy") for name in archive.namelist()}
+        if held not in ({"meta"}, {"meta", "scores"}):
+            raise ResultError(f"{path}: holds {sorted(held)}, a score grid holds meta and scores")
+        with np.load(path, allow_pickle=False) as arrays:
+            meta = json.loads(str(arrays["meta"]))
+            scores = arrays["scores"] if "scores" in held else _mapped(meta, Path(path))
+    except ResultError:
+        raise
+    # On damaged bytes zipfile, zlib and numpy raise a dozen kinds, not all documented.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ResultError(f"{path}: not a score grid that can be read: {reason}") from error
+    return _assemble(scores, meta, path)
+
+
+def _mapped(meta: Any, path: Path) -> npt.NDArray[np.float32]:
+    """The scores beside a grid file, read as they are needed."""
+    name, shape = Path(str(meta["scores"]["file"])).name, tuple(meta["scores"]["shape"])
+    file = path.with_name(name)
+    if not file.exists():
+        raise ResultError(f"{path}: its scores are missing: {name} must lie beside it")
+    try:
+        scores: npt.NDArray[np.float32] = np.lib.format.open_memmap(file, mode="r")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ResultError(f"{file}: not scores that can be read: {reason}") from error
+    if scores.shape != shape:
+        raise ResultError(f"{path}: {name} holds {scores.shape}, the grid says {shape}")
+    return scores
+
+
+def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> ScoreGrid:
+    """Build a grid from what a file holds, refusing all that is not known."""
+    if not isinstance(meta, dict) or meta.get("format") not in (FORMAT, FORMAT_LARGE):
+        found = meta.get("format") if isinstance(meta, dict) else None
+        raise ResultError(
+            f"{path}: grid format {found}, this version reads formats {FORMAT} and {FORMAT_LARGE}"
+        )
+    if scores.dtype != np.float32 or scores.ndim != 3:
+        raise ResultError(
+            f"{path}: scores are {scores.dtype} {scores.shape}, expected float32 (N, M, K)"
+        )
+    try:
+        return ScoreGrid(
+            scores=scores,
+            geometry=_geometry(meta["geometry"]),
+            classes=_classes(meta),
+            kind=meta["kind"],
+            origin=_origin(meta["origin"]),
+        )
+    except (KeyError, TypeError, ValueError, HeatmapError) as error:
+        raise ResultError(
+            f"{path}: the grid's description does not fit its format: {error}"
+        ) from error
+
+
+def _classes(meta: Mapping[str, Any]) -> ClassList:
+    """The classes; grids made before there were groups have none."""
+    names = _texts(meta["names"])
+    groups = tuple(
+        ClassGroup(str(name), tuple(operator.index(index) for index in indices))
+        for name, indices in meta.get("groups", {}).items()
+    )
+    if any(not 0 <= index < len(names) for group in groups for index in group.indices):
+        raise ValueError("a group holds a class that is not there")
+    return ClassList(names, _texts(meta["wnids"]), groups)
+
+
+def _geometry(found: Mapping[str, Any]) -> Geometry:
+    """The geometry as JSON holds it, with every number checked to be one."""
+    unknown = set(found) - {known.name for known in fields(Geometry)}
+    if unknown:
+        raise ValueError(f"geometry has {', '.join(sorted(unknown))}")
+    if found["border"] not in BORDERS:
+        raise ValueError(f"border is {found['border']!r}")
+    geometry = Geometry(
+        photo_hw=_pair(found["photo_hw"]),
+        scaled_hw=_pair(found["scaled_hw"]),
+        window_px=operator.index(found["window_px"]),
+        stride_px=operator.index(found["stride_px"]),
+        origin_yx=_pair(found["origin_yx"]),
+        grid_hw=_pair(found["grid_hw"]),
+        border=found["border"],
+    )
+    sides = (*geometry.photo_hw, *geometry.scaled_hw, geometry.window_px, geometry.stride_px)
+    if min(sides) < 1:
+        raise ValueError(f"geometry has a side of {min(sides)} px")
+    return geometry
+
+
+def _origin(found: Mapping[str, Any]) -> Origin:
+    """The origin as JSON holds it, with every text checked to be one."""
+    origin = Origin(**found)
+    _texts([value for value in found.values() if not isinstance(value, dict)])
+    return origin
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} is no text")
+    return tuple(values)
+
+
+def _pair(numbers: Sequence[Any]) -> tuple[int, int]:
+    first, second = numbers
+    return operator.index(first), operator.index(second)

@@ -1,0 +1,233 @@
+"""The score grid: what a classifier says of every window of a photo."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ..classes import ClassGroup, ClassList, Wanted
+from ..errors import ResultError
+from ..files import write_all
+from ..geometry import Geometry
+from .grid_file import FORMAT, FORMAT_LARGE, packed, scores_path, write_scores
+from .upsample import upsample
+
+Kind = Literal["logits", "probabilities"]
+
+# A setting of the origin of sharp maps, whose values are not those of whole windows.
+SHARP = "sharp"
+# Past this, scores are kept on disk: 1000 classes of a 65 megapixel photo at stride 32.
+LARGE_GRID_BYTES = 2**28
+# What is worked out from scores at once.
+_BLOCK_BYTES = 2**25
+
+
+def probabilities_of(scores: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray[np.float32]:
+    """Softmax over the last axis of logits; probabilities as they are. NaN stays NaN."""
+    if kind == "probabilities":
+        return scores
+    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a grid was made from and by: enough to make it again.
+
+    ``photo`` is the path as given, or "" for an array. ``weights`` says in
+    words where they came from ("random" is said here), ``weights_digest`` is
+    the SHA-256 of their values. ``settings`` holds what can change the bits
+    of a result (threads, batch); ``versions`` the packages used.
+    """
+
+    photo: str
+    photo_digest: str
+    model: str
+    weights: str
+    weights_digest: str
+    engine: Literal["slide", "crop"]
+    sliding: Literal["exact", "inexact", "refused"]
+    settings: Mapping[str, int | float | str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreGrid:
+    """Scores of N x M windows for K classes, with their geometry.
+
+    ``scores`` is float32 (N, M, K), read-only: logits, or probabilities in
+    0..1 where ``kind`` says so (a network that ends in a softmax). Windows that were
+    not scored are NaN. ``grown_in`` is the temporary file in which large scores were
+    collected; saving moves it. ``dataclasses.replace`` leaves it out, since the scores
+    may then be others.
+    """
+
+    scores: npt.NDArray[np.float32]
+    geometry: Geometry
+    classes: ClassList
+    kind: Kind
+    origin: Origin
+    grown_in: Path | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        expected = (*self.geometry.grid_hw, len(self.classes))
+        if self.scores.shape != expected:
+            raise ResultError(
+                f"scores are {self.scores.shape}, the geometry and classes say {expected}"
+            )
+        if self.kind not in get_args(Kind):
+            raise ResultError(
+                f"scores are {self.kind!r}: choose one of {', '.join(get_args(Kind))}"
+            )
+        # A view, so that the caller may go on writing to the array that was given.
+        scores = self.scores.view()
+        scores.flags.writeable = False
+        object.__setattr__(self, "scores", scores)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the scores are too many for the ``.npz`` and for memory."""
+        return self.scores.nbytes > LARGE_GRID_BYTES
+
+    @cached_property
+    def scored(self) -> npt.NDArray[np.bool_]:
+        """Which cells were scored, (N, M); the others were skipped and are NaN."""
+        return np.concatenate([~np.isnan(self.scores[rows, :, 0]) for rows in self.row_blocks()])
+
+    def row_blocks(self) -> Iterator[slice]:
+        """Rows of the grid, a few at a time."""
+        rows, columns, classes = self.scores.shape
+        at_once = max(1, _BLOCK_BYTES // (4 * columns * classes))
+        for top in range(0, rows, at_once):
+            yield slice(top, min(top + at_once, rows))
+            # Pages that were read count as this process's memory until they are let go;
+            # private ones ("c") would lose what was written to them. A copy has no mode.
+            if isinstance(self.scores, np.memmap) and self.scores.mode not in (None, "c"):
+                self.scores._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """Softmax over the classes of every window: float32 (N, M, K) in 0..1, all in memory."""
+        return probabilities_of(self.scores, self.kind)
+
+    def best(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """The most probable class of every window, (N, M), and its probability.
+
+        NaN, and class 0, where a window was not scored.
+        """
+        indices = np.zeros(self.geometry.grid_hw, dtype=np.intp)
+        highest = np.empty(self.geometry.grid_hw, dtype=np.float32)
+        for rows in self.row_blocks():
+            probabilities = probabilities_of(self.scores[rows], self.kind)
+            indices[rows] = probabilities.argmax(axis=2)
+            highest[rows] = probabilities.max(axis=2)
+        return indices, highest
+
+    def class_maps(self, groups: Sequence[ClassGroup]) -> npt.NDArray[np.float32]:
+        """Probabilities of some classes or groups, float32 (N, M, len(groups)).
+
+        Those of a group are added, to at most 1 (fused by their maximum they may go beyond).
+        NaN where not scored.
+        """
+        maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
+        for rows in self.row_blocks():
+            probabilities = probabilities_of(self.scores[rows], self.kind)
+            for place, group in enumerate(groups):
+                added = probabilities[:, :, list(group.indices)].sum(axis=2)
+                maps[rows, :, place] = np.minimum(added, 1)
+        return maps
+
+    def class_map(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
+        """One class or group, float32 (N, M); probabilities unless logits are asked for.
+
+        The logit of a group is the logarithm of the sum of its exponentials: that which
+        softmax would give the group's probability. NaN where a window was not scored.
+
+        Raises:
+            ClassError: an unknown class.
+            ResultError: logits asked of a grid that holds probabilities.
+        """
+        group = self.classes.find(wanted)
+        if kind == "probabilities":
+            return np.ascontiguousarray(self.class_maps([group])[:, :, 0])
+        if self.kind != "logits":
+            raise ResultError(
+                "this grid holds probabilities (the network ends in a softmax, or only some "
+                "classes were kept), not logits"
+            )
+        cells = np.empty(self.geometry.grid_hw, dtype=np.float32)
+        for rows in self.row_blocks():
+            # It calls NaN invalid.
+            with np.errstate(invalid="ignore"):
+                logits = self.scores[rows][:, :, list(group.indices)]
+                cells[rows] = np.logaddexp.reduce(logits, axis=2)
+        return cells
+
+    def heatmap(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
+        """One class or group, upsampled to photo pixels: float32 (H, W).
+
+        Windows that were not scored count as probability 0 (as the smallest logit).
+
+        Raises: as :meth:`class_map`.
+        """
+        cells = self.class_map(wanted, kind=kind)
+        missing = np.isnan(cells)
+        if missing.any():
+            nothing = 0.0 if kind == "probabilities" or missing.all() else np.nanmin(cells)
+            cells[missing] = nothing
+        return upsample(cells, self.geometry)
+
+    def winners(self, count: int) -> list[ClassGroup]:
+        """The classes that win the most anywhere, best first.
+
+        A class is ranked by its highest probability over all windows in which
+        it is the most probable one; classes that win nowhere follow by their
+        highest probability.
+        """
+        won = np.zeros(len(self.classes), dtype=np.float32)
+        reached = np.zeros(len(self.classes), dtype=np.float32)
+        for rows in self.row_blocks():
+            flat = probabilities_of(self.scores[rows], self.kind).reshape(-1, len(self.classes))
+            flat = flat[~np.isnan(flat[:, 0])]
+            np.maximum.at(won, flat.argmax(axis=1), flat.max(axis=1))
+            reached = np.maximum(reached, flat.max(axis=0, initial=0))
+        order = np.lexsort((-reached, -won))
+        return [self.classes.single(int(index)) for index in order[:count]]
+
+    def files(self, path: Path) -> dict[Path, Callable[[Path], object]]:
+        """The files of this grid saved as ``path`` (cat.npz): for each, what writes it."""
+        scores = scores_path(path)
+        description: dict[str, object] = {
+            "format": FORMAT_LARGE if self.is_large else FORMAT,
+            "kind": self.kind,
+            "geometry": asdict(self.geometry),
+            "names": self.classes.names,
+            "wnids": self.classes.wnids,
+            "groups": {group.name: group.indices for group in self.classes.groups},
+            "origin": asdict(self.origin),
+        }
+        if not self.is_large:
+            return {path: lambda to: to.write_bytes(packed(description, self.scores))}
+        description["scores"] = {"file": scores.name, "shape": self.scores.shape}
+        return {
+            scores: lambda to: write_scores(to, self.scores, self.row_blocks(), self.grown_in),
+            path: lambda to: to.write_bytes(packed(description, None)),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the grid; :func:`load` reads it back.
+
+        ``cat.npz`` holds all of it, but for scores past ``LARGE_GRID_BYTES``, which
+        go to ``cat.scores.npy`` beside it.
+
+        Raises:
+            ResultError: the path cannot be written; nothing is then.
+        """
+        write_all(self.files(Path(path)))
+        return Path(path)

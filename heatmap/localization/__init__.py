@@ -1,0 +1,1 @@
+"""From score grids to detections."""

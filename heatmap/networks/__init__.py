@@ -1,0 +1,1 @@
+"""Networks by name, file or module: loaded, adapted, summarised, exported."""

@@ -1,0 +1,229 @@
+"""Networks with a head of one's own: a trained trunk, and what stands on its feature map.
+
+Everything is a convolution from the start, so that the module takes photos of any
+size from its window up. Three heads (Adaptation.head):
+
+    fc    one n x n convolution over the whole feature map of a window, as fc6 of VGG
+          made convolutional (Long, Shelhamer and Darrell, CVPR 2015)
+    pool  the map averaged down to the size that the trained layers know
+    spp   spatial pyramid pooling (He, Zhang, Ren and Sun, arXiv 1406.4729)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.traceback import preserve_node_meta
+
+from ..conversion.trace import read_attribute
+from ..errors import GeometryError, ModelError
+
+HeadKind = Literal["fc", "pool", "spp"]
+HEADS: tuple[HeadKind, ...] = ("fc", "pool", "spp")
+LEVELS = (4, 2, 1)
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a network was adapted: what building it again needs besides its weights.
+
+    Attributes:
+        head: see above.
+        window_px: side of its window, px; ``trained_px`` is the original's.
+        map_px: side of the feature map at one window, in positions.
+        levels: sides of the pyramid's grids, for ``spp``; else empty.
+        average: whether scores of photos larger than the window are averaged to one
+            vector; without, such photos are refused. Only ``fc`` gives more than one.
+        softmax: whether it ends in a softmax, so that scores are probabilities.
+        freeze: "trunk", "none", or how many layers from the photo on are fixed.
+    """
+
+    head: HeadKind
+    window_px: int
+    trained_px: int
+    map_px: int
+    levels: tuple[int, ...] = ()
+    average: bool = True
+    softmax: bool = False
+    freeze: str | int = "trunk"
+
+
+class SpatialPyramidPool(nn.Module):
+    """Maxima over grids of l x l bins for each level l: (B, C, h, w) -> (B, C * sum l^2, 1, 1).
+
+    The bins grow with the map, so that any size gives one vector (He et al., section 2.2).
+    """
+
+    def __init__(self, levels: Iterable[int]) -> None:
+        super().__init__()
+        self.levels = tuple(levels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        bins = [nn.functional.adaptive_max_pool2d(maps, level).flatten(1) for level in self.levels]
+        return torch.cat(bins, dim=1)[:, :, None, None]
+
+
+class Elementwise(nn.Module):
+    """An activation as the trained network has it, whatever it is called."""
+
+    def __init__(self, function: Any, rest: tuple[Any, ...], named: dict[str, Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.rest = rest
+        self.named = named
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.function(values, *self.rest, **self.named)  # type: ignore[no-any-return]
+
+
+class Adapted(nn.Module):
+    """A trunk and a head: float32 photos (B, 3, H, W) -> scores (B, K).
+
+    H and W may be anything from the window up, if the head allows (``Adaptation``).
+    BatchNorm layers of the trunk keep their statistics, in training too.
+    """
+
+    def __init__(
+        self, trunk: fx.GraphModule, stride_px: int, head: nn.Sequential, adaptation: Adaptation
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.stride_px = stride_px
+        self.head = head
+        self.adaptation = adaptation
+        self.average = (
+            nn.AdaptiveAvgPool2d(1) if adaptation.head == "fc" and adaptation.average else None
+        )
+        self.softmax = nn.Softmax(dim=1) if adaptation.softmax else None
+
+    def features(self, photos: Tensor) -> Tensor:
+        """Photos (B, 3, H, W) -> feature map (B, C, h, w)."""
+        if self.adaptation.head == "fc":
+            photos = self._whole_windows(photos)
+        if not torch.compiler.is_exporting():
+            return self.trunk(photos)  # type: ignore[no-any-return]
+        # Node by node, so that a recording knows the layers by their own names.
+        with preserve_node_meta():
+            return fx.Interpreter(self.trunk).run(photos)  # type: ignore[no-any-return]
+
+    def score_grid(self, photos: Tensor) -> Tensor:
+        """Photos (B, 3, H, W) -> logits (B, K, N, M); N = M = 1 of ``pool`` and ``spp``.
+
+        Raises:
+            GeometryError: the feature map is smaller than that of one window.
+        """
+        return self._grid(self.features(photos))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Feature map (B, C, h, w) -> logits (B, K), averaged over the grid.
+
+        Raises:
+            GeometryError: see ``score_grid``; or more than one window, and not to be averaged.
+        """
+        grid = self._grid(features)
+        if self.average is not None:
+            return self.average(grid).flatten(1)  # type: ignore[no-any-return]
+        if grid.shape[2:] != (1, 1):
+            raise GeometryError(
+                f"photo holds {grid.shape[2]} x {grid.shape[3]} windows: give one, adapt the "
+                "network with average, or slide it (heatmap.convert, heatmap.score)"
+            )
+        return grid.flatten(1)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        scores = self.logits(self.features(photos))
+        return scores if self.softmax is None else self.softmax(scores)
+
+    def _whole_windows(self, photos: Tensor) -> Tensor:
+        """Without what lies behind the last whole window: padding would make cells of it."""
+        window, stride = self.adaptation.window_px, self.stride_px
+        down, across = ((side - window) % stride for side in photos.shape[2:])
+        if (down, across) == (0, 0):
+            return photos
+        height, width = photos.shape[2:]
+        return photos[:, :, : height - down, : width - across]
+
+    def _grid(self, features: Tensor) -> Tensor:
+        height, width = features.shape[2:]
+        least = self.adaptation.map_px if self.adaptation.head == "fc" else 1
+        if min(height, width) < least:
+            raise GeometryError(
+                f"photo gives a feature map of {height} x {width} positions, the head needs "
+                f"{least} x {least}: give at least one window"
+            )
+        return self.head(features)  # type: ignore[no-any-return]
+
+    def split(self) -> tuple[nn.Module | None, nn.Module]:
+        """What training can compute once, photos (B, 3, H, W) in, and what is left to train.
+
+        The first is None where the trunk is trained too: the second is then the network
+        up to its logits (B, K).
+        """
+        if any(parameter.requires_grad for parameter in self.trunk.parameters()):
+            return None, _Logits(self)
+        parts = list(self.head)
+        fixed = 0
+        while fixed < len(parts) and _is_fixed(parts[fixed]):
+            fixed += 1
+        return nn.Sequential(self.trunk, *parts[:fixed]), nn.Sequential(
+            *parts[fixed:], nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+
+    def layers(self) -> Iterator[tuple[nn.Parameter, ...]]:
+        """The parameters of each layer that has any, from the photo on."""
+        seen: set[str] = set()
+        # In the order of computing, which that of the modules need not be.
+        for node in self.trunk.graph.nodes:
+            paths = [str(one.target) for one in node.all_input_nodes if one.op == "get_attr"]
+            tensors = [read_attribute(self.trunk, path) for path in paths if path not in seen]
+            own = tuple(one for one in tensors if isinstance(one, nn.Parameter))
+            seen.update(paths)
+            if own:
+                yield own
+        for part in self.head.modules():
+            own = tuple(part.parameters(recurse=False))
+            if own:
+                yield own
+
+    def freeze(self) -> None:
+        """Fix what the adaptation says, and let the rest learn.
+
+        Raises:
+            ModelError: more layers to be fixed than there are.
+        """
+        wanted, layers = self.adaptation.freeze, list(self.layers())
+        fixed = 0
+        if wanted == "trunk":
+            fixed = len(layers) - sum(
+                1 for part in self.head.modules() if list(part.parameters(recurse=False))
+            )
+        elif wanted != "none":
+            fixed = int(wanted)
+        if not 0 <= fixed <= len(layers):
+            raise ModelError(
+                f"{fixed} layers cannot be frozen: the network has {len(layers)} with parameters"
+            )
+        for position, tensors in enumerate(layers):
+            for tensor in tensors:
+                tensor.requires_grad_(position >= fixed)
+
+
+class _Logits(nn.Module):
+    """An adapted network without its softmax."""
+
+    def __init__(self, network: Adapted) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, photos: Tensor) -> Tensor:
+        return self.network.logits(self.network.features(photos))
+
+
+def _is_fixed(part: nn.Module) -> bool:
+    """Whether a layer gives the same for the same, however long is trained."""
+    learns = any(parameter.requires_grad for parameter in part.parameters())
+    return not learns and not isinstance(part, nn.Dropout)

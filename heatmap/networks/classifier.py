@@ -1,0 +1,123 @@
+"""A classifier ready for use: the network, what it wants to see, and what it can say."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, SupportsFloat, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..classes import ClassList
+from ..errors import ModelError, PhotoError
+from .adapted import Adaptation
+
+ChannelOrder = Literal["rgb", "bgr"]
+Triple: TypeAlias = tuple[float, float, float]
+
+# What most networks were trained with, and the default where nothing is known.
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a network wants its photo: window, colour order, mean and standard deviation.
+
+    ``window_px`` is the side of the square it was trained on. ``mean`` and ``std``
+    are in units of pixel/255, one for each channel, in the order of the network's
+    channels: blue first where ``channel_order`` is "bgr".
+
+    Raises:
+        ModelError: values that cannot be meant.
+    """
+
+    window_px: int
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    channel_order: ChannelOrder = "rgb"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window_px", _whole(self.window_px))
+        object.__setattr__(self, "mean", _triple("mean", self.mean))
+        object.__setattr__(self, "std", _triple("std", self.std))
+        if any(abs(value) > 1 for value in self.mean):
+            raise ModelError(f"mean is {self.mean}: give it in units of pixel/255, such as 0.485")
+        if any(value <= 0 for value in self.std):
+            raise ModelError(f"std is {self.std}: each must be above 0, in units of pixel/255")
+        if self.channel_order not in get_args(ChannelOrder):
+            raise ModelError(
+                f"channel order is {self.channel_order!r}: "
+                f"choose one of {', '.join(get_args(ChannelOrder))}"
+            )
+
+    def tensor(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """(pixel/255 - mean) / std of RGB photos, for the network.
+
+        Args:
+            pixels: uint8, (H, W, 3) or (B, H, W, 3), red first whatever the
+                network's own order; left unchanged.
+
+        Returns:
+            float32 (B, 3, H, W) in ``channels_last`` memory format: one copy of
+            the photo, and the same bits as torchvision's preprocessing gives.
+
+        Raises:
+            PhotoError: another shape or kind of array.
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[-1] != 3:
+            raise PhotoError(
+                f"pixels are {pixels.dtype} {pixels.shape}, "
+                "expected uint8 (H, W, 3) or (B, H, W, 3), red first"
+            )
+        ordered = pixels if self.channel_order == "rgb" else pixels[..., ::-1]
+        batch = torch.from_numpy(ordered.reshape(-1, *pixels.shape[-3:]).astype(np.float32, "C"))
+        batch.div_(255).sub_(torch.tensor(self.mean)).div_(torch.tensor(self.std))
+        # Channels lie last in memory already: this only renames the axes.
+        return batch.permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network in eval mode with all that scoring needs to know of it.
+
+    ``module`` maps float32 (B, 3, window, window) to (B, K). ``name`` is as the
+    user names it; ``weights`` says in words where the weights came from and
+    ``weights_digest`` is the SHA-256 of their values. ``architecture`` is the name
+    by which the network can be built again, "" for one that came as a module;
+    ``adaptation`` says how it was given another head, None where it has its own.
+    """
+
+    module: nn.Module
+    name: str
+    preprocessing: Preprocessing
+    classes: ClassList
+    weights: str
+    weights_digest: str
+    architecture: str = ""
+    adaptation: Adaptation | None = None
+
+
+def _whole(window: object) -> int:
+    try:
+        found = operator.index(window)  # type: ignore[arg-type]
+    except TypeError:
+        found = 0
+    if found < 1 or isinstance(window, bool):
+        raise ModelError(f"window is {window!r}: give its side as a whole number of px, 1 or more")
+    return found
+
+
+def _triple(name: str, values: Iterable[SupportsFloat]) -> Triple:
+    try:
+        first, second, third = (float(value) for value in values)
+    except (TypeError, ValueError):
+        raise ModelError(f"{name} is {values!r}: give three numbers, one a channel") from None
+    if not all(map(math.isfinite, (first, second, third))):
+        raise ModelError(f"{name} is {(first, second, third)}: give finite numbers")
+    return first, second, third

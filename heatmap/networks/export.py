@@ -1,0 +1,288 @@
+"""The fully convolutional network as a file that runs without this package: ONNX or torch.export.
+
+What is written is loaded again and held against the network in torch, on two sizes.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config as tracing_config
+
+from ..conversion.convert import FullyConvolutional, convert, relative_difference
+from ..errors import ConversionError, HeatmapError, ResultError
+from ..files import writing
+from ..versions import package_versions
+from .classifier import Classifier
+from .load import DEFAULT_MODEL, load_classifier
+from .onnx import Runner, data_file, is_large, onnx_model, onnx_runner, onnx_runtime
+from .state_dict import first_line
+
+Format = Literal["onnx", "torch"]
+SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
+# Largest relative difference from the network in torch that counts as rounding.
+TOLERANCE = 1e-4
+# Where the facts lie: a metadata property of an ONNX file, an extra file of a torch one.
+FACTS = "heatmap.json"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a written file gave on some photos, beside the network in torch.
+
+    ``relative`` is the largest difference over the largest score.
+    """
+
+    photos: tuple[int, int, int, int]
+    scores: tuple[int, int, int, int]
+    relative: float
+
+
+@dataclass(frozen=True)
+class Program:
+    """A written file, and how it was checked.
+
+    Attributes:
+        path, size: the file, and the bytes that it and ``data`` take.
+        data: file of the weights beside it, where one file cannot hold them.
+        to: "onnx" or "torch".
+        opset: version of ONNX's operations; None of a torch file.
+        facts: what lies in the file besides: see :func:`export`.
+        checks: on one window, and on a larger photo that is not square.
+    """
+
+    path: Path
+    size: int
+    data: Path | None
+    to: Format
+    opset: int | None
+    facts: dict[str, Any]
+    checks: tuple[Check, ...]
+
+
+def export(
+    model: str | Path | nn.Module | Classifier = DEFAULT_MODEL,
+    path: str | Path = "heatmap.onnx",
+    *,
+    to: Format = "onnx",
+    stride: int | None = None,
+    **options: Any,
+) -> Program:
+    """Write the fully convolutional network as a file that runs without this package.
+
+    Its input "photos" is float32 (B, 3, H, W), (pixel/255 - mean) / std, with any B, and any
+    H and W from the window up; its output "scores" is float32 (B, K, N, M), as
+    :func:`convert` gives it. The file holds facts as JSON, under "heatmap.json": model,
+    weights and their digest, classes, window_px, stride_px, mean, std, channel_order,
+    outputs ("logits" or "probabilities"), versions. In ONNX they are a metadata property,
+    in torch's file an extra file (``torch.export.load(path, extra_files=...)``).
+
+    Weights past 2 GB go into a file of their own beside an ONNX file, PATH.data.
+
+    Args:
+        model, options: as :func:`load_classifier` takes them.
+        path: ends in .onnx, or in .pt2 for torch.
+        to: "onnx", for ONNX Runtime and others (``torch.onnx.export``; needs the extra
+            "onnx"), or "torch" (``torch.export.save``).
+        stride: distance between windows, px; None is the network's own.
+
+    Raises:
+        ConversionError: the network does not slide, or only inexactly; its operations
+            cannot be written; or what the file gives is off by more than 1e-4 of the
+            largest score.
+        GeometryError: a stride that the network does not have.
+        ModelError: as :func:`load_classifier`; the extra is not installed.
+        ResultError: a path that cannot be written, or ends otherwise.
+    """
+    target = Path(path)
+    if to not in get_args(Format):
+        raise ResultError(f"format is {to!r}: choose one of {', '.join(get_args(Format))}")
+    if target.suffix != SUFFIXES[to]:
+        kinds = " and ".join(f"{suffix} for {kind}" for kind, suffix in SUFFIXES.items())
+        raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
+    if to == "onnx":
+        onnx_runtime()
+    # Nothing of it can be recorded in inference mode.
+    with torch.inference_mode(False), torch.no_grad():
+        classifier = load_classifier(model, **options)
+        network = _converted(classifier, stride)
+        facts = _facts(classifier, network)
+        write = _write_onnx if to == "onnx" else _write_torch
+        with _telling(classifier.name), _quiet():
+            return write(_recorded(network), network, target, facts)
+
+
+def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional:
+    module = classifier.module
+    if any(tensor.device.type != "cpu" for tensor in module.state_dict().values()):
+        # Programs keep the device that they were recorded on.
+        module = copy.deepcopy(module).cpu()
+    network = convert(module, classifier.preprocessing.window_px, stride)
+    if network.stitched:
+        raise ConversionError(
+            f"{classifier.name} cannot be exported at a stride of {network.stride_px} px: it takes "
+            f"a pass for every shift; its own stride is {network.native_stride_px} px"
+        )
+    return network
+
+
+def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any]:
+    """What someone without this package must know, as JSON has it."""
+    return {
+        "model": classifier.name,
+        "weights": classifier.weights,
+        "weights_digest": classifier.weights_digest,
+        "input": "photos: float32 (B, 3, H, W), (pixel / 255 - mean) / std, H, W >= window_px",
+        "output": "scores: float32 (B, K, N, M); scores[:, :, i, j] are of the window whose "
+        "top-left pixel is (i, j) * stride_px",
+        **asdict(classifier.preprocessing),
+        "stride_px": network.stride_px,
+        "outputs": network.outputs,
+        "classes": list(classifier.classes.names),
+        "versions": package_versions(),
+    }
+
+
+class _Recordable(nn.Module):
+    """:class:`FullyConvolutional` in sums that hold for every size."""
+
+    def __init__(self, network: FullyConvolutional) -> None:
+        super().__init__()
+        self.trunk, self.head = network.trunk, network.head
+        self.window_px, self.stride_px = network.window_px, network.stride_px
+
+    def forward(self, photos: Tensor) -> Tensor:
+        rows = (photos.shape[2] - self.window_px) // self.stride_px
+        columns = (photos.shape[3] - self.window_px) // self.stride_px
+        # Slices would be as long as the shorter of two numbers, unknown which.
+        whole = photos.narrow(2, 0, self.window_px + rows * self.stride_px)
+        whole = whole.narrow(3, 0, self.window_px + columns * self.stride_px)
+        scores: Tensor = self.head(self.trunk(whole))
+        return scores.narrow(2, 0, rows + 1).narrow(3, 0, columns + 1)
+
+
+def _recorded(network: FullyConvolutional) -> ExportedProgram:
+    """The network for photos of any number and size."""
+    window, step = network.window_px, network.native_stride_px
+    shapes = {
+        "photos": {
+            0: Dim("batch", min=1),
+            2: Dim("height", min=window),
+            3: Dim("width", min=window),
+        }
+    }
+    example = torch.zeros(2, 3, window + 2 * step + 1, window + 3 * step + 2)
+    # Else a size of one (a window, a photo) counts as another case than several.
+    with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        program = torch.export.export(
+            _Recordable(network).eval(),
+            (example,),
+            dynamic_shapes=shapes,
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        # They say of the recorded sizes what need not hold of others; the checks do instead.
+        if node.target is torch.ops.aten._assert_scalar.default:
+            graph.erase_node(node)
+        # Paths of this machine.
+        node.meta.pop("stack_trace", None)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    # Megabytes of zeros.
+    program.example_inputs = None
+    return program
+
+
+def _write_torch(
+    program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
+) -> Program:
+    with writing(target) as made:
+        torch.export.save(program, made, extra_files={FACTS: json.dumps(facts)})
+        checks = _checked(network, torch.export.load(made).module())
+        size = made.stat().st_size
+    return Program(target, size, None, "torch", None, facts, checks)
+
+
+def _write_onnx(
+    program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
+) -> Program:
+    data = data_file(target) if is_large(program) else None
+    model = onnx_model(program, network.classes, network.window_px, {FACTS: json.dumps(facts)})
+    with ExitStack() as all_or_none:
+        made_data = all_or_none.enter_context(writing(data)) if data else None
+        made = all_or_none.enter_context(writing(target))
+        model.save(made, external_data=data is not None)
+        checks = _checked(network, onnx_runner(made))
+        size = sum(part.stat().st_size for part in made.parent.iterdir())
+        if made_data:
+            # It was there as well, since the one names the other as its neighbour.
+            data_file(made).rename(made_data)
+    return Program(target, size, data, "onnx", model.model.opset_imports[""], facts, checks)
+
+
+def _checked(network: FullyConvolutional, run: Runner) -> tuple[Check, ...]:
+    """Hold what was written against the network, on one window and on more.
+
+    Raises:
+        ConversionError: it gives something else.
+    """
+    window, step = network.window_px, network.native_stride_px
+    # The larger one has a rest behind its last column, for the cut to be seen.
+    sizes = ((1, window, window), (2, window + step, window + 2 * step + network.stride_px // 2))
+    return tuple(_check(network, run, size) for size in sizes)
+
+
+def _check(network: FullyConvolutional, run: Runner, size: Sequence[int]) -> Check:
+    count, height, width = size
+    noise = torch.Generator().manual_seed(0)
+    photos = torch.randn(count, 3, height, width, generator=noise)
+    expected, found = network(photos), run(photos)
+    where = f"{count} x 3 x {height} x {width}"
+    if found.shape != expected.shape:
+        raise ConversionError(
+            f"the written file gives {tuple(found.shape)} scores for {where}, "
+            f"the network {tuple(expected.shape)}"
+        )
+    difference = relative_difference(found, expected)
+    if not difference <= TOLERANCE:
+        raise ConversionError(
+            f"the written file differs from the network by {difference:.1e} of its largest score "
+            f"on {where}, more than {TOLERANCE:.0e}"
+        )
+    return Check((count, 3, height, width), tuple(expected.shape), difference)
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
+    """What torch and ONNX Runtime raise, in one line; they may raise anything."""
+    try:
+        yield
+    except HeatmapError:
+        raise
+    except Exception as error:
+        raise ConversionError(f"{name} cannot be exported: {first_line(error)}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to ourselves what torch tells of its work."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,102 @@
+"""Published weights: where they lie once fetched, and the fetching.
+
+Files go where torchvision and timm themselves keep them, so each is fetched once
+for all. Without a network the error comes within seconds and says what to fetch.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+
+from ..errors import ModelError
+from .state_dict import first_line
+
+# Seconds without a byte after which a connection counts as dead.
+_PATIENCE_S = 15.0
+
+
+def fetch_url(url: str, name: str) -> Path:
+    """Path of a file in torch's checkpoint folder, downloaded if it is not there.
+
+    The SHA-256 prefix in the file's name, where there is one, is checked after a
+    download; a file that was put there by hand is taken as it is.
+
+    Raises:
+        ModelError: it cannot be downloaded; says what to fetch and where to put it.
+    """
+    target = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+    if target.exists():
+        return target
+    known = torch.hub.HASH_REGEX.search(target.name)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _patience():
+            torch.hub.download_url_to_file(
+                url, str(target), known[1] if known else None, progress=sys.stderr.isatty()
+            )
+    # RuntimeError is torch's word for a file whose digest is wrong.
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            f"{name}: its weights cannot be downloaded ({_reason(error)}): fetch {url} and put it "
+            f"at {target} or give it with --weights FILE, or use --weights random"
+        ) from error
+    return target
+
+
+def fetch_hub(hub_id: str, name: str, file_name: str = "model.safetensors") -> Path:
+    """Path of a Hugging Face hub's file in that library's cache, downloaded if not there.
+
+    Raises:
+        ModelError: it cannot be downloaded; says what to fetch and how to give it.
+    """
+    import huggingface_hub
+
+    cached = huggingface_hub.try_to_load_from_cache(hub_id, file_name)
+    if isinstance(cached, str):
+        return Path(cached)
+    url = huggingface_hub.hf_hub_url(hub_id, file_name)
+    try:
+        # The library tries again for 23 s when there is no network: look once beforehand.
+        _knock(url)
+        return Path(huggingface_hub.hf_hub_download(hub_id, file_name))
+    # It raises its own errors, those of its HTTP client and those of the system.
+    except Exception as error:
+        raise ModelError(
+            f"{name}: its weights cannot be downloaded ({_reason(error)}): fetch {url} "
+            "and give it with --weights FILE, or use --weights random"
+        ) from error
+
+
+def _knock(url: str) -> None:
+    """Raise OSError where nobody answers at all; any answer, even a refusal, will do."""
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        urllib.request.urlopen(request, timeout=_PATIENCE_S).close()
+    except urllib.error.HTTPError:
+        return
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Bound every wait on a socket, which torch's download leaves open-ended."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    cause = reason if isinstance(reason, Exception) else error
+    return getattr(cause, "strerror", None) or first_line(cause)

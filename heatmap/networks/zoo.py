@@ -1,0 +1,203 @@
+"""What torchvision and timm have: each network by name, with what was published for it.
+
+Both libraries take a second to import, so that is put off until one is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from ..class_groups import built_in
+from ..classes import ClassList
+from ..errors import ModelError
+from .classifier import Preprocessing
+from .hub import fetch_hub, fetch_url
+from .state_dict import State
+
+TIMM = "timm/"
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+
+
+def _unchanged(state: State) -> State:
+    return state
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that can be built by name.
+
+    ``build`` takes the number of classes, or None for the network's own.
+    ``preprocessing`` and ``classes`` are those of the published weights;
+    ``published`` says in words which these are. ``fetch`` gives their file; it is
+    None where ``build`` brings them along. ``adapt`` turns tensors as published
+    into the network's own.
+    """
+
+    name: str
+    build: Callable[[int | None], nn.Module]
+    published: str
+    fetch: Callable[[], Path] | None = None
+    preprocessing: Preprocessing | None = None
+    classes: ClassList | None = None
+    adapt: Callable[[State], State] = _unchanged
+
+
+class _NumbersOnCpu(TorchFunctionMode):
+    """RegNet works its widths out with tensors, whose values the meta device would not give."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        options = dict(kwargs or {})
+        if func in (torch.arange, torch.tensor):
+            options.setdefault("device", "cpu")
+        return func(*args, **options)
+
+
+def torchvision_names() -> list[str]:
+    """Names of torchvision's classification networks, without the quantized ones."""
+    from torchvision import models
+
+    return list(models.list_models(module=models))
+
+
+def torchvision_network(name: str) -> Architecture:
+    """One of :func:`torchvision_names`, with its best published weights."""
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    wanted = weights.transforms()
+    preprocessing = Preprocessing(wanted.crop_size[0], tuple(wanted.mean), tuple(wanted.std))
+    options: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # Built so, they give one tensor. With transform_input they would turn ImageNet's
+        # mean and std into these two themselves, which is the same and one step more.
+        options = {"aux_logits": False, "transform_input": False, "init_weights": False}
+        preprocessing = Preprocessing(preprocessing.window_px, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    elif name.startswith("vit_"):
+        options = {"image_size": preprocessing.window_px}
+
+    def build(count: int | None) -> nn.Module:
+        counted = {} if count is None else {"num_classes": count}
+        with _NumbersOnCpu() if name.startswith("regnet_") else nullcontext():
+            module: nn.Module = models.get_model(name, **options, **counted)
+        return module
+
+    return Architecture(
+        name=name,
+        build=build,
+        published=f"torchvision {weights.name}",
+        fetch=lambda: fetch_url(weights.url, name),
+        preprocessing=preprocessing,
+        classes=_with_wnids(weights.meta["categories"]),
+        adapt=_from_torchvision,
+    )
+
+
+def timm_names() -> list[str]:
+    """Names of timm's networks, each with "timm/" before it."""
+    import timm
+
+    return [f"{TIMM}{name}" for name in timm.list_models()]
+
+
+def timm_network(name: str) -> Architecture:
+    """A timm network as ``timm/<name>`` or ``timm/<name>.<tag>``.
+
+    Raises:
+        ModelError: timm knows no such name or tag, or it is not a classifier.
+    """
+    import timm
+
+    short = name.removeprefix(TIMM)
+    try:
+        config: Any = timm.get_pretrained_cfg(short, allow_unregistered=False)
+    except RuntimeError as error:
+        raise ModelError(f"{name}: {error}") from error
+    if not config.num_classes:
+        raise ModelError(f"{name} gives features, not classes: choose one with a classifier")
+
+    def build(count: int | None) -> nn.Module:
+        counted: dict[str, Any] = {} if count is None else {"num_classes": count}
+        module: nn.Module = timm.create_model(short, **counted)
+        return module
+
+    return Architecture(
+        name=name,
+        build=build,
+        published=f"timm {config.architecture}.{config.tag}",
+        fetch=lambda: _fetch_timm(config, name),
+        preprocessing=Preprocessing(config.input_size[-1], config.mean, config.std),
+        classes=_timm_classes(config.num_classes),
+        adapt=lambda state: _from_timm(state, short),
+    )
+
+
+def imagenet_classes() -> ClassList:
+    """The 1000 classes of ImageNet: torchvision's names ("tabby"), wnids, and groups ("cat")."""
+    from torchvision.models import AlexNet_Weights
+
+    return _with_wnids(AlexNet_Weights.DEFAULT.meta["categories"])
+
+
+def _with_wnids(names: list[str]) -> ClassList:
+    """ImageNet's classes stand in one order everywhere, that of their wnids."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    info: Any = ImageNetInfo()
+    wnids = tuple(info.label_names())
+    return ClassList(tuple(names), wnids, built_in(names, wnids))
+
+
+def _timm_classes(count: int) -> ClassList | None:
+    """Names for the ImageNet that has so many classes; None where none has."""
+    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
+
+    if count == 1000:
+        return imagenet_classes()
+    subset = infer_imagenet_subset({"num_classes": count})
+    if subset is None:
+        return None
+    info: Any = ImageNetInfo(subset)
+    return ClassList(tuple(info.label_descriptions()), tuple(info.label_names()))
+
+
+def _fetch_timm(config: Any, name: str) -> Path:
+    if config.hf_hub_id:
+        return fetch_hub(config.hf_hub_id, name)
+    if config.url:
+        return fetch_url(config.url, name)
+    raise ModelError(f"{name}: timm publishes no weights: use --weights FILE or --weights random")
+
+
+def _from_torchvision(state: State) -> State:
+    """Without auxiliary classifiers, and DenseNet's layers as they are called since 2018."""
+    return {
+        _OLD_DENSENET.sub(r"\1\2", name): values
+        for name, values in state.items()
+        if not name.startswith(_AUXILIARY)
+    }
+
+
+def _from_timm(state: State, short: str) -> State:
+    """As timm itself reads it, which renames and reshapes for some families."""
+    import timm
+
+    try:
+        module = timm.create_model(
+            short, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)}
+        )
+    # What timm cannot make fit is compared as it is, and reported from there.
+    except Exception:
+        return state
+    return dict(module.state_dict())

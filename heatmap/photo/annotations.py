@@ -1,0 +1,300 @@
+"""Boxes that people drew on photos, read from the files in which they keep them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from ..classes import Wanted
+from ..errors import ResultError
+from ..geometry import Box
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_Value = TypeVar("_Value")
+_KINDS: dict[type, str] = {str: "text", list: "a list", dict: "an object"}
+
+
+@dataclass(frozen=True)
+class LabelledBox:
+    """One object: its label, and left, top, right, bottom in px of the upright photo."""
+
+    label: str
+    xyxy: Box
+
+    @property
+    def area(self) -> float:
+        """In square px."""
+        return (self.xyxy[2] - self.xyxy[0]) * (self.xyxy[3] - self.xyxy[1])
+
+
+@dataclass(frozen=True)
+class BoxedPhoto:
+    """The boxes of one photo.
+
+    ``file`` is its path within the folder of photos; ``hw`` height and width in px, None
+    where the file of boxes does not say. ``boxes`` all have an area.
+    """
+
+    file: str
+    hw: tuple[int, int] | None
+    boxes: tuple[LabelledBox, ...]
+
+
+@dataclass(frozen=True)
+class BoxFile:
+    """What a file of boxes holds.
+
+    ``crowds`` is how many regions marked ``iscrowd`` were left out, ``empty`` how many
+    boxes without an area.
+    """
+
+    path: str
+    photos: tuple[BoxedPhoto, ...]
+    crowds: int = 0
+    empty: int = 0
+
+    def label_counts(self) -> dict[str, int]:
+        """How many boxes bear each label."""
+        return dict(Counter(box.label for photo in self.photos for box in photo.boxes))
+
+
+def read_boxes(path: str | Path) -> BoxFile:
+    """Read boxes in any of three forms, told apart by what the file holds.
+
+    - COCO instances: an object with ``images``, ``annotations`` (``bbox`` is left, top,
+      width, height) and ``categories``. Regions marked ``iscrowd`` are left out.
+    - A plain list: ``[{"file", "width", "height", "boxes": [{"label", "xmin", "ymin",
+      "xmax", "ymax"}]}]``; width and height may be missing.
+    - CSV with the columns ``file,label,xmin,ymin,xmax,ymax``, in any order, among others.
+
+    Raises:
+        ResultError: the file cannot be read, or is none of these; the place is named.
+    """
+    text = _read_text(Path(path))
+    if text.lstrip()[:1] not in ("{", "["):
+        return _from_csv(text, str(path))
+    data = _parse_json(text, str(path))
+    if isinstance(data, dict):
+        return _from_coco(_Entry(data, str(path)))
+    return _from_list(data, str(path))
+
+
+def read_mapping(path: str | Path) -> dict[str, tuple[Wanted, ...]]:
+    """Read what labels mean: JSON ``{"label": ["class name", 281, "n02123045"]}``.
+
+    Classes are given by name, index or wnid, one or several; a label with an empty list
+    has no counterpart.
+
+    Raises:
+        ResultError: the file cannot be read, or holds something else.
+    """
+    data = _parse_json(_read_text(Path(path)), str(path))
+    if not isinstance(data, dict):
+        raise ResultError(f'{path}: holds no object: give {{"label": ["class", ...], ...}}')
+    return {label: _wanted(value, f"{path}: {label!r}") for label, value in data.items()}
+
+
+def _wanted(value: object, name: str) -> tuple[Wanted, ...]:
+    given = value if isinstance(value, list) else [value]
+    for one in given:
+        if isinstance(one, bool) or not isinstance(one, str | int):
+            raise ResultError(f"{name}: is {_shown(one)}: give class names, indices or wnids")
+    return tuple(given)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An object of a file, and what it is called in errors."""
+
+    values: Mapping[str, object]
+    name: str
+
+    @classmethod
+    def of(cls, value: object, name: str) -> _Entry:
+        if not isinstance(value, dict):
+            raise ResultError(f"{name}: is {_shown(value)}, expected an object")
+        return cls(value, name)
+
+    def get(self, key: str, kind: type[_Value]) -> _Value:
+        value = self._value(key)
+        if not isinstance(value, kind):
+            raise ResultError(f"{self.name}: {key!r} is {_shown(value)}, expected {_KINDS[kind]}")
+        return value
+
+    def entries(self, key: str) -> list[_Entry]:
+        """The objects of a list, named by its place: "boxes.json: images[3]"."""
+        listed: list[object] = self.get(key, list)
+        return [_Entry.of(one, f"{self.name}: {key}[{i}]") for i, one in enumerate(listed)]
+
+    def number(self, key: str) -> float:
+        return _number(self._value(key), f"{self.name}: {key!r}")
+
+    def identity(self, key: str) -> int | str:
+        value = self._value(key)
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ResultError(f"{self.name}: {key!r} is {_shown(value)}, expected a number")
+        return value
+
+    def hw(self) -> tuple[int, int] | None:
+        """Listed height and width; None where both are missing."""
+        if not self.values.keys() & {"height", "width"}:
+            return None
+        height, width = self.number("height"), self.number("width")
+        if min(height, width) < 1 or not (height.is_integer() and width.is_integer()):
+            raise ResultError(f"{self.name}: is {height:g} x {width:g} px, expected whole numbers")
+        return int(height), int(width)
+
+    def _value(self, key: str) -> object:
+        if key not in self.values:
+            raise ResultError(f"{self.name}: has no {key!r}")
+        return self.values[key]
+
+
+def _from_coco(data: _Entry) -> BoxFile:
+    labels = {key: one.get("name", str) for key, one in _by_id(data, "categories").items()}
+    images = _by_id(data, "images")
+    boxes: dict[int | str, list[LabelledBox]] = {key: [] for key in images}
+    crowds = 0
+    for one in data.entries("annotations"):
+        if one.values.get("iscrowd"):
+            crowds += 1
+            continue
+        label = labels[_known(one, "category_id", labels)]
+        boxes[_known(one, "image_id", images)].append(_box(label, _coco_xyxy(one), one.name))
+    photos = [
+        BoxedPhoto(image.get("file_name", str), image.hw(), tuple(boxes[key]))
+        for key, image in images.items()
+    ]
+    return _gathered(data.name, photos, crowds)
+
+
+def _by_id(data: _Entry, key: str) -> dict[int | str, _Entry]:
+    found: dict[int | str, _Entry] = {}
+    for one in data.entries(key):
+        identity = one.identity("id")
+        if identity in found:
+            raise ResultError(f"{one.name}: id {identity!r} was given to another before")
+        found[identity] = one
+    return found
+
+
+def _known(entry: _Entry, key: str, known: Mapping[int | str, object]) -> int | str:
+    identity = entry.identity(key)
+    if identity not in known:
+        raise ResultError(f"{entry.name}: {key!r} is {identity!r}, which the file does not list")
+    return identity
+
+
+def _coco_xyxy(entry: _Entry) -> Box:
+    given: list[object] = entry.get("bbox", list)
+    if len(given) != 4:
+        raise ResultError(f"{entry.name}: 'bbox' has {len(given)} numbers, expected 4")
+    left, top, width, height = (_number(one, f"{entry.name}: 'bbox'") for one in given)
+    return left, top, left + width, top + height
+
+
+def _from_list(data: object, path: str) -> BoxFile:
+    photos = []
+    for one in _Entry({"photos": data}, path).entries("photos"):
+        file = one.get("file", str)
+        boxes = [
+            _box(box.get("label", str), _corners(box), box.name) for box in one.entries("boxes")
+        ]
+        photos.append(BoxedPhoto(file, one.hw(), tuple(boxes)))
+    return _gathered(path, photos)
+
+
+def _from_csv(text: str, path: str) -> BoxFile:
+    rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    columns = ("file", "label", *CORNERS)
+    found: dict[str, list[LabelledBox]] = {}
+    try:
+        missing = [name for name in columns if name not in (rows.fieldnames or ())]
+        if missing:
+            raise ResultError(
+                f"{path}: is neither JSON nor CSV with the columns {','.join(columns)}: "
+                f"{', '.join(missing)} missing"
+            )
+        for row in rows:
+            # Short rows lack their last values.
+            entry = _Entry(
+                {key: value for key, value in row.items() if value is not None},
+                f"{path}: line {rows.line_num}",
+            )
+            box = _box(entry.get("label", str), _corners(entry), entry.name)
+            found.setdefault(entry.get("file", str), []).append(box)
+    except csv.Error as error:
+        raise ResultError(f"{path}: line {rows.line_num}: {error}") from error
+    return _gathered(path, [BoxedPhoto(file, None, tuple(boxes)) for file, boxes in found.items()])
+
+
+def _corners(entry: _Entry) -> Box:
+    left, top, right, bottom = (entry.number(side) for side in CORNERS)
+    return left, top, right, bottom
+
+
+def _box(label: str, xyxy: Box, name: str) -> LabelledBox:
+    left, top, right, bottom = xyxy
+    if right < left or bottom < top:
+        size = f"{right - left:g} px wide and {bottom - top:g} px high"
+        raise ResultError(f"{name}: box of {label!r} is {size}: neither may be negative")
+    return LabelledBox(label, xyxy)
+
+
+def _gathered(path: str, photos: Sequence[BoxedPhoto], crowds: int = 0) -> BoxFile:
+    """All photos, each once; boxes without an area, of which COCO has some, only counted."""
+    twice = [file for file, times in Counter(one.file for one in photos).items() if times > 1]
+    if twice:
+        raise ResultError(f"{path}: {twice[0]!r} is listed twice: give all its boxes in one place")
+    kept = tuple(
+        replace(one, boxes=tuple(box for box in one.boxes if box.area > 0)) for one in photos
+    )
+    boxes = sum(len(one.boxes) for one in photos)
+    return BoxFile(path, kept, crowds, empty=boxes - sum(len(one.boxes) for one in kept))
+
+
+def _number(value: object, name: str) -> float:
+    try:
+        # Text is a number in CSV only; in JSON it is taken as kindly.
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ResultError(f"{name} is {_shown(value)}, expected a finite number")
+    return number
+
+
+def _shown(value: object) -> str:
+    """A value as an error shows it, in a few words."""
+    if isinstance(value, list | dict):
+        return _KINDS[type(value)]
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    # ValueError: a name with a null character, or bytes that are not UTF-8.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+        raise ResultError(f"{path}: cannot be read: {reason}") from error
+    if not text.strip():
+        raise ResultError(f"{path}: is empty")
+    return text
+
+
+def _parse_json(text: str, path: str) -> object:
+    try:
+        parsed: object = json.loads(text)
+    # RecursionError: brackets nested by the thousand.
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{path}: is not JSON: {str(error).splitlines()[0]}") from error
+    return parsed

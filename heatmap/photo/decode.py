@@ -1,0 +1,239 @@
+"""From a file to an image of upright 8-bit sRGB: what libvips reads, and what is refused.
+
+libvips decodes, row by row, and knows the odd kinds: CMYK, colour profiles,
+16 bits, palettes, EXIF orientation.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import pyvips
+
+from ..errors import PhotoError
+from .rows import forget_complaints, rows_of
+
+# What libvips calls its readers, and people the files. All others are refused: some take
+# text or raw numbers for an image, or draw documents.
+_FORMATS = {
+    "Jpeg": "JPEG",
+    "Png": "PNG",
+    "Webp": "WebP",
+    "Tiff": "TIFF",
+    "Nsgif": "GIF",
+    "Heif": "HEIF",
+}
+_COLOUR_CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4}
+_PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
+
+Access = Literal["sequential", "random"]
+# Makes an image that is read in order, and only once, one that can be read again.
+Keep = Callable[[pyvips.Image], pyvips.Image]
+
+# libvips would keep its latest operations, and with them their images and open files.
+pyvips.cache_set_max(0)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An open file: the bytes, what they are, and a stamp that tells it from another."""
+
+    source: pyvips.Source
+    file_format: str
+    stamp: tuple[int, ...]
+
+
+@contextmanager
+def encoded(path: Path) -> Iterator[Encoded]:
+    """Open a photo file; what goes wrong in the block is told as the file's error.
+
+    Raises:
+        PhotoError: no such file, no image, or what :func:`naming` tells.
+    """
+    with _open(path) as stream:
+        found = os.fstat(stream.fileno())
+        # By descriptor: pyvips takes only names that are UTF-8, files may have others.
+        source = pyvips.Source.new_from_descriptor(stream.fileno())
+        file_format = _format_of(source)
+        if file_format is None:
+            known = ", ".join(_FORMATS.values())
+            raise PhotoError(f"{path}: not an image that can be read (none of {known})")
+        stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        with naming(path, file_format):
+            yield Encoded(source, file_format, stamp)
+
+
+@contextmanager
+def naming(path: Path, file_format: str) -> Iterator[None]:
+    """Put the file's name before every error of the block, those of libvips included."""
+    try:
+        yield
+    except PhotoError as error:
+        raise PhotoError(f"{path}: {error}") from error
+    except pyvips.Error as error:
+        raise PhotoError(
+            f"{path}: is cut short, damaged or an unknown kind of {file_format}{_reason(error)}"
+        ) from error
+
+
+def decode(
+    source: pyvips.Source, access: Access, keep: Keep
+) -> tuple[pyvips.Image, tuple[str, ...]]:
+    """An image of 8-bit sRGB, not yet computed, and notes on what was done to it.
+
+    ``keep`` is called where the file must be gone through twice.
+
+    Raises:
+        PhotoError: values or channels of unknown meaning.
+        pyvips.Error: damage, now or when the pixels are computed.
+    """
+    image = open_image(source, access)
+    forget_complaints()
+    notes = []
+    for step in (_first_frame, _to_known_values, _to_srgb, _over_white, _upright):
+        image, note = step(image, keep)
+        notes += [note] if note else []
+    return image, tuple(notes)
+
+
+def open_image(source: pyvips.Source, access: Access = "sequential") -> pyvips.Image:
+    """The image as it is in the file; only its header is read."""
+    # TIFFs that are cut short fail only from "error" on, other formats from "truncated".
+    return pyvips.Image.new_from_source(source, "", access=access, fail_on="error")
+
+
+def upright_hw_of(image: pyvips.Image) -> tuple[int, int]:
+    """Height and width in px once the image as it is in the file is turned upright."""
+    turned = _field(image, "orientation", 1) in range(5, 9)
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def is_tiled(opened: Encoded) -> bool:
+    """Whether regions can be read in any order, as from a tiled TIFF."""
+    if opened.file_format != "TIFF":
+        return False
+    _, found = pyvips.Image.tiffload_source(opened.source, flags=True)
+    return bool(found["flags"] & _PARTIAL)
+
+
+def is_interlaced(image: pyvips.Image) -> bool:
+    """Whether a file (progressive JPEG, interlaced PNG) holds its rows in several goes."""
+    return bool(_field(image, "interlaced", 0))
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a regular file that holds something; anything else in one line."""
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise PhotoError(f"{path}: is a directory: give a photo")
+        # Opening a pipe would wait for ever.
+        if not stat.S_ISREG(found.st_mode):
+            raise PhotoError(f"{path}: is not a regular file: give a photo")
+        if found.st_size == 0:
+            raise PhotoError(f"{path}: is empty")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise PhotoError(f"{path}: no such file") from error
+    # ValueError: a name with a null character.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PhotoError(f"{path}: cannot be opened: {reason}") from error
+
+
+def _format_of(source: pyvips.Source) -> str | None:
+    """What the first bytes say it is, for the formats that are read; else None."""
+    reader = pyvips.vips_lib.vips_foreign_find_load_source(source.pointer)
+    if reader == pyvips.ffi.NULL:
+        # This complaint would be added to the next.
+        forget_complaints()
+        return None
+    name = pyvips.ffi.string(reader).decode()
+    return _FORMATS.get(name.removeprefix("VipsForeignLoad").removesuffix("Source"))
+
+
+def _reason(error: pyvips.Error) -> str:
+    """The last thing libvips said, in brackets, without the name of its function."""
+    lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
+    return f" ({lines[-1].split(': ', 1)[-1]})" if lines else ""
+
+
+def _field(image: pyvips.Image, name: str, default: int) -> Any:
+    """A header field, or ``default`` where the image has none."""
+    return image.get(name) if image.get_typeof(name) else default
+
+
+def _first_frame(image: pyvips.Image, _: Keep) -> tuple[pyvips.Image, str]:
+    """libvips reads the first one by itself; say so."""
+    frames = _field(image, "n-pages", 1)
+    return image, f"first of {frames} frames" if frames > 1 else ""
+
+
+def _to_known_values(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
+    """Refuse channels and numbers of unknown meaning; float values to 8 bits."""
+    colours = _COLOUR_CHANNELS.get(image.interpretation)
+    if colours is None or image.bands - colours not in (0, 1):
+        raise PhotoError(
+            f"has {image.bands} channels ({image.interpretation}): "
+            "give grey, RGB or CMYK, with or without transparency"
+        )
+    if image.format == "float":
+        return _from_float(image, keep)
+    if image.format not in ("uchar", "ushort"):
+        raise PhotoError(f"values are of type {image.format}: give 8 bits, 16 bits or float")
+    return image, "16-bit reduced to 8" if image.format == "ushort" else ""
+
+
+def _from_float(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
+    # Looked at and then used: two passes, and a file can be read in order only once.
+    image = keep(image)
+    low, high = _extremes(image)
+    if not np.isfinite([low, high]).all():
+        raise PhotoError("holds values that are not finite (NaN or infinite)")
+    if low < 0 or high > 255:
+        raise PhotoError(f"float values go from {low:g} to {high:g}: give 0..1 or 0..255")
+    unit = high <= 1
+    # As floats libvips would take RGB for linear light, as 8 bits it takes the numbers as
+    # they are.
+    whole = (image * (255 if unit else 1)).rint().cast("uchar")
+    return whole, f"float values taken as {'0..1' if unit else '0..255'}, reduced to 8 bits"
+
+
+def _extremes(image: pyvips.Image) -> tuple[float, float]:
+    """Smallest and largest value; NaN where there is one (libvips passes over it)."""
+    lows, highs = zip(*((rows.min(), rows.max()) for rows in rows_of(image)), strict=True)
+    return float(np.min(lows)), float(np.max(highs))
+
+
+def _to_srgb(image: pyvips.Image, _: Keep) -> tuple[pyvips.Image, str]:
+    """Grey, CMYK, 16-bit and profiled colours to 8-bit sRGB; transparency stays."""
+    note = "CMYK brought to sRGB" if image.interpretation == "cmyk" else ""
+    if image.get_typeof("icc-profile-data"):
+        # A profile that is broken or for other channels gives way to a built-in one.
+        return image.icc_transform("srgb", embedded=True, depth=8), note
+    return image.colourspace("srgb"), note
+
+
+def _over_white(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
+    if not image.hasalpha():
+        return image, ""
+    # Looked at and then used, as above.
+    image = keep(image)
+    note = "transparency laid over white" if image[-1].min() < 255 else ""
+    return image.flatten(background=255), note
+
+
+def _upright(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
+    orientation = _field(image, "orientation", 1)
+    if orientation not in range(2, 9):
+        return image, ""
+    # Turning reads columns; the file gives rows.
+    upright = keep(image).autorot()
+    return upright, f"turned upright by its EXIF orientation {orientation}"

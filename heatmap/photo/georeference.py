@@ -1,0 +1,305 @@
+"""Where in the world a photo lies: by its GeoTIFF tags, or by the world file beside it.
+
+A transform belongs to the pixels as the file holds them; here it is brought to those of the
+upright photo. Affine ones only: six numbers (a, b, c, d, e, f) take the point (x, y) of an
+image, continuous px, to (a x + b y + c, d x + e y + f). The tags are those of OGC GeoTIFF 1.1
+(19-008r4).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from ..errors import PhotoError
+from .decode import encoded, open_image
+from .photo import Photo
+from .photo_file import PhotoFile
+
+Affine: TypeAlias = tuple[float, float, float, float, float, float]
+# Code, type, count, value, and whether only the first frame gets it.
+Tag: TypeAlias = tuple[int, int, int, Any, bool]
+_Tags: TypeAlias = Mapping[int, npt.NDArray[np.float64]]
+
+_SCALE, _TIEPOINT, _MATRIX = 33550, 33922, 34264
+_KEYS, _KEY_NUMBERS, _KEY_TEXT = 34735, 34736, 34737
+_NAMES = {
+    _SCALE: "ModelPixelScale",
+    _TIEPOINT: "ModelTiepoint",
+    _MATRIX: "ModelTransformation",
+    _KEYS: "GeoKeyDirectory",
+    _KEY_NUMBERS: "GeoDoubleParams",
+    _KEY_TEXT: "GeoAsciiParams",
+}
+_DOUBLE = 12
+# TIFF's number of the type, and numpy's type.
+_KEY_TYPES: Mapping[int, tuple[int, npt.DTypeLike]] = {
+    _KEYS: (3, np.uint16),
+    _KEY_NUMBERS: (_DOUBLE, np.float64),
+    _KEY_TEXT: (2, np.uint8),
+}
+_MODEL_TYPE, _RASTER_TYPE, _GEOGRAPHIC, _PROJECTED = 1024, 1025, 2048, 3072
+_PIXEL_IS_POINT = 2
+# Codes between these are EPSG's; 32767 says "described by other keys".
+_EPSG_CODES = range(1024, 32767)
+# No map reaches so far, and products of such numbers stay finite.
+_FARTHEST = 1e15
+_WAY_OUT = "mend or remove it, or leave out the formats geojson and tiff"
+
+_TO_CENTRE: Affine = (1, 0, 0.5, 0, 1, 0.5)
+_FROM_CENTRE: Affine = (1, 0, -0.5, 0, 1, -0.5)
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """Where a photo lies in the world.
+
+    ``affine`` takes points of the upright photo, continuous px, to the world. ``epsg`` is the
+    code of the world's coordinate system, None where the photo does not name one. ``keys``
+    are the photo's own GeoTIFF tags that describe that system; where ``is_point`` they say
+    that a transform beside them counts from the centre of the first pixel.
+    """
+
+    affine: Affine
+    epsg: int | None = None
+    keys: tuple[Tag, ...] = ()
+    is_point: bool = False
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether y goes up in the world where x goes right, as on maps with north above."""
+        a, b, _, d, e, _ = self.affine
+        return a * e < b * d
+
+    def world_xy(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the upright photo, continuous px, in world coordinates."""
+        a, b, c, d, e, f = self.affine
+        return a * x + b * y + c, d * x + e * y + f
+
+    def tiff_tags(self) -> tuple[Tag, ...]:
+        """The GeoTIFF tags of an image that lies pixel on pixel over the upright photo."""
+        a, b, c, d, e, f = _after(self.affine, _TO_CENTRE) if self.is_point else self.affine
+        if b == d == 0 and a > 0 > e:
+            # The form that most readers know; it has no turn and no mirroring.
+            scale, tiepoint = (a, -e, 0.0), (0.0, 0.0, 0.0, c, f, 0.0)
+            affine = (_SCALE, _DOUBLE, 3, scale, True), (_TIEPOINT, _DOUBLE, 6, tiepoint, True)
+            return *affine, *self.keys
+        matrix = (a, b, 0.0, c, d, e, 0.0, f, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+        return ((_MATRIX, _DOUBLE, 16, matrix, True), *self.keys)
+
+
+def georeference_of(photo: Photo | PhotoFile) -> Georeference | None:
+    """Where a photo lies in the world; None for an array, and for a file that does not say.
+
+    The transform is that of its GeoTIFF tags (ModelPixelScale with the first ModelTiepoint,
+    or ModelTransformation), else that of a world file beside it. For ``photo.tif`` that is
+    ``photo.tfw``, ``.tifw`` or ``.wld``, for ``photo.jpg`` ``.jgw``, ``.jpgw`` or ``.wld``,
+    in small letters or capitals.
+
+    Raises:
+        PhotoError: the file is gone or another than the one that was read, or its tags or
+            world file are damaged, absurd, or of a kind that is no affine transform.
+    """
+    if not photo.path:
+        return None
+    path = Path(photo.path)
+    with encoded(path) as opened:
+        image = open_image(opened.source)
+        raw_hw = image.height, image.width
+        orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+        to_raw = _raw_of_upright(orientation, raw_hw)
+        _check_size(raw_hw, photo.hw, turned=to_raw[0] == 0)
+        tags = _geo_tags(path) if opened.file_format == "TIFF" else {}
+        keys = _short_keys(tags)
+        is_point = keys.get(_RASTER_TYPE) == _PIXEL_IS_POINT
+        affine = _affine_of_tags(tags, is_point=is_point) or _affine_beside(path)
+    if affine is None:
+        return None
+    return Georeference(_after(affine, to_raw), _epsg(keys), _key_tags(tags), is_point)
+
+
+def _after(outer: Affine, inner: Affine) -> Affine:
+    """First the inner one, then the outer one."""
+    first, then = (np.array([*affine, 0, 0, 1]).reshape(3, 3) for affine in (inner, outer))
+    a, b, c, d, e, f = (then @ first)[:2].ravel().tolist()
+    return a, b, c, d, e, f
+
+
+def _raw_of_upright(orientation: int, raw_hw: tuple[int, int]) -> Affine:
+    """From the upright photo to the image in the file, by its EXIF orientation; px."""
+    height, width = raw_hw
+    turned: dict[int, Affine] = {
+        2: (-1, 0, width, 0, 1, 0),
+        3: (-1, 0, width, 0, -1, height),
+        4: (1, 0, 0, 0, -1, height),
+        5: (0, 1, 0, 1, 0, 0),
+        6: (0, 1, 0, -1, 0, height),
+        7: (0, -1, width, -1, 0, height),
+        8: (0, -1, width, 1, 0, 0),
+    }
+    return turned.get(orientation, (1, 0, 0, 0, 1, 0))
+
+
+def _check_size(raw_hw: tuple[int, int], upright_hw: tuple[int, int], *, turned: bool) -> None:
+    if (raw_hw[::-1] if turned else raw_hw) != upright_hw:
+        raise PhotoError(
+            f"is {raw_hw[0]} x {raw_hw[1]} px in the file now, the photo that was scored is "
+            f"{upright_hw[0]} x {upright_hw[1]} px: start again"
+        )
+
+
+def _geo_tags(path: Path) -> _Tags:
+    """The numbers (of text its bytes) of the GeoTIFF tags of the first frame, by code."""
+    with _listening() as complaints:
+        try:
+            with tifffile.TiffFile(path) as file:
+                tags = [tag for tag in file.pages.first.tags if tag.code in _NAMES]
+                found = {tag.code: _numbers_of(file, tag) for tag in tags}
+        # Of many kinds, by what is wrong with the file.
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise PhotoError(f"GeoTIFF tags cannot be read ({reason}): {_WAY_OUT}") from error
+    for code, name in _NAMES.items():
+        # A tag that tifffile cannot read it leaves out.
+        if any(f"TiffTag {code} " in complaint for complaint in complaints):
+            raise PhotoError(f"GeoTIFF tag {name} is damaged: {_WAY_OUT}")
+    return found
+
+
+def _numbers_of(file: tifffile.TiffFile, tag: tifffile.TiffTag) -> npt.NDArray[np.float64]:
+    if tag.code != _KEY_TEXT:
+        return np.asarray(tag.value, np.float64).ravel()
+    # As it stands in the file: keys count its bytes, and tifffile would decode them.
+    file.filehandle.seek(tag.valueoffset)
+    return np.frombuffer(file.filehandle.read(tag.count), np.uint8).astype(np.float64)
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """What tifffile logs in the block: collected, instead of printed."""
+    lines: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        lines.append(record.getMessage())
+        return False
+
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(keep)
+    try:
+        yield lines
+    finally:
+        logger.removeFilter(keep)
+
+
+def _affine_of_tags(tags: _Tags, *, is_point: bool) -> Affine | None:
+    """The transform that the tags give, from the upper left corner of the first pixel."""
+    if not tags.keys() & {_SCALE, _TIEPOINT, _MATRIX}:
+        return None
+    if _SCALE in tags and _TIEPOINT in tags:
+        affine = _scaled(_counted(tags, _SCALE, 3), _counted(tags, _TIEPOINT, 6))
+    elif _MATRIX in tags:
+        a, b, _, c, d, e, _, f = _counted(tags, _MATRIX, 16)[:8]
+        affine = a, b, c, d, e, f
+    else:
+        alone = _NAMES[_SCALE if _SCALE in tags else _TIEPOINT]
+        raise PhotoError(
+            f"GeoTIFF tag {alone} alone gives no transform: warp the photo (gdalwarp), "
+            "or leave out the formats geojson and tiff"
+        )
+    checked = _checked(affine, "GeoTIFF transform")
+    return _after(checked, _FROM_CENTRE) if is_point else checked
+
+
+def _counted(tags: _Tags, code: int, count: int) -> list[float]:
+    """The numbers of a tag that holds so many; of several tiepoints those of the first."""
+    numbers: list[float] = tags[code].tolist()
+    if len(numbers) != count and (code != _TIEPOINT or not numbers or len(numbers) % count):
+        raise PhotoError(
+            f"GeoTIFF tag {_NAMES[code]} holds {len(numbers)} numbers, not {count}: {_WAY_OUT}"
+        )
+    return numbers[:count]
+
+
+def _scaled(scale: Sequence[float], tiepoint: Sequence[float]) -> Affine:
+    """Pixels of a size, and where one point of the image (column, row, level) lies (x, y, z)."""
+    across, down, _ = scale
+    # Readers differ in what they make of a negative one.
+    if not (across > 0 and down > 0):
+        raise PhotoError(
+            f"GeoTIFF tag ModelPixelScale is {across:g} x {down:g}, not above 0: {_WAY_OUT}"
+        )
+    column, row, _, x, y, _ = tiepoint
+    return across, 0.0, x - column * across, 0.0, -down, y + row * down
+
+
+def _checked(affine: Affine, what: str) -> Affine:
+    """Refuse numbers that are none, lead beyond any map, or put all pixels on one line."""
+    a, b, _, d, e, _ = affine
+    if not all(abs(number) <= _FARTHEST for number in affine) or a * e == b * d:
+        shown = ", ".join(f"{number:g}" for number in affine)
+        raise PhotoError(f"{what} ({shown}) puts the photo nowhere: {_WAY_OUT}")
+    return affine
+
+
+def _short_keys(tags: _Tags) -> dict[int, int]:
+    """The GeoKeys whose value is one number, by key."""
+    if _KEYS not in tags:
+        return {}
+    numbers = tags[_KEYS]  # version, two revisions, how many keys; then four a key
+    whole = len(numbers) >= 4 and bool(((numbers >= 0) & (numbers < 65536)).all())
+    if not whole or len(numbers) < 4 + 4 * int(numbers[3]):
+        raise PhotoError(f"GeoTIFF tag GeoKeyDirectory is damaged: {_WAY_OUT}")
+    entries = numbers[4 : 4 + 4 * int(numbers[3])].astype(int).reshape(-1, 4).tolist()
+    return {key: value for key, place, _, value in entries if place == 0}
+
+
+def _epsg(keys: Mapping[int, int]) -> int | None:
+    """The code of the coordinate system; None where it is described by other means."""
+    code = keys.get({1: _PROJECTED, 2: _GEOGRAPHIC}.get(keys.get(_MODEL_TYPE, 0), 0))
+    return code if code in _EPSG_CODES else None
+
+
+def _key_tags(tags: _Tags) -> tuple[Tag, ...]:
+    """The tags that describe the coordinate system, for another file."""
+    return tuple(
+        (code, kind, len(tags[code]), tags[code].astype(numbers).tobytes(), True)
+        for code, (kind, numbers) in _KEY_TYPES.items()
+        if code in tags
+    )
+
+
+def _affine_beside(path: Path) -> Affine | None:
+    """The transform of the world file of a photo, if there is one.
+
+    Six numbers, a line each: a, d, b, e, and x and y of the centre of the first pixel.
+    """
+    world = next((name for name in _world_files(path) if os.path.isfile(name)), None)
+    if world is None:
+        return None
+    try:
+        numbers = [float(word) for word in world.read_text("utf-8-sig").split()]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "holds more than numbers"
+        raise PhotoError(f"world file {world.name} cannot be read: {reason}: {_WAY_OUT}") from error
+    if len(numbers) != 6:
+        raise PhotoError(f"world file {world.name} holds {len(numbers)} numbers, not 6: {_WAY_OUT}")
+    a, d, b, e, x, y = numbers
+    return _after(_checked((a, b, x, d, e, y), f"world file {world.name}"), _FROM_CENTRE)
+
+
+def _world_files(path: Path) -> Iterator[Path]:
+    """What the world file of a photo may be called: of photo.tif photo.tfw, .tifw or .wld."""
+    extension = path.suffix[1:].lower()
+    endings = [f"{extension[0]}{extension[-1]}w", f"{extension}w"] if extension else []
+    for ending in (*endings, "wld"):
+        yield path.with_suffix(f".{ending}")
+        yield path.with_suffix(f".{ending.upper()}")

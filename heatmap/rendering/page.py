@@ -1,0 +1,182 @@
+"""The page of a photo: one HTML file that shows its scores in any browser, offline."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyvips
+
+from ..files import Writer
+from ..geometry import shrunk_hw
+from ..grid.score_grid import Origin, ScoreGrid
+from ..localization.localize import Found
+from ..localization.scales import scale_of
+from ..photo.photo import Photo
+from ..photo.photo_file import PhotoFile
+from .colours import Image, colour_table
+from .html import asset, embedded, policy
+from .overlay import check_size
+from .page_data import score_data, thinned
+from .page_tiles import TILE_PX, tile_levels, tile_url, write_tiles
+from .paint import OPACITY
+
+# Up to here the photo is embedded as PNG, without loss; above as JPEG.
+LOSSLESS_PX = 2**18
+JPEG_QUALITY = 90
+# What the page shows of a large photo until its tiles are there, or if they are lost.
+PREVIEW_PX = 2048
+_JPEG_SIDE_PX = 65_500  # libjpeg's limit
+
+# One after the other they are the page's only script.
+_SCRIPTS = ("grid.js", "heat.js", "picture.js", "view.js", "gestures.js", "panels.js", "viewer.js")
+
+
+def page_files(
+    photo: Photo | PhotoFile,
+    grid: ScoreGrid,
+    found: Sequence[Found],
+    *,
+    title: str = "",
+    stem: str = "photo",
+) -> dict[str, Writer]:
+    """What writes the page of a photo, by suffix; each function takes the path to write to.
+
+    ".html" is the page: photo, scores and what was found in one file. It opens from disk
+    and loads nothing, but for ".tiles": the folder of an image pyramid, given for a photo
+    that stays on disk, which must lie beside the page.
+
+    Args:
+        photo, grid, found: what was scored and what came out.
+        title: heading of the page; without one the name of the photo's file.
+        stem: name of the page without its suffix: tiles are looked for in ``<stem>.tiles``.
+
+    Raises:
+        ResultError: a photo of another size than the scored one.
+    """
+    check_size(photo.hw, grid.geometry)
+    heading = title or Path(photo.path).name or "photo"
+
+    def write_page(path: Path) -> None:
+        content = _filled(heading, page_data(photo, grid, found, title=heading, stem=stem))
+        # A heading that is not UTF-8 holds lone surrogates.
+        path.write_bytes(content.encode("utf-8", "replace"))
+
+    if not isinstance(photo, PhotoFile):
+        return {".html": write_page}
+    return {".html": write_page, ".tiles": lambda to: write_tiles(to, photo)}
+
+
+def page_data(
+    photo: Photo | PhotoFile, grid: ScoreGrid, found: Sequence[Found], *, title: str, stem: str
+) -> dict[str, Any]:
+    """All that the page shows, for JSON; see :func:`page_data.score_data` for the scores."""
+    shown, step = thinned(grid)
+    scores = score_data(shown, found)
+    return {
+        "title": title,
+        "settings": _settings(grid),
+        "warnings": _warnings(grid.origin),
+        "about": _about(photo, grid, step=step, maps=len(scores["maps"])),
+        "photo": {"image": _embedded(_pixels(photo)), "tiles": _tiles(photo, stem)},
+        "colours": colour_table(1).tolist(),
+        "opacity": OPACITY,
+        **scores,
+    }
+
+
+def _filled(title: str, data: dict[str, Any]) -> str:
+    """The template with style, script and data, and a policy that lets nothing else in."""
+    style = asset("viewer", "viewer.css")
+    script = "\n".join(asset("viewer", name) for name in _SCRIPTS)
+    tiles = " 'self' file:" if data["photo"]["tiles"] else ""
+    return Template(asset("viewer", "template.html")).substitute(
+        policy=policy(style, script, images=f"data:{tiles}"),
+        title=html.escape(title),
+        style=style,
+        script=script,
+        data=embedded(data),
+    )
+
+
+def _pixels(photo: Photo | PhotoFile) -> Image:
+    """The photo, of a large one a preview: RGB uint8 (H, W, 3)."""
+    if isinstance(photo, Photo):
+        return photo.pixels
+    return np.concatenate(list(photo.strips(scaled_hw=shrunk_hw(photo.hw, PREVIEW_PX))))
+
+
+def _embedded(pixels: Image) -> str:
+    """A picture as a data URL."""
+    height, width = pixels.shape[:2]
+    image = pyvips.Image.new_from_memory(pixels.data, width, height, 3, "uchar")
+    image = image.copy(interpretation="srgb")
+    if height * width <= LOSSLESS_PX or max(height, width) > _JPEG_SIDE_PX:
+        kind, content = "png", image.pngsave_buffer()
+    else:
+        kind, content = "jpeg", image.jpegsave_buffer(Q=JPEG_QUALITY)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _tiles(photo: Photo | PhotoFile, stem: str) -> dict[str, Any] | None:
+    if isinstance(photo, Photo):
+        return None
+    # From bytes: a name that is not UTF-8 is found under the bytes that it has.
+    url = tile_url(quote(os.fsencode(stem)))
+    return {"url": url, "tile_px": TILE_PX, "levels": tile_levels(photo.hw)}
+
+
+def _settings(grid: ScoreGrid) -> str:
+    """What made the scores, in one line."""
+    rows, columns = grid.geometry.grid_hw
+    windows = f"{rows} × {columns} windows of {grid.geometry.window_px} px"
+    parts = (grid.origin.model, f"weights: {grid.origin.weights}", windows, _scales(grid))
+    return " · ".join(parts)
+
+
+def _scales(grid: ScoreGrid) -> str:
+    several = grid.origin.settings.get("scales")
+    if several:
+        return f"scales {several} ({grid.origin.settings.get('fused')})"
+    return f"scale {scale_of(grid.geometry):.3g}"
+
+
+def _warnings(origin: Origin) -> list[str]:
+    warnings = []
+    if origin.weights.split(" ")[0] == "random":
+        warnings.append("Random weights: this means nothing.")
+    if origin.sliding == "inexact" and origin.engine == "slide":
+        warnings.append("Inexact: each score depends on what else is in the photo.")
+    return warnings
+
+
+def _about(
+    photo: Photo | PhotoFile, grid: ScoreGrid, *, step: int, maps: int
+) -> list[tuple[str, str]]:
+    """More of what a person may ask, as pairs of a word and its answer."""
+    geometry, origin = grid.geometry, grid.origin
+    missing = int((~grid.scored).sum())
+    every = geometry.stride_px / scale_of(geometry)
+    facts = {
+        "Photo": photo.path,
+        "Size": f"{photo.hw[1]} × {photo.hw[0]} px",
+        "Read as": "; ".join(photo.notes),
+        "Model": origin.model,
+        "Weights": origin.weights,
+        "Windows": f"each sees {geometry.window_px / scale_of(geometry):.4g} px of the photo, "
+        f"one every {every:.4g} px",
+        "Scale": _scales(grid),
+        "Engine": {"slide": "sliding", "crop": "crop by crop"}[origin.engine],
+        "Not scored": f"{missing} of {grid.scored.size} windows" if missing else "",
+        "Shown": f"one in {step} rows and columns of windows" if step > 1 else "",
+        "Classes": f"{maps} maps here, of {len(grid.classes)} classes",
+        "Versions": ", ".join(f"{name} {number}" for name, number in origin.versions.items()),
+    }
+    return [(word, answer) for word, answer in facts.items() if answer]

@@ -1,0 +1,183 @@
+"""What the page of a photo is told of its scores: plain data for JSON.
+
+Arrays go as base64 of their little-endian values. Probabilities are uint16, in steps of
+1/65534, with 65535 for a window that was not scored: colours have 256 levels, and the
+page prints no more than a tenth of a per cent.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..classes import ClassGroup, ClassList
+from ..geometry import Geometry
+from ..grid.score_grid import ScoreGrid, probabilities_of
+from ..localization.localize import Found
+
+PROBABILITY_STEPS, NOT_SCORED = 65534, 65535
+# A photo of half a gigapixel at stride 32. Of a finer or larger grid the page gets every
+# second (third, ...) row and column.
+MOST_CELLS = 2**19
+# For the maps of single classes, before base64 adds a third: 16 maps of the largest grid,
+# every class that reaches 1 % of a usual one.
+MAPS_BYTES = 2**24
+LEAST_PEAK = 0.01
+# Maps to look at although no class reaches that much.
+FEWEST_MAPS = 5
+# Classes named for each window.
+STRONGEST = 5
+
+
+def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
+    """The grid with every n-th row and column only, so that it keeps to ``MOST_CELLS``, and n."""
+    rows, columns = grid.geometry.grid_hw
+    step = next(n for n in itertools.count(1) if -(-rows // n) * -(-columns // n) <= MOST_CELLS)
+    if step == 1:
+        return grid, 1
+    scores = grid.scores[::step, ::step]
+    geometry = replace(
+        grid.geometry,
+        stride_px=grid.geometry.stride_px * step,
+        grid_hw=(scores.shape[0], scores.shape[1]),
+    )
+    return replace(grid, scores=scores, geometry=geometry), step
+
+
+def score_data(grid: ScoreGrid, found: Sequence[Found]) -> dict[str, Any]:
+    """Geometry, class maps, the strongest classes of each window, and what was found.
+
+    Maps are given of what was found, best first, then of the classes that reach the
+    highest probabilities anywhere, down to ``LEAST_PEAK`` and up to ``MAPS_BYTES``.
+    """
+    best_first = sorted(found, key=lambda one: -one.score)
+    strongest = _Strongest.of(grid)
+    groups = _mapped(grid.classes, best_first, strongest.peaks, grid.scored.size)
+    labels = _Labels(grid.classes)
+    places = {group.indices: place for place, group in enumerate(groups)}
+    counts = Counter(one.group.indices for one in found)
+    maps = grid.class_maps(groups)
+    peaks = np.nan_to_num(maps).max(axis=(0, 1))
+    return {
+        "geometry": _geometry_data(grid.geometry),
+        "maps": [
+            {
+                "name": labels.of(group),
+                "peak": round(float(peak), 6),
+                "found": counts[group.indices],
+            }
+            for group, peak in zip(groups, peaks, strict=True)
+        ],
+        "probabilities": _packed(_stepped(np.moveaxis(maps, 2, 0))),
+        "strongest": strongest.data(labels, places),
+        "found": [
+            {
+                "name": labels.of(one.group),
+                "map": places.get(one.group.indices),
+                "score": round(one.score, 6),
+                "xyxy": [round(side, 2) for side in one.xyxy],
+                "window_xyxy": [round(side, 2) for side in one.window_xyxy],
+            }
+            for one in best_first
+        ],
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Strongest:
+    """The strongest classes of each window, and the highest probability of each class.
+
+    ``indices`` and ``probabilities`` (NaN where not scored) are (N, M, up to
+    ``STRONGEST``), best first; ``peaks`` is (K,).
+    """
+
+    indices: npt.NDArray[np.intp]
+    probabilities: npt.NDArray[np.float32]
+    peaks: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, grid: ScoreGrid) -> _Strongest:
+        count = min(STRONGEST, len(grid.classes))
+        indices = np.empty((*grid.geometry.grid_hw, count), np.intp)
+        highest = np.empty((*grid.geometry.grid_hw, count), np.float32)
+        peaks = np.zeros(len(grid.classes), np.float32)
+        for rows in grid.row_blocks():
+            block = probabilities_of(grid.scores[rows], grid.kind)
+            unordered = np.argpartition(-block, count - 1, axis=2)[:, :, :count]
+            order = np.argsort(-np.take_along_axis(block, unordered, 2), axis=2, kind="stable")
+            indices[rows] = np.take_along_axis(unordered, order, 2)
+            highest[rows] = np.take_along_axis(block, indices[rows], 2)
+            # Not maximum: it would let NaN through.
+            np.fmax(peaks, np.fmax.reduce(block, axis=(0, 1)), out=peaks)
+        return cls(indices, highest, peaks)
+
+    def data(self, labels: _Labels, places: dict[tuple[int, ...], int]) -> dict[str, Any]:
+        """``classes`` and ``probabilities`` are (N, M, count); classes count in ``names``."""
+        used, classes = np.unique(self.indices, return_inverse=True)
+        return {
+            "count": self.indices.shape[2],
+            "names": [labels.single(int(index)) for index in used],
+            "maps": [places.get((int(index),)) for index in used],
+            "classes": _packed(classes.astype("<u2" if len(used) <= 2**16 else "<u4")),
+            "probabilities": _packed(_stepped(self.probabilities)),
+        }
+
+
+class _Labels:
+    """Names that tell classes and groups apart: ImageNet has two "crane"."""
+
+    def __init__(self, classes: ClassList) -> None:
+        self._classes = classes
+        self._bearers = Counter(classes.names) + Counter(group.name for group in classes.groups)
+
+    def of(self, group: ClassGroup) -> str:
+        if self._bearers[group.name] < 2:
+            return group.name
+        single = len(group.indices) == 1
+        which = str(group.indices[0]) if single else f"{len(group.indices)} classes"
+        return f"{group.name} ({which})"
+
+    def single(self, index: int) -> str:
+        return self.of(self._classes.single(index))
+
+
+def _mapped(
+    classes: ClassList, found: Sequence[Found], peaks: npt.NDArray[np.float32], cells: int
+) -> list[ClassGroup]:
+    """The classes and groups of which the page gets a map."""
+    most = max(1, MAPS_BYTES // (2 * cells))
+    ranked = np.argsort(-peaks, kind="stable")[: max(FEWEST_MAPS, int((peaks >= LEAST_PEAK).sum()))]
+    # By their indices: a group of one class is that class.
+    mapped: dict[tuple[int, ...], ClassGroup] = {}
+    for group in [*(one.group for one in found), *map(classes.single, ranked.tolist())]:
+        mapped.setdefault(group.indices, group)
+    return list(mapped.values())[:most]
+
+
+def _geometry_data(geometry: Geometry) -> dict[str, Any]:
+    return {
+        "photo_hw": geometry.photo_hw,
+        "grid_hw": geometry.grid_hw,
+        "origin_yx": geometry.origin_yx,
+        "scale_yx": geometry.scale_yx,
+        "window_px": geometry.window_px,
+        "stride_px": geometry.stride_px,
+    }
+
+
+def _stepped(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """Probabilities as whole steps; ``NOT_SCORED`` for NaN."""
+    steps = np.rint(np.clip(probabilities, 0, 1) * PROBABILITY_STEPS)
+    return np.where(np.isnan(steps), NOT_SCORED, steps).astype("<u2")
+
+
+def _packed(values: npt.NDArray[Any]) -> dict[str, str]:
+    content = base64.b64encode(np.ascontiguousarray(values).data).decode("ascii")
+    return {"dtype": values.dtype.name, "base64": content}

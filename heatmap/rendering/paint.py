@@ -1,0 +1,103 @@
+"""One class of a grid as colours over a photo, any rows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..classes import Wanted
+from ..geometry import Geometry
+from ..grid.score_grid import ScoreGrid
+from ..grid.upsample import upsample
+from .colours import Image, blend, colour_table, paint, to_levels
+
+OPACITY = 0.7
+# Rows painted at once: heatmap and levels take several times the photo's memory.
+STRIP_PX = 256
+
+Cells = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Painter:
+    """Lays the heatmap of one class over rows of its photo.
+
+    ``cells`` are probabilities (N, M), NaN where a window was not scored; colours of
+    ``table`` go from ``low`` to ``high``.
+    """
+
+    cells: Cells
+    geometry: Geometry
+    table: Image
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, grid: ScoreGrid, wanted: Wanted, *, opacity: float, stretch: bool) -> Painter:
+        """For one class or group of a grid; ``stretch`` spreads colours over its own range.
+
+        Raises:
+            ClassError: an unknown class.
+            ResultError: an opacity outside 0..1.
+        """
+        table, cells = colour_table(opacity), grid.class_map(wanted)
+        low, high = _range(cells, grid.geometry) if stretch else (0.0, 1.0)
+        return cls(cells, grid.geometry, table, low, high)
+
+    @cached_property
+    def missing(self) -> int:
+        """How many windows were not scored."""
+        return int(np.isnan(self.cells).sum())
+
+    def paint(self, photo: Image, top: int = 0) -> Image:
+        """Paint photo rows from ``top`` on, uint8 (n, W, 3); gives a new array."""
+        rows = (top, top + len(photo))
+        heat = _heat(self.cells, self.geometry, rows)
+        painted = paint(photo, to_levels(heat, self.low, self.high), self.table)
+        if self.missing:
+            unknown = np.isnan(nearest(self.cells, self.geometry, rows))
+            painted[unknown] = blend(photo, hatching(unknown.shape, top))[unknown]
+        return painted
+
+
+def _heat(cells: Cells, geometry: Geometry, rows: tuple[int, int]) -> Cells:
+    return upsample(np.nan_to_num(cells, nan=0.0), geometry, rows)
+
+
+def _range(cells: Cells, geometry: Geometry) -> tuple[float, float]:
+    """Smallest and largest value of a heatmap, without holding all of it."""
+    height = geometry.photo_hw[0]
+    parts = (
+        _heat(cells, geometry, (top, min(top + STRIP_PX, height)))
+        for top in range(0, height, STRIP_PX)
+    )
+    lows, highs = zip(*((float(part.min()), float(part.max())) for part in parts), strict=True)
+    return min(lows), max(highs)
+
+
+def nearest(cells: Cells, geometry: Geometry, rows: tuple[int, int] | None = None) -> Cells:
+    """The value of the cell whose centre is nearest, for each pixel: (N, M) to (H, W).
+
+    With ``rows`` only for the photo rows from the first up to the second.
+    """
+    height, width = geometry.photo_hw
+    spans = (range(*(rows or (0, height))), range(width))
+    places = [
+        np.array([geometry.cell_at(p + 0.5, p + 0.5)[axis] for p in span])
+        for axis, span in enumerate(spans)
+    ]
+    chosen = [
+        np.clip(np.floor(place + 0.5).astype(int), 0, count - 1)
+        for place, count in zip(places, geometry.grid_hw, strict=True)
+    ]
+    return cells[np.ix_(*chosen)]
+
+
+def hatching(hw: tuple[int, int], top: int = 0) -> Image:
+    """Grey diagonal stripes that let a little of the photo through: RGBA (H, W, 4)."""
+    y, x = np.ogrid[top : top + hw[0], : hw[1]]
+    stripes = np.where((x + y) // 4 % 2 == 0, np.uint8(80), np.uint8(50))
+    return np.dstack([stripes] * 3 + [np.full(hw, 215, np.uint8)])

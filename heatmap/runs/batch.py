@@ -1,0 +1,326 @@
+"""Folders of photos: what is still to be done, done by a runner, and recorded."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from ..errors import ResultError
+from ..files import TEMPORARY
+from ..scoring.scorer import Scorer
+from .manifest import Manifest, Record, Stamp, read_manifest, writing_manifest
+from .overview import write_overview
+from .request import Request
+from .settings import Recipe, Settings, settle
+from .sources import PHOTOS, Gathered, Item, gather
+from .worker import Task, Worker, stamp_of
+
+# A photo is as large as this where only its stride and border count.
+_ANY_HW = (2**14, 2**14)
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What a runner works with: how to prepare a scorer, one that is, and what is asked of it."""
+
+    recipe: Recipe
+    scorer: Scorer
+    request: Request
+    settings: Settings
+
+
+class Runner(Protocol):
+    """Does photos, here or elsewhere; results do not depend on where."""
+
+    @property
+    def workers(self) -> int:
+        """How many photos it does at a time; they share the memory."""
+        ...
+
+    def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
+        """Do the photos; gives out a record as each is done, in any order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Local:
+    """In this process: a photo for each processor at a time, or as many as have their threads.
+
+    One more is read or written meanwhile, so that no processor waits.
+    """
+
+    @property
+    def workers(self) -> int:
+        return _processors() + 1
+
+    def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
+        before, count = torch.get_num_threads(), _processors() // crew.settings.resources.threads
+        try:
+            worker = Worker(crew.scorer, crew.request, crew.settings)
+            yield from worker.at_once(tasks, max(1, count) + 1)
+        finally:
+            torch.set_num_threads(before)
+
+
+@cache
+def _processors() -> int:
+    """What torch would use, before anybody asked it for fewer."""
+    return torch.get_num_threads()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to do: photos, those to leave as they are, files that are no photos."""
+
+    todo: tuple[Task, ...]
+    unchanged: int
+    skipped: tuple[Record, ...] = ()
+
+
+class BatchWatcher:
+    """Is told how a batch goes on; this one does nothing with it."""
+
+    def begin(self, work: Work) -> None:
+        """Before the first photo; once for every look at the sources that found any."""
+
+    def photo(self, record: Record) -> None:
+        """One photo is done, failed or skipped, and recorded."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the photos come from, and when to look: once, or every ``watch`` seconds for ever.
+
+    ``retry_failed`` does again what failed, though nothing has changed.
+    """
+
+    places: Sequence[str | Path]
+    retry_failed: bool = False
+    watch: float | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a batch found to do, and what became of its photos, earlier ones included."""
+
+    work: Work
+    records: tuple[Record, ...]
+
+    @property
+    def failed(self) -> tuple[Record, ...]:
+        return tuple(record for record in self.records if record.state == "failed")
+
+
+def plan_batch(
+    sources: Sources,
+    output: Path,
+    recipe: Recipe,
+    request: Request,
+    *,
+    threads: int | None = None,
+    runner: Runner = Local(),
+) -> Work:
+    """What :func:`batch` would do now; nothing is written.
+
+    Raises: as :func:`batch`.
+    """
+    gathered, manifest = gather(sources.places, output), read_manifest(output)
+    crew = _crew(recipe, request, threads, _share(runner, gathered), manifest)
+    return _work(gathered, manifest, crew.settings, output, retry_failed=sources.retry_failed)
+
+
+def batch(
+    sources: Sources,
+    output: Path,
+    recipe: Recipe,
+    request: Request,
+    *,
+    threads: int | None = None,
+    runner: Runner = Local(),
+    watcher: BatchWatcher = BatchWatcher(),
+) -> Batch:
+    """Run every photo that is new or changed, or whose settings are.
+
+    A photo that fails is recorded, and the others go on. Killed at any moment and called
+    again, it leaves the files of one that was not.
+
+    Args:
+        sources: where the photos are.
+        output: folder for ``manifest.jsonl``, ``summary.csv``, ``index.html`` and, below
+            ``photos``, the results of each photo.
+        recipe: what scores.
+        request: what is asked of every photo.
+        threads: to compute with.
+        runner: what does the photos.
+        watcher: is told how it goes on.
+
+    Raises:
+        HeatmapError: the sources, the model or what is asked for are not there, or the
+            output folder cannot be written or holds another batch's results.
+    """
+    gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
+    with writing_manifest(output) as manifest:
+        _clean(output)
+        crew = _crew(recipe, request, threads, _share(runner, gathered), manifest)
+        retry_failed = sources.retry_failed
+        for settled in _looks(sources, gathered, output):
+            work = _work(settled, manifest, crew.settings, output, retry_failed=retry_failed)
+            _do(work, manifest, crew, runner, watcher)
+            write_overview(output, manifest.records.values())
+            # What fails again is not tried at every look.
+            retry_failed = False
+        names = {item.name for item in (*gathered.photos, *gathered.others)}
+        return Batch(work, tuple(manifest.records[name] for name in sorted(names)))
+
+
+def _looks(sources: Sources, gathered: Gathered, output: Path) -> Iterator[Gathered]:
+    """What there is, once; or for ever what is no longer being written."""
+    if sources.watch is None:
+        yield gathered
+        return
+    while True:
+        seen = _sizes(gathered)
+        time.sleep(sources.watch)
+        gathered = gather(sources.places, output, may_be_empty=True)
+        yield _settled(gathered, seen)
+
+
+def _share(runner: Runner, gathered: Gathered) -> int:
+    """How many photos will be done at a time; a single one gets all there is."""
+    return 1 if len(gathered.photos) == 1 else runner.workers
+
+
+def _crew(
+    recipe: Recipe, request: Request, threads: int | None, share: int, manifest: Manifest
+) -> Crew:
+    """A scorer, after what can be refused without a photo is."""
+    request = replace(request, extras=replace(request.extras, thumbnail=True))
+    scorer = recipe.prepare()
+    request.within_kept(scorer.classifier.classes)
+    placement = request.placement
+    geometry = scorer.plan(_ANY_HW, stride=placement.stride, border=placement.border)
+    if scorer.engine == "slide":
+        # Converted here, once, before threads ask for them.
+        scorer.network_at(geometry.stride_px)
+        scorer.positions_at(geometry.stride_px)
+    settings = settle(scorer, request, threads, manifest.settings, share=share)
+    return Crew(recipe, scorer, request, settings)
+
+
+def _do(work: Work, manifest: Manifest, crew: Crew, runner: Runner, watcher: BatchWatcher) -> None:
+    for record in work.skipped:
+        manifest.append(record)
+        watcher.photo(record)
+    if not work.todo:
+        return
+    manifest.use(crew.settings.noted)
+    watcher.begin(work)
+    for record in runner.run(crew, work.todo):
+        manifest.append(record)
+        watcher.photo(record)
+
+
+def _work(
+    gathered: Gathered,
+    manifest: Manifest,
+    settings: Settings,
+    output: Path,
+    *,
+    retry_failed: bool,
+) -> Work:
+    """Compare what there is with what is recorded."""
+    todo = []
+    for item in gathered.photos:
+        record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
+        why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
+        if why:
+            todo.append(Task(item, folder, why, () if record is None else record.files))
+    skipped = (_skipped(item, settings) for item in gathered.others)
+    return Work(
+        tuple(todo),
+        len(gathered.photos) - len(todo),
+        tuple(one for one in skipped if not _is_skipped(manifest.records.get(one.name))),
+    )
+
+
+def _why(
+    item: Item, record: Record | None, folder: Path, settings: str, *, retry_failed: bool
+) -> str:
+    """Why a photo is to be done, or "" where it is not."""
+    if record is None or record.state == "skipped":
+        return "new"
+    if record.path != str(item.path) and Path(record.path).exists():
+        raise ResultError(
+            f"{folder}: holds the results of {record.path}, another photo than {item.path}: "
+            "choose another folder"
+        )
+    if record.settings != settings:
+        return "settings changed"
+    if _changed(item.path, record.stamp):
+        return "photo changed"
+    if record.state == "failed":
+        return "failed before" if retry_failed else ""
+    if not all((folder / name).exists() for name in record.files):
+        return "results missing"
+    return ""
+
+
+def _changed(path: Path, stamp: Stamp | None) -> bool:
+    """Whether a file is another than it was; a new time alone makes it none."""
+    if not path.is_file():
+        return stamp is not None
+    found = path.stat()
+    if stamp is None or found.st_size != stamp.size:
+        return True
+    if found.st_mtime_ns == stamp.mtime_ns:
+        return False
+    now = stamp_of(path)
+    return now is None or now.sha256 != stamp.sha256
+
+
+def _skipped(item: Item, settings: Settings) -> Record:
+    ending = f"ends in {item.path.suffix}" if item.path.suffix else "has no ending"
+    return Record(
+        item.name, str(item.path), "skipped", settings.digest, f"no photo by its name: it {ending}"
+    )
+
+
+def _is_skipped(record: Record | None) -> bool:
+    return record is not None and record.state == "skipped"
+
+
+def _clean(output: Path) -> None:
+    """Remove what a batch that was killed left half-written in the output folder."""
+    for path in output.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _sizes(gathered: Gathered) -> dict[Path, tuple[int, int]]:
+    """Bytes and time of change of every file, to see whether it is still being written."""
+    found = {}
+    for item in (*gathered.photos, *gathered.others):
+        try:
+            now = item.path.stat()
+        except OSError:
+            continue
+        found[item.path] = (now.st_size, now.st_mtime_ns)
+    return found
+
+
+def _settled(gathered: Gathered, seen: dict[Path, tuple[int, int]]) -> Gathered:
+    """Without the files that have changed since they were last seen, or were not."""
+    now = _sizes(gathered)
+
+    def settled(item: Item) -> bool:
+        return now.get(item.path) == seen.get(item.path)
+
+    return Gathered(
+        tuple(filter(settled, gathered.photos)), tuple(filter(settled, gathered.others))
+    )

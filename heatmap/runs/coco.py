@@ -1,0 +1,169 @@
+"""Found objects as COCO has them: the results array, and the dataset that its ids refer to.
+
+The formats are those of https://cocodataset.org/#format-data and #format-results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..classes import ClassGroup
+from ..errors import ClassError, ResultError
+from ..geometry import Box
+from ..localization.localize import Found
+
+
+class OwnIds:
+    """The ids where no COCO dataset gives them; equal for equal names, whatever the run.
+
+    The id of a photo is the number that its file name is, or after a "_" ends in
+    (``000000000009.jpg``, ``COCO_val2014_000000000009.jpg``: 9); any other photo has 48 bits
+    of the SHA-256 of its file name, so that the results of many can be put together. An array
+    is photo 1. The id of a class is its index in the grid + 1, that of a group of classes is
+    made from its name as above.
+    """
+
+    def image_id(self, path: str) -> int:
+        """The id of a photo."""
+        name = Path(path).name
+        number = re.fullmatch(r"(?:.*_(?=[0-9]{12}\.))?([0-9]{1,15})(?:\.[^.]*)?", name)
+        return int(number[1]) if number else _digest(name) if name else 1
+
+    def category_id(self, group: ClassGroup) -> int:
+        """The id of a class or group."""
+        return group.indices[0] + 1 if len(group.indices) == 1 else _digest(group.name)
+
+
+OWN_IDS = OwnIds()
+
+
+@dataclass(frozen=True)
+class CocoIds:
+    """The ids in a COCO dataset: of images by file name, of categories by name in lower case."""
+
+    source: str
+    images: Mapping[str, int]
+    categories: Mapping[str, int]
+
+    @classmethod
+    def read(cls, path: str | Path) -> CocoIds:
+        """Read the ids of a dataset such as ``instances_val2017.json``.
+
+        Raises:
+            ResultError: no such file, no COCO dataset, or one in which a name has two ids.
+        """
+        try:
+            content = json.loads(Path(path).read_bytes())
+            images = ((Path(one["file_name"]).name, one["id"]) for one in content["images"])
+            categories = ((one["name"].casefold(), one["id"]) for one in content["categories"])
+            return cls(str(path), _by_name(images, path), _by_name(categories, path))
+        except OSError as error:
+            raise ResultError(f"{path}: cannot be read: {error.strerror}") from error
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ResultError(
+                f"{path}: is no COCO dataset with images (id, file_name) and categories "
+                "(id, name): give one such as instances_val2017.json"
+            ) from error
+
+    def image_id(self, path: str) -> int:
+        """The id of a photo.
+
+        Raises:
+            ResultError: the dataset has no image of this file name.
+        """
+        name = Path(path).name
+        if name not in self.images:
+            raise ResultError(
+                f"{name or 'an array'} is not among the {len(self.images)} images of "
+                f"{self.source}: give the dataset that names it, or none"
+            )
+        return self.images[name]
+
+    def category_id(self, group: ClassGroup) -> int:
+        """The id of a class or group.
+
+        Raises:
+            ClassError: the dataset has no category of this name.
+        """
+        name = group.name.casefold()
+        if name not in self.categories:
+            raise ClassError(
+                f"class {group.name!r} is not among the {len(self.categories)} categories of "
+                f"{self.source}: ask for those by name, or give no dataset"
+            )
+        return self.categories[name]
+
+
+def coco_results(
+    path: str, found: Sequence[Found], ids: OwnIds | CocoIds = OWN_IDS
+) -> list[dict[str, Any]]:
+    """The results array: image_id, category_id, bbox (left, top, width, height), score.
+
+    Raises:
+        ResultError: an image that the dataset of ``ids`` does not have.
+        ClassError: a class that it does not have.
+    """
+    image_id = ids.image_id(path)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": ids.category_id(one.group),
+            "bbox": _left_top_width_height(one.xyxy),
+            "score": round(one.score, 6),
+        }
+        for one in found
+    ]
+
+
+def coco_dataset(
+    path: str, photo_hw: tuple[int, int], found: Sequence[Found], groups: Sequence[ClassGroup]
+) -> dict[str, Any]:
+    """A dataset of one photo: what its :class:`OwnIds` mean, and the objects as annotations.
+
+    Categories are the classes of the objects and those of ``groups``. Annotations carry the
+    score besides: they are results to look at and to correct, and no ground truth.
+    """
+    named = (*groups, *(one.group for one in found))
+    names = {OWN_IDS.category_id(group): group.name for group in named}
+    image = {"id": OWN_IDS.image_id(path), "file_name": Path(path).name or "photo"}
+    annotations = [
+        {"id": number, **one, "area": round(one["bbox"][2] * one["bbox"][3], 2), "iscrowd": 0}
+        for number, one in enumerate(coco_results(path, found), start=1)
+    ]
+    return {
+        "info": {"description": "Objects found by heatmap, with their scores: no ground truth."},
+        "images": [{**image, "height": photo_hw[0], "width": photo_hw[1]}],
+        "categories": [{"id": number, "name": names[number]} for number in sorted(names)],
+        "annotations": annotations,
+    }
+
+
+def _left_top_width_height(box: Box) -> list[float]:
+    left, top, right, bottom = box
+    return [round(number, 2) for number in (left, top, right - left, bottom - top)]
+
+
+def _by_name(pairs: Iterable[tuple[str, int]], path: str | Path) -> dict[str, int]:
+    """Ids by name, each name with one.
+
+    Raises:
+        ResultError: one has two.
+        TypeError: an id that is no whole number.
+    """
+    ids: dict[str, int] = {}
+    for name, number in pairs:
+        if ids.setdefault(name, operator.index(number)) != number:
+            raise ResultError(f"{path}: {name!r} has the ids {ids[name]} and {number}: keep one")
+    return ids
+
+
+def _digest(name: str) -> int:
+    """48 bits of a name: far above any index, and exact in every reader of JSON."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:6])

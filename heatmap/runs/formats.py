@@ -1,0 +1,264 @@
+"""What was found, and the heatmaps, in formats that other programs read.
+
+``csv`` is a table of the objects (RFC 4180); ``coco`` the results array that COCO evaluation
+takes, and a dataset beside it that says what its ids mean; ``geojson`` a polygon an object
+(RFC 7946), in the world where the photo has a place there; ``tiff`` the heatmap of each class
+as float32, at that place.
+
+Text is UTF-8. The bytes of a file name that is not stand in it as "\\udc80" to "\\udcff".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from ..classes import ClassGroup
+from ..errors import ResultError
+from ..files import Writer
+from ..geometry import Box, Geometry
+from ..grid.score_grid import ScoreGrid
+from ..grid.upsample import upsample
+from ..localization.localize import Found
+from ..photo.georeference import Georeference, georeference_of
+from ..photo.photo import Photo
+from ..photo.photo_file import PhotoFile
+from ..rendering.overlay import check_size, slug
+from ..rendering.paint import Cells, nearest
+from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
+
+FORMATS = ("csv", "coco", "geojson", "tiff")
+# Those that say where in the world the photo lies.
+PLACED_FORMATS = frozenset({"geojson", "tiff"})
+
+_SIDES = ("left", "top", "right", "bottom")
+_COLUMNS = ("photo", "class", "score", *_SIDES, *(f"window_{side}" for side in _SIDES), "scale")
+# What a spreadsheet would compute, and what looks like one of those marked as text.
+_FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
+_PIXELS = "photo pixels: x to the right, y downwards, from the upper left corner of the photo"
+_TILE_PX = 256
+# A heatmap of up to so many pixels is made in one go, a larger one in strips of about so many.
+_STRIP_PX = 2**24
+# Higher ones take longer and save a tenth.
+_DEFLATE_LEVEL = 1
+_SHORT, _ASCII = 3, 2
+# By its name: tifffile, which refuses it for float values, writes none by its number.
+_PREDICTED = ("Predictor", _SHORT, 1, 2, True)
+_NAN_IS_NO_VALUE = (42113, _ASCII, 4, "nan", True)  # GDAL_NODATA
+
+
+def export_files(
+    formats: Sequence[str],
+    photo: Photo | PhotoFile,
+    grid: ScoreGrid,
+    found: Sequence[Found],
+    groups: Sequence[ClassGroup],
+    *,
+    coco_ids: CocoIds | None = None,
+) -> dict[str, Writer]:
+    """What writes the files of some formats, by suffix to the name of the photo's results.
+
+    ``.csv``; ``.coco.json`` and, unless its ids are those of a dataset already,
+    ``.coco.dataset.json``; ``.geojson``; and for each of ``groups`` a ``.<class>.heat.tif``.
+
+    Args:
+        formats: of ``FORMATS``.
+        photo, grid, found: what was scored and what came out.
+        groups: the classes whose heatmaps are written.
+        coco_ids: those of a dataset that the results are compared with.
+
+    Raises:
+        ResultError: an unknown format, a photo of another size than the scored one, or one
+            that the COCO dataset does not have.
+        ClassError: a found class that the COCO dataset does not have.
+        PhotoError: as :func:`georeference.georeference_of`.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise ResultError(f"format {name!r} is unknown: choose among {', '.join(FORMATS)}")
+    check_size(photo.hw, grid.geometry)
+    place = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
+    files: dict[str, Writer] = {}
+    if "csv" in formats:
+        files[".csv"] = _text(_table(photo.path, found))
+    if "coco" in formats:
+        files[".coco.json"] = _json(coco_results(photo.path, found, coco_ids or OWN_IDS))
+        if coco_ids is None:
+            dataset = coco_dataset(photo.path, photo.hw, found, groups)
+            files[".coco.dataset.json"] = _json(dataset)
+    if "geojson" in formats:
+        files[".geojson"] = _json(_feature_collection(found, place))
+    if "tiff" in formats:
+        files |= _heat_files(grid, groups, place)
+    return files
+
+
+def _text(text: str) -> Writer:
+    content = text.encode("utf-8", "backslashreplace")
+    return lambda to: to.write_bytes(content)
+
+
+def _json(value: object) -> Writer:
+    # Lone surrogates become escapes, which is what JSON has for them.
+    return _text(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _rounded(box: Box) -> list[float]:
+    return [round(side, 2) for side in box]
+
+
+def _table(path: str, found: Sequence[Found]) -> str:
+    """The objects, a row each, below a row of names."""
+    stream = io.StringIO(newline="")
+    # The default dialect is that of RFC 4180.
+    writer = csv.writer(stream)
+    writer.writerow(_COLUMNS)
+    for one in found:
+        names = _as_text(path), _as_text(one.name)
+        boxes = _rounded(one.xyxy) + _rounded(one.window_xyxy)
+        writer.writerow([*names, round(one.score, 6), *boxes, round(one.scale, 6)])
+    return stream.getvalue()
+
+
+def _as_text(name: str) -> str:
+    """A name that is no formula to a spreadsheet: one that would be begins with "'".
+
+    To undo it, take one "'" from what begins with "'", any number of them, and = + - or @.
+    """
+    return f"'{name}" if _FORMULA.match(name) else name
+
+
+def _feature_collection(found: Sequence[Found], place: Georeference | None) -> dict[str, Any]:
+    """GeoJSON in the world, or in photo pixels where ``place`` is None.
+
+    ``coordinate_frame`` says which. RFC 7946 knows but longitude and latitude on WGS 84; any
+    other system is named, or denied by null, by the "crs" of GeoJSON 2008, as GDAL does.
+    """
+    return {
+        "type": "FeatureCollection",
+        **_frame(place),
+        "features": [_feature(one, place) for one in found],
+    }
+
+
+def _frame(place: Georeference | None) -> dict[str, Any]:
+    if place is None:
+        return {"coordinate_frame": _PIXELS, "crs": None}
+    if place.epsg is None:
+        return {"coordinate_frame": "world, in a system without an EPSG code", "crs": None}
+    frame = {"coordinate_frame": f"world, EPSG:{place.epsg}, easting or longitude first"}
+    if place.epsg == 4326:
+        return frame
+    urn = f"urn:ogc:def:crs:EPSG::{place.epsg}"
+    return {**frame, "crs": {"type": "name", "properties": {"name": urn}}}
+
+
+def _feature(one: Found, place: Georeference | None) -> dict[str, Any]:
+    box = _rounded(one.xyxy)
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [_ring(box, place)]},
+        "properties": {
+            "class": one.name,
+            "score": round(one.score, 6),
+            "scale": round(one.scale, 6),
+            "box_px": box,
+        },
+    }
+
+
+def _ring(box: Sequence[float], place: Georeference | None) -> list[tuple[float, float]]:
+    """The corners of a box, and the first again, counter-clockwise where y goes up."""
+    left, top, right, bottom = box
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    if place is not None:
+        corners = [place.world_xy(*corner) for corner in corners]
+        if place.mirrors:
+            corners.reverse()
+    return [*corners, corners[0]]
+
+
+def _heat_files(
+    grid: ScoreGrid, groups: Sequence[ClassGroup], place: Georeference | None
+) -> dict[str, Writer]:
+    """What writes the heatmap of each class, by suffix."""
+    maps = grid.class_maps(groups)
+    return {
+        f".{name}.heat.tif": _heat_writer(maps[:, :, position], grid.geometry, place)
+        for position, name in enumerate(_file_names(groups))
+    }
+
+
+def _file_names(groups: Sequence[ClassGroup]) -> list[str]:
+    """A name for each; where slugs are alike, with the index, of a group with the first two."""
+    slugs = [slug(group.name) for group in groups]
+    counts = Counter(name.casefold() for name in slugs)
+    return [
+        name if counts[name.casefold()] == 1 else "-".join([name, *map(str, group.indices[:2])])
+        for name, group in zip(slugs, groups, strict=True)
+    ]
+
+
+def _heat_writer(cells: Cells, geometry: Geometry, place: Georeference | None) -> Writer:
+    """What writes one heatmap: float32 (H, W), probabilities, NaN where nothing was scored."""
+    height, width = geometry.photo_hw
+
+    def write(to: Path) -> None:
+        tifffile.imwrite(
+            to,
+            (_packed(tile) for tile in _tiles(cells, geometry)),
+            shape=(height, width),
+            dtype=np.float32,
+            # What does not compress would not fit into the 4 GB of a plain TIFF.
+            bigtiff=height * width > 2**29,
+            photometric="minisblack",
+            tile=(_TILE_PX, _TILE_PX),
+            compression="zlib",
+            software="heatmap",
+            metadata=None,
+            extratags=[_PREDICTED, _NAN_IS_NO_VALUE, *(place.tiff_tags() if place else ())],
+        )
+
+    return write
+
+
+def _tiles(cells: Cells, geometry: Geometry) -> Iterator[Cells]:
+    """The heatmap in tiles, row by row; those at the right and the bottom are cut."""
+    height, width = geometry.photo_hw
+    rows = max(1, _STRIP_PX // (_TILE_PX * width)) * _TILE_PX
+    for top in range(0, height, rows):
+        strip = _heat(cells, geometry, (top, min(top + rows, height)))
+        for y in range(0, len(strip), _TILE_PX):
+            for x in range(0, width, _TILE_PX):
+                yield strip[y : y + _TILE_PX, x : x + _TILE_PX]
+
+
+def _packed(tile: Cells) -> bytes:
+    """A tile as it stands in the file: differences of neighbours, as whole numbers, deflated.
+
+    Neighbours in a heatmap differ by nearly the same from pixel to pixel: 24 megapixels
+    take 22 MB, without this 78 MB and three times as long.
+    """
+    bits = np.zeros((_TILE_PX, _TILE_PX), np.uint32)
+    bits[: tile.shape[0], : tile.shape[1]] = tile.view(np.uint32)
+    differences = bits.copy()
+    differences[:, 1:] -= bits[:, :-1]
+    return zlib.compress(differences.data, _DEFLATE_LEVEL)
+
+
+def _heat(cells: Cells, geometry: Geometry, rows: tuple[int, int]) -> Cells:
+    """Some rows of the heatmap, NaN where the nearest window was not scored."""
+    heat = upsample(np.nan_to_num(cells, nan=0.0), geometry, rows)
+    if np.isnan(cells).any():
+        heat[np.isnan(nearest(cells, geometry, rows))] = np.nan
+    return heat

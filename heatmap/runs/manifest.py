@@ -1,0 +1,190 @@
+"""The manifest of a batch: one line of JSON for each photo that was done, failed or skipped.
+
+Lines are only ever added, each in one write; the last one of a photo holds. Whatever moment
+the process ends at, every line but perhaps the last is whole, and a torn one is passed over:
+its photo is done again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import ResultError
+
+NAME = "manifest.jsonl"
+State = Literal["done", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells a file from what it was: bytes, time of change (ns), SHA-256 of the content."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one photo.
+
+    ``name`` is as in :class:`sources.Item`, ``path`` absolute. ``settings`` is the digest
+    of those it was done by. ``photo_hw`` px; ``found`` maps "class", "score" (0..1) and
+    "box_xyxy" (photo px) of each object, best first; ``files`` are names in its folder.
+    """
+
+    name: str
+    path: str
+    state: State
+    settings: str
+    reason: str = ""
+    stamp: Stamp | None = None
+    photo_hw: tuple[int, int] | None = None
+    found: tuple[Mapping[str, Any], ...] = ()
+    files: tuple[str, ...] = ()
+    seconds: float = 0.0
+    finished: str = ""
+
+
+@dataclass
+class Manifest:
+    """What is known of a batch: a record a photo, by name, and the settings last used."""
+
+    path: Path
+    records: dict[str, Record] = field(default_factory=dict)
+    settings: Mapping[str, Any] | None = None
+    _file: int | None = field(default=None, repr=False)
+
+    def append(self, record: Record) -> None:
+        """Add what became of a photo.
+
+        Raises:
+            ResultError: the manifest cannot be written.
+        """
+        self._write(asdict(record))
+        self.records[record.name] = record
+
+    def use(self, settings: Mapping[str, Any]) -> None:
+        """Note the settings of what follows, unless they are those already noted."""
+        if settings != self.settings:
+            self._write({"settings": settings})
+            self.settings = settings
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        # Lone surrogates of names that are not UTF-8 become escapes.
+        content = f"{json.dumps(line)}\n".encode()
+        try:
+            if os.write(self._file, content) != len(content):
+                raise ResultError(f"{self.path}: cannot be written: the disk is full")
+        except OSError as error:
+            raise ResultError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What a folder's manifest says; an empty one where there is none.
+
+    Raises:
+        ResultError: it cannot be read, or is no manifest.
+    """
+    path = folder / NAME
+    manifest = Manifest(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return manifest
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            _take(manifest, line, number)
+    return manifest
+
+
+def _take(manifest: Manifest, line: bytes, number: int) -> None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        # Torn by the end of the process.
+        return
+    try:
+        if entry.keys() == {"settings"}:
+            manifest.settings = entry["settings"]
+        else:
+            record = _record(entry)
+            manifest.records[record.name] = record
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ResultError(
+            f"{manifest.path}: line {number} is none of a batch's: choose another folder"
+        ) from error
+
+
+def _record(entry: Mapping[str, Any]) -> Record:
+    stamp, photo_hw = entry["stamp"], entry["photo_hw"]
+    return Record(
+        **{
+            **entry,
+            "stamp": None if stamp is None else Stamp(**stamp),
+            "photo_hw": None if photo_hw is None else (int(photo_hw[0]), int(photo_hw[1])),
+            "found": tuple(entry["found"]),
+            "files": tuple(map(str, entry["files"])),
+        }
+    )
+
+
+@contextmanager
+def writing_manifest(folder: Path) -> Iterator[Manifest]:
+    """The manifest of a folder, open to be added to, by one process at a time.
+
+    Raises:
+        ResultError: as :func:`read_manifest`, or another batch writes to the folder.
+    """
+    path = folder / NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        _lock(file, folder)
+        manifest = read_manifest(folder)
+        manifest._file = file
+        _end_line(file)
+        yield manifest
+        manifest._file = None
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ResultError(
+            f"{folder}: another batch is writing here: wait for it, or choose another folder"
+        ) from None
+    except OSError:
+        # Disks that know no locks: two batches at once are the user's own care there.
+        return
+
+
+def _end_line(file: int) -> None:
+    """A line that was torn must not swallow the next."""
+    size = os.fstat(file).st_size
+    if size and os.pread(file, 1, size - 1) != b"\n":
+        os.write(file, b"\n")
+
+
+def counts(records: Iterable[Record]) -> dict[State, int]:
+    """How many photos are in each state."""
+    found: dict[State, int] = {"done": 0, "failed": 0, "skipped": 0}
+    for record in records:
+        found[record.state] += 1
+    return found

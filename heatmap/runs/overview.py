@@ -1,0 +1,117 @@
+"""All photos of a batch at a glance: a table of what was found, and a contact sheet."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+from ..files import write_all
+from ..rendering.html import asset, embedded, policy
+from ..rendering.thumbnail import THUMBNAIL
+from .manifest import Record, counts
+from .sources import PHOTOS
+
+SUMMARY, SHEET = "summary.csv", "index.html"
+HEAD = (
+    "photo", "state", "reason", "height_px", "width_px",
+    "class", "score", "left_px", "top_px", "right_px", "bottom_px",
+)  # fmt: skip
+
+
+def write_overview(output: Path, records: Iterable[Record]) -> None:
+    """Write ``summary.csv`` and ``index.html``, unless they say the same already.
+
+    Args:
+        output: the folder of the batch.
+        records: of all its photos.
+
+    Raises:
+        ResultError: one cannot be written.
+    """
+    ordered = sorted(records, key=lambda record: record.name)
+    contents = {output / SUMMARY: summary_table(ordered), output / SHEET: contact_sheet(ordered)}
+    changed = {path: content for path, content in contents.items() if _content(path) != content}
+    write_all({path: _writer(content) for path, content in changed.items()})
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _writer(content: bytes) -> Any:
+    return lambda to: to.write_bytes(content)
+
+
+def summary_table(records: Sequence[Record]) -> bytes:
+    """One row for each object, and one for each photo without any; RFC 4180, UTF-8."""
+    stream = io.StringIO(newline="")
+    table = csv.writer(stream)
+    table.writerow(HEAD)
+    for record in records:
+        height, width = record.photo_hw or ("", "")
+        photo = (record.name, record.state, record.reason, height, width)
+        objects = [(one["class"], one["score"], *one["box_xyxy"]) for one in record.found]
+        table.writerows([*photo, *one] for one in objects or [("",) * 6])
+    return stream.getvalue().encode("utf-8", "backslashreplace")
+
+
+def contact_sheet(records: Sequence[Record]) -> bytes:
+    """One HTML page with the thumbnail of each photo, to be filtered by class and score."""
+    title = "Heatmaps"
+    data = {
+        "title": title,
+        "counts": counts(records),
+        "photos": [_entry(record) for record in records if record.state != "skipped"],
+    }
+    style, script = asset("sheet", "sheet.css"), asset("sheet", "sheet.js")
+    page = Template(asset("sheet", "template.html")).substitute(
+        policy=policy(style, script, images="'self' file: data:"),
+        title=html.escape(title),
+        style=style,
+        script=script,
+        data=embedded(data),
+    )
+    return page.encode()
+
+
+def _entry(record: Record) -> dict[str, Any]:
+    """What the sheet shows of a photo; addresses are relative to it."""
+    thumbnail, page, overlay = (_file(record, one) for one in (_thumbnail, _page, _overlay))
+    return {
+        "name": record.name,
+        "reason": record.reason,
+        "size": None if record.photo_hw is None else list(reversed(record.photo_hw)),
+        "thumbnail": thumbnail,
+        "page": page or overlay,
+        "found": [[one["class"], one["score"]] for one in record.found],
+    }
+
+
+def _file(record: Record, which: Any) -> str | None:
+    name = next(filter(which, record.files), None)
+    if name is None:
+        return None
+    # From bytes: a name that is not UTF-8 is found under the bytes that it has.
+    return quote(os.fsencode(f"{PHOTOS}/{record.name}/{name}"))
+
+
+def _thumbnail(name: str) -> bool:
+    return name.endswith(THUMBNAIL)
+
+
+def _page(name: str) -> bool:
+    return name.endswith(".html")
+
+
+def _overlay(name: str) -> bool:
+    return name.endswith(".png")

@@ -1,0 +1,235 @@
+"""The photos of a batch on Ray: workers here or on a cluster, each with the model loaded once.
+
+Photos are spread one by one; of one too large for that, tiles of its grid are. A worker that
+is lost is started again and its photo with it. All workers must see the photos, the output
+folder and the model's files under the same paths.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..errors import HeatmapError, ModelError, ResultError
+from ..photo.extended import PlacedRows
+from ..photo.photo_file import PhotoFile, is_larger
+from ..scoring.bands.scanner import Block
+from ..scoring.photo_pass import PhotoPass
+from .batch import Crew
+from .manifest import Record
+from .request import Request
+from .settings import Recipe, Settings
+from .worker import Task, Worker, lost
+
+# Larger photos are spread by tile, a few to each worker.
+TILED_PX = 2**27
+TILES_A_WORKER = 2
+# How often a photo is tried whose worker is lost, and workers are started again.
+_RETRIES, _RESTARTS = 2, 1000
+
+
+@dataclass(frozen=True)
+class OnRay:
+    """Workers on Ray: ``count`` of them, or as many as there are CPUs for.
+
+    ``address`` is that of a cluster; without one Ray starts on this machine and ends with
+    the batch, unless it runs already. ``gpus`` are each worker's.
+    """
+
+    address: str | None = None
+    count: int | None = None
+    gpus: float | None = None
+
+    @property
+    def workers(self) -> int:
+        return self.count or os.cpu_count() or 1
+
+    def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
+        """Do the photos; gives out a record as each is done, in any order.
+
+        Raises:
+            ModelError: Ray is not installed or not there, or a worker has not the model.
+        """
+        ray = _ray()
+        threads = crew.settings.resources.threads
+        large = [task for task in tasks if is_larger(task.item.path, TILED_PX)]
+        apart = set(large)
+        with _connected(ray, self.address, self.workers * threads):
+            pool = _Pool(ray, crew, self._count(ray, threads), self._gpus(crew))
+            small = [task for task in tasks if task not in apart]
+            yield from pool.records(small)
+            worker = Worker(replace(crew.scorer, spread=pool.blocks), crew.request, crew.settings)
+            for task in large:
+                yield worker.do(task)
+
+    def _count(self, ray: Any, threads: int) -> int:
+        return self.count or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+
+    def _gpus(self, crew: Crew) -> float:
+        default = 1.0 if crew.scorer.compute.device == "cuda" else 0.0
+        return default if self.gpus is None else self.gpus
+
+
+class _RayWorker:
+    """What runs in each worker's process."""
+
+    def __init__(self, recipe: Recipe, request: Request, settings: Settings) -> None:
+        self._reason, self._worker = "", None
+        # Raised here, Ray would start the worker again and again.
+        try:
+            scorer = recipe.prepare()
+            if scorer.classifier.weights_digest != settings.asked["weights"]:
+                self._reason = "its weights are others"
+            self._worker = Worker(scorer, request, settings)
+        except HeatmapError as error:
+            self._reason = str(error)
+
+    def reason(self) -> str:
+        """Why it cannot work, or ""."""
+        return self._reason
+
+    def do(self, task: Task) -> Record:
+        assert self._worker is not None
+        return self._worker.do(task)
+
+    def tile(self, photo: str, part: _Tile) -> list[Block]:
+        """The scores of some rows of a photo's grid."""
+        assert self._worker is not None
+        scorer, geometry = self._worker.scorer, part.job["geometry"]
+        network = None
+        if scorer.engine == "slide":
+            at = scorer.positions_at if part.positions else scorer.network_at
+            network = at(geometry.stride_px)
+        placed = PlacedRows(PhotoFile(photo), geometry)
+        job = PhotoPass(scorer.classifier, network, scorer.compute, placed, **part.job)
+        return list(job.blocks())
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Rows of a grid: what :class:`PhotoPass` takes, and whether of single positions."""
+
+    job: dict[str, Any]
+    positions: bool
+
+
+class _Pool:
+    """Some workers, and what is under way at them."""
+
+    def __init__(self, ray: Any, crew: Crew, count: int, gpus: float) -> None:
+        self._ray = ray
+        made = ray.remote(_RayWorker).options(
+            num_cpus=crew.settings.resources.threads,
+            num_gpus=gpus,
+            max_restarts=_RESTARTS,
+            max_task_retries=_RETRIES,
+        )
+        self._actors = [made.remote(crew.recipe, crew.request, crew.settings) for _ in range(count)]
+        self._digest = crew.settings.digest
+        for reason in ray.get([actor.reason.remote() for actor in self._actors]):
+            if reason:
+                raise ModelError(f"a worker cannot prepare the model: {reason}")
+
+    def records(self, tasks: Sequence[Task]) -> Iterator[Record]:
+        """Do photos; a record as each is done."""
+        waiting = deque(tasks)
+        underway: dict[Any, tuple[Any, Task]] = {}
+
+        def give(actor: Any) -> None:
+            if waiting:
+                task = waiting.popleft()
+                underway[actor.do.remote(task)] = (actor, task)
+
+        # One photo at a time: others that wait there would be lost with one that is deadly.
+        for actor in self._actors:
+            give(actor)
+        while underway:
+            (ready,), _ = self._ray.wait(list(underway), num_returns=1)
+            actor, task = underway.pop(ready)
+            give(actor)
+            try:
+                yield self._ray.get(ready)
+            except self._ray.exceptions.RayError as error:
+                yield lost(task, self._digest, f"its worker was lost: {_said(error)}")
+
+    def blocks(self, job: PhotoPass, positions: bool) -> Iterator[Block]:
+        """The blocks of one large photo, tile by tile from the top."""
+        rows = job.geometry.grid_hw[0]
+        tiles = min(rows, TILES_A_WORKER * len(self._actors))
+        job.settings["tiles"] = tiles
+        edges = np.linspace(0, rows, tiles + 1).astype(int).tolist()
+        parts = deque(
+            _Tile(self._job(job, first, end), positions) for first, end in pairwise(edges)
+        )
+        underway: deque[Any] = deque()
+        for place in range(tiles):
+            underway.append(self._tile(self._actors[place % len(self._actors)], job, parts))
+            if len(underway) >= len(self._actors):
+                yield from self._taken(underway.popleft())
+        while underway:
+            yield from self._taken(underway.popleft())
+
+    def _tile(self, actor: Any, job: PhotoPass, parts: deque[_Tile]) -> Any:
+        return actor.tile.remote(job.placed.path, parts.popleft())
+
+    def _job(self, job: PhotoPass, first: int, end: int) -> dict[str, Any]:
+        wanted = np.zeros(job.geometry.grid_hw, bool)
+        wanted[first:end] = True if job.wanted is None else job.wanted[first:end]
+        return {"geometry": job.geometry, "memory": job.memory, "wanted": wanted}
+
+    def _taken(self, ready: Any) -> list[Block]:
+        try:
+            found: list[Block] = self._ray.get(ready)
+        except self._ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, HeatmapError):
+                raise error.cause from None
+            raise
+        except self._ray.exceptions.RayError as error:
+            raise ResultError(f"a worker was lost again and again: {_said(error)}") from error
+        return found
+
+
+def _said(error: Exception) -> str:
+    """The first line of what Ray says."""
+    return str(error).strip().partition("\n")[0]
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError as error:
+        raise ModelError("Ray is not installed: pip install 'heatmap[ray]'") from error
+    return ray
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None, cpus: int) -> Iterator[None]:
+    """Ray, here or there; what was started here is ended."""
+    if ray.is_initialized():
+        yield
+        return
+    where: dict[str, Any] = {"address": address}
+    if address is None:
+        where = {
+            "address": "local",
+            "num_cpus": max(cpus, os.cpu_count() or 1),
+            "include_dashboard": False,
+        }
+    try:
+        ray.init(**where, log_to_driver=False, logging_level="error")
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ModelError(
+            f"Ray at {address or 'this machine'} is not there: {_said(error)}"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

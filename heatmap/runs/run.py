@@ -1,0 +1,213 @@
+"""The main job on one photo: score, localize, draw, save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..classes import ClassGroup
+from ..grid.collector import grid_bytes, room_to_grow
+from ..grid.position_scores import PositionScores
+from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
+from ..localization.localize import Found
+from ..localization.scales import auto_scales, fuse_scales
+from ..localization.sharpen import sharp_maps, tighten
+from ..photo.photo import Photo
+from ..photo.photo_file import PhotoFile, open_photo
+from ..rendering.thumbnail import Picture
+from ..scoring.malloc import kept_memory
+from ..scoring.scorer import Scorer
+from .request import Limits, Placement, Request, View
+from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Is told how a run goes on; this one does nothing with it."""
+
+    def say(self, what: str) -> None:
+        """What begins now."""
+
+    def progress(self, done: int, total: int) -> None:
+        """How many windows of how many are done."""
+
+    def large(self, needed: int) -> None:
+        """Before scoring: bytes on disk of scores that are too many for memory."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One photo done.
+
+    ``scales`` holds the grid of each scale where there are several. ``sharp`` holds the
+    sharp maps of the classes drawn and found (sharpening.py), None where the network or the
+    size of the photo does not allow any.
+    """
+
+    photo: Photo | PhotoFile
+    grid: ScoreGrid
+    scales: Mapping[str, ScoreGrid]
+    sharp: ScoreGrid | None
+    found: tuple[Found, ...]
+    saved: SavedRun
+
+
+class PhotoRun:
+    """One photo on its way through a run: read, then :meth:`score`, then :meth:`finish`.
+
+    The steps may be taken in different threads. ``needed`` bytes on disk are what the scores
+    will take where they are too many for memory, else 0.
+
+    Raises:
+        HeatmapError: the photo cannot be read, or what is asked for cannot be had of it.
+    """
+
+    def __init__(self, photo: str | Path, scorer: Scorer, request: Request) -> None:
+        self.photo = open_photo(photo)
+        self.scorer, self.request = scorer, request
+        # What cannot be is refused before the photo is scored, not after.
+        self.view = request.within_kept(scorer.classifier.classes)
+        request.check_photo(self.photo)
+        self.needed = planned_bytes(self.photo.hw, scorer, request.placement, request.limits)
+        self._scored: dict[str, ScoreGrid | PositionScores] = {}
+        self._home = Path()
+
+    def score(self, home: Path, watcher: Watcher) -> None:
+        """Score at every scale; large scores grow in the folder ``home``."""
+        self._home = home
+        placement, limits = self.request.placement, self.request.limits
+        with kept_memory():
+            self._scored = dict(_scored(self.photo, self.scorer, home, placement, limits, watcher))
+
+    def finish(self, folder: str | Path) -> Run:
+        """Find objects, draw overlays, and write all of it to ``folder``."""
+        scored = list(self._scored.values())
+        grids = [_windows(one) for one in scored]
+        fuse = self.request.placement.fuse
+        grid = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
+        found = self.view.find(grids)
+        groups = self.view.groups(grid, found)
+        # The drawn ones come first; each once.
+        mapped = list(dict.fromkeys([*groups, *(one.group for one in found)]))
+        sharp = _sharp(scored, mapped)
+        if sharp is not None:
+            found = tighten(found, sharp, mapped)
+        several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
+        files = RunFiles(self.photo, grid, found, several, sharp)
+        pictures = _pictures(self.view, files, groups)
+        saved = save_run(folder, files, pictures, self.request.extras)
+        return Run(self.photo, grid, several, sharp, found, saved)
+
+
+def run(
+    photo: str | Path,
+    scorer: Scorer,
+    folder: str | Path,
+    *,
+    view: View = View(),
+    placement: Placement = Placement(),
+    limits: Limits = Limits(),
+    extras: Extras = NO_EXTRAS,
+    watcher: Watcher = Watcher(),
+) -> Run:
+    """Score a photo, find objects, draw overlays, and write all of it to ``folder``.
+
+    Raises:
+        HeatmapError: any of its kinds; nothing is written then.
+    """
+    underway = PhotoRun(photo, scorer, Request(view, placement, limits, extras))
+    # However it ends, what grew and was not saved goes.
+    with room_to_grow(underway.needed, Path(folder)) as home:
+        if underway.needed:
+            watcher.large(underway.needed)
+        underway.score(home, watcher)
+        watcher.say(f"drawing and saving {Path(underway.photo.path).name}")
+        return underway.finish(folder)
+
+
+def _windows(scored: ScoreGrid | PositionScores) -> ScoreGrid:
+    return scored if isinstance(scored, ScoreGrid) else scored.windows
+
+
+def _sharp(
+    scored: Sequence[ScoreGrid | PositionScores], groups: Sequence[ClassGroup]
+) -> ScoreGrid | None:
+    """Sharp maps of the groups, where every scale has positions."""
+    positions = [one for one in scored if isinstance(one, PositionScores)]
+    if len(positions) < len(scored):
+        return None
+    return sharp_maps(positions, groups)
+
+
+def _pictures(
+    view: View, files: RunFiles, groups: Sequence[ClassGroup]
+) -> dict[ClassGroup, Picture]:
+    """The overlay of each group: of its sharp map where there is one."""
+    grid, drawn = files.drawn(groups)
+    boxes = {group: [one.xyxy for one in files.found if one.group == group] for group in groups}
+    return {
+        group: view.draw(files.photo, grid, one, boxes[group])
+        for group, one in zip(groups, drawn, strict=True)
+    }
+
+
+def planned_bytes(
+    photo_hw: tuple[int, int], scorer: Scorer, placement: Placement, limits: Limits
+) -> int:
+    """What the scores of a run will take on disk; 0 where they are few enough for memory.
+
+    Raises:
+        GeometryError: no window fits, or the network does not have this stride.
+    """
+    classes = scorer.classifier.classes
+    kept = classes.indices(limits.keep) if limits.keep else classes
+    sizes = [
+        grid_bytes(
+            scorer.plan(photo_hw, stride=placement.stride, scale=scale, border=placement.border),
+            len(kept),
+        )
+        for scale in _scales(photo_hw, scorer, placement).values()
+    ]
+    # Several are fused on the finest, which has the most windows.
+    fused = [max(sizes)] if len(sizes) > 1 else []
+    return sum(size for size in sizes + fused if size > LARGE_GRID_BYTES)
+
+
+def _scales(photo_hw: tuple[int, int], scorer: Scorer, placement: Placement) -> dict[str, float]:
+    """The scales by the names of their grids, each once."""
+    window = scorer.classifier.preprocessing.window_px
+    scales = placement.scales or auto_scales(photo_hw, window)
+    return {f"x{scale:g}": scale for scale in scales}
+
+
+def _scored(
+    photo: Photo | PhotoFile,
+    scorer: Scorer,
+    folder: Path,
+    placement: Placement,
+    limits: Limits,
+    watcher: Watcher,
+) -> Iterator[tuple[str, ScoreGrid | PositionScores]]:
+    """The scores of each scale, by its name: of positions where they can be had, or windows."""
+    scales = _scales(photo.hw, scorer, placement)
+    for name, scale in scales.items():
+        at_scale = f" at scale {scale:g}" if len(scales) > 1 else ""
+        watcher.say(f"scoring {Path(photo.path).name}{at_scale}")
+        common: dict[str, Any] = {
+            "stride": placement.stride,
+            "scale": scale,
+            "border": placement.border,
+            "memory": limits.memory,
+            "progress": watcher.progress,
+        }
+        positions = None
+        # What is left out or not kept cannot be shared out among positions.
+        if limits.keep is None and limits.skip is None:
+            positions = scorer.score_positions(photo, **common)
+        yield (
+            name,
+            positions
+            or scorer.score(photo, keep=limits.keep, skip=limits.skip, folder=folder, **common),
+        )

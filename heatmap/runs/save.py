@@ -1,0 +1,261 @@
+"""The files of one run: grid, what was found, overlays, exports; all of them or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..classes import ClassGroup
+from ..files import Writer, write_all
+from ..grid.score_grid import ScoreGrid
+from ..localization.localize import Found
+from ..photo.photo import Photo
+from ..photo.photo_file import PhotoFile
+from ..rendering.overlay import encode_image, slug
+from ..rendering.page import page_files
+from ..rendering.thumbnail import THUMBNAIL, Picture, thumbnail
+from .coco import CocoIds
+from .formats import export_files
+
+FORMAT = 2
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run saves; ``scales`` and ``sharp`` as in :class:`run.Run`."""
+
+    photo: Photo | PhotoFile
+    grid: ScoreGrid
+    found: Sequence[Found]
+    scales: Mapping[str, ScoreGrid] = field(default_factory=dict)
+    sharp: ScoreGrid | None = None
+
+    def drawn(self, groups: Sequence[ClassGroup]) -> tuple[ScoreGrid, list[ClassGroup]]:
+        """The grid whose maps are drawn of some groups, and these as that grid has them.
+
+        Sharp maps hold them, in this order, as its first classes.
+        """
+        if self.sharp is None:
+            return self.grid, list(groups)
+        return self.sharp, [self.sharp.classes.single(place) for place in range(len(groups))]
+
+    @property
+    def stem(self) -> str:
+        """What the names of all files begin with."""
+        return Path(self.photo.path).stem if self.photo.path else "photo"
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Further files of a run: found objects in ``formats`` of exporting.py, and the page.
+
+    ``coco`` holds the numbers that a COCO file gives photos and classes; ``thumbnail`` asks
+    for a small picture of the first overlay.
+    """
+
+    formats: tuple[str, ...] = ()
+    html: bool = False
+    coco: CocoIds | None = None
+    thumbnail: bool = False
+
+
+NO_EXTRAS = Extras()
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """Where the results of one photo lie.
+
+    ``overlays`` maps each class to its picture; ``previews`` to a small one of it, where the
+    photo is too large to be looked at whole; ``exports`` each format to its files;
+    ``written`` are all files and folders.
+    """
+
+    grid: Path
+    description: Path
+    overlays: Mapping[ClassGroup, Path]
+    scales: Mapping[str, Path] = field(default_factory=dict)
+    previews: Mapping[ClassGroup, Path] = field(default_factory=dict)
+    sharp: Path | None = None
+    exports: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    page: Path | None = None
+    written: tuple[Path, ...] = ()
+
+
+def save_run(
+    folder: str | Path,
+    run: RunFiles,
+    overlays: Mapping[ClassGroup, Picture],
+    extras: Extras = NO_EXTRAS,
+) -> SavedRun:
+    """Write ``cat.npz``, ``cat.json``, ``cat.<class>.png`` and more for a photo ``cat.jpg``.
+
+    Each file gets a temporary name first; they are renamed when all are written.
+
+    Args:
+        folder: where to; made if missing.
+        run: what was scored and what came out.
+        overlays: for each class an RGB uint8 picture, or functions that write the
+            files of one too large for memory, by suffix: ".tif", then its preview.
+        extras: further files.
+
+    Raises:
+        ResultError: the folder or a file cannot be written; or as
+            :func:`formats.export_files`.
+    """
+    base, stem = Path(folder), run.stem
+    pictures = _picture_files(base, stem, overlays)
+    exports = _exports(base, run, list(overlays), extras)
+    saved = SavedRun(
+        grid=base / f"{stem}.npz",
+        description=base / f"{stem}.json",
+        overlays={group: next(iter(written)) for group, written in pictures.items()},
+        scales={name: base / f"{stem}.{name}.npz" for name in run.scales},
+        previews={
+            group: list(written)[1] for group, written in pictures.items() if len(written) > 1
+        },
+        sharp=None if run.sharp is None else base / f"{stem}.sharp.npz",
+        exports={name: list(written) for name, written in exports.items()},
+        page=base / f"{stem}.html" if extras.html else None,
+    )
+    files = _grid_files(saved, run)
+    for written in (*pictures.values(), *exports.values()):
+        files |= written
+    if extras.html:
+        page = page_files(run.photo, run.grid, run.found, stem=stem)
+        files |= {base / f"{stem}{suffix}": write for suffix, write in page.items()}
+    if extras.thumbnail:
+        files[base / f"{stem}{THUMBNAIL}"] = thumbnail(run.photo.hw, next(iter(overlays.values())))
+    files[saved.description] = _description(describe_run(saved, run))
+    write_all(files)
+    return replace(saved, written=tuple(files))
+
+
+def _grid_files(saved: SavedRun, run: RunFiles) -> dict[Path, Writer]:
+    """The files of the grid, of those of single scales, and of the sharp maps."""
+    files: dict[Path, Writer] = dict(run.grid.files(saved.grid))
+    for name, one in run.scales.items():
+        files |= one.files(saved.scales[name])
+    if run.sharp is not None and saved.sharp is not None:
+        files |= run.sharp.files(saved.sharp)
+    return files
+
+
+def _exports(
+    folder: Path, run: RunFiles, groups: Sequence[ClassGroup], extras: Extras
+) -> dict[str, dict[Path, Writer]]:
+    """The files of each format; heatmaps are those that are drawn."""
+    files = {}
+    for name in dict.fromkeys(extras.formats):
+        grid, shown = run.drawn(groups) if name == "tiff" else (run.grid, groups)
+        written = export_files((name,), run.photo, grid, run.found, shown, coco_ids=extras.coco)
+        files[name] = {folder / f"{run.stem}{suffix}": write for suffix, write in written.items()}
+    return files
+
+
+def _description(described: Mapping[str, Any]) -> Writer:
+    text = json.dumps(described, indent=2, ensure_ascii=False)
+    # File names that are not UTF-8 hold lone surrogates: as escapes they are valid JSON.
+    content = f"{text}\n".encode("utf-8", "backslashreplace")
+    return lambda to: to.write_bytes(content)
+
+
+def save_overlays(
+    folder: str | Path, stem: str, overlays: Mapping[ClassGroup, Picture]
+) -> dict[ClassGroup, Path]:
+    """Write ``<stem>.<class>.png`` for each picture, named as :func:`save_run` names them.
+
+    Returns:
+        The paths by class, in the order given.
+
+    Raises:
+        ResultError: the folder or a file cannot be written; no picture is then.
+    """
+    pictures = _picture_files(Path(folder), stem, overlays)
+    write_all({path: write for files in pictures.values() for path, write in files.items()})
+    return {group: next(iter(files)) for group, files in pictures.items()}
+
+
+def _picture_files(
+    folder: Path, stem: str, overlays: Mapping[ClassGroup, Picture]
+) -> dict[ClassGroup, dict[Path, Writer]]:
+    """The files of each overlay, the main one first; classes of one slug get their index too."""
+    slugs = {group: slug(group.name) for group in overlays}
+    common = {name for name in slugs.values() if list(slugs.values()).count(name) > 1}
+    names = {
+        group: f"{name}-{group.indices[0]}" if name in common else name
+        for group, name in slugs.items()
+    }
+    return {
+        group: {
+            folder / f"{stem}.{names[group]}{suffix}": write
+            for suffix, write in _writers(picture).items()
+        }
+        for group, picture in overlays.items()
+    }
+
+
+def _writers(picture: Picture) -> Mapping[str, Writer]:
+    """What writes a picture, by suffix."""
+    if isinstance(picture, np.ndarray):
+        return {".png": lambda to: to.write_bytes(encode_image(picture))}
+    return picture
+
+
+def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
+    """What ``cat.json`` holds; boxes are (left, top, right, bottom) in photo px.
+
+    ``result.schema.json`` is its JSON Schema.
+    """
+    grid, photo = run.grid, run.photo
+    height, width = grid.geometry.photo_hw
+    return {
+        "format": FORMAT,
+        "photo": {
+            "path": photo.path,
+            "height": height,
+            "width": width,
+            "sha256": photo.digest,
+            "notes": list(photo.notes),
+        },
+        "found": [_described(one) for one in run.found],
+        "grid": saved.grid.name,
+        "scales": {name: path.name for name, path in saved.scales.items()},
+        **({"sharp": saved.sharp.name} if saved.sharp else {}),
+        "windows": grid.geometry.grid_hw[0] * grid.geometry.grid_hw[1],
+        "not_scored": int((~grid.scored).sum()),
+        "overlays": [
+            {
+                "class": group.name,
+                "indices": list(group.indices),
+                "file": path.name,
+                **({"preview": saved.previews[group].name} if group in saved.previews else {}),
+            }
+            for group, path in saved.overlays.items()
+        ],
+        **(
+            {"exports": {name: [one.name for one in each] for name, each in saved.exports.items()}}
+            if saved.exports
+            else {}
+        ),
+        **({"page": saved.page.name} if saved.page else {}),
+        "geometry": asdict(grid.geometry),
+        "origin": asdict(grid.origin),
+    }
+
+
+def _described(one: Found) -> dict[str, Any]:
+    return {
+        "class": one.name,
+        "indices": list(one.group.indices),
+        "score": round(one.score, 6),
+        "box_xyxy": [round(side, 2) for side in one.xyxy],
+        "window_xyxy": [round(side, 2) for side in one.window_xyxy],
+        "scale": round(one.scale, 6),
+        "cell": list(one.cell),
+    }

@@ -1,0 +1,146 @@
+"""The settings of a batch: all that can change a result, and a digest of it.
+
+What nobody asked for by number (memory, threads) is settled once and used again as long as
+all else stays, since it can change the last bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..classes import ClassGroup, Wanted
+from ..errors import PhotoError
+from ..scoring.photo_pass import free_memory
+from ..scoring.scorer import Engine, Scorer, prepare
+from ..versions import package_versions
+from .request import Request
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to prepare a scorer, in this process or another; see :func:`scorer.prepare`."""
+
+    model: str
+    engine: Engine = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def prepare(self) -> Scorer:
+        """
+        Raises:
+            HeatmapError: as :func:`scorer.prepare`.
+        """
+        return prepare(self.model, engine=self.engine, **self.options)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Of each photo: bytes that activations may take, and threads to compute with."""
+
+    memory: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for, what was settled, and the digest of both."""
+
+    asked: Mapping[str, Any]
+    resources: Resources
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """As the manifest keeps them."""
+        return {**asdict(self.resources), "asked": self.asked}
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of their JSON."""
+        return hashlib.sha256(json.dumps(self.noted, sort_keys=True).encode()).hexdigest()
+
+
+def settle(
+    scorer: Scorer,
+    request: Request,
+    threads: int | None,
+    earlier: Mapping[str, Any] | None,
+    *,
+    share: int = 1,
+) -> Settings:
+    """The settings of a batch.
+
+    Args:
+        scorer, request: what scores and what is asked for.
+        threads: as asked for each photo; None is torch's own number, or one where several
+            share.
+        earlier: the settings noted last; what they settled is used again if nothing that
+            is asked for has changed.
+        share: photos at a time, which share the memory.
+    """
+    asked = _asked(scorer, request, threads)
+    if earlier is not None and earlier.get("asked") == asked:
+        resources = Resources(int(earlier["memory"]), int(earlier["threads"]))
+    else:
+        resources = Resources(
+            (request.limits.memory or free_memory()) // share,
+            threads or (1 if share > 1 else torch.get_num_threads()),
+        )
+    return Settings(asked, resources)
+
+
+def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, Any]:
+    """All that can change a result, as JSON gives it back."""
+    classifier, extras, skip = scorer.classifier, request.extras, request.limits.skip
+    view = request.view
+    described = {
+        "model": classifier.name,
+        "weights": classifier.weights_digest,
+        "preprocessing": asdict(classifier.preprocessing),
+        "classes": _digest(repr(classifier.classes).encode("utf-8", "surrogatepass")),
+        "engine": scorer.engine,
+        "compute": asdict(scorer.compute),
+        "placement": asdict(request.placement),
+        "view": {
+            "classes": [_wanted(one) for one in view.classes],
+            "top": view.top,
+            "least_score": view.least_score,
+            "opacity": view.opacity,
+            "stretch": view.stretch,
+        },
+        "keep": [_wanted(one) for one in request.limits.keep or ()],
+        "skip": None if skip is None else {"flat": skip.flat, "mask": _mask(skip.mask)},
+        "formats": extras.formats,
+        "html": extras.html,
+        "thumbnail": extras.thumbnail,
+        "coco": None if extras.coco is None else _digest(repr(extras.coco).encode()),
+        "memory": request.limits.memory,
+        "threads": threads,
+        "versions": package_versions(),
+    }
+    found: dict[str, Any] = json.loads(json.dumps(described))
+    return found
+
+
+def _wanted(one: Wanted) -> Any:
+    return [one.name, *one.indices] if isinstance(one, ClassGroup) else one
+
+
+def _mask(mask: Any) -> str | None:
+    """A digest of what a mask holds."""
+    if mask is None or isinstance(mask, np.ndarray):
+        return None if mask is None else _digest(mask.tobytes())
+    try:
+        return _digest(Path(mask).read_bytes())
+    except OSError as error:
+        raise PhotoError(f"{mask}: cannot be opened: {error.strerror}") from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,148 @@
+"""Which photos a batch is of, and what each is called in it: from folders, globs and lists."""
+
+from __future__ import annotations
+
+import glob
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PhotoError
+
+# What the names of photos end in. Of any other name only what was named itself is tried.
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .btf .tf8 .gif .heic .heif".split()
+)
+_LIST_SUFFIXES = frozenset({".txt", ".lst"})
+_MAGIC = frozenset("*?[")
+# Below the output folder: the results of each photo, in a folder of the photo's name.
+PHOTOS = "photos"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file of a batch: ``name`` is its path below what all sources share, with "/"."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """``photos`` to be scored and ``others``, which no photo's name end in; both by name."""
+
+    photos: tuple[Item, ...]
+    others: tuple[Item, ...]
+
+
+def gather(sources: Sequence[str | Path], output: Path, *, may_be_empty: bool = False) -> Gathered:
+    """List the files of a batch; nothing of them is opened.
+
+    Args:
+        sources: folders, gone through with all below them; globs (``**`` too); lists of
+            paths in text files (``.txt``, ``.lst``: one a line, from the list's folder on,
+            ``#`` begins a comment); single photos. Files whose names begin with a dot are
+            left out, and so are folders that are links.
+        output: left out where it lies in a folder.
+        may_be_empty: a glob may match nothing.
+
+    Raises:
+        PhotoError: a source that does not exist, cannot be read, holds no file, or would hold
+            the results.
+    """
+    found: dict[Path, bool] = {}
+    bases: list[Path] = []
+    for source in sources:
+        base, files = _expanded(source, Path(os.path.abspath(output)))
+        bases.append(base)
+        if not files and not may_be_empty:
+            raise PhotoError(f"{source}: no file in it: give photos, folders, globs or lists")
+        for path, named in files:
+            found[path] = found.get(path, False) or named
+    base = bases[0] if len(set(bases)) == 1 else Path(os.path.commonpath(bases))
+    items = _named(sorted(found), base)
+    photos = [item for item in items if found[item.path] or item.path.suffix.lower() in SUFFIXES]
+    chosen = set(photos)
+    return Gathered(tuple(photos), tuple(item for item in items if item not in chosen))
+
+
+def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
+    """The folder that names count from, and the files: each with whether it was named itself."""
+    path = Path(os.path.abspath(source))
+    if path.is_dir():
+        _check_apart(path, output)
+        return path, [(file, False) for file in files_below(path, output)]
+    if path.exists():
+        if path.suffix.lower() in _LIST_SUFFIXES:
+            return _listed(path)
+        return path.parent, [(path, True)]
+    if _MAGIC & set(str(source)):
+        return _globbed(path, output)
+    raise PhotoError(f"{source}: no such file or folder")
+
+
+def files_below(folder: Path, output: Path | None = None) -> Iterator[Path]:
+    """The files of a folder and all below it, in no order; nothing of them is opened.
+
+    Files and folders whose names begin with a dot are left out, and so are folders that are
+    links (but ``folder`` itself), and ``output``.
+
+    Raises:
+        PhotoError: a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise PhotoError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        inside = Path(place)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and inside / name != output
+        )
+        yield from (inside / name for name in files if not name.startswith("."))
+
+
+def _globbed(path: Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
+    found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+    fixed = path.parts[:-1]
+    first = next((place for place, part in enumerate(fixed) if _MAGIC & set(part)), len(fixed))
+    base = Path(*fixed[:first])
+    _check_apart(base, output)
+    results = output if base in output.parents else None
+    files = [one for one in found if not one.is_dir() and results not in one.parents]
+    return base, [(one, False) for one in files]
+
+
+def _check_apart(folder: Path, output: Path) -> None:
+    """Refuse to search a folder that will hold results, which are pictures too."""
+    if folder == output or output / PHOTOS in (folder, *folder.parents):
+        raise PhotoError(f"{folder}: results would lie among the photos: choose another output")
+
+
+def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:
+    try:
+        lines = path.read_text("utf-8-sig", "surrogateescape").splitlines()
+    except OSError as error:
+        raise PhotoError(f"{path}: cannot be read: {error.strerror}") from error
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    files = [Path(os.path.abspath(path.parent / name)) for name in names]
+    inside = all(path.parent in file.parents for file in files)
+    # Of an empty list all are inside.
+    base = path.parent if inside else Path(os.path.commonpath([file.parent for file in files]))
+    return base, [(file, True) for file in files]
+
+
+def _named(paths: Sequence[Path], base: Path) -> list[Item]:
+    """Items by name. Names that some disks would take for one are told apart by a number."""
+    items, taken = [], set[str]()
+    for path in paths:
+        plain = name = path.relative_to(base).as_posix()
+        count = 1
+        while (folded := unicodedata.normalize("NFC", name).casefold()) in taken:
+            count += 1
+            name = f"{plain}~{count}"
+        taken.add(folded)
+        items.append(Item(name, path))
+    return items

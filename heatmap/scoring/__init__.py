@@ -1,0 +1,1 @@
+"""From a photo and a network to its score grid."""

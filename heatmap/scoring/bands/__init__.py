@@ -1,0 +1,1 @@
+"""A photo through a network in bands of rows: what each operation reads, keeps and gives."""

@@ -1,0 +1,200 @@
+"""The plan of a pass in bands: which rows of which tensor are made when, and what is kept.
+
+A photo goes through the trunk a few full-width rows at a time. Every operation gives out
+each row as soon as what it reads is there, once; of every tensor only the rows that later
+outputs need are kept. Integers only: rolling.py follows the plan with tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import fx
+
+from .receptive_field import Link, Pair
+
+Ranges = dict[fx.Node, Pair]
+Lengths = Mapping[fx.Node, int]
+
+
+def needed(links: Sequence[Link], lengths: Lengths, wanted: Pair, axis: int) -> Ranges:
+    """Which positions of every tensor ``wanted`` positions of the last one are made of.
+
+    Args:
+        links: of the trunk, in order.
+        lengths: whole length of every tensor along this axis, for the whole photo.
+        wanted: (first, end) of the feature map.
+        axis: 0 for rows, 1 for columns.
+    """
+    found: Ranges = {links[-1].node: wanted}
+    for link in reversed(links):
+        outputs = found.setdefault(link.node, (0, 0))
+        repeat = link.reach_hw[axis].repeat
+        outputs = (outputs[0] // repeat * repeat, -(-outputs[1] // repeat) * repeat)
+        found[link.node] = outputs
+        for source in link.sources:
+            read = link.reach_hw[axis].read(outputs, lengths[source])
+            found[source] = _both(found.get(source, (0, 0)), read)
+    return found
+
+
+def _both(one: Pair, other: Pair) -> Pair:
+    """The smallest range that holds two; an empty one holds nothing."""
+    if one[0] >= one[1]:
+        return other
+    if other[0] >= other[1]:
+        return one
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+@dataclass(frozen=True)
+class Step:
+    """One band: per tensor the rows made now, and the first row kept for later."""
+
+    made: Ranges
+    kept_from: dict[fx.Node, int]
+
+
+@dataclass(frozen=True)
+class BandPlan:
+    """How a part of a photo goes through a trunk in bands.
+
+    ``rows`` and ``columns`` are the parts of every tensor that the wanted part of the
+    feature map needs; ``row_lengths`` and ``column_lengths`` those of the whole photo.
+    """
+
+    links: tuple[Link, ...]
+    row_lengths: Lengths
+    column_lengths: Lengths
+    rows: Ranges
+    columns: Ranges
+
+    @classmethod
+    def of(
+        cls,
+        links: tuple[Link, ...],
+        shapes: Mapping[fx.Node, tuple[int, ...]],
+        wanted_rows: Pair,
+        wanted_columns: Pair,
+    ) -> BandPlan:
+        """Plan for a part of the feature map; ``shapes`` are those of the whole photo."""
+        down: dict[fx.Node, int] = {}
+        across: dict[fx.Node, int] = {}
+        for link in links:
+            # Several tensors at once (chunk) are as high and wide as what they are cut from.
+            known = link.node if link.node in shapes else link.sources[0]
+            down[link.node] = shapes[known][link.axes[0]]
+            across[link.node] = shapes[known][link.axes[1]]
+        rows = needed(links, down, wanted_rows, 0)
+        if wanted_columns == (0, across[links[-1].node]):
+            columns = {node: (0, length) for node, length in across.items()}
+        else:
+            columns = needed(links, across, wanted_columns, 1)
+        return cls(links, down, across, rows, columns)
+
+    @cached_property
+    def whole_width(self) -> bool:
+        """Whether every tensor has its full width: operations then pad columns themselves."""
+        return all(self.columns[n] == (0, length) for n, length in self.column_lengths.items())
+
+    @property
+    def photo(self) -> fx.Node:
+        return self.links[0].node
+
+    @property
+    def feature(self) -> fx.Node:
+        return self.links[-1].node
+
+    def starts(self, band_px: int) -> list[int]:
+        """Photo rows at which bands of ``band_px`` begin, and the end of the last."""
+        first, end = self.rows[self.photo]
+        return [*range(first, end, band_px), end]
+
+    def available(self, photo_end: int) -> dict[fx.Node, int]:
+        """Up to which row every tensor is known once the photo is, up to ``photo_end``."""
+        found: dict[fx.Node, int] = {self.photo: photo_end}
+        for link in self.links[1:]:
+            first, end = self.rows[link.node]
+            known = end
+            for source in link.sources:
+                if found[source] <= self.rows[source][0]:
+                    # Rows of nothing but padding wait for the first that is not.
+                    known = first
+                elif found[source] < self.rows[source][1]:
+                    known = min(known, link.reach_hw[0].determined(found[source]))
+            found[link.node] = max(first, known)
+        return found
+
+    def steps(self, starts: Sequence[int]) -> Iterator[Step]:
+        """One step a band, first to last."""
+        before = self.available(starts[0])
+        for end in starts[1:]:
+            after = self.available(end)
+            yield self.step(before, after)
+            before = after
+
+    def step(self, before: dict[fx.Node, int], after: dict[fx.Node, int]) -> Step:
+        made = {node: (before[node], after[node]) for node in before}
+        kept = dict(after)
+        for link in self.links:
+            if after[link.node] < self.rows[link.node][1]:
+                reads_from = link.reach_hw[0].first(after[link.node])
+                for source in link.sources:
+                    kept[source] = min(kept[source], max(reads_from, self.rows[source][0]))
+        return Step(made, kept)
+
+    def peak_bytes(self, starts: Sequence[int], row_bytes: Mapping[fx.Node, float]) -> int:
+        """Most bytes of all tensors at once, over bands at the top, middle and bottom.
+
+        Bands in the middle are all alike. ``row_bytes`` are those of one row of every
+        tensor over the columns of this plan.
+        """
+        middle = len(starts) // 2
+        bands = {*range(min(3, len(starts) - 1)), middle, middle - 1, len(starts) - 2}
+        return math.ceil(
+            max(
+                self._bytes_in(self.available(starts[n]), self.available(starts[n + 1]), row_bytes)
+                for n in bands
+                if 0 <= n < len(starts) - 1
+            )
+        )
+
+    def _bytes_in(
+        self,
+        before: dict[fx.Node, int],
+        after: dict[fx.Node, int],
+        row_bytes: Mapping[fx.Node, float],
+    ) -> float:
+        """Follow one band from tensor to tensor, as rolling.py does."""
+        step = self.step(before, after)
+        kept_before = self.step(before, before).kept_from
+        held = {n: (before[n] - kept_before[n]) * row_bytes[n] for n in before}
+        alive = most = sum(held.values())
+        for link in self.links:
+            first, end = step.made[link.node]
+            fresh = 0.0 if link.shares_memory else (end - first) * row_bytes[link.node]
+            # What was kept is joined with what is new: for a moment both are there twice.
+            joined = held[link.node] + fresh if held[link.node] else 0.0
+            most = max(most, alive + fresh + max(joined, link.passing * fresh))
+            alive += fresh
+            held[link.node] += fresh
+            for node in self.last_readers.get(link.node, ()):
+                kept = (after[node] - step.kept_from[node]) * row_bytes[node]
+                freed, held[node] = held[node] - kept, kept
+                if link.shares_memory and node is link.sources[0]:
+                    held[link.node] += freed
+                else:
+                    alive -= freed
+        return most
+
+    @cached_property
+    def last_readers(self) -> dict[fx.Node, list[fx.Node]]:
+        """For every operation, the tensors that nobody reads after it in a step."""
+        reader = {source: link.node for link in self.links for source in link.sources}
+        found: dict[fx.Node, list[fx.Node]] = {}
+        for source, node in reader.items():
+            found.setdefault(node, []).append(source)
+        return found

@@ -1,0 +1,173 @@
+"""How far each operation of a trunk reaches: which rows and columns an output needs.
+
+Along one axis every operation that slides is one :class:`Reach`: output i reads a run of
+its source's positions, ``step`` further for each next output. Integers only; no tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import fx
+
+from ...conversion.placing import pair
+from ...conversion.trace import VIEWS, arguments, operation, shape
+
+Pair = tuple[int, int]
+
+
+class NotInBands(Exception):  # noqa: N818 - a signal to the scorer, not an error
+    """This trunk has an operation that needs the whole map at once."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which source positions an output reads along one axis.
+
+    Output i reads [i // repeat * step - before, ... + span); what lies outside the
+    source is padding. ``repeat`` outputs are made of each source position (enlarging).
+    """
+
+    step: int = 1
+    before: int = 0
+    span: int = 1
+    repeat: int = 1
+
+    def first(self, output: int) -> int:
+        """First source position that an output reads; negative in the padding."""
+        return output // self.repeat * self.step - self.before
+
+    def end(self, output: int) -> int:
+        """One past the last source position that an output reads."""
+        return self.first(output) + self.span
+
+    def determined(self, available: int) -> int:
+        """How many outputs need none but the first ``available`` source positions."""
+        groups = (available + self.before - self.span) // self.step + 1
+        return max(0, groups) * self.repeat
+
+    def read(self, outputs: Pair, total: int) -> Pair:
+        """The source positions that a range of outputs reads, within 0..total."""
+        first, end = outputs
+        if first >= end:
+            return (0, 0)
+        start = min(max(self.first(first), 0), total)
+        return start, min(max(self.end(end - 1), start), total)
+
+    def padding(self, outputs: Pair, total: int) -> Pair:
+        """How much padding a range of outputs reads before and after what is within 0..total."""
+        start, end = self.read(outputs, total)
+        first, last = self.first(outputs[0]), self.end(outputs[1] - 1)
+        return (last - first, 0) if start == end else (start - first, last - end)
+
+
+SAME = Reach()
+
+
+@dataclass(frozen=True)
+class Link:
+    """One operation of a trunk: its sources, and how it reads each along rows and columns.
+
+    ``axes`` are the dimensions of rows and columns in its own tensor; ``fill`` is the
+    value of its padding.
+    """
+
+    node: fx.Node
+    sources: tuple[fx.Node, ...]
+    axes: Pair
+    reach_hw: tuple[Reach, Reach] = (SAME, SAME)
+    fill: float = 0.0
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether its output is its first source's memory: a view, or overwritten in place."""
+        return operation(self.node) in VIEWS or operation(self.node).endswith("_")
+
+    @property
+    def passing(self) -> int:
+        """Bytes that it takes only while it runs, for each byte of its output."""
+        # Where the largest values lay, as 64-bit integers beside the 32-bit values.
+        return 2 if operation(self.node) == "max_pool2d" else 0
+
+    @property
+    def pads_rows(self) -> bool:
+        """Whether it takes padding above and below as a number instead of as rows."""
+        return operation(self.node) == "conv2d"
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether it enlarges: then it reads past the photo's edges by itself."""
+        return any(reach.repeat > 1 for reach in self.reach_hw)
+
+
+def links_of(trunk: fx.GraphModule) -> tuple[Link, ...]:
+    """All operations of a trunk that move with the photo, in order; the photo itself first.
+
+    Raises:
+        NotInBands: an operation that is not made of rows and columns.
+    """
+    links: dict[fx.Node, Link] = {}
+    for node in trunk.graph.nodes:
+        if node.op in ("get_attr", "output") or operation(node) == "sym_size":
+            continue
+        sources = tuple(source for source in node.all_input_nodes if source in links)
+        if sources or node.op == "placeholder":
+            links[node] = _link(node, sources)
+    return tuple(links.values())
+
+
+def _link(node: fx.Node, sources: tuple[fx.Node, ...]) -> Link:
+    letters = node.meta["place"].letters
+    if letters.count("h") != 1 or letters.count("w") != 1:
+        raise NotInBands
+    axes = (letters.index("h"), letters.index("w"))
+    name = operation(node)
+    if name in ("conv2d", "max_pool2d", "avg_pool2d"):
+        return Link(node, sources, axes, _window(node), -math.inf if "max" in name else 0.0)
+    if name in ("pad", "constant_pad_nd"):
+        return _pad(node, sources, axes)
+    if name == "slice":
+        return Link(node, sources, axes, _slice(node, axes))
+    if name in ("upsample_nearest2d", "upsample_bilinear2d"):
+        return Link(node, sources, axes, _upsample(node))
+    return Link(node, sources, axes)
+
+
+def _window(node: fx.Node) -> tuple[Reach, Reach]:
+    given = arguments(node)
+    size = shape(given["weight"])[2:] if "weight" in given else pair(given["kernel_size"])
+    stride = pair(given["stride"] or size)
+    padding, dilation = pair(given["padding"]), pair(given.get("dilation", 1))
+    down, across = (
+        Reach(s, p, d * (k - 1) + 1)
+        for k, s, p, d in zip(size, stride, padding, dilation, strict=True)
+    )
+    return down, across
+
+
+def _pad(node: fx.Node, sources: tuple[fx.Node, ...], axes: Pair) -> Link:
+    given = arguments(node)
+    if given.get("mode", "constant") != "constant":
+        raise NotInBands
+    amounts = list(given["pad"]) + [0] * 8
+    rank = len(node.meta["place"].letters)
+    down, across = (Reach(before=amounts[2 * (rank - 1 - axis)]) for axis in axes)
+    return Link(node, sources, axes, (down, across), given["value"] or 0.0)
+
+
+def _slice(node: fx.Node, axes: Pair) -> tuple[Reach, Reach]:
+    given = arguments(node)
+    reach = Reach(given["step"], -(given["start"] or 0))
+    rank = len(node.meta["place"].letters)
+    down, across = (reach if given["dim"] % rank == axis else SAME for axis in axes)
+    return down, across
+
+
+def _upsample(node: fx.Node) -> tuple[Reach, Reach]:
+    factors = [round(factor) for factor in arguments(node)["scale_factors"]]
+    between = operation(node) == "upsample_bilinear2d"
+    down, across = (
+        Reach(before=1, span=3, repeat=n) if between else Reach(repeat=n) for n in factors
+    )
+    return down, across

@@ -1,0 +1,156 @@
+"""A photo through a trunk in bands: what banding.py plans, done with tensors.
+
+Streams rows like a line-buffered filter; the nearest relative, with overlapping tiles
+instead, is Pinckaers, van Ginneken and Litjens, "Streaming convolutional neural networks"
+(arXiv 1911.04432).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.nn import functional
+
+from ...conversion.kernels.prepared import PreparedWeights
+from ...conversion.trace import operation, read_attribute
+from .operations import WINDOWED, Span
+from .plan import BandPlan, Step
+from .receptive_field import Link, Pair
+
+
+class Roller:
+    """One pass of a part of a photo through a trunk.
+
+    ``rows_made`` counts the rows that every operation gave out: in the end those it
+    was planned to give, each once.
+    """
+
+    def __init__(
+        self,
+        trunk: fx.GraphModule,
+        plan: BandPlan,
+        prepared: Mapping[fx.Node, PreparedWeights] = {},
+    ) -> None:
+        self.plan = plan
+        self.prepared = prepared
+        self.rows_made: Counter[fx.Node] = Counter()
+        self._constants = {
+            node: read_attribute(trunk, str(node.target))
+            for node in trunk.graph.nodes
+            if node.op == "get_attr"
+        }
+        self._axes = {link.node: link.axes for link in plan.links}
+        self._last_readers = plan.last_readers
+        # Tensors by node, and the row each begins with.
+        self._held: dict[fx.Node, tuple[int, Any]] = {}
+
+    def roll(self, bands: Iterable[Tensor], starts: Sequence[int]) -> Iterator[Tensor]:
+        """Push bands of the photo through; gives out the feature rows that each completes.
+
+        Args:
+            bands: (B, 3, rows, columns) each: photo rows from ``starts[i]`` to
+                ``starts[i + 1]``, the columns that the plan needs.
+            starts: as :meth:`BandPlan.starts` gives them, or any other rising rows with
+                the same first and last.
+
+        Yields:
+            (B, C, rows, columns) of the feature map, top to bottom; no empty ones.
+        """
+        incoming = iter(bands)
+        for step in self.plan.steps(starts):
+            for link in self.plan.links:
+                first, end = step.made[link.node]
+                if first < end:
+                    self.rows_made[link.node] += end - first
+                    # No name for what is made here: it would outlive its last reader.
+                    is_photo = link.node is self.plan.photo
+                    self._hold(
+                        link, first, next(incoming) if is_photo else self._run(link, (first, end))
+                    )
+                for source in self._last_readers.get(link.node, ()):
+                    self._let_go(source, step)
+            if self.plan.feature in self._held:
+                yield self._held.pop(self.plan.feature)[1]
+
+    def _hold(self, link: Link, first: int, made: Any) -> None:
+        held = self._held.get(link.node)
+        if held is not None:
+            first, made = held[0], torch.cat([held[1], made], dim=link.axes[0])
+        self._held[link.node] = (first, made)
+
+    def _let_go(self, node: fx.Node, step: Step) -> None:
+        """Drop the rows that nobody will read again."""
+        if node not in self._held:
+            return
+        first, tensor = self._held.pop(node)
+        start, end = step.kept_from[node], step.made[node][1]
+        if start < end:
+            kept = tensor.narrow(self._axes[node][0], start - first, end - start)
+            # A copy of its own: a view would hold on to the whole band.
+            self._held[node] = (start, kept.clone() if start > first else tensor)
+
+    def _run(self, link: Link, made: Pair) -> Any:
+        """The rows ``made`` of one operation."""
+        columns = self.plan.columns[link.node]
+        values = {source: self._block(link, source, made, columns) for source in link.sources}
+        if operation(link.node) in WINDOWED:
+            span = Span(made, columns, self.plan, self.prepared)
+            return WINDOWED[operation(link.node)](link, values, self._constants, span)
+
+        def value(node: fx.Node) -> Any:
+            if operation(node) == "sym_size":
+                return self._length(node, made, columns)
+            return values[node] if node in values else self._constants[node]
+
+        args, kwargs = fx.map_arg((link.node.args, link.node.kwargs), value)
+        return link.node.target(*args, **kwargs)  # type: ignore[operator]
+
+    def _length(self, node: fx.Node, made: Pair, columns: Pair) -> int:
+        """What a recorded size stands for in this part: its rows and columns, or the batch."""
+        source, axis = node.args
+        assert isinstance(source, fx.Node)
+        letter = source.meta["place"].letters[axis]
+        if letter == "h":
+            return made[1] - made[0]
+        if letter == "w":
+            return columns[1] - columns[0]
+        return int(self._held[source][1].shape[axis])
+
+    def _block(self, link: Link, source: fx.Node, made: Pair, columns: Pair) -> Any:
+        """What an operation reads of a source to make these rows, padding written out."""
+        first, held = self._held[source]
+        if not isinstance(held, Tensor):
+            return tuple(self._read(link, source, first, part, made, columns) for part in held)
+        return self._read(link, source, first, held, made, columns)
+
+    def _read(
+        self, link: Link, source: fx.Node, first: int, held: Tensor, made: Pair, columns: Pair
+    ) -> Tensor:
+        rows_axis, columns_axis = self._axes[source]
+        down, across = link.reach_hw
+        rows, width = self.plan.row_lengths[source], self.plan.column_lengths[source]
+        start, end = down.read(made, rows)
+        block = held.narrow(rows_axis, start - first, end - start)
+        margins = {rows_axis: down.padding(made, rows)}
+        if not self.plan.whole_width:
+            left = self.plan.columns[source][0]
+            start, end = across.read(columns, width)
+            block = block.narrow(columns_axis, start - left, end - start)
+            margins[columns_axis] = across.padding(columns, width)
+        if link.pads_rows:
+            del margins[rows_axis]
+        return block if link.enlarges else _with_margins(block, margins, link.fill)
+
+
+def _with_margins(block: Tensor, margins: dict[int, Pair], fill: float) -> Tensor:
+    if not any(any(ends) for ends in margins.values()):
+        return block
+    sides = [0] * (2 * block.dim())
+    for axis, (before, after) in margins.items():
+        place = 2 * (block.dim() - 1 - axis)
+        sides[place : place + 2] = [before, after]
+    return functional.pad(block, sides, value=fill)

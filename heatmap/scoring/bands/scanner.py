@@ -1,0 +1,183 @@
+"""From a placed photo to scores, part by part, in bands, within a budget of memory.
+
+A *part* is a rectangle of cells that goes through the network in one rolling pass: the
+whole grid where it can, strips of columns where even the lowest band would be too wide,
+or the rectangles that skipping leaves. What is cut where changes no score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, fx
+
+from ...conversion.convert import FullyConvolutional
+from ...conversion.layers import MATRIX_PRODUCT_OUTPUTS, SlidingLinear
+from ...errors import GeometryError
+from .plan import BandPlan
+from .receptive_field import NotInBands, links_of
+from .roller import Roller
+
+Rectangle = tuple[int, int, int, int]
+Block = tuple[int, int, npt.NDArray[np.float32]]
+# Gives rows starts[i]..starts[i + 1] and some columns of a photo, ready for the network.
+Rows = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
+
+# Pixels of a band, and rows at least, where memory allows it: the activations of so many stay in
+# the cache, those of two photos at a time too, and of lower ones too much is kept rows
+# (benchmarks/bands.py).
+BAND_PX = 2**18
+BAND_ROWS = 64
+LEAST_BAND_PX = 8
+# Windows that the head takes at once: fully connected layers read their weights each time.
+HEAD_WINDOWS = 1024
+
+
+@dataclass(frozen=True)
+class Part:
+    """A rectangle of cells (first row, end row, first column, end column) and its pass."""
+
+    cells: Rectangle
+    plan: BandPlan
+    band_px: int
+    peak_bytes: int
+
+    @property
+    def starts(self) -> list[int]:
+        return self.plan.starts(self.band_px)
+
+
+class Scanner:
+    """A network made ready to go through photos of one size (extended, px)."""
+
+    def __init__(self, network: FullyConvolutional, extended_hw: tuple[int, int]) -> None:
+        """
+        Raises:
+            NotInBands: the network must have the whole photo at once.
+        """
+        if network.whole_input or network.stitched:
+            raise NotInBands
+        self.network = network
+        self.k = network.native_stride_px // network.stride_px
+        self.links = links_of(network.trunk)
+        self.shapes = network.shapes(*extended_hw)
+
+    def parts(self, cells: Rectangle, budget: int) -> tuple[Part, ...]:
+        """Cut a rectangle of cells into as few parts as the budget of bytes allows.
+
+        Raises:
+            GeometryError: not even one column of cells fits; says what would do.
+        """
+        top, bottom, left, right = cells
+        width, smallest = right - left, math.inf
+        while True:
+            edges = [*range(left, right, width), right]
+            strips = [(top, bottom, *pair) for pair in pairwise(edges)]
+            # A strip in the middle has a halo on both sides.
+            widest = strips[len(strips) // 2]
+            plan = self._plan(widest)
+            band = self._band(plan, widest, budget)
+            if band is not None:
+                return tuple(self._part(strip, band) for strip in strips)
+            smallest = min(smallest, self._peak_bytes(plan, widest, LEAST_BAND_PX))
+            if width == 1:
+                raise GeometryError(
+                    f"memory is {budget / 1e6:.0f} MB, one column of windows takes "
+                    f"{smallest / 1e6:.0f} MB: use --memory {math.ceil(smallest / 1e6)}MB"
+                )
+            width = -(-width // 2)
+
+    def _band(self, plan: BandPlan, cells: Rectangle, budget: int) -> int | None:
+        """The best band height for a rectangle, px: the preferred one or what still fits."""
+        left, right = plan.columns[plan.photo]
+        rows = max(BAND_ROWS, BAND_PX / (right - left))
+        band = max(1, round(rows / LEAST_BAND_PX)) * LEAST_BAND_PX
+        while band >= LEAST_BAND_PX:
+            if self._peak_bytes(plan, cells, band) <= budget:
+                return band
+            band = band // 2 // LEAST_BAND_PX * LEAST_BAND_PX
+        return None
+
+    def _plan(self, cells: Rectangle) -> BandPlan:
+        top, bottom, left, right = cells
+        down, across = ((side - 1) * self.k for side in self.network.map_hw)
+        return BandPlan.of(self.links, self.shapes, (top, bottom + down), (left, right + across))
+
+    def _part(self, cells: Rectangle, band_px: int) -> Part:
+        plan = self._plan(cells)
+        return Part(cells, plan, band_px, self._peak_bytes(plan, cells, band_px))
+
+    def _peak_bytes(self, plan: BandPlan, cells: Rectangle, band_px: int) -> int:
+        trunk = plan.peak_bytes(plan.starts(band_px), self._row_bytes(plan))
+        return trunk + self._head_bytes(plan, cells[3] - cells[2])
+
+    def _row_bytes(self, plan: BandPlan) -> dict[fx.Node, float]:
+        """Bytes of one row of every tensor over the columns of a plan, in float32."""
+        found: dict[fx.Node, float] = {}
+        for link in self.links:
+            shape = self.shapes.get(link.node, ())
+            first, end = plan.columns[link.node]
+            share = (end - first) / max(1, plan.column_lengths[link.node])
+            rows = plan.row_lengths[link.node]
+            found[link.node] = 4 * math.prod(shape) / max(1, rows) * share if shape else 0.0
+        # The photo is there as bytes too, twice: the next band is read ahead.
+        found[plan.photo] *= 1.5
+        return found
+
+    def _head_bytes(self, plan: BandPlan, width: int) -> int:
+        """Estimate of what the head holds: the map it waits for, and its own activations."""
+        n = self.network.map_hw[0]
+        rows = max(self.k, -(-HEAD_WINDOWS // width))
+        channels = self.shapes[plan.feature][1]
+        first, end = plan.columns[plan.feature]
+        waiting = 2 * (rows + (n - 1) * self.k) * (end - first) * channels
+        layers = [part for part in self.network.head.modules() if isinstance(part, SlidingLinear)]
+        widest = max([channels, *(layer.out_channels for layer in layers)])
+        # A matrix product copies the slices of a kernel larger than one position.
+        slices = [
+            math.prod(layer.weight.shape[1:]) for layer in layers if layer.kernel_size != (1, 1)
+        ]
+        copied = min(rows * width, MATRIX_PRODUCT_OUTPUTS) * max(slices, default=0)
+        return 4 * (waiting + copied + rows * width * (2 * widest + self.network.classes))
+
+    @torch.inference_mode()
+    def scan(self, part: Part, rows: Rows) -> Iterator[Block]:
+        """Score the cells of a part, top to bottom.
+
+        Args:
+            part: of this scanner.
+            rows: gives the placed photo in bands; asked once.
+
+        Yields:
+            (row, column, scores): scores float32 (n, m, K) of the cells from there on.
+        """
+        top, bottom, left, _ = part.cells
+        reach = (self.network.map_hw[0] - 1) * self.k
+        roller = Roller(self.network.trunk, part.plan, self.network.prepared)
+        bands = rows(part.starts, part.plan.columns[part.plan.photo])
+        waiting: Tensor | None = None
+        for fresh in roller.roll(bands, part.starts):
+            waiting = fresh if waiting is None else torch.cat([waiting, fresh], dim=2)
+            while take := self._ready(waiting, reach, bottom - top):
+                yield top, left, self._scores(waiting[:, :, : take + reach])
+                top, waiting = top + take, waiting[:, :, take:].clone()
+
+    def _ready(self, features: Tensor, reach: int, left: int) -> int:
+        """How many rows of windows to score now: enough at once, the last ones, or none."""
+        rows = features.shape[2] - reach
+        columns = features.shape[3] - (self.network.map_hw[1] - 1) * self.k
+        # Whole phases at once, and no more than the memory was planned for.
+        most = max(self.k, HEAD_WINDOWS // columns // self.k * self.k)
+        if rows >= left:
+            return min(left, most)
+        return most if rows >= most else 0
+
+    def _scores(self, features: Tensor) -> npt.NDArray[np.float32]:
+        scores = self.network.head(features)[0].permute(1, 2, 0)
+        return np.ascontiguousarray(scores.float().cpu().numpy())

@@ -1,0 +1,77 @@
+"""Where and how exactly a network computes: device and number format."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
+
+import torch
+from torch import nn
+
+from ..errors import ModelError
+
+Device = Literal["cpu", "cuda", "mps"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and a number format that are there.
+
+    Raises:
+        ModelError: an unknown name, or a device that this machine does not have.
+    """
+
+    device: Device = "cpu"
+    dtype: Dtype = "float32"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("device", self.device, DEVICES), ("dtype", self.dtype, DTYPES)):
+            if value not in known:
+                raise ModelError(f"{name} is {value!r}: choose one of {', '.join(known)}")
+        if not _AVAILABLE[self.device]():
+            raise ModelError(f"device {self.device} is not there: use --device cpu")
+
+    @property
+    def is_plain(self) -> bool:
+        return (self.device, self.dtype) == ("cpu", "float32")
+
+    def tensor(self, photos: torch.Tensor) -> torch.Tensor:
+        """Prepared photos where the network is, in its numbers."""
+        return photos.to(self.device, getattr(torch, self.dtype))
+
+    def moved(self, module: M) -> M:
+        """The module itself on the CPU in float32, else a copy of it over there."""
+        if self.is_plain:
+            return module
+        return copy.deepcopy(module).to(self.device, getattr(torch, self.dtype))
+
+    def try_out(self, module: nn.Module, side_px: int) -> None:
+        """Run one window, so that what cannot work here is refused before a photo is read.
+
+        Raises:
+            ModelError: an operation that does not exist in this format on this device.
+        """
+        if self.is_plain:
+            return
+        try:
+            with torch.inference_mode():
+                module(self.tensor(torch.zeros(1, 3, side_px, side_px)))
+        except (RuntimeError, NotImplementedError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ModelError(
+                f"cannot compute in {self.dtype} on {self.device} ({reason}): use --dtype float32"
+            ) from error
+
+
+_AVAILABLE: dict[str, Callable[[], bool]] = {
+    "cpu": lambda: True,
+    "cuda": torch.cuda.is_available,
+    "mps": torch.backends.mps.is_available,
+}

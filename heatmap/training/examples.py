@@ -1,0 +1,280 @@
+"""What to train on: regions of photos with the class each shows."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..classes import BACKGROUND
+from ..errors import ModelError, PhotoError, ResultError
+from ..evaluation.pairs import check_hw, check_inside
+from ..geometry import Box
+from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, read_boxes
+from ..photo.photo_file import upright_hw
+from ..runs.sources import SUFFIXES, files_below
+from .sampling import square_around, squares_beside
+from .splitting import digest, held_out
+
+SMALLEST_PX = 8  # boxes shorter than this on their long side show too little
+MOST_BACKGROUND = 3  # regions of background a photo
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to learn: a region of a photo, and what it shows.
+
+    ``photo`` is the path within the folder, with "/"; ``label`` an index into
+    :attr:`Examples.classes`. ``xyxy`` is the region in px of the upright photo: a square on
+    whole pixels, which reaches outside a photo that is too small for it. None is the whole
+    photo.
+    """
+
+    photo: str
+    label: int
+    xyxy: Box | None = None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a folder gives to train on: those of a photo stand together, in one of both parts."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    training: tuple[Example, ...]
+    validation: tuple[Example, ...]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """How many examples each class has for training and for validation."""
+        training, validation = (
+            Counter(one.label for one in part) for part in (self.training, self.validation)
+        )
+        return {
+            name: (training[label], validation[label]) for label, name in enumerate(self.classes)
+        }
+
+
+def folder_examples(
+    folder: str | Path, *, validation: float = 0.2, seed: int = 0, without: Path | None = None
+) -> Examples:
+    """Whole photos, a folder a class: each folder in ``folder`` bears the name of its class.
+
+    Photos are the files of known endings in it and all below it. Hidden files and folders
+    are left out, and so are links to folders, but for those of a class.
+
+    Args:
+        folder: holds the folders of the classes; files beside them are left alone.
+        validation: share of each class's photos, 0 to below 1, to nearest; at least one
+            photo is held out where the share is above 0, and one is left.
+        seed: which photos are held out. It depends on nothing else but their names.
+        without: a folder that is no class.
+
+    Raises:
+        ModelError: a share out of range.
+        PhotoError: no such folder, fewer than two classes, or one with too few photos.
+    """
+    _check_share(validation)
+    folder = _existing(folder)
+    places = _class_folders(folder, without)
+    examples = [
+        Example(photo, label)
+        for label, place in enumerate(places)
+        for photo in _photos_of(folder, place, least=2 if validation > 0 else 1)
+    ]
+    return _split(folder, [place.name for place in places], examples, validation, seed)
+
+
+def boxed_examples(
+    folder: str | Path,
+    boxes: str | Path,
+    *,
+    validation: float = 0.2,
+    seed: int = 0,
+    background: str = BACKGROUND,
+) -> Examples:
+    """Regions around boxes, one class a label, and the background beside them.
+
+    A box's region is the square of 1.2 times its long side around it, moved into the photo
+    as far as possible. Boxes shorter than 8 px are left out.
+
+    Background, the last class, is squares within the photos of which all boxes together
+    cover at most 5 %. As many are drawn from each photo, 1 to 3, as give about the mean
+    number of examples of the other classes, and fewer where there is no room. They are as
+    large as the photo's own regions, or else as those of all photos.
+
+    Args:
+        folder: where the photos lie. Those that ``boxes`` does not list are left alone.
+        boxes: as :func:`annotations.read_boxes` takes them.
+        validation: share of each class's photos, 0 to below 1, to nearest. Every class keeps
+            a photo for training, and has one for validation where that is possible.
+        seed: which photos are held out, and where background is cut. Both depend on nothing
+            else but the names of the photos and their boxes.
+        background: the name of that class.
+
+    Raises:
+        ModelError: a share out of range.
+        PhotoError: no such folder; a photo is missing, cannot be read, or has another size
+            than listed.
+        ResultError: the boxes cannot be read or do not fit their photos, a label has none
+            that is large enough or is called as the background, or there is no background.
+    """
+    _check_share(validation)
+    folder = _existing(folder)
+    found = read_boxes(boxes)
+    classes = _labels(found, background)
+    photos = _opened(folder, found)
+    objects = _objects(photos, classes)
+    _check_seen(found, classes, objects)
+    beside = _background(photos, objects, len(classes), seed)
+    if not beside:
+        raise ResultError(
+            f"{boxes}: {len(photos)} photos have no place free of boxes: "
+            "list photos without boxes too"
+        )
+    examples = sorted([*objects, *beside], key=lambda one: (one.photo, one.label, one.xyxy or ()))
+    return _split(folder, [*classes, background], examples, validation, seed)
+
+
+def _check_share(validation: float) -> None:
+    if not 0 <= validation < 1:
+        raise ModelError(
+            f"validation is {validation:g}: give the share to hold out, from 0 to below 1"
+        )
+
+
+def _existing(folder: str | Path) -> Path:
+    if not Path(folder).is_dir():
+        there = Path(folder).exists()
+        raise PhotoError(f"{folder}: {'is a file, not a folder' if there else 'no such folder'}")
+    return Path(folder)
+
+
+def _class_folders(folder: Path, without: Path | None) -> list[Path]:
+    try:
+        places = [one for one in folder.iterdir() if one.is_dir() and one.name[0] != "."]
+        if without is not None:
+            places = [one for one in places if one.resolve() != without.resolve()]
+    except OSError as error:
+        raise PhotoError(f"{folder}: cannot be read: {error.strerror}") from error
+    if len(places) < 2:
+        names = f" ({places[0].name})" if places else ""
+        raise PhotoError(
+            f"{folder}: holds {len(places)} folders{names}, a classifier needs at least 2 classes: "
+            "put the photos of each class in a folder of its name"
+        )
+    return sorted(places, key=lambda one: one.name)
+
+
+def _photos_of(folder: Path, place: Path, *, least: int) -> list[str]:
+    """The photos of a class, by name."""
+    photos = [one for one in files_below(place) if one.suffix.lower() in SUFFIXES]
+    if not photos:
+        raise PhotoError(f"{place}: no photo in it: put some there or take the folder away")
+    if len(photos) < least:
+        raise PhotoError(
+            f"{place}: holds {len(photos)} photo, training and validation need at least {least}: "
+            "add photos or hold out 0"
+        )
+    return sorted(one.relative_to(folder).as_posix() for one in photos)
+
+
+def _labels(found: BoxFile, background: str) -> list[str]:
+    labels = sorted(found.label_counts())
+    if not labels:
+        raise ResultError(f"{found.path}: holds no boxes")
+    if background in labels:
+        raise ResultError(
+            f"{found.path}: label {background!r} is also the name of the background: "
+            "give one of them another"
+        )
+    return labels
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A photo with its size in px, and all its boxes, in order."""
+
+    name: str
+    hw: tuple[int, int]
+    boxes: tuple[LabelledBox, ...]
+
+
+def _opened(folder: Path, found: BoxFile) -> list[_Opened]:
+    """The listed photos by name, which must be those that the boxes were drawn on."""
+    names = {posixpath.normpath(one.file): one for one in found.photos}
+    if len(names) < len(found.photos):
+        twice = next(one.file for one in found.photos if one not in names.values())
+        raise ResultError(f"{found.path}: {twice!r} is listed under another name too")
+    missing = sorted(name for name in names if not (folder / name).is_file())
+    if missing:
+        raise PhotoError(
+            f"{folder}: lacks {len(missing)} of the {len(names)} photos that {found.path} lists, "
+            f"first {missing[0]!r}: give the folder that their names count from"
+        )
+    return [_measured(folder, name, names[name], found.path) for name in sorted(names)]
+
+
+def _measured(folder: Path, name: str, listed: BoxedPhoto, source: str) -> _Opened:
+    hw = upright_hw(folder / name)
+    check_hw(listed, hw, folder / name, source)
+    for box in listed.boxes:
+        check_inside(box.xyxy, hw, f"{source}: {listed.file}: box of {box.label!r}")
+    return _Opened(name, hw, tuple(sorted(listed.boxes, key=lambda box: (box.label, box.xyxy))))
+
+
+def _objects(photos: Sequence[_Opened], classes: Sequence[str]) -> list[Example]:
+    label_of = {name: label for label, name in enumerate(classes)}
+    found = []
+    for photo in photos:
+        for box in photo.boxes:
+            left, top, right, bottom = box.xyxy
+            within = (max(left, 0), max(top, 0), min(right, photo.hw[1]), min(bottom, photo.hw[0]))
+            if max(within[2] - within[0], within[3] - within[1]) >= SMALLEST_PX:
+                square = square_around(within, photo.hw)
+                found.append(Example(photo.name, label_of[box.label], square))
+    return found
+
+
+def _check_seen(found: BoxFile, classes: Sequence[str], objects: Sequence[Example]) -> None:
+    seen = {classes[one.label] for one in objects}
+    for label, count in found.label_counts().items():
+        if label not in seen:
+            raise ResultError(
+                f"{found.path}: none of the {count} boxes of {label!r} is {SMALLEST_PX} px long: "
+                "enlarge the photos or take the label out"
+            )
+
+
+def _background(
+    photos: Sequence[_Opened], objects: Sequence[Example], label: int, seed: int
+) -> list[Example]:
+    """Regions beside the boxes of each photo, of the class ``label``."""
+    sides: dict[str, list[int]] = {photo.name: [] for photo in photos}
+    for one in objects:
+        if one.xyxy is not None:
+            sides[one.photo].append(round(one.xyxy[2] - one.xyxy[0]))
+    common = [side for own in sides.values() for side in own]
+    most = min(MOST_BACKGROUND, max(1, round(len(objects) / label / len(photos))))
+    found = []
+    for photo in photos:
+        drawn = np.random.default_rng(list(digest(seed, "background", photo.name)))
+        boxes = [box.xyxy for box in photo.boxes]
+        squares = squares_beside(boxes, photo.hw, (sides[photo.name], common), most, drawn)
+        found += [Example(photo.name, label, square) for square in squares]
+    return found
+
+
+def _split(
+    folder: Path, classes: Sequence[str], examples: Sequence[Example], share: float, seed: int
+) -> Examples:
+    labels: dict[str, set[int]] = {}
+    for one in examples:
+        labels.setdefault(one.photo, set()).add(one.label)
+    held = held_out(labels, share, seed)
+    training = tuple(one for one in examples if one.photo not in held)
+    validation = tuple(one for one in examples if one.photo in held)
+    return Examples(folder, tuple(classes), training, validation)

@@ -1,0 +1,264 @@
+"""Fitting a head to examples: epochs, early stopping, and a state to go on from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import ModelError, ResultError
+from ..files import writing
+from ..networks.state_dict import State, first_line
+
+# Rows of what the trainable part takes, by their places in the store.
+Rows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How to train.
+
+    Attributes:
+        epochs: at most so many passes over the examples.
+        batch: examples a step.
+        rate: learning rate of AdamW (Loshchilov and Hutter, arXiv 1711.05101).
+        decay: its weight decay.
+        views: how many views of each example are made, the plain one among them; each
+            epoch takes one of each example, drawn anew.
+        validation: share of the photos held out, 0 to below 1.
+        patience: epochs without a smaller validation loss after which training stops.
+        seed: of everything that is drawn.
+
+    Raises:
+        ModelError: a value out of range.
+    """
+
+    epochs: int = 40
+    batch: int = 32
+    rate: float = 1e-3
+    decay: float = 1e-2
+    views: int = 8
+    validation: float = 0.2
+    patience: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "views", "patience"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} is {getattr(self, name)}: give 1 or more")
+        if not 0 < self.rate < 100:
+            raise ModelError(f"rate is {self.rate:g}: give one above 0 and below 100")
+        if not 0 <= self.decay < 100:
+            raise ModelError(f"decay is {self.decay:g}: give one from 0 to below 100")
+        if not 0 <= self.seed < 2**63:
+            raise ModelError(f"seed is {self.seed}: give a whole number from 0 to below 2^63")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Means over one epoch: cross-entropy (natural logarithm), by the weights of classes, and
+    share of right answers, 0..1.
+
+    ``check_loss`` and ``check_accuracy`` are those of the photos held out, None without any.
+    """
+
+    number: int
+    loss: float
+    accuracy: float
+    check_loss: float | None
+    check_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to learn: ``train_labels[i]`` belongs to ``views`` rows of the store from
+    ``i * views`` on, ``check_labels[i]`` to row ``len(train_labels) * views + i``.
+    ``weights`` holds one number a class, by which its examples count."""
+
+    rows: Rows
+    train_labels: npt.NDArray[np.int64]
+    check_labels: npt.NDArray[np.int64]
+    weights: Tensor
+
+
+@dataclass
+class Fit:
+    """A fit under way. ``best`` are the parameters of the epoch that counts so far."""
+
+    module: nn.Module
+    task: Task
+    schedule: Schedule
+    history: list[Epoch] = field(default_factory=list)
+    best: State = field(default_factory=dict)
+    best_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self.parameters = {
+            name: one for name, one in self.module.named_parameters() if one.requires_grad
+        }
+        if not self.parameters:
+            raise ModelError("every layer is frozen: there is nothing to train")
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(), lr=self.schedule.rate, weight_decay=self.schedule.decay
+        )
+
+    @property
+    def finished(self) -> bool:
+        done = len(self.history)
+        stalled = done - self.best_epoch >= self.schedule.patience
+        return done >= self.schedule.epochs or (len(self.task.check_labels) > 0 and stalled)
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train epoch by epoch, until done; what each gives depends on the state alone."""
+        while not self.finished:
+            number = len(self.history) + 1
+            # The caller's random state is left alone.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(_mixed(self.schedule.seed, number))
+                epoch = Epoch(number, *self._train(number), *self._check())
+            self._check_finite(epoch)
+            self.history.append(epoch)
+            if self._is_best(epoch):
+                self.best_epoch = number
+                self.best = {name: one.detach().clone() for name, one in self.parameters.items()}
+            yield epoch
+
+    def _is_best(self, epoch: Epoch) -> bool:
+        if epoch.check_loss is None or not self.best_epoch:
+            return True
+        earlier = self.history[self.best_epoch - 1].check_loss
+        return earlier is None or epoch.check_loss < earlier
+
+    def _train(self, number: int) -> tuple[float, float]:
+        labels, views = self.task.train_labels, self.schedule.views
+        drawn = np.random.default_rng([self.schedule.seed, number])
+        order = drawn.permutation(len(labels))
+        rows = np.arange(len(labels)) * views + drawn.integers(views, size=len(labels))
+        _dropout(self.module, active=True)
+        loss_sum = right = 0.0
+        for start in range(0, len(order), self.schedule.batch):
+            chosen = order[start : start + self.schedule.batch]
+            wanted = torch.from_numpy(labels[chosen])
+            self.optimizer.zero_grad()
+            logits = self.module(self.task.rows(rows[chosen]))
+            loss = self._loss(logits, wanted) / len(chosen)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            loss_sum += loss.item() * len(chosen)
+            right += (logits.argmax(1) == wanted).sum().item()
+        _dropout(self.module, active=False)
+        return loss_sum / len(labels), right / len(labels)
+
+    def _loss(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        """The sum of cross-entropies, each by its class's weight.
+
+        Not the mean that torch takes, which undoes the weights in batches of one class.
+        """
+        each = functional.cross_entropy(logits, wanted, reduction="none")
+        return (each * self.task.weights[wanted]).sum()
+
+    def _check_finite(self, epoch: Epoch) -> None:
+        losses = (epoch.loss, epoch.check_loss or 0.0)
+        fine = all(map(math.isfinite, losses))
+        if not fine or not all(one.isfinite().all() for one in self.parameters.values()):
+            raise ModelError(
+                f"training went astray in epoch {epoch.number}: losses are "
+                f"{epoch.loss:g} and {epoch.check_loss}: give a rate below {self.schedule.rate:g}"
+            )
+
+    def _check(self) -> tuple[float, float] | tuple[None, None]:
+        labels = self.task.check_labels
+        if not len(labels):
+            return None, None
+        first = len(self.task.train_labels) * self.schedule.views
+        loss_sum = right = 0.0
+        with torch.no_grad():
+            # No more at once than in training: a trunk that is not frozen takes much memory.
+            for start in range(0, len(labels), self.schedule.batch):
+                wanted = torch.from_numpy(labels[start : start + self.schedule.batch])
+                rows = first + start + np.arange(len(wanted))
+                logits = self.module(self.task.rows(rows))
+                loss_sum += self._loss(logits, wanted).item()
+                right += (logits.argmax(1) == wanted).sum().item()
+        return loss_sum / len(labels), right / len(labels)
+
+    def save(self, path: Path) -> None:
+        """Write all that going on needs into one file, whole or not at all.
+
+        Raises:
+            ResultError: it cannot be written.
+        """
+        tensors: State = {f"best.{name}": one for name, one in self.best.items()}
+        for name, parameter in self.parameters.items():
+            tensors[f"last.{name}"] = parameter.detach()
+            for kind, value in self.optimizer.state[parameter].items():
+                tensors[f"{kind}.{name}"] = torch.as_tensor(value)
+        known = {
+            "best_epoch": self.best_epoch,
+            "history": [asdict(epoch) for epoch in self.history],
+        }
+        whole = {name: one.contiguous() for name, one in tensors.items()}
+        with writing(path) as temporary:
+            try:
+                save_file(whole, temporary, metadata={"fit": json.dumps(known)})
+            except SafetensorError as error:
+                raise ResultError(f"{path}: cannot be written: {first_line(error)}") from error
+
+    def load(self, path: Path) -> None:
+        """Go on from what :meth:`save` wrote.
+
+        Raises:
+            ModelError: the file is damaged, or of another network.
+        """
+        try:
+            with safe_open(path, framework="pt") as opened:
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+                known = json.loads(opened.metadata()["fit"])
+            self._restore(tensors, known)
+        # A damaged file raises a dozen kinds.
+        except Exception as error:
+            raise ModelError(
+                f"{path}: cannot be gone on from: {first_line(error)}: remove it to start anew"
+            ) from error
+
+    def _restore(self, tensors: State, known: Mapping[str, object]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"last.{name}"])
+                self.optimizer.state[parameter] = {
+                    kind: tensors[f"{kind}.{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")
+                }
+        self.best = {name: tensors[f"best.{name}"] for name in self.parameters}
+        self.best_epoch = int(str(known["best_epoch"]))
+        history = known["history"]
+        assert isinstance(history, list)
+        self.history = [Epoch(**epoch) for epoch in history]
+
+    def take_best(self) -> None:
+        """Put the parameters of the best epoch into the module."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self.best[name])
+
+
+def _mixed(seed: int, number: int) -> int:
+    """One number for torch out of two, as numpy mixes them."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _dropout(module: nn.Module, *, active: bool) -> None:
+    """Dropout alone changes in training; BatchNorm keeps its statistics."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.train(active)

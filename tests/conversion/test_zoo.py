@@ -1,0 +1,164 @@
+"""Conversion of real architectures, from torchvision and timm.
+
+A small network of each family always; with `-m slow` all of torchvision's CNN
+classifiers without squeeze-and-excitation, and more of timm's.
+"""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from heatmap import ConversionError, FullyConvolutional, convert
+from heatmap.conversion.convert import SliceReference, relative_difference
+from heatmap.conversion.heads import convert_head
+from heatmap.conversion.plan import plan_conversion
+from heatmap.conversion.trace import trace
+from heatmap.networks.catalog import inspect_models
+from tests.support.networks import randomise, scenes
+
+TORCHVISION = (
+    "alexnet googlenet mnasnet0_5 mobilenet_v2 resnet18 shufflenet_v2_x0_5 squeezenet1_1 vgg11"
+).split()
+TORCHVISION_MORE = (
+    "convnext_tiny convnext_small convnext_base convnext_large densenet121 densenet161 densenet169 "
+    "densenet201 "
+    "inception_v3 mnasnet0_75 mnasnet1_0 mnasnet1_3 regnet_x_400mf regnet_x_800mf "
+    "regnet_x_1_6gf regnet_x_3_2gf "
+    "regnet_x_8gf regnet_x_16gf regnet_x_32gf resnet34 resnet50 resnet101 resnet152 "
+    "resnext50_32x4d resnext101_32x8d resnext101_64x4d shufflenet_v2_x1_0 shufflenet_v2_x1_5 "
+    "shufflenet_v2_x2_0 squeezenet1_0 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn "
+    "wide_resnet50_2 wide_resnet101_2"
+).split()
+TIMM = (
+    "dpn48b hrnet_w18_small mobilenetv4_conv_small nf_resnet26 starnet_s1 test_convnext "
+    "tf_efficientnet_lite0"
+).split()
+TIMM_MORE = (
+    "cspresnet50 dla46_c fasternet_t0 inception_next_atto mambaout_femto "
+    "convformer_s18 convmixer_768_32 cspdarknet53 darknet53 dla34 gernet_s inception_resnet_v2 "
+    "inception_v4 legacy_xception mobilenetv1_100 mobilenetv2_100 nasnetalarge pnasnet5large "
+    "repvgg_a0 res2net50_48w_2s resnet26d resnetblur50 selecsls42 spnasnet_100 vgg11_bn xception41"
+).split()
+INEXACT = {
+    "mobilenet_v3_small": "adaptive_avg_pool2d",
+    "efficientnet_b0": "adaptive_avg_pool2d",
+    "regnet_y_400mf": "adaptive_avg_pool2d",
+    "timm/convnextv2_atto": "linalg_vector_norm",
+    "timm/ese_vovnet19b_dw": "mean",
+    "timm/poolformer_s12": "group_norm",
+    "timm/resnest14d": "mean",
+    "timm/resnetv2_50x1_bit": "group_norm",
+    "timm/skresnet18": "mean",
+}
+REFUSED = "vit_b_16 swin_t timm/mixer_s16_224 timm/resmlp_12_224 timm/vit_tiny_patch16_224".split()
+REFUSED_MORE = "maxvit_t timm/coatnet_nano_rw_224".split()
+
+# With the weights drawn here the originals themselves are 5e-4 and 2e-5 away from their
+# float64 selves in float32: what they round hides what a conversion changes.
+IN_FLOAT64 = ("timm/convmixer_768_32", "timm/inception_v4")
+
+
+def build(name: str) -> tuple[nn.Module, int]:
+    """A network with random weights, and its window."""
+    torch.manual_seed(0)
+    if name.startswith("timm/"):
+        module = timm.create_model(name.removeprefix("timm/"), pretrained=False)
+        return module, module.default_cfg["input_size"][-1]
+    extra = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
+    module = getattr(torchvision.models, name)(weights=None, **extra)
+    return module, 299 if name == "inception_v3" else 224
+
+
+def check(name: str) -> None:
+    module, window = build(name)
+    randomise(module, window)
+    if name in IN_FLOAT64:
+        module.double()
+    network = convert(module, window)
+    assert network.sliding == "exact"
+    side = window + network.native_stride_px
+    photos = scenes(2, side, side, seed=3).to(next(module.parameters()))
+    crops = photos[:, :, :window, :window].contiguous()
+    with torch.inference_mode():
+        expected, found = module(crops), network(crops)[:, :, 0, 0]
+        spread = relative_difference(expected[:1], expected[1:])
+        assert spread > 1e-3, "outputs must depend on inputs or the comparison says nothing"
+        assert relative_difference(found, expected) < 1e-5
+        check_slices(network, photos[:1])
+        check_larger(module, side, network, photos[:1])
+
+
+def check_slices(network: FullyConvolutional, photo: torch.Tensor) -> None:
+    """Claim 1 on 2 x 2 windows."""
+    reference = SliceReference(network.plan)
+    maps = reference.features(photo)
+    cells = [reference.score(maps, row, column) for row in (0, 1) for column in (0, 1)]
+    expected = torch.stack(cells, dim=2).reshape(1, -1, 2, 2)
+    assert relative_difference(network(photo), expected) < 1e-5
+
+
+def check_larger(
+    module: nn.Module, side: int, network: FullyConvolutional, photo: torch.Tensor
+) -> None:
+    """At a size that the module takes itself, the trunk converted at the window serves too."""
+    try:
+        expected = module(photo)
+    except RuntimeError:
+        return  # a fully connected layer that knows one size only
+    head = convert_head(plan_conversion(trace(module, side)))
+    found = head(network.trunk(photo))[:, :, 0, 0]
+    assert relative_difference(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvision_family_agrees_with_the_original(name):
+    check(name)
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_timm_family_agrees_with_the_original(name):
+    check(f"timm/{name}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TORCHVISION_MORE)
+def test_every_other_torchvision_cnn_agrees_with_the_original(name):
+    check(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TIMM_MORE)
+def test_more_of_timm_agrees_with_the_original(name):
+    check(f"timm/{name}")
+
+
+@pytest.mark.slow
+def test_the_two_lists_hold_every_torchvision_cnn_that_slides_exactly(tmp_path, monkeypatch):
+    """Whatever torchvision adds must be converted too, or be recognised as what it is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    exact = {fact.name for fact in inspect_models() if fact.sliding == "exact"}
+    assert exact - {"efficientnet_lite0"} == {*TORCHVISION, *TORCHVISION_MORE}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if "resne" in name else name for name in INEXACT],
+)
+def test_network_that_looks_at_the_whole_input_is_inexact(name):
+    module, window = build(name)
+    plan = plan_conversion(trace(module, window))
+    assert plan.sliding == "inexact"
+    assert INEXACT[name] in plan.whole_input[0][1]
+
+
+@pytest.mark.parametrize(
+    "name", [*REFUSED, *(pytest.param(name, marks=pytest.mark.slow) for name in REFUSED_MORE)]
+)
+def test_network_that_mixes_fixed_positions_is_refused(name):
+    module, window = build(name)
+    with pytest.raises(ConversionError, match="use --engine crop"):
+        plan_conversion(trace(module, window))

@@ -1,0 +1,216 @@
+"""Heatmaps and class activation maps side by side, on photos whose objects are known."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import heatmap
+from heatmap import ModelError, ResultError, localize
+from heatmap.classes import ClassGroup
+from heatmap.evaluation.evaluate import CAM_SCALES, compare, heatmap_method
+from heatmap.evaluation.metrics import Answer, evaluate
+from heatmap.evaluation.pairs import LeftOut, Pair, PairedPhoto, Pairing, match_labels
+from heatmap.geometry import Box
+from heatmap.localization.scales import auto_scales, fuse_scales
+from heatmap.localization.sharpen import sharp_maps, tighten
+from heatmap.photo.photo import Photo
+from heatmap.scoring import scorer as scoring
+from tests.scoring.test_scorer import photo
+from tests.support.networks import WINDOW, Classifier, heads, randomise
+
+COLOURS = {"red": (230, 30, 30), "green": (30, 230, 30), "blue": (30, 30, 230)}
+# Two photos of 88 x 120 px, and a rectangle of each colour: left, top, right, bottom.
+RECTANGLES = {
+    "a.png": {"red": (8, 12, 40, 44), "blue": (76, 48, 108, 76)},
+    "b.png": {"green": (64, 20, 100, 52)},
+}
+
+
+def colours_seen() -> nn.Module:
+    """A network that says by how much a colour is above the others, in positions of 4 px."""
+    trunk = nn.Conv2d(3, 4, 4, stride=4)
+    with torch.no_grad():
+        weight = torch.full((4, 3), -1.0)
+        weight[range(3), range(3)] = 2.0
+        weight[3] = 0
+        trunk.weight.copy_((weight / 16)[:, :, None, None].expand_as(trunk.weight))
+        trunk.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 1.0]))
+        linear = nn.Linear(4, 4)
+        linear.weight.copy_(3 * torch.eye(4))
+        linear.bias.zero_()
+    return nn.Sequential(trunk, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear).eval()
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    return heatmap.prepare(
+        colours_seen(), window=WINDOW, classes=[*COLOURS, "grey"], mean=(0.5,) * 3, std=(0.25,) * 3
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    lines = ["file,label,xmin,ymin,xmax,ymax"]
+    for name, rectangles in RECTANGLES.items():
+        pixels = np.full((88, 120, 3), 128, np.uint8)
+        for colour, (left, top, right, bottom) in rectangles.items():
+            pixels[top:bottom, left:right] = COLOURS[colour]
+            lines.append(f"{name},{colour},{left},{top},{right},{bottom}")
+        Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / "boxes.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+def random_scorer(head: str) -> heatmap.Scorer:
+    torch.manual_seed(0)
+    return heatmap.prepare(randomise(Classifier(heads()[head]), WINDOW), window=WINDOW)
+
+
+def groups_of(scorer: heatmap.Scorer) -> list[ClassGroup]:
+    return [scorer.classifier.classes.single(1), ClassGroup("several", (0, 4))]
+
+
+def assert_found(answer: Answer, expected: list[tuple[Box, float]]) -> None:
+    """The same boxes and scores, to what two passes differ by."""
+    boxes, scores = zip(*expected, strict=True)
+    np.testing.assert_allclose(answer.boxes_xyxy, boxes, atol=1e-3)
+    np.testing.assert_allclose(answer.scores, scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scales", "names"),
+    [
+        ((), ["heatmap, scale 1", "heatmap, scales auto"]),
+        (None, ["heatmap, scales auto"]),
+        ((1.0,), ["heatmap, scale 1"]),
+        ((0.5, 1.0, 2.0), ["heatmap, scales 0.5, 1, 2"]),
+    ],
+)
+def test_heatmaps_point_at_what_is_there(scorer, folder, scales, names):
+    seen = []
+    found = compare(
+        folder,
+        folder / "boxes.csv",
+        scorer,
+        scales=scales,
+        cam=False,
+        progress=lambda *done: seen.append(done),
+    )
+    assert list(found.methods) == names
+    assert (found.photos, found.pairs, found.left_out.labels) == (2, 3, {})
+    assert seen == [(1, 2), (2, 2)]
+    for figures in found.methods.values():
+        assert figures.total.all.pointing == 1
+        assert [one.found for one in figures.total.all.boxes[:2]] == [1, 1]
+        assert set(figures.labels) == set(COLOURS)
+
+
+def test_a_mapping_says_what_labels_mean(scorer, folder):
+    mapping = folder / "mapping.json"
+    mapping.write_text('{"red": ["blue"], "blue": ["red", "grey"], "green": []}')
+    found = compare(folder, folder / "boxes.csv", scorer, scales=(1.0,), mapping=mapping, cam=False)
+    assert found.left_out.labels == {"green": 1}
+    assert (found.photos, found.pairs) == (1, 2)
+    # Red is looked for where blue is.
+    assert found.methods["heatmap, scale 1"].labels["red"].all.pointing == 0
+
+
+def test_what_cannot_be_paired_is_refused(scorer, folder):
+    (folder / "other.csv").write_text("file,label,xmin,ymin,xmax,ymax\na.png,cow,1,1,9,9")
+    with pytest.raises(ResultError, match="none of its 1 labels"):
+        compare(folder, folder / "other.csv", scorer, cam=False)
+    with pytest.raises(ResultError, match="cannot be read"):
+        compare(folder, folder / "none.csv", scorer, cam=False)
+
+
+def test_with_torchcam_maps_of_the_network_are_compared(scorer, folder):
+    pytest.importorskip("torchcam.methods")
+    found = compare(folder, folder / "boxes.csv", scorer, scales=(1.0,))
+    listed = [
+        *["heatmap, scale 1", "CAM, scale 1", "CAM, scale 2", "CAM, scale 3"],
+        *["Grad-CAM, scale 1", "Grad-CAM, scale 2", "Grad-CAM, scale 3"],
+    ]
+    assert CAM_SCALES == (1, 2, 3)
+    assert list(found.methods) == listed
+    for name in listed:
+        assert found.methods[name].total.all.pairs == 3
+    assert found.methods["CAM, scale 1"].total.all.pointing == 1
+
+
+def test_without_torchcam_the_comparison_says_so_and_needs_none_without_cam(
+    scorer, folder, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "torchcam", None)
+    monkeypatch.setitem(sys.modules, "torchcam.methods", None)
+    with pytest.raises(ModelError, match="CAM needs torchcam"):
+        compare(folder, folder / "boxes.csv", scorer)
+    assert compare(folder, folder / "boxes.csv", scorer, cam=False).pairs == 3
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (0.7, 2.0), None])
+def test_with_positions_the_answers_are_sharp_maps_and_tight_boxes(scales):
+    scorer, shown = random_scorer("global pool"), Photo(photo(60, 83))
+    groups = groups_of(scorer)
+    answers = heatmap_method(scorer, scales)(shown, groups)
+    at = scales or auto_scales((60, 83), WINDOW)
+    positions = [scorer.score_positions(shown, scale=scale) for scale in at]
+    maps = sharp_maps(positions, groups)
+    for place, (group, answer) in enumerate(zip(groups, answers, strict=True)):
+        np.testing.assert_allclose(answer.heat, maps.heatmap(place), rtol=1e-5, atol=1e-6)
+        windows = [one.windows for one in positions]
+        found = tighten(localize(windows, [group], least_score=0, most=5), maps, groups)
+        assert_found(answer, [(one.xyxy, one.score) for one in found])
+        assert answer.scores == tuple(sorted(answer.scores, reverse=True))
+
+
+@pytest.mark.parametrize("fuse", ["mean", "max"])
+@pytest.mark.parametrize("head", ["flatten", "global max pool", "softmax"])
+def test_without_positions_the_answers_are_those_of_windows(head, fuse):
+    scorer, shown = random_scorer(head), Photo(photo(60, 83))
+    groups, scales = groups_of(scorer), (1.0, 1.5)
+    grids = [scorer.score(shown, scale=scale) for scale in scales]
+    answers = heatmap_method(scorer, scales, fuse)(shown, groups)
+    fused = fuse_scales(grids, fuse)
+    for group, answer in zip(groups, answers, strict=True):
+        np.testing.assert_allclose(answer.heat, fused.heatmap(group), rtol=1e-5, atol=1e-6)
+        found = localize(grids, [group], least_score=0, most=5)
+        assert_found(answer, [(one.window_xyxy, one.score) for one in found])
+
+
+def test_one_scale_without_positions_takes_them_from_all(monkeypatch):
+    scorer, shown = random_scorer("global pool"), Photo(photo(60, 83))
+    groups, scales = groups_of(scorer), (1.0, 2.0)
+    larger = scorer.score_positions(shown, scale=2.0).positions.scores.nbytes
+    monkeypatch.setattr(scoring, "LARGE_GRID_BYTES", larger - 1)
+    assert scorer.score_positions(shown) is not None
+    assert scorer.score_positions(shown, scale=2.0) is None
+    fused = fuse_scales([scorer.score(shown, scale=scale) for scale in scales])
+    for group, answer in zip(groups, heatmap_method(scorer, scales)(shown, groups), strict=True):
+        np.testing.assert_allclose(answer.heat, fused.heatmap(group), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["global pool", "flatten"])
+@pytest.mark.parametrize("hw", [(60, 83), (9, 20), (32, 32), (1, 1)])
+def test_answers_fit_what_an_evaluation_asks(tmp_path, head, hw):
+    scorer = random_scorer(head)
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo(*hw) if min(hw) > 1 else np.zeros((*hw, 3), np.uint8)).save(path)
+    groups = match_labels(["class 1", "class 3"], scorer.classifier.classes)
+    whole = ((0.0, 0.0, float(hw[1]), float(hw[0])),)
+    pairs = tuple(Pair(label, group, whole, False, False) for label, group in groups.items())
+    pairing = Pairing((PairedPhoto(path, pairs),), LeftOut({}, 0, 0, 0))
+    methods = {str(scales): heatmap_method(scorer, scales) for scales in [(1.0,), None]}
+    found = evaluate(pairing, methods)
+    assert [one.total.all.pointing for one in found.methods.values()] == [1, 1]
+    answers = heatmap_method(scorer)(Photo(np.zeros((*hw, 3), np.uint8)), list(groups.values()))
+    for answer in answers:
+        assert (answer.heat.shape, answer.heat.dtype) == (hw, np.float32)
+        assert 0 <= answer.heat.min() <= answer.heat.max() <= 1
+        # Without a threshold each class is found at least once.
+        assert len(answer.boxes_xyxy) == len(answer.scores) >= 1

@@ -1,0 +1,421 @@
+"""Single positions of the feature map: windows are their means, and what is owed to each."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from torch import nn
+
+import heatmap
+from heatmap.conversion import heads as head_module
+from heatmap.conversion.convert import convert
+from heatmap.conversion.heads import NoPool, convert_head
+from heatmap.geometry import plan_grid
+from heatmap.grid.position_scores import (
+    PositionScores,
+    mean_over,
+    owed,
+    position_network,
+    positions_of,
+)
+from heatmap.scoring import scorer as scoring
+from tests.conversion.test_convert import INEXACT, REFUSED
+from tests.conversion.test_zoo import build
+from tests.scoring.test_scorer import photo
+from tests.support.networks import WINDOW, Classifier, heads, randomise
+
+# Windows smaller than the usual, for speed: 3 x 3 positions or 5 x 5.
+WINDOWS = {
+    "resnet18": 96,
+    "densenet121": 96,
+    "squeezenet1_0": 96,
+    "mobilenet_v2": 96,
+    "timm/tf_efficientnet_lite0": 96,
+    "inception_v3": 139,
+}
+
+
+LONG = ("densenet121", "inception_v3")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in WINDOWS
+    ],
+)
+def scorer(request):
+    with warnings.catch_warnings():
+        # Inception's initial weights will be others one day.
+        warnings.simplefilter("ignore", FutureWarning)
+        module, _ = build(request.param)
+    window = WINDOWS[request.param]
+    return heatmap.prepare(randomise(module, window), window=window)
+
+
+def small(head: nn.Module | str = "global pool", padding: int = 1) -> nn.Module:
+    torch.manual_seed(0)
+    made = heads()[head] if isinstance(head, str) else head
+    return randomise(Classifier(made, padding), WINDOW)
+
+
+def prepared(head: nn.Module | str = "global pool", **options) -> heatmap.Scorer:
+    return heatmap.prepare(small(head), window=WINDOW, **options)
+
+
+def relative(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def slow_mean(positions: np.ndarray, map_hw: tuple[int, int], k: int) -> np.ndarray:
+    """Window by window."""
+    (n, m), (height, width) = map_hw, positions.shape[:2]
+    rows, columns = height - (n - 1) * k, width - (m - 1) * k
+    means = np.empty((rows, columns, *positions.shape[2:]))
+    for row, column in np.ndindex(rows, columns):
+        part = positions[row : row + n * k : k, column : column + m * k : k][:n, :m]
+        means[row, column] = part.astype(float).mean(axis=(0, 1))
+    return means
+
+
+def slow_owed(windows, positions, map_hw, k):
+    """Window by window, its probability shared out among its positions."""
+    found = np.zeros(positions.shape)
+    places = list(np.ndindex(map_hw))
+    for row, column in np.ndindex(windows.shape):
+        held = [(row + i * k, column + j * k) for i, j in places]
+        shares = {at: float(np.nan_to_num(positions[at])) for at in held}
+        total = sum(shares.values())
+        for at, share in shares.items():
+            if total > 0:
+                found[at] += np.nan_to_num(windows[row, column]) * (share / total) / len(places)
+    return found
+
+
+@pytest.mark.parametrize("border", ["cover", "valid"])
+@pytest.mark.parametrize("k", [1, 2])
+def test_windows_are_the_means_of_their_positions(scorer, k, border):
+    pixels = photo(170, 210)
+    stride = scorer.native_stride_px // k
+    expected = scorer.score(pixels, stride=stride, border=border)
+    assert expected.scores.std(axis=(0, 1)).max() > 1e-2 * np.abs(expected.scores).max()
+    found = scorer.score_positions(pixels, stride=stride, border=border)
+    assert found.k == k
+    assert found.windows.geometry == expected.geometry
+    assert found.windows.origin == expected.origin
+    assert found.windows.kind == found.positions.kind == "logits"
+    assert relative(found.windows.scores, expected.scores) < 1e-5
+    means = slow_mean(found.positions.scores, found.map_hw, k)
+    assert relative(means, expected.scores) < 1e-5
+    # Single positions say more than that.
+    spread, pooled = (each.std(axis=(0, 1)).mean() for each in (found.positions.scores, means))
+    assert spread > 1.2 * pooled
+
+
+@pytest.mark.parametrize("memory", [160_000, 2**30])
+def test_bands_and_progress_of_positions(memory):
+    scorer, pixels, seen = prepared(), photo(90, 101), []
+    found = scorer.score_positions(pixels, memory=memory, progress=lambda *done: seen.append(done))
+    rows, columns = found.positions.geometry.grid_hw
+    assert seen[-1] == (rows * columns, rows * columns)
+    assert (len(seen) > 1) == (memory == 160_000)
+    assert relative(found.windows.scores, scorer.score(pixels).scores) < 1e-5
+    photos = scorer.classifier.preprocessing.tensor(photo(96, 96))
+    with torch.inference_mode():
+        whole = scorer.positions_at(4)(photos)[0].permute(1, 2, 0).numpy()
+    again = scorer.score_positions(photo(96, 96), memory=memory).positions.scores
+    assert relative(again, whole) < 1e-5
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.7])
+def test_positions_at_other_scales(scale):
+    scorer, pixels = prepared(), photo(90, 101)
+    found = scorer.score_positions(pixels, scale=scale)
+    assert relative(found.windows.scores, scorer.score(pixels, scale=scale).scores) < 1e-5
+
+
+def test_a_photo_smaller_than_the_window_has_the_positions_of_one_window():
+    found = prepared().score_positions(photo(20, 9))
+    assert found.windows.geometry.grid_hw == (1, 1)
+    assert found.positions.geometry.grid_hw == found.map_hw == (8, 8)
+
+
+def test_more_padding_than_a_window_has_room_for():
+    """10 x 10 positions, 4 px apart, in 32 px: the outermost lie outside."""
+    torch.manual_seed(0)
+    module = randomise(Classifier(heads()["global pool"]), WINDOW)
+    for layer in (module.trunk[0], module.trunk[3]):
+        layer.padding = (2, 2)
+    scorer, pixels = heatmap.prepare(module, window=WINDOW), photo(60, 83)
+    found = scorer.score_positions(pixels)
+    assert found.map_hw == (10, 10)
+    assert relative(found.windows.scores, scorer.score(pixels).scores) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *["global pool", "fixed pool of the whole map", "mean", "mean over tokens"],
+        *["BatchNorm1d", "convolution, then pool", "scale and shift"],
+    ],
+)
+@pytest.mark.parametrize("stride", [4, 2, 1])
+def test_heads_that_have_positions(head, stride):
+    scorer, pixels = prepared(head), photo(40, 50)
+    expected = scorer.score(pixels, stride=stride)
+    found = scorer.score_positions(pixels, stride=stride)
+    assert relative(found.windows.scores, expected.scores) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *["flatten", "fc layers", "adaptive pool to its own size", "global max pool"],
+        *["average and maximum", "pool, LayerNorm, linear", "pooled convolutions", "softmax"],
+    ],
+)
+def test_heads_that_have_none(head):
+    scorer = prepared(head)
+    assert scorer.positions_at(4) is None
+    assert scorer.score_positions(photo(40, 50)) is None
+
+
+@pytest.mark.parametrize("name", ["vgg16", "alexnet", "convnext_tiny", "mobilenet_v3_small"])
+def test_networks_that_have_none(name):
+    module, _ = build(name)
+    network = convert(randomise(module, 96), 96, allow_inexact=True)
+    assert position_network(network) is None
+    with pytest.raises(NoPool):
+        convert_head(network.plan, pooled=False)
+
+
+def bent(network: nn.Module) -> nn.Module:
+    """A hardswish behind the pool, as mobilenet_v3 has, which noise never takes to its bend."""
+    head = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1),
+        nn.Conv2d(8, 12, 1),
+        network,
+        nn.Flatten(),
+        nn.Linear(12, 5),
+    )
+    module = small(head)
+    nn.init.constant_(module.head[1].bias, 30.0)
+    return module
+
+
+def test_what_noise_does_not_show_the_structure_does(monkeypatch):
+    network = convert(bent(nn.Hardswish()), WINDOW)
+    assert position_network(network) is None
+    monkeypatch.setattr(head_module, "_is_linear", lambda *_: True)
+    # Noise alone would have let it pass.
+    assert position_network(network) is not None
+
+
+def test_what_the_structure_does_not_show_noise_does(monkeypatch):
+    monkeypatch.setattr(head_module, "_is_linear", lambda *_: True)
+    network = convert(small("pooled convolutions"), WINDOW)
+    assert convert_head(network.plan, pooled=False) is not None
+    assert position_network(network) is None
+
+
+def test_a_softmax_at_the_end_and_probabilities_have_none():
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), nn.Softmax(dim=1))
+    scorer = prepared(head)
+    assert scorer.kind() == "probabilities"
+    assert scorer.positions_at(4) is None
+    assert scorer.score_positions(photo(40, 50)) is None
+
+
+def test_networks_that_crop_have_none():
+    assert prepared().positions_at(4) is not None
+    assert prepared(engine="crop").positions_at(4) is None
+    assert prepared(engine="crop").score_positions(photo(40, 50)) is None
+    refused = heatmap.prepare(Classifier(REFUSED["attention"][0]).eval(), window=WINDOW)
+    assert refused.score_positions(photo(40, 50)) is None
+
+
+def test_stitched_strides_have_none():
+    module = INEXACT["squeeze-and-excitation"].eval()
+    scorer = heatmap.prepare(module, window=WINDOW, engine="slide")
+    assert scorer.network_at(4).stitched is False
+    assert scorer.positions_at(4) is not None
+    assert scorer.network_at(2).stitched
+    assert scorer.positions_at(2) is None
+
+
+def test_a_network_without_weights_has_positions():
+    module = nn.Sequential(nn.AvgPool2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    scorer, pixels = heatmap.prepare(module, window=WINDOW), photo(40, 50)
+    found = scorer.score_positions(pixels)
+    assert relative(found.windows.scores, scorer.score(pixels).scores) < 1e-5
+
+
+@pytest.mark.parametrize("stride", [4, 2])
+def test_positions_in_half_precision(stride):
+    scorer, pixels = prepared(dtype="bfloat16"), photo(40, 50)
+    expected = prepared().score(pixels, stride=stride).scores
+    found = scorer.score_positions(pixels, stride=stride)
+    assert scorer.positions_at(stride).trunk is not scorer.network.trunk
+    difference = relative(found.windows.scores, expected)
+    # Not zero, or it was not computed in bfloat16.
+    assert 1e-5 < difference < 3e-2
+
+
+def test_too_large_for_memory_gives_none(monkeypatch):
+    scorer, pixels = prepared(), photo(60, 83)
+    scores = scorer.score_positions(pixels).positions.scores
+    monkeypatch.setattr(scoring, "LARGE_GRID_BYTES", scores.nbytes)
+    assert scorer.score_positions(pixels) is not None
+    monkeypatch.setattr(scoring, "LARGE_GRID_BYTES", scores.nbytes - 1)
+    assert scorer.score_positions(pixels) is None
+
+
+def test_the_network_of_positions_is_made_once_and_shares_the_trunk():
+    scorer = prepared()
+    made = scorer.positions_at(4)
+    assert scorer.positions_at(4) is made
+    assert made.trunk is scorer.network_at(4).trunk
+    assert (made.positions, made.map_hw, made.window_px) == (True, (1, 1), 4)
+    assert made.window_field_px == made.field_px == scorer.network.field_px
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    photo_hw=st.tuples(st.integers(1, 500), st.integers(1, 500)),
+    native=st.sampled_from([8, 16, 32]),
+    k=st.sampled_from([1, 2, 4]),
+    map_hw=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    beyond=st.integers(0, 40),
+    scale=st.floats(0.2, 3),
+)
+def test_the_positions_of_a_window_lie_around_its_centre(
+    photo_hw, native, k, map_hw, beyond, scale
+):
+    map_hw = (map_hw[0], map_hw[0])
+    window = map_hw[0] * native + beyond
+    windows = plan_grid(
+        photo_hw, window=window, native_stride=native, stride=native // k, scale=scale
+    )
+    positions = positions_of(windows, map_hw, native)
+    assert positions.extended_hw == windows.extended_hw
+    assert positions.margins_tblr == windows.margins_tblr
+    rows, columns = windows.grid_hw
+    for row, column in {(0, 0), (rows - 1, columns - 1), (rows // 2, columns // 3)}:
+        held = [(row + i * k, column + j * k) for i, j in np.ndindex(map_hw)]
+        centres = np.array([positions.centre_xy(*at) for at in held])
+        expected = windows.centre_xy(row, column)
+        np.testing.assert_allclose(centres.mean(axis=0), expected, rtol=1e-9, atol=1e-6)
+        # Together they cover the window.
+        boxes = np.array([positions.window_xyxy(*at) for at in held])
+        around = (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
+        np.testing.assert_allclose(around, windows.window_xyxy(row, column), atol=1e-6)
+
+
+def test_positions_lie_where_the_photo_says():
+    """A bright square changes the position that it lies in the most."""
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 8, stride=8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    )
+    scorer = heatmap.prepare(randomise(module, WINDOW), window=WINDOW)
+    dark = np.zeros((61, 83, 3), np.uint8)
+    lit = dark.copy()
+    before, (row, column) = scorer.score_positions(dark), (4, 7)
+    left, top, right, bottom = (
+        round(side) for side in before.positions.geometry.window_xyxy(row, column)
+    )
+    lit[top:bottom, left:right] = 255
+    changed = np.abs(scorer.score_positions(lit).positions.scores - before.positions.scores)
+    assert np.argwhere(changed.max(axis=2) > 1e-4).tolist() == [[row, column]]
+
+
+probability = st.floats(0, 1, width=32)
+
+
+@st.composite
+def cases(draw):
+    """Probabilities of windows and positions that fit each other, some of them NaN."""
+    map_hw = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    k, grid_hw = draw(st.integers(1, 3)), draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    under = tuple(side + (n - 1) * k for side, n in zip(grid_hw, map_hw, strict=True))
+    values = probability | st.just(np.float32(np.nan))
+    windows = draw(hnp.arrays(np.float32, grid_hw, elements=values))
+    positions = draw(hnp.arrays(np.float32, under, elements=values))
+    return windows, positions, map_hw, k
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(case=cases(), classes=st.integers(0, 3), seed=st.integers(0, 99))
+def test_means_are_those_of_slow_loops(case, classes, seed):
+    _, positions, map_hw, k = case
+    shape = (*positions.shape, classes) if classes else positions.shape
+    scores = np.random.default_rng(seed).normal(0, 9, shape).astype(np.float32)
+    scores[np.isnan(positions)] = np.nan
+    found = mean_over(scores, map_hw, k)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, slow_mean(scores, map_hw, k), rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(case=cases())
+def test_what_is_owed_is_that_of_slow_loops(case):
+    windows, positions, map_hw, k = case
+    before = windows.copy(), positions.copy()
+    found = owed(windows, positions, map_hw, k)
+    assert (found.dtype, found.shape) == (np.float32, positions.shape)
+    np.testing.assert_allclose(found, slow_owed(windows, positions, map_hw, k), atol=1e-6)
+    assert found.min() >= 0
+    assert found.max() <= 1
+    assert (found[np.nan_to_num(positions) == 0] == 0).all()
+    # All that is owed is the windows' own, where any position of theirs has a share.
+    assert found.sum() <= np.nan_to_num(windows).sum() / np.prod(map_hw) + 1e-5
+    np.testing.assert_array_equal(windows, before[0])
+    np.testing.assert_array_equal(positions, before[1])
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(case=cases(), data=st.data())
+def test_what_one_window_alone_owes_is_its_probability(case, data):
+    windows, positions, map_hw, k = case
+    positions = np.nan_to_num(positions, nan=0.5) + np.float32(0.01)
+    row, column = data.draw(st.sampled_from(list(np.ndindex(windows.shape))))
+    lone = np.zeros_like(windows)
+    lone[row, column] = data.draw(probability)
+    found = owed(lone, positions, map_hw, k)
+    assert found.sum() == pytest.approx(lone[row, column] / np.prod(map_hw), rel=1e-5, abs=1e-9)
+    # Nothing to positions that it does not hold.
+    held = np.zeros(positions.shape, bool)
+    held[row : row + map_hw[0] * k : k, column : column + map_hw[1] * k : k] = True
+    assert (found[~held] == 0).all()
+
+
+@pytest.mark.parametrize("nothing", [0, np.nan])
+def test_windows_that_say_nothing_owe_nothing(nothing):
+    positions = np.full((4, 5), 0.7, np.float32)
+    assert (owed(np.full((2, 3), nothing, np.float32), positions, (3, 3)) == 0).all()
+
+
+def test_the_least_probabilities_do_not_overflow():
+    positions = np.full((4, 4), 1e-45, np.float32)
+    positions[0, 0] = 0
+    found = owed(np.ones((2, 2), np.float32), positions, (3, 3))
+    np.testing.assert_allclose(found, slow_owed(np.ones((2, 2)), positions, (3, 3), 1), rtol=1e-5)
+
+
+def test_what_is_owed_of_groups_is_that_of_their_maps():
+    found = prepared().score_positions(photo(60, 83), stride=2)
+    classes = found.windows.classes
+    groups = [classes.single(3), heatmap.ClassGroup("several", (0, 4))]
+    grid = found.owed(groups)
+    assert grid.classes.names == ("class 3", "several")
+    assert (grid.kind, grid.geometry) == ("probabilities", found.positions.geometry)
+    for place, group in enumerate(groups):
+        windows, positions = found.windows.class_map(group), found.positions.class_map(group)
+        expected = slow_owed(windows, positions, found.map_hw, 2)
+        np.testing.assert_allclose(grid.scores[:, :, place], expected, rtol=1e-4, atol=1e-7)
+    assert isinstance(found, PositionScores)

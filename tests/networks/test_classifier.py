@@ -1,0 +1,68 @@
+"""Preprocessing: the network sees what torchvision would show it, in one copy."""
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torchvision.transforms import functional
+
+from heatmap.errors import ModelError, PhotoError
+from heatmap.networks.classifier import Preprocessing
+
+PIXELS = arrays(np.uint8, st.tuples(*[st.integers(1, 9)] * 2, st.just(3)))
+
+
+@given(pixels=PIXELS, order=st.sampled_from(["rgb", "bgr"]))
+def test_has_the_bits_of_torchvision(pixels, order):
+    mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
+    ordered = pixels if order == "rgb" else pixels[:, :, ::-1].copy()
+    expected = functional.normalize(functional.to_tensor(ordered), mean, std)
+    assert torch.equal(Preprocessing(7, mean, std, order).tensor(pixels)[0], expected)
+
+
+def test_batch_lies_channels_last_and_leaves_the_photos_alone():
+    photos = skimage.data.astronaut()[None, :40, :60].repeat(2, axis=0)
+    before = photos.copy()
+    photos.flags.writeable = False
+    batch = Preprocessing(7).tensor(photos)
+    assert batch.shape == (2, 3, 40, 60)
+    assert batch.dtype == torch.float32
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(photos, before)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((3, 4, 4), np.uint8),
+        np.zeros((4, 3), np.uint8),
+        np.zeros((1, 1, 4, 4, 3), np.uint8),
+    ],
+)
+def test_refuses_what_is_no_photo(pixels):
+    with pytest.raises(PhotoError, match="expected uint8"):
+        Preprocessing(7).tensor(pixels)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"window_px": 0}, "window is 0"),
+        ({"window_px": 22.5}, "window is 22.5"),
+        ({"window_px": True}, "window is True"),
+        ({"mean": (123.7, 116.8, 103.9)}, "units of pixel/255"),
+        ({"mean": (0.5, 0.5)}, "three numbers"),
+        ({"mean": 0.5}, "three numbers"),
+        ({"std": (0.2, 0.0, 0.2)}, "above 0"),
+        ({"std": (0.2, float("nan"), 0.2)}, "finite"),
+        ({"channel_order": "gbr"}, "rgb, bgr"),
+    ],
+)
+def test_refuses_values_that_cannot_be_meant(values, message):
+    with pytest.raises(ModelError, match=message):
+        Preprocessing(**{"window_px": 224, **values})

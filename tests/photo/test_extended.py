@@ -1,0 +1,279 @@
+"""Photos as the windows see them: the same values whatever strips and columns are asked for."""
+
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from heatmap.errors import GeometryError, PhotoError
+from heatmap.geometry import BORDERS, Geometry, plan_grid
+from heatmap.photo.extended import PlacedRows, place
+from heatmap.photo.photo import Photo
+from heatmap.photo.photo_file import PhotoFile
+
+
+def noise(*shape: int) -> np.ndarray:
+    """The same random values at each call."""
+    return np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
+
+
+def largest_difference(first: np.ndarray, second: np.ndarray) -> int:
+    assert first.shape == second.shape
+    return int(np.abs(first.astype(int) - second).max())
+
+
+# The whole of it.
+
+
+def reflected(length: int, before: int, after: int) -> np.ndarray:
+    """Indices along one axis, walked one step at a time, turning round at either end."""
+
+    def walk(position: int, step: int, steps: int) -> list[int]:
+        visited = []
+        for _ in range(steps):
+            if not 0 <= position + step < length:
+                step = -step
+            position += step if length > 1 else 0
+            visited.append(position)
+        return visited
+
+    inside = list(range(length))
+    return np.array(walk(0, -1, before)[::-1] + inside + walk(length - 1, 1, after))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    hw=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    window=st.integers(1, 60),
+    native=st.integers(1, 24),
+    border=st.sampled_from(BORDERS),
+)
+def test_place_extends_and_cuts_as_the_geometry_says(hw, window, native, border):
+    window = min(window, *hw) if border == "valid" else window
+    geometry = plan_grid(hw, window=window, native_stride=native, border=border)
+    pixels = noise(*hw, 3)
+    pixels.flags.writeable = False
+    placed = place(pixels, geometry)
+    top, bottom, left, right = geometry.margins_tblr
+    rows = reflected(hw[0], max(top, 0), max(bottom, 0))[: geometry.extended_hw[0]]
+    columns = reflected(hw[1], max(left, 0), max(right, 0))[: geometry.extended_hw[1]]
+    np.testing.assert_array_equal(placed, pixels[rows][:, columns])
+    by_numpy = np.pad(
+        pixels[: hw[0] + min(bottom, 0), : hw[1] + min(right, 0)],
+        ((top, max(bottom, 0)), (left, max(right, 0)), (0, 0)),
+        mode="reflect",
+    )
+    np.testing.assert_array_equal(placed, by_numpy)
+    assert placed.shape == (*geometry.extended_hw, 3)
+    assert placed.flags.c_contiguous
+    assert not np.shares_memory(placed, pixels)
+
+
+def scaled(hw: tuple[int, int], scale: float) -> Geometry:
+    """One window wherever it fits, and nothing added: what is left is the resize alone."""
+    return plan_grid(hw, window=1, native_stride=1, scale=scale, border="valid")
+
+
+@pytest.mark.parametrize("scale", [0.7, 0.5, 1 / 3, 0.21])
+def test_shrinking_is_that_of_pillow(scale):
+    """Lanczos over three lobes, with windows as wide as the factor asks for."""
+    pixels = cv2.GaussianBlur(noise(90, 120, 3), (5, 5), 0)
+    geometry = scaled((90, 120), scale)
+    height, width = geometry.scaled_hw
+    by_pillow = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+    assert largest_difference(place(pixels, geometry), np.asarray(by_pillow)) <= 3
+
+
+def test_shrinking_does_not_alias():
+    grating = np.zeros((40, 300, 3), np.uint8)
+    grating[:, ::3] = 255  # at a half there are no three columns left for a period
+    placed = place(grating, scaled((40, 300), 0.5))[:, 20:-20].astype(float)
+    assert placed.std() < 10 < grating[:, ::2].std()
+
+
+def test_enlarging_restores_a_smooth_photo_in_its_place():
+    y, x = np.mgrid[0:60, 0:90] + 0.5
+    smooth = np.stack([128 + 100 * np.sin(y / 9), 128 + 100 * np.cos(x / 11), x + y], axis=2)
+    pixels = np.rint(smooth).astype(np.uint8)
+    small = place(pixels, scaled((60, 90), 1 / 3))
+    back = place(small, scaled((20, 30), 3.0))
+    # Next to the edge nothing is known of what lies beyond; averaging flattens crests a little.
+    assert largest_difference(back[6:-6, 6:-6], pixels[6:-6, 6:-6]) <= 3
+
+
+@pytest.mark.parametrize("hw", [(1, 1), (1, 40000), (40000, 1)])
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_extreme_shapes_are_resized(hw, scale):
+    geometry = plan_grid(hw, window=8, native_stride=4, scale=scale)
+    placed = place(np.full((*hw, 3), [9, 99, 199], np.uint8), geometry)
+    assert largest_difference(placed, np.full((*geometry.extended_hw, 3), [9, 99, 199])) == 0
+
+
+def test_place_refuses_a_photo_the_geometry_was_not_planned_for():
+    geometry = plan_grid((40, 50), window=8, native_stride=4)
+    with pytest.raises(GeometryError, match="photo is 50 x 40 px, the geometry was planned for 40"):
+        place(noise(50, 40, 3), geometry)
+
+
+# In strips.
+
+
+def write(path: Path, pixels: np.ndarray, kind: str) -> PhotoFile:
+    """A lossless file of the kind, opened."""
+    if kind == "in order":
+        Image.fromarray(pixels).save(path, "PNG")
+    else:
+        tifffile.imwrite(path, pixels, tile=(32, 48), photometric="rgb")
+    return PhotoFile(path)
+
+
+@settings(max_examples=250, deadline=None)
+@given(data=st.data())
+def test_strips_do_not_change_a_value(tmp_path_factory, data):
+    hw = data.draw(st.tuples(st.integers(1, 150), st.integers(1, 150)), "hw")
+    border = data.draw(st.sampled_from(BORDERS), "border")
+    scale = data.draw(st.sampled_from([1.0, 1.0, 0.5, 0.37, 0.9, 1.3, 2.0]), "scale")
+    window = data.draw(st.integers(1, 90), "window")
+    if border == "valid":
+        window = min(window, *(max(1, round(side * scale)) for side in hw))
+    native = data.draw(st.integers(1, 40), "native")
+    geometry = plan_grid(hw, window=window, native_stride=native, scale=scale, border=border)
+    height, width = geometry.extended_hw
+    starts = sorted(data.draw(st.sets(st.integers(0, height), min_size=2, max_size=6), "starts"))
+    columns = sorted(data.draw(st.sets(st.integers(0, width), min_size=2, max_size=2), "columns"))
+
+    pixels = noise(*hw, 3)
+    kind = data.draw(st.sampled_from(["memory", "in order", "anywhere"]), "kind")
+    path = tmp_path_factory.getbasetemp() / "strips"
+    photo = Photo(pixels) if kind == "memory" else write(path, pixels, kind)
+    strips = list(PlacedRows(photo, geometry).strips(starts, tuple(columns)))
+    whole = place(pixels, geometry)
+    assert len(strips) == len(starts) - 1
+    for strip, (start, stop) in zip(strips, pairwise(starts), strict=True):
+        np.testing.assert_array_equal(strip, whole[start:stop, slice(*columns)])
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.77, 1.6])
+@pytest.mark.parametrize("kind", ["in order", "anywhere"])
+def test_strips_of_a_wide_file_do_not_change_a_value(tmp_path, kind, scale):
+    """Wider and higher than anything that libvips holds at a time."""
+    pixels = noise(1500, 2100, 3)
+    photo = write(tmp_path / "a", pixels, kind)
+    geometry = plan_grid(photo.hw, window=224, native_stride=32, scale=scale)
+    whole = place(pixels, geometry)
+    height, width = geometry.extended_hw
+    for columns in [(0, width), (200, 333)]:
+        strips = PlacedRows(photo, geometry).strips([*range(96, height, 96), height], columns)
+        np.testing.assert_array_equal(np.concatenate(list(strips)), whole[96:, slice(*columns)])
+
+
+def test_rows_of_a_photo_in_memory_are_not_copied():
+    photo = Photo(noise(96, 96, 3))
+    geometry = plan_grid((96, 96), window=32, native_stride=32)
+    strips = list(PlacedRows(photo, geometry).strips([0, 40, 96], (3, 90)))
+    assert all(np.shares_memory(strip, photo.pixels) for strip in strips)
+
+
+def test_a_photo_on_disk_is_held_in_part(tmp_path):
+    photo = write(tmp_path / "a", noise(4000, 16, 3), "in order")
+    geometry = plan_grid(photo.hw, window=16, native_stride=16)
+    rows = PlacedRows(photo, geometry).strips(range(0, geometry.extended_hw[0] + 1, 100), (0, 16))
+    largest = max(np.prod((strip if strip.base is None else strip.base).shape) for strip in rows)
+    assert largest <= 300 * 16 * 3
+
+
+def test_a_pass_to_the_end_finds_the_digest(tmp_path):
+    pixels = noise(500, 50, 3)
+    photo = write(tmp_path / "a", pixels, "in order")
+    # 20 rows are cut at the bottom, 18 columns at the right; ten more are not asked for.
+    geometry = plan_grid(photo.hw, window=32, native_stride=32, border="valid")
+    for _ in PlacedRows(photo, geometry).strips([0, 256, geometry.extended_hw[0]], (0, 22)):
+        pass
+    (tmp_path / "a").unlink()
+    assert photo.digest == Photo(pixels).digest
+
+
+# Ahead.
+
+
+def threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("heatmap-rows")]
+
+
+def in_six_strips(photo) -> tuple[PlacedRows, range]:
+    geometry = plan_grid(photo.hw, window=10, native_stride=10)
+    return PlacedRows(photo, geometry), range(0, 61, 10)
+
+
+class Counting:
+    """A photo that counts the rows taken from it, and breaks at one."""
+
+    hw = (60, 10)
+
+    def __init__(self, breaks_at: int = 999) -> None:
+        self.taken = 0
+        self.more = threading.Event()
+        self.breaks_at = breaks_at
+
+    def strips(self, height, *, first, columns, scaled_hw):
+        for row in range(first, 60):
+            if row == self.breaks_at:
+                raise PhotoError("cat.jpg: is cut short")
+            self.taken += 1
+            if self.taken == 20:
+                self.more.set()
+            yield np.full((1, 10, 3), row, np.uint8)
+
+
+def test_the_next_strip_is_made_while_this_one_is_used_and_no_more():
+    photo = Counting()
+    placed, starts = in_six_strips(photo)
+    strips = placed.strips(starts, (0, 10))
+    assert photo.taken == 0
+    next(strips)
+    assert photo.more.wait(timeout=10)
+    assert threads() != []
+    strips.close()
+    assert photo.taken == 20
+    assert threads() == []
+
+
+def test_an_error_in_the_thread_is_the_callers():
+    placed, starts = in_six_strips(Counting(breaks_at=35))
+    strips = placed.strips(starts, (0, 10))
+    assert [int(next(strips)[0, 0, 0]) for _ in range(3)] == [0, 10, 20]
+    with pytest.raises(PhotoError, match=r"^cat\.jpg: is cut short$"):
+        next(strips)
+    assert threads() == []
+
+
+def test_an_interrupted_caller_leaves_no_thread():
+    placed, starts = in_six_strips(Counting())
+
+    def use() -> None:
+        for _ in placed.strips(starts, (0, 10)):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        use()
+    assert threads() == []
+
+
+def test_damage_further_down_is_told_with_the_files_name(tmp_path):
+    path = tmp_path / "cat.png"
+    Image.fromarray(noise(600, 50, 3)).save(path)
+    path.write_bytes(path.read_bytes()[:60000])
+    photo = PhotoFile(path)
+    geometry = plan_grid(photo.hw, window=50, native_stride=10)
+    strips = PlacedRows(photo, geometry).strips([0, 50, 600], (0, 50))
+    assert next(strips).shape == (50, 50, 3)
+    with pytest.raises(PhotoError, match=r"cat.png: is cut short, damaged"):
+        next(strips)
+    assert threads() == []

@@ -1,0 +1,132 @@
+"""Painting rows of a photo: the same in any strips, and hatched where nothing was scored."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heatmap.classes import ClassList
+from heatmap.errors import ResultError
+from heatmap.geometry import plan_grid
+from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.rendering import overlay as rendering
+from heatmap.rendering import paint as painting
+from heatmap.rendering.colours import blend
+from heatmap.rendering.legend import strip
+from heatmap.rendering.overlay import overlay
+from heatmap.rendering.paint import Painter, hatching, nearest
+
+PHOTO = np.random.default_rng(3).integers(0, 256, (130, 170, 3), dtype=np.uint8)
+
+
+def make_grid(missing=None, scale=1.0) -> ScoreGrid:
+    """Random probabilities of two classes, without the cells that are missing."""
+    geometry = plan_grid(PHOTO.shape[:2], window=32, native_stride=16, scale=scale)
+    first = np.random.default_rng(1).random((*geometry.grid_hw, 1), dtype=np.float32)
+    scores = np.concatenate([first, 1 - first], axis=2)
+    if missing is not None:
+        scores[missing] = np.nan
+    origin = Origin("", "", "vgg16", "default", "", "slide", "exact")
+    return ScoreGrid(scores, geometry, ClassList(("cat", "wall")), "probabilities", origin)
+
+
+def painter(grid, *, stretch=False) -> Painter:
+    return Painter.of(grid, 0, opacity=0.7, stretch=stretch)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    height=st.integers(1, 130),
+    stretch=st.booleans(),
+    scale=st.sampled_from([0.5, 1.0, 1.7]),
+    missing=st.sampled_from([None, (0, 0), (slice(2), slice(3)), slice(None)]),
+)
+def test_strips_of_any_height_make_the_picture_of_the_whole(height, stretch, scale, missing):
+    one = painter(make_grid(missing, scale), stretch=stretch)
+    strips = [one.paint(PHOTO[top : top + height], top) for top in range(0, 130, height)]
+    # Positions of rows count from the first one: a rounding may fall to the other level.
+    difference = np.concatenate(strips).astype(int) - one.paint(PHOTO)
+    assert np.abs(difference).max() <= 3
+    assert (difference != 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.0, 2.3])
+def test_every_pixel_takes_the_cell_whose_centre_is_nearest(scale):
+    grid = make_grid(scale=scale)
+    cells, geometry = grid.class_map(0), grid.geometry
+    rows, columns = geometry.grid_hw
+    down = np.array([geometry.centre_xy(row, 0)[1] for row in range(rows)])
+    across = np.array([geometry.centre_xy(0, column)[0] for column in range(columns)])
+    found = nearest(cells, geometry)
+    for y in range(0, 130, 7):
+        for x in range(0, 170, 3):
+            row = np.abs(down - (y + 0.5)).argmin()
+            column = np.abs(across - (x + 0.5)).argmin()
+            assert found[y, x] == cells[row, column]
+    np.testing.assert_array_equal(nearest(cells, geometry, (40, 71)), found[40:71])
+
+
+def test_pixels_of_windows_that_were_not_scored_are_hatched_and_no_others():
+    grid = make_grid((slice(3), slice(4)))
+    unknown = np.isnan(nearest(grid.class_map(0), grid.geometry))
+    assert 0 < unknown.mean() < 0.5
+    picture = overlay(PHOTO, grid, 0, legend=False)
+    hatched = blend(PHOTO, hatching(PHOTO.shape[:2]))
+    np.testing.assert_array_equal(picture[unknown], hatched[unknown])
+    assert (picture[~unknown] != hatched[~unknown]).any(axis=1).mean() > 0.95
+    filled = replace(grid, scores=np.nan_to_num(grid.scores, nan=0.0))
+    plain = overlay(PHOTO, filled, 0, legend=False)
+    np.testing.assert_array_equal(picture[~unknown], plain[~unknown])
+
+
+def test_hatching_goes_on_without_a_seam_in_the_next_strip():
+    whole = hatching((50, 40))
+    np.testing.assert_array_equal(hatching((20, 40), top=30), whole[30:])
+    assert len(np.unique(whole[..., 0])) == 2
+    assert 128 < whole[0, 0, 3] < 255
+
+
+@pytest.fixture
+def captions(monkeypatch):
+    """The captions that are drawn, as they are asked for."""
+    drawn = []
+
+    def recording(width, caption, size):
+        drawn.append(caption)
+        return strip(width, caption, size)
+
+    monkeypatch.setattr(rendering, "strip", recording)
+    return drawn
+
+
+def test_the_legend_names_the_hatching_and_counts_the_windows(captions):
+    overlay(PHOTO, make_grid((slice(3), slice(4))), 0)
+    overlay(PHOTO, make_grid(), 0)
+    (sample, meaning), none = (caption.key for caption in captions)
+    assert meaning == "not scored: 12 of 80 windows"
+    np.testing.assert_array_equal(sample[:40, :40], hatching((40, 40)))
+    assert none is None
+
+
+def test_a_grid_without_any_score_is_hatched_all_over(captions):
+    picture = overlay(PHOTO, make_grid(slice(None)), 0, stretch=True)
+    hatched = blend(PHOTO, hatching(PHOTO.shape[:2]))
+    left = (picture.shape[1] - 170) // 2
+    np.testing.assert_array_equal(picture[:130, left : left + 170], hatched)
+    assert captions[0].key[1] == "not scored: 80 of 80 windows"
+
+
+def test_stretching_takes_the_range_of_the_whole_heatmap(monkeypatch):
+    monkeypatch.setattr(painting, "STRIP_PX", 30)
+    grid = make_grid()
+    one = painter(grid, stretch=True)
+    heat = grid.heatmap(0)
+    assert (one.low, one.high) == pytest.approx((heat.min(), heat.max()), abs=1e-6)
+    assert (painter(grid).low, painter(grid).high) == (0.0, 1.0)
+
+
+def test_an_impossible_opacity_is_refused():
+    with pytest.raises(ResultError, match=r"opacity is 1\.5"):
+        Painter.of(make_grid(), 0, opacity=1.5, stretch=False)

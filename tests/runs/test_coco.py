@@ -1,0 +1,193 @@
+"""COCO results and datasets: as pycocotools reads and scores them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from heatmap.classes import ClassGroup
+from heatmap.errors import ClassError, ResultError
+from heatmap.localization.localize import Box, Found
+from heatmap.runs.coco import CocoIds, OwnIds, coco_dataset, coco_results
+
+TABBY, PERSIAN = ClassGroup("tabby", (281,)), ClassGroup("Persian cat", (283,))
+CAT = ClassGroup("Cat", (281, 282, 283))
+INSTANCES = {
+    "images": [
+        {"id": 9, "file_name": "000000000009.jpg", "width": 640, "height": 480},
+        {"id": 25, "file_name": "val/my photo.jpg", "width": 640, "height": 480},
+    ],
+    "categories": [{"id": 17, "name": "cat"}, {"id": 47, "name": "cup"}],
+}
+
+
+def found(group: ClassGroup, score: float, box: Box) -> Found:
+    return Found(group, score, box, (0.0, 0.0, 640.0, 480.0), (0, 0), 1.0)
+
+
+def write_json(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def average_precision(
+    folder: Path, truth: Sequence[Box], objects: Sequence[Found]
+) -> tuple[float, float]:
+    """Mean AP over IoU 0.5 to 0.95, and that at 0.5, of cats in photo 25 by COCOeval."""
+    annotations = [
+        {"id": number, "image_id": 25, "category_id": 17, "iscrowd": 0}
+        | {"bbox": [left, top, right - left, bottom - top]}
+        | {"area": (right - left) * (bottom - top)}
+        for number, (left, top, right, bottom) in enumerate(truth, start=1)
+    ]
+    instances = write_json(folder / "instances.json", {**INSTANCES, "annotations": annotations})
+    results = coco_results("elsewhere/my photo.jpg", objects, CocoIds.read(instances))
+    dataset = COCO(str(instances))
+    evaluation = COCOeval(
+        dataset, dataset.loadRes(str(write_json(folder / "results.json", results))), "bbox"
+    )
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+class TestEvaluation:
+    def test_boxes_that_are_the_truth_have_precision_1(self, tmp_path):
+        boxes = [(10.0, 20.0, 110.0, 220.0), (300.5, 100.25, 420.5, 180.25)]
+        objects = [found(CAT, 0.9, boxes[0]), found(CAT, 0.4, boxes[1])]
+        assert average_precision(tmp_path, boxes, objects) == pytest.approx((1, 1))
+
+    def test_a_box_counts_up_to_its_overlap(self, tmp_path):
+        """100 x 100 px, moved by 15: intersection over union 85 / 115 = 0.739."""
+        mean, at_half = average_precision(
+            tmp_path, [(100, 100, 200, 200)], [found(CAT, 0.9, (115, 100, 215, 200))]
+        )
+        # Of 0.5, 0.55, ..., 0.95 it passes five.
+        assert (mean, at_half) == pytest.approx((0.5, 1))
+
+    def test_the_surer_of_two_boxes_counts_first(self, tmp_path):
+        """One right, then one wrong, of two: precision 1 up to recall 0.5, 51 of 101 points."""
+        truth = [(100, 100, 200, 200), (400, 300, 500, 400)]
+        right, wrong = (100, 100, 200, 200), (0, 0, 90, 90)
+        first = [found(CAT, 0.9, right), found(CAT, 0.8, wrong)]
+        assert average_precision(tmp_path, truth, first)[1] == pytest.approx(51 / 101)
+        last = [found(CAT, 0.8, right), found(CAT, 0.9, wrong)]
+        assert average_precision(tmp_path, truth, last)[1] == pytest.approx(51 / 101 / 2)
+
+
+class TestIdsOfADataset:
+    @pytest.fixture
+    def ids(self, tmp_path) -> CocoIds:
+        return CocoIds.read(write_json(tmp_path / "instances.json", INSTANCES))
+
+    def test_images_by_file_name_and_categories_by_name(self, ids):
+        assert ids.image_id("/some/where/000000000009.jpg") == 9
+        assert ids.image_id("my photo.jpg") == 25
+        assert ids.category_id(CAT) == 17
+
+    def test_what_it_does_not_have_is_named(self, ids):
+        with pytest.raises(ResultError, match=r"dog\.jpg is not among the 2 images of .*inst"):
+            ids.image_id("x/dog.jpg")
+        with pytest.raises(ResultError, match="an array is not among the 2 images"):
+            ids.image_id("")
+        with pytest.raises(ClassError, match="class 'tabby' is not among the 2 categories"):
+            ids.category_id(TABBY)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "",
+            "[]",
+            "3",
+            "{}",
+            '{"images": [], "categories": 3}',
+            '{"images": [{"id": 1}], "categories": []}',
+            '{"images": [{"id": "1", "file_name": "a"}], "categories": []}',
+            '{"images": [{"id": 1, "file_name": 2}], "categories": []}',
+            '{"images": [], "categories": [{"id": 1, "name": null}]}',
+            "[" * 100_000,
+        ],
+    )
+    def test_what_is_no_dataset_is_refused(self, tmp_path, content):
+        path = tmp_path / "a.json"
+        path.write_text(content)
+        with pytest.raises(ResultError, match=r"a\.json: is no COCO dataset"):
+            CocoIds.read(path)
+
+    def test_a_file_that_is_not_there(self, tmp_path):
+        with pytest.raises(ResultError, match=r"a\.json: cannot be read: No such file"):
+            CocoIds.read(tmp_path / "a.json")
+
+    def test_a_name_with_two_ids_is_refused(self, tmp_path):
+        twice = [*INSTANCES["categories"], {"id": 18, "name": "Cat"}]
+        path = write_json(tmp_path / "a.json", {**INSTANCES, "categories": twice})
+        with pytest.raises(ResultError, match="'cat' has the ids 17 and 18"):
+            CocoIds.read(path)
+
+
+class TestOwnIds:
+    @pytest.mark.parametrize(
+        ("path", "number"),
+        [
+            ("000000000009.jpg", 9),
+            ("x/139.png", 139),
+            ("COCO_val2014_000000000042.jpg", 42),
+            ("", 1),
+        ],
+    )
+    def test_numbered_photos_have_their_number(self, path, number):
+        assert OwnIds().image_id(path) == number
+
+    def test_other_photos_have_numbers_of_their_own_that_stay(self):
+        names = ["cat.jpg", "dog.jpg", "IMG_0001.jpg", "1 (2).jpg", "caf\udce9.jpg", "٣.jpg"]
+        numbers = [OwnIds().image_id(f"a/{name}") for name in names]
+        assert len({*numbers}) == len(names)
+        assert numbers == [OwnIds().image_id(f"b/{name}") for name in names]
+        assert numbers[0] == 0x0A6DF48A27EF
+        assert all(10**6 < number < 2**53 for number in numbers)
+
+    def test_classes_have_their_index_and_groups_a_number_of_their_own(self):
+        assert OwnIds().category_id(TABBY) == 282
+        dog = ClassGroup("dog", (151, 152))
+        assert OwnIds().category_id(CAT) != OwnIds().category_id(dog)
+        assert OwnIds().category_id(CAT) > 10**6
+
+
+class TestDataset:
+    OBJECTS = (found(TABBY, 0.9, (10, 20, 110, 70)), found(CAT, 0.4, (0.0, 0.0, 30.5, 30.25)))
+
+    def both(self, folder: Path) -> tuple[dict[str, Any], COCO]:
+        dataset = coco_dataset("x/cat.jpg", (480, 640), self.OBJECTS, [CAT, PERSIAN])
+        return dataset, COCO(str(write_json(folder / "dataset.json", dataset)))
+
+    def test_results_load_upon_it(self, tmp_path):
+        dataset, truth = self.both(tmp_path)
+        results = coco_results("x/cat.jpg", self.OBJECTS)
+        loaded = truth.loadRes(str(write_json(tmp_path / "results.json", results)))
+        told = [(truth.cats[one["category_id"]]["name"], one) for one in loaded.anns.values()]
+        assert [(name, one["bbox"], one["score"]) for name, one in told] == [
+            ("tabby", [10, 20, 100, 50], 0.9),
+            ("Cat", [0, 0, 30.5, 30.25], 0.4),
+        ]
+        (image,) = truth.loadImgs(truth.getImgIds())
+        assert (image["file_name"], image["width"], image["height"]) == ("cat.jpg", 640, 480)
+        assert dataset["info"]["description"].endswith("no ground truth.")
+
+    def test_it_holds_the_objects_as_annotations(self, tmp_path):
+        _, truth = self.both(tmp_path)
+        annotations = truth.loadAnns(truth.getAnnIds(areaRng=[4000, 6000], iscrowd=False))
+        assert [(one["bbox"], one["area"]) for one in annotations] == [([10, 20, 100, 50], 5000)]
+
+    def test_it_names_the_classes_that_were_found_or_drawn(self, tmp_path):
+        _, truth = self.both(tmp_path)
+        assert {one["name"] for one in truth.cats.values()} == {"tabby", "Cat", "Persian cat"}
+
+    def test_an_array_is_called_photo(self):
+        assert coco_dataset("", (4, 5), (), [])["images"][0]["file_name"] == "photo"

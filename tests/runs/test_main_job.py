@@ -1,0 +1,137 @@
+"""The whole main job with real weights on real photos."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+import heatmap
+from heatmap.runs.request import View
+from heatmap.runs.run import Run, run
+from tests.support.paths import SAMPLES
+
+# Drawn by hand on skimage.data.chelsea(), 300 x 451 px: left, top, right, bottom.
+CAT_FACE_XYXY = (110, 70, 360, 270)
+WALL_XYXY = (0, 0, 60, 60)
+
+
+@pytest.fixture(scope="module")
+def scorer() -> heatmap.Scorer:
+    return heatmap.prepare()
+
+
+@pytest.fixture(scope="module")
+def collage():
+    path = SAMPLES / "make_collage.py"
+    spec = importlib.util.spec_from_file_location("make_collage", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.make_collage()
+
+
+@pytest.fixture(scope="module")
+def saved_collage(collage, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "collage.png"
+    Image.fromarray(collage[0]).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def untold(scorer, saved_collage) -> Run:
+    """The collage at the settings that a person has who sets none."""
+    return run(saved_collage, scorer, saved_collage.parent / "untold")
+
+
+@pytest.fixture(scope="module")
+def asked(scorer, saved_collage, collage) -> Run:
+    view = View(classes=[one.label for one in collage[1]])
+    return run(saved_collage, scorer, saved_collage.parent / "asked", view=view)
+
+
+def iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(wide, 0) * max(high, 0)
+    areas = sum((right - left) * (bottom - top) for left, top, right, bottom in (one, other))
+    return shared / (areas - shared)
+
+
+def mean_in(heat: np.ndarray, xyxy: tuple[int, int, int, int]) -> float:
+    left, top, right, bottom = xyxy
+    return float(heat[top:bottom, left:right].mean())
+
+
+def test_cat_is_hot_and_the_wall_is_not(scorer):
+    grid = heatmap.score(skimage.data.chelsea(), scorer, scale=3)
+    heat = grid.heatmap("Egyptian cat")
+    assert heat.shape == (300, 451)
+    assert mean_in(heat, CAT_FACE_XYXY) >= 5 * mean_in(heat, WALL_XYXY)
+
+
+def test_hottest_pixel_of_each_labelled_object_lies_in_its_box(scorer, collage):
+    photo, objects = collage
+    grid = heatmap.score(photo, scorer)
+    assert len(objects) >= 5
+    for one in objects:
+        heat = grid.heatmap(one.label)
+        y, x = np.unravel_index(heat.argmax(), heat.shape)
+        left, top, right, bottom = one.box_xyxy
+        assert left <= x < right, one.label
+        assert top <= y < bottom, one.label
+
+
+def test_localize_finds_the_labelled_objects_without_being_told(scorer, collage):
+    photo, objects = collage
+    found = heatmap.localize(heatmap.score(photo, scorer))
+    for one in objects:
+        best = next(item for item in found if item.name == one.label)
+        x, y = (best.xyxy[0] + best.xyxy[2]) / 2, (best.xyxy[1] + best.xyxy[3]) / 2
+        left, top, right, bottom = one.box_xyxy
+        assert left <= x < right, one.label
+        assert top <= y < bottom, one.label
+
+
+def test_boxes_lie_tight_around_the_objects_without_being_told(untold, collage):
+    ious = []
+    for one in collage[1]:
+        best = next(item for item in untold.found if item.name == one.label)
+        ious.append(iou(best.xyxy, one.box_xyxy))
+    assert min(ious) >= 0.3
+    assert sum(value >= 0.5 for value in ious) >= len(ious) - 1 >= 4
+
+
+def test_nothing_else_is_as_hot_as_the_object_in_a_sharp_map(asked, collage):
+    _, objects = collage
+    assert asked.sharp.classes.names == tuple(one.label for one in objects)
+    for one in objects:
+        heat = asked.sharp.heatmap(one.label)
+        left, top, right, bottom = one.box_xyxy
+        x, y = np.arange(heat.shape[1]) + 0.5, np.arange(heat.shape[0]) + 0.5
+        inside = np.outer((top <= y) & (y < bottom), (left <= x) & (x < right))
+        assert heat[~inside].max() < heat[inside].max(), one.label
+
+
+def test_no_box_beside_the_object_is_surer_than_one_on_it(asked, collage):
+    for one in collage[1]:
+        boxes = [item for item in asked.found if item.name == one.label]
+        on_it = [item.score for item in boxes if iou(item.xyxy, one.box_xyxy) > 0]
+        beside = [item.score for item in boxes if iou(item.xyxy, one.box_xyxy) == 0]
+        assert on_it, one.label
+        assert max(beside, default=0) <= max(on_it), one.label
+
+
+def test_the_demo_runs(tmp_path):
+    demo = SAMPLES / "demo.py"
+    done = subprocess.run(
+        [sys.executable, demo, tmp_path / "demo"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "chelsea.Egyptian-cat.png").exists()

@@ -1,0 +1,101 @@
+"""The manifest: what is written is read back, torn lines are passed over, one writer at a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from heatmap.errors import ResultError
+from heatmap.runs.manifest import NAME, Record, Stamp, counts, read_manifest, writing_manifest
+
+DONE = Record(
+    name="a/cat.jpg",
+    path="/in/a/cat.jpg",
+    state="done",
+    settings="d1",
+    stamp=Stamp(9, 12345678901234567, "ab"),
+    photo_hw=(300, 400),
+    found=({"class": "tabby", "score": 0.5, "box_xyxy": [1.0, 2.0, 3.0, 4.0]},),
+    files=("cat.json", "cat.npz"),
+    seconds=1.5,
+    finished="2026-01-01T00:00:00+00:00",
+)
+FAILED = Record("x.jpg", "/in/x.jpg", "failed", "d1", "is empty")
+
+
+def test_records_are_read_back(tmp_path):
+    with writing_manifest(tmp_path / "out") as manifest:
+        manifest.use({"memory": 1})
+        manifest.append(DONE)
+        manifest.append(FAILED)
+    found = read_manifest(tmp_path / "out")
+    assert found.records == {"a/cat.jpg": DONE, "x.jpg": FAILED}
+    assert found.settings == {"memory": 1}
+    assert counts(found.records.values()) == {"done": 1, "failed": 1, "skipped": 0}
+
+
+def test_the_last_record_of_a_photo_holds(tmp_path):
+    with writing_manifest(tmp_path) as manifest:
+        manifest.append(FAILED)
+        manifest.append(replace(DONE, name="x.jpg"))
+    assert read_manifest(tmp_path).records["x.jpg"].state == "done"
+    assert len((tmp_path / NAME).read_text().splitlines()) == 2
+
+
+def test_settings_are_noted_once(tmp_path):
+    for settings in ({"a": 1}, {"a": 1}, {"a": 2}):
+        with writing_manifest(tmp_path) as manifest:
+            manifest.use(settings)
+    assert len((tmp_path / NAME).read_text().splitlines()) == 2
+
+
+def test_a_torn_line_is_passed_over_wherever_it_was_torn(tmp_path):
+    with writing_manifest(tmp_path) as manifest:
+        manifest.append(DONE)
+    whole = (tmp_path / NAME).read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / NAME).write_bytes(whole + whole[:length])
+        with writing_manifest(tmp_path) as manifest:
+            assert manifest.records == {DONE.name: DONE}
+            manifest.append(FAILED)
+        assert read_manifest(tmp_path).records == {DONE.name: DONE, FAILED.name: FAILED}
+
+
+def test_a_name_that_is_not_utf_8_is_read_back(tmp_path):
+    record = replace(FAILED, name="\udcff.jpg", reason="\udcff.jpg: is empty")
+    with writing_manifest(tmp_path) as manifest:
+        manifest.append(record)
+    assert read_manifest(tmp_path).records == {record.name: record}
+
+
+def test_two_batches_cannot_write_at_once(tmp_path):
+    with (
+        writing_manifest(tmp_path),
+        pytest.raises(ResultError, match="another batch is writing here"),
+        writing_manifest(tmp_path),
+    ):
+        pass
+    with writing_manifest(tmp_path) as manifest:
+        manifest.append(DONE)
+
+
+@pytest.mark.parametrize(
+    "line", ["[1]", "7", "{}", '{"name": "x"}', json.dumps({"name": "x", "stamp": 3})]
+)
+def test_a_file_of_something_else_is_refused(tmp_path, line):
+    (tmp_path / NAME).write_text(f"{line}\n")
+    with pytest.raises(ResultError, match="line 1 is none of a batch's"):
+        read_manifest(tmp_path)
+
+
+def test_there_need_be_none(tmp_path):
+    assert read_manifest(tmp_path / "nowhere").records == {}
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ResultError, match="cannot be written"), writing_manifest(tmp_path / "file"):
+        pass

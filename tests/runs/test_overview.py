@@ -1,0 +1,81 @@
+"""The table and the contact sheet of a batch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+from heatmap.runs.manifest import Record
+from heatmap.runs.overview import contact_sheet, summary_table, write_overview
+
+FOUND = (
+    {"class": "tabby", "score": 0.9, "box_xyxy": [1.0, 2.0, 30.5, 40.0]},
+    {"class": "cup, red", "score": 0.4, "box_xyxy": [0.0, 0.0, 9.0, 9.0]},
+)
+FILES = ("cat 1.json", "cat 1.npz", "cat 1.tabby.png", "cat 1.thumbnail.jpg")
+DONE = Record(
+    "a/cat 1.jpg", "/in/a/cat 1.jpg", "done", "d", photo_hw=(50, 60), found=FOUND, files=FILES
+)
+EMPTY = Record("b.jpg", "/in/b.jpg", "done", "d", photo_hw=(5, 6), files=("b.html", "b.x.png"))
+FAILED = Record("</script><b>.jpg", "/in/x.jpg", "failed", "d", "x.jpg: is empty")
+SKIPPED = Record("notes.txt", "/in/notes.txt", "skipped", "d", "no photo by its name")
+ALL = [DONE, EMPTY, FAILED, SKIPPED]
+
+
+def rows(content):
+    return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def data(page):
+    found = re.search(r'type="application/json">(.*?)</script>', page.decode(), re.DOTALL)
+    return json.loads(found[1])
+
+
+def test_the_table_has_a_row_for_each_object_and_each_photo_without():
+    found = rows(summary_table(ALL))
+    assert [row["photo"] for row in found] == [
+        "a/cat 1.jpg", "a/cat 1.jpg", "b.jpg", "</script><b>.jpg", "notes.txt",
+    ]  # fmt: skip
+    assert [row["class"] for row in found] == ["tabby", "cup, red", "", "", ""]
+    assert found[0]["right_px"] == "30.5"
+    assert (found[0]["height_px"], found[0]["width_px"]) == ("50", "60")
+    assert [row["state"] for row in found[2:]] == ["done", "failed", "skipped"]
+    assert found[3]["reason"] == "x.jpg: is empty"
+
+
+def test_the_sheet_shows_all_photos_and_links_to_their_pages():
+    found = data(contact_sheet(ALL))
+    assert found["counts"] == {"done": 2, "failed": 1, "skipped": 1}
+    cat, empty, failed = found["photos"]
+    assert cat["thumbnail"] == "photos/a/cat%201.jpg/cat%201.thumbnail.jpg"
+    # Without a page of its own the overlay is shown.
+    assert cat["page"] == "photos/a/cat%201.jpg/cat%201.tabby.png"
+    assert cat["found"] == [["tabby", 0.9], ["cup, red", 0.4]]
+    assert cat["size"] == [60, 50]
+    assert empty["page"] == "photos/b.jpg/b.html"
+    assert failed["reason"] == "x.jpg: is empty"
+    assert failed["page"] is failed["thumbnail"] is None
+
+
+def test_nothing_in_a_name_ends_the_data():
+    page = contact_sheet(ALL).decode()
+    assert "</script><b>" not in page
+    assert page.count("</script>") == 2
+
+
+def test_names_that_are_not_utf_8_are_linked_by_their_bytes():
+    strange = Record("\udcff.jpg", "/in/x", "done", "d", files=("\udcff.html",))
+    assert data(contact_sheet([strange]))["photos"][0]["page"] == "photos/%FF.jpg/%FF.html"
+    assert rows(summary_table([strange]))[0]["photo"] == "\\udcff.jpg"
+
+
+def test_files_that_say_the_same_are_not_written(tmp_path):
+    write_overview(tmp_path, ALL)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path, *tmp_path.iterdir())}
+    assert {path.name for path in tmp_path.iterdir()} == {"summary.csv", "index.html"}
+    write_overview(tmp_path, reversed(ALL))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path, *tmp_path.iterdir())} == before
+    write_overview(tmp_path, ALL[:1])
+    assert (tmp_path / "summary.csv").stat().st_mtime_ns != before[tmp_path / "summary.csv"]

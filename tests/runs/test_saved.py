@@ -1,0 +1,272 @@
+"""Results read back: what a run wrote, as another program, or a person, may have left it."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from heatmap.classes import ClassGroup
+from heatmap.errors import PhotoError, ResultError
+from heatmap.grid.score_grid import ScoreGrid
+from heatmap.photo.photo import Photo, read_photo
+from heatmap.photo.photo_file import PhotoFile, open_photo
+from heatmap.runs.save import Extras, RunFiles, save_run
+from heatmap.runs.saved import SavedResult, saved_results, write_page
+from tests.support.pages import CAT, NAMES, find, make_grid
+
+EVERYTHING = Extras(("csv", "coco", "geojson", "tiff"), html=True)
+TABBY = ClassGroup(NAMES[0], (0,))
+
+
+@pytest.fixture
+def photo(tmp_path) -> Photo:
+    return made_photo(tmp_path / "photos" / "my cat.png")
+
+
+def made_photo(path) -> Photo:
+    path.parent.mkdir(exist_ok=True)
+    pixels = skimage.data.chelsea()[:, :420]
+    assert cv2.imwrite(str(path), pixels[:, :, ::-1])
+    return read_photo(path)
+
+
+def made_grid(photo: Photo | PhotoFile) -> ScoreGrid:
+    grid = make_grid()
+    digested = replace(grid.origin, photo=photo.path, photo_digest=photo.digest)
+    return replace(grid, origin=digested)
+
+
+def saved(folder, photo: Photo | PhotoFile, extras=EVERYTHING) -> RunFiles:
+    """What is saved of a photo in which a group and a class were found."""
+    grid = made_grid(photo)
+    run = RunFiles(photo, grid, (find(grid, CAT), find(grid, TABBY)), sharp=grid)
+    save_run(folder, run, {CAT: np.zeros((8, 9, 3), np.uint8)}, extras)
+    return run
+
+
+def refused(path, *parts: str) -> None:
+    """What :func:`saved_results` says: one line that names the file and the reason."""
+    with pytest.raises(ResultError) as caught:
+        saved_results(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (str(path), *parts):
+        assert part in message
+
+
+def change(file, change) -> None:
+    told = json.loads(file.read_text("utf-8"))
+    change(told)
+    file.write_text(json.dumps(told), "utf-8")
+
+
+# What was saved.
+
+
+def test_what_a_run_saved_comes_back(tmp_path, photo):
+    run = saved(tmp_path / "out", photo)
+    (result,) = saved_results(tmp_path / "out")
+    assert result == SavedResult(
+        description=tmp_path / "out" / "my cat.json",
+        photo=tmp_path / "photos" / "my cat.png",
+        grid=tmp_path / "out" / "my cat.npz",
+        found=result.found,
+    )
+    for one, other in zip(result.found, run.found, strict=True):
+        assert (one.group, one.cell) == (other.group, other.cell)
+        assert one.score == pytest.approx(other.score, abs=1e-6)
+        assert one.scale == pytest.approx(other.scale, abs=1e-6)
+        assert one.xyxy == pytest.approx(other.xyxy, abs=0.01)
+        assert one.window_xyxy == pytest.approx(other.window_xyxy, abs=0.01)
+    assert saved_results(tmp_path / "out" / "my cat.json") == [result]
+    assert saved_results(str(tmp_path / "out")) == [result]
+
+
+def test_its_page_is_that_of_the_run(tmp_path, photo):
+    saved(tmp_path / "out", photo)
+    page = tmp_path / "out" / "my cat.html"
+    expected = page.read_bytes()
+    page.unlink()
+    before = sorted(path.name for path in (tmp_path / "out").iterdir())
+    (result,) = saved_results(tmp_path / "out")
+    assert write_page(result) == page
+    assert page.read_bytes() == expected
+    after = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert after == sorted([*before, page.name])
+
+
+def test_a_large_photo_has_its_tiles_beside_the_page(tmp_path, photo, monkeypatch):
+    monkeypatch.setattr("heatmap.photo.photo_file.LARGE_PX", 1000)
+    large = open_photo(photo.path)
+    assert isinstance(large, PhotoFile)
+    saved(tmp_path / "out", large, Extras())
+    (result,) = saved_results(tmp_path / "out")
+    write_page(result)
+    assert list((tmp_path / "out" / "my cat.tiles").rglob("*.*"))
+
+
+def test_results_of_a_folder_come_by_name_without_other_files(tmp_path, photo):
+    other = made_photo(tmp_path / "photos" / "a cat.png")
+    for one in (photo, other):
+        saved(tmp_path / "out", one)
+    out = tmp_path / "out"
+    (out / "list.json").write_text("[]")
+    (out / "broken.json").write_text("{")
+    (out / "bytes.json").write_bytes(b"\xff\xfe")
+    (out / "deep.json").write_text("[" * 100_000)
+    (out / "folder.json").mkdir()
+    assert len(list(out.glob("*.json"))) == 11
+    assert [one.description.name for one in saved_results(out)] == ["a cat.json", "my cat.json"]
+
+
+# Photos.
+
+
+def test_a_folder_that_was_moved_with_its_photo_is_found(tmp_path, photo, monkeypatch):
+    saved(tmp_path / "out", photo)
+    away = tmp_path / "away"
+    (tmp_path / "out").rename(away)
+    shutil.move(photo.path, away)
+    (result,) = saved_results(away)
+    assert result.photo == away / "my cat.png"
+    assert write_page(result) == away / "my cat.html"
+
+
+def test_a_photo_that_was_moved_is_missed_and_can_be_named(tmp_path, photo):
+    saved(tmp_path / "out", photo, Extras())
+    shutil.move(photo.path, tmp_path / "moved.png")
+    (result,) = saved_results(tmp_path / "out")
+    with pytest.raises(PhotoError, match=r"my cat\.png: no such file"):
+        write_page(result)
+    assert not (tmp_path / "out" / "my cat.html").exists()
+    assert write_page(result, tmp_path / "moved.png").exists()
+
+
+def test_another_photo_of_the_same_size_is_refused(tmp_path, photo):
+    saved(tmp_path / "out", photo, Extras())
+    pixels = photo.pixels.copy()
+    pixels[0, 0, 0] ^= 1
+    cv2.imwrite(str(tmp_path / "other.png"), pixels[:, :, ::-1])
+    (result,) = saved_results(tmp_path / "out")
+    message = r"other\.png: is not the photo that was scored.*my cat\.json.*--photo"
+    with pytest.raises(ResultError, match=message):
+        write_page(result, tmp_path / "other.png")
+    assert not (tmp_path / "out" / "my cat.html").exists()
+
+
+def test_the_result_of_an_array_needs_its_photo(tmp_path, photo):
+    saved(tmp_path / "out", Photo(photo.pixels, ""), Extras())
+    (result,) = saved_results(tmp_path / "out")
+    with pytest.raises(ResultError, match=r"photo\.json: .*an array.*--photo"):
+        write_page(result)
+    assert write_page(result, photo.path) == tmp_path / "out" / "photo.html"
+
+
+# What is no result.
+
+
+def test_a_folder_without_results_says_how_to_make_some(tmp_path):
+    refused(tmp_path, "no results in this folder", "heatmap run PHOTO")
+    (tmp_path / "cat.json").write_text("[]")
+    refused(tmp_path, "no results in this folder")
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    refused(tmp_path / "nowhere.json", "No such file")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"{}", b"[" * 100_000]
+)
+def test_what_is_no_result_is_one_line(tmp_path, content):
+    file = tmp_path / "cat.json"
+    file.write_bytes(content)
+    refused(file, "not the result of a run")
+
+
+def test_an_earlier_format_says_what_to_do(tmp_path, photo):
+    saved(tmp_path / "out", photo)
+    file = tmp_path / "out" / "my cat.json"
+    change(file, lambda told: told.update(format=1))
+    for path in (file, file.parent):
+        refused(path, "my cat.json: result format 1", "reads format 2", "run the photo again")
+
+
+MISSING = ["format", "photo", "grid", "found", "class", "indices", "score", "box_xyxy", "cell"]
+
+
+@pytest.mark.parametrize("name", [*MISSING, "window_xyxy", "scale", "path"])
+def test_what_is_missing_is_named(tmp_path, photo, name):
+    saved(tmp_path / "out", photo)
+    file = tmp_path / "out" / "my cat.json"
+
+    def drop(told):
+        for part in (told, told["photo"], *told["found"]):
+            part.pop(name, None)
+
+    change(file, drop)
+    refused(file, "not the result of a run", name)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        7,
+        [7],
+        {"cat": 1},
+        [{"cell": 3}],
+        [{"cell": [1]}],
+        [{"cell": ["a", 2]}],
+        [{"indices": 3}],
+        [{"indices": [None]}],
+        [{"indices": ["b"]}],
+        [{"indices": [float("inf")]}],
+        [{"score": float("nan")}],
+        [{"box_xyxy": [0, 0, 10**400, 1]}],
+        [{"score": "high"}],
+        [{"score": None}],
+        [{"box_xyxy": [1, 2, 3]}],
+        [{"window_xyxy": "1234567"}],
+        [{"scale": [1]}],
+    ],
+)
+def test_found_objects_that_are_none_are_one_line(tmp_path, photo, found):
+    saved(tmp_path / "out", photo)
+    file = tmp_path / "out" / "my cat.json"
+
+    def damage(told):
+        several = isinstance(found, list) and isinstance(found[0], dict)
+        told["found"] = [{**told["found"][0], **found[0]}] if several else found
+
+    change(file, damage)
+    refused(file, "not the result of a run")
+
+
+def test_files_outside_the_folder_are_not_read(tmp_path, photo):
+    saved(tmp_path / "out", photo)
+    change(tmp_path / "out" / "my cat.json", lambda told: told.update(grid="../../secret.npz"))
+    (result,) = saved_results(tmp_path / "out")
+    assert result.grid == tmp_path / "out" / "secret.npz"
+
+
+@pytest.mark.parametrize("damage", ["missing", "broken", 99, -1])
+def test_a_grid_that_does_not_fit_is_one_line_and_no_page(tmp_path, photo, damage):
+    saved(tmp_path / "out", photo, Extras())
+    grid = tmp_path / "out" / "my cat.npz"
+    if damage == "missing":
+        grid.unlink()
+    elif damage == "broken":
+        grid.write_bytes(b"PK")
+    else:
+        file = tmp_path / "out" / "my cat.json"
+        change(file, lambda told: told["found"][0].update(indices=[0, damage]))
+    (result,) = saved_results(tmp_path / "out")
+    with pytest.raises(ResultError) as caught:
+        write_page(result)
+    assert re.fullmatch(r"[^\n]*my cat\.(npz|json): [^\n]+", str(caught.value))
+    assert not (tmp_path / "out" / "my cat.html").exists()

@@ -1,0 +1,184 @@
+"""The schema of ``cat.json``: what runs write is valid, and what they do not write is not."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+import heatmap
+from heatmap.classes import ClassGroup, ClassList
+from heatmap.geometry import plan_grid
+from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.localization.localize import Found
+from heatmap.photo.photo import Photo
+from heatmap.runs.formats import FORMATS
+from heatmap.runs.save import Extras, RunFiles, save_run
+
+SCHEMA = json.loads(
+    Path(heatmap.__file__).with_name("runs").joinpath("result.schema.json").read_bytes()
+)
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def made_grid(missing: bool = False) -> ScoreGrid:
+    geometry = plan_grid((40, 50), window=20, native_stride=10, scale=1.5)
+    scores = np.full((*geometry.grid_hw, 3), 0.1, dtype=np.float32)
+    scores[0, 0, 0] = scores[2, 3, 1] = 0.8
+    if missing:
+        scores[1, 1] = np.nan
+    origin = Origin(
+        "photos/cat.jpg",
+        "digest",
+        "vgg16",
+        "random (seed 0)",
+        "d",
+        "slide",
+        "exact",
+        settings={"threads": 2, "memory": 1.5, "device": "cpu"},
+        versions={"torch": "2.14.1"},
+    )
+    classes = ClassList(("cat", "dog", "cup"), groups=(ClassGroup("pet", (0, 1)),))
+    return ScoreGrid(scores, geometry, classes, "probabilities", origin)
+
+
+def described(
+    folder: Path, *, missing: bool = False, scales: bool = False, extras: bool = False
+) -> dict[str, Any]:
+    """What a run writes as ``cat.json``; extras are sharp maps, exports and page."""
+    grid = made_grid(missing)
+    photo = Photo(np.zeros((40, 50, 3), np.uint8), "photos/cat.jpg", ("first of 3 frames",))
+    pet = ClassGroup("pet", (0, 1))
+    found = [
+        Found(grid.classes.single(0), 0.8, (0, 0, 10.5, 9.25), (0, 0, 20, 20), (0, 0), 1.5),
+        Found(pet, 0.4, (3, 4, 50, 40), (2, 3, 50, 40), (2, 3), 0.5),
+    ]
+    pictures = {
+        pet: np.zeros((8, 9, 3), np.uint8),
+        grid.classes.single(0): {
+            ".tif": lambda to: to.write_text("whole"),
+            ".preview.png": lambda to: to.write_text("small"),
+        },
+    }
+    several = {"x1": grid, "x2": grid} if scales else {}
+    if extras:
+        photo = Photo(photo.pixels, "", photo.notes)
+    run = RunFiles(photo, grid, found, several, grid if extras else None)
+    saved = save_run(folder, run, pictures, Extras(FORMATS, html=True) if extras else Extras())
+    return json.loads(saved.description.read_bytes())
+
+
+@pytest.fixture
+def valid(tmp_path) -> dict[str, Any]:
+    return described(tmp_path)
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("scales", [False, True])
+def test_what_a_run_writes_is_valid(tmp_path, missing, scales):
+    VALIDATOR.validate(described(tmp_path, missing=missing, scales=scales))
+
+
+def test_exports_page_and_sharp_maps_are_valid(tmp_path):
+    told = described(tmp_path, extras=True)
+    VALIDATOR.validate(told)
+    assert list(told["exports"]) == list(FORMATS)
+    assert (told["page"], told["sharp"]) == ("photo.html", "photo.sharp.npz")
+
+
+def objects(schema: Any) -> list[dict[str, Any]]:
+    """Every part of a schema that describes an object by its properties."""
+    if isinstance(schema, list):
+        return [found for part in schema for found in objects(part)]
+    if not isinstance(schema, dict):
+        return []
+    inner = [found for part in schema.values() for found in objects(part)]
+    return [schema, *inner] if schema.get("type") == "object" else inner
+
+
+def test_everything_is_described_and_nothing_else_is_allowed():
+    assert len(objects(SCHEMA)) >= 8
+    for part in objects(SCHEMA):
+        assert "additionalProperties" in part
+        if "properties" in part:
+            assert part["additionalProperties"] is False
+            optional = set(part["properties"]) - set(part["required"])
+            assert optional <= {"preview", "exports", "page", "sharp"}
+            assert all("description" in one or "$ref" in one for one in part["properties"].values())
+
+
+def test_formats_are_those_that_are_exported():
+    assert SCHEMA["properties"]["exports"]["propertyNames"]["enum"] == list(FORMATS)
+
+
+WRONG = {
+    "format": [("format",), 1],
+    "score above 1": [("found", 0, "score"), 1.01],
+    "score as text": [("found", 0, "score"), "0.5"],
+    "no class": [("found", 0, "indices"), []],
+    "index below 0": [("found", 0, "indices"), [-1]],
+    "box of 3": [("found", 0, "box_xyxy"), [0, 0, 1]],
+    "window of 5": [("found", 0, "window_xyxy"), [0, 0, 1, 1, 1]],
+    "scale 0": [("found", 0, "scale"), 0],
+    "half a cell": [("found", 0, "cell"), [0.5, 1]],
+    "old name": [("found", 0, "index"), 3],
+    "overlay of no class": [("overlays", 0, "indices"), None],
+    "overlay elsewhere": [("overlays", 0, "file"), "../x.png"],
+    "digest": [("photo", "sha256"), "abc"],
+    "height 0": [("photo", "height"), 0],
+    "border": [("geometry", "border"), "wrap"],
+    "origin above 0": [("geometry", "origin_yx"), [1, 0]],
+    "engine": [("origin", "engine"), "guess"],
+    "settings": [("origin", "settings"), {"a": [1]}],
+    "scales": [("scales",), {"x1": 3}],
+    "windows": [("windows",), 0],
+    "not scored": [("not_scored",), -1],
+    "sharp elsewhere": [("sharp",), "../cat.sharp.npz"],
+    "no sharp": [("sharp",), None],
+    "page elsewhere": [("page",), "/cat.html"],
+    "exports": [("exports",), {"xml": ["cat.xml"]}],
+    "exports of nothing": [("exports",), {"csv": []}],
+    "exports of no name": [("exports",), {"csv": [1]}],
+    "width 0": [("photo", "width"), 0],
+    "notes": [("photo", "notes"), [1]],
+    "score below 0": [("found", 0, "score"), -0.01],
+    "indices twice": [("found", 0, "indices"), [1, 1]],
+    "box of text": [("found", 0, "box_xyxy"), [0, 0, 1, "1"]],
+    "box outside": [("found", 0, "box_xyxy"), [-1, 0, 1, 1]],
+    "cell below 0": [("found", 0, "cell"), [-1, 0]],
+    "row alone": [("found", 0, "cell"), [1]],
+    "cell of 3": [("found", 0, "cell"), [1, 2, 3]],
+    "no rows": [("geometry", "grid_hw"), [0, 1]],
+    "window 0": [("geometry", "window_px"), 0],
+    "stride 0": [("geometry", "stride_px"), 0],
+    "sliding": [("origin", "sliding"), "perhaps"],
+    "versions": [("origin", "versions"), {"torch": 2}],
+    "more": [("more",), 1],
+}
+
+
+@pytest.mark.parametrize(("where", "value"), WRONG.values(), ids=WRONG)
+def test_other_values_are_not(valid, where, value):
+    VALIDATOR.validate(valid)
+    part = valid
+    for step in where[:-1]:
+        part = part[step]
+    part[where[-1]] = value
+    assert not VALIDATOR.is_valid(valid)
+
+
+def test_every_member_is_needed(valid):
+    for name in SCHEMA["required"]:
+        less = copy.deepcopy(valid)
+        del less[name]
+        assert not VALIDATOR.is_valid(less), name

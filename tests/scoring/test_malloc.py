@@ -1,0 +1,85 @@
+"""Memory kept between bands: pages come once, and go at the end."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.paths import ROOT
+
+# In a process of its own: the settings are the whole process's, and what lies on the heap
+# of one that has run other tests is anybody's guess.
+COUNT_FAULTS = """
+import resource, sys
+from contextlib import nullcontext
+import psutil, torch
+from heatmap.allocation import kept_memory
+
+MB = 2**20
+
+def fill(times):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        torch.empty(64 * MB, dtype=torch.uint8).fill_(1)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize()
+
+def resident():
+    return psutil.Process().memory_info().rss
+
+fill(2)
+start = resident()
+usual = fill(8)
+with kept_memory():
+    # glibc does not find a block of the same size at first.
+    fill(16)
+    with kept_memory():
+        inside = fill(8)
+    still = fill(8)
+    torch.empty(1024 * MB, dtype=torch.uint8).fill_(1)
+    held = resident() - start
+left = resident() - start
+after = fill(8)
+with kept_memory():
+    again = fill(8)
+print(*(value // MB for value in (usual, inside, still, held, left, after, again)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_pages_are_cleared_once_and_those_of_large_photos_given_back():
+    answer = subprocess.run(
+        [sys.executable, "-c", COUNT_FAULTS],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    ).stdout
+    usual, inside, still, held, left, after, again = map(int, answer.split())
+    # How much is cleared at a time is for the system to say.
+    assert inside < usual / 2
+    assert still < usual / 2
+    assert held > 900
+    assert left < 512
+    assert again <= after
+
+
+def test_the_block_ends_with_an_error(monkeypatch):
+    from heatmap.scoring import malloc as allocation
+
+    seen = []
+    monkeypatch.setattr(allocation, "_set", lambda options: seen.append(options))
+    with pytest.raises(KeyError), allocation.kept_memory():
+        raise KeyError
+    assert seen == [allocation._KEEP, allocation._USUAL]
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    from heatmap.scoring import malloc as allocation
+
+    monkeypatch.setattr(allocation, "_glibc", lambda: None)
+    with allocation.kept_memory():
+        pass
+    assert allocation._holders == 0

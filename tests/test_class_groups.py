@@ -1,0 +1,462 @@
+"""One word for many classes: the built-in groups, read one by one, and groups from a file."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heatmap import class_groups as groups
+from heatmap.class_groups import built_in, read_groups
+from heatmap.classes import ClassGroup, ClassList
+from heatmap.errors import ClassError
+from heatmap.networks.zoo import imagenet_classes, timm_network, torchvision_network
+
+IMAGENET = imagenet_classes()
+ZOO = ClassList(
+    names=("tabby", "tiger", "beagle", "pug", "hamster", "7", "Crane", "crane"),
+    wnids=("n10", "n11", "n12", "n13", "n14", "n15", "n16", "n17"),
+    groups=(ClassGroup("dog", (2, 3)), ClassGroup("animal", (0, 1, 2, 3, 4))),
+)
+
+
+def names_of(word: str) -> set[str]:
+    return {IMAGENET.names[index] for index in IMAGENET.find(word).indices}
+
+
+def indices_of(*words: str) -> list[int]:
+    """All indices of some groups; one that stands in two of them, twice."""
+    return sorted(index for word in words for index in IMAGENET.find(word).indices)
+
+
+def written(tmp_path, content):
+    path = tmp_path / "groups.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    return path
+
+
+def read(tmp_path, content, classes=ZOO) -> dict[str, tuple[int, ...]]:
+    found = read_groups(written(tmp_path, content), classes)
+    assert len({group.name for group in found}) == len(found)
+    return {group.name: group.indices for group in found}
+
+
+# The built-in groups
+
+
+def test_groups_come_with_imagenet_wherever_it_is_taken_from():
+    assert len(IMAGENET.groups) > 150
+    assert torchvision_network("alexnet").classes == IMAGENET
+    assert timm_network("timm/resnet18").classes == IMAGENET
+
+
+def test_other_classes_have_no_built_in_groups():
+    assert built_in(IMAGENET.names[:999], IMAGENET.wnids[:999]) == ()
+    assert built_in(IMAGENET.names[::-1], IMAGENET.wnids[::-1]) == ()
+    assert built_in(("\ud800", "dog")) == ()
+    assert timm_network("timm/vit_base_patch16_224.augreg_in21k").classes.groups == ()
+
+
+def test_names_are_enough_to_know_imagenet():
+    assert built_in(list(IMAGENET.names)) == IMAGENET.groups
+
+
+def test_every_group_holds_classes_each_once_in_ascending_order():
+    for group in IMAGENET.groups:
+        assert group.indices == tuple(sorted(set(group.indices)))
+        assert group.indices
+        assert set(group.indices) <= set(range(1000))
+
+
+def test_every_group_is_found_by_its_name():
+    for group in IMAGENET.groups:
+        assert IMAGENET.find(group.name.upper()) == group
+
+
+def test_no_group_bears_the_name_of_a_class():
+    classes = {name.casefold() for name in IMAGENET.names}
+    assert [group.name for group in IMAGENET.groups if group.name.casefold() in classes] == []
+
+
+def test_the_great_kinds_part_the_animals_which_are_the_first_398_classes():
+    kinds = ("mammal", "bird", "reptile", "amphibian animal", "fish", "invertebrate")
+    assert indices_of(*kinds) == list(range(398))
+    assert indices_of("animal") == list(range(398))
+
+
+def test_things_of_one_theme_are_not_of_another():
+    """A mobile home is taken as a house, not as a vehicle; a tank not as a weapon."""
+    themes = ("animal vehicle furniture clothing weapon tool ball food building fungus").split()
+    for one, other in combinations([*themes, "musical instrument", "fence", "bridge"], 2):
+        shared = names_of(one) & names_of(other)
+        assert shared == ({"mushroom"} if {one, other} == {"food", "fungus"} else set())
+
+
+def test_kinds_of_one_theme_that_share_nothing():
+    for kinds in (
+        "dog wolf fox cat bear rodent rabbit primate elephant whale seal horse pig cow sheep goat",
+        "chicken eagle owl parrot duck swan penguin",
+        "turtle lizard crocodile alligator dinosaur snake",
+        "beetle butterfly spider crustacean mollusc worm",
+        "bus car truck motorcycle bicycle train tram boat aircraft",
+        "chair bench sofa table cabinet",
+        "bottle mug glass bowl pan spoon knife oven box bag book pen",
+        "hat helmet glasses shoe shirt skirt coat swimsuit tie",
+        "fruit vegetable bread sandwich soup dessert drink",
+    ):
+        twice = {index for index, n in Counter(indices_of(*kinds.split())).items() if n > 1}
+        assert {IMAGENET.names[index] for index in twice} == set()
+
+
+@pytest.mark.parametrize(
+    ("whole", "parts"),
+    [
+        ("mammal", "whale seal dog wolf fox cat bear rodent primate elephant horse cow sheep goat"),
+        ("mammal", "panda pig antelope camel buffalo rabbit sloth"),
+        ("dog", "hound terrier retriever spaniel sheepdog husky corgi poodle"),
+        ("bird", "chicken eagle owl parrot duck swan penguin"),
+        ("bird of prey", "eagle owl"),
+        ("reptile", "turtle lizard crocodile alligator dinosaur snake"),
+        ("fish", "shark ray"),
+        ("invertebrate", "insect spider arachnid crustacean crab lobster mollusc worm"),
+        ("arachnid", "spider"),
+        ("insect", "beetle butterfly"),
+        ("vehicle", "car van taxi bus truck motorcycle bicycle train tram boat ship aircraft"),
+        ("furniture", "chair bench sofa table bed"),
+        ("clothing", "hat shoe boot shirt skirt coat dress swimsuit tie"),
+        ("food", "fruit vegetable bread sandwich soup dessert drink pasta"),
+        ("building", "house shop"),
+    ],
+)
+def test_what_is_of_a_kind_is_in_the_group_of_that_kind(whole, parts):
+    for part in parts.split():
+        assert names_of(part) < names_of(whole)
+
+
+def test_a_group_of_groups_is_their_union():
+    for whole, parts in (
+        ("primate", ("ape", "monkey", "lemur")),
+        ("amphibian animal", ("salamander", "frog")),
+        ("watercraft", ("boat", "ship")),
+    ):
+        rest = {"submarine"} if whole == "watercraft" else set()
+        assert names_of(whole) == set().union(rest, *map(names_of, parts))
+
+
+@pytest.mark.parametrize(
+    ("word", "holds", "lacks"),
+    [
+        (
+            "dog",
+            "golden retriever, Chihuahua, Mexican hairless, pug, Siberian husky",
+            "timber wolf, hotdog, dingo, African hunting dog, red fox, dogsled, hyena",
+        ),
+        ("cat", "tabby, tiger cat, Egyptian cat", "cougar, tiger, Madagascar cat, catamaran"),
+        ("big cat", "lion, tiger, snow leopard, cheetah", "tabby, lynx, tiger cat, tiger beetle"),
+        ("wolf", "timber wolf, white wolf, red wolf", "coyote, wolf spider, Irish wolfhound"),
+        ("fox", "red fox, Arctic fox, grey fox", "fox squirrel, English foxhound, coyote"),
+        ("bear", "brown bear, ice bear, sloth bear", "giant panda, teddy, cheetah, mongoose"),
+        ("horse", "sorrel", "zebra, horse cart, horizontal bar"),
+        ("sheep", "ram, bighorn", "ibex, Shetland sheepdog"),
+        ("elephant", "tusker, Indian elephant, African elephant", "echidna"),
+        ("monkey", "baboon, guenon, titi, squirrel monkey", "gorilla, Madagascar cat"),
+        ("ape", "gorilla, orangutan, siamang, chimpanzee", "guenon, indri"),
+        ("bird", "cock, ostrich, black swan, king penguin, albatross", "tusker, platypus"),
+        ("parrot", "African grey, macaw, lorikeet", "toucan, coucal"),
+        ("duck", "drake, red-breasted merganser", "goose, platypus"),
+        ("turtle", "loggerhead, terrapin, box turtle", "banded gecko"),
+        ("snake", "thunder snake, sidewinder, rock python", "triceratops, African crocodile"),
+        ("frog", "bullfrog, tree frog, tailed frog", "axolotl, loggerhead"),
+        ("fish", "tench, tiger shark, stingray, puffer, eel", "starfish, grey whale, cock"),
+        ("shark", "great white shark, tiger shark, hammerhead", "electric ray"),
+        ("spider", "barn spider, tarantula, wolf spider", "scorpion, tick, spider monkey"),
+        ("crab", "Dungeness crab, king crab, hermit crab", "American lobster, crayfish"),
+        ("insect", "ladybug, fly, cabbage butterfly, mantis", "tick, centipede, mongoose"),
+        ("butterfly", "monarch, admiral, lycaenid", "damselfly, fly"),
+        ("car", "sports car, cab, Model T, racer", "freight car, passenger car, car wheel, carton"),
+        ("truck", "pickup, fire engine, trailer truck", "tractor, minibus"),
+        ("bus", "school bus, minibus, trolleybus", "streetcar, minivan"),
+        ("boat", "canoe, yawl, speedboat", "container ship, boathouse, submarine"),
+        ("ship", "liner, pirate, container ship", "canoe, space shuttle, airship"),
+        ("train", "bullet train, steam locomotive", "streetcar, trailer truck"),
+        ("airplane", "airliner, warplane", "plane, airship, aircraft carrier, balloon, wing"),
+        ("bicycle", "mountain bike, bicycle-built-for-two", "tricycle, moped"),
+        ("vehicle", "amphibian, tank, school bus, warplane, gondola", "car mirror, mobile home"),
+        ("chair", "folding chair, throne", "park bench, studio couch"),
+        ("bed", "four-poster, studio couch, crib", "Bedlington terrier, pillow"),
+        ("table", "desk, dining table, pool table", "table lamp"),
+        ("bottle", "beer bottle, wine bottle", "bottlecap, beer glass"),
+        ("phone", "cellular telephone, dial telephone, pay-phone", "microphone, sax"),
+        ("sweater", "cardigan, sweatshirt", "Cardigan"),
+        ("corgi", "Pembroke, Cardigan", "cardigan"),
+        ("hat", "cowboy hat, sombrero", "hatchet, crash helmet"),
+        ("guitar", "acoustic guitar, electric guitar", "banjo"),
+        ("ball", "soccer ball, baseball, volleyball", "balloon, ballpoint, puck"),
+        ("gun", "revolver, assault rifle", "cannon"),
+        ("fruit", "Granny Smith, banana, pomegranate", "acorn, cucumber, acorn squash"),
+        ("vegetable", "head cabbage, artichoke, mushroom", "Granny Smith, cabbage butterfly"),
+        ("food", "pizza, banana, hotdog, plate", "hay, cup, menu, hip"),
+        ("hot dog", "hotdog", "beagle"),
+        ("shop", "bakery, toyshop", "shoji, shopping cart"),
+        ("bridge", "viaduct, suspension bridge", "pier"),
+        ("mountain", "alp, volcano", "mountain bike, mountain tent"),
+        ("beach", "seashore, sandbar", "beach wagon"),
+    ],
+)
+def test_members(word, holds, lacks):
+    assert set(holds.split(", ")) <= names_of(word)
+    assert set(lacks.split(", ")) <= set(IMAGENET.names)
+    assert names_of(word).isdisjoint(lacks.split(", "))
+
+
+# Names of COCO's classes (Lin et al., arXiv 1405.0312) that ImageNet has too, each with one
+# of the ImageNet classes that it must reach.
+COCO = """
+bicycle: mountain bike; car: convertible; motorcycle: motor scooter; airplane: airliner
+bus: school bus; train: bullet train; truck: garbage truck; boat: canoe
+traffic light: traffic light; stop sign: street sign; parking meter: parking meter
+bench: park bench; bird: robin; cat: tabby; dog: beagle; horse: sorrel; sheep: ram; cow: ox
+elephant: tusker; bear: brown bear; zebra: zebra; backpack: backpack; umbrella: umbrella
+handbag: purse; tie: Windsor tie; skis: ski; sports ball: soccer ball; tennis racket: racket
+bottle: wine bottle; wine glass: goblet; cup: cup; knife: cleaver; spoon: wooden spoon
+bowl: soup bowl; banana: banana; apple: Granny Smith; sandwich: cheeseburger; orange: orange
+broccoli: broccoli; hot dog: hotdog; pizza: pizza; chair: folding chair; couch: studio couch
+potted plant: pot; bed: four-poster; dining table: dining table; toilet: toilet seat
+tv: television; laptop: laptop; mouse: mouse; remote: remote control
+keyboard: computer keyboard; cell phone: cellular telephone; microwave: microwave; oven: stove
+toaster: toaster; sink: washbasin; refrigerator: refrigerator; book: comic book
+clock: wall clock; vase: vase; teddy bear: teddy
+"""
+
+
+@pytest.mark.parametrize("pair", COCO.replace("\n", "; ").strip("; ").split("; "))
+def test_names_of_coco_are_found(pair):
+    wanted, reached = pair.split(": ")
+    assert reached in names_of(wanted)
+
+
+# Groups from a file
+
+
+def test_every_way_to_name_a_member(tmp_path):
+    content = {"pet": ["TABBY", 4, "n13"], "first": ["0-2"], "both": ["pet", "first", "6"]}
+    found = read(tmp_path, content)
+    assert found["pet"] == (0, 3, 4)
+    assert found["first"] == (0, 1, 2)
+    assert found["both"] == (0, 1, 2, 3, 4, 6)
+
+
+def test_a_member_that_is_the_name_of_a_class_means_that_class(tmp_path):
+    classes = ClassList(("a", "b", "0-1", "1"))
+    assert read(tmp_path, {"x": ["0-1", "1"], "y": [1]}, classes) == {"x": (2, 3), "y": (1,)}
+
+
+def test_a_range_may_be_one_class(tmp_path):
+    assert read(tmp_path, {"x": ["7-7", " 0-0 "]})["x"] == (0, 7)
+
+
+def test_a_file_adds_to_the_groups_and_overrides_them(tmp_path):
+    found = read(tmp_path, {"feline": ["tabby", "tiger"], "Dog": ["pug"], "all": ["dog", "animal"]})
+    assert found == {
+        "feline": (0, 1),
+        "Dog": (3,),
+        # The file's own dog; the animals are still what they were.
+        "all": (0, 1, 2, 3, 4),
+        "animal": (0, 1, 2, 3, 4),
+    }
+    assert read(tmp_path, {"Dog": ["pug"], "pet": ["dog"]})["pet"] == (3,)
+
+
+def test_a_file_for_imagenet_builds_on_its_groups(tmp_path):
+    content = {"pet": ["dog", "cat", "hamster", "n02364673"], "wild": ["269-280"]}
+    classes = replace(IMAGENET, groups=read_groups(written(tmp_path, content), IMAGENET))
+    assert classes.find("pet").indices == (*range(151, 269), *range(281, 286), 333, 338)
+    assert classes.find("wild").indices == tuple(range(269, 281))
+    assert classes.find("dog") == IMAGENET.find("dog")
+    assert len(classes.groups) == len(IMAGENET.groups) + 2
+
+
+def test_no_groups_are_no_change(tmp_path):
+    assert read_groups(written(tmp_path, "{}"), ZOO) == ZOO.groups
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "groups must be JSON: Expecting value: line 1"),
+        ("{'dog': 1}", "groups must be JSON: "),
+        ("[" * 100_000, "groups must be JSON: maximum recursion"),
+        ('{"x": [' + "9" * 5000 + "]}", "groups must be JSON: "),
+        ([], "groups must be one JSON object"),
+        ("null", "groups must be one JSON object"),
+        ({"x": "0-3"}, "group 'x' must be a list"),
+        ({"x": {"y": [1]}}, "group 'x' must be a list"),
+        ({"x": []}, "group 'x' is empty: give it members or leave it out"),
+        ({"": [1]}, "'' cannot name a group"),
+        ({" \t": [1]}, "'' cannot name a group"),
+        ({"a\nb": [1]}, r"'a\\nb' cannot name a group"),
+        ({"\ud800": [1]}, r"'\\ud800' cannot name a group"),
+        ('{"x": [1], "X ": [2]}', "group 'X ' is given twice"),
+        ({"x": [1, 1.5]}, "member 2 of group 'x' is neither text nor a whole number"),
+        ({"x": [True]}, "member 1 of group 'x' is neither"),
+        ({"x": [["tabby"]]}, "member 1 of group 'x' is neither"),
+        ({"x": [None]}, "member 1 of group 'x' is neither"),
+        ({"x": ["tabbi"]}, r"group 'x': no class 'tabbi' among 8; did you mean tabby \(0\)\?$"),
+        ({"pet": ["pug"], "x": ["pets"]}, "group 'x': no class 'pets' .* did you mean pet"),
+        ({"x": ["crane"]}, "group 'x': class 'crane' fits 2"),
+        ({"x": [8]}, r"group 'x': class index 8 is too large: there are 8 \(0 to 7\)"),
+        ({"x": [-1]}, "group 'x': no class '-1'"),
+        ({"x": ["3-8"]}, "group 'x': class index 8 is too large"),
+        ({"x": ["3-99999999999"]}, "group 'x': no class '3-99999999999'"),
+        ({"x": ["3-1"]}, "group 'x': range 3-1 is out of order: write 1-3"),
+        ({"x": ["٠-٣"]}, "group 'x': no class '٠-٣'"),
+        ({"x": ["9" * 5000 + "-3"]}, "group 'x': no class '999"),
+        ({"x": ["3-" + "9" * 5000]}, "group 'x': no class '3-999"),
+        ({"x": ["pug", "X"]}, "groups hold each other in a circle: x > x$"),
+        (
+            {"a": ["pug", "b"], "b": ["c"], "c": ["tabby", "a"], "d": ["a"]},
+            "groups hold each other in a circle: (a > b > c > a|b > c > a > b|c > a > b > c)$",
+        ),
+        ({"Tabby": [1]}, "group 'Tabby' bears the name, index or wnid of a class.*: rename"),
+        ({"CRANE": [1]}, "group 'CRANE' bears the name.* or leave it out and ask for the class$"),
+        ({"3": [1]}, "group '3' bears the name, index"),
+        ({"300": [1]}, "group '300' bears the name, index"),
+        ({"n11": [1]}, "group 'n11' bears the name, index or wnid"),
+    ],
+)
+def test_what_is_no_file_of_groups_is_refused_in_one_line(tmp_path, content, message):
+    path = written(tmp_path, content)
+    with pytest.raises(ClassError, match=message) as caught:
+        read_groups(path, ZOO)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["missing.json", "", "a\0b", "x" * 5000])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
+    with pytest.raises(ClassError, match="groups cannot be read: "):
+        read_groups(tmp_path / name, ZOO)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "groups.json"
+    path.write_bytes(b'{"x": ["\xff"]}')
+    with pytest.raises(ClassError, match="groups must be JSON: 'utf-8' codec"):
+        read_groups(path, ZOO)
+
+
+def test_files_as_windows_writes_them_are_read(tmp_path):
+    path = tmp_path / "groups.json"
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_text('{"Kätzchen": ["tabby"]}', encoding)
+        assert read_groups(path, ZOO)[0] == ClassGroup("Kätzchen", (0,))
+
+
+def test_groups_may_be_nested_deeper_than_python_calls_itself(tmp_path):
+    content = {f"level {depth}": [f"level {depth + 1}"] for depth in range(1500)}
+    found = read(tmp_path, {**content, "level 1500": ["pug"]})
+    assert found["level 0"] == (3,)
+
+
+# Against definitions expanded one member at a time
+
+CLASSES = ClassList(tuple(f"class {letter}" for letter in "abcdefgh"))
+quickly = settings(max_examples=50, deadline=None, derandomize=True)
+
+
+@st.composite
+def definitions(draw) -> dict[str, list[str | int]]:
+    """Groups of indices, names, ranges, and of groups defined before them."""
+    defined: dict[str, list[str | int]] = {}
+    for number in range(draw(st.integers(1, 6))):
+        first = draw(st.integers(0, 7))
+        members = st.one_of(
+            st.integers(0, 7),
+            st.sampled_from(CLASSES.names),
+            st.integers(first, 7).map(lambda last, first=first: f"{first}-{last}"),
+            *([st.sampled_from(sorted(defined))] if defined else []),
+        )
+        defined[f"group {number}"] = draw(st.lists(members, min_size=1, max_size=5))
+    return defined
+
+
+def expanded(member: str | int, defined: dict[str, list[str | int]]) -> set[int]:
+    """The slow reference: from the definition of a group down to its classes."""
+    if isinstance(member, int):
+        return {member}
+    if member in defined:
+        return {index for inner in defined[member] for index in expanded(inner, defined)}
+    if member in CLASSES.names:
+        return {CLASSES.names.index(member)}
+    first, last = member.split("-")
+    return set(range(int(first), int(last) + 1))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("groups") / "groups.json"
+
+
+@quickly
+@given(definitions())
+def test_groups_are_what_their_definitions_say(path, defined):
+    path.write_text(json.dumps(defined), "utf-8")
+    for group in read_groups(path, CLASSES):
+        assert group.indices == tuple(sorted(expanded(group.name, defined)))
+
+
+@quickly
+@given(definitions(), st.randoms(use_true_random=False))
+def test_neither_order_nor_repetition_matters(path, defined, shuffling: random.Random):
+    path.write_text(json.dumps(defined), "utf-8")
+    before = set(read_groups(path, CLASSES))
+    pairs = [(name, members + members[:2]) for name, members in defined.items()]
+    for _, members in pairs:
+        shuffling.shuffle(members)
+    shuffling.shuffle(pairs)
+    path.write_text(json.dumps(dict(pairs)), "utf-8")
+    assert set(read_groups(path, CLASSES)) == before
+
+
+JSON = st.recursive(
+    st.sampled_from([None, True, 1.5, "", "0-1", "b", "class b"]) | st.integers(-1, 9) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def read_or_refused(path) -> tuple[tuple[ClassGroup, ...] | None, str]:
+    """The groups, or None and why not; no error but ours is let through."""
+    try:
+        return read_groups(path, CLASSES), ""
+    except ClassError as error:
+        return None, str(error)
+
+
+@quickly
+@given(JSON | st.dictionaries(st.text(), st.lists(JSON, max_size=3), max_size=3))
+def test_any_json_gives_groups_or_one_clear_line(path, content):
+    path.write_text(json.dumps(content), "utf-8")
+    found, problem = read_or_refused(path)
+    assert len(problem.splitlines()) == (found is None)
+    assert all(group.indices for group in found or ())
+
+
+@quickly
+@given(st.binary())
+def test_any_bytes_give_groups_or_an_error_of_ours(path, content):
+    path.write_bytes(content)
+    found, problem = read_or_refused(path)
+    assert found == () or problem.startswith(f"{path}: ")
+
+
+def test_the_built_in_groups_are_read_once():
+    groups._built_in.cache_clear()
+    first = built_in(IMAGENET.names, IMAGENET.wnids)
+    assert built_in(list(IMAGENET.names), list(IMAGENET.wnids)) is first

@@ -1,0 +1,387 @@
+"""What there is to train on, from folders and from boxes, and how it is split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from heatmap import ModelError, PhotoError, ResultError
+from heatmap.runs.sources import SUFFIXES
+from heatmap.training.examples import Example, boxed_examples, folder_examples
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def parts(found):
+    return [{one.photo for one in part} for part in (found.training, found.validation)]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    touch(
+        tmp_path,
+        *(f"dog/{i}.jpg" for i in range(10)),
+        *("cat/b.PNG", "cat/deep/a.Tiff", "cat/deep/er/c.heic", "Ant/a.jpg", "Ant/b.webp"),
+        *("cat/notes.txt", "cat/.hidden.jpg", "cat/.x/e.jpg", ".git/a.jpg", "top.jpg"),
+    )
+    return tmp_path
+
+
+def test_each_folder_is_a_class(tree):
+    found = folder_examples(tree, validation=0)
+    assert found.folder == tree
+    assert found.classes == ("Ant", "cat", "dog")
+    assert found.training == (
+        Example("Ant/a.jpg", 0),
+        Example("Ant/b.webp", 0),
+        Example("cat/b.PNG", 1),
+        Example("cat/deep/a.Tiff", 1),
+        Example("cat/deep/er/c.heic", 1),
+        *(Example(f"dog/{i}.jpg", 2) for i in range(10)),
+    )
+    assert found.validation == ()
+    assert found.counts() == {"Ant": (2, 0), "cat": (3, 0), "dog": (10, 0)}
+
+
+def test_each_class_is_split_to_nearest_and_at_least_one_is_held_out(tree):
+    assert folder_examples(tree).counts() == {"Ant": (1, 1), "cat": (2, 1), "dog": (8, 2)}
+    assert folder_examples(tree, validation=0.34).counts()["dog"] == (7, 3)
+    assert folder_examples(tree, validation=0.99).counts()["dog"] == (1, 9)
+    everything = folder_examples(tree, validation=0)
+    found = folder_examples(str(tree), validation=0.4)
+    assert sorted([*found.training, *found.validation], key=lambda one: one.photo) == sorted(
+        everything.training, key=lambda one: one.photo
+    )
+
+
+def test_the_split_depends_on_seed_and_names_only(tree, tmp_path_factory, monkeypatch):
+    first = folder_examples(tree)
+    copy = tmp_path_factory.mktemp("copy")
+    touch(copy, *(one.photo for one in reversed([*first.training, *first.validation])))
+    for listed in (Path.iterdir, lambda path: reversed(list(Path.glob(path, "*")))):
+        monkeypatch.setattr(Path, "iterdir", listed)
+        second = folder_examples(copy)
+        assert (second.training, second.validation) == (first.training, first.validation)
+    # On any machine.
+    assert sorted(one.photo for one in first.validation) == [
+        "Ant/a.jpg",
+        "cat/deep/er/c.heic",
+        "dog/5.jpg",
+        "dog/7.jpg",
+    ]
+    assert len({folder_examples(tree, seed=seed).validation for seed in range(9)}) > 5
+
+
+def test_a_class_may_be_a_link(tree, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    touch(elsewhere, "a.jpg", "b.jpg")
+    (tree / "bee").symlink_to(elsewhere)
+    (tree / "cat" / "again").symlink_to(elsewhere)
+    found = folder_examples(tree, validation=0)
+    assert [one.photo for one in found.training if one.label == 1] == ["bee/a.jpg", "bee/b.jpg"]
+    assert found.counts()["cat"] == (3, 0)
+
+
+FOLDERS = {
+    "gone": ((), {}, "{}: no such folder"),
+    "file": (("",), {}, "{}: is a file, not a folder"),
+    "bare": (("a.jpg", ".x/a.jpg"), {}, "{}: holds 0 folders, a classifier needs at least 2"),
+    "single": (("a/a.jpg", "b.jpg"), {}, "{}: holds 1 folders (a), a classifier needs at least 2"),
+    "void": (("a/a.jpg", "b/x.txt"), {"validation": 0}, "{}/b: no photo in it: put some there"),
+    "few": (
+        ("a/a.jpg", "a/b.jpg", "b/c.jpg"),
+        {},
+        "{}/b: holds 1 photo, training and validation need at least 2: add photos or hold out 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_that_is_not_enough_is_told_in_one_line(tmp_path, name):
+    files, options, message = FOLDERS[name]
+    touch(tmp_path, *(f"{name}/{file}".rstrip("/") for file in files))
+    with pytest.raises(PhotoError) as raised:
+        folder_examples(tmp_path / name, **options)
+    assert str(raised.value).startswith(message.format(tmp_path / name))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_class_of_one_photo_will_do_without_validation(tmp_path):
+    touch(tmp_path, "a/a.jpg", "b/b.jpg")
+    assert folder_examples(tmp_path, validation=0).counts() == {"a": (1, 0), "b": (1, 0)}
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, float("nan")])
+def test_a_share_out_of_range_is_told(tree, share):
+    message = f"validation is {share:g}: give the share to hold out, from 0 to below 1"
+    with pytest.raises(ModelError, match=message):
+        folder_examples(tree, validation=share)
+    with pytest.raises(ModelError, match=message):
+        boxed_examples(tree, tree / "none", validation=share)
+
+
+def entry(file, *boxes, hw=None):
+    size = {} if hw is None else {"height": hw[0], "width": hw[1]}
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    return {
+        "file": file,
+        **size,
+        "boxes": [
+            {"label": label, **dict(zip(corners, xyxy, strict=True))} for label, *xyxy in boxes
+        ],
+    }
+
+
+def photo(path, hw, orientation=1):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.zeros((*hw, 3), np.uint8)).save(path, exif=exif)
+
+
+LISTED = [
+    entry("c.png", ("dog", 0, 0, 20, 10), ("ant", 50, 40, 90, 80), ("dog", 5, 5, 12, 12)),
+    entry("sub/b.jpg", ("dog", 10, 10, 50, 30), hw=(120, 160)),
+    entry("empty.png"),
+    entry("a.png", ("dog", 99, 30, 200, 130), ("ant", -1, 0, 30, 20)),
+]
+
+
+def written(folder, content, name="boxes.json"):
+    (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    return folder / name
+
+
+@pytest.fixture
+def boxed(tmp_path):
+    for name in ("a.png", "c.png", "empty.png", "unlisted.png"):
+        photo(tmp_path / name, (150, 200))
+    photo(tmp_path / "sub/b.jpg", (160, 120), orientation=6)
+    written(tmp_path, LISTED)
+    return tmp_path
+
+
+def test_each_box_is_an_example_of_its_label(boxed):
+    found = boxed_examples(boxed, boxed / "boxes.json", validation=0)
+    assert found.classes == ("ant", "dog", "background")
+    assert found.validation == ()
+    assert [one for one in found.training if one.label < 2] == [
+        Example("a.png", 0, (0, 0, 36, 36)),
+        Example("a.png", 1, (78, 19, 200, 141)),
+        Example("c.png", 0, (46, 36, 94, 84)),
+        Example("c.png", 1, (0, 0, 24, 24)),
+        # The one of 7 px is left out.
+        Example("sub/b.jpg", 1, (6, 0, 54, 48)),
+    ]
+
+
+def test_background_comes_from_every_photo_with_room(boxed):
+    found = boxed_examples(boxed, boxed / "boxes.json", validation=0)
+    beside = [one for one in found.training if one.label == 2]
+    # 5 examples, 2 labels, 4 photos: 1 a photo.
+    assert [one.photo for one in beside] == ["a.png", "c.png", "empty.png", "sub/b.jpg"]
+    sides = [one.xyxy[2] - one.xyxy[0] for one in beside]
+    assert sides[0] in (36, 122)
+    assert sides[1] in (48, 24)
+    assert sides[2] in (36, 122, 48, 24)
+    assert sides[3] == 48
+    assert found.counts() == {"ant": (2, 0), "dog": (3, 0), "background": (4, 0)}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "each"), [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 3), (4, 2, 2), (4, 4, 1)]
+)
+def test_background_is_as_much_as_a_class_up_to_three_a_photo(tmp_path, boxes, labels, each):
+    listed = []
+    for name in "abcd":
+        photo(tmp_path / f"{name}.png", (200, 200))
+        listed.append(
+            entry(f"{name}.png", *[("abcd"[i % labels], i, 0, 20 + i, 20) for i in range(boxes)])
+        )
+    found = boxed_examples(tmp_path, written(tmp_path, listed))
+    assert sum(found.counts()["background"]) == 4 * each
+    # In another place of each photo.
+    beside = [one for one in (*found.training, *found.validation) if one.label == labels]
+    assert len({one.xyxy for one in beside}) == len(beside)
+
+
+def test_boxes_too_small_to_learn_from_are_no_background_either(tmp_path):
+    photo(tmp_path / "a.png", (30, 30))
+    photo(tmp_path / "b.png", (30, 30))
+    small = [("dog", x, y, x + 5, y + 5) for x in range(0, 30, 6) for y in range(0, 30, 6)]
+    listed = [entry("a.png", *small), entry("b.png", ("dog", 0, 0, 8, 3))]
+    found = boxed_examples(tmp_path, written(tmp_path, listed), validation=0)
+    assert {one.photo for one in found.training} == {"b.png"}
+    assert [one.xyxy for one in found.training if one.label == 0] == [(0, 0, 10, 10)]
+
+
+def test_the_order_of_photos_and_boxes_does_not_matter(boxed):
+    turned = [one | {"boxes": one["boxes"][::-1]} for one in reversed(LISTED)]
+    first = boxed_examples(boxed, boxed / "boxes.json")
+    assert boxed_examples(boxed, written(boxed, turned, "turned.json")) == first
+    assert boxed_examples(boxed, boxed / "boxes.json") == first
+    seeds = [boxed_examples(boxed, boxed / "boxes.json", seed=seed) for seed in range(6)]
+    assert len({one.training for one in seeds}) > 4
+
+
+def test_the_forms_of_boxes_say_the_same(boxed):
+    lines = [
+        ",".join(map(str, (one["file"], *box.values()))) for one in LISTED for box in one["boxes"]
+    ]
+    found = boxed_examples(
+        boxed, written(boxed, "\n".join(["file,label,xmin,ymin,xmax,ymax", *lines]), "boxes.csv")
+    )
+    expected = boxed_examples(boxed, boxed / "boxes.json")
+    objects = [
+        {one for one in (*some.training, *some.validation) if one.label < 2}
+        for some in (found, expected)
+    ]
+    assert objects[0] == objects[1]
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    """Twelve photos of 100 x 100 px."""
+    folder = tmp_path_factory.mktemp("squares")
+    for i in range(12):
+        photo(folder / f"{i}.png", (100, 100))
+    return folder
+
+
+corner = st.integers(0, 60)
+box = st.tuples(st.sampled_from("abcd"), corner, corner, st.integers(8, 40), st.integers(1, 40))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    photos=st.lists(st.lists(box, max_size=4), min_size=1, max_size=11),
+    validation=st.floats(0, 0.99),
+    seed=st.integers(0, 9),
+)
+def test_any_split_is_by_photo_and_leaves_every_class_for_training(
+    squares, photos, validation, seed
+):
+    listed = [
+        entry(f"{i}.png", *[(label, x, y, x + wide, y + high) for label, x, y, wide, high in some])
+        for i, some in enumerate([*photos, [("a", 0, 0, 20, 20)]])
+    ]
+    path = written(squares, listed)
+    found = boxed_examples(squares, path, validation=validation, seed=seed)
+    everything = boxed_examples(squares, path, validation=0, seed=seed)
+    training, held = parts(found)
+    assert not training & held
+    assert sorted([*found.training, *found.validation], key=repr) == sorted(
+        everything.training, key=repr
+    )
+    assert list(everything.training) == sorted(everything.training, key=lambda one: one.photo)
+    boxes = sum(map(len, photos)) + 1
+    counts = found.counts()
+    assert sum(map(sum, counts.values())) - sum(counts["background"]) == boxes
+    assert all(count > 0 for count, _ in counts.values())
+    if validation == 0:
+        assert not found.validation
+    for one in everything.training:
+        left, top, right, bottom = one.xyxy
+        assert right - left == bottom - top
+        assert 0 <= left < right <= 100
+        assert 0 <= top < bottom <= 100
+        if found.classes[one.label] == "background":
+            drawn = listed[int(one.photo[:-4])]["boxes"]
+            shared = sum(
+                max(0, min(right, box["xmax"]) - max(left, box["xmin"]))
+                * max(0, min(bottom, box["ymax"]) - max(top, box["ymin"]))
+                for box in drawn
+            )
+            assert shared <= 0.05 * (right - left) ** 2
+
+
+def test_a_fifth_of_the_photos_is_held_out(squares):
+    listed = [entry(f"{i}.png", ("ab"[i // 10], 0, 0, 30, 30)) for i in range(12)]
+    found = boxed_examples(squares, written(squares, listed))
+    assert found.counts() == {"a": (8, 2), "b": (1, 1), "background": (9, 3)}
+
+
+WHOLE = ("dog", 0, 0, 200, 150)
+BOXES = {
+    "no boxes": ([entry("a.png")], ResultError, "{boxes}: holds no boxes"),
+    "nothing": ([], ResultError, "{boxes}: holds no boxes"),
+    "same name": (
+        [entry("a.png", ("background", 0, 0, 9, 9))],
+        ResultError,
+        "{boxes}: label 'background' is also the name of the background: give one of them another",
+    ),
+    "small": (
+        [entry("a.png", ("dog", 0, 0, 9, 9), ("ant", 0, 0, 7, 7), ("ant", 9, 9, 12, 12))],
+        ResultError,
+        "{boxes}: none of the 2 boxes of 'ant' is 8 px long: enlarge the photos or take the label",
+    ),
+    "missing": (
+        [entry("a.png", WHOLE), entry("y.png"), entry("x/z.png", WHOLE)],
+        PhotoError,
+        "{folder}: lacks 2 of the 3 photos that {boxes} lists, first 'x/z.png': give the folder",
+    ),
+    "full": (
+        [entry("a.png", WHOLE), entry("c.png", WHOLE)],
+        ResultError,
+        "{boxes}: 2 photos have no place free of boxes: list photos without boxes too",
+    ),
+    "other size": (
+        [entry("a.png", WHOLE, hw=(75, 100))],
+        PhotoError,
+        "{folder}/a.png: is 150 x 200 px, {boxes} says 75 x 100",
+    ),
+    "lying": (
+        [entry("sub/b.jpg", WHOLE, hw=(160, 120))],
+        PhotoError,
+        "{folder}/sub/b.jpg: is 120 x 160 px, {boxes} says 160 x 120: boxes must be those of",
+    ),
+    "outside": (
+        [entry("a.png", ("dog", 150, 0, 202, 50))],
+        ResultError,
+        "{boxes}: a.png: box of 'dog' (150, 0, 202, 50) reaches outside the photo of 150 x 200",
+    ),
+    "twice": (
+        [entry("a.png", WHOLE), entry("./a.png")],
+        ResultError,
+        "{boxes}: 'a.png' is listed under another name too",
+    ),
+    "no photo": ([entry("boxes.json", WHOLE)], PhotoError, "{folder}/boxes.json: not an image"),
+}
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_boxes_that_do_not_fit_are_told_in_one_line(boxed, name):
+    content, error, message = BOXES[name]
+    path = written(boxed, content)
+    with pytest.raises(error) as raised:
+        boxed_examples(boxed, path)
+    assert str(raised.value).startswith(message.format(boxes=path, folder=boxed))
+    assert "\n" not in str(raised.value)
+
+
+def test_photos_without_boxes_make_room_and_another_name_helps(boxed):
+    path = written(boxed, [entry("a.png", WHOLE), entry("empty.png")])
+    assert boxed_examples(boxed, path).counts() == {"dog": (1, 0), "background": (1, 0)}
+    path = written(boxed, [entry("a.png", ("background", 0, 0, 9, 9))])
+    found = boxed_examples(boxed, path, background="nothing")
+    assert found.classes == ("background", "nothing")
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(PhotoError, match="gone: no such folder"):
+        boxed_examples(tmp_path / "gone", tmp_path / "none.json")
+
+
+def test_photos_have_the_endings_that_batches_know(tmp_path):
+    touch(tmp_path, *(f"a/x{suffix.upper()}" for suffix in SUFFIXES), "b/b.jpg")
+    assert folder_examples(tmp_path, validation=0).counts()["a"] == (len(SUFFIXES), 0)
