@@ -18,7 +18,7 @@ from tables import print_table
 from torch import Tensor
 
 import heatmap
-from heatmap.conversion.convert import FullyConvolutional
+from heatmap.conversion.network import FullyConvolutional
 from heatmap.scoring.bands.scanner import BAND_PX, BAND_ROWS, Scanner
 from heatmap.scoring.malloc import kept_memory
 

@@ -13,7 +13,7 @@ import torch
 from machine import in_turn, print_machine
 from torch.nn import functional
 
-from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.check import relative_difference
 from heatmap.conversion.kernels import prepared as preparing
 from heatmap.conversion.kernels.winograd import convolve, transform_weights
 

@@ -26,7 +26,7 @@ from tutorial import STRIDES as TUTORIAL_STRIDES
 from tutorial import tutorial_form
 
 import heatmap
-from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.check import relative_difference
 from heatmap.scoring.crop import all_cells, crop_scores
 
 STRIDES = (32, 16, 8)

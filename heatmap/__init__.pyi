@@ -1,8 +1,8 @@
 # The public names and their modules; `heatmap/__init__.py` imports them from here on first use.
 
 from .classes import ClassGroup as ClassGroup
-from .conversion.convert import FullyConvolutional as FullyConvolutional
 from .conversion.convert import convert as convert
+from .conversion.network import FullyConvolutional as FullyConvolutional
 from .errors import ClassError as ClassError
 from .errors import ConversionError as ConversionError
 from .errors import GeometryError as GeometryError
@@ -12,8 +12,8 @@ from .errors import ModelError as ModelError
 from .errors import PhotoError as PhotoError
 from .errors import ResultError as ResultError
 from .evaluation.evaluate import compare as compare
-from .evaluation.reporting import draw_report as draw_report
 from .evaluation.verify import VerifyReport as VerifyReport
+from .evaluation.verify import draw_report as draw_report
 from .evaluation.verify import verify as verify
 from .geometry import Geometry as Geometry
 from .grid.read import load as load
@@ -23,11 +23,11 @@ from .localization.localize import localize as localize
 from .localization.sharpen import sharp_maps as sharp_maps
 from .localization.sharpen import tighten as tighten
 from .networks.adapt import adapt as adapt
+from .networks.checkpoint import save_checkpoint as save_checkpoint
+from .networks.classifier import Classifier as Classifier
 from .networks.export import Program as Program
 from .networks.export import export as export
-from .networks.load import Classifier as Classifier
 from .networks.load import load_classifier as load_classifier
-from .networks.load import save_checkpoint as save_checkpoint
 from .networks.summary import Summary as Summary
 from .networks.summary import summarize as summarize
 from .photo.photo import Photo as Photo

@@ -13,6 +13,8 @@ A message names the thing, the numbers and the way out, in one line: the
 command line prints it as it is and exits with code 1.
 """
 
+from __future__ import annotations
+
 
 class HeatmapError(Exception):
     """Base class of all errors that heatmap raises on purpose."""
@@ -44,3 +46,8 @@ class ClassError(HeatmapError):
 
 class ResultError(HeatmapError):
     """A result file that cannot be read or written."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from .errors import ResultError
 
 # What the names of files and folders begin with that are not whole yet.
 TEMPORARY = ".heatmap-"
+
 
 # Makes a file, or a folder, at the path that it gets.
 Writer: TypeAlias = Callable[[Path], object]
@@ -115,3 +119,72 @@ def _move(made: Path, target: Path) -> None:
         if earlier.exists():
             earlier.replace(target)
         raise
+
+
+def room_for(needed: int, folder: Path | None) -> Path:
+    """Where so many bytes can grow: ``folder``, the nearest one above it that is there, or
+    that of temporary files.
+
+    Raises:
+        ResultError: they do not fit on its disk.
+    """
+    near = Path(tempfile.gettempdir()) if folder is None else _existing(folder)
+    with named_error(near):
+        free = shutil.disk_usage(near).free
+    if needed > free:
+        raise ResultError(
+            f"the scores take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk of "
+            f"{near}: use --keep CLASS to keep some classes only, a larger --stride or a "
+            "smaller --scale"
+        )
+    return near
+
+
+@contextmanager
+def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
+    """A temporary folder on the disk of ``folder`` for grids of so many bytes; it goes at the end.
+
+    ``folder`` itself where none are needed: nothing will grow there.
+
+    Raises:
+        ResultError: no room on the disk.
+    """
+    if not needed:
+        yield folder
+        return
+    near = room_for(needed, folder)
+    with named_error(near):
+        home = tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=near)
+    with home as name:
+        yield Path(name)
+
+
+@contextmanager
+def named_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    absolute = folder.absolute()
+    return next(one for one in (absolute, *absolute.parents) if one.is_dir())
+
+
+_SLUG_LENGTH = 60
+
+
+def slug(name: str) -> str:
+    """A class name as part of a file name: ASCII letters, digits, "-" and "_", 1 to 60 of them.
+
+    Accents are dropped. A name that is cut or has nothing left ends in a digest of
+    the whole, so that two of them stay apart.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    safe = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")
+    if 0 < len(safe) <= _SLUG_LENGTH:
+        return safe
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{safe[: _SLUG_LENGTH - 9].rstrip('-') or 'class'}-{digest}"

@@ -13,11 +13,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .errors import GeometryError
+from .errors import GeometryError, ResultError
 
 # Left, top, right, bottom, in photo px.
 Box: TypeAlias = tuple[float, float, float, float]
+
+
 Border = Literal["cover", "valid"]
+
+
 BORDERS: tuple[Border, ...] = ("cover", "valid")
 
 
@@ -191,3 +195,23 @@ def _too_small(
         f"photo is {photo_hw[0]} x {photo_hw[1]} px{at_scale}, the window is {window} px: "
         f"use --border cover or --scale {enough:g}"
     )
+
+
+def scale_of(geometry: Geometry) -> float:
+    """Resized over original of the longer side, which rounding to pixels changes least."""
+    longer = int(geometry.photo_hw[1] > geometry.photo_hw[0])
+    return geometry.scale_yx[longer]
+
+
+def check_size(photo_hw: tuple[int, ...], geometry: Geometry) -> None:
+    """Refuse a photo of another size than the scored one.
+
+    Raises:
+        ResultError: it is.
+    """
+    if photo_hw != geometry.photo_hw:
+        raise ResultError(
+            f"photo is {photo_hw[0]} x {photo_hw[1]} px, the scored one was "
+            f"{geometry.photo_hw[0]} x {geometry.photo_hw[1]} px: "
+            "give the photo that was scored, or score this one"
+        )

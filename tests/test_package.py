@@ -12,7 +12,7 @@ import heatmap
 from heatmap.cli import main as cli
 from heatmap.evaluation.verify import WINDOWS
 from heatmap.localization.localize import LEAST_SCORE
-from heatmap.networks.load import DEFAULT_MODEL
+from heatmap.networks.registry import DEFAULT_MODEL
 from heatmap.rendering.overlay import OPACITY
 from tests.support.paths import ROOT
 

@@ -85,7 +85,7 @@ class Teller(BatchWatcher):
 
     def __init__(self, how: How, output: Path, bar: Progress) -> None:
         self._how, self._output, self._bar = how, output, bar
-        self._console = bar.console
+        self.console = bar.console
         self._task = bar.add_task("", total=None)
         self._tally: Tally | None = None
         self._said = time.monotonic()
@@ -149,14 +149,14 @@ class Teller(BatchWatcher):
         now = time.monotonic()
         if (
             self._how == "lines"
-            and not self._console.is_terminal
+            and not self.console.is_terminal
             and (now - self._said >= EVERY or tally.done == tally.total)
         ):
             self._said = now
             self._say(str(tally))
 
     def _say(self, line: str) -> None:
-        self._console.print(escape(line), highlight=False, soft_wrap=True)
+        self.console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 @contextmanager

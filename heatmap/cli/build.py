@@ -47,7 +47,7 @@ def request_of(options: dict[str, Any]) -> Request:
     from ..runs.coco import CocoIds
     from ..runs.request import Limits, Placement, Request
     from ..runs.save import Extras
-    from ..scoring.background import Skip
+    from ..scoring.skip import Skip
 
     if options["coco"] is not None and "coco" not in options["formats"]:
         raise click.UsageError("--coco says which ids --format coco writes: add --format coco")

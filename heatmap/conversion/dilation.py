@@ -21,8 +21,8 @@ import torch
 from torch import fx
 
 from ..errors import GeometryError
-from .placing import Place, pair
-from .trace import arguments, operation, shape
+from .graph import arguments, operation, pair, shape
+from .placing import Place
 
 aten = torch.ops.aten
 

@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from .trace import arguments, operation, read_attribute, shape
+from .graph import arguments, operation, read_attribute, shape
 
 aten = torch.ops.aten
 

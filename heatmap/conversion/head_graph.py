@@ -8,10 +8,10 @@ from typing import Any, Literal
 import torch
 from torch import fx, nn
 
-from .placing import Findings, Place, Refusal, Step, pair
+from .graph import arguments, layer, operation, pair, read_attribute, shape
+from .placing import Findings, Place, Refusal, Step
 from .plan import Plan
 from .rules import place_node
-from .trace import arguments, layer, operation, read_attribute, shape
 
 Form = Literal["map", "flat", "cell"]
 

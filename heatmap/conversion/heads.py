@@ -21,12 +21,11 @@ import torch
 from torch import fx, nn
 
 from .axes import slides
+from .graph import IDENTITIES, arguments, is_elementwise, operation, pair, shape
 from .head_graph import HeadGraph, NoConvolution, Value, channel_axis, keeps_size
 from .layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
-from .placing import is_elementwise, pair
 from .plan import Plan, joins_positions
 from .subgraphs import head_of, result_of
-from .trace import IDENTITIES, arguments, operation, shape
 
 aten = torch.ops.aten
 

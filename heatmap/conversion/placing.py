@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import fx
 
 from .axes import slides
-from .trace import IDENTITIES, arguments, operation, shape
+from .graph import arguments, shape
 
 
 class Refusal(Exception):  # noqa: N818 - a signal between this file and the plan, not an error
@@ -70,6 +69,8 @@ class Step:
 
 
 Rule = Callable[[Step], Place]
+
+
 RULES: dict[str, Rule] = {}
 
 
@@ -79,15 +80,3 @@ def rule(*operations: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
-
-
-def is_elementwise(node: fx.Node) -> bool:
-    """Whether every output value depends on the input values at its own position only."""
-    tags = getattr(node.target, "tags", ())
-    return torch.Tag.pointwise in tags or operation(node) in IDENTITIES | {"hardswish"}
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """An int, [n] or [n, m] as (n, m)."""
-    numbers = [value] if isinstance(value, int) else list(value)
-    return (numbers[0], numbers[-1])

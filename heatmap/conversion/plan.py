@@ -14,9 +14,10 @@ from torch import fx
 
 from ..errors import ConversionError
 from .axes import slides
-from .placing import Findings, Place, Refusal, Step, pair
+from .graph import arguments, describe, layer, operation, pair, shape
+from .placing import Findings, Place, Refusal, Step
 from .rules import place_node
-from .trace import Traced, arguments, describe, layer, operation, shape
+from .trace import Traced
 
 Sliding = Literal["exact", "inexact", "refused"]
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .axes import SLIDING, broadcast, pooled, reshaped, slides
-from .placing import RULES, Place, Refusal, Step, is_elementwise, pair, rule
-from .trace import operation, shape
+from .graph import is_elementwise, operation, pair, shape
+from .placing import RULES, Place, Refusal, Step, rule
 
 
 def place_node(step: Step) -> Place:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from .trace import VIEWS, operation
+from .graph import VIEWS, operation
 
 
 def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Node, tuple[int, ...]]:

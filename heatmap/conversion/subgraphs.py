@@ -15,9 +15,9 @@ from torch import fx
 
 from ..errors import ConversionError
 from .axes import slides
+from .graph import arguments, describe, operation, shape
 from .placing import Place
 from .plan import Plan
-from .trace import arguments, describe, operation, shape
 
 aten = torch.ops.aten
 

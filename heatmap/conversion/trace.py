@@ -9,7 +9,6 @@ parts computed, and "same" padding written out in numbers.
 from __future__ import annotations
 
 import copy
-import operator
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +17,7 @@ import torch
 from torch import fx, nn
 
 from ..errors import ConversionError
-
-# Operations that give back their input when nothing is trained.
-IDENTITIES = frozenset(
-    {"dropout", "feature_dropout", "alpha_dropout", "contiguous", "clone", "alias", "detach"}
-    | {"lift_fresh_copy", "_to_copy", "to"}
-)
+from .graph import VIEWS, arguments, describe, operation, read_attribute, shape
 
 
 @dataclass(frozen=True)
@@ -43,50 +37,6 @@ class Traced:
     @property
     def nodes(self) -> list[fx.Node]:
         return list(self.body.graph.nodes)
-
-
-def operation(node: fx.Node) -> str:
-    """Plain name of a node's ATen operation ("conv2d"), or "" where it is none."""
-    if node.target is operator.getitem:
-        return "getitem"
-    packet = getattr(node.target, "overloadpacket", None)
-    return packet.__name__ if packet is not None else ""
-
-
-def arguments(node: fx.Node) -> dict[str, Any]:
-    """All arguments of a node by name, with the operation's defaults filled in."""
-    assert isinstance(node.target, torch._ops.OpOverload)
-    found: dict[str, Any] = {}
-    for position, argument in enumerate(node.target._schema.arguments):
-        if position < len(node.args):
-            found[argument.name] = node.args[position]
-        elif argument.name in node.kwargs:
-            found[argument.name] = node.kwargs[argument.name]
-        else:
-            found[argument.name] = argument.default_value
-    return found
-
-
-def shape(node: fx.Node) -> tuple[int, ...]:
-    """Shape of a node's tensor (of its first one, where it gives several) at one window."""
-    value = node.meta["val"]
-    tensor = value[0] if isinstance(value, (tuple, list)) else value
-    return tuple(int(length) for length in tensor.shape)
-
-
-def layer(node: fx.Node) -> tuple[str, str]:
-    """Path and class of the layer a node came from ("layer1.0.conv1", "Conv2d")."""
-    stack = node.meta.get("nn_module_stack") or {}
-    if not stack:
-        return node.name, ""
-    path, kind = list(stack.values())[-1]
-    kind_name = kind if isinstance(kind, str) else kind.__name__
-    return path or node.name, kind_name.rsplit(".", 1)[-1]
-
-
-def describe(node: fx.Node) -> str:
-    """A node as an error message names it: "layer1.0.conv1 (conv2d)"."""
-    return f"{layer(node)[0]} ({operation(node) or node.target})"
 
 
 def in_eval_mode(module: nn.Module) -> nn.Module:
@@ -178,13 +128,6 @@ def _make_functional(body: fx.GraphModule) -> None:
                 user.replace_input_with(changed, node)
 
 
-VIEWS = frozenset(
-    {"getitem", "chunk", "split", "split_with_sizes", "unbind", "slice", "select", "narrow"}
-    | {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "permute"}
-    | {"view_as", "reshape_as", "expand", "expand_as", "movedim"}
-)
-
-
 def _is_view(node: fx.Node) -> bool:
     return operation(node) in VIEWS
 
@@ -216,14 +159,6 @@ def _drop_guards(body: fx.GraphModule) -> None:
             body.graph.erase_node(node)
     for name in [name for name, _ in body.named_children() if name.startswith("_guards")]:
         delattr(body, name)
-
-
-def read_attribute(body: nn.Module, path: str) -> torch.Tensor:
-    """The parameter or buffer at a dotted path."""
-    owner, _, name = path.rpartition(".")
-    value = getattr(body.get_submodule(owner), name)
-    assert isinstance(value, torch.Tensor)
-    return value
 
 
 def _fold_constants(body: fx.GraphModule) -> None:

@@ -21,10 +21,9 @@ import torch
 from torch import nn
 
 from ..classes import ClassGroup
-from ..errors import HeatmapError, ModelError
+from ..errors import HeatmapError, ModelError, first_line
 from ..geometry import plan_grid
 from ..networks.classifier import Classifier
-from ..networks.state_dict import first_line
 from ..photo.photo import Photo
 from .metrics import Answer, Method, region_box
 

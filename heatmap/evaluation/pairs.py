@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..classes import ClassGroup, ClassList, Wanted
-from ..errors import ClassError, PhotoError, ResultError
+from ..errors import ClassError, ResultError
 from ..geometry import Box
-from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox
+from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside
 from ..photo.photo_file import PhotoFile
 
 # A pair is small where all boxes of the class take less than this share of the photo.
 SMALL_SHARE = 0.25
-# By so much boxes may reach outside their photo: annotators round.
-_SLACK_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -144,23 +142,6 @@ def _nothing_to_pair(path: str, labels: Sequence[str]) -> ResultError:
     )
 
 
-def check_hw(boxed: BoxedPhoto, hw: tuple[int, int], path: Path, source: str) -> None:
-    """Refuse a photo whose height and width, turned upright, are not those listed.
-
-    Args:
-        boxed: the photo as the file of boxes, ``source``, lists it.
-        hw: of the upright photo at ``path``, px.
-
-    Raises:
-        PhotoError: they differ.
-    """
-    if boxed.hw is not None and boxed.hw != hw:
-        turned = ": boxes must be those of the photo turned upright" if boxed.hw == hw[::-1] else ""
-        raise PhotoError(
-            f"{path}: is {hw[0]} x {hw[1]} px, {source} says {boxed.hw[0]} x {boxed.hw[1]}{turned}"
-        )
-
-
 def _paired(
     boxed: BoxedPhoto, path: Path, groups: Mapping[str, ClassGroup], source: str
 ) -> PairedPhoto:
@@ -178,17 +159,3 @@ def _paired(
             true = tuple(box.xyxy for box in boxes)
             pairs.append(Pair(label, groups[label], true, small, hard))
     return PairedPhoto(path, tuple(pairs))
-
-
-def check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
-    """Refuse a box, called ``name`` in the error, that reaches outside a photo of ``hw`` px.
-
-    Raises:
-        ResultError: by more than the pixel that annotators round away.
-    """
-    left, top, right, bottom = xyxy
-    if max(-left, -top, right - hw[1], bottom - hw[0]) > _SLACK_PX:
-        raise ResultError(
-            f"{name} ({left:g}, {top:g}, {right:g}, {bottom:g}) reaches outside the photo of "
-            f"{hw[0]} x {hw[1]} px: give left, top, right, bottom in px"
-        )

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..conversion.convert import TOLERANCE, FullyConvolutional, SliceReference, relative_difference
+from ..classes import Wanted
+from ..conversion.check import TOLERANCE, SliceReference, relative_difference
+from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, GeometryError
 from ..geometry import Border, Geometry
 from ..grid.score_grid import ScoreGrid
-from ..networks.load import DEFAULT_MODEL
+from ..networks.load import Model
+from ..networks.registry import DEFAULT_MODEL
 from ..photo.extended import place
 from ..photo.photo import Photo, read_photo
+from ..rendering.comparison import comparison
+from ..rendering.paint import Image
 from ..scoring.crop import Cell, all_cells, crop_scores
-from ..scoring.scorer import Model, Scorer, prepare
+from ..scoring.scorer import Scorer, prepare
 
 # Windows compared unless another number is asked for: half a minute of VGG16 on two cores.
 WINDOWS = 128
+
+
 # Slices on which the original head is run one by one.
 SLICES = 64
 
@@ -270,3 +278,50 @@ def _correlation(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64])
     if ours.std() == 0 or theirs.std() == 0:
         return float(np.array_equal(ours, theirs))
     return float(np.corrcoef(ours, theirs)[0, 1])
+
+
+def describe_report(report: VerifyReport) -> dict[str, Any]:
+    """A report without its grids, for JSON; differences are in units of the scores."""
+    return {
+        "passed": report.passed,
+        "conclusion": report.conclusion,
+        "head": {**asdict(report.head), "holds": report.head.holds},
+        "sliding_against_cropping": {
+            "everywhere": asdict(report.everywhere),
+            "inner": asdict(report.inner) if report.inner else None,
+            "edge": asdict(report.edge) if report.edge else None,
+        },
+        "timing": {**asdict(report.timing), "ratio": report.timing.ratio},
+        "padded_layers": list(report.padded),
+        "whole_input_layers": [list(pair) for pair in report.whole_input],
+        "scores": report.grid.kind,
+        "geometry": asdict(report.grid.geometry),
+        "origin": asdict(report.grid.origin),
+    }
+
+
+def draw_report(
+    photo: str | Path | npt.NDArray[np.uint8] | Photo,
+    report: VerifyReport,
+    wanted: Wanted | None = None,
+) -> Image:
+    """Both heatmaps of one class and their difference, side by side: RGB uint8.
+
+    Args:
+        photo: the one that was verified.
+        report: what came out.
+        wanted: class to draw; None is the one that wins the most.
+
+    Raises:
+        ClassError: an unknown class.
+    """
+    grid: ScoreGrid = report.grid
+    group = grid.winners(1)[0] if wanted is None else grid.classes.find(wanted)
+    cropped = replace(grid, scores=report.cropped)
+    return comparison(
+        read_photo(photo).pixels,
+        grid.geometry,
+        grid.class_map(group),
+        cropped.class_map(group),
+        title=f"{group.name}: {grid.origin.model}, {grid.origin.weights}",
+    )

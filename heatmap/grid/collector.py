@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +13,9 @@ import numpy.typing as npt
 
 from ..classes import ClassList
 from ..errors import ResultError
-from ..files import TEMPORARY
+from ..files import TEMPORARY, named_error, room_for
 from ..geometry import Geometry
-from .grid_file import start_npy
-from .score_grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid, probabilities_of
+from .score_grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid, probabilities_of, start_npy
 
 Scores = npt.NDArray[np.float32]
 
@@ -99,44 +96,6 @@ def grid_bytes(geometry: Geometry, classes: int) -> int:
     return 4 * rows * columns * classes
 
 
-def room_for(needed: int, folder: Path | None) -> Path:
-    """Where so many bytes can grow: ``folder``, the nearest one above it that is there, or
-    that of temporary files.
-
-    Raises:
-        ResultError: they do not fit on its disk.
-    """
-    near = Path(tempfile.gettempdir()) if folder is None else _existing(folder)
-    with _naming(near):
-        free = shutil.disk_usage(near).free
-    if needed > free:
-        raise ResultError(
-            f"the scores take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk of "
-            f"{near}: use --keep CLASS to keep some classes only, a larger --stride or a "
-            "smaller --scale"
-        )
-    return near
-
-
-@contextmanager
-def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
-    """A temporary folder on the disk of ``folder`` for grids of so many bytes; it goes at the end.
-
-    ``folder`` itself where none are needed: nothing will grow there.
-
-    Raises:
-        ResultError: no room on the disk.
-    """
-    if not needed:
-        yield folder
-        return
-    near = room_for(needed, folder)
-    with _naming(near):
-        home = tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=near)
-    with home as name:
-        yield Path(name)
-
-
 class _File:
     """Scores in a file of their own, which goes when nobody holds them any more.
 
@@ -152,7 +111,7 @@ class _File:
         length = 4 * shape[0] * shape[1] * shape[2]
         # On the disk of the results, so that saving is renaming.
         self._near = room_for(length, folder)
-        with _naming(self._near):
+        with named_error(self._near):
             handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=".npy", dir=self._near)
             self.path = Path(name)
             # Also at the end of the process, and when Ctrl-C ends the work.
@@ -169,7 +128,7 @@ class _File:
             ResultError: the disk is full.
         """
         _, columns, classes = self._shape
-        with _naming(self._near):
+        with named_error(self._near):
             for offset, line in enumerate(scores):
                 cell = (row + offset) * columns + column
                 self._file.seek(self._start + 4 * classes * cell)
@@ -191,17 +150,3 @@ def _runs(cells: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
         edges = np.flatnonzero(np.diff(line, prepend=False, append=False))
         for first, end in edges.reshape(-1, 2).tolist():
             yield row, first, end
-
-
-@contextmanager
-def _naming(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ResultError(f"{folder}: cannot be written: {error.strerror or error}") from error
-
-
-def _existing(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
-    absolute = folder.absolute()
-    return next(one for one in (absolute, *absolute.parents) if one.is_dir())

@@ -16,8 +16,7 @@ import numpy.typing as npt
 from ..classes import ClassGroup, ClassList
 from ..errors import HeatmapError, ResultError
 from ..geometry import BORDERS, Geometry
-from .grid_file import FORMAT, FORMAT_LARGE
-from .score_grid import Origin, ScoreGrid
+from .score_grid import FORMAT, FORMAT_LARGE, Origin, ScoreGrid
 
 
 def load(path: str | Path) -> ScoreGrid:

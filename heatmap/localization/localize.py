@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from ..classes import BACKGROUND, ClassGroup, ClassList, Wanted
 from ..errors import GeometryError
-from ..geometry import Box, Geometry
+from ..geometry import Box, Geometry, scale_of
 from ..grid.score_grid import ScoreGrid
-from .scales import check_together, scale_of
+from .scales import check_together
 
 # Two windows that share more than this (intersection over union) show one thing.
 MOST_OVERLAP = 0.2

@@ -18,16 +18,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ResultError
-from ..geometry import Geometry
+from ..geometry import Geometry, scale_of
 from ..grid.collector import Collector
 from ..grid.score_grid import Origin, ScoreGrid, probabilities_of
 
 How = Literal["mean", "max"]
 
+
 # Scales above 1 are tried only where the enlarged photo keeps to this many pixels.
 ENLARGED_PX = 32 * 2**20
+
+
 # Rows are fused a few at a time: this much of the result, and a few times as much beside it.
 BLOCK_BYTES = 32 * 2**20
+
+
 # Places closer than this many cells are one: what rounding leaves must not let a neighbour's
 # value into a cell that was not scored.
 _DECIMALS = 6
@@ -57,12 +62,6 @@ def auto_scales(photo_hw: tuple[int, int], window: int) -> tuple[float, ...]:
     powers = tuple(2.0**exponent for exponent in range(smallest, largest + 1))
     thrice = largest == 1 and 9 * math.prod(photo_hw) <= ENLARGED_PX
     return (*powers, 3.0) if thrice else powers
-
-
-def scale_of(geometry: Geometry) -> float:
-    """Resized over original of the longer side, which rounding to pixels changes least."""
-    longer = int(geometry.photo_hw[1] > geometry.photo_hw[0])
-    return geometry.scale_yx[longer]
 
 
 def check_together(grids: Sequence[ScoreGrid]) -> None:

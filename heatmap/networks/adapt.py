@@ -13,8 +13,9 @@ from torch import nn
 from ..errors import ModelError
 from .adapted import LEVELS, HeadKind
 from .classifier import Classifier, Preprocessing
-from .load import DEFAULT_MODEL, class_names, load_classifier
+from .load import class_names, load_classifier
 from .new_head import known_parts, new_head, plan_head, put_together
+from .registry import DEFAULT_MODEL
 from .state_dict import digest
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
-from ..conversion.trace import read_attribute
+from ..conversion.graph import read_attribute
 from ..errors import GeometryError, ModelError
 
 HeadKind = Literal["fc", "pool", "spp"]

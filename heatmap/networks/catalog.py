@@ -15,7 +15,7 @@ from ..conversion.trace import trace
 from ..errors import ConversionError, ModelError, ResultError
 from ..files import writing
 from ..versions import package_versions
-from .load import architecture, model_names
+from .registry import architecture, model_names
 
 
 @dataclass(frozen=True)

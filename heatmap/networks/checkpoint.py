@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 
 from ..class_groups import built_in
 from ..classes import ClassList
-from ..errors import HeatmapError, ModelError, ResultError
+from ..errors import HeatmapError, ModelError, ResultError, first_line
 from ..files import writing
 from .adapted import Adaptation
 from .classifier import Classifier, Preprocessing
-from .state_dict import State, digest, first_line, read_weights
+from .state_dict import State, digest, read_weights
 
 FORMAT = 1
 SUFFIX = ".safetensors"

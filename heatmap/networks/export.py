@@ -20,14 +20,16 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as tracing_config
 
-from ..conversion.convert import FullyConvolutional, convert, relative_difference
-from ..errors import ConversionError, HeatmapError, ResultError
+from ..conversion.check import relative_difference
+from ..conversion.convert import convert
+from ..conversion.network import FullyConvolutional
+from ..errors import ConversionError, HeatmapError, ResultError, first_line
 from ..files import writing
 from ..versions import package_versions
 from .classifier import Classifier
-from .load import DEFAULT_MODEL, load_classifier
+from .load import load_classifier
 from .onnx import Runner, data_file, is_large, onnx_model, onnx_runner, onnx_runtime
-from .state_dict import first_line
+from .registry import DEFAULT_MODEL
 
 Format = Literal["onnx", "torch"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}

@@ -17,8 +17,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from ..errors import ModelError
-from .state_dict import first_line
+from ..errors import ModelError, first_line
 
 # Seconds without a byte after which a connection counts as dead.
 _PATIENCE_S = 15.0

@@ -7,40 +7,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
 from ..class_groups import read_groups
 from ..classes import ClassList
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from .adapted import Adaptation
-from .checkpoint import SUFFIX, Checkpoint, read_checkpoint, save_checkpoint
+from .checkpoint import SUFFIX, Checkpoint, read_checkpoint
 from .classifier import ChannelOrder, Classifier, Preprocessing, Triple
 from .new_head import build_adapted
-from .registry import (
-    DEFAULT_MODEL,
-    SEED,
-    architecture,
-    build,
-    described,
-    find,
-    model_names,
-    unknown_window,
-)
-from .state_dict import State, class_count, digest, fill, first_line, read_weights
+from .registry import DEFAULT_MODEL, SEED, build, described, find, unknown_window
+from .state_dict import State, class_count, digest, fill, read_weights
 from .zoo import TIMM, Architecture
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "Classifier",
-    "Preprocessing",
-    "architecture",
-    "load_classifier",
-    "model_names",
-    "save_checkpoint",
-]
 
 _WEIGHT_SUFFIXES = (SUFFIX, ".pt", ".pth", ".bin", ".ckpt")
 
@@ -315,3 +296,6 @@ def _read_names(path: Path) -> list[str]:
     if "" in lines:
         raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name a line")
     return lines
+
+
+Model: TypeAlias = str | Path | nn.Module | Classifier

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from ..conversion.graph import arguments, operation, shape
 from ..conversion.heads import convert_head
 from ..conversion.layers import PoolOfOne, SlidingLinear
 from ..conversion.plan import Plan, plan_conversion
 from ..conversion.shapes import shapes_at
 from ..conversion.subgraphs import trunk_of
-from ..conversion.trace import arguments, operation, shape, trace
+from ..conversion.trace import trace
 from ..errors import ModelError
 from .adapted import HEADS, Adaptation, Adapted, Elementwise, HeadKind, SpatialPyramidPool
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from ..conversion.trace import operation
+from ..conversion.graph import operation
 from ..errors import ModelError
 
 # An ONNX file is one message of at most 2 GiB; larger weights go into a file beside it.

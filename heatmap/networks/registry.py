@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from .classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from .state_dict import State, first_line
+from .state_dict import State
 from .zoo import (
     TIMM,
     Architecture,

@@ -19,21 +19,21 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 
 State: TypeAlias = dict[str, torch.Tensor]
 
+
 # Where training scripts (timm's and torchvision's own among them) put the weights.
 _WRAPPERS = ("state_dict", "model")
+
+
 # What DataParallel and DistributedDataParallel put before every name.
 _PARALLEL = "module."
+
+
 # Files older than this counter lack it; PyTorch too goes on without.
 _OPTIONAL = "num_batches_tracked"
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line; its kind where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
 
 
 def digest(state: Mapping[str, torch.Tensor]) -> str:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import fx, nn
 
-from ..conversion.convert import FullyConvolutional, convert
+from ..conversion.convert import convert
+from ..conversion.graph import VIEWS, layer, operation, read_attribute
 from ..conversion.layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
+from ..conversion.network import FullyConvolutional
 from ..conversion.shapes import peak_bytes, shapes_at
-from ..conversion.trace import VIEWS, layer, operation, read_attribute
 from ..errors import GeometryError
-from ..scoring.scorer import Model
-from .load import DEFAULT_MODEL, load_classifier
+from .load import Model, load_classifier
+from .registry import DEFAULT_MODEL
 
 MIB = 2**20
 

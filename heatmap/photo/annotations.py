@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..classes import Wanted
-from ..errors import ResultError
+from ..errors import PhotoError, ResultError
 from ..geometry import Box
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
 _Value = TypeVar("_Value")
+
+
 _KINDS: dict[type, str] = {str: "text", list: "a list", dict: "an object"}
 
 
@@ -298,3 +302,38 @@ def _parse_json(text: str, path: str) -> object:
     except (ValueError, RecursionError) as error:
         raise ResultError(f"{path}: is not JSON: {str(error).splitlines()[0]}") from error
     return parsed
+
+
+# By so much boxes may reach outside their photo: annotators round.
+_SLACK_PX = 1.0
+
+
+def check_hw(boxed: BoxedPhoto, hw: tuple[int, int], path: Path, source: str) -> None:
+    """Refuse a photo whose height and width, turned upright, are not those listed.
+
+    Args:
+        boxed: the photo as the file of boxes, ``source``, lists it.
+        hw: of the upright photo at ``path``, px.
+
+    Raises:
+        PhotoError: they differ.
+    """
+    if boxed.hw is not None and boxed.hw != hw:
+        turned = ": boxes must be those of the photo turned upright" if boxed.hw == hw[::-1] else ""
+        raise PhotoError(
+            f"{path}: is {hw[0]} x {hw[1]} px, {source} says {boxed.hw[0]} x {boxed.hw[1]}{turned}"
+        )
+
+
+def check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
+    """Refuse a box, called ``name`` in the error, that reaches outside a photo of ``hw`` px.
+
+    Raises:
+        ResultError: by more than the pixel that annotators round away.
+    """
+    left, top, right, bottom = xyxy
+    if max(-left, -top, right - hw[1], bottom - hw[0]) > _SLACK_PX:
+        raise ResultError(
+            f"{name} ({left:g}, {top:g}, {right:g}, {bottom:g}) reaches outside the photo of "
+            f"{hw[0]} x {hw[1]} px: give left, top, right, bottom in px"
+        )

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .colours import Image, blend
+from .paint import Image, blend
 
 _FONT = "sans"  # built into OpenCV 5: Latin, Greek, Cyrillic, Chinese, Japanese, Korean
+
+
 _REGULAR, _BOLD = 400, 600
+
+
 _PAPER, _BRIGHT, _SOFT = (24, 24, 27), (250, 250, 250), (200, 200, 206)
+
+
 _SMALLEST_PX = 13
 
 
@@ -153,3 +159,23 @@ def _write(line: Image, text: str, left: int, size: int, weight: int) -> None:
     """Write on one line in place."""
     colour = _BRIGHT if weight == _BOLD else _SOFT
     cv2.putText(line, text, (left, size), colour, cv2.FontFace(_FONT), size, weight)
+
+
+PANEL_PX = 1024
+
+
+def range_bar(table: Image, low: float, high: float) -> tuple[Image | None, tuple[str, ...]]:
+    """The colours of a bar and its ticks; none where the range is empty."""
+    if low == high:
+        return None, ()
+    return table, tuple(f"{tick:.3g}" for tick in (low, (low + high) / 2, high))
+
+
+def centred(picture: Image, width: int) -> Image:
+    """A picture in the middle of a canvas at least as wide as itself."""
+    if picture.shape[1] == width:
+        return picture
+    canvas = blank(picture.shape[0], width)
+    left = (width - picture.shape[1]) // 2
+    canvas[:, left : left + picture.shape[1]] = picture
+    return canvas

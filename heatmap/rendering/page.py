@@ -15,18 +15,15 @@ import numpy as np
 import pyvips
 
 from ..files import Writer
-from ..geometry import shrunk_hw
+from ..geometry import check_size, scale_of, shrunk_hw
 from ..grid.score_grid import Origin, ScoreGrid
 from ..localization.localize import Found
-from ..localization.scales import scale_of
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
-from .colours import Image, colour_table
 from .html import asset, embedded, policy
-from .overlay import check_size
 from .page_data import score_data, thinned
 from .page_tiles import TILE_PX, tile_levels, tile_url, write_tiles
-from .paint import OPACITY
+from .paint import OPACITY, Image, colour_table
 
 # Up to here the photo is embedded as PNG, without loss; above as JPEG.
 LOSSLESS_PX = 2**18

@@ -16,7 +16,7 @@ import numpy as np
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from ..photo.rows import READ_ROWS
-from .colours import Image
+from .paint import Image
 
 TILE_PX = 512
 # Colours at full resolution, as in the tiles of an overlay (`pyramids.JPEG_QUALITY`).

@@ -18,11 +18,11 @@ import pyvips
 from ..classes import Wanted
 from ..errors import ResultError
 from ..files import TEMPORARY
-from ..geometry import Box, shrunk_hw
+from ..geometry import Box, check_size, shrunk_hw
 from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
-from .overlay import check_size, overlay
+from .overlay import overlay
 from .paint import OPACITY, STRIP_PX, Painter
 
 TILE_PX = 256

@@ -13,7 +13,7 @@ import numpy as np
 from ..files import Writer
 from ..geometry import shrunk_hw
 from ..photo.photo import read_photo
-from .colours import Image
+from .paint import Image
 from .pyramid import PREVIEW, PREVIEW_PX
 
 # What the name of a thumbnail ends in.

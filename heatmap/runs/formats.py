@@ -25,15 +25,14 @@ import tifffile
 
 from ..classes import ClassGroup
 from ..errors import ResultError
-from ..files import Writer
-from ..geometry import Box, Geometry
+from ..files import Writer, slug
+from ..geometry import Box, Geometry, check_size
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
 from ..localization.localize import Found
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
-from ..rendering.overlay import check_size, slug
 from ..rendering.paint import Cells, nearest
 from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
 

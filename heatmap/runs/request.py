@@ -19,7 +19,7 @@ from ..rendering.overlay import overlay
 from ..rendering.paint import OPACITY
 from ..rendering.pyramid import large_overlay
 from ..rendering.thumbnail import Picture
-from ..scoring.background import Skip
+from ..scoring.skip import Skip
 from .formats import PLACED_FORMATS
 from .save import NO_EXTRAS, Extras
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..grid.collector import grid_bytes, room_to_grow
+from ..files import room_to_grow
+from ..grid.collector import grid_bytes
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
 from ..localization.localize import Found

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..classes import ClassGroup
-from ..files import Writer, write_all
+from ..files import Writer, slug, write_all
 from ..grid.score_grid import ScoreGrid
 from ..localization.localize import Found
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
-from ..rendering.overlay import encode_image, slug
+from ..rendering.overlay import encode_image
 from ..rendering.page import page_files
 from ..rendering.thumbnail import THUMBNAIL, Picture, thumbnail
 from .coco import CocoIds

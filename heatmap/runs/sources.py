@@ -5,18 +5,19 @@ from __future__ import annotations
 import glob
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PhotoError
+from ..photo.folder import SUFFIXES, files_below
 
-# What the names of photos end in. Of any other name only what was named itself is tried.
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .btf .tf8 .gif .heic .heif".split()
-)
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
+
+
 _MAGIC = frozenset("*?[")
+
+
 # Below the output folder: the results of each photo, in a folder of the photo's name.
 PHOTOS = "photos"
 
@@ -81,27 +82,6 @@ def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, 
     if _MAGIC & set(str(source)):
         return _globbed(path, output)
     raise PhotoError(f"{source}: no such file or folder")
-
-
-def files_below(folder: Path, output: Path | None = None) -> Iterator[Path]:
-    """The files of a folder and all below it, in no order; nothing of them is opened.
-
-    Files and folders whose names begin with a dot are left out, and so are folders that are
-    links (but ``folder`` itself), and ``output``.
-
-    Raises:
-        PhotoError: a folder that cannot be read.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise PhotoError(f"{error.filename}: cannot be read: {error.strerror}") from error
-
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        inside = Path(place)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and inside / name != output
-        )
-        yield from (inside / name for name in files if not name.startswith("."))
 
 
 def _globbed(path: Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:

@@ -24,8 +24,7 @@ from typing import Any
 import torch
 
 from ..errors import HeatmapError
-from ..files import TEMPORARY
-from ..grid.collector import room_to_grow
+from ..files import TEMPORARY, room_to_grow
 from ..localization.localize import Found
 from ..scoring.malloc import kept_memory
 from ..scoring.scorer import Scorer

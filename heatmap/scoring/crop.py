@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ..geometry import Geometry
-from ..networks.load import Classifier
+from ..networks.classifier import Classifier
 from .device import Compute
 
 # Windows a forward pass; more gained nothing on two cores (benchmarks/cropping.py).

@@ -10,10 +10,10 @@ import psutil
 import torch
 from torch import Tensor
 
-from ..conversion.convert import FullyConvolutional
+from ..conversion.network import FullyConvolutional
 from ..errors import GeometryError, ModelError
 from ..geometry import Geometry
-from ..networks.load import Classifier
+from ..networks.classifier import Classifier
 from ..photo.extended import PlacedRows
 from .bands.receptive_field import NotInBands
 from .bands.scanner import Block, Part, Scanner

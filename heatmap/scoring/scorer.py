@@ -10,38 +10,48 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from ..classes import Wanted
-from ..conversion.convert import FullyConvolutional, convert, inexact_message
+from ..conversion.convert import convert, inexact_message
 from ..conversion.dilation import check_stride
+from ..conversion.network import FullyConvolutional
 from ..conversion.plan import Sliding
+from ..conversion.positions import position_network
 from ..errors import ConversionError, GeometryError
 from ..geometry import Border, Geometry, plan_grid
 from ..grid.collector import Collector, grid_bytes
-from ..grid.position_scores import PositionScores, mean_over, position_network, positions_of
+from ..grid.position_scores import PositionScores, mean_over, positions_of
 from ..grid.score_grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid
-from ..networks.load import DEFAULT_MODEL, Classifier, load_classifier
+from ..networks.classifier import Classifier
+from ..networks.load import Model, load_classifier
+from ..networks.registry import DEFAULT_MODEL
 from ..photo.extended import PlacedRows
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 from ..versions import package_versions
-from .background import Skip
 from .bands.scanner import Block
 from .device import Compute, Device, Dtype
 from .malloc import kept_memory
 from .photo_pass import PhotoPass, free_memory
+from .skip import Skip
 
 Engine = Literal["auto", "slide", "crop"]
+
+
 ENGINES: tuple[Engine, ...] = ("auto", "slide", "crop")
+
 
 # Windows are this far apart where a network has no stride of its own (it cannot slide).
 CROP_STRIDE_PX = 32
 
+
 Progress = Callable[[int, int], None]
-Model: TypeAlias = str | Path | nn.Module | Classifier
+
+
 # Makes the blocks of a pass elsewhere; told whether they are of single positions.
 Spread: TypeAlias = Callable[[PhotoPass, bool], Iterator[Block]]
+
+
 Source: TypeAlias = str | Path | npt.NDArray[np.uint8] | Photo | PhotoFile
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -16,17 +17,26 @@ import numpy.typing as npt
 
 from ..errors import GeometryError, PhotoError
 from ..geometry import Geometry
+from ..photo.photo import Photo
+from ..photo.photo_file import PhotoFile, open_photo
 
 Bools = npt.NDArray[np.bool_]
+
+
 Rectangle = tuple[int, int, int, int]
+
 
 # Blocks of 32 px, measured: white with noise of 3 levels (a slide scanner) deviates by at
 # most 3.3, clear sky by 1 to 3.5, grass and gravel by 21 or more. Over 100 COCO photos 8% of
 # the blocks are flat at 4 levels, and of 741 objects with boxes all keep a block that is not;
 # the first is lost at 10.
 FLAT_DEVIATION = 4.0
+
+
 # A mask may differ by so much from the proportions of its photo.
 MOST_ASPECT_ERROR = 0.01
+
+
 # A rectangle of cells with a longer side of fewer halos than this is not halved on trial.
 LEAST_HALVED_HALOS = 8
 
@@ -292,3 +302,34 @@ def _costs_down_to(cells: Bools, halo_hw: tuple[float, float]) -> npt.NDArray[np
     width = np.maximum.accumulate(end) - np.minimum.accumulate(first)
     height = np.maximum.accumulate(np.where(used, np.arange(rows), 0)) + 1
     return np.asarray((height + halo_hw[0]) * (width + halo_hw[1]), dtype=np.float64)
+
+
+# Side of the blocks that are judged, px: near the native stride of most networks.
+BLOCK_PX = 32
+
+
+@dataclass(frozen=True)
+class Skip:
+    """What to leave out.
+
+    ``flat`` leaves out windows that hold nothing but flat background (skipping.py says
+    how flat); ``mask`` those that hold nothing of what is not black in a mask: a path or
+    an RGB uint8 array of the photo's proportions.
+    """
+
+    flat: bool = False
+    mask: str | Path | npt.NDArray[np.uint8] | None = None
+
+    def wanted(self, photo: Photo | PhotoFile, geometry: Geometry) -> npt.NDArray[np.bool_]:
+        """Which cells are left to score: (N, M).
+
+        Raises:
+            PhotoError, GeometryError: a mask that cannot be read or does not fit.
+        """
+        height, width = photo.hw
+        busy = np.ones((-(-height // BLOCK_PX), -(-width // BLOCK_PX)), bool)
+        if self.mask is not None:
+            busy &= mask_blocks(open_photo(self.mask), photo.hw, BLOCK_PX)
+        if self.flat:
+            busy &= ~flat_blocks(photo.strips(), BLOCK_PX)
+        return cells_to_score(busy, geometry, BLOCK_PX)

@@ -12,13 +12,11 @@ import numpy as np
 
 from ..classes import BACKGROUND
 from ..errors import ModelError, PhotoError, ResultError
-from ..evaluation.pairs import check_hw, check_inside
 from ..geometry import Box
-from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, read_boxes
+from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside, read_boxes
+from ..photo.folder import SUFFIXES, files_below
 from ..photo.photo_file import upright_hw
-from ..runs.sources import SUFFIXES, files_below
-from .sampling import square_around, squares_beside
-from .splitting import digest, held_out
+from .sampling import digest, held_out, square_around, squares_beside
 
 SMALLEST_PX = 8  # boxes shorter than this on their long side show too little
 MOST_BACKGROUND = 3  # regions of background a photo

@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ModelError, ResultError
+from ..errors import ModelError, ResultError, first_line
 from ..files import writing
-from ..networks.state_dict import State, first_line
+from ..networks.state_dict import State
 
 # Rows of what the trainable part takes, by their places in the store.
 Rows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]

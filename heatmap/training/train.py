@@ -19,7 +19,8 @@ from ..networks.adapt import AdaptOptions, adapt
 from ..networks.adapted import Adapted
 from ..networks.checkpoint import check_named, check_target, save_checkpoint
 from ..networks.classifier import Classifier
-from ..networks.load import DEFAULT_MODEL, load_classifier
+from ..networks.load import load_classifier
+from ..networks.registry import DEFAULT_MODEL
 from ..networks.state_dict import digest
 from .examples import Examples, boxed_examples, folder_examples
 from .fit import Epoch, Fit, Schedule, Task

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from heatmap import ConversionError, GeometryError, InexactError, convert
-from heatmap.conversion.convert import SliceReference, relative_difference
+from heatmap.conversion.check import SliceReference, relative_difference
 from heatmap.conversion.layers import MATRIX_PRODUCT_OUTPUTS, SliceHead, SlidingLinear
 from heatmap.conversion.plan import plan_conversion
 from heatmap.conversion.trace import trace

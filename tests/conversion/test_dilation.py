@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 import heatmap
-from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.check import relative_difference
 from heatmap.conversion.phases import shift_and_stitch
 from heatmap.errors import GeometryError
 from heatmap.networks.registry import architecture

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from heatmap.conversion import layers
-from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.check import relative_difference
 from heatmap.conversion.kernels import prepared as preparing
 from heatmap.conversion.kernels import winograd
 from heatmap.conversion.kernels.winograd import convolve, matrices, transform_weights

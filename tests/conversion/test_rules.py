@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from heatmap import ConversionError, convert, load_classifier, prepare, verify
-from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.check import relative_difference
 from heatmap.conversion.layers import SliceHead
 from tests.support.networks import WINDOW, Classifier, Function, randomise
 

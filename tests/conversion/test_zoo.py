@@ -13,7 +13,7 @@ import torchvision
 from torch import nn
 
 from heatmap import ConversionError, FullyConvolutional, convert
-from heatmap.conversion.convert import SliceReference, relative_difference
+from heatmap.conversion.check import SliceReference, relative_difference
 from heatmap.conversion.heads import convert_head
 from heatmap.conversion.plan import plan_conversion
 from heatmap.conversion.trace import trace

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heatmap import ConversionError, GeometryError, draw_report, load_classifier, verify
-from heatmap.evaluation.reporting import describe_report
+from heatmap.evaluation.verify import describe_report
 from tests.conversion.test_convert import INEXACT, REFUSED
 from tests.scoring.test_scorer import padded, padding_free, photo, prepare
 from tests.support.networks import WINDOW, Classifier

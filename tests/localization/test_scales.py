@@ -13,16 +13,9 @@ from hypothesis import strategies as st
 
 from heatmap import ResultError, ScoreGrid
 from heatmap.classes import ClassList
-from heatmap.geometry import plan_grid
+from heatmap.geometry import plan_grid, scale_of
 from heatmap.grid.score_grid import Origin, probabilities_of
-from heatmap.localization.scales import (
-    ENLARGED_PX,
-    auto_scales,
-    finest,
-    fuse_scales,
-    fused_rows,
-    scale_of,
-)
+from heatmap.localization.scales import ENLARGED_PX, auto_scales, finest, fuse_scales, fused_rows
 
 ORIGIN = Origin("", "", "made up", "made up", "", "slide", "exact", {"threads": 1})
 PHOTO_HW = (300, 410)

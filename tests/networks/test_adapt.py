@@ -12,7 +12,7 @@ from torch import nn
 
 import heatmap
 from heatmap import ConversionError, GeometryError, ModelError, adapt, load_classifier
-from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.check import relative_difference
 from heatmap.conversion.layers import SliceHead, SlidingLinear
 from tests.support.networks import Classifier as Network
 from tests.support.networks import Trunk, heads, randomise, scenes

@@ -17,7 +17,7 @@ from torch import nn
 
 import heatmap
 from heatmap.cli import main as cli
-from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.check import relative_difference
 from heatmap.networks import export as programs
 from heatmap.networks import onnx as onnxfiles
 from heatmap.networks.export import FACTS, TOLERANCE

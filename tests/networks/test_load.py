@@ -15,7 +15,8 @@ from torch import nn
 from heatmap.classes import ClassList
 from heatmap.errors import ModelError
 from heatmap.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from heatmap.networks.load import architecture, load_classifier, model_names
+from heatmap.networks.load import load_classifier
+from heatmap.networks.registry import architecture, model_names
 
 
 def small_network(classes=4):

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from heatmap.classes import ClassList
 from heatmap.errors import ClassError, PhotoError, ResultError
+from heatmap.files import slug
 from heatmap.geometry import plan_grid
 from heatmap.grid.score_grid import Origin, ScoreGrid
 from heatmap.photo.photo import read_photo
 from heatmap.rendering import overlay as rendering
-from heatmap.rendering.colours import blend, colour_table, paint, to_levels
+from heatmap.rendering.comparison import comparison
 from heatmap.rendering.legend import Caption, narrowest_px, strip, text_px
-from heatmap.rendering.overlay import comparison, encode_image, overlay, slug, write_image
+from heatmap.rendering.overlay import encode_image, overlay, write_image
+from heatmap.rendering.paint import blend, colour_table, paint, to_levels
 
 NAMES = ("Egyptian cat", "everything", "nothing", "half")
 WHERE_HOT = (60, 90)  # a pixel (y, x) of the photo below
@@ -92,7 +94,7 @@ def test_painting_in_blocks_is_the_blend_of_the_whole(monkeypatch):
     exact = photo * (1 - alpha) + rgba[..., :3] * alpha
     whole = paint(photo, levels, table)
     assert np.abs(whole - exact).max() <= 0.5 + 1e-3
-    monkeypatch.setattr("heatmap.rendering.colours._BLOCK_PX", 1000)
+    monkeypatch.setattr("heatmap.rendering.paint._BLOCK_PX", 1000)
     np.testing.assert_array_equal(paint(photo, levels, table), whole)
 
 

@@ -13,10 +13,9 @@ from heatmap.geometry import plan_grid
 from heatmap.grid.score_grid import Origin, ScoreGrid
 from heatmap.rendering import overlay as rendering
 from heatmap.rendering import paint as painting
-from heatmap.rendering.colours import blend
 from heatmap.rendering.legend import strip
 from heatmap.rendering.overlay import overlay
-from heatmap.rendering.paint import Painter, hatching, nearest
+from heatmap.rendering.paint import Painter, blend, hatching, nearest
 
 PHOTO = np.random.default_rng(3).integers(0, 256, (130, 170, 3), dtype=np.uint8)
 

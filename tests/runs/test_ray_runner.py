@@ -21,7 +21,7 @@ from heatmap.runs.batch import BatchWatcher, Sources, batch
 from heatmap.runs.ray_runner import OnRay
 from heatmap.runs.request import Limits, Request, View
 from heatmap.runs.settings import Recipe
-from heatmap.scoring.background import Skip
+from heatmap.scoring.skip import Skip
 from tests.support.batches import MODEL, WINDOW, broken, files, lines, write_photo
 from tests.support.paths import ROOT
 

@@ -26,7 +26,7 @@ from heatmap.runs import run as running
 from heatmap.runs.request import Limits, Placement, View
 from heatmap.runs.run import Watcher, planned_bytes, run
 from heatmap.runs.save import Extras
-from heatmap.scoring.background import Skip
+from heatmap.scoring.skip import Skip
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 
 PHOTO = skimage.data.chelsea()[60:160, 100:220]

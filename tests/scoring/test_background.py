@@ -11,8 +11,7 @@ from heatmap.errors import GeometryError, PhotoError
 from heatmap.geometry import plan_grid
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
-from heatmap.scoring.background import BLOCK_PX, Skip
-from heatmap.scoring.skip import FLAT_DEVIATION
+from heatmap.scoring.skip import BLOCK_PX, FLAT_DEVIATION, Skip
 
 
 def busy_by_pixels(photo: np.ndarray, mask: np.ndarray | None, flat: bool) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import nn
 import heatmap
 from heatmap import ConversionError, GeometryError, ModelError
 from heatmap.photo.extended import place
-from heatmap.scoring.background import Skip
+from heatmap.scoring.skip import Skip
 from tests.conversion.test_convert import INEXACT, REFUSED
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from heatmap import ModelError, PhotoError, ResultError
-from heatmap.runs.sources import SUFFIXES
+from heatmap.photo.folder import SUFFIXES
 from heatmap.training.examples import Example, boxed_examples, folder_examples
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heatmap.training.splitting import digest, held_out
+from heatmap.training.sampling import digest, held_out
 
 shown = st.dictionaries(
     st.text(max_size=3), st.sets(st.integers(0, 5), min_size=1), min_size=1, max_size=12

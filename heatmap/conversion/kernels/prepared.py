@@ -7,23 +7,27 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
-from ..placing import pair
-from ..trace import arguments, operation, read_attribute
-from .packed import PackedWeights, can_pack
+from .packed import PackedWeights
 from .winograd import TransformedWeights, transform_weights
 
 Form: TypeAlias = TransformedWeights | PackedWeights
 
+
 # Preparing takes as long as it saves on about so many outputs of fc6 (benchmarks/fc6.py), and
 # more memory than the weights, so it is done for layers that have given more than these.
 PAYS_FROM = 1024
+
+
 # From so many outputs of a call and pairs of channels on, Winograd's form of a 3 x 3
 # convolution is the faster one (benchmarks/conv.py).
 WINOGRAD_OUTPUTS = 512
-WINOGRAD_CHANNEL_PAIRS = 128 * 256
+
+
 _MAKING = threading.RLock()
+
+
 # Weights that are looked at to see whether they are still the same.
 SAMPLED_VALUES = 2**16
 
@@ -105,29 +109,3 @@ def _sample(weight: Tensor) -> Tensor:
     """Every so many of the channels in the middle of every kernel: (K, some C), a view."""
     centres = weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2]
     return centres[:, :: -(-centres.numel() // SAMPLED_VALUES)]
-
-
-def prepared_weights(trunk: fx.GraphModule) -> dict[fx.Node, PreparedWeights]:
-    """What holds the prepared weights of each convolution that is faster with them.
-
-    A 3 x 3 kernel at stride 1 with many channels, by Winograd's form (benchmarks/conv.py).
-    """
-    return {
-        node: PreparedWeights()
-        for node in trunk.graph.nodes
-        if operation(node) == "conv2d" and _winograd_pays(node, trunk)
-    }
-
-
-def _winograd_pays(node: fx.Node, trunk: fx.GraphModule) -> bool:
-    given = arguments(node)
-    weight = read_attribute(trunk, str(given["weight"].target))
-    down, across = pair(given["dilation"])
-    plain = {*pair(given["stride"]), given["groups"], 1 + across - down} == {1}
-    pairs = weight.shape[0] * weight.shape[1]
-    return (
-        weight.shape[2:] == (3, 3)
-        and plain
-        and pairs >= WINOGRAD_CHANNEL_PAIRS
-        and can_pack(weight)
-    )

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from ...conversion.graph import arguments, operation, pair
 from ...conversion.kernels.prepared import WINOGRAD_OUTPUTS, PreparedWeights
 from ...conversion.kernels.winograd import TransformedWeights, convolve
-from ...conversion.placing import pair
-from ...conversion.trace import arguments, operation
 from .plan import BandPlan
 from .receptive_field import Link, Pair
 

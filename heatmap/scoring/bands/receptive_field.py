@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from ...conversion.placing import pair
-from ...conversion.trace import VIEWS, arguments, operation, shape
+from ...conversion.graph import VIEWS, arguments, operation, pair, shape
 
 Pair = tuple[int, int]
 

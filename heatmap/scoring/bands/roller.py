@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from ...conversion.graph import operation, read_attribute
 from ...conversion.kernels.prepared import PreparedWeights
-from ...conversion.trace import operation, read_attribute
 from .operations import WINDOWED, Span
 from .plan import BandPlan, Step
 from .receptive_field import Link, Pair

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx
 
-from ...conversion.convert import FullyConvolutional
 from ...conversion.layers import MATRIX_PRODUCT_OUTPUTS, SlidingLinear
+from ...conversion.network import FullyConvolutional
 from ...errors import GeometryError
 from .plan import BandPlan
 from .receptive_field import NotInBands, links_of

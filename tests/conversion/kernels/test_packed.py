@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heatmap.conversion.convert import relative_difference
+from heatmap.conversion.check import relative_difference
 from heatmap.conversion.kernels import packed as packing
 from heatmap.conversion.kernels.packed import PackedWeights, can_pack
 

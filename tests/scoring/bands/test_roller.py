@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import heatmap
-from heatmap.conversion.convert import FullyConvolutional, relative_difference
+from heatmap.conversion.check import relative_difference
+from heatmap.conversion.network import FullyConvolutional
 from heatmap.conversion.shapes import shapes_at
 from heatmap.networks.registry import architecture
 from heatmap.scoring.bands.plan import BandPlan

@@ -1,4 +1,4 @@
-"""What `heatmap train` says: a line an epoch, progress on standard error."""
+"""`heatmap train`: fit a network to one's own photos; a line an epoch, progress on stderr."""
 
 from __future__ import annotations
 
@@ -6,14 +6,76 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..networks.classifier import Classifier
-from ..training.examples import Examples
-from ..training.fit import Epoch
 from ..training.train import Trained, TrainingWatcher
 from .console import AtWork, working
+from .options import adapt_options, network_options, schedule_options
+
+if TYPE_CHECKING:
+    from ..networks.classifier import Classifier
+    from ..training.examples import Examples
+    from ..training.fit import Epoch
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@network_options
+@adapt_options
+@click.option(
+    "--boxes",
+    type=click.Path(path_type=Path),
+    help="Boxes on the photos of FOLDER: COCO instances, or a JSON or CSV list.",
+)
+@schedule_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("trained.safetensors"),
+    show_default=True,
+    help="Checkpoint to write.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> None:
+    """Train a network on the photos of FOLDER.
+
+    FOLDER holds a folder a class, or with --boxes whole photos; the class "background" is then
+    made from the rest of them. What is frozen is computed once. `heatmap run -m` takes what
+    comes out. Stopped between epochs, it goes on from the last one with --resume.
+    """
+    from ..training.fit import Schedule
+    from ..training.train import train as train_network
+    from .train import telling
+
+    schedule = Schedule(**{name: options.pop(name) for name in Schedule.__dataclass_fields__})
+    model, resume = options.pop("model"), options.pop("resume")
+    given = click.get_current_context().get_parameter_source
+    with telling(as_json=options.pop("as_json")) as teller:
+        wanted = {
+            name: value
+            for name, value in options.items()
+            if given(name) is not click.core.ParameterSource.DEFAULT
+        }
+        try:
+            done = train_network(
+                folder,
+                output,
+                model,
+                boxes=boxes,
+                schedule=schedule,
+                resume=resume,
+                watcher=teller,
+                options=wanted,  # type: ignore[arg-type]
+            )
+        except KeyboardInterrupt:
+            teller.interrupted()
+            raise click.Abort from None
+        teller.end(done)
 
 
 class Teller(TrainingWatcher):

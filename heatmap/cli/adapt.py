@@ -1,0 +1,56 @@
+"""`heatmap adapt`: another window, other classes, another head."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import adapt_options, network_options
+
+
+def _how_many_or_names(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+@click.command()
+@network_options
+@adapt_options
+@click.option("--classes", metavar="K|FILE", help="How many, or a text file of names.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of fresh weights.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Checkpoint to write, FILE.safetensors; without it only the table is printed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
+    """Give a network another window, other classes and another head.
+
+    Prints the layer table, with what training will change and what stays fixed.
+    docs/fc-to-conv.md explains the three heads.
+    """
+    from ..networks.adapt import adapt as adapt_network
+    from ..networks.checkpoint import check_target, save_checkpoint
+    from ..networks.summary import summarize
+    from .console import working
+    from .summary import print_summary
+
+    if output is not None:
+        check_target(output)
+    with working(f"adapting {options['model']}"):
+        adapted = adapt_network(**{**options, "classes": _how_many_or_names(options["classes"])})
+        found = summarize(adapted)
+        if output is not None:
+            save_checkpoint(adapted, output)
+    if as_json:
+        click.echo(json.dumps({**asdict(found), "weights": adapted.weights}, indent=2))
+        return
+    print_summary(found)
+    click.echo(f"weights: {adapted.weights}")
+    if output is not None:
+        click.echo(f"wrote {output}")

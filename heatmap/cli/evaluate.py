@@ -1,0 +1,103 @@
+"""`heatmap evaluate`: heatmaps against boxes that people drew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from ..evaluation.metrics import IOUS, Cases, Evaluation
+from .build import recipe_of
+from .console import make_console
+from .options import model_options, several_scales_options
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """All methods in one table, then this package's figures for each label."""
+    console = make_console()
+    left = evaluation.left_out
+    console.print(f"{evaluation.pairs} pairs of photo and class on {evaluation.photos} photos")
+    if left.labels:
+        listed = ", ".join(f"{label} ({count})" for label, count in sorted(left.labels.items()))
+        console.print(f"left out, no such class: {escape(listed)}")
+    for count, what in ((left.crowds, "crowds"), (left.empty, "boxes without an area")):
+        if count:
+            console.print(f"left out: {count} {what}")
+    methods = {name: method.total for name, method in evaluation.methods.items()}
+    console.print(_figures_table("method", methods))
+    ours, figures = next(iter(evaluation.methods.items()))
+    for name, method in evaluation.methods.items():
+        if name.startswith("heatmap"):
+            ours, figures = name, method
+    console.print(f"\n{escape(ours)}, by label:")
+    console.print(_figures_table("label", figures.labels))
+
+
+def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
+    """Pointing over all, small and hard pairs; boxes found, and best regions, at each IoU."""
+    table = Table(heading, box=None, pad_edge=False, header_style="bold")
+    table.add_column("pairs", justify="right")
+    for case in ("all", "small", "hard"):
+        table.add_column(f"points: {case}", justify="right")
+    for kind in ("box", "region"):
+        for iou in IOUS:
+            table.add_column(f"{kind} {iou:g}", justify="right")
+    for name, cases in rows.items():
+        every = cases.all
+        shares = [cases.all.pointing, cases.small.pointing, cases.hard.pointing]
+        shares += [boxes.found for boxes in every.boxes] + [boxes.region for boxes in every.boxes]
+        table.add_row(
+            escape(name), str(every.pairs), *("" if one is None else f"{one:.3f}" for one in shares)
+        )
+    return table
+
+
+@click.command()
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("boxes", type=click.Path(path_type=Path))
+@model_options
+@several_scales_options
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="JSON file that says which classes each label means.",
+)
+@click.option(
+    "--cam/--no-cam",
+    default=True,
+    show_default=True,
+    help="Measure CAM and Grad-CAM of the same network too (pip install 'heatmap[cam]').",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
+    """Measure how well heatmaps point at objects.
+
+    PHOTOS is a folder, BOXES the true boxes: COCO instances, or a plain JSON or CSV list.
+    docs/evaluation.md says what is measured.
+    """
+    from ..evaluation.evaluate import compare
+    from .console import working
+
+    with working(f"loading {options['model']}") as at_work:
+        scorer = recipe_of(options, "auto").prepare()
+        at_work.say(f"evaluating {photos}")
+        evaluation = compare(
+            photos,
+            boxes,
+            scorer,
+            scales=options["scales"],
+            fuse=options["fuse"],
+            mapping=options["labels"],
+            cam=options["cam"],
+            progress=at_work.progress,
+        )
+    if options["as_json"]:
+        click.echo(json.dumps(asdict(evaluation), indent=2))
+    else:
+        print_evaluation(evaluation)

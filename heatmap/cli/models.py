@@ -1,0 +1,46 @@
+"""`heatmap models`: which networks there are, and which slide exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+
+from .console import make_console
+
+if TYPE_CHECKING:
+    from ..networks.catalog import ModelFacts
+
+
+def print_models(facts: Iterable[ModelFacts]) -> None:
+    """One line a model, as each becomes known."""
+    console = make_console()
+    width = 34
+    console.print(f"{'model':{width}} {'window':>6} {'stride':>6} sliding", style="bold")
+    for fact in facts:
+        stride = str(fact.native_stride_px or "")
+        numbers = f"{fact.window_px or '':>6} {stride:>6}"
+        line = f"{fact.name:{width}} {numbers} {fact.sliding:8} {fact.reason}"
+        console.print(escape(line.rstrip()), soft_wrap=True)
+
+
+@click.command()
+@click.argument("pattern", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def models(pattern: str | None, as_json: bool) -> None:
+    """List models: window, stride, and whether sliding is exact.
+
+    PATTERN selects by name ("resnet*"); "timm/..." names timm's. Every network
+    is inspected by the converter, about a second each the first time.
+    """
+    from ..networks.catalog import inspect_models
+
+    facts = inspect_models(pattern)
+    if as_json:
+        click.echo(json.dumps([asdict(fact) for fact in facts], indent=2))
+    else:
+        print_models(facts)

@@ -1,0 +1,108 @@
+"""`heatmap verify`: sliding against cropping on one photo."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from .build import recipe_of, sliding_only
+from .console import make_console
+from .options import border_option, model_options, output_options, scale_option, stride_option
+
+if TYPE_CHECKING:
+    from ..evaluation.verify import Agreement, VerifyReport
+
+
+def print_verify(report: VerifyReport, picture: Path) -> None:
+    """Claims 1 and 3, the times, and the conclusion."""
+    console, grid, timing = make_console(), report.grid, report.timing
+    rows, columns = grid.geometry.grid_hw
+    console.print(
+        f"{escape(grid.origin.model)} ({escape(grid.origin.weights)}), "
+        f"{rows} x {columns} windows, {report.everywhere.windows} compared"
+    )
+    verdict = "exact" if report.head.holds else "[red]NOT EXACT[/red]"
+    console.print(
+        f"converted head against the original head on {report.head.slices} slices: "
+        f"{report.head.relative:.1e} of the largest score, {verdict}"
+    )
+    console.print("sliding against cropping, differences in units of the scores:")
+    table = Table("windows", box=None, pad_edge=False, header_style="bold")
+    for heading in ("number", "largest", "mean", "relative", "correlation", "same class"):
+        table.add_column(heading, justify="right")
+    groups = (("all", report.everywhere), ("inner", report.inner), ("at the edge", report.edge))
+    for name, agreement in groups:
+        if agreement is not None:
+            table.add_row(name, *_agreement_cells(agreement))
+    console.print(table)
+    how = f" (extrapolated from {timing.crop_windows} windows)" if timing.extrapolated else ""
+    console.print(
+        f"sliding {timing.slide_s:.3g} s, cropping {timing.crop_s:.3g} s{how}: "
+        f"{timing.ratio:.1f} times as long"
+    )
+    console.print(escape(report.conclusion))
+    console.print(f"wrote {escape(str(picture))}", soft_wrap=True)
+
+
+def _agreement_cells(agreement: Agreement) -> tuple[str, ...]:
+    return (
+        str(agreement.windows),
+        f"{agreement.largest:.2e}",
+        f"{agreement.mean:.2e}",
+        f"{agreement.relative:.1e}",
+        f"{agreement.correlation:.4f}",
+        f"{agreement.top1:.1%}",
+    )
+
+
+@click.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@model_options
+@stride_option
+@scale_option
+@border_option
+@click.option("-c", "--class", "wanted", help="Class to draw; default: the one that wins most.")
+@click.option(
+    "--windows",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Crop at most so many.",
+)
+@output_options
+def verify(photo: Path, **options: Any) -> None:
+    """Compare sliding with cropping on PHOTO.
+
+    Prints how far apart they are and how much faster sliding is. Exits with 1 where
+    the converted head is not exact.
+    """
+    from ..evaluation.verify import describe_report, draw_report
+    from ..evaluation.verify import verify as verify_photo
+    from ..rendering.overlay import write_image
+    from .console import working
+
+    with working(f"loading {options['model']}") as at_work:
+        with sliding_only():
+            scorer = recipe_of(options, "slide").prepare()
+        at_work.say(f"sliding and cropping over {photo.name}")
+        report = verify_photo(
+            photo,
+            scorer,
+            windows=options["windows"],
+            stride=options["stride"],
+            scale=options["scale"],
+            border=options["border"],
+        )
+        picture = draw_report(photo, report, options["wanted"])
+        path = write_image(options["output"] / f"{photo.stem}.verify.png", picture)
+    if options["as_json"]:
+        click.echo(json.dumps({**describe_report(report), "picture": str(path)}, indent=2))
+    else:
+        print_verify(report, path)
+    sys.exit(0 if report.passed else 1)

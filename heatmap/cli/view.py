@@ -1,0 +1,36 @@
+"""`heatmap view`: pages from saved results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ..errors import ResultError
+
+
+@click.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--photo", type=click.Path(path_type=Path), help="The photo, where it was moved.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def view(results: Path, photo: Path | None, as_json: bool) -> None:
+    """Write a page to look at in a browser for RESULTS.
+
+    RESULTS is a folder that `heatmap run` wrote to, or one photo's JSON file in it. The
+    page needs no network; that of a large photo needs the folder of tiles beside it.
+    """
+    from ..runs.saved import saved_results, write_page
+
+    found = saved_results(results)
+    if photo is not None and len(found) > 1:
+        raise ResultError(
+            f"{results}: holds the results of {len(found)} photos: name the JSON file of the one "
+            "that --photo is of"
+        )
+    written = [write_page(result, photo) for result in found]
+    if as_json:
+        click.echo(json.dumps([str(path) for path in written], indent=2))
+    else:
+        for path in written:
+            click.echo(f"wrote {path}")

@@ -1,0 +1,196 @@
+"""The fully convolutional network that a conversion gives."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, fx, nn
+
+from ..errors import GeometryError
+from .graph import IDENTITIES, VIEWS, arguments, operation, pair, read_attribute
+from .kernels.packed import can_pack
+from .kernels.prepared import PreparedWeights
+from .layers import SlidingLinear
+from .phases import PhasedHead, shift_and_stitch
+from .plan import Plan, Sliding
+from .shapes import peak_bytes, shapes_at
+from .subgraphs import result_of
+
+
+class FullyConvolutional(nn.Module):
+    """A classifier that slides: photos (B, 3, H, W) -> scores (B, K, N, M).
+
+    Cell (i, j) scores the window whose top-left pixel is (i, j) * ``stride_px``.
+    H and W may be anything from ``window_px`` up; what is left over at the right
+    and bottom behind the last whole window is not seen.
+
+    Attributes:
+        trunk, head: photo -> feature map (B, C, h, w) -> scores.
+        positions: whether each cell is one position of the feature map, not n x n of them.
+        stitched: whether a finer stride takes a pass for every shift, because the
+            trunk cannot be made denser by dilation.
+        window_px, native_stride_px, stride_px: see the words in ARCHITECTURE.md.
+        classes: K.
+        sliding: "exact", or "inexact" where the trunk looks at the whole input.
+        whole_input: (layer, reason) for each layer that makes it inexact.
+        padded: layers with padding; without any, sliding equals cropping.
+        plan: how it was converted; :class:`SliceReference` is made from it.
+        outputs: what the scores are: "logits", or "probabilities" after a
+            softmax or sigmoid at the end.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        trunk: fx.GraphModule,
+        head: nn.Module,
+        stride_px: int,
+        *,
+        positions: bool = False,
+        stitched: bool = False,
+    ) -> None:
+        super().__init__()
+        k = plan.native_stride_px // stride_px
+        self.plan = plan
+        self.trunk = trunk
+        self.positions = positions
+        self.map_hw = (1, 1) if positions else plan.map_hw
+        phased = k > 1 and not stitched and not positions
+        self.head = PhasedHead(head, k, plan.map_hw) if phased else head
+        # Of a position's own share of the window, which lies around its centre.
+        beyond = (plan.map_hw[0] - self.map_hw[0]) * plan.native_stride_px
+        self.window_px = plan.traced.window_px - beyond
+        self.native_stride_px = plan.native_stride_px
+        self.stride_px = stride_px
+        self.stitched = stitched
+        self.field_px = plan.field_px
+        self.classes = plan.traced.classes
+        self.sliding: Sliding = plan.sliding
+        self.whole_input = plan.whole_input
+        self.padded = plan.padded
+        self._prepared: dict[fx.Node, PreparedWeights] | None = None
+        self._bytes_per_px: float | None = None
+        self._shapes: tuple[tuple[int, int], dict[fx.Node, tuple[int, ...]]] | None = None
+        self.outputs: Literal["logits", "probabilities"] = (
+            "probabilities" if _last_operation(plan) in ("softmax", "sigmoid") else "logits"
+        )
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what belongs to the nodes of this very trunk, and can be had again."""
+        return {**vars(self), "_shapes": None, "_prepared": None}
+
+    @property
+    def window_field_px(self) -> int:
+        """How much of the photo one cell sees, padding aside, px: more than the window."""
+        return self.field_px + (max(self.map_hw) - 1) * self.native_stride_px
+
+    def forward(self, photos: Tensor) -> Tensor:
+        photos = self.whole_windows(photos)
+        if self.stitched:
+            window, native = self.window_px, self.native_stride_px
+            return shift_and_stitch(self._one_pass, photos, window, native, self.stride_px)
+        return self._one_pass(photos)
+
+    def _one_pass(self, photos: Tensor) -> Tensor:
+        stride = self.native_stride_px if self.stitched else self.stride_px
+        height, width = photos.shape[-2:]
+        rows, columns = (height - self.window_px) // stride, (width - self.window_px) // stride
+        whole = photos[..., : self.window_px + rows * stride, : self.window_px + columns * stride]
+        # A denser map may go on past the last window.
+        return self.head(self.trunk(whole))[..., : rows + 1, : columns + 1]  # type: ignore[no-any-return]
+
+    def whole_windows(self, photos: Tensor) -> Tensor:
+        """The part of (B, 3, H, W) that windows tile: window + k * stride px.
+
+        Networks with padding would give extra cells for the rest.
+
+        Raises:
+            GeometryError: the photo is smaller than the window.
+        """
+        height, width = photos.shape[-2:]
+        window, stride = self.window_px, self.stride_px
+        if height < window or width < window:
+            raise GeometryError(f"input is {height} x {width} px, the window is {window} px")
+        rows, columns = (height - window) // stride, (width - window) // stride
+        return photos[..., : window + rows * stride, : window + columns * stride]
+
+    @property
+    def prepared(self) -> dict[fx.Node, PreparedWeights]:
+        """The weights of convolutions of the trunk that are faster in another form."""
+        if self._prepared is None:
+            self._prepared = prepared_weights(self.trunk)
+        return self._prepared
+
+    def steady(self) -> FullyConvolutional:
+        """The same network, whose faster forms are made at once.
+
+        Otherwise they are once they pay, and the first photos get other last bits than the
+        later ones.
+        """
+        for weights in self.prepared.values():
+            weights.at_once()
+        for layer in self.head.modules():
+            if isinstance(layer, SlidingLinear):
+                layer.prepared.at_once()
+        return self
+
+    def shapes(self, height: int, width: int) -> dict[fx.Node, tuple[int, ...]]:
+        """Shape of every tensor of the trunk for a photo of height x width px.
+
+        Kept for the next photo of that size: working them out takes 0.1 s.
+        """
+        # By a name of its own: another thread may ask for another size meanwhile.
+        known = self._shapes
+        if known is None or known[0] != (height, width):
+            known = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
+            self._shapes = known
+        return known[1]
+
+    def peak_bytes(self, height: int, width: int) -> int:
+        """Estimate of the bytes alive at once in one pass over height x width px.
+
+        Activations of the trunk at one window, which grow with the area, and
+        twice the input (uint8 to float32); the weights are not counted.
+        """
+        if self._bytes_per_px is None:
+            side = self.window_px
+            shapes = shapes_at(self.trunk, (1, 3, side, side))
+            self._bytes_per_px = peak_bytes(self.trunk, shapes) / side**2
+        return round(height * width * (self._bytes_per_px + 2 * 3))
+
+
+def _last_operation(plan: Plan) -> str:
+    """The last operation that changes a value: a flatten behind a softmax does not."""
+    node = result_of(plan)
+    while operation(node) in VIEWS | IDENTITIES:
+        node = node.all_input_nodes[0]
+    return operation(node)
+
+
+WINOGRAD_CHANNEL_PAIRS = 128 * 256
+
+
+def prepared_weights(trunk: fx.GraphModule) -> dict[fx.Node, PreparedWeights]:
+    """What holds the prepared weights of each convolution that is faster with them.
+
+    A 3 x 3 kernel at stride 1 with many channels, by Winograd's form (benchmarks/conv.py).
+    """
+    return {
+        node: PreparedWeights()
+        for node in trunk.graph.nodes
+        if operation(node) == "conv2d" and _winograd_pays(node, trunk)
+    }
+
+
+def _winograd_pays(node: fx.Node, trunk: fx.GraphModule) -> bool:
+    given = arguments(node)
+    weight = read_attribute(trunk, str(given["weight"].target))
+    down, across = pair(given["dilation"])
+    plain = {*pair(given["stride"]), given["groups"], 1 + across - down} == {1}
+    pairs = weight.shape[0] * weight.shape[1]
+    return (
+        weight.shape[2:] == (3, 3)
+        and plain
+        and pairs >= WINOGRAD_CHANNEL_PAIRS
+        and can_pack(weight)
+    )
