@@ -11,14 +11,14 @@ from .errors import InexactError as InexactError
 from .errors import ModelError as ModelError
 from .errors import PhotoError as PhotoError
 from .errors import ResultError as ResultError
-from .evaluation.evaluate import compare as compare
+from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.verify import VerifyReport as VerifyReport
 from .evaluation.verify import draw_report as draw_report
 from .evaluation.verify import verify as verify
 from .geometry import Geometry as Geometry
 from .grid.read import load as load
 from .grid.score_grid import ScoreGrid as ScoreGrid
-from .localization.localize import Found as Found
+from .localization.localize import Detection as Detection
 from .localization.localize import localize as localize
 from .localization.sharpen import sharp_maps as sharp_maps
 from .localization.sharpen import tighten as tighten
@@ -29,7 +29,7 @@ from .networks.export import Program as Program
 from .networks.export import export as export
 from .networks.load import load_classifier as load_classifier
 from .networks.summary import Summary as Summary
-from .networks.summary import summarize as summarize
+from .networks.summary import summary as summary
 from .photo.photo import Photo as Photo
 from .photo.photo import read_photo as read_photo
 from .rendering.overlay import overlay as overlay

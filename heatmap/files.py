@@ -134,7 +134,7 @@ def room_for(needed: int, folder: Path | None) -> Path:
     if needed > free:
         raise ResultError(
             f"the scores take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk of "
-            f"{near}: use --keep CLASS to keep some classes only, a larger --stride or a "
+            f"{near}: use --store-classes CLASS to keep some classes only, a larger --stride or a "
             "smaller --scale"
         )
     return near

@@ -61,9 +61,9 @@ def describe(done: heatmap.Run) -> None:
     height, width = done.grid.geometry.photo_hw
     rows, columns = done.grid.geometry.grid_hw
     print(f"\n{done.photo.path}: {height} x {width} px, {rows} x {columns} windows")
-    for one in done.found:
+    for one in done.detections:
         left, top, right, bottom = (round(side) for side in one.xyxy)
-        print(f"  {one.name:16} {one.score:.2f} in {left}, {top} to {right}, {bottom}")
+        print(f"  {one.name:16} {one.confidence:.2f} in {left}, {top} to {right}, {bottom}")
     for picture in done.saved.overlays.values():
         print(f"  see {picture}")
 

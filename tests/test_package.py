@@ -11,7 +11,7 @@ from pathlib import Path
 import heatmap
 from heatmap.cli import main as cli
 from heatmap.evaluation.verify import WINDOWS
-from heatmap.localization.localize import LEAST_SCORE
+from heatmap.localization.localize import CONFIDENCE_THRESHOLD
 from heatmap.networks.registry import DEFAULT_MODEL
 from heatmap.rendering.overlay import OPACITY
 from tests.support.paths import ROOT
@@ -99,5 +99,5 @@ def test_command_line_has_the_defaults_of_the_python_calls():
     }
     assert defaults["model"] == DEFAULT_MODEL
     assert defaults["opacity"] == OPACITY
-    assert defaults["least_score"] == LEAST_SCORE
+    assert defaults["conf"] == CONFIDENCE_THRESHOLD
     assert defaults["windows"] == WINDOWS

@@ -36,7 +36,7 @@ def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
     """
     from ..networks.adapt import adapt as adapt_network
     from ..networks.checkpoint import check_target, save_checkpoint
-    from ..networks.summary import summarize
+    from ..networks.summary import summary as summary_of
     from .console import working
     from .summary import print_summary
 
@@ -44,7 +44,7 @@ def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
         check_target(output)
     with working(f"adapting {options['model']}"):
         adapted = adapt_network(**{**options, "classes": _how_many_or_names(options["classes"])})
-        found = summarize(adapted)
+        found = summary_of(adapted)
         if output is not None:
             save_checkpoint(adapted, output)
     if as_json:

@@ -123,7 +123,7 @@ class Teller(BatchWatcher):
         """After the last photo: how all of the batch stands."""
         found: dict[str, int] = dict(counts(done.records).items())
         if self._how == "json":
-            objects = sum(len(record.found) for record in done.records)
+            objects = sum(len(record.detections) for record in done.records)
             _print_json(
                 {
                     "event": "end",
@@ -204,7 +204,7 @@ def _found(work: Work) -> str:
 
 def _ending(done: Batch, output: Path) -> Iterator[str]:
     found = counts(done.records)
-    objects = sum(len(record.found) for record in done.records)
+    objects = sum(len(record.detections) for record in done.records)
     if not done.work.todo:
         yield _found(done.work)
     yield (

@@ -27,7 +27,7 @@ def view_of(options: dict[str, Any]) -> View:
     return View(
         classes=options["wanted"],
         top=options["top"],
-        least_score=options["least_score"],
+        conf=options["conf"],
         opacity=options["opacity"],
         stretch=options["stretch"],
     )
@@ -51,14 +51,14 @@ def request_of(options: dict[str, Any]) -> Request:
 
     if options["coco"] is not None and "coco" not in options["formats"]:
         raise click.UsageError("--coco says which ids --format coco writes: add --format coco")
-    skips = options["skip_flat"] or options["mask"] is not None
+    skips = options["skip_background"] or options["mask"] is not None
     return Request(
         view_of(options),
         Placement(options["stride"], options["scales"], options["border"], options["fuse"]),
         Limits(
             options["memory"],
-            options["keep"] or None,
-            Skip(options["skip_flat"], options["mask"]) if skips else None,
+            options["store_classes"] or None,
+            Skip(options["skip_background"], options["mask"]) if skips else None,
         ),
         Extras(
             options["formats"],

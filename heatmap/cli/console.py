@@ -44,7 +44,8 @@ class AtWork(Watcher):
 
     def large(self, needed: int) -> None:
         self.bar.console.print(
-            f"note: the scores will take {needed / 1e9:.1f} GB on disk; --keep CLASS keeps fewer",
+            f"note: the scores will take {needed / 1e9:.1f} GB on disk; --store-classes CLASS "
+            "keeps fewer",
             highlight=False,
             soft_wrap=True,
         )

@@ -81,13 +81,13 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     PHOTOS is a folder, BOXES the true boxes: COCO instances, or a plain JSON or CSV list.
     docs/evaluation.md says what is measured.
     """
-    from ..evaluation.evaluate import compare
+    from ..evaluation.evaluate import evaluate as evaluate_photos
     from .console import working
 
     with working(f"loading {options['model']}") as at_work:
         scorer = recipe_of(options, "auto").prepare()
         at_work.say(f"evaluating {photos}")
-        evaluation = compare(
+        evaluation = evaluate_photos(
             photos,
             boxes,
             scorer,

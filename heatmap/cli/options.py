@@ -242,9 +242,12 @@ limit_options = _stack(
         help="What activations may take, such as 2GB; default: half of what is free.",
     ),
     click.option(
-        "--keep", multiple=True, metavar="CLASS", help="Keep the probabilities of this class only."
+        "--store-classes",
+        multiple=True,
+        metavar="CLASS",
+        help="Keep the probabilities of this class only.",
     ),
-    click.option("--skip-flat", is_flag=True, help="Leave out windows of flat background."),
+    click.option("--skip-background", is_flag=True, help="Leave out windows of flat background."),
     click.option(
         "--mask",
         type=click.Path(path_type=Path),
@@ -298,7 +301,7 @@ view_options = _stack(
     ),
     click.option("--stretch", is_flag=True, help="Spread colours over this photo's own range."),
     click.option(
-        "--least-score",
+        "--conf",
         type=click.FloatRange(0, 1),
         default=0.3,
         show_default=True,

@@ -45,7 +45,7 @@ def print_run(done: Run, scorer: Scorer) -> None:
     notes = (*done.photo.notes, *_sliding_notes(grid, scorer), *_grid_notes(done))
     for note in notes:
         console.print(f"note: {escape(note)}")
-    console.print(_found_table(done) if done.found else _nothing_found(done))
+    console.print(_found_table(done) if done.detections else _nothing_found(done))
     saved = done.saved
     grids = (saved.grid, *saved.scales.values())
     pictures = (*saved.overlays.values(), *saved.previews.values())
@@ -86,7 +86,7 @@ def _nothing_found(done: Run) -> str:
     name = escape(drawn[best].name)
     return (
         f"nothing found; the best is {name} with {peaks[best]:.2g}: "
-        "try another --scale, --least-score or --engine crop"
+        "try another --scale, --conf or --engine crop"
     )
 
 
@@ -96,11 +96,11 @@ def _found_table(done: Run) -> Table:
     for heading, justify in (("sure", "right"), ("where", "left"), ("of photo", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     table.add_column("box, px: left, top to right, bottom")
-    for one in done.found:
+    for one in done.detections:
         left, top, right, bottom = (round(side) for side in one.xyxy)
         table.add_row(
             escape(one.name),
-            f"{one.score:.0%}",
+            f"{one.confidence:.0%}",
             _whereabouts(one.xyxy, done.grid.geometry.photo_hw),
             _share(one.xyxy, done.grid.geometry.photo_hw),
             f"{left}, {top} to {right}, {bottom}",

@@ -76,11 +76,11 @@ def summary(photo_size: tuple[int, int] | None, as_json: bool, **options: Any) -
     in photo px, then totals and memory.
     """
     from ..networks.load import load_classifier
-    from ..networks.summary import summarize
+    from ..networks.summary import summary as summary_of
     from .console import working
 
     with working(f"loading {options['model']}"), sliding_only():
-        found = summarize(load_classifier(options.pop("model"), **options), photo_hw=photo_size)
+        found = summary_of(load_classifier(options.pop("model"), **options), photo_hw=photo_size)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:

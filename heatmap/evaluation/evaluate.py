@@ -10,14 +10,14 @@ import numpy as np
 from ..classes import ClassGroup
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Found, localize
+from ..localization.localize import Detection, localize
 from ..localization.scales import How, auto_scales, fuse_scales
 from ..localization.sharpen import sharp_maps, tighten
 from ..photo.annotations import read_boxes, read_mapping
 from ..photo.photo import Photo
 from ..scoring.scorer import Scorer
 from .cam import cam_method
-from .metrics import Answer, Evaluation, Method, evaluate
+from .metrics import Answer, Evaluation, Method, measure
 from .pairs import match_labels, pair_up
 
 # Of the photo, for class activation maps: its own and enlarged for small objects.
@@ -28,7 +28,7 @@ _ANY_SCORE = 0.0
 _MOST_BOXES = 5
 
 
-def compare(
+def evaluate(
     photos: str | Path,
     boxes: str | Path,
     scorer: Scorer,
@@ -70,7 +70,7 @@ def compare(
             methods[f"CAM, scale {scale:g}"] = cam_method(scorer.classifier, "cam", scale)
         for scale in CAM_SCALES:
             methods[f"Grad-CAM, scale {scale:g}"] = cam_method(scorer.classifier, "gradcam", scale)
-    return evaluate(pairing, methods, progress=progress)
+    return measure(pairing, methods, progress=progress)
 
 
 def _named(scales: Sequence[float] | None) -> str:
@@ -120,9 +120,9 @@ def _plain(grids: Sequence[ScoreGrid], fuse: How, groups: Sequence[ClassGroup]) 
     return [_answer(grid.heatmap(group), _best(grids, group)) for group in groups]
 
 
-def _best(grids: Sequence[ScoreGrid], group: ClassGroup) -> tuple[Found, ...]:
-    return localize(grids, [group], least_score=_ANY_SCORE, most=_MOST_BOXES)
+def _best(grids: Sequence[ScoreGrid], group: ClassGroup) -> tuple[Detection, ...]:
+    return localize(grids, [group], conf=_ANY_SCORE, max_det=_MOST_BOXES)
 
 
-def _answer(heat: np.ndarray, found: Sequence[Found]) -> Answer:
-    return Answer(heat, tuple(one.xyxy for one in found), tuple(one.score for one in found))
+def _answer(heat: np.ndarray, found: Sequence[Detection]) -> Answer:
+    return Answer(heat, tuple(one.xyxy for one in found), tuple(one.confidence for one in found))

@@ -102,7 +102,7 @@ class Evaluation:
     methods: dict[str, MethodFigures]
 
 
-def evaluate(
+def measure(
     pairing: Pairing,
     methods: Mapping[str, Method],
     *,

@@ -1,4 +1,4 @@
-"""Objects from grids: the windows that say most, each once."""
+"""Objects from grids: the the most confident windows, each once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..grid.score_grid import ScoreGrid
 from .scales import check_together
 
 # Two windows that share more than this (intersection over union) show one thing.
-MOST_OVERLAP = 0.2
+IOU_THRESHOLD = 0.2
 # Below this probability a window of a photo of which nothing is known is left out.
-LEAST_SCORE = 0.3
+CONFIDENCE_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)
-class Found:
+class Detection:
     """One object: what it is, its probability in 0..1, and where it lies, in photo px.
 
     ``xyxy`` is its box: drawn tight around the hot region of the heatmap, or the window
@@ -32,7 +32,7 @@ class Found:
     """
 
     group: ClassGroup
-    score: float
+    confidence: float
     xyxy: Box
     window_xyxy: Box
     cell: tuple[int, int]
@@ -48,10 +48,10 @@ def localize(
     grids: ScoreGrid | Sequence[ScoreGrid],
     classes: Sequence[Wanted] | None = None,
     *,
-    least_score: float = LEAST_SCORE,
-    most_overlap: float = MOST_OVERLAP,
-    most: int | None = None,
-) -> tuple[Found, ...]:
+    conf: float = CONFIDENCE_THRESHOLD,
+    iou: float = IOU_THRESHOLD,
+    max_det: int | None = None,
+) -> tuple[Detection, ...]:
     """Find objects: windows of high probability, without those that overlap a better one.
 
     Without ``classes`` every window stands for its most probable class and all
@@ -64,9 +64,9 @@ def localize(
         grids: what to search: a grid, or several of one photo at different scales.
         classes: classes and groups as :meth:`ClassList.find` takes them; None is whatever
             wins.
-        least_score: smallest probability, 0..1.
-        most_overlap: largest intersection over union of two windows, 0..1.
-        most: how many to find, of each class where they are named; None is all.
+        conf: smallest probability, 0..1.
+        iou: largest intersection over union of two windows, 0..1.
+        max_det: how many to find, of each class where they are named; None is all.
 
     Returns:
         Best first; ``xyxy`` is the window. :func:`sharpen.tighten` draws it tighter.
@@ -76,7 +76,7 @@ def localize(
         GeometryError: a number outside 0..1.
         ResultError: no grid, or grids that are not of one photo by one model.
     """
-    for name, number in (("least score", least_score), ("most overlap", most_overlap)):
+    for name, number in (("confidence threshold", conf), ("IoU threshold", iou)):
         if not 0 <= number <= 1:
             raise GeometryError(f"{name} is {number}: it must be in 0..1")
     together = [grids] if isinstance(grids, ScoreGrid) else list(grids)
@@ -84,12 +84,12 @@ def localize(
     lattices = [_Lattice.of(grid.geometry) for grid in together]
     found = []
     for search in _searches(together, classes):
-        peaks = _peaks(lattices, search.scores, least_score, most_overlap)
-        for which, cell in islice(peaks, most):
+        peaks = _peaks(lattices, search.scores, conf, iou)
+        for which, cell in islice(peaks, max_det):
             score = float(search.scores[which][cell])
             found.append(_found(together[which], cell, search.group(which, cell), score))
     return tuple(
-        sorted(found, key=lambda one: (-one.score, one.group.indices, -one.scale, one.cell))
+        sorted(found, key=lambda one: (-one.confidence, one.group.indices, -one.scale, one.cell))
     )
 
 
@@ -152,19 +152,19 @@ class _Lattice:
         alive: npt.NDArray[np.bool_],
         other: _Lattice,
         cell: tuple[int, int],
-        most_overlap: float,
+        iou: float,
     ) -> None:
         """Clear in ``alive`` (N, M) the windows that overlap a cell of another lattice more."""
         area, other_area = self.area, other.area
         # Not even a window wholly inside the other overlaps more.
-        if min(area, other_area) <= most_overlap * max(area, other_area):
+        if min(area, other_area) <= iou * max(area, other_area):
             return
         rows, down = _shared(self.tops, self.bottoms, other.tops[cell[0]], other.bottoms[cell[0]])
         columns, across = _shared(
             self.lefts, self.rights, other.lefts[cell[1]], other.rights[cell[1]]
         )
         shared = np.outer(down, across)
-        alive[rows, columns] &= shared <= most_overlap * (area + other_area - shared)
+        alive[rows, columns] &= shared <= iou * (area + other_area - shared)
 
 
 def _shared(
@@ -178,8 +178,8 @@ def _shared(
 def _peaks(
     lattices: Sequence[_Lattice],
     scores: Sequence[npt.NDArray[np.float32]],
-    least_score: float,
-    most_overlap: float,
+    conf: float,
+    iou: float,
 ) -> Iterator[tuple[int, tuple[int, int]]]:
     """Windows that survive suppression, best first: which grid, and the cell.
 
@@ -188,7 +188,7 @@ def _peaks(
     without a search.
     """
     flat = np.concatenate([each.ravel() for each in scores])
-    candidates = np.flatnonzero(flat >= least_score)
+    candidates = np.flatnonzero(flat >= conf)
     order = candidates[np.argsort(-flat[candidates], kind="stable")]
     starts = np.cumsum([0, *(each.size for each in scores)])
     alive = np.ones(flat.shape, bool)
@@ -203,12 +203,12 @@ def _peaks(
         cell = divmod(position - int(starts[which]), len(lattices[which].lefts))
         yield which, cell
         for lattice, view in zip(lattices, views, strict=True):
-            lattice.suppress(view, lattices[which], cell, most_overlap)
+            lattice.suppress(view, lattices[which], cell, iou)
 
 
-def _found(grid: ScoreGrid, cell: tuple[int, int], group: ClassGroup, score: float) -> Found:
+def _found(grid: ScoreGrid, cell: tuple[int, int], group: ClassGroup, score: float) -> Detection:
     """The window of a cell, cut to the photo, as an object of a class."""
     height, width = grid.geometry.photo_hw
     left, top, right, bottom = grid.geometry.window_xyxy(*cell)
     window = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
-    return Found(group, score, window, window, cell, scale_of(grid.geometry))
+    return Detection(group, score, window, window, cell, scale_of(grid.geometry))

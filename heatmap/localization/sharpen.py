@@ -15,7 +15,7 @@ from ..geometry import Box, shrunk_hw
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import SHARP, ScoreGrid
 from ..grid.upsample import upsample
-from .localize import Found
+from .localize import Detection
 from .scales import fuse_scales
 
 # A region ends where the map falls to this share of its highest value in the window.
@@ -61,8 +61,8 @@ def _highest(scores: Cells) -> Cells:
 
 
 def tighten(
-    found: Sequence[Found], maps: ScoreGrid, groups: Sequence[ClassGroup]
-) -> tuple[Found, ...]:
+    found: Sequence[Detection], maps: ScoreGrid, groups: Sequence[ClassGroup]
+) -> tuple[Detection, ...]:
     """Draw the boxes of found objects around the regions of their sharp maps.
 
     The region of an object holds the highest value that the map of its class has in the
@@ -81,7 +81,7 @@ def tighten(
     # By the groups themselves: ImageNet has two "crane".
     places = {group: place for place, group in enumerate(groups)}
     heats: dict[ClassGroup, Cells] = {}
-    kept: list[Found] = []
+    kept: list[Detection] = []
     for one in found:
         if one.group not in places:
             raise ResultError(f"no sharp map of {one.name!r}: it was made for others")
@@ -121,7 +121,7 @@ def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box
     )
 
 
-def _same(one: Found, other: Found) -> bool:
+def _same(one: Detection, other: Detection) -> bool:
     return one.group == other.group and _iou(one.xyxy, other.xyxy) > _SAME_OBJECT
 
 

@@ -93,7 +93,7 @@ class Summary:
     peak_bytes: int
 
 
-def summarize(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = None) -> Summary:
+def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = None) -> Summary:
     """Describe each layer of the converted network, before BatchNorm is folded.
 
     Args:

@@ -17,7 +17,7 @@ import pyvips
 from ..files import Writer
 from ..geometry import check_size, scale_of, shrunk_hw
 from ..grid.score_grid import Origin, ScoreGrid
-from ..localization.localize import Found
+from ..localization.localize import Detection
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from .html import asset, embedded, policy
@@ -39,7 +39,7 @@ _SCRIPTS = ("grid.js", "heat.js", "picture.js", "view.js", "gestures.js", "panel
 def page_files(
     photo: Photo | PhotoFile,
     grid: ScoreGrid,
-    found: Sequence[Found],
+    found: Sequence[Detection],
     *,
     title: str = "",
     stem: str = "photo",
@@ -72,7 +72,7 @@ def page_files(
 
 
 def page_data(
-    photo: Photo | PhotoFile, grid: ScoreGrid, found: Sequence[Found], *, title: str, stem: str
+    photo: Photo | PhotoFile, grid: ScoreGrid, found: Sequence[Detection], *, title: str, stem: str
 ) -> dict[str, Any]:
     """All that the page shows, for JSON; see :func:`page_data.score_data` for the scores."""
     shown, step = thinned(grid)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..classes import ClassGroup, ClassList
 from ..geometry import Geometry
 from ..grid.score_grid import ScoreGrid, probabilities_of
-from ..localization.localize import Found
+from ..localization.localize import Detection
 
 PROBABILITY_STEPS, NOT_SCORED = 65534, 65535
 # A photo of half a gigapixel at stride 32. Of a finer or larger grid the page gets every
@@ -51,13 +51,13 @@ def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
     return replace(grid, scores=scores, geometry=geometry), step
 
 
-def score_data(grid: ScoreGrid, found: Sequence[Found]) -> dict[str, Any]:
+def score_data(grid: ScoreGrid, found: Sequence[Detection]) -> dict[str, Any]:
     """Geometry, class maps, the strongest classes of each window, and what was found.
 
     Maps are given of what was found, best first, then of the classes that reach the
     highest probabilities anywhere, down to ``LEAST_PEAK`` and up to ``MAPS_BYTES``.
     """
-    best_first = sorted(found, key=lambda one: -one.score)
+    best_first = sorted(found, key=lambda one: -one.confidence)
     strongest = _Strongest.of(grid)
     groups = _mapped(grid.classes, best_first, strongest.peaks, grid.scored.size)
     labels = _Labels(grid.classes)
@@ -71,17 +71,17 @@ def score_data(grid: ScoreGrid, found: Sequence[Found]) -> dict[str, Any]:
             {
                 "name": labels.of(group),
                 "peak": round(float(peak), 6),
-                "found": counts[group.indices],
+                "detections": counts[group.indices],
             }
             for group, peak in zip(groups, peaks, strict=True)
         ],
         "probabilities": _packed(_stepped(np.moveaxis(maps, 2, 0))),
         "strongest": strongest.data(labels, places),
-        "found": [
+        "detections": [
             {
                 "name": labels.of(one.group),
                 "map": places.get(one.group.indices),
-                "score": round(one.score, 6),
+                "confidence": round(one.confidence, 6),
                 "xyxy": [round(side, 2) for side in one.xyxy],
                 "window_xyxy": [round(side, 2) for side in one.window_xyxy],
             }
@@ -149,7 +149,7 @@ class _Labels:
 
 
 def _mapped(
-    classes: ClassList, found: Sequence[Found], peaks: npt.NDArray[np.float32], cells: int
+    classes: ClassList, found: Sequence[Detection], peaks: npt.NDArray[np.float32], cells: int
 ) -> list[ClassGroup]:
     """The classes and groups of which the page gets a map."""
     most = max(1, MAPS_BYTES // (2 * cells))

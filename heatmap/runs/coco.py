@@ -17,7 +17,7 @@ from typing import Any
 from ..classes import ClassGroup
 from ..errors import ClassError, ResultError
 from ..geometry import Box
-from ..localization.localize import Found
+from ..localization.localize import Detection
 
 
 class OwnIds:
@@ -102,7 +102,7 @@ class CocoIds:
 
 
 def coco_results(
-    path: str, found: Sequence[Found], ids: OwnIds | CocoIds = OWN_IDS
+    path: str, detections: Sequence[Detection], ids: OwnIds | CocoIds = OWN_IDS
 ) -> list[dict[str, Any]]:
     """The results array: image_id, category_id, bbox (left, top, width, height), score.
 
@@ -116,29 +116,32 @@ def coco_results(
             "image_id": image_id,
             "category_id": ids.category_id(one.group),
             "bbox": _left_top_width_height(one.xyxy),
-            "score": round(one.score, 6),
+            "score": round(one.confidence, 6),
         }
-        for one in found
+        for one in detections
     ]
 
 
 def coco_dataset(
-    path: str, photo_hw: tuple[int, int], found: Sequence[Found], groups: Sequence[ClassGroup]
+    path: str,
+    photo_hw: tuple[int, int],
+    detections: Sequence[Detection],
+    groups: Sequence[ClassGroup],
 ) -> dict[str, Any]:
     """A dataset of one photo: what its :class:`OwnIds` mean, and the objects as annotations.
 
     Categories are the classes of the objects and those of ``groups``. Annotations carry the
     score besides: they are results to look at and to correct, and no ground truth.
     """
-    named = (*groups, *(one.group for one in found))
+    named = (*groups, *(one.group for one in detections))
     names = {OWN_IDS.category_id(group): group.name for group in named}
     image = {"id": OWN_IDS.image_id(path), "file_name": Path(path).name or "photo"}
     annotations = [
         {"id": number, **one, "area": round(one["bbox"][2] * one["bbox"][3], 2), "iscrowd": 0}
-        for number, one in enumerate(coco_results(path, found), start=1)
+        for number, one in enumerate(coco_results(path, detections), start=1)
     ]
     return {
-        "info": {"description": "Objects found by heatmap, with their scores: no ground truth."},
+        "info": {"description": "Objects detected by heatmap, with their scores: no ground truth."},
         "images": [{**image, "height": photo_hw[0], "width": photo_hw[1]}],
         "categories": [{"id": number, "name": names[number]} for number in sorted(names)],
         "annotations": annotations,

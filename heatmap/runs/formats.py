@@ -29,7 +29,7 @@ from ..files import Writer, slug
 from ..geometry import Box, Geometry, check_size
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
-from ..localization.localize import Found
+from ..localization.localize import Detection
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
@@ -41,7 +41,14 @@ FORMATS = ("csv", "coco", "geojson", "tiff")
 PLACED_FORMATS = frozenset({"geojson", "tiff"})
 
 _SIDES = ("left", "top", "right", "bottom")
-_COLUMNS = ("photo", "class", "score", *_SIDES, *(f"window_{side}" for side in _SIDES), "scale")
+_COLUMNS = (
+    "photo",
+    "class",
+    "confidence",
+    *_SIDES,
+    *(f"window_{side}" for side in _SIDES),
+    "scale",
+)
 # What a spreadsheet would compute, and what looks like one of those marked as text.
 _FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
 _PIXELS = "photo pixels: x to the right, y downwards, from the upper left corner of the photo"
@@ -60,7 +67,7 @@ def export_files(
     formats: Sequence[str],
     photo: Photo | PhotoFile,
     grid: ScoreGrid,
-    found: Sequence[Found],
+    detections: Sequence[Detection],
     groups: Sequence[ClassGroup],
     *,
     coco_ids: CocoIds | None = None,
@@ -89,14 +96,14 @@ def export_files(
     place = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
     files: dict[str, Writer] = {}
     if "csv" in formats:
-        files[".csv"] = _text(_table(photo.path, found))
+        files[".csv"] = _text(_table(photo.path, detections))
     if "coco" in formats:
-        files[".coco.json"] = _json(coco_results(photo.path, found, coco_ids or OWN_IDS))
+        files[".coco.json"] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
         if coco_ids is None:
-            dataset = coco_dataset(photo.path, photo.hw, found, groups)
+            dataset = coco_dataset(photo.path, photo.hw, detections, groups)
             files[".coco.dataset.json"] = _json(dataset)
     if "geojson" in formats:
-        files[".geojson"] = _json(_feature_collection(found, place))
+        files[".geojson"] = _json(_feature_collection(detections, place))
     if "tiff" in formats:
         files |= _heat_files(grid, groups, place)
     return files
@@ -116,16 +123,16 @@ def _rounded(box: Box) -> list[float]:
     return [round(side, 2) for side in box]
 
 
-def _table(path: str, found: Sequence[Found]) -> str:
+def _table(path: str, detections: Sequence[Detection]) -> str:
     """The objects, a row each, below a row of names."""
     stream = io.StringIO(newline="")
     # The default dialect is that of RFC 4180.
     writer = csv.writer(stream)
     writer.writerow(_COLUMNS)
-    for one in found:
+    for one in detections:
         names = _as_text(path), _as_text(one.name)
         boxes = _rounded(one.xyxy) + _rounded(one.window_xyxy)
-        writer.writerow([*names, round(one.score, 6), *boxes, round(one.scale, 6)])
+        writer.writerow([*names, round(one.confidence, 6), *boxes, round(one.scale, 6)])
     return stream.getvalue()
 
 
@@ -137,7 +144,9 @@ def _as_text(name: str) -> str:
     return f"'{name}" if _FORMULA.match(name) else name
 
 
-def _feature_collection(found: Sequence[Found], place: Georeference | None) -> dict[str, Any]:
+def _feature_collection(
+    detections: Sequence[Detection], place: Georeference | None
+) -> dict[str, Any]:
     """GeoJSON in the world, or in photo pixels where ``place`` is None.
 
     ``coordinate_frame`` says which. RFC 7946 knows but longitude and latitude on WGS 84; any
@@ -146,7 +155,7 @@ def _feature_collection(found: Sequence[Found], place: Georeference | None) -> d
     return {
         "type": "FeatureCollection",
         **_frame(place),
-        "features": [_feature(one, place) for one in found],
+        "features": [_feature(one, place) for one in detections],
     }
 
 
@@ -162,14 +171,14 @@ def _frame(place: Georeference | None) -> dict[str, Any]:
     return {**frame, "crs": {"type": "name", "properties": {"name": urn}}}
 
 
-def _feature(one: Found, place: Georeference | None) -> dict[str, Any]:
+def _feature(one: Detection, place: Georeference | None) -> dict[str, Any]:
     box = _rounded(one.xyxy)
     return {
         "type": "Feature",
         "geometry": {"type": "Polygon", "coordinates": [_ring(box, place)]},
         "properties": {
             "class": one.name,
-            "score": round(one.score, 6),
+            "confidence": round(one.confidence, 6),
             "scale": round(one.scale, 6),
             "box_px": box,
         },

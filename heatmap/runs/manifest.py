@@ -36,7 +36,7 @@ class Record:
     """What became of one photo.
 
     ``name`` is as in :class:`sources.Item`, ``path`` absolute. ``settings`` is the digest
-    of those it was done by. ``photo_hw`` px; ``found`` maps "class", "score" (0..1) and
+    of those it was done by. ``photo_hw`` px; ``found`` maps "class", "confidence" (0..1) and
     "box_xyxy" (photo px) of each object, best first; ``files`` are names in its folder.
     """
 
@@ -47,7 +47,7 @@ class Record:
     reason: str = ""
     stamp: Stamp | None = None
     photo_hw: tuple[int, int] | None = None
-    found: tuple[Mapping[str, Any], ...] = ()
+    detections: tuple[Mapping[str, Any], ...] = ()
     files: tuple[str, ...] = ()
     seconds: float = 0.0
     finished: str = ""
@@ -133,7 +133,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
             **entry,
             "stamp": None if stamp is None else Stamp(**stamp),
             "photo_hw": None if photo_hw is None else (int(photo_hw[0]), int(photo_hw[1])),
-            "found": tuple(entry["found"]),
+            "detections": tuple(entry["detections"]),
             "files": tuple(map(str, entry["files"])),
         }
     )

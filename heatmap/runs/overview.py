@@ -21,7 +21,7 @@ from .sources import PHOTOS
 SUMMARY, SHEET = "summary.csv", "index.html"
 HEAD = (
     "photo", "state", "reason", "height_px", "width_px",
-    "class", "score", "left_px", "top_px", "right_px", "bottom_px",
+    "class", "confidence", "left_px", "top_px", "right_px", "bottom_px",
 )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def summary_table(records: Sequence[Record]) -> bytes:
     for record in records:
         height, width = record.photo_hw or ("", "")
         photo = (record.name, record.state, record.reason, height, width)
-        objects = [(one["class"], one["score"], *one["box_xyxy"]) for one in record.found]
+        objects = [(one["class"], one["confidence"], *one["box_xyxy"]) for one in record.detections]
         table.writerows([*photo, *one] for one in objects or [("",) * 6])
     return stream.getvalue().encode("utf-8", "backslashreplace")
 
@@ -93,7 +93,7 @@ def _entry(record: Record) -> dict[str, Any]:
         "size": None if record.photo_hw is None else list(reversed(record.photo_hw)),
         "thumbnail": thumbnail,
         "page": page or overlay,
-        "found": [[one["class"], one["score"]] for one in record.found],
+        "detections": [[one["class"], one["confidence"]] for one in record.detections],
     }
 
 

@@ -10,7 +10,7 @@ from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ClassError
 from ..geometry import Border, Box
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import LEAST_SCORE, Found, localize
+from ..localization.localize import CONFIDENCE_THRESHOLD, Detection, localize
 from ..localization.scales import How
 from ..photo.georeference import georeference_of
 from ..photo.photo import Photo
@@ -37,13 +37,13 @@ class View:
 
     classes: Sequence[Wanted] = ()
     top: int = 0
-    least_score: float = LEAST_SCORE
+    conf: float = CONFIDENCE_THRESHOLD
     opacity: float = OPACITY
     stretch: bool = False
 
-    def find(self, grids: ScoreGrid | Sequence[ScoreGrid]) -> tuple[Found, ...]:
+    def find(self, grids: ScoreGrid | Sequence[ScoreGrid]) -> tuple[Detection, ...]:
         """Objects of the classes asked for, or of any, at one or several scales."""
-        return localize(grids, self.classes or None, least_score=self.least_score)
+        return localize(grids, self.classes or None, conf=self.conf)
 
     def draw(
         self,
@@ -62,13 +62,13 @@ class View:
             return large_overlay(photo, grid, group, **look)
         return overlay(photo, grid, group, **look)
 
-    def groups(self, grid: ScoreGrid, found: Sequence[Found]) -> list[ClassGroup]:
+    def groups(self, grid: ScoreGrid, detections: Sequence[Detection]) -> list[ClassGroup]:
         """The classes to draw, best first."""
         if self.classes:
             return grid.classes.find_all(self.classes)
         if self.top:
             return grid.winners(self.top)
-        seen = list(dict.fromkeys(one.group for one in found))[:MOST_OVERLAYS]
+        seen = list(dict.fromkeys(one.group for one in detections))[:MOST_OVERLAYS]
         return seen or grid.winners(1)
 
 
@@ -91,7 +91,7 @@ class Limits:
     """What a run may take and keep; see :func:`heatmap.score`."""
 
     memory: int | None = None
-    keep: tuple[Wanted, ...] | None = None
+    store_classes: tuple[Wanted, ...] | None = None
     skip: Skip | None = None
 
 
@@ -110,14 +110,15 @@ class Request:
         Raises:
             ClassError: an unknown class, or one that is asked for and not kept.
         """
-        keep = self.limits.keep
+        keep = self.limits.store_classes
         kept = classes.indices(keep) if keep else list(range(len(classes)))
         places = {index: place for place, index in enumerate(kept)}
         wanted = classes.find_all(self.view.classes)
         for group in wanted:
             if not places.keys() >= set(group.indices):
                 raise ClassError(
-                    f"class {group.name!r} is asked for and not kept: add --keep {_keeping(group)}"
+                    f"class {group.name!r} is asked for and not kept: "
+                    f"add --store-classes {_keeping(group)}"
                 )
         moved = [
             ClassGroup(group.name, tuple(places[index] for index in group.indices))

@@ -12,7 +12,7 @@ from ..files import room_to_grow
 from ..grid.collector import grid_bytes
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
-from ..localization.localize import Found
+from ..localization.localize import Detection
 from ..localization.scales import auto_scales, fuse_scales
 from ..localization.sharpen import sharp_maps, tighten
 from ..photo.photo import Photo
@@ -51,7 +51,7 @@ class Run:
     grid: ScoreGrid
     scales: Mapping[str, ScoreGrid]
     sharp: ScoreGrid | None
-    found: tuple[Found, ...]
+    detections: tuple[Detection, ...]
     saved: SavedRun
 
 
@@ -147,7 +147,9 @@ def _pictures(
 ) -> dict[ClassGroup, Picture]:
     """The overlay of each group: of its sharp map where there is one."""
     grid, drawn = files.drawn(groups)
-    boxes = {group: [one.xyxy for one in files.found if one.group == group] for group in groups}
+    boxes = {
+        group: [one.xyxy for one in files.detections if one.group == group] for group in groups
+    }
     return {
         group: view.draw(files.photo, grid, one, boxes[group])
         for group, one in zip(groups, drawn, strict=True)
@@ -163,7 +165,7 @@ def planned_bytes(
         GeometryError: no window fits, or the network does not have this stride.
     """
     classes = scorer.classifier.classes
-    kept = classes.indices(limits.keep) if limits.keep else classes
+    kept = classes.indices(limits.store_classes) if limits.store_classes else classes
     sizes = [
         grid_bytes(
             scorer.plan(photo_hw, stride=placement.stride, scale=scale, border=placement.border),
@@ -205,10 +207,12 @@ def _scored(
         }
         positions = None
         # What is left out or not kept cannot be shared out among positions.
-        if limits.keep is None and limits.skip is None:
+        if limits.store_classes is None and limits.skip is None:
             positions = scorer.score_positions(photo, **common)
         yield (
             name,
             positions
-            or scorer.score(photo, keep=limits.keep, skip=limits.skip, folder=folder, **common),
+            or scorer.score(
+                photo, store_classes=limits.store_classes, skip=limits.skip, folder=folder, **common
+            ),
         )

@@ -13,7 +13,7 @@ import numpy as np
 from ..classes import ClassGroup
 from ..files import Writer, slug, write_all
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Found
+from ..localization.localize import Detection
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from ..rendering.overlay import encode_image
@@ -31,7 +31,7 @@ class RunFiles:
 
     photo: Photo | PhotoFile
     grid: ScoreGrid
-    found: Sequence[Found]
+    detections: Sequence[Detection]
     scales: Mapping[str, ScoreGrid] = field(default_factory=dict)
     sharp: ScoreGrid | None = None
 
@@ -127,7 +127,7 @@ def save_run(
     for written in (*pictures.values(), *exports.values()):
         files |= written
     if extras.html:
-        page = page_files(run.photo, run.grid, run.found, stem=stem)
+        page = page_files(run.photo, run.grid, run.detections, stem=stem)
         files |= {base / f"{stem}{suffix}": write for suffix, write in page.items()}
     if extras.thumbnail:
         files[base / f"{stem}{THUMBNAIL}"] = thumbnail(run.photo.hw, next(iter(overlays.values())))
@@ -153,7 +153,9 @@ def _exports(
     files = {}
     for name in dict.fromkeys(extras.formats):
         grid, shown = run.drawn(groups) if name == "tiff" else (run.grid, groups)
-        written = export_files((name,), run.photo, grid, run.found, shown, coco_ids=extras.coco)
+        written = export_files(
+            (name,), run.photo, grid, run.detections, shown, coco_ids=extras.coco
+        )
         files[name] = {folder / f"{run.stem}{suffix}": write for suffix, write in written.items()}
     return files
 
@@ -223,7 +225,7 @@ def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
             "sha256": photo.digest,
             "notes": list(photo.notes),
         },
-        "found": [_described(one) for one in run.found],
+        "detections": [_described(one) for one in run.detections],
         "grid": saved.grid.name,
         "scales": {name: path.name for name, path in saved.scales.items()},
         **({"sharp": saved.sharp.name} if saved.sharp else {}),
@@ -249,11 +251,11 @@ def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
     }
 
 
-def _described(one: Found) -> dict[str, Any]:
+def _described(one: Detection) -> dict[str, Any]:
     return {
         "class": one.name,
         "indices": list(one.group.indices),
-        "score": round(one.score, 6),
+        "confidence": round(one.confidence, 6),
         "box_xyxy": [round(side, 2) for side in one.xyxy],
         "window_xyxy": [round(side, 2) for side in one.window_xyxy],
         "scale": round(one.scale, 6),

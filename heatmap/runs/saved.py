@@ -15,7 +15,7 @@ from ..files import write_all
 from ..geometry import Box
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Found
+from ..localization.localize import Detection
 from ..photo.photo_file import open_photo
 from ..rendering.page import page_files
 from .save import FORMAT
@@ -31,7 +31,7 @@ class SavedResult:
     description: Path
     photo: Path | None
     grid: Path
-    found: tuple[Found, ...]
+    detections: tuple[Detection, ...]
 
 
 def saved_results(path: str | Path) -> list[SavedResult]:
@@ -73,7 +73,7 @@ def write_page(result: SavedResult, photo: str | Path | None = None) -> Path:
             f"that {result.description.name} was made from with --photo"
         )
     stem = result.description.stem
-    pages = page_files(opened, grid, result.found, stem=stem)
+    pages = page_files(opened, grid, result.detections, stem=stem)
     folder = result.description.parent
     write_all({folder / f"{stem}{suffix}": write for suffix, write in pages.items()})
     return folder / f"{stem}.html"
@@ -82,7 +82,7 @@ def write_page(result: SavedResult, photo: str | Path | None = None) -> Path:
 def _grid(result: SavedResult) -> ScoreGrid:
     """The grid of a result, which must have the classes that were found in it."""
     grid = load(result.grid)
-    for index in (index for one in result.found for index in one.group.indices):
+    for index in (index for one in result.detections for index in one.group.indices):
         if not 0 <= index < len(grid.classes):
             raise ResultError(
                 f"{result.description}: names class {index}, {result.grid.name} has "
@@ -98,7 +98,7 @@ def _is_result(file: Path) -> bool:
     # RecursionError: brackets nested a thousand deep.
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(described, dict) and {"format", "grid", "found"} <= described.keys()
+    return isinstance(described, dict) and {"format", "grid", "detections"} <= described.keys()
 
 
 def _read(file: Path) -> SavedResult:
@@ -113,7 +113,7 @@ def _read(file: Path) -> SavedResult:
             description=file,
             photo=_photo(str(described["photo"]["path"]), file),
             grid=file.with_name(Path(str(described["grid"])).name),
-            found=tuple(_found(one) for one in described["found"]),
+            detections=tuple(_found(one) for one in described["detections"]),
         )
     except ResultError:
         raise
@@ -130,11 +130,11 @@ def _photo(path: str, file: Path) -> Path | None:
     return beside if beside.exists() and not given.exists() else given
 
 
-def _found(one: Mapping[str, Any]) -> Found:
+def _found(one: Mapping[str, Any]) -> Detection:
     row, column = one["cell"]
-    return Found(
+    return Detection(
         group=ClassGroup(str(one["class"]), tuple(int(index) for index in one["indices"])),
-        score=_number(one["score"]),
+        confidence=_number(one["confidence"]),
         xyxy=_box(one["box_xyxy"]),
         window_xyxy=_box(one["window_xyxy"]),
         cell=(int(row), int(column)),

@@ -110,11 +110,11 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "view": {
             "classes": [_wanted(one) for one in view.classes],
             "top": view.top,
-            "least_score": view.least_score,
+            "conf": view.conf,
             "opacity": view.opacity,
             "stretch": view.stretch,
         },
-        "keep": [_wanted(one) for one in request.limits.keep or ()],
+        "store_classes": [_wanted(one) for one in request.limits.store_classes or ()],
         "skip": None if skip is None else {"flat": skip.flat, "mask": _mask(skip.mask)},
         "formats": extras.formats,
         "html": extras.html,

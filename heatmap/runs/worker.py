@@ -25,7 +25,7 @@ import torch
 
 from ..errors import HeatmapError
 from ..files import TEMPORARY, room_to_grow
-from ..localization.localize import Found
+from ..localization.localize import Detection
 from ..scoring.malloc import kept_memory
 from ..scoring.scorer import Scorer
 from .manifest import Record, Stamp
@@ -173,7 +173,7 @@ class Worker:
             reason=underway.reason,
             stamp=underway.stamp,
             photo_hw=None if underway.run is None else underway.run.photo.hw,
-            found=() if done is None else tuple(_described(one) for one in done.found),
+            detections=() if done is None else tuple(_described(one) for one in done.detections),
             files=files,
             seconds=round(underway.seconds, 3),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -221,9 +221,9 @@ def _remove(folder: Path, stale: set[str]) -> None:
         folder.rmdir()
 
 
-def _described(one: Found) -> dict[str, Any]:
+def _described(one: Detection) -> dict[str, Any]:
     return {
         "class": one.name,
-        "score": round(one.score, 6),
+        "confidence": round(one.confidence, 6),
         "box_xyxy": [round(side, 2) for side in one.xyxy],
     }

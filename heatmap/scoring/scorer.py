@@ -153,7 +153,7 @@ class Scorer:
         scale: float = 1.0,
         border: Border = "cover",
         memory: int | None = None,
-        keep: Sequence[Wanted] | None = None,
+        store_classes: Sequence[Wanted] | None = None,
         skip: Skip | None = None,
         folder: Path | None = None,
         progress: Progress | None = None,
@@ -166,7 +166,7 @@ class Scorer:
         opened = open_photo(photo)
         geometry = self.plan(opened.hw, stride=stride, scale=scale, border=border)
         wanted = None if skip is None else skip.wanted(opened, geometry)
-        kept = None if keep is None else self.classifier.classes.indices(keep)
+        kept = None if store_classes is None else self.classifier.classes.indices(store_classes)
         network = self.network_at(geometry.stride_px) if self.engine == "slide" else None
         job = self._pass(opened, geometry, network, memory, wanted)
         collector = Collector(
@@ -326,7 +326,7 @@ def score(
     border: Border = "cover",
     engine: Engine = "auto",
     memory: int | None = None,
-    keep: Sequence[Wanted] | None = None,
+    store_classes: Sequence[Wanted] | None = None,
     skip: Skip | None = None,
 ) -> ScoreGrid:
     """Score every window of a photo.
@@ -344,7 +344,7 @@ def score(
             already where ``model`` is what it gave.
         memory: bytes that activations may take, half of what is free by default. The
             photo is cut into bands and columns to keep within it; the scores are the same.
-        keep: keep the probabilities of these classes only.
+        store_classes: keep the probabilities of these classes only.
         skip: leave out flat background or what a mask leaves out; such cells are NaN.
 
     Returns:
@@ -368,6 +368,6 @@ def score(
         scale=scale,
         border=border,
         memory=memory,
-        keep=keep,
+        store_classes=store_classes,
         skip=skip,
     )

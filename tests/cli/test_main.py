@@ -137,8 +137,8 @@ def assert_one_line(outcome: Outcome, *parts: str) -> None:
 # Help and usage.
 
 MODEL = "--model --weights --window --mean --std --channel-order --classes --groups"
-VIEW = "--class --top --opacity --stretch --least-score"
-LIMITS = "--memory --keep --skip-flat --mask --device --dtype"
+VIEW = "--class --top --opacity --stretch --conf"
+LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
 EXTRAS = "--format --coco --html"
 NEW_HEAD = "--model --weights --window --head --levels --fc6 --freeze --average --softmax"
 SCHEDULE = "--epochs --batch --rate --decay --views --validation --patience --seed"
@@ -190,7 +190,7 @@ def test_version(call):
         ("run", "cat.png", "--mean", "0.5,0.5"),
         ("run", "cat.png", "--std", "a,b,c"),
         ("run", "cat.png", "--opacity", "1.5"),
-        ("run", "cat.png", "--least-score", "-1"),
+        ("run", "cat.png", "--conf", "-1"),
         ("run", "cat.png", "--top", "-1"),
         ("run", "cat.png", "--nonsense"),
         ("verify", "cat.png", "--windows", "0"),
@@ -221,12 +221,12 @@ def test_run_writes_files_that_agree_with_what_it_says(call):
     grid = heatmap.load("out/cat.npz")
     assert grid.scores.shape == (18, 23, 5)
     told = json.loads(Path("out/cat.json").read_text("utf-8"))
-    assert told["found"]
-    for one in told["found"]:
+    assert told["detections"]
+    for one in told["detections"]:
         left, top, right, bottom = one["box_xyxy"]
         assert 0 <= left < right <= 120
         assert 0 <= top < bottom <= 100
-        assert one["score"] == pytest.approx(
+        assert one["confidence"] == pytest.approx(
             grid.probabilities()[(*one["cell"], *one["indices"])], abs=1e-6
         )
         rows = ("top", "middle", "bottom")[int(3 * (top + bottom) / 2 / 100)]
@@ -270,7 +270,7 @@ def test_run_with_the_built_in_model(call):
         "results/chelsea.sharp.npz",
     ]
     assert {
-        one["class"] for one in json.loads(Path("results/chelsea.json").read_text())["found"]
+        one["class"] for one in json.loads(Path("results/chelsea.json").read_text())["detections"]
     } <= {"Egyptian cat"}
 
 
@@ -295,10 +295,10 @@ def test_an_asked_class_that_is_not_found_is_named_with_its_best(call):
     peaks = heatmap.load("out/cat.npz").probabilities().max(axis=(0, 1))
     least = int(peaks.argmin())
     assert peaks[least] < 0.995
-    outcome = call("run", "cat.png", *PADDED, "-c", least, "--least-score", 1)
+    outcome = call("run", "cat.png", *PADDED, "-c", least, "--conf", 1)
     assert (
         f"nothing found; the best is class {least} with {peaks[least]:.2g}: "
-        "try another --scale, --least-score or --engine crop"
+        "try another --scale, --conf or --engine crop"
     ) in outcome.out.splitlines()
 
 
@@ -513,7 +513,7 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
     shutil.copy("cat.png", path)
     out = Path("[b] out", path.stem)
     call_named = ("run", path, *PADDED, "--classes", "names.txt", "-o", out.parent)
-    outcome = call(*call_named, "--least-score", "0.2")
+    outcome = call(*call_named, "--conf", "0.2")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(f"{path}: 100 x 120 px")
     assert f"wrote {out}.npz\n" in outcome.out
@@ -525,9 +525,7 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
 
 def test_class_names_are_shown_as_they_are(call):
     wanted = [part for name in (0, 1, 4) for part in ("-c", name)]
-    outcome = call(
-        *("run", "cat.png", *PADDED, "--classes", "names.txt", "--least-score", 0, *wanted)
-    )
+    outcome = call(*("run", "cat.png", *PADDED, "--classes", "names.txt", "--conf", 0, *wanted))
     first_words = {re.split(r" +\d+%  ", line)[0] for line in outcome.out.splitlines()[2:-5]}
     assert first_words == {MARKUP[0], MARKUP[1], MARKUP[4]}
 
@@ -697,12 +695,12 @@ def test_a_group_of_the_built_in_model_is_one_class(call):
         ("dog", 118),
     ]
     assert {"results/chelsea.cat.png", "results/chelsea.dog.png"} < set(everything("results"))
-    cat, *_ = told["found"]
+    cat, *_ = told["detections"]
     assert cat["class"] == "cat"
     grid = heatmap.load("results/chelsea.npz")
     single = grid.probabilities()[tuple(cat["cell"])]
-    assert cat["score"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
-    assert cat["score"] > single.max() + 0.01
+    assert cat["confidence"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
+    assert cat["confidence"] > single.max() + 0.01
     assert re.search(rf"^cat +{cat['score']:.0%} ", outcome.out, re.MULTILINE)
     again = call("render", "results/chelsea.npz", "-c", "dog", "-o", "again")
     assert again.out == "dog: again/chelsea.dog.png\n"
@@ -711,20 +709,20 @@ def test_a_group_of_the_built_in_model_is_one_class(call):
 def test_groups_of_a_file_are_classes_to_ask_for_and_to_keep(call):
     Path("groups.json").write_text('{"pair": [1, "class 3"], "all": ["0-4"]}')
     arguments = ("run", "cat.png", *PADDED, "--groups", "groups.json", "-c", "pair")
-    assert call(*arguments, "-o", "out", "--least-score", 0).code == 0
+    assert call(*arguments, "-o", "out", "--conf", 0).code == 0
     told = json.loads(Path("out/cat.json").read_text())
     grid = heatmap.load("out/cat.npz")
-    assert told["found"]
-    for one in told["found"]:
+    assert told["detections"]
+    for one in told["detections"]:
         assert (one["class"], one["indices"]) == ("pair", [1, 3])
         expected = grid.probabilities()[tuple(one["cell"])][[1, 3]].sum()
-        assert one["score"] == pytest.approx(expected, abs=1e-6)
+        assert one["confidence"] == pytest.approx(expected, abs=1e-6)
     assert everything("out") == ["out/cat.json", "out/cat.npz", "out/cat.pair.png"]
-    assert call(*arguments, "-o", "kept", "--keep", "pair").code == 0
+    assert call(*arguments, "-o", "kept", "--store-classes", "pair").code == 0
     assert heatmap.load("kept/cat.npz").classes.names == ("class 1", "class 3")
     assert_one_line(
-        call(*arguments, "--keep", "1"),
-        "class 'pair' is asked for and not kept: add --keep 'pair'",
+        call(*arguments, "--store-classes", "1"),
+        "class 'pair' is asked for and not kept: add --store-classes 'pair'",
     )
 
 
@@ -741,7 +739,7 @@ EXTRA = ("--html", "--format", "csv", "--format", "coco", "--format", "geojson",
 
 @pytest.mark.parametrize("network", [PADDED, POOLED])
 def test_further_files_are_written_printed_and_listed(call, network):
-    arguments = ("run", "cat.png", *network, *EXTRA, "-c", 1, "-c", 3, "--least-score", "0.05")
+    arguments = ("run", "cat.png", *network, *EXTRA, "-c", 1, "-c", 3, "--conf", "0.05")
     outcome = call(*arguments, "-o", "out")
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(Path("out/cat.json").read_text())
@@ -756,16 +754,16 @@ def test_further_files_are_written_printed_and_listed(call, network):
     written = [f"out/{name}" for name in listed(told)]
     assert everything("out") == written
     assert sorted(re.findall(r"^wrote (.*)$", outcome.out, re.MULTILINE)) == written
-    assert len(told["found"]) > 1
+    assert len(told["detections"]) > 1
     with open("out/cat.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    for row, one in zip(rows, told["found"], strict=True):
+    for row, one in zip(rows, told["detections"], strict=True):
         assert (row["photo"], row["class"]) == ("cat.png", one["class"])
         sides = [float(row[side]) for side in ("left", "top", "right", "bottom")]
-        assert (float(row["score"]), sides) == (one["score"], one["box_xyxy"])
+        assert (float(row["confidence"]), sides) == (one["confidence"], one["box_xyxy"])
     results = json.loads(Path("out/cat.coco.json").read_text())
     assert [one["category_id"] for one in results] == [
-        one["indices"][0] + 1 for one in told["found"]
+        one["indices"][0] + 1 for one in told["detections"]
     ]
     assert len(json.loads(Path("out/cat.geojson").read_text())["features"]) == len(rows)
     shown = heatmap.load("out/cat.sharp.npz" if network is POOLED else "out/cat.npz")
@@ -782,7 +780,7 @@ def save_coco(path, photo="cat.png", category="Class 1"):
     Path(path).write_text(json.dumps(dataset))
 
 
-COCO = ("-c", 1, "--least-score", 0, "--format", "coco", "--coco")
+COCO = ("-c", 1, "--conf", 0, "--format", "coco", "--coco")
 
 
 def test_a_coco_dataset_without_the_format_is_called_wrongly(call):
@@ -932,7 +930,7 @@ def row_of(name, cases) -> list[str]:
     """A line of the table of figures, with what is empty left out."""
     figures = cases["all"]
     shares = [cases[case]["pointing"] for case in ("all", "small", "hard")]
-    shares += [one[kind] for kind in ("found", "region") for one in figures["boxes"]]
+    shares += [one[kind] for kind in ("detections", "region") for one in figures["boxes"]]
     return [name, str(figures["pairs"]), *(f"{one:.3f}" for one in shares if one is not None)]
 
 
@@ -1088,7 +1086,7 @@ def test_interrupting_leaves_nothing(call, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scoring.Scorer, "score", interrupted)
+    monkeypatch.setattr(scoring.Scorer, "confidence", interrupted)
     before = everything()
     assert call("run", "cat.png", *PADDED) == Outcome(130, "", "\nheatmap: interrupted\n")
     assert everything() == before

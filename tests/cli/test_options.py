@@ -102,8 +102,17 @@ def test_run_takes_all_of_them(call):
     cv2.imwrite("mask.png", mask)
     outcome = call(
         *("run", "cat.png", *PADDED, "-o", "out", "--scale", "1", "--scale", "2", "--fuse", "max"),
-        *("--stride", "2", "--memory", "50MB", "--keep", "3", "--keep", "class 1"),
-        *("--skip-flat", "--mask", "mask.png", "--dtype", "bfloat16", "-c", "3"),
+        *(
+            "--stride",
+            "2",
+            "--memory",
+            "50MB",
+            "--store-classes",
+            "3",
+            "--store-classes",
+            "class 1",
+        ),
+        *("--skip-background", "--mask", "mask.png", "--dtype", "bfloat16", "-c", "3"),
     )
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(Path("out/cat.json").read_text("utf-8"))
@@ -140,8 +149,11 @@ def test_run_and_verify_take_a_finer_stride(call):
     ("arguments", "parts"),
     [
         (("--memory", "1kb"), ("memory is 0 MB", "use --memory")),
-        (("--keep", "clas 3"), ("no class 'clas 3'", "did you mean class 3")),
-        (("--keep", "1", "-c", "2"), ("'class 2' is asked for and not kept: add --keep 2",)),
+        (("--store-classes", "clas 3"), ("no class 'clas 3'", "did you mean class 3")),
+        (
+            ("--store-classes", "1", "-c", "2"),
+            ("'class 2' is asked for and not kept: add --store-classes 2",),
+        ),
         (("--mask", "nowhere.png"), ("nowhere.png",)),
         (("--mask", "names.txt"), ("names.txt",)),
         (("--mask", "tall.png"), ("the mask is 120 x 100 px", "the photo 100 x 120")),
@@ -163,7 +175,7 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(call, monkeypatch, argume
 
 def test_a_photo_that_is_skipped_whole_says_so(call):
     cv2.imwrite("flat.png", np.full((100, 120, 3), 200, np.uint8))
-    outcome = call("run", "flat.png", *PADDED, "-o", "out", "--skip-flat")
+    outcome = call("run", "flat.png", *PADDED, "-o", "out", "--skip-background")
     assert (outcome.code, outcome.err) == (0, "")
     assert "nothing found: every window was skipped\n" in outcome.out
     assert "414 of 414 windows skipped" in outcome.out
@@ -177,7 +189,7 @@ def large_from(monkeypatch, size):
 def test_the_size_of_a_large_grid_is_told_on_standard_error(call, monkeypatch):
     large_from(monkeypatch, 1000)
     quiet = call("run", "cat.png", *PADDED, "-o", "out", "--json")
-    note = "note: the scores will take {} on disk; --keep CLASS keeps fewer\n"
+    note = "note: the scores will take {} on disk; --store-classes CLASS keeps fewer\n"
     assert quiet.err == note.format("0.0 GB")
     json.loads(quiet.out)
     monkeypatch.setattr(collecting, "room_for", lambda needed, _: Path())

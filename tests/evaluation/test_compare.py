@@ -13,8 +13,8 @@ from torch import nn
 import heatmap
 from heatmap import ModelError, ResultError, localize
 from heatmap.classes import ClassGroup
-from heatmap.evaluation.evaluate import CAM_SCALES, compare, heatmap_method
-from heatmap.evaluation.metrics import Answer, evaluate
+from heatmap.evaluation.evaluate import CAM_SCALES, evaluate, heatmap_method
+from heatmap.evaluation.metrics import Answer, measure
 from heatmap.evaluation.pairs import LeftOut, Pair, PairedPhoto, Pairing, match_labels
 from heatmap.geometry import Box
 from heatmap.localization.scales import auto_scales, fuse_scales
@@ -94,7 +94,7 @@ def assert_found(answer: Answer, expected: list[tuple[Box, float]]) -> None:
 )
 def test_heatmaps_point_at_what_is_there(scorer, folder, scales, names):
     seen = []
-    found = compare(
+    found = evaluate(
         folder,
         folder / "boxes.csv",
         scorer,
@@ -114,7 +114,9 @@ def test_heatmaps_point_at_what_is_there(scorer, folder, scales, names):
 def test_a_mapping_says_what_labels_mean(scorer, folder):
     mapping = folder / "mapping.json"
     mapping.write_text('{"red": ["blue"], "blue": ["red", "grey"], "green": []}')
-    found = compare(folder, folder / "boxes.csv", scorer, scales=(1.0,), mapping=mapping, cam=False)
+    found = evaluate(
+        folder, folder / "boxes.csv", scorer, scales=(1.0,), mapping=mapping, cam=False
+    )
     assert found.left_out.labels == {"green": 1}
     assert (found.photos, found.pairs) == (1, 2)
     # Red is looked for where blue is.
@@ -124,14 +126,14 @@ def test_a_mapping_says_what_labels_mean(scorer, folder):
 def test_what_cannot_be_paired_is_refused(scorer, folder):
     (folder / "other.csv").write_text("file,label,xmin,ymin,xmax,ymax\na.png,cow,1,1,9,9")
     with pytest.raises(ResultError, match="none of its 1 labels"):
-        compare(folder, folder / "other.csv", scorer, cam=False)
+        evaluate(folder, folder / "other.csv", scorer, cam=False)
     with pytest.raises(ResultError, match="cannot be read"):
-        compare(folder, folder / "none.csv", scorer, cam=False)
+        evaluate(folder, folder / "none.csv", scorer, cam=False)
 
 
 def test_with_torchcam_maps_of_the_network_are_compared(scorer, folder):
     pytest.importorskip("torchcam.methods")
-    found = compare(folder, folder / "boxes.csv", scorer, scales=(1.0,))
+    found = evaluate(folder, folder / "boxes.csv", scorer, scales=(1.0,))
     listed = [
         *["heatmap, scale 1", "CAM, scale 1", "CAM, scale 2", "CAM, scale 3"],
         *["Grad-CAM, scale 1", "Grad-CAM, scale 2", "Grad-CAM, scale 3"],
@@ -149,8 +151,8 @@ def test_without_torchcam_the_comparison_says_so_and_needs_none_without_cam(
     monkeypatch.setitem(sys.modules, "torchcam", None)
     monkeypatch.setitem(sys.modules, "torchcam.methods", None)
     with pytest.raises(ModelError, match="CAM needs torchcam"):
-        compare(folder, folder / "boxes.csv", scorer)
-    assert compare(folder, folder / "boxes.csv", scorer, cam=False).pairs == 3
+        evaluate(folder, folder / "boxes.csv", scorer)
+    assert evaluate(folder, folder / "boxes.csv", scorer, cam=False).pairs == 3
 
 
 @pytest.mark.parametrize("scales", [(1.0,), (0.7, 2.0), None])
@@ -164,8 +166,8 @@ def test_with_positions_the_answers_are_sharp_maps_and_tight_boxes(scales):
     for place, (group, answer) in enumerate(zip(groups, answers, strict=True)):
         np.testing.assert_allclose(answer.heat, maps.heatmap(place), rtol=1e-5, atol=1e-6)
         windows = [one.windows for one in positions]
-        found = tighten(localize(windows, [group], least_score=0, most=5), maps, groups)
-        assert_found(answer, [(one.xyxy, one.score) for one in found])
+        found = tighten(localize(windows, [group], conf=0, max_det=5), maps, groups)
+        assert_found(answer, [(one.xyxy, one.confidence) for one in found])
         assert answer.scores == tuple(sorted(answer.scores, reverse=True))
 
 
@@ -179,8 +181,8 @@ def test_without_positions_the_answers_are_those_of_windows(head, fuse):
     fused = fuse_scales(grids, fuse)
     for group, answer in zip(groups, answers, strict=True):
         np.testing.assert_allclose(answer.heat, fused.heatmap(group), rtol=1e-5, atol=1e-6)
-        found = localize(grids, [group], least_score=0, most=5)
-        assert_found(answer, [(one.window_xyxy, one.score) for one in found])
+        found = localize(grids, [group], conf=0, max_det=5)
+        assert_found(answer, [(one.window_xyxy, one.confidence) for one in found])
 
 
 def test_one_scale_without_positions_takes_them_from_all(monkeypatch):
@@ -206,7 +208,7 @@ def test_answers_fit_what_an_evaluation_asks(tmp_path, head, hw):
     pairs = tuple(Pair(label, group, whole, False, False) for label, group in groups.items())
     pairing = Pairing((PairedPhoto(path, pairs),), LeftOut({}, 0, 0, 0))
     methods = {str(scales): heatmap_method(scorer, scales) for scales in [(1.0,), None]}
-    found = evaluate(pairing, methods)
+    found = measure(pairing, methods)
     assert [one.total.all.pointing for one in found.methods.values()] == [1, 1]
     answers = heatmap_method(scorer)(Photo(np.zeros((*hw, 3), np.uint8)), list(groups.values()))
     for answer in answers:

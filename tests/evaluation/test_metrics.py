@@ -19,7 +19,7 @@ from heatmap.evaluation.metrics import (
     THRESHOLDS,
     TOLERANCE_PX,
     Answer,
-    evaluate,
+    measure,
     points_at,
     region_box,
 )
@@ -148,7 +148,7 @@ GOOD = {
 
 
 def test_figures_of_known_answers(pairing):
-    found = evaluate(pairing, {"good": method(GOOD)})
+    found = measure(pairing, {"good": method(GOOD)})
     assert (found.photos, found.pairs, found.left_out.crowds) == (2, 3, 2)
     total = found.methods["good"].total
     assert (total.all.pairs, total.small.pairs, total.hard.pairs) == (3, 2, 1)
@@ -164,7 +164,7 @@ def test_figures_of_known_answers(pairing):
 
 
 def test_figures_of_each_label(pairing):
-    labels = evaluate(pairing, {"good": method(GOOD)}).methods["good"].labels
+    labels = measure(pairing, {"good": method(GOOD)}).methods["good"].labels
     assert list(labels) == ["cat", "dog"]
     assert (labels["cat"].all.pairs, labels["cat"].all.pointing) == (2, 1)
     assert (labels["dog"].all.pairs, labels["dog"].all.pointing) == (1, 0)
@@ -179,13 +179,13 @@ def test_thresholds_are_the_best_over_all_pairs(pairing):
     # Cut at 0.5 the region is the cat, below it is the whole left half.
     cat = filled(0, 0, 40, 60, 0.5) + filled(10, 10, 30, 30, 0.5)
     answers = GOOD | {("b.png", "cat"): (cat, (), ())}
-    total = evaluate(pairing, {"one": method(answers)}).methods["one"].total
+    total = measure(pairing, {"one": method(answers)}).methods["one"].total
     assert [one.threshold for one in total.all.boxes] == [0.5] * 3
     assert [one.region for one in total.all.boxes] == pytest.approx([2 / 3] * 3)
     # A threshold is chosen once, not for each case or label.
     lone = GOOD | {("b.png", "cat"): (filled(10, 10, 30, 30, 0.5) + hot(50, 70), (), ())}
     lone |= {("a.png", "cat"): (cat, (), ()), ("a.png", "dog"): (cat, (), ())}
-    labels = evaluate(pairing, {"one": method(lone)}).methods["one"].labels
+    labels = measure(pairing, {"one": method(lone)}).methods["one"].labels
     assert len({one.boxes[1].threshold for one in (labels["cat"].all, labels["dog"].all)}) == 1
 
 
@@ -193,17 +193,17 @@ def test_methods_stand_beside_each_other_in_the_order_given(pairing):
     bad = {key: (hot(59, 39), (), ()) for key in GOOD}
     seen = []
     methods = {"good": method(GOOD), "bad": method(bad)}
-    found = evaluate(pairing, methods, progress=lambda *done: seen.append(done))
+    found = measure(pairing, methods, progress=lambda *done: seen.append(done))
     assert list(found.methods) == ["good", "bad"]
     # 1 px beside the dog.
     assert found.methods["bad"].total.all.pointing == pytest.approx(1 / 3)
     assert found.methods["bad"].labels["dog"].all.pointing == 1
-    assert found.methods["good"] == evaluate(pairing, {"good": method(GOOD)}).methods["good"]
+    assert found.methods["good"] == measure(pairing, {"good": method(GOOD)}).methods["good"]
     assert seen == [(1, 2), (2, 2)]
 
 
 def test_an_evaluation_is_json(pairing):
-    found = evaluate(pairing, {"good": method(GOOD)})
+    found = measure(pairing, {"good": method(GOOD)})
     back = json.loads(json.dumps(asdict(found)))
     assert back["methods"]["good"]["total"]["hard"]["pointing"] == 1
     assert back["methods"]["good"]["labels"]["dog"]["small"]["pointing"] is None
@@ -226,4 +226,4 @@ def test_an_evaluation_is_json(pairing):
 )
 def test_answers_that_do_not_fit_are_refused(pairing, answer, message):
     with pytest.raises(ResultError, match=message):
-        evaluate(pairing, {"own": answer})
+        measure(pairing, {"own": answer})

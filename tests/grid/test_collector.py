@@ -146,7 +146,9 @@ def test_a_folder_that_is_not_there_is_not_made_before_saving(tmp_path, large):
 def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, large, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 479))
-    with pytest.raises(ResultError, match=r"^the scores take 0\.0 GB, 0\.0 GB is free .*--keep"):
+    with pytest.raises(
+        ResultError, match=r"^the scores take 0\.0 GB, 0\.0 GB is free .*--store-classes"
+    ):
         collected(tmp_path)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 480))

@@ -35,7 +35,7 @@ def test_each_object_is_found_once_best_first():
     grid = grid_of({(2, 3, 1): 0.9, (2, 4, 1): 0.8, (3, 3, 1): 0.7, (10, 15, 2): 0.95})
     found = localize(grid)
     assert [(one.name, one.cell) for one in found] == [("cup", (10, 15)), ("cat", (2, 3))]
-    assert found[1].score == pytest.approx(0.9)
+    assert found[1].confidence == pytest.approx(0.9)
 
 
 def test_box_is_the_window_cut_to_the_photo():
@@ -59,17 +59,17 @@ def test_classes_are_searched_apart_from_each_other():
 
 def test_thresholds():
     grid = grid_of({(2, 3, 1): 0.9, (2, 6, 1): 0.4})
-    assert len(localize(grid, ["cat"], most_overlap=0.5)) == 2
-    assert len(localize(grid, ["cat"], most_overlap=0.1)) == 1
-    assert len(localize(grid, ["cat"], least_score=0.5, most_overlap=0.5)) == 1
-    assert localize(grid, least_score=0.95) == ()
+    assert len(localize(grid, ["cat"], iou=0.5)) == 2
+    assert len(localize(grid, ["cat"], iou=0.1)) == 1
+    assert len(localize(grid, ["cat"], conf=0.5, iou=0.5)) == 1
+    assert localize(grid, conf=0.95) == ()
 
 
 def test_at_most_so_many_of_each_class():
     grid = grid_of({(2, 3, 1): 0.9, (10, 3, 1): 0.8, (10, 15, 2): 0.7})
-    found = localize(grid, ["cat", "cup"], most=1)
+    found = localize(grid, ["cat", "cup"], max_det=1)
     assert [(one.name, one.cell) for one in found] == [("cat", (2, 3)), ("cup", (10, 15))]
-    assert localize(grid, ["cat", "cup"], most=2) == localize(grid, ["cat", "cup"])
+    assert localize(grid, ["cat", "cup"], max_det=2) == localize(grid, ["cat", "cup"])
 
 
 def test_windows_of_all_scales_compete():
@@ -81,10 +81,10 @@ def test_windows_of_all_scales_compete():
     assert top + 56 <= y <= bottom - 56
     found = localize([large, small])
     assert [(one.cell, one.scale) for one in found] == [((15, 19), 2)]
-    both = localize([large, small], most_overlap=0.3)
+    both = localize([large, small], iou=0.3)
     assert [(one.cell, one.scale) for one in both] == [((15, 19), 2), ((6, 8), 1)]
     assert both[0].xyxy == small.geometry.window_xyxy(15, 19)
-    assert localize([small, large], ["cat"], most_overlap=0.3) == both
+    assert localize([small, large], ["cat"], iou=0.3) == both
 
 
 def test_scale_is_said_also_of_one_grid():
@@ -98,22 +98,20 @@ def test_windows_that_were_not_scored_are_never_found():
     holed = replace(grid, scores=scores)
     for classes in (None, ["cat", "cup"]):
         assert [one.cell for one in localize(holed, classes)] == [(10, 15)]
-    assert (5, 5) not in [one.cell for one in localize(holed, least_score=0, most_overlap=1)]
+    assert (5, 5) not in [one.cell for one in localize(holed, conf=0, iou=1)]
     nothing = replace(grid, scores=np.full_like(scores, np.nan))
-    assert localize(nothing, least_score=0) == ()
+    assert localize(nothing, conf=0) == ()
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(
     scales=st.lists(st.sampled_from([0.25, 0.5, 1, 1.3, 2]), min_size=1, max_size=3),
-    least_score=st.sampled_from([0.0, 0.4, 0.9]),
-    most_overlap=st.sampled_from([0.0, 0.21, 0.5, 0.93]),
+    conf=st.sampled_from([0.0, 0.4, 0.9]),
+    iou=st.sampled_from([0.0, 0.21, 0.5, 0.93]),
     levels=st.sampled_from([5, 10_000]),
     seed=st.integers(0, 99),
 )
-def test_the_same_windows_survive_as_in_torchvision(
-    scales, least_score, most_overlap, levels, seed
-):
+def test_the_same_windows_survive_as_in_torchvision(scales, conf, iou, levels, seed):
     rng = np.random.default_rng(seed)
     grids = [grid_of({}, scale) for scale in scales]
     # Of few levels, so that many scores are equal: the first of equals comes first.
@@ -123,18 +121,18 @@ def test_the_same_windows_survive_as_in_torchvision(
         (which, cell, float(grid.scores[(*cell, 1)]))
         for which, grid in enumerate(grids)
         for cell in np.ndindex(*grid.geometry.grid_hw)
-        if grid.scores[(*cell, 1)] >= least_score
+        if grid.scores[(*cell, 1)] >= conf
     ]
     boxes = [grids[which].geometry.window_xyxy(*cell) for which, cell, _ in cells]
     kept = nms(
         torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4),
         torch.tensor([value for _, _, value in cells], dtype=torch.float64),
-        most_overlap,
+        iou,
     )
     expected = [(cells[index][2], cells[index][1], inside(boxes[index])) for index in kept]
-    found = localize(grids, [1], least_score=least_score, most_overlap=most_overlap)
-    assert sorted((one.score, one.cell, one.xyxy) for one in found) == sorted(expected)
-    assert [one.score for one in found] == [score for score, _, _ in expected]
+    found = localize(grids, [1], conf=conf, iou=iou)
+    assert sorted((one.confidence, one.cell, one.xyxy) for one in found) == sorted(expected)
+    assert [one.confidence for one in found] == [score for score, _, _ in expected]
 
 
 def inside(box):
@@ -147,7 +145,7 @@ def test_a_million_windows_are_searched():
     random = np.random.default_rng(0).random((*geometry.grid_hw, 1), dtype=np.float32)
     grid = ScoreGrid(random, geometry, ClassList(("any",)), "probabilities", ORIGIN)
     assert random.size > 10**6
-    found = localize(grid, least_score=0.5)
+    found = localize(grid, conf=0.5)
     # None is nearer to another than the overlap allows: 5 cells along one axis.
     rows, columns = np.array([one.cell for one in found]).T
     taken = np.zeros(geometry.grid_hw, bool)
@@ -159,8 +157,8 @@ def test_a_million_windows_are_searched():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(GeometryError, match=r"least score is 1\.5"):
-        localize(grid_of({}), least_score=1.5)
+    with pytest.raises(GeometryError, match=r"confidence threshold is 1\.5"):
+        localize(grid_of({}), conf=1.5)
     with pytest.raises(ClassError, match="dog"):
         localize(grid_of({}), ["dog"])
     with pytest.raises(ResultError, match="no grid"):

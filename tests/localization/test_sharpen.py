@@ -15,7 +15,7 @@ from heatmap.geometry import plan_grid
 from heatmap.grid.position_scores import PositionScores, mean_over, positions_of
 from heatmap.grid.score_grid import SHARP, Origin
 from heatmap.grid.upsample import upsample
-from heatmap.localization.localize import Found
+from heatmap.localization.localize import Detection
 from heatmap.localization.sharpen import sharp_maps, tighten
 
 ORIGIN = Origin("", "", "made up", "made up", "", "slide", "exact", {"threads": 1})
@@ -172,7 +172,7 @@ def test_nothing_and_what_does_not_belong_together_are_refused():
 
 def objects(scales, groups=(CAT,), **options):
     windows = [one.windows for one in scales]
-    return localize(windows, list(groups), least_score=0.5, **options)
+    return localize(windows, list(groups), conf=0.5, **options)
 
 
 @pytest.mark.parametrize("scale", [0.75, 1.0, 2.0])
@@ -195,22 +195,22 @@ def test_the_box_lies_around_the_region(scale, height, width):
 
 def test_boxes_of_one_object_become_one_and_the_surest_stays():
     one = scored(block(4, 5, height=3, width=3))
-    found = objects([one], most_overlap=1)
+    found = objects([one], iou=1)
     assert len(found) > 4
     (only,) = tighten(found, sharp_maps([one], [CAT]), [CAT])
-    assert (only.cell, only.score) == (found[0].cell, found[0].score)
+    assert (only.cell, only.confidence) == (found[0].cell, found[0].confidence)
 
 
 def test_the_same_at_two_scales_is_one_object():
     scales = [scored(block(3, 4)), scored(block(6, 8, height=4, width=4), 2.0)]
-    found = objects(scales, most_overlap=1)
+    found = objects(scales, iou=1)
     assert {round(one.scale) for one in found} == {1, 2}
     assert len(tighten(found, sharp_maps(scales, [CAT]), [CAT])) == 1
 
 
 def test_two_objects_stay_two():
     one = scored(block(2, 2) | block(9, 14))
-    found = objects([one], most_overlap=1)
+    found = objects([one], iou=1)
     boxes = tighten(found, sharp_maps([one], [CAT]), [CAT])
     assert len(boxes) == 2
     squares = [square(one, 2, 2), square(one, 9, 14)]
@@ -268,12 +268,12 @@ def test_boxes_stay_in_the_photo_and_meet_their_windows(photo_hw, scale, seed, s
         assert one.window_xyxy[1] < bottom
 
 
-def found_at(geometry, cell) -> Found:
+def found_at(geometry, cell) -> Detection:
     """The window of a cell, cut to the photo."""
     left, top, right, bottom = geometry.window_xyxy(*cell)
     height, width = geometry.photo_hw
     box = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
-    return Found(ClassGroup("cat", (0,)), 0.5, box, box, cell, 1.0)
+    return Detection(ClassGroup("cat", (0,)), 0.5, box, box, cell, 1.0)
 
 
 def test_the_box_holds_the_hottest_point_of_the_window():

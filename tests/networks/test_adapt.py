@@ -89,7 +89,7 @@ def flattening():
 
 
 def test_vgg16_at_400_has_the_known_table_and_totals(vgg16_at_400):
-    found = heatmap.summarize(vgg16_at_400)
+    found = heatmap.summary(vgg16_at_400)
     assert [(row.kind, row.shape, row.parameters) for row in found.rows] == VGG16_AT_400
     assert (found.trainable, found.parameters - found.trainable) == (318_787_587, 14_714_688)
     assert found.parameters == 333_502_275
@@ -307,7 +307,7 @@ def test_known_networks_adapt_and_come_back_from_a_checkpoint(tmp_path, name, he
 def test_layers_keep_their_names_in_tables_and_checkpoints():
     found = adapt(load_classifier("resnet18", weights="random"), classes=2)
     assert "trunk.layer1.0.conv1.weight" in found.module.state_dict()
-    assert "layer4.1.conv2" in [row.path for row in heatmap.summarize(found).rows]
+    assert "layer4.1.conv2" in [row.path for row in heatmap.summary(found).rows]
 
 
 def test_an_adapted_network_is_scored_as_any_other(flattening):

@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 
 import heatmap
-from heatmap import GeometryError, load_classifier, summarize
+from heatmap import GeometryError, load_classifier, summary
 from heatmap.conversion.shapes import peak_bytes, shapes_at
 from heatmap.conversion.trace import trace
 from tests.conversion.test_convert import make
@@ -19,7 +19,7 @@ from tests.support.networks import WINDOW, heads, slice_heads
 
 @pytest.fixture(scope="module")
 def vgg16():
-    return summarize(load_classifier("vgg16", weights="random"), photo_hw=(400, 400))
+    return summary(load_classifier("vgg16", weights="random"), photo_hw=(400, 400))
 
 
 def test_vgg16_at_400_has_a_6_x_6_grid_and_known_totals(vgg16):
@@ -46,21 +46,21 @@ def test_vgg16_trunk_rows_have_the_shapes_of_the_network(vgg16):
 
 
 def test_resnet18_counts_every_parameter_once_and_keeps_batch_norm_rows():
-    found = summarize(load_classifier("resnet18", weights="random"))
+    found = summary(load_classifier("resnet18", weights="random"))
     assert found.parameters == sum(row.parameters for row in found.rows) == 11_689_512
     assert sum(row.kind == "BatchNorm2d" for row in found.rows) == 20
 
 
 def test_auxiliary_heads_are_counted_as_unused():
     module = torchvision.models.googlenet(aux_logits=True, init_weights=False).eval()
-    found = summarize(load_classifier(module, window=224))
+    found = summary(load_classifier(module, window=224))
     auxiliary = [*module.aux1.parameters(), *module.aux2.parameters()]
     assert found.unused == sum(parameter.numel() for parameter in auxiliary) > 0
     assert found.parameters - found.unused == sum(row.parameters for row in found.rows)
 
 
 def test_standardised_weights_keep_their_count():
-    found = summarize(load_classifier("timm/nf_resnet26", weights="random"))
+    found = summary(load_classifier("timm/nf_resnet26", weights="random"))
     convolutions = [row for row in found.rows if row.kind == "Conv2d"]
     assert all(row.parameters == row.trainable > 0 for row in convolutions)
     assert found.unused == 0
@@ -70,7 +70,7 @@ def test_frozen_layers_are_not_trainable():
     module = padded("fc layers")
     for parameter in module.trunk.parameters():
         parameter.requires_grad_(False)
-    found = summarize(load_classifier(module, window=WINDOW))
+    found = summary(load_classifier(module, window=WINDOW))
     frozen = sum(p.numel() for p in module.trunk.parameters())
     assert found.parameters - found.trainable == frozen
     assert {
@@ -81,14 +81,14 @@ def test_frozen_layers_are_not_trainable():
 
 @pytest.mark.parametrize("name", ["pool, LayerNorm, linear", "BatchNorm1d", "softmax"])
 def test_parameters_of_every_head_are_counted(name):
-    found = summarize(load_classifier(make(heads()[name]), window=WINDOW), photo_hw=(48, 40))
+    found = summary(load_classifier(make(heads()[name]), window=WINDOW), photo_hw=(48, 40))
     assert found.unused == 0
     assert found.grid_hw == (5, 3)
     assert found.rows[-1].shape[-2:] == (5, 3)
 
 
 def test_a_head_that_runs_slice_by_slice_shows_its_layers_on_one_slice():
-    found = summarize(load_classifier(make(slice_heads()["LayerNorm on positions"]), window=WINDOW))
+    found = summary(load_classifier(make(slice_heads()["LayerNorm on positions"]), window=WINDOW))
     assert [(row.kind, row.detail, row.shape) for row in found.rows[-2:]] == [
         ("LayerNorm", "on each 8 x 8", (512,)),
         ("Linear", "on each 8 x 8", (5,)),
@@ -116,7 +116,7 @@ def test_peak_counts_what_is_alive_and_not_what_is_gone():
 
 def test_photo_smaller_than_the_window_is_refused():
     with pytest.raises(GeometryError, match="photo is 100 x 300 px, the window is 224 px"):
-        summarize(load_classifier("resnet18", weights="random"), photo_hw=(100, 300))
+        summary(load_classifier("resnet18", weights="random"), photo_hw=(100, 300))
 
 
 def test_vgg16_scores_400_px_photos_on_6_x_6_windows_with_an_exact_head():

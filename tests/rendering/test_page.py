@@ -134,17 +134,22 @@ def test_found_come_first_with_their_counts_then_the_highest():
     cup = grid.classes.find("cup")
     found = [find(grid, cup, 0.4), find(grid, CAT, 0.9), find(grid, cup, 0.6)]
     data = score_data(grid, found)
-    assert [(one["name"], one["found"]) for one in data["maps"][:2]] == [("cat", 1), ("cup", 2)]
+    assert [(one["name"], one["detections"]) for one in data["maps"][:2]] == [
+        ("cat", 1),
+        ("cup", 2),
+    ]
     rest = [one["peak"] for one in data["maps"][2:]]
     assert rest == sorted(rest, reverse=True)
-    assert [(one["name"], one["map"]) for one in data["found"]] == [
+    assert [(one["name"], one["map"]) for one in data["detections"]] == [
         ("cat", 0),
         ("cup", 1),
         ("cup", 1),
     ]
-    assert [one["score"] for one in data["found"]] == [0.9, 0.6, 0.4]
-    np.testing.assert_allclose(data["found"][0]["xyxy"], found[1].xyxy, atol=0.01)
-    np.testing.assert_allclose(data["found"][0]["window_xyxy"], found[1].window_xyxy, atol=0.01)
+    assert [one["confidence"] for one in data["detections"]] == [0.9, 0.6, 0.4]
+    np.testing.assert_allclose(data["detections"][0]["xyxy"], found[1].xyxy, atol=0.01)
+    np.testing.assert_allclose(
+        data["detections"][0]["window_xyxy"], found[1].window_xyxy, atol=0.01
+    )
 
 
 @pytest.mark.parametrize("missing", [None, MISSING])
@@ -170,7 +175,7 @@ def test_maps_keep_to_their_bytes_and_the_found_stay(monkeypatch):
     assert len(data["maps"]) == 3
     monkeypatch.setattr(viewdata, "MAPS_BYTES", 1)
     data = score_data(grid, found)
-    assert [one["map"] for one in data["found"]] == [0, None]
+    assert [one["map"] for one in data["detections"]] == [0, None]
 
 
 def test_classes_of_one_name_are_told_apart():
@@ -216,7 +221,7 @@ def test_hostile_names_stay_text(tmp_path):
     assert tags.count("script") == 2
     assert page.of("title")[0][1] == "script><!--$title.png"  # of the path, the last part
     data = data_of(page)
-    assert data["found"][0]["name"] == HOSTILE
+    assert data["detections"][0]["name"] == HOSTILE
     assert dict(data["about"])["Photo"] == f"some/{HOSTILE}"
 
 

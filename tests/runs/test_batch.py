@@ -29,7 +29,7 @@ from tests.support.batches import MODEL, WINDOW, broken, files, lines, times, wr
 from tests.support.paths import ROOT
 
 RECIPE = Recipe(MODEL, options={"window": WINDOW})
-REQUEST = Request(View(least_score=0.5))
+REQUEST = Request(View(conf=0.5))
 MAIN = [sys.executable, "-c", "from heatmap.cli import main; main()"]
 COMMAND = [*MAIN, "batch", "-m", MODEL, "--window", str(WINDOW)]
 
@@ -153,7 +153,7 @@ def test_a_new_time_alone_changes_nothing(photos, out):
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(View(least_score=0.4)),
+        Request(View(conf=0.4)),
         replace(REQUEST, placement=Placement(border="valid")),
         replace(REQUEST, placement=Placement(scales=(0.8, 1.0))),
         replace(REQUEST, limits=Limits(memory=10**8)),
@@ -326,8 +326,8 @@ def test_what_is_under_way_when_it_stops_keeps_its_earlier_results(photos, out, 
             assert started.wait(20)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(working.Worker, "score", score)
-    changed = replace(REQUEST, view=View(least_score=0.4))
+    monkeypatch.setattr(working.Worker, "confidence", score)
+    changed = replace(REQUEST, view=View(conf=0.4))
     with pytest.raises(KeyboardInterrupt):
         run(photos, out, changed, watcher=Impatient())
     after = files(out / "photos")
@@ -391,7 +391,7 @@ def test_a_file_that_grows_is_waited_for(tmp_path, out, monkeypatch):
 def spawn(photos, out, *options):
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
-        [*COMMAND, str(photos), "-o", str(out), "--least-score", "0.5", "--json", *options],
+        [*COMMAND, str(photos), "-o", str(out), "--conf", "0.5", "--json", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

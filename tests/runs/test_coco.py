@@ -13,7 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError, ResultError
-from heatmap.localization.localize import Box, Found
+from heatmap.localization.localize import Box, Detection
 from heatmap.runs.coco import CocoIds, OwnIds, coco_dataset, coco_results
 
 TABBY, PERSIAN = ClassGroup("tabby", (281,)), ClassGroup("Persian cat", (283,))
@@ -27,8 +27,8 @@ INSTANCES = {
 }
 
 
-def found(group: ClassGroup, score: float, box: Box) -> Found:
-    return Found(group, score, box, (0.0, 0.0, 640.0, 480.0), (0, 0), 1.0)
+def found(group: ClassGroup, score: float, box: Box) -> Detection:
+    return Detection(group, score, box, (0.0, 0.0, 640.0, 480.0), (0, 0), 1.0)
 
 
 def write_json(path: Path, content: object) -> Path:
@@ -37,7 +37,7 @@ def write_json(path: Path, content: object) -> Path:
 
 
 def average_precision(
-    folder: Path, truth: Sequence[Box], objects: Sequence[Found]
+    folder: Path, truth: Sequence[Box], objects: Sequence[Detection]
 ) -> tuple[float, float]:
     """Mean AP over IoU 0.5 to 0.95, and that at 0.5, of cats in photo 25 by COCOeval."""
     annotations = [
@@ -54,7 +54,7 @@ def average_precision(
     )
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summarize()
+    evaluation.summary()
     return float(evaluation.stats[0]), float(evaluation.stats[1])
 
 

@@ -24,7 +24,7 @@ from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import PhotoError, ResultError
 from heatmap.geometry import plan_grid
 from heatmap.grid.score_grid import Origin, ScoreGrid
-from heatmap.localization.localize import Found
+from heatmap.localization.localize import Detection
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.rendering.paint import nearest
 from heatmap.runs import formats as exporting
@@ -70,8 +70,8 @@ def made_geotiff(path: Path, transform: Affine, crs: str | None = "EPSG:32633") 
 
 
 FOUND = (
-    Found(CAT, 0.91234567, (10.126, 20.0, 110.0, 70.0), (0.0, 0.0, 128.0, 128.0), (0, 1), 0.5),
-    Found(ANIMAL, 0.4, (200.5, 100.25, 420.0, 300.0), (192.0, 96.0, 420.0, 300.0), (3, 6), 1.0),
+    Detection(CAT, 0.91234567, (10.126, 20.0, 110.0, 70.0), (0.0, 0.0, 128.0, 128.0), (0, 1), 0.5),
+    Detection(ANIMAL, 0.4, (200.5, 100.25, 420.0, 300.0), (192.0, 96.0, 420.0, 300.0), (3, 6), 1.0),
 )
 
 
@@ -80,10 +80,10 @@ def export(
     formats: Sequence[str],
     photo: Photo,
     grid: ScoreGrid | None = None,
-    found: Sequence[Found] = FOUND,
+    detections: Sequence[Detection] = FOUND,
     groups: Sequence[ClassGroup] = (CAT, ANIMAL),
 ) -> dict[str, Path]:
-    files = export_files(formats, photo, grid or made_grid(), found, groups)
+    files = export_files(formats, photo, grid or made_grid(), detections, groups)
     for suffix, write in files.items():
         write(folder / f"photo{suffix}")
     return {suffix: folder / f"photo{suffix}" for suffix in files}
@@ -122,8 +122,10 @@ class TestFiles:
 
 
 class TestCsv:
-    def rows(self, folder: Path, found: Sequence[Found], path: str = "") -> list[list[str]]:
-        with export(folder, ["csv"], made_photo(path=path), found=found)[".csv"].open(
+    def rows(
+        self, folder: Path, detections: Sequence[Detection], path: str = ""
+    ) -> list[list[str]]:
+        with export(folder, ["csv"], made_photo(path=path), detections=detections)[".csv"].open(
             newline="", encoding="utf-8"
         ) as file:
             return list(csv.reader(file, strict=True))
@@ -133,7 +135,7 @@ class TestCsv:
         assert dict(zip(head, rows[0], strict=True)) == {
             "photo": "photos/a.jpg",
             "class": "cat",
-            "score": "0.912346",
+            "confidence": "0.912346",
             "left": "10.13",
             "top": "20.0",
             "right": "110.0",
@@ -147,14 +149,14 @@ class TestCsv:
         assert [row[1] for row in rows] == ["cat", "any animal"]
 
     def test_lines_end_as_rfc_4180_says_and_nothing_found_leaves_the_names(self, tmp_path):
-        content = export(tmp_path, ["csv"], made_photo(), found=())[".csv"].read_bytes()
+        content = export(tmp_path, ["csv"], made_photo(), detections=())[".csv"].read_bytes()
         assert content.startswith(b"photo,class,score,left,")
         assert content.endswith(b",scale\r\n")
         assert content.count(b"\n") == 1
 
     @pytest.mark.parametrize("name", ["a, b", 'say "hi"', "two\nlines", "a\r\nb", "日本", " x "])
     def test_any_name_comes_back(self, tmp_path, name):
-        found = Found(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
+        found = Detection(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
         rows = self.rows(tmp_path, [found, *FOUND], f"{name}/x.jpg")
         assert rows[1][:2] == [f"{name}/x.jpg", name]
         assert len(rows) == 4
@@ -163,7 +165,7 @@ class TestCsv:
         "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "＝1", "'=1", "''-1"]
     )
     def test_no_name_is_a_formula_and_one_mark_undoes_it(self, tmp_path, name):
-        found = Found(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
+        found = Detection(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
         row = self.rows(tmp_path, [found], f"{name}.jpg")[1]
         assert row[:2] == [f"'{name}.jpg", f"'{name}"]
 
@@ -225,7 +227,7 @@ class TestGeoJson:
         ]
         assert collection["features"][0]["properties"] == {
             "class": "cat",
-            "score": 0.912346,
+            "confidence": 0.912346,
             "scale": 0.5,
             "box_px": [10.13, 20.0, 110.0, 70.0],
         }
@@ -269,8 +271,8 @@ class TestGeoJson:
         assert collection["coordinate_frame"] == "world, in a system without an EPSG code"
 
     def test_names_of_any_kind_are_valid_json(self, tmp_path):
-        odd = Found(ClassGroup('"\udce9\n', (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
-        files = export(tmp_path, ["geojson"], made_photo(), found=[odd])
+        odd = Detection(ClassGroup('"\udce9\n', (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
+        files = export(tmp_path, ["geojson"], made_photo(), detections=[odd])
         collection = json.loads(files[".geojson"].read_text("utf-8"))
         assert collection["features"][0]["properties"]["class"] == '"\udce9\n'
 

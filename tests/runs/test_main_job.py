@@ -102,7 +102,7 @@ def test_localize_finds_the_labelled_objects_without_being_told(scorer, collage)
 def test_boxes_lie_tight_around_the_objects_without_being_told(untold, collage):
     ious = []
     for one in collage[1]:
-        best = next(item for item in untold.found if item.name == one.label)
+        best = next(item for item in untold.detections if item.name == one.label)
         ious.append(iou(best.xyxy, one.box_xyxy))
     assert min(ious) >= 0.3
     assert sum(value >= 0.5 for value in ious) >= len(ious) - 1 >= 4
@@ -121,9 +121,9 @@ def test_nothing_else_is_as_hot_as_the_object_in_a_sharp_map(asked, collage):
 
 def test_no_box_beside_the_object_is_surer_than_one_on_it(asked, collage):
     for one in collage[1]:
-        boxes = [item for item in asked.found if item.name == one.label]
-        on_it = [item.score for item in boxes if iou(item.xyxy, one.box_xyxy) > 0]
-        beside = [item.score for item in boxes if iou(item.xyxy, one.box_xyxy) == 0]
+        boxes = [item for item in asked.detections if item.name == one.label]
+        on_it = [item.confidence for item in boxes if iou(item.xyxy, one.box_xyxy) > 0]
+        beside = [item.confidence for item in boxes if iou(item.xyxy, one.box_xyxy) == 0]
         assert on_it, one.label
         assert max(beside, default=0) <= max(on_it), one.label
 

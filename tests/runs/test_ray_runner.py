@@ -26,7 +26,7 @@ from tests.support.batches import MODEL, WINDOW, broken, files, lines, write_pho
 from tests.support.paths import ROOT
 
 RECIPE = Recipe(MODEL, options={"window": WINDOW})
-REQUEST = Request(View(least_score=0.5))
+REQUEST = Request(View(conf=0.5))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_tiles_keep_to_what_is_asked(ray, tmp_path, monkeypatch, keep):
     shown = np.zeros((140, 100, 3), np.uint8)
     shown[:60] = 255
     cv2.imwrite(str(mask), shown)
-    request = replace(REQUEST, limits=Limits(keep=keep, skip=Skip(mask=mask)))
+    request = replace(REQUEST, limits=Limits(store_classes=keep, skip=Skip(mask=mask)))
     serial = batch(Sources([tmp_path / "in"]), tmp_path / "serial", RECIPE, request, threads=1)
     assert serial.failed == ()
     monkeypatch.setattr(clusters, "TILED_PX", 100)

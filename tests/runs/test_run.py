@@ -112,9 +112,9 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
 
 
 def test_objects_are_searched_at_every_scale(tmp_path, scorer, photo):
-    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, view=View(least_score=0.2))
-    assert done.found == heatmap.localize(list(done.scales.values()), least_score=0.2)
-    assert len({one.scale for one in done.found}) > 1
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, view=View(conf=0.2))
+    assert done.detections == heatmap.localize(list(done.scales.values()), conf=0.2)
+    assert len({one.scale for one in done.detections}) > 1
 
 
 def test_auto_is_the_scales_that_the_photo_asks_for(tmp_path, scorer, photo):
@@ -147,7 +147,7 @@ def averaging():
 
 @pytest.mark.parametrize("placement", [Placement(), Placement(stride=2), SEVERAL])
 def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo, placement):
-    view = View(classes=(3, 1), least_score=0.2)
+    view = View(classes=(3, 1), conf=0.2)
     extras = Extras(("tiff",))
     done = run(photo, averaging, tmp_path / "out", placement=placement, view=view, extras=extras)
     groups = averaging.classifier.classes.find_all([3, 1])
@@ -160,11 +160,11 @@ def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo
     assert_same(done.sharp.scores, expected.scores)
     np.testing.assert_array_equal(heatmap.load(done.saved.sharp).scores, done.sharp.scores)
     assert told(done)["sharp"] == done.saved.sharp.name == "cat.sharp.npz"
-    windows = heatmap.localize(list(done.scales.values()) or done.grid, groups, least_score=0.2)
-    assert done.found == tighten(windows, done.sharp, groups)
-    assert any(one.xyxy != one.window_xyxy for one in done.found)
+    windows = heatmap.localize(list(done.scales.values()) or done.grid, groups, conf=0.2)
+    assert done.detections == tighten(windows, done.sharp, groups)
+    assert any(one.xyxy != one.window_xyxy for one in done.detections)
     for place, group in enumerate(groups):
-        boxes = [one.xyxy for one in done.found if one.group == group]
+        boxes = [one.xyxy for one in done.detections if one.group == group]
         drawn = cv2.imread(str(done.saved.overlays[group]))[:, :, ::-1]
         picture = overlay(PHOTO, done.sharp, place, boxes_xyxy=boxes)
         np.testing.assert_array_equal(drawn, picture)
@@ -173,35 +173,35 @@ def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo
 
 
 def test_sharp_maps_are_of_what_is_drawn_and_what_is_found(tmp_path, averaging, photo):
-    done = run(photo, averaging, tmp_path / "out", view=View(top=1, least_score=0.05))
+    done = run(photo, averaging, tmp_path / "out", view=View(top=1, conf=0.05))
     (drawn,) = done.saved.overlays
-    found = dict.fromkeys(one.name for one in done.found)
+    found = dict.fromkeys(one.name for one in done.detections)
     assert len(found) > 1
     assert done.sharp.classes.names == tuple(dict.fromkeys([drawn.name, *found]))
 
 
 def test_what_is_kept_or_skipped_in_part_has_no_sharp_maps(tmp_path, averaging, scorer, photo):
     mask = np.full_like(PHOTO, 255)
-    cases = [(averaging, Limits(keep=(1,))), (averaging, Limits(skip=Skip(mask=mask)))]
+    cases = [(averaging, Limits(store_classes=(1,))), (averaging, Limits(skip=Skip(mask=mask)))]
     for number, (network, limits) in enumerate([*cases, (scorer, Limits())]):
         done = run(photo, network, tmp_path / str(number), limits=limits)
         assert (done.sharp, done.saved.sharp) == (None, None)
         assert "sharp" not in told(done)
         assert not [name for name in names(tmp_path / str(number)) if "sharp" in name]
-        assert all(one.xyxy == one.window_xyxy for one in done.found)
+        assert all(one.xyxy == one.window_xyxy for one in done.detections)
 
 
 # What is kept and skipped.
 
 
 def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, scorer, photo):
-    limits = Limits(keep=("class 4", 1))
+    limits = Limits(store_classes=("class 4", 1))
     done = run(photo, scorer, tmp_path / "out", limits=limits, view=View(classes=(4, "class 1")))
     whole = scorer.score(PHOTO)
     assert done.grid.classes.names == ("class 4", "class 1")
     assert_same(done.grid.scores, whole.class_maps(whole.classes.find_all([4, 1])))
     assert [one["class"] for one in told(done)["overlays"]] == ["class 4", "class 1"]
-    boxes = [one.xyxy for one in done.found if one.name == "class 4"]
+    boxes = [one.xyxy for one in done.detections if one.name == "class 4"]
     expected = overlay(PHOTO, whole, 4, boxes_xyxy=boxes)
     drawn = cv2.imread(str(done.saved.overlays[ClassGroup("class 4", (0,))]))[:, :, ::-1]
     np.testing.assert_array_equal(drawn, expected)
@@ -210,7 +210,7 @@ def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, sco
 @pytest.mark.parametrize(
     ("keep", "wanted", "message"),
     [
-        ((1,), ("class 4",), "class 'class 4' is asked for and not kept: add --keep 4"),
+        ((1,), ("class 4",), "class 'class 4' is asked for and not kept: add --store-classes 4"),
         (("nothing",), (), "no class 'nothing'"),
         (None, (9,), "class index 9 is too large"),
     ],
@@ -222,7 +222,7 @@ def test_classes_that_cannot_be_are_refused_before_the_photo_is_scored(
     with pytest.raises(ClassError, match=message):
         run(
             *(photo, scorer, tmp_path / "out"),
-            limits=Limits(keep=keep),
+            limits=Limits(store_classes=keep),
             view=View(classes=wanted),
             watcher=watcher,
         )
@@ -243,7 +243,7 @@ def test_what_a_mask_leaves_out_is_counted_and_not_scored(tmp_path, scorer, phot
     )
     assert told(done)["not_scored"] == (~scored).sum()
     assert told(done)["windows"] == scored.size
-    assert all(scored[one.cell] for one in done.found)
+    assert all(scored[one.cell] for one in done.detections)
 
 
 @pytest.mark.parametrize("engine", ["slide", "crop"])
@@ -257,7 +257,7 @@ def test_a_photo_of_which_all_is_skipped_is_a_result_too(tmp_path, engine):
         limits=Limits(skip=Skip(flat=True)),
         placement=SEVERAL,
     )
-    assert done.found == ()
+    assert done.detections == ()
     assert np.isnan(done.grid.scores).all()
     assert told(done)["not_scored"] == told(done)["windows"] > 0
 
@@ -301,7 +301,7 @@ def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placemen
     done = run(photo, scorer, tmp_path / "out", placement=placement)
     assert isinstance(done.grid.scores, np.memmap)
     np.testing.assert_array_equal(done.grid.scores, small.grid.scores)
-    assert done.found == small.found
+    assert done.detections == small.detections
     stems = ["cat", *(f"cat.{name}" for name in done.scales)]
     expected = [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".scores.npy")]
     pictures = [path.name for path in done.saved.overlays.values()]
@@ -331,7 +331,7 @@ def test_planned_bytes_are_of_the_classes_kept_and_of_large_grids_only(scorer, m
     monkeypatch.setattr(running, "LARGE_GRID_BYTES", 0)
     assert planned() == sum(sizes.values()) + sizes[2.0]
     assert planned(Placement()) == sizes[1.0]
-    assert planned(Placement(), keep=(3, "class 3", 0)) == sizes[1.0] * 2 / 5
+    assert planned(Placement(), store_classes=(3, "class 3", 0)) == sizes[1.0] * 2 / 5
     with pytest.raises(GeometryError, match="stride is 3 px"):
         planned(Placement(stride=3))
 

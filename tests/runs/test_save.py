@@ -36,8 +36,8 @@ def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
     return ScoreGrid(scores, geometry, ClassList(names), "probabilities", origin)
 
 
-def files(photo=None, grid=None, found=(), **more) -> RunFiles:
-    return RunFiles(photo or made_photo(), grid or made_grid(), found, **more)
+def files(photo=None, grid=None, detections=(), **more) -> RunFiles:
+    return RunFiles(photo or made_photo(), grid or made_grid(), detections, **more)
 
 
 def made_photo(path="photos/my cat.jpg", notes=()) -> Photo:
@@ -70,8 +70,8 @@ class TestSaveRun:
         assert told["photo"]["sha256"] == photo.digest
         assert (told["photo"]["height"], told["photo"]["width"]) == (40, 50)
         assert told["overlays"] == [{"class": "cat", "indices": [0], "file": "my cat.cat.png"}]
-        assert [one["class"] for one in told["found"]] == [one.name for one in found]
-        assert [one["box_xyxy"] for one in told["found"]] == [list(one.xyxy) for one in found]
+        assert [one["class"] for one in told["detections"]] == [one.name for one in found]
+        assert [one["box_xyxy"] for one in told["detections"]] == [list(one.xyxy) for one in found]
         assert told["origin"]["weights"] == "random (seed 0)"
 
     def test_an_array_is_called_photo(self, tmp_path):
@@ -261,7 +261,7 @@ class TestView:
 
     def test_without_finds_the_winner_is_drawn(self):
         grid = made_grid()
-        view = View(least_score=0.99)
+        view = View(conf=0.99)
         assert view.find(grid) == ()
         assert view.groups(grid, ()) == [B]
 
@@ -270,7 +270,7 @@ class TestView:
 
     def test_asked_classes_are_searched_and_drawn_once_each(self):
         grid = made_grid()
-        view = View(classes=("a", 0, "cat"), least_score=0.2)
+        view = View(classes=("a", 0, "cat"), conf=0.2)
         found = view.find(grid)
         assert {one.group for one in found} == {CAT, A}
         assert view.groups(grid, found) == [A, CAT]

@@ -75,11 +75,11 @@ def test_what_a_run_saved_comes_back(tmp_path, photo):
         description=tmp_path / "out" / "my cat.json",
         photo=tmp_path / "photos" / "my cat.png",
         grid=tmp_path / "out" / "my cat.npz",
-        found=result.found,
+        detections=result.detections,
     )
-    for one, other in zip(result.found, run.found, strict=True):
+    for one, other in zip(result.detections, run.detections, strict=True):
         assert (one.group, one.cell) == (other.group, other.cell)
-        assert one.score == pytest.approx(other.score, abs=1e-6)
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-6)
         assert one.scale == pytest.approx(other.scale, abs=1e-6)
         assert one.xyxy == pytest.approx(other.xyxy, abs=0.01)
         assert one.window_xyxy == pytest.approx(other.window_xyxy, abs=0.01)
@@ -197,7 +197,17 @@ def test_an_earlier_format_says_what_to_do(tmp_path, photo):
         refused(path, "my cat.json: result format 1", "reads format 2", "run the photo again")
 
 
-MISSING = ["format", "photo", "grid", "found", "class", "indices", "score", "box_xyxy", "cell"]
+MISSING = [
+    "format",
+    "photo",
+    "grid",
+    "found",
+    "class",
+    "indices",
+    "confidence",
+    "box_xyxy",
+    "cell",
+]
 
 
 @pytest.mark.parametrize("name", [*MISSING, "window_xyxy", "scale", "path"])
@@ -206,7 +216,7 @@ def test_what_is_missing_is_named(tmp_path, photo, name):
     file = tmp_path / "out" / "my cat.json"
 
     def drop(told):
-        for part in (told, told["photo"], *told["found"]):
+        for part in (told, told["photo"], *told["detections"]):
             part.pop(name, None)
 
     change(file, drop)
@@ -226,10 +236,10 @@ def test_what_is_missing_is_named(tmp_path, photo, name):
         [{"indices": [None]}],
         [{"indices": ["b"]}],
         [{"indices": [float("inf")]}],
-        [{"score": float("nan")}],
+        [{"confidence": float("nan")}],
         [{"box_xyxy": [0, 0, 10**400, 1]}],
-        [{"score": "high"}],
-        [{"score": None}],
+        [{"confidence": "high"}],
+        [{"confidence": None}],
         [{"box_xyxy": [1, 2, 3]}],
         [{"window_xyxy": "1234567"}],
         [{"scale": [1]}],
@@ -241,7 +251,7 @@ def test_found_objects_that_are_none_are_one_line(tmp_path, photo, found):
 
     def damage(told):
         several = isinstance(found, list) and isinstance(found[0], dict)
-        told["found"] = [{**told["found"][0], **found[0]}] if several else found
+        told["detections"] = [{**told["detections"][0], **found[0]}] if several else found
 
     change(file, damage)
     refused(file, "not the result of a run")
@@ -264,7 +274,7 @@ def test_a_grid_that_does_not_fit_is_one_line_and_no_page(tmp_path, photo, damag
         grid.write_bytes(b"PK")
     else:
         file = tmp_path / "out" / "my cat.json"
-        change(file, lambda told: told["found"][0].update(indices=[0, damage]))
+        change(file, lambda told: told["detections"][0].update(indices=[0, damage]))
     (result,) = saved_results(tmp_path / "out")
     with pytest.raises(ResultError) as caught:
         write_page(result)

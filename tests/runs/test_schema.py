@@ -15,7 +15,7 @@ import heatmap
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import plan_grid
 from heatmap.grid.score_grid import Origin, ScoreGrid
-from heatmap.localization.localize import Found
+from heatmap.localization.localize import Detection
 from heatmap.photo.photo import Photo
 from heatmap.runs.formats import FORMATS
 from heatmap.runs.save import Extras, RunFiles, save_run
@@ -55,8 +55,8 @@ def described(
     photo = Photo(np.zeros((40, 50, 3), np.uint8), "photos/cat.jpg", ("first of 3 frames",))
     pet = ClassGroup("pet", (0, 1))
     found = [
-        Found(grid.classes.single(0), 0.8, (0, 0, 10.5, 9.25), (0, 0, 20, 20), (0, 0), 1.5),
-        Found(pet, 0.4, (3, 4, 50, 40), (2, 3, 50, 40), (2, 3), 0.5),
+        Detection(grid.classes.single(0), 0.8, (0, 0, 10.5, 9.25), (0, 0, 20, 20), (0, 0), 1.5),
+        Detection(pet, 0.4, (3, 4, 50, 40), (2, 3, 50, 40), (2, 3), 0.5),
     ]
     pictures = {
         pet: np.zeros((8, 9, 3), np.uint8),
@@ -123,15 +123,15 @@ def test_formats_are_those_that_are_exported():
 
 WRONG = {
     "format": [("format",), 1],
-    "score above 1": [("found", 0, "score"), 1.01],
-    "score as text": [("found", 0, "score"), "0.5"],
-    "no class": [("found", 0, "indices"), []],
-    "index below 0": [("found", 0, "indices"), [-1]],
-    "box of 3": [("found", 0, "box_xyxy"), [0, 0, 1]],
-    "window of 5": [("found", 0, "window_xyxy"), [0, 0, 1, 1, 1]],
-    "scale 0": [("found", 0, "scale"), 0],
-    "half a cell": [("found", 0, "cell"), [0.5, 1]],
-    "old name": [("found", 0, "index"), 3],
+    "score above 1": [("detections", 0, "confidence"), 1.01],
+    "score as text": [("detections", 0, "confidence"), "0.5"],
+    "no class": [("detections", 0, "indices"), []],
+    "index below 0": [("detections", 0, "indices"), [-1]],
+    "box of 3": [("detections", 0, "box_xyxy"), [0, 0, 1]],
+    "window of 5": [("detections", 0, "window_xyxy"), [0, 0, 1, 1, 1]],
+    "scale 0": [("detections", 0, "scale"), 0],
+    "half a cell": [("detections", 0, "cell"), [0.5, 1]],
+    "old name": [("detections", 0, "index"), 3],
     "overlay of no class": [("overlays", 0, "indices"), None],
     "overlay elsewhere": [("overlays", 0, "file"), "../x.png"],
     "digest": [("photo", "sha256"), "abc"],
@@ -151,13 +151,13 @@ WRONG = {
     "exports of no name": [("exports",), {"csv": [1]}],
     "width 0": [("photo", "width"), 0],
     "notes": [("photo", "notes"), [1]],
-    "score below 0": [("found", 0, "score"), -0.01],
-    "indices twice": [("found", 0, "indices"), [1, 1]],
-    "box of text": [("found", 0, "box_xyxy"), [0, 0, 1, "1"]],
-    "box outside": [("found", 0, "box_xyxy"), [-1, 0, 1, 1]],
-    "cell below 0": [("found", 0, "cell"), [-1, 0]],
-    "row alone": [("found", 0, "cell"), [1]],
-    "cell of 3": [("found", 0, "cell"), [1, 2, 3]],
+    "score below 0": [("detections", 0, "confidence"), -0.01],
+    "indices twice": [("detections", 0, "indices"), [1, 1]],
+    "box of text": [("detections", 0, "box_xyxy"), [0, 0, 1, "1"]],
+    "box outside": [("detections", 0, "box_xyxy"), [-1, 0, 1, 1]],
+    "cell below 0": [("detections", 0, "cell"), [-1, 0]],
+    "row alone": [("detections", 0, "cell"), [1]],
+    "cell of 3": [("detections", 0, "cell"), [1, 2, 3]],
     "no rows": [("geometry", "grid_hw"), [0, 1]],
     "window 0": [("geometry", "window_px"), 0],
     "stride 0": [("geometry", "stride_px"), 0],

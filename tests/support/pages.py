@@ -9,7 +9,7 @@ import numpy as np
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import Geometry, plan_grid
 from heatmap.grid.score_grid import Origin, ScoreGrid
-from heatmap.localization.localize import Found
+from heatmap.localization.localize import Detection
 
 PHOTO_HW = (300, 420)
 NAMES = ("tabby", "tiger cat", "crane", "crane", "<b>bold</b>", "cup", "moon", "wall", "dust")
@@ -35,7 +35,7 @@ def make_grid(photo_hw=PHOTO_HW, *, scale=1.0, missing=None, origin=ORIGIN, stri
     return ScoreGrid(logits, geometry, CLASSES, "logits", origin)
 
 
-def find(grid: ScoreGrid, group: ClassGroup, score: float | None = None) -> Found:
+def find(grid: ScoreGrid, group: ClassGroup, score: float | None = None) -> Detection:
     """The window that is surest of a class or group, with a box half as wide in its middle."""
     cells = np.nan_to_num(grid.class_map(group))
     row, column = divmod(int(cells.argmax()), cells.shape[1])
@@ -44,7 +44,7 @@ def find(grid: ScoreGrid, group: ClassGroup, score: float | None = None) -> Foun
     across, down = (right - left) / 4, (bottom - top) / 4
     box = (left + across, top + down, right - across, bottom - down)
     best = float(cells.max()) if score is None else score
-    return Found(group, best, box, window, (row, column), 1.0)
+    return Detection(group, best, box, window, (row, column), 1.0)
 
 
 def window_in_photo(geometry: Geometry, row: int, column: int) -> tuple[float, float, float, float]:

@@ -319,7 +319,7 @@ def test_boxes_make_a_background_class(photos, tmp_path):
     found = heatmap.localize(heatmap.score(tmp_path / "whole" / "0.png", model=done.path))
     assert "background" not in {one.name for one in found}
     grid = heatmap.score(tmp_path / "whole" / "0.png", model=done.path)
-    assert heatmap.localize(grid, ["background"], least_score=0.0)
+    assert heatmap.localize(grid, ["background"], conf=0.0)
 
 
 def unfinished(photos, **given):

@@ -29,7 +29,7 @@ function describeTotals() {
 function fillClasses() {
   const photosOf = new Map();
   for (const photo of data.photos) {
-    for (const name of new Set(photo.found.map(([name]) => name))) {
+    for (const name of new Set(photo.detections.map(([name]) => name))) {
       photosOf.set(name, (photosOf.get(name) ?? 0) + 1);
     }
   }
@@ -40,13 +40,13 @@ function fillClasses() {
 
 // The objects of a photo that the filter asks for, surest first.
 function hits(photo, wanted, least) {
-  return photo.found.filter(([name, score]) => (!wanted || name === wanted) && score >= least);
+  return photo.detections.filter(([name, score]) => (!wanted || name === wanted) && score >= least);
 }
 
 function matches(photo, filter) {
   if (filter.text && !photo.name.toLowerCase().includes(filter.text)) return false;
   if (filter.state === "failed") return photo.reason !== "";
-  if (filter.state === "nothing") return photo.reason === "" && photo.found.length === 0;
+  if (filter.state === "nothing") return photo.reason === "" && photo.detections.length === 0;
   const asked = filter.state === "found" || filter.wanted || filter.least > 0;
   return !asked || hits(photo, filter.wanted, filter.least).length > 0;
 }
@@ -80,7 +80,7 @@ function foundList(photo, filter) {
   const list = element("ul", "found");
   const asked = new Set(hits(photo, filter.wanted, filter.least));
   const marked = Boolean(filter.wanted) || filter.least > 0;
-  const ordered = [...photo.found].sort((a, b) => asked.has(b) - asked.has(a));
+  const ordered = [...photo.detections].sort((a, b) => asked.has(b) - asked.has(a));
   for (const one of ordered.slice(0, NAMED)) {
     const hit = marked && asked.has(one);
     list.append(element("li", hit ? "hit" : "", `${one[0]} ${percent(one[1])}`));

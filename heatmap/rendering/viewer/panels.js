@@ -38,14 +38,14 @@ class ClassList {
     this.filter("");
   }
 
-  row({ name, peak, found }, chosen) {
+  row({ name, peak, detections }, chosen) {
     const input = element("input");
     Object.assign(input, { type: "radio", name: "class" });
     input.addEventListener("change", chosen);
     const title = element("span", "name", name);
     title.title = name;
     const label = element("label", "class", input, title);
-    if (found) label.append(element("span", "found", `${found} found`));
+    if (detections) label.append(element("span", "found", `${detections} found`));
     label.append(element("span", "value", percent(peak)), bar(peak));
     return { input, label, name: name.toLowerCase() };
   }
@@ -117,7 +117,7 @@ class Boxes {
     this.boxes = found.map((one, which) => {
       const [left, top, right, bottom] = one.xyxy;
       const name = element("span", "name", one.name);
-      const tag = button("tag", name, ` ${percent(one.score)}`);
+      const tag = button("tag", name, ` ${percent(one.confidence)}`);
       tag.addEventListener("click", () => chosen(which));
       const box = element("div", "box", tag);
       placeInFrame(box, [left / width, top / height, right / width, bottom / height]);
@@ -125,7 +125,7 @@ class Boxes {
       box.style.zIndex = found.length - which;
       return box;
     });
-    this.found = found;
+    this.detections = found;
     root.append(...this.boxes);
   }
 
@@ -133,7 +133,7 @@ class Boxes {
   mark(selected, map) {
     this.boxes.forEach((box, which) => {
       box.classList.toggle("selected", which === selected);
-      box.classList.toggle("other", which !== selected && this.found[which].map !== map);
+      box.classList.toggle("other", which !== selected && this.detections[which].map !== map);
     });
   }
 }

@@ -26,7 +26,7 @@ const picture = new Picture(byId("picture"), data.photo, {
   changed: drawSoon,
   failed: () => notify("Tiles of the photo are missing: keep their folder beside this page."),
 });
-const boxes = new Boxes(byId("boxes"), data.found, grid.photo_hw, select);
+const boxes = new Boxes(byId("boxes"), data.detections, grid.photo_hw, select);
 const classes = new ClassList(
   { list: byId("class-list"), search: byId("search"), count: byId("class-count") },
   data.maps, choose);
@@ -106,7 +106,7 @@ function pinNext(down, right) {
 function choose(which) {
   shown.which = which;
   shown.map = grid.map(which);
-  if (shown.selected !== null && data.found[shown.selected].map !== which) shown.selected = null;
+  if (shown.selected !== null && data.detections[shown.selected].map !== which) shown.selected = null;
   classes.choose(which);
   byId("shown").textContent = `Probability of ${data.maps[which].name}`;
   mark();
@@ -115,7 +115,7 @@ function choose(which) {
 
 /** Go to an object: its class, its place, and the window that is surest of it. */
 function select(which) {
-  const { map, xyxy, window_xyxy: [left, top, right, bottom] } = data.found[which];
+  const { map, xyxy, window_xyxy: [left, top, right, bottom] } = data.detections[which];
   shown.selected = which;
   if (map !== null) choose(map);
   else mark();
@@ -126,12 +126,12 @@ function select(which) {
 function mark() {
   boxes.mark(shown.selected, shown.which);
   const place = shown.selected === null ? "–" : shown.selected + 1;
-  byId("which").textContent = `${place} / ${data.found.length}`;
+  byId("which").textContent = `${place} / ${data.detections.length}`;
 }
 
 /** Go on by so many objects, around the end. */
 function step(by) {
-  const count = data.found.length;
+  const count = data.detections.length;
   const from = shown.selected ?? (by > 0 ? -1 : count);
   select((from + by + count) % count);
 }
@@ -157,7 +157,7 @@ function fillTexts() {
   byId("settings").textContent = data.settings;
   byId("warnings").append(...data.warnings.map((text) => element("p", "warning", text)));
   fillFacts(byId("about"), data.about);
-  const count = data.found.length;
+  const count = data.detections.length;
   byId("found-count").textContent = count ? `Boxes of ${count} found` : "Nothing was found";
   byId("show-boxes").disabled = !count;
   byId("stepper").hidden = !count;
@@ -213,4 +213,4 @@ function listenToControls() {
 fillTexts();
 listenToTheme();
 listenToControls();
-choose(data.found[0]?.map ?? 0);
+choose(data.detections[0]?.map ?? 0);
