@@ -50,7 +50,6 @@ def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> Non
     """
     from ..training.fit import Schedule
     from ..training.train import train as train_network
-    from .train import telling
 
     schedule = Schedule(**{name: options.pop(name) for name in Schedule.__dataclass_fields__})
     model, resume = options.pop("model"), options.pop("resume")

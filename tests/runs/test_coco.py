@@ -54,7 +54,7 @@ def average_precision(
     )
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summary()
+    evaluation.summarize()
     return float(evaluation.stats[0]), float(evaluation.stats[1])
 
 

@@ -150,7 +150,7 @@ class TestCsv:
 
     def test_lines_end_as_rfc_4180_says_and_nothing_found_leaves_the_names(self, tmp_path):
         content = export(tmp_path, ["csv"], made_photo(), detections=())[".csv"].read_bytes()
-        assert content.startswith(b"photo,class,score,left,")
+        assert content.startswith(b"photo,class,confidence,left,")
         assert content.endswith(b",scale\r\n")
         assert content.count(b"\n") == 1
 

@@ -201,7 +201,7 @@ MISSING = [
     "format",
     "photo",
     "grid",
-    "found",
+    "detections",
     "class",
     "indices",
     "confidence",
