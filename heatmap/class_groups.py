@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .classes import ClassGroup, ClassList
-from .errors import ClassError
+from .errors import ClassError, reason_of
 
 Definitions: TypeAlias = Mapping[str, Sequence[str | int]]
 
@@ -57,7 +57,7 @@ def read_groups(path: str | Path, classes: ClassList) -> tuple[ClassGroup, ...]:
         own = _resolved(_parsed(Path(path).read_bytes()), classes)
     # ValueError: a path with a null character.
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise ClassError(f"{path}: groups cannot be read: {reason}") from error
     except ClassError as error:
         raise ClassError(f"{path}: {error}") from error

@@ -9,15 +9,66 @@
     ├── ClassError        a class that the model does not have
     └── ResultError       a result that cannot be read or written
 
-A message names the thing, the numbers and the way out, in one line: the
-command line prints it as it is and exits with code 1.
+An error says what is wrong, in one line that names the thing and the numbers, and carries the
+ways out as data: which parameter to give, and which value helps. ``str()`` words them for Python;
+the command line words them in its options, prints the line and exits with code 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Use:
+    """A way out of an error: a parameter to give, with the value that helps where one is known.
+
+    ``text`` says how, with ``{}`` for parameter and value: "use a larger {}".
+
+    >>> str(Use("border", "cover"))
+    "use border='cover'"
+    """
+
+    parameter: str
+    value: Any = None
+    text: str = "use {}"
+
+    def __str__(self) -> str:
+        given = "" if self.value is None else f"={self.value!r}"
+        return self.text.format(f"{self.parameter}{given}")
+
 
 class HeatmapError(Exception):
-    """Base class of all errors that heatmap raises on purpose."""
+    """Base class of all errors that heatmap raises on purpose.
+
+    ``message`` says what is wrong, ``ways`` what would help.
+
+    >>> print(HeatmapError("no window fits", Use("border", "cover"), Use("scale", 2)))
+    no window fits: use border='cover' or scale=2
+    """
+
+    def __init__(self, message: str, *ways: Use) -> None:
+        # All of them, or else the error could not be pickled.
+        super().__init__(message, *ways)
+        self.message = message
+        self.ways = ways
+
+    def __str__(self) -> str:
+        return self.worded(str)
+
+    def worded(self, word: Callable[[Use], str]) -> str:
+        """The message and the ways out as ``word`` says them; "" leaves one out."""
+        texts = [text for text in map(word, self.ways) if text]
+        # "use a or b" instead of "use a or use b".
+        shortened = [
+            text.removeprefix("use ") if before.startswith("use ") else text
+            for before, text in zip(["", *texts], texts, strict=False)
+        ]
+        listed = ", ".join(shortened[:-1])
+        advice = f"{listed} or {shortened[-1]}" if listed else "".join(shortened)
+        return f"{self.message}: {advice}" if advice else self.message
 
 
 class PhotoError(HeatmapError):
@@ -48,6 +99,10 @@ class ResultError(HeatmapError):
     """A result file that cannot be read or written."""
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line; its kind where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in one line: as the system says it, or the error's first line.
+
+    The kind of an error that says nothing.
+    """
+    said = getattr(error, "strerror", None) or str(error)
+    return next(iter(said.strip().splitlines()), type(error).__name__).rstrip(".:")

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import ResultError
+from .errors import ResultError, reason_of
 
 # What the names of files and folders begin with that are not whole yet.
 TEMPORARY = ".heatmap-"
@@ -40,7 +40,7 @@ def writing(target: Path) -> Iterator[Path]:
             _check_way(temporary, target)
             _move(temporary, target)
         except OSError as error:
-            raise ResultError(f"{target}: cannot be written: {error.strerror}") from error
+            raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
 
 
 def write_all(files: Mapping[Path, Writer]) -> None:
@@ -67,7 +67,7 @@ def _room_beside(target: Path) -> Iterator[Path]:
         room = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
     # ValueError: a name with a null character.
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise ResultError(f"{target}: cannot be written: {reason}") from error
     try:
         yield room / target.name
@@ -164,7 +164,7 @@ def named_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ResultError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise ResultError(f"{folder}: cannot be written: {reason_of(error)}") from error
 
 
 def _existing(folder: Path) -> Path:

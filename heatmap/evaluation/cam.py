@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from ..classes import ClassGroup
-from ..errors import HeatmapError, ModelError, first_line
+from ..errors import HeatmapError, ModelError, reason_of
 from ..geometry import plan_grid
 from ..networks.classifier import Classifier
 from ..photo.photo import Photo
@@ -252,7 +252,7 @@ def _telling(classifier: Classifier, kind: CamKind) -> Iterator[None]:
         raise
     except Exception as error:
         title = {"cam": "CAM", "gradcam": "Grad-CAM"}[kind]
-        raise ModelError(f"no {title} of {classifier.name}: {first_line(error)}") from error
+        raise ModelError(f"no {title} of {classifier.name}: {reason_of(error)}") from error
 
 
 def _torchcam() -> ModuleType:

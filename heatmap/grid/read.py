@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassGroup, ClassList
-from ..errors import HeatmapError, ResultError
+from ..errors import HeatmapError, ResultError, reason_of
 from ..geometry import BORDERS, Geometry
 from .score_grid import FORMAT, FORMAT_LARGE, Origin, ScoreGrid
 
@@ -37,7 +37,7 @@ def load(path: str | Path) -> ScoreGrid:
         raise
     # On damaged bytes zipfile, zlib and numpy raise a dozen kinds, not all documented.
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = reason_of(error)
         raise ResultError(f"{path}: not a score grid that can be read: {reason}") from error
     return _assemble(scores, meta, path)
 
@@ -51,7 +51,7 @@ def _mapped(meta: Any, path: Path) -> npt.NDArray[np.float32]:
     try:
         scores: npt.NDArray[np.float32] = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise ResultError(f"{file}: not scores that can be read: {reason}") from error
     if scores.shape != shape:
         raise ResultError(f"{path}: {name} holds {scores.shape}, the grid says {shape}")

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from ..class_groups import built_in
 from ..classes import ClassList
-from ..errors import HeatmapError, ModelError, ResultError, first_line
+from ..errors import HeatmapError, ModelError, ResultError, reason_of
 from ..files import writing
 from .adapted import Adaptation
 from .classifier import Classifier, Preprocessing
@@ -63,7 +63,7 @@ def save_checkpoint(
         try:
             save_file(state, temporary)
         except SafetensorError as error:
-            raise ResultError(f"{target}: cannot be written: {first_line(error)}") from error
+            raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
     described = _description(classifier, state)
     if training is not None:
         described["training"] = training
@@ -131,7 +131,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return _assembled(state, found)
     except (KeyError, TypeError, ValueError, HeatmapError) as error:
         raise ModelError(
-            f"{path}: its description does not fit format {FORMAT}: {first_line(error)}"
+            f"{path}: its description does not fit format {FORMAT}: {reason_of(error)}"
         ) from error
 
 
@@ -163,7 +163,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text("utf-8"))
     # Text that is not UTF-8 and text that is not JSON are both ValueErrors.
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read as JSON: {first_line(error)}") from error
+        raise ModelError(f"{path}: cannot be read as JSON: {reason_of(error)}") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path}: holds {type(found).__name__}, not a checkpoint's description")
     return found

@@ -23,7 +23,7 @@ from torch.fx.experimental import _config as tracing_config
 from ..conversion.check import relative_difference
 from ..conversion.convert import convert
 from ..conversion.network import FullyConvolutional
-from ..errors import ConversionError, HeatmapError, ResultError, first_line
+from ..errors import ConversionError, HeatmapError, ResultError, reason_of
 from ..files import writing
 from ..versions import package_versions
 from .classifier import Classifier
@@ -274,7 +274,7 @@ def _telling(name: str) -> Iterator[None]:
     except HeatmapError:
         raise
     except Exception as error:
-        raise ConversionError(f"{name} cannot be exported: {first_line(error)}") from error
+        raise ConversionError(f"{name} cannot be exported: {reason_of(error)}") from error
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from ..errors import ModelError, first_line
+from ..errors import ModelError, reason_of
 
 # Seconds without a byte after which a connection counts as dead.
 _PATIENCE_S = 15.0
@@ -98,4 +98,4 @@ def _patience() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", None)
     cause = reason if isinstance(reason, Exception) else error
-    return getattr(cause, "strerror", None) or first_line(cause)
+    return reason_of(cause)

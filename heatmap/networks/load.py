@@ -14,7 +14,7 @@ from torch import nn
 
 from ..class_groups import read_groups
 from ..classes import ClassList
-from ..errors import ModelError, first_line
+from ..errors import ModelError, reason_of
 from .adapted import Adaptation
 from .checkpoint import SUFFIX, Checkpoint, read_checkpoint
 from .classifier import ChannelOrder, Classifier, Preprocessing, Triple
@@ -250,7 +250,7 @@ def _copied(module: nn.Module, name: str) -> nn.Module:
     # Hooks and parts written by others may refuse in any way.
     except Exception as error:
         raise ModelError(
-            f"{name} cannot be copied ({first_line(error)}): call its eval() beforehand"
+            f"{name} cannot be copied ({reason_of(error)}): call its eval() beforehand"
         ) from error
 
 
@@ -262,7 +262,7 @@ def _count_classes(module: nn.Module, window: int, name: str) -> int:
             scores = module(torch.zeros(1, 3, window, window, device=parameter.device))
     except Exception as error:
         raise ModelError(
-            f"{name} does not take a window of {window} px: {first_line(error)}"
+            f"{name} does not take a window of {window} px: {reason_of(error)}"
         ) from error
     if not isinstance(scores, torch.Tensor):
         raise ModelError(f"{name} gives {type(scores).__name__}, not one tensor of scores (1, K)")
@@ -291,7 +291,7 @@ def _read_names(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text("utf-8").rstrip().splitlines()]
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
+        reason = reason_of(error)
         raise ModelError(f"{path}: class names cannot be read: {reason}") from error
     if "" in lines:
         raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name a line")

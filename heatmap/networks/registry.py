@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import ModelError, first_line
+from ..errors import ModelError, reason_of
 from .classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .state_dict import State
 from .zoo import (
@@ -89,7 +89,7 @@ def build(network: Architecture, count: int | None = None) -> nn.Module:
             raise
         # A library's or a person's own code may raise anything.
         except Exception as error:
-            raise ModelError(f"{network.name} cannot be built: {first_line(error)}") from error
+            raise ModelError(f"{network.name} cannot be built: {reason_of(error)}") from error
 
 
 def described(module: nn.Module) -> Preprocessing | None:
@@ -167,7 +167,7 @@ def _made_by(name: str) -> nn.Module:
         # SystemExit too: a script imported by mistake may end the program.
         except (Exception, SystemExit) as error:
             kind = type(error).__name__
-            raise ModelError(f"{name} cannot be used: {kind}: {first_line(error)}") from error
+            raise ModelError(f"{name} cannot be used: {kind}: {reason_of(error)}") from error
     if not isinstance(made, nn.Module):
         raise ModelError(f"{name} gives {type(made).__name__}, not a torch.nn.Module")
     return made

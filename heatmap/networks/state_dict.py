@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from ..errors import ModelError, first_line
+from ..errors import ModelError, reason_of
 
 State: TypeAlias = dict[str, torch.Tensor]
 
@@ -70,7 +70,7 @@ def read_weights(path: Path) -> State:
         raise ModelError(_refusal(path, str(error))) from error
     # On damaged bytes torch and safetensors raise a dozen kinds, not all documented.
     except Exception as error:
-        raise ModelError(f"{path}: not a weights file, or damaged: {first_line(error)}") from error
+        raise ModelError(f"{path}: not a weights file, or damaged: {reason_of(error)}") from error
 
 
 def fill(

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import pyvips
 
-from ..errors import PhotoError
+from ..errors import PhotoError, reason_of
 from .rows import forget_complaints, rows_of
 
 # What libvips calls its readers, and people the files. All others are refused: some take
@@ -144,7 +144,7 @@ def _open(path: Path) -> BinaryIO:
         raise PhotoError(f"{path}: no such file") from error
     # ValueError: a name with a null character.
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise PhotoError(f"{path}: cannot be opened: {reason}") from error
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import PhotoError
+from ..errors import PhotoError, reason_of
 
 # What the names of photos end in. Of any other name only what was named itself is tried.
 SUFFIXES = frozenset(
@@ -25,7 +25,7 @@ def files_below(folder: Path, output: Path | None = None) -> Iterator[Path]:
     """
 
     def refuse(error: OSError) -> None:
-        raise PhotoError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        raise PhotoError(f"{error.filename}: cannot be read: {reason_of(error)}") from error
 
     for place, folders, files in os.walk(folder, onerror=refuse):
         inside = Path(place)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from ..errors import PhotoError
+from ..errors import PhotoError, reason_of
 from .decode import (
     Encoded,
     decode,
@@ -203,7 +203,7 @@ def _on_disk(image: pyvips.Image) -> pyvips.Image:
             return pyvips.Image.tiffload_source(source, fail_on="error")
     except OSError as error:
         raise PhotoError(
-            f"a temporary copy cannot be written: {error.strerror}: "
+            f"a temporary copy cannot be written: {reason_of(error)}: "
             "set TMPDIR to a folder with room"
         ) from error
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..errors import ClassError, ResultError
+from ..errors import ClassError, ResultError, reason_of
 from ..geometry import Box
 from ..localization.localize import Detection
 
@@ -65,7 +65,7 @@ class CocoIds:
             categories = ((one["name"].casefold(), one["id"]) for one in content["categories"])
             return cls(str(path), _by_name(images, path), _by_name(categories, path))
         except OSError as error:
-            raise ResultError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ResultError(f"{path}: cannot be read: {reason_of(error)}") from error
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ResultError(
                 f"{path}: is no COCO dataset with images (id, file_name) and categories "

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import ResultError
+from ..errors import ResultError, reason_of
 
 NAME = "manifest.jsonl"
 State = Literal["done", "failed", "skipped"]
@@ -85,7 +85,7 @@ class Manifest:
             if os.write(self._file, content) != len(content):
                 raise ResultError(f"{self.path}: cannot be written: the disk is full")
         except OSError as error:
-            raise ResultError(f"{self.path}: cannot be written: {error.strerror}") from error
+            raise ResultError(f"{self.path}: cannot be written: {reason_of(error)}") from error
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -101,7 +101,7 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         return manifest
     except OSError as error:
-        raise ResultError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ResultError(f"{path}: cannot be read: {reason_of(error)}") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             _take(manifest, line, number)
@@ -151,7 +151,7 @@ def writing_manifest(folder: Path) -> Iterator[Manifest]:
         folder.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:
-        raise ResultError(f"{path}: cannot be written: {error.strerror}") from error
+        raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error
     try:
         _lock(file, folder)
         manifest = read_manifest(folder)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ..classes import ClassGroup, Wanted
-from ..errors import PhotoError
+from ..errors import PhotoError, reason_of
 from ..scoring.photo_pass import free_memory
 from ..scoring.scorer import Engine, Scorer, prepare
 from ..versions import package_versions
@@ -139,7 +139,7 @@ def _mask(mask: Any) -> str | None:
     try:
         return _digest(Path(mask).read_bytes())
     except OSError as error:
-        raise PhotoError(f"{mask}: cannot be opened: {error.strerror}") from error
+        raise PhotoError(f"{mask}: cannot be opened: {reason_of(error)}") from error
 
 
 def _digest(content: bytes) -> str:

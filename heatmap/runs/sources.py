@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PhotoError
+from ..errors import PhotoError, reason_of
 from ..photo.folder import SUFFIXES, files_below
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
@@ -105,7 +105,7 @@ def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:
     try:
         lines = path.read_text("utf-8-sig", "surrogateescape").splitlines()
     except OSError as error:
-        raise PhotoError(f"{path}: cannot be read: {error.strerror}") from error
+        raise PhotoError(f"{path}: cannot be read: {reason_of(error)}") from error
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     files = [Path(os.path.abspath(path.parent / name)) for name in names]
     inside = all(path.parent in file.parents for file in files)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..classes import BACKGROUND
-from ..errors import ModelError, PhotoError, ResultError
+from ..errors import ModelError, PhotoError, ResultError, reason_of
 from ..geometry import Box
 from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside, read_boxes
 from ..photo.folder import SUFFIXES, files_below
@@ -157,7 +157,7 @@ def _class_folders(folder: Path, without: Path | None) -> list[Path]:
         if without is not None:
             places = [one for one in places if one.resolve() != without.resolve()]
     except OSError as error:
-        raise PhotoError(f"{folder}: cannot be read: {error.strerror}") from error
+        raise PhotoError(f"{folder}: cannot be read: {reason_of(error)}") from error
     if len(places) < 2:
         names = f" ({places[0].name})" if places else ""
         raise PhotoError(

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ModelError, ResultError, first_line
+from ..errors import ModelError, ResultError, reason_of
 from ..files import writing
 from ..networks.state_dict import State
 
@@ -213,7 +213,7 @@ class Fit:
             try:
                 save_file(whole, temporary, metadata={"fit": json.dumps(known)})
             except SafetensorError as error:
-                raise ResultError(f"{path}: cannot be written: {first_line(error)}") from error
+                raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error
 
     def load(self, path: Path) -> None:
         """Go on from what :meth:`save` wrote.
@@ -229,7 +229,7 @@ class Fit:
         # A damaged file raises a dozen kinds.
         except Exception as error:
             raise ModelError(
-                f"{path}: cannot be gone on from: {first_line(error)}: remove it to start anew"
+                f"{path}: cannot be gone on from: {reason_of(error)}: remove it to start anew"
             ) from error
 
     def _restore(self, tensors: State, known: Mapping[str, object]) -> None:
