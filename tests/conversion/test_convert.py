@@ -14,21 +14,18 @@ from heatmap.conversion.layers import MATRIX_PRODUCT_OUTPUTS, SliceHead, Sliding
 from heatmap.conversion.plan import plan_conversion
 from heatmap.conversion.trace import trace
 from tests.support.networks import (
+    INEXACT,
+    REFUSED,
     WINDOW,
     Classifier,
-    Function,
     Trunk,
     heads,
     randomise,
     slice_heads,
+    small_classifier,
 )
 
 STRIDE = 4
-
-
-def make(head: nn.Module, padding: int = 1) -> nn.Module:
-    torch.manual_seed(0)
-    return randomise(Classifier(head, padding), WINDOW)
 
 
 def photo(height: int, width: int, batch: int = 1) -> torch.Tensor:
@@ -48,7 +45,7 @@ def by_slices(module: nn.Module, photos: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", heads())
 def test_head_slides_as_convolutions_and_equals_the_original_on_slices(name):
-    module = make(heads()[name])
+    module = small_classifier(heads()[name])
     network = convert(module, WINDOW)
     assert not isinstance(network.head, SliceHead)
     photos = photo(WINDOW + 3 * STRIDE, WINDOW + 2 * STRIDE)
@@ -61,7 +58,7 @@ def test_head_slides_as_convolutions_and_equals_the_original_on_slices(name):
 
 @pytest.mark.parametrize("name", slice_heads())
 def test_head_without_a_convolutional_form_runs_slice_by_slice(name):
-    module = make(slice_heads()[name])
+    module = small_classifier(slice_heads()[name])
     network = convert(module, WINDOW)
     assert isinstance(network.head, SliceHead)
     photos = photo(WINDOW + 3 * STRIDE, WINDOW + 2 * STRIDE, batch=2)
@@ -73,7 +70,7 @@ def test_head_without_a_convolutional_form_runs_slice_by_slice(name):
 
 
 def test_slice_head_gives_the_same_in_small_portions(monkeypatch):
-    network = convert(make(slice_heads()["gated"]), WINDOW)
+    network = convert(small_classifier(slice_heads()["gated"]), WINDOW)
     photos = photo(WINDOW + 6 * STRIDE, WINDOW + 2 * STRIDE, batch=2)
     with torch.inference_mode():
         whole = network(photos)
@@ -84,7 +81,7 @@ def test_slice_head_gives_the_same_in_small_portions(monkeypatch):
 
 @pytest.mark.parametrize("name", [*heads(), *slice_heads()])
 def test_one_window_gives_what_the_module_gives(name):
-    module = make({**heads(), **slice_heads()}[name])
+    module = small_classifier({**heads(), **slice_heads()}[name])
     photos = photo(WINDOW, WINDOW, batch=3)
     with torch.inference_mode():
         expected = module(photos)
@@ -94,7 +91,7 @@ def test_one_window_gives_what_the_module_gives(name):
 
 
 def test_without_padding_sliding_equals_cropping_everywhere():
-    module = make(nn.Sequential(nn.Flatten(), nn.Linear(8 * 7 * 7, 5)), padding=0)
+    module = small_classifier(nn.Sequential(nn.Flatten(), nn.Linear(8 * 7 * 7, 5)), padding=0)
     network = convert(module, WINDOW)
     assert network.padded == ()
     photos = photo(WINDOW + 5 * STRIDE, WINDOW + 7 * STRIDE)
@@ -112,7 +109,7 @@ def test_without_padding_sliding_equals_cropping_everywhere():
 
 
 def test_padding_is_noticed_and_makes_sliding_differ_from_cropping():
-    module = make(nn.Sequential(nn.Flatten(), nn.Linear(8 * 8 * 8, 5)), padding=1)
+    module = small_classifier(nn.Sequential(nn.Flatten(), nn.Linear(8 * 8 * 8, 5)), padding=1)
     network = convert(module, WINDOW)
     assert network.padded == ("trunk.0", "trunk.3")
     photos = photo(WINDOW + 2 * STRIDE, WINDOW + 2 * STRIDE)
@@ -129,7 +126,7 @@ def test_overhanging_ceil_mode_pool_counts_as_padding():
 
 @pytest.mark.parametrize("extra", range(STRIDE))
 def test_what_is_left_over_behind_the_last_window_makes_no_cells(extra):
-    network = convert(make(heads()["global pool"]), WINDOW)
+    network = convert(small_classifier(heads()["global pool"]), WINDOW)
     photos = photo(WINDOW + STRIDE + extra, WINDOW + extra)
     with torch.inference_mode():
         assert network(photos).shape == (1, 5, 2, 1)
@@ -138,13 +135,13 @@ def test_what_is_left_over_behind_the_last_window_makes_no_cells(extra):
 
 
 def test_input_smaller_than_the_window_is_refused_with_both_numbers():
-    network = convert(make(heads()["flatten"]), WINDOW)
+    network = convert(small_classifier(heads()["flatten"]), WINDOW)
     with pytest.raises(GeometryError, match="31 x 40 px, the window is 32 px"):
         network(photo(31, 40))
 
 
 def test_module_is_left_as_it_was():
-    module = make(heads()["fc layers"])
+    module = small_classifier(heads()["fc layers"])
     module.train()
     before = copy.deepcopy(module.state_dict())
     addresses = {name: p.data_ptr() for name, p in module.named_parameters()}
@@ -158,7 +155,7 @@ def test_module_is_left_as_it_was():
 
 
 def test_batch_norm_is_folded_and_can_be_kept():
-    module = make(heads()["flatten"])
+    module = small_classifier(heads()["flatten"])
 
     def norms(network):
         return [n for n in network.trunk.graph.nodes if "batch_norm" in str(n.target)]
@@ -211,40 +208,8 @@ def test_channels_first_or_last_trunk_and_shuffled_channels():
 
 
 def test_last_softmax_is_reported_as_probabilities():
-    assert convert(make(heads()["softmax"]), WINDOW).outputs == "probabilities"
-    assert convert(make(heads()["flatten"]), WINDOW).outputs == "logits"
-
-
-class Excited(nn.Module):
-    """Squeeze-and-excitation in the trunk."""
-
-    def __init__(self):
-        super().__init__()
-        self.trunk, self.squeeze, self.fc = Trunk(), nn.Conv2d(8, 8, 1), nn.Linear(8, 5)
-
-    def forward(self, x):
-        x = self.trunk(x)
-        x = x * torch.sigmoid(self.squeeze(x.mean((2, 3), keepdim=True)))
-        return self.fc(x.mean((2, 3)))
-
-
-INEXACT = {
-    "squeeze-and-excitation": Excited(),
-    "GroupNorm": nn.Sequential(
-        nn.Conv2d(3, 8, 3, 2),
-        nn.GroupNorm(2, 8),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(8, 5),
-    ),
-    "InstanceNorm": nn.Sequential(
-        nn.Conv2d(3, 8, 3, 2),
-        nn.InstanceNorm2d(8),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(8 * 15 * 15, 5),
-    ),
-}
+    assert convert(small_classifier(heads()["softmax"]), WINDOW).outputs == "probabilities"
+    assert convert(small_classifier(heads()["flatten"]), WINDOW).outputs == "logits"
 
 
 @pytest.mark.parametrize("name", INEXACT)
@@ -257,45 +222,6 @@ def test_inexact_network_is_named_and_converted_on_demand_only(name):
     with torch.inference_mode():
         found = network(photo(WINDOW, WINDOW))[:, :, 0, 0]
         assert relative_difference(found, module(photo(WINDOW, WINDOW))) < 1e-5
-
-
-def attention(x, f):
-    tokens = x.flatten(2).transpose(1, 2)
-    return f["fc"](nn.functional.scaled_dot_product_attention(tokens, tokens, tokens).mean(1))
-
-
-REFUSED = {
-    "attention": (Function(attention, fc=nn.Linear(8, 5)), "attention"),
-    "mixer": (
-        Function(
-            lambda x, f: f["fc"](f["mix"](x.flatten(2)).mean(-1)),
-            mix=nn.Linear(64, 9),
-            fc=nn.Linear(8, 5),
-        ),
-        r"layers.mix \(linear\): it mixes fixed positions",
-    ),
-    "position embedding": (
-        Function(
-            lambda x, f: f["fc"]((x + torch.arange(64.0).view(8, 8)).mean((2, 3))),
-            fc=nn.Linear(8, 5),
-        ),
-        "fixed positions",
-    ),
-    "class token": (
-        Function(
-            lambda x, f: f["fc"](torch.cat([torch.zeros(1, 8, 1), x.flatten(2)], 2)[:, :, 0]),
-            fc=nn.Linear(8, 5),
-        ),
-        "class token",
-    ),
-    "roll": (Function(lambda x, f: f["fc"](x.roll(1, 2).mean((2, 3))), fc=nn.Linear(8, 5)), "roll"),
-    "pool along one direction": (
-        Function(
-            lambda x, f: f["fc"]((x * x.mean(2, keepdim=True)).mean((2, 3))), fc=nn.Linear(8, 5)
-        ),
-        "one direction",
-    ),
-}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -317,8 +243,8 @@ def test_what_is_no_classifier_is_refused():
 
 def test_stride_that_does_not_divide_the_native_one_is_refused():
     with pytest.raises(GeometryError, match=r"stride is 3 px, .* 4, 2, 1"):
-        convert(make(heads()["flatten"]), WINDOW, stride=3)
-    assert convert(make(heads()["flatten"]), WINDOW, stride=4).stride_px == 4
+        convert(small_classifier(heads()["flatten"]), WINDOW, stride=3)
+    assert convert(small_classifier(heads()["flatten"]), WINDOW, stride=4).stride_px == 4
 
 
 def test_wrong_conversion_does_not_pass_the_check(monkeypatch):
@@ -328,12 +254,12 @@ def test_wrong_conversion_does_not_pass_the_check(monkeypatch):
     made = SlidingLinear.from_weights
     monkeypatch.setattr(SlidingLinear, "from_weights", classmethod(broken))
     with pytest.raises(ConversionError, match="differs from the original"):
-        convert(make(heads()["flatten"]), WINDOW)
+        convert(small_classifier(heads()["flatten"]), WINDOW)
 
 
 def test_recording_that_is_not_the_module_does_not_pass_the_check(monkeypatch):
     """Slices come from the same recording; one window is compared with the module itself."""
-    recorded = make(heads()["flatten"])
+    recorded = small_classifier(heads()["flatten"])
     other = copy.deepcopy(recorded)
     with torch.no_grad():
         other.head[1].bias.add_(1)

@@ -7,9 +7,7 @@ classifiers without squeeze-and-excitation, and more of timm's.
 from __future__ import annotations
 
 import pytest
-import timm
 import torch
-import torchvision
 from torch import nn
 
 from heatmap import ConversionError, FullyConvolutional, convert
@@ -19,6 +17,7 @@ from heatmap.conversion.plan import plan_conversion
 from heatmap.conversion.trace import trace
 from heatmap.networks.catalog import inspect_models
 from tests.support.networks import randomise, scenes
+from tests.support.zoo import build
 
 TORCHVISION = (
     "alexnet googlenet mnasnet0_5 mobilenet_v2 resnet18 shufflenet_v2_x0_5 squeezenet1_1 vgg11"
@@ -60,17 +59,6 @@ REFUSED_MORE = "maxvit_t timm/coatnet_nano_rw_224".split()
 # With the weights drawn here the originals themselves are 5e-4 and 2e-5 away from their
 # float64 selves in float32: what they round hides what a conversion changes.
 IN_FLOAT64 = ("timm/convmixer_768_32", "timm/inception_v4")
-
-
-def build(name: str) -> tuple[nn.Module, int]:
-    """A network with random weights, and its window."""
-    torch.manual_seed(0)
-    if name.startswith("timm/"):
-        module = timm.create_model(name.removeprefix("timm/"), pretrained=False)
-        return module, module.default_cfg["input_size"][-1]
-    extra = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
-    module = getattr(torchvision.models, name)(weights=None, **extra)
-    return module, 299 if name == "inception_v3" else 224
 
 
 def check(name: str) -> None:

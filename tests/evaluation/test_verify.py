@@ -9,9 +9,8 @@ import pytest
 
 from heatmap import ConversionError, GeometryError, draw_report, load_classifier, verify
 from heatmap.evaluation.verify import describe_report
-from tests.conversion.test_convert import INEXACT, REFUSED
 from tests.scoring.test_scorer import padded, padding_free, photo, prepare
-from tests.support.networks import WINDOW, Classifier
+from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
 
 
 def test_padding_free_network_slides_as_it_crops():

@@ -20,10 +20,9 @@ from heatmap.conversion.positions import position_network
 from heatmap.geometry import plan_grid
 from heatmap.grid.position_scores import PositionScores, mean_over, owed, positions_of
 from heatmap.scoring import scorer as scoring
-from tests.conversion.test_convert import INEXACT, REFUSED
-from tests.conversion.test_zoo import build
 from tests.scoring.test_scorer import photo
-from tests.support.networks import WINDOW, Classifier, heads, randomise
+from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
+from tests.support.zoo import build
 
 # Windows smaller than the usual, for speed: 3 x 3 positions or 5 x 5.
 WINDOWS = {

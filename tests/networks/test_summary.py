@@ -12,9 +12,8 @@ import heatmap
 from heatmap import GeometryError, load_classifier, summary
 from heatmap.conversion.shapes import peak_bytes, shapes_at
 from heatmap.conversion.trace import trace
-from tests.conversion.test_convert import make
 from tests.scoring.test_scorer import padded
-from tests.support.networks import WINDOW, heads, slice_heads
+from tests.support.networks import WINDOW, heads, slice_heads, small_classifier
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +80,18 @@ def test_frozen_layers_are_not_trainable():
 
 @pytest.mark.parametrize("name", ["pool, LayerNorm, linear", "BatchNorm1d", "softmax"])
 def test_parameters_of_every_head_are_counted(name):
-    found = summary(load_classifier(make(heads()[name]), window=WINDOW), photo_hw=(48, 40))
+    found = summary(
+        load_classifier(small_classifier(heads()[name]), window=WINDOW), photo_hw=(48, 40)
+    )
     assert found.unused == 0
     assert found.grid_hw == (5, 3)
     assert found.rows[-1].shape[-2:] == (5, 3)
 
 
 def test_a_head_that_runs_slice_by_slice_shows_its_layers_on_one_slice():
-    found = summary(load_classifier(make(slice_heads()["LayerNorm on positions"]), window=WINDOW))
+    found = summary(
+        load_classifier(small_classifier(slice_heads()["LayerNorm on positions"]), window=WINDOW)
+    )
     assert [(row.kind, row.detail, row.shape) for row in found.rows[-2:]] == [
         ("LayerNorm", "on each 8 x 8", (512,)),
         ("Linear", "on each 8 x 8", (5,)),

@@ -14,8 +14,7 @@ import heatmap
 from heatmap import ConversionError, GeometryError, ModelError
 from heatmap.photo.extended import place
 from heatmap.scoring.skip import Skip
-from tests.conversion.test_convert import INEXACT, REFUSED
-from tests.support.networks import WINDOW, Classifier, heads, randomise
+from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
 
 STRIDE = 4
 

@@ -165,3 +165,82 @@ def slice_heads() -> dict[str, nn.Module]:
             lambda x, f: nn.functional.normalize(f["fc"](x.mean([2, 3])), dim=1), fc=nn.Linear(8, 5)
         ),
     }
+
+
+def small_classifier(head: nn.Module, padding: int = 1) -> nn.Module:
+    """A classifier of window 32 px and stride 4 with weights under which its outputs differ."""
+    torch.manual_seed(0)
+    return randomise(Classifier(head, padding), WINDOW)
+
+
+class Excited(nn.Module):
+    """Squeeze-and-excitation in the trunk."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk, self.squeeze, self.fc = Trunk(), nn.Conv2d(8, 8, 1), nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = self.trunk(x)
+        x = x * torch.sigmoid(self.squeeze(x.mean((2, 3), keepdim=True)))
+        return self.fc(x.mean((2, 3)))
+
+
+# Networks whose trunk looks at the whole input.
+INEXACT = {
+    "squeeze-and-excitation": Excited(),
+    "GroupNorm": nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2),
+        nn.GroupNorm(2, 8),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 5),
+    ),
+    "InstanceNorm": nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2),
+        nn.InstanceNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8 * 15 * 15, 5),
+    ),
+}
+
+
+def attention(x, f):
+    tokens = x.flatten(2).transpose(1, 2)
+    return f["fc"](nn.functional.scaled_dot_product_attention(tokens, tokens, tokens).mean(1))
+
+
+# Heads that mix fixed positions, with what the error says of them.
+REFUSED = {
+    "attention": (Function(attention, fc=nn.Linear(8, 5)), "attention"),
+    "mixer": (
+        Function(
+            lambda x, f: f["fc"](f["mix"](x.flatten(2)).mean(-1)),
+            mix=nn.Linear(64, 9),
+            fc=nn.Linear(8, 5),
+        ),
+        r"layers.mix \(linear\): it mixes fixed positions",
+    ),
+    "position embedding": (
+        Function(
+            lambda x, f: f["fc"]((x + torch.arange(64.0).view(8, 8)).mean((2, 3))),
+            fc=nn.Linear(8, 5),
+        ),
+        "fixed positions",
+    ),
+    "class token": (
+        Function(
+            lambda x, f: f["fc"](torch.cat([torch.zeros(1, 8, 1), x.flatten(2)], 2)[:, :, 0]),
+            fc=nn.Linear(8, 5),
+        ),
+        "class token",
+    ),
+    "roll": (Function(lambda x, f: f["fc"](x.roll(1, 2).mean((2, 3))), fc=nn.Linear(8, 5)), "roll"),
+    "pool along one direction": (
+        Function(
+            lambda x, f: f["fc"]((x * x.mean(2, keepdim=True)).mean((2, 3))), fc=nn.Linear(8, 5)
+        ),
+        "one direction",
+    ),
+}
