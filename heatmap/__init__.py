@@ -15,4 +15,4 @@ import lazy_loader
 # `heatmap --help` answers before torch is loaded.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-__version__ = version("heatmap")
+__version__ = version("heatmap-localizer")

@@ -5,16 +5,25 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("heatmap", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "pyvips")
+# As the package index calls them.
+_PACKAGES = (
+    "heatmap-localizer",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "opencv-python-headless",
+    "pyvips",
+)
 
 
 @cache
 def package_versions() -> dict[str, str]:
     """Name to version, of those installed."""
-    found = {}
+    versions = {}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

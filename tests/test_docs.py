@@ -1,4 +1,4 @@
-"""docs/fc-to-conv.md: its code runs, and its figures are those of the code."""
+"""Documentation: how to install; docs/fc-to-conv.md: its code runs, and its figures are true."""
 
 from __future__ import annotations
 
@@ -12,6 +12,24 @@ from heatmap.networks.new_head import known_parts, new_head, plan_head
 from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "fc-to-conv.md").read_text(encoding="utf-8")
+# Every text that people read, the messages in the code included.
+TEXTS = [
+    path
+    for pattern in ("*.md", "docs/*.md", "samples/*.md", "heatmap/**/*.py")
+    for path in sorted(ROOT.glob(pattern))
+]
+
+
+def test_nothing_says_to_install_a_strangers_package():
+    """`heatmap` on the package index is not this project."""
+    strangers = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in TEXTS
+        for match in re.finditer(
+            r"pip install [^`\n]*\bheatmap\b(?!-localizer).*", path.read_text(encoding="utf-8")
+        )
+    ]
+    assert strangers == []
 
 
 def test_the_code_gives_what_its_comments_say():

@@ -72,7 +72,7 @@ def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
     "--cam/--no-cam",
     default=True,
     show_default=True,
-    help="Measure CAM and Grad-CAM of the same network too (pip install 'heatmap[cam]').",
+    help="Measure CAM and Grad-CAM of the same network too (needs torchcam).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def evaluate(photos: Path, boxes: Path, **options: Any) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     type=click.Choice(["onnx", "torch"]),
     default="onnx",
     show_default=True,
-    help="ONNX (pip install 'heatmap[onnx]'), or torch.export's .pt2.",
+    help="ONNX (needs onnx, onnxruntime and onnxscript), or torch.export's .pt2.",
 )
 @click.option(
     "-o",

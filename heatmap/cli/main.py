@@ -27,7 +27,7 @@ from .view import view
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="heatmap")
+@click.version_option(package_name="heatmap-localizer")
 def cli() -> None:
     """Turn any image classifier into a localizer for photos of any size."""
 

@@ -340,7 +340,7 @@ runner_options = _stack(
         type=click.Choice(["local", "ray"]),
         default="local",
         show_default=True,
-        help="This process, or workers on Ray (pip install 'heatmap[ray]').",
+        help="This process, or workers on Ray (needs ray).",
     ),
     click.option(
         "--workers", type=click.IntRange(min=1), help="How many on Ray; default: one for each CPU."

@@ -259,5 +259,5 @@ def _torchcam() -> ModuleType:
     try:
         import torchcam.methods
     except ImportError as error:
-        raise ModelError("CAM needs torchcam: pip install 'heatmap[cam]'") from error
+        raise ModelError("CAM needs torchcam: pip install torchcam") from error
     return torchcam.methods

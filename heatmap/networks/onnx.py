@@ -123,5 +123,8 @@ def onnx_runtime() -> Any:
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ModelError("ONNX is not installed: pip install 'heatmap[onnx]'") from error
+        raise ModelError(
+            "ONNX files need onnx, onnxruntime and onnxscript: "
+            "pip install onnx onnxruntime onnxscript"
+        ) from error
     return onnxruntime

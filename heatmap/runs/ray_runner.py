@@ -206,7 +206,7 @@ def _ray() -> Any:
         import ray
         import ray.exceptions
     except ImportError as error:
-        raise ModelError("Ray is not installed: pip install 'heatmap[ray]'") from error
+        raise ModelError("Ray is not installed: pip install ray") from error
     return ray
 
 

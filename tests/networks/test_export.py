@@ -177,7 +177,7 @@ def test_the_file_says_how_to_use_it(small, tmp_path, to):
         "classes": names,
     }
     assert {name: facts[name] for name in told} == told
-    assert facts["versions"]["heatmap"] == heatmap.__version__
+    assert facts["versions"]["heatmap-localizer"] == heatmap.__version__
 
 
 def test_probabilities_are_called_so(tmp_path):
@@ -305,7 +305,7 @@ def test_without_the_extra_the_way_out_is_named(small, tmp_path, monkeypatch, mi
         return real(name, *given, **named)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(heatmap.ModelError, match=r"pip install 'heatmap\[onnx\]'"):
+    with pytest.raises(heatmap.ModelError, match=r"pip install onnx onnxruntime onnxscript"):
         heatmap.export(small, tmp_path / "a.onnx", window=WINDOW)
     assert heatmap.export(small, tmp_path / "a.pt2", to="torch", window=WINDOW).opset is None
 

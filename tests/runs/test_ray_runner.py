@@ -192,7 +192,7 @@ def test_without_ray_the_way_out_is_named(monkeypatch, photos, tmp_path):
         return real(name, *given, **named)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ModelError, match=r"Ray is not installed: pip install 'heatmap\[ray\]'"):
+    with pytest.raises(ModelError, match=r"Ray is not installed: pip install ray"):
         run(photos, tmp_path / "out")
 
 
