@@ -23,7 +23,7 @@ from tables import Target, print_table, print_targets
 
 import heatmap
 from heatmap.photo.photo import read_photo
-from heatmap.runs.batch import BatchWatcher, Sources, batch
+from heatmap.runs.batch import BatchReporter, Sources, batch
 from heatmap.runs.request import Request
 from heatmap.runs.save import Extras
 from heatmap.runs.settings import Recipe
@@ -41,7 +41,7 @@ PAGES = "`heatmap batch --html`"
 WAYS = (BARE, KEPT, BATCH, PAGES)
 
 
-class Clock(BatchWatcher):
+class Clock(BatchReporter):
     """Starts when the model is loaded."""
 
     def begin(self, work):
@@ -99,7 +99,7 @@ def batched(photos: Path, *, html: bool) -> float:
     clock, recipe = Clock(), Recipe(heatmap.load_classifier().name)
     request = Request(extras=Extras(html=html))
     with tempfile.TemporaryDirectory() as folder:
-        batch(Sources([photos]), Path(folder), recipe, request, watcher=clock)
+        batch(Sources([photos]), Path(folder), recipe, request, reporter=clock)
         return time.perf_counter() - clock.started
 
 

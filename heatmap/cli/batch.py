@@ -95,7 +95,7 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
 def _run(run_batch: Any, teller: Any, where: Any, output: Path, *given: Any, **common: Any) -> int:
     """How many photos failed; --watch ends by Ctrl-C, anything else is cut short by it."""
     try:
-        done = run_batch(where, output, *given, watcher=teller, **common)
+        done = run_batch(where, output, *given, reporter=teller, **common)
     except KeyboardInterrupt:
         teller.interrupted()
         if where.watch is None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from ..runs.batch import Batch, BatchWatcher, Work
+from ..runs.batch import Batch, BatchReporter, Work
 from ..runs.manifest import Record, counts
 
 How = Literal["lines", "json", "quiet"]
@@ -80,7 +80,7 @@ class Tally:
         return ", ".join(parts)
 
 
-class Teller(BatchWatcher):
+class Teller(BatchReporter):
     """Says what becomes of each photo; failures always."""
 
     def __init__(self, how: How, output: Path, bar: Progress) -> None:

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from ..runs.run import Watcher
+from ..errors import HeatmapError, Use
+from ..progress import Reporter
 
 _PIPE_WIDTH = 10_000
 
@@ -22,17 +23,17 @@ def make_console() -> Console:
 
 
 @dataclass(frozen=True)
-class AtWork(Watcher):
+class AtWork(Reporter):
     """A line that tells what is being done, and how far it is where that is known."""
 
     bar: Progress
 
-    def say(self, what: str) -> None:
+    def stage(self, what: str) -> None:
         # Anew, or else total and time left stay those of what was done before.
         self.bar.remove_task(self.bar.task_ids[0])
         self.bar.add_task(escape(what), total=None)
 
-    def progress(self, done: int, total: int) -> None:
+    def advance(self, done: int, total: int) -> None:
         self.bar.update(self.bar.task_ids[0], completed=done, total=total)
 
     @contextmanager
@@ -42,10 +43,9 @@ class AtWork(Watcher):
         yield
         self.bar.start()
 
-    def large(self, needed: int) -> None:
+    def note(self, message: str, *ways: Use) -> None:
         self.bar.console.print(
-            f"note: the scores will take {needed / 1e9:.1f} GB on disk; --store-classes CLASS "
-            "keeps fewer",
+            f"note: {HeatmapError(message, *ways).worded(_option)}",
             highlight=False,
             soft_wrap=True,
         )
@@ -64,3 +64,9 @@ def working(what: str) -> Iterator[AtWork]:
         bar.disable = not bar.console.is_terminal
         bar.add_task(escape(what), total=None)
         yield AtWork(bar)
+
+
+def _option(way: Use) -> str:
+    """A way out as an option of the command line."""
+    given = "" if way.value is None else f" {way.value}"
+    return way.text.format(f"--{way.parameter.replace('_', '-')}{given}")

@@ -86,7 +86,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
 
     with working(f"loading {options['model']}") as at_work:
         scorer = recipe_of(options, "auto").prepare()
-        at_work.say(f"evaluating {photos}")
+        at_work.stage(f"evaluating {photos}")
         evaluation = evaluate_photos(
             photos,
             boxes,
@@ -95,7 +95,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
             fuse=options["fuse"],
             mapping=options["labels"],
             cam=options["cam"],
-            progress=at_work.progress,
+            progress=at_work.advance,
         )
     if options["as_json"]:
         click.echo(json.dumps(asdict(evaluation), indent=2))

@@ -150,7 +150,7 @@ def run(photo: Path, **options: Any) -> None:
             placement=request.placement,
             limits=request.limits,
             extras=request.extras,
-            watcher=at_work,
+            reporter=at_work,
         )
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)

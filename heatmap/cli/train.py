@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..training.train import Trained, TrainingWatcher
+from ..training.train import Trained, TrainingReporter
 from .console import AtWork, working
 from .options import adapt_options, network_options, schedule_options
 
@@ -68,7 +68,7 @@ def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> Non
                 boxes=boxes,
                 schedule=schedule,
                 resume=resume,
-                watcher=teller,
+                reporter=teller,
                 options=wanted,  # type: ignore[arg-type]
             )
         except KeyboardInterrupt:
@@ -77,7 +77,7 @@ def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> Non
         teller.end(done)
 
 
-class Teller(TrainingWatcher):
+class Teller(TrainingReporter):
     """Tells of a training in lines, or of its end in JSON."""
 
     def __init__(self, at_work: AtWork, *, as_json: bool) -> None:
@@ -93,10 +93,10 @@ class Teller(TrainingWatcher):
             f"{classifier.name}, window {classifier.preprocessing.window_px} px, "
             f"{classifier.weights}: {trainable:,} parameters trainable, {fixed:,} fixed"
         )
-        self.at_work.say("making views")
+        self.at_work.stage("making views")
 
-    def prepared(self, done: int, total: int) -> None:
-        self.at_work.progress(done, total)
+    def advance(self, done: int, total: int) -> None:
+        self.at_work.advance(done, total)
 
     def resumed(self, epochs: int) -> None:
         self._say(f"going on behind epoch {epochs}")
@@ -109,7 +109,7 @@ class Teller(TrainingWatcher):
             f"epoch {epoch.number:3}: loss {epoch.loss:.4f}, {epoch.accuracy:.1%} right"
             f"{held_out}{', best so far' if best else ''}"
         )
-        self.at_work.say("training")
+        self.at_work.stage("training")
 
     def end(self, done: Trained) -> None:
         """Say what came out."""

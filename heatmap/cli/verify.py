@@ -90,7 +90,7 @@ def verify(photo: Path, **options: Any) -> None:
     with working(f"loading {options['model']}") as at_work:
         with sliding_only():
             scorer = recipe_of(options, "slide").prepare()
-        at_work.say(f"sliding and cropping over {photo.name}")
+        at_work.stage(f"sliding and cropping over {photo.name}")
         report = verify_photo(
             photo,
             scorer,

@@ -14,6 +14,7 @@ import torch
 
 from ..errors import ResultError
 from ..files import TEMPORARY
+from ..progress import Reporter
 from ..scoring.scorer import Scorer
 from .manifest import Manifest, Record, Stamp, read_manifest, writing_manifest
 from .overview import write_overview
@@ -84,7 +85,7 @@ class Work:
     skipped: tuple[Record, ...] = ()
 
 
-class BatchWatcher:
+class BatchReporter(Reporter):
     """Is told how a batch goes on; this one does nothing with it."""
 
     def begin(self, work: Work) -> None:
@@ -144,7 +145,7 @@ def batch(
     *,
     threads: int | None = None,
     runner: Runner = Local(),
-    watcher: BatchWatcher = BatchWatcher(),
+    reporter: BatchReporter = BatchReporter(),
 ) -> Batch:
     """Run every photo that is new or changed, or whose settings are.
 
@@ -159,7 +160,7 @@ def batch(
         request: what is asked of every photo.
         threads: to compute with.
         runner: what does the photos.
-        watcher: is told how it goes on.
+        reporter: is told how it goes on.
 
     Raises:
         HeatmapError: the sources, the model or what is asked for are not there, or the
@@ -172,7 +173,7 @@ def batch(
         retry_failed = sources.retry_failed
         for settled in _looks(sources, gathered, output):
             work = _work(settled, manifest, crew.settings, output, retry_failed=retry_failed)
-            _do(work, manifest, crew, runner, watcher)
+            _do(work, manifest, crew, runner, reporter)
             write_overview(output, manifest.records.values())
             # What fails again is not tried at every look.
             retry_failed = False
@@ -214,17 +215,19 @@ def _crew(
     return Crew(recipe, scorer, request, settings)
 
 
-def _do(work: Work, manifest: Manifest, crew: Crew, runner: Runner, watcher: BatchWatcher) -> None:
+def _do(
+    work: Work, manifest: Manifest, crew: Crew, runner: Runner, reporter: BatchReporter
+) -> None:
     for record in work.skipped:
         manifest.append(record)
-        watcher.photo(record)
+        reporter.photo(record)
     if not work.todo:
         return
     manifest.use(crew.settings.noted)
-    watcher.begin(work)
+    reporter.begin(work)
     for record in runner.run(crew, work.todo):
         manifest.append(record)
-        watcher.photo(record)
+        reporter.photo(record)
 
 
 def _work(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
+from ..errors import Use
 from ..files import room_to_grow
 from ..grid.collector import grid_bytes
 from ..grid.position_scores import PositionScores
@@ -17,25 +18,12 @@ from ..localization.scales import auto_scales, fuse_scales
 from ..localization.sharpen import sharp_maps, tighten
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
+from ..progress import Reporter
 from ..rendering.thumbnail import Picture
 from ..scoring.malloc import kept_memory
 from ..scoring.scorer import Scorer
 from .request import Limits, Placement, Request, View
 from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
-
-
-@dataclass(frozen=True)
-class Watcher:
-    """Is told how a run goes on; this one does nothing with it."""
-
-    def say(self, what: str) -> None:
-        """What begins now."""
-
-    def progress(self, done: int, total: int) -> None:
-        """How many windows of how many are done."""
-
-    def large(self, needed: int) -> None:
-        """Before scoring: bytes on disk of scores that are too many for memory."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +63,12 @@ class PhotoRun:
         self._scored: dict[str, ScoreGrid | PositionScores] = {}
         self._home = Path()
 
-    def score(self, home: Path, watcher: Watcher) -> None:
+    def score(self, home: Path, reporter: Reporter) -> None:
         """Score at every scale; large scores grow in the folder ``home``."""
         self._home = home
         placement, limits = self.request.placement, self.request.limits
         with kept_memory():
-            self._scored = dict(_scored(self.photo, self.scorer, home, placement, limits, watcher))
+            self._scored = dict(_scored(self.photo, self.scorer, home, placement, limits, reporter))
 
     def finish(self, folder: str | Path) -> Run:
         """Find objects, draw overlays, and write all of it to ``folder``."""
@@ -111,7 +99,7 @@ def run(
     placement: Placement = Placement(),
     limits: Limits = Limits(),
     extras: Extras = NO_EXTRAS,
-    watcher: Watcher = Watcher(),
+    reporter: Reporter = Reporter(),
 ) -> Run:
     """Score a photo, find objects, draw overlays, and write all of it to ``folder``.
 
@@ -122,9 +110,12 @@ def run(
     # However it ends, what grew and was not saved goes.
     with room_to_grow(underway.needed, Path(folder)) as home:
         if underway.needed:
-            watcher.large(underway.needed)
-        underway.score(home, watcher)
-        watcher.say(f"drawing and saving {Path(underway.photo.path).name}")
+            reporter.note(
+                f"the scores will take {underway.needed / 1e9:.1f} GB on disk",
+                Use("store_classes", text="{} keeps fewer"),
+            )
+        underway.score(home, reporter)
+        reporter.stage(f"drawing and saving {Path(underway.photo.path).name}")
         return underway.finish(folder)
 
 
@@ -191,19 +182,19 @@ def _scored(
     folder: Path,
     placement: Placement,
     limits: Limits,
-    watcher: Watcher,
+    reporter: Reporter,
 ) -> Iterator[tuple[str, ScoreGrid | PositionScores]]:
     """The scores of each scale, by its name: of positions where they can be had, or windows."""
     scales = _scales(photo.hw, scorer, placement)
     for name, scale in scales.items():
         at_scale = f" at scale {scale:g}" if len(scales) > 1 else ""
-        watcher.say(f"scoring {Path(photo.path).name}{at_scale}")
+        reporter.stage(f"scoring {Path(photo.path).name}{at_scale}")
         common: dict[str, Any] = {
             "stride": placement.stride,
             "scale": scale,
             "border": placement.border,
             "memory": limits.memory,
-            "progress": watcher.progress,
+            "progress": reporter.advance,
         }
         positions = None
         # What is left out or not kept cannot be shared out among positions.

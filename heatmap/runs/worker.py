@@ -26,11 +26,12 @@ import torch
 from ..errors import HeatmapError
 from ..files import TEMPORARY, room_to_grow
 from ..localization.localize import Detection
+from ..progress import Reporter
 from ..scoring.malloc import kept_memory
 from ..scoring.scorer import Scorer
 from .manifest import Record, Stamp
 from .request import Request
-from .run import PhotoRun, Run, Watcher
+from .run import PhotoRun, Run
 from .settings import Settings
 from .sources import Item
 
@@ -75,12 +76,12 @@ class Underway:
 
 
 @dataclass(frozen=True)
-class _Stoppable(Watcher):
+class _Stoppable(Reporter):
     """Ends a run between two bands once it is to stop."""
 
     stop: threading.Event
 
-    def progress(self, done: int, total: int) -> None:
+    def advance(self, done: int, total: int) -> None:
         if self.stop.is_set():
             raise HeatmapError("stopped")
 

@@ -22,19 +22,17 @@ from ..networks.classifier import Classifier
 from ..networks.load import load_classifier
 from ..networks.registry import DEFAULT_MODEL
 from ..networks.state_dict import digest
+from ..progress import Reporter
 from .examples import Examples, boxed_examples, folder_examples
 from .fit import Epoch, Fit, Schedule, Task
 from .work_folder import WorkFolder, work_folder
 
 
-class TrainingWatcher:
-    """Is told how training goes; does nothing by itself."""
+class TrainingReporter(Reporter):
+    """Is told how training goes; does nothing by itself. What it advances by are views."""
 
     def begins(self, examples: Examples, classifier: Classifier) -> None:
         """Before the first view is made."""
-
-    def prepared(self, done: int, total: int) -> None:
-        """Views that have been made, and gone through what is frozen."""
 
     def resumed(self, epochs: int) -> None:
         """So many epochs were done already."""
@@ -62,7 +60,7 @@ def train(
     boxes: str | Path | None = None,
     schedule: Schedule | None = None,
     resume: bool = False,
-    watcher: TrainingWatcher | None = None,
+    reporter: TrainingReporter | None = None,
     options: AdaptOptions | None = None,
 ) -> Trained:
     """Train a network on photos of one's own; the checkpoint is for `heatmap run -m`.
@@ -87,7 +85,11 @@ def train(
         PhotoError, ResultError: photos or boxes that cannot be used, or files in the way.
         ModelError: a network, option or state that cannot be used.
     """
-    schedule, watcher, target = schedule or Schedule(), watcher or TrainingWatcher(), Path(output)
+    schedule, reporter, target = (
+        schedule or Schedule(),
+        reporter or TrainingReporter(),
+        Path(output),
+    )
     check_target(target)
     split = {"validation": schedule.validation, "seed": schedule.seed}
     examples = (
@@ -97,15 +99,15 @@ def train(
     )
     classifier = _classifier(model, examples, schedule, options or AdaptOptions())
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
-    watcher.begins(examples, classifier)
+    reporter.begins(examples, classifier)
     module = classifier.module
     assert isinstance(module, Adapted)
     frozen, learner = module.split()
-    store = work.store(examples, schedule, classifier.preprocessing, frozen, watcher.prepared)
+    store = work.store(examples, schedule, classifier.preprocessing, frozen, reporter.advance)
     # The caller may have turned gradients off.
     with torch.inference_mode(False), torch.enable_grad():
         fit = Fit(learner, _task(store, examples, classifier, frozen), schedule)
-        _run(fit, work, watcher)
+        _run(fit, work, reporter)
     trained = replace(
         classifier,
         weights=f"{classifier.weights}; trained on {Path(folder).resolve().name}",
@@ -181,13 +183,13 @@ def _task(
     )
 
 
-def _run(fit: Fit, work: WorkFolder, watcher: TrainingWatcher) -> None:
+def _run(fit: Fit, work: WorkFolder, reporter: TrainingReporter) -> None:
     if work.state.exists():
         fit.load(work.state)
-        watcher.resumed(len(fit.history))
+        reporter.resumed(len(fit.history))
     for epoch in fit.epochs():
         fit.save(work.state)
-        watcher.epoch(epoch, fit.best_epoch == epoch.number)
+        reporter.epoch(epoch, fit.best_epoch == epoch.number)
     fit.take_best()
 
 

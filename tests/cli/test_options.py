@@ -189,7 +189,7 @@ def large_from(monkeypatch, size):
 def test_the_size_of_a_large_grid_is_told_on_standard_error(call, monkeypatch):
     large_from(monkeypatch, 1000)
     quiet = call("run", "cat.png", *PADDED, "-o", "out", "--json")
-    note = "note: the scores will take {} on disk; --store-classes CLASS keeps fewer\n"
+    note = "note: the scores will take {} on disk: --store-classes keeps fewer\n"
     assert quiet.err == note.format("0.0 GB")
     json.loads(quiet.out)
     monkeypatch.setattr(collecting, "room_for", lambda needed, _: Path())
@@ -224,13 +224,13 @@ def test_progress_counts_each_scale_anew():
             return task.description, task.completed, task.total, task.time_remaining
 
         assert state() == ("loading", 0, None, None)
-        at_work.say("scoring at scale 0.5")
+        at_work.stage("scoring at scale 0.5")
         for done in (30, 60, 90):
-            at_work.progress(done, 100)
+            at_work.advance(done, 100)
         assert state()[:3] == ("scoring at scale 0.5", 90, 100)
-        at_work.say("scoring at scale 1")
+        at_work.stage("scoring at scale 1")
         assert state() == ("scoring at scale 1", 0, None, None)
-        at_work.progress(100, 400)
+        at_work.advance(100, 400)
         # Too little is known of this scale; the speed of the one before is not taken.
         assert state() == ("scoring at scale 1", 100, 400, None)
 
@@ -239,10 +239,10 @@ def test_a_terminal_shows_what_is_done_and_how_long_it_takes(monkeypatch, capsys
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     with working("loading") as at_work:
-        at_work.say("scoring [b]cat[/b].png at scale 0.5")
+        at_work.stage("scoring [b]cat[/b].png at scale 0.5")
         for done in (30, 60, 90):
             time.sleep(0.01)
-            at_work.progress(done, 100)
+            at_work.advance(done, 100)
         at_work.bar.refresh()
         shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
     assert re.search(r"scoring \[b\]cat\[/b\]\.png at scale 0\.5 .*━.* 0:00:0\d", shown)

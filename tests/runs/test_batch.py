@@ -21,7 +21,7 @@ from skimage.data import chelsea
 import heatmap
 from heatmap.errors import ClassError, GeometryError, ResultError
 from heatmap.runs import worker as working
-from heatmap.runs.batch import BatchWatcher, Sources, batch, plan_batch
+from heatmap.runs.batch import BatchReporter, Sources, batch, plan_batch
 from heatmap.runs.request import Limits, Placement, Request, View
 from heatmap.runs.save import Extras
 from heatmap.runs.settings import Recipe
@@ -286,12 +286,12 @@ def test_what_no_photo_could_have_is_refused_at_once(photos, out, request_, erro
 
 
 def test_an_interruption_keeps_what_was_done(photos, out):
-    class Impatient(BatchWatcher):
+    class Impatient(BatchReporter):
         def photo(self, record):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(photos, out, watcher=Impatient())
+        run(photos, out, reporter=Impatient())
     assert len(plan(photos, out)) == 3
     run(photos, out)
     assert plan(photos, out) == {}
@@ -321,7 +321,7 @@ def test_what_is_under_way_when_it_stops_keeps_its_earlier_results(photos, out, 
             assert self._stop.wait(20)
         return real(self, underway)
 
-    class Impatient(BatchWatcher):
+    class Impatient(BatchReporter):
         def photo(self, record):
             assert started.wait(20)
             raise KeyboardInterrupt
@@ -329,7 +329,7 @@ def test_what_is_under_way_when_it_stops_keeps_its_earlier_results(photos, out, 
     monkeypatch.setattr(working.Worker, "confidence", score)
     changed = replace(REQUEST, view=View(conf=0.4))
     with pytest.raises(KeyboardInterrupt):
-        run(photos, out, changed, watcher=Impatient())
+        run(photos, out, changed, reporter=Impatient())
     after = files(out / "photos")
     same = [name for name in before if not name.startswith("a.jpg/")]
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
@@ -344,7 +344,7 @@ def test_watching_takes_photos_as_they_arrive_and_settle(tmp_path, out):
     arriving.mkdir()
     seen = []
 
-    class Feeding(BatchWatcher):
+    class Feeding(BatchReporter):
         def begin(self, work):
             seen.append([task.item.name for task in work.todo])
 
@@ -361,7 +361,7 @@ def test_watching_takes_photos_as_they_arrive_and_settle(tmp_path, out):
     feeder = threading.Timer(0.3, write_photo, [arriving / "a.jpg"])
     feeder.start()
     with pytest.raises(KeyboardInterrupt):
-        batch(Sources([arriving], watch=0.1), out, RECIPE, REQUEST, watcher=Feeding())
+        batch(Sources([arriving], watch=0.1), out, RECIPE, REQUEST, reporter=Feeding())
     assert seen == [["a.jpg"], ["b.jpg"], ["c.jpg"], ["c.jpg"]]
 
 
@@ -375,14 +375,14 @@ def test_a_file_that_grows_is_waited_for(tmp_path, out, monkeypatch):
         if (size := next(sizes, None)) is not None:
             (arriving / "a.png").write_bytes(whole[:size])
 
-    class Once(BatchWatcher):
+    class Once(BatchReporter):
         def photo(self, record):
             assert record.state == "done"
             raise KeyboardInterrupt
 
     monkeypatch.setattr("heatmap.runs.batch.time.sleep", grow)
     with pytest.raises(KeyboardInterrupt):
-        batch(Sources([arriving], watch=1), out, RECIPE, REQUEST, watcher=Once())
+        batch(Sources([arriving], watch=1), out, RECIPE, REQUEST, reporter=Once())
 
 
 # Killed.

@@ -17,7 +17,7 @@ import pytest
 import heatmap
 from heatmap.errors import ModelError
 from heatmap.runs import ray_runner as clusters
-from heatmap.runs.batch import BatchWatcher, Sources, batch
+from heatmap.runs.batch import BatchReporter, Sources, batch
 from heatmap.runs.ray_runner import OnRay
 from heatmap.runs.request import Limits, Request, View
 from heatmap.runs.settings import Recipe
@@ -90,7 +90,7 @@ def test_the_work_of_a_worker_that_is_killed_is_done_by_others(ray, photos, tmp_
     for number in range(12, 60):
         write_photo(photos / f"{number}.png", number)
 
-    class Killer(BatchWatcher):
+    class Killer(BatchReporter):
         seen = killed = 0
 
         def photo(self, record):
@@ -101,7 +101,7 @@ def test_the_work_of_a_worker_that_is_killed_is_done_by_others(ray, photos, tmp_
                 self.killed += 1
 
     killer = Killer()
-    done = run(photos, tmp_path / "ray", watcher=killer)
+    done = run(photos, tmp_path / "ray", reporter=killer)
     assert killer.killed == 1
     assert [record.state for record in done.records] == ["done"] * 60
     run_alone = batch(Sources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)

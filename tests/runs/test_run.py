@@ -14,17 +14,18 @@ import torch
 
 import heatmap
 from heatmap.classes import ClassGroup
-from heatmap.errors import ClassError, GeometryError, HeatmapError, ResultError
+from heatmap.errors import ClassError, GeometryError, HeatmapError, ResultError, Use
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.localization.scales import auto_scales, fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.photo import photo_file as streams
+from heatmap.progress import Reporter
 from heatmap.rendering import pyramid as pyramids
 from heatmap.rendering.overlay import overlay
 from heatmap.runs import run as running
 from heatmap.runs.request import Limits, Placement, View
-from heatmap.runs.run import Watcher, planned_bytes, run
+from heatmap.runs.run import planned_bytes, run
 from heatmap.runs.save import Extras
 from heatmap.scoring.skip import Skip
 from tests.support.networks import WINDOW, Classifier, heads, randomise
@@ -53,25 +54,25 @@ def large_grids(monkeypatch):
 
 
 @dataclass(frozen=True)
-class Recorder(Watcher):
+class Recorder(Reporter):
     """Keeps what it is told; interrupts at the event of that number."""
 
     interrupt_at: int = -1
     events: list = field(default_factory=list)
 
-    def _note(self, *event):
+    def _keep(self, *event):
         self.events.append(event)
         if len(self.events) == self.interrupt_at:
             raise KeyboardInterrupt
 
-    def say(self, what):
-        self._note("say", what)
+    def stage(self, what):
+        self._keep("stage", what)
 
-    def progress(self, done, total):
-        self._note("progress", done, total)
+    def advance(self, done, total):
+        self._keep("advance", done, total)
 
-    def large(self, needed):
-        self._note("large", needed)
+    def note(self, message, *ways):
+        self._keep("note", message, *ways)
 
 
 def names(folder):
@@ -218,15 +219,15 @@ def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, sco
 def test_classes_that_cannot_be_are_refused_before_the_photo_is_scored(
     tmp_path, scorer, photo, keep, wanted, message
 ):
-    watcher = Recorder()
+    reporter = Recorder()
     with pytest.raises(ClassError, match=message):
         run(
             *(photo, scorer, tmp_path / "out"),
             limits=Limits(store_classes=keep),
             view=View(classes=wanted),
-            watcher=watcher,
+            reporter=reporter,
         )
-    assert watcher.events == []
+    assert reporter.events == []
     assert not (tmp_path / "out").exists()
 
 
@@ -312,11 +313,13 @@ def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placemen
 
 
 def test_the_bytes_on_disk_are_told_before_scoring(tmp_path, scorer, photo, large_grids):
-    watcher = Recorder()
-    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, watcher=watcher)
+    reporter = Recorder()
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
     held = (done.grid, *done.scales.values())
-    assert watcher.events[0] == ("large", sum(one.scores.nbytes for one in held))
-    assert [event[0] for event in watcher.events].count("large") == 1
+    needed = sum(grid.scores.nbytes for grid in held)
+    told = ("note", f"the scores will take {needed / 1e9:.1f} GB on disk")
+    assert reporter.events[0] == (*told, Use("store_classes", text="{} keeps fewer"))
+    assert [event[0] for event in reporter.events].count("note") == 1
 
 
 def test_planned_bytes_are_of_the_classes_kept_and_of_large_grids_only(scorer, monkeypatch):
@@ -342,43 +345,43 @@ def test_a_disk_without_room_for_all_scales_is_refused_before_scoring(
     needed = planned_bytes((100, 120), scorer, SEVERAL, Limits())
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, needed - 1))
-    watcher = Recorder()
+    reporter = Recorder()
     with pytest.raises(ResultError, match="the scores take"):
-        run(photo, scorer, tmp_path / "out", placement=SEVERAL, watcher=watcher)
-    assert watcher.events == []
+        run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+    assert reporter.events == []
 
 
 # Progress and interruption.
 
 
 def test_each_scale_is_named_and_counted_from_its_beginning(tmp_path, scorer, photo):
-    watcher = Recorder()
+    reporter = Recorder()
     done = run(
         *(photo, scorer, tmp_path / "out"),
         placement=SEVERAL,
         limits=Limits(memory=3_000_000),
-        watcher=watcher,
+        reporter=reporter,
     )
-    said = [event[1] for event in watcher.events if event[0] == "say"]
+    said = [event[1] for event in reporter.events if event[0] == "stage"]
     assert said == [
         *(f"scoring cat.tif at scale {scale}" for scale in ("0.5", "1", "2")),
         "drawing and saving cat.tif",
     ]
-    starts = [at for at, event in enumerate(watcher.events) if event[0] == "say"]
+    starts = [at for at, event in enumerate(reporter.events) if event[0] == "stage"]
     for start, end, one in zip(starts, starts[1:], done.scales.values(), strict=False):
-        counts = [event[1] for event in watcher.events[start + 1 : end]]
-        totals = {event[2] for event in watcher.events[start + 1 : end]}
+        counts = [event[1] for event in reporter.events[start + 1 : end]]
+        totals = {event[2] for event in reporter.events[start + 1 : end]}
         windows = one.geometry.grid_hw[0] * one.geometry.grid_hw[1]
         assert totals == {windows}
         assert counts == sorted(set(counts))
         assert counts[-1] == windows
-    assert len(watcher.events) > len(said) + 3
+    assert len(reporter.events) > len(said) + 3
 
 
 def test_a_single_scale_needs_no_name(tmp_path, scorer, photo):
-    watcher = Recorder()
-    run(photo, scorer, tmp_path / "out", watcher=watcher)
-    assert watcher.events[0] == ("say", "scoring cat.tif")
+    reporter = Recorder()
+    run(photo, scorer, tmp_path / "out", reporter=reporter)
+    assert reporter.events[0] == ("stage", "scoring cat.tif")
 
 
 @pytest.mark.parametrize("kind", ["large photo", "large grid", "both", "neither"])
@@ -392,8 +395,8 @@ def test_an_interruption_at_any_moment_leaves_nothing(tmp_path, scorer, photo, m
     before, moment = names(tmp_path), 1
     while True:
         try:
-            watcher = Recorder(interrupt_at=moment)
-            run(photo, scorer, tmp_path / "out", placement=SEVERAL, watcher=watcher)
+            reporter = Recorder(interrupt_at=moment)
+            run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
             break
         except KeyboardInterrupt:
             assert names(tmp_path) == before

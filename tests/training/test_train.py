@@ -18,7 +18,7 @@ from heatmap import ModelError, PhotoError, ResultError, Schedule, load_classifi
 from heatmap.photo.photo import read_photo
 from heatmap.training.augment import view
 from heatmap.training.fit import Fit, Task
-from heatmap.training.train import TrainingWatcher
+from heatmap.training.train import TrainingReporter
 
 COLOURS = {"blue": (200, 40, 40), "green": (40, 200, 40), "red": (40, 40, 200)}
 SHORT = Schedule(epochs=5, batch=8, rate=1e-2, views=3, patience=5)
@@ -72,7 +72,7 @@ def content(path="net.safetensors"):
     return [open(one, "rb").read() for one in (path, path.replace(".safetensors", ".json"))]
 
 
-class StopsAfter(TrainingWatcher):
+class StopsAfter(TrainingReporter):
     """Interrupts a training as Ctrl-C would."""
 
     def __init__(self, epoch: int) -> None:
@@ -83,12 +83,12 @@ class StopsAfter(TrainingWatcher):
             raise KeyboardInterrupt
 
 
-class Records(TrainingWatcher):
+class Records(TrainingReporter):
     def __init__(self) -> None:
         self.views = self.went_on = 0
         self.epochs = []
 
-    def prepared(self, done, total):
+    def advance(self, done, total):
         self.views = done
 
     def resumed(self, epochs):
@@ -105,10 +105,10 @@ def test_interrupting_and_resuming_gives_the_same_checkpoint(photos, freeze):
     for stopped in (1, 3):
         with pytest.raises(KeyboardInterrupt):
             trained(
-                photos, "cut.safetensors", options={"freeze": freeze}, watcher=StopsAfter(stopped)
+                photos, "cut.safetensors", options={"freeze": freeze}, reporter=StopsAfter(stopped)
             )
         told = Records()
-        trained(photos, "cut.safetensors", options={"freeze": freeze}, resume=True, watcher=told)
+        trained(photos, "cut.safetensors", options={"freeze": freeze}, resume=True, reporter=told)
         assert content("cut.safetensors") == whole
         assert told.went_on == stopped
         assert [number for number, _ in told.epochs] == list(range(stopped + 1, 6))
@@ -191,7 +191,7 @@ def test_without_photos_held_out_every_epoch_is_trained(photos):
 
 def test_what_is_frozen_is_computed_once_and_stays(photos, monkeypatch):
     told = Records()
-    done = trained(photos, watcher=told)
+    done = trained(photos, reporter=told)
     assert told.views == 24 * 3 + 6
     original = load_classifier("training_networks:network", window=20).module.state_dict()
     made = done.classifier.module.state_dict()
@@ -324,7 +324,7 @@ def test_boxes_make_a_background_class(photos, tmp_path):
 
 def unfinished(photos, **given):
     with pytest.raises(KeyboardInterrupt):
-        trained(photos, watcher=StopsAfter(2), **given)
+        trained(photos, reporter=StopsAfter(2), **given)
 
 
 def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):
@@ -352,7 +352,7 @@ def test_what_is_left_without_settings_is_not_gone_on_with(photos, tmp_path):
     unfinished(photos, schedule=replace(SHORT, seed=5))
     (tmp_path / "net.training" / "settings.json").unlink()
     told = Records()
-    trained(photos, resume=True, watcher=told)
+    trained(photos, resume=True, reporter=told)
     assert (told.went_on, content()) == (0, whole)
 
 
