@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .command import Command
 from .options import adapt_options, network_options
 
 
@@ -16,7 +17,7 @@ def _how_many_or_names(text: str | None) -> int | str | None:
     return int(text) if text is not None and text.isdecimal() else text
 
 
-@click.command()
+@click.command(cls=Command)
 @network_options
 @adapt_options
 @click.option("--classes", metavar="K|FILE", help="How many, or a text file of names.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .build import recipe_of, request_of
+from .command import Command
 from .options import (
     border_option,
     engine_option,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 EVERY = 5.0
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
     "-o",

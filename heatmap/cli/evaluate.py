@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ..evaluation.metrics import IOUS, Cases, Evaluation
 from .build import recipe_of
+from .command import Command
 from .console import make_console
 from .options import model_options, several_scales_options
 
@@ -58,7 +59,7 @@ def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
     return table
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.argument("boxes", type=click.Path(path_type=Path))
 @model_options

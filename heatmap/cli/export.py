@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .build import sliding_only
+from .command import Command
 from .options import model_options, stride_option
 
 if TYPE_CHECKING:
     from ..networks.export import Check, Program
 
 
-@click.command()
+@click.command(cls=Command)
 @model_options
 @stride_option
 @click.option(

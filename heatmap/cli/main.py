@@ -12,7 +12,6 @@ import sys
 
 import click
 
-from ..errors import HeatmapError
 from .adapt import adapt
 from .batch import batch
 from .evaluate import evaluate
@@ -26,7 +25,15 @@ from .verify import verify
 from .view import view
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class CommandsInOrder(click.Group):
+    """A group that lists its commands as they were added: in the order of use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands."""
+        return list(self.commands)
+
+
+@click.group(cls=CommandsInOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="heatmap-localizer")
 def cli() -> None:
     """Turn any image classifier into a localizer for photos of any size."""
@@ -34,16 +41,16 @@ def cli() -> None:
 
 for command in (
     run,
-    verify,
     batch,
     render,
     view,
+    verify,
     evaluate,
     summary,
+    models,
     adapt,
     train,
     export,
-    models,
 ):
     cli.add_command(command)
 
@@ -65,8 +72,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except HeatmapError as error:
-        _end(str(error), 1)
     except Exception as error:
         if os.environ.get("HEATMAP_DEBUG"):
             raise

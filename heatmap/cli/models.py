@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
+from .command import Command
 from .console import make_console
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def print_models(facts: Iterable[ModelFacts]) -> None:
         console.print(escape(line.rstrip()), soft_wrap=True)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("pattern", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def models(pattern: str | None, as_json: bool) -> None:

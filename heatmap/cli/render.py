@@ -10,10 +10,11 @@ import click
 
 from ..errors import ResultError
 from .build import view_of
+from .command import Command
 from .options import output_options, view_options
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("grid_file", metavar="GRID.npz", type=click.Path(path_type=Path))
 @click.argument("photo", required=False, type=click.Path(path_type=Path))
 @view_options

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .build import recipe_of, request_of
+from .command import Command
 from .console import make_console
 from .options import (
     border_option,
@@ -123,7 +124,7 @@ def _share(xyxy: Box, photo_hw: tuple[int, int]) -> str:
     return f"{area:.0%}" if area >= 0.01 else "< 1%"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("photo", type=click.Path(path_type=Path))
 @model_options
 @stride_option

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ..networks.summary import MIB, LayerRow, Summary
 from .build import sliding_only
+from .command import Command
 from .console import make_console
 from .options import model_options, photo_size_option
 
@@ -65,7 +66,7 @@ def _layer_table(rows: Iterable[LayerRow]) -> Table:
     return table
 
 
-@click.command()
+@click.command(cls=Command)
 @model_options
 @photo_size_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..training.train import Trained, TrainingReporter
+from .command import Command
 from .console import AtWork, working
 from .options import adapt_options, network_options, schedule_options
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..training.fit import Epoch
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path))
 @network_options
 @adapt_options

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .build import recipe_of, sliding_only
+from .command import Command
 from .console import make_console
 from .options import border_option, model_options, output_options, scale_option, stride_option
 
@@ -61,7 +62,7 @@ def _agreement_cells(agreement: Agreement) -> tuple[str, ...]:
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("photo", type=click.Path(path_type=Path))
 @model_options
 @stride_option

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from ..errors import ResultError
+from .command import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option("--photo", type=click.Path(path_type=Path), help="The photo, where it was moved.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
