@@ -22,7 +22,7 @@ from torch import fx
 
 from ..errors import GeometryError
 from .graph import arguments, operation, pair, shape
-from .placing import Place
+from .layout import Place
 
 aten = torch.ops.aten
 

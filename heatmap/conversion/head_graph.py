@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 
 from .graph import arguments, layer, operation, pair, read_attribute, shape
-from .placing import Findings, Place, Refusal, Step
+from .layout import Findings, Place, Refusal, Step
 from .plan import Plan
 from .rules import place_node
 

@@ -15,7 +15,7 @@ from torch import fx
 from ..errors import ConversionError
 from .axes import slides
 from .graph import arguments, describe, layer, operation, pair, shape
-from .placing import Findings, Place, Refusal, Step
+from .layout import Findings, Place, Refusal, Step
 from .rules import place_node
 from .trace import Traced
 

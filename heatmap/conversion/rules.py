@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from .axes import SLIDING, broadcast, pooled, reshaped, slides
 from .graph import is_elementwise, operation, pair, shape
-from .placing import RULES, Place, Refusal, Step, rule
+from .layout import RULES, Place, Refusal, Step, rule
 
 
 def place_node(step: Step) -> Place:

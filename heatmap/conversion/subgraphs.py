@@ -16,7 +16,7 @@ from torch import fx
 from ..errors import ConversionError
 from .axes import slides
 from .graph import arguments, describe, operation, shape
-from .placing import Place
+from .layout import Place
 from .plan import Plan
 
 aten = torch.ops.aten

@@ -16,7 +16,7 @@ from ..conversion.convert import convert, inexact_message
 from ..conversion.dilation import check_stride
 from ..conversion.network import FullyConvolutional
 from ..conversion.plan import Sliding
-from ..conversion.positions import position_network
+from ..conversion.position_network import position_network
 from ..errors import ConversionError, GeometryError
 from ..geometry import Border, Geometry, plan_grid
 from ..grid.collector import Collector, grid_bytes

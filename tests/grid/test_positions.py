@@ -16,7 +16,7 @@ import heatmap
 from heatmap.conversion import heads as head_module
 from heatmap.conversion.convert import convert
 from heatmap.conversion.heads import NoPool, convert_head
-from heatmap.conversion.positions import position_network
+from heatmap.conversion.position_network import position_network
 from heatmap.geometry import plan_grid
 from heatmap.grid.position_scores import PositionScores, mean_over, owed, positions_of
 from heatmap.scoring import scorer as scoring
