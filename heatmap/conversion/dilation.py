@@ -5,7 +5,7 @@ past the wanted one, its stride shrinks, and every later operation reaches as ma
 positions further: its dilation and padding are multiplied. Every k-th position then
 equals the native map; between them lie the maps of the shifted photos (Long, Shelhamer
 and Darrell, CVPR 2015, section 3.2: the filter rarefaction that gives what shift-and-stitch
-gives; the "a trous" algorithm). Worked out in integers from the places of the plan.
+gives; the "a trous" algorithm). Worked out in integers from the layouts of the plan.
 
 Strides: at a wanted stride T, a tensor that stood ``S`` px apart stands gcd(S, T) px
 apart, and its *rate* is S / gcd(S, T): so many positions lie where one was.
@@ -22,7 +22,7 @@ from torch import fx
 
 from ..errors import GeometryError
 from .graph import arguments, operation, pair, shape
-from .layout import Place
+from .layout import Layout
 
 aten = torch.ops.aten
 
@@ -64,7 +64,7 @@ def densify(trunk: fx.GraphModule, stride_px: int) -> None:
     """
     sizes = _Sizes(trunk)
     for node in list(trunk.graph.nodes):
-        if operation(node) in _DENSER and node.meta.get("place"):
+        if operation(node) in _DENSER and node.meta.get("layout"):
             at = _Denser(trunk, node, stride_px)
             if at.changes:
                 _DENSER[operation(node)](at)
@@ -100,7 +100,7 @@ class _Sizes:
 
 def _maps(node: fx.Node) -> list[fx.Node]:
     """The inputs of a node that move with the photo."""
-    return [n for n in node.all_input_nodes if n.meta.get("place") and operation(n) != "sym_size"]
+    return [n for n in node.all_input_nodes if n.meta.get("layout") and operation(n) != "sym_size"]
 
 
 def _cut_to_smallest(graph: fx.Graph, node: fx.Node, sizes: _Sizes) -> None:
@@ -110,7 +110,7 @@ def _cut_to_smallest(graph: fx.Graph, node: fx.Node, sizes: _Sizes) -> None:
     that reach less far past the last native position leave more behind it.
     """
     for letter in "hw":
-        axes = {n: n.meta["place"].letters.find(letter) for n in _maps(node)}
+        axes = {n: n.meta["layout"].letters.find(letter) for n in _maps(node)}
         lengths = {n: sizes.values[n].shape[axis] for n, axis in axes.items() if axis >= 0}
         for source, length in lengths.items():
             if length > min(lengths.values()) > 1:
@@ -118,7 +118,7 @@ def _cut_to_smallest(graph: fx.Graph, node: fx.Node, sizes: _Sizes) -> None:
                 with graph.inserting_before(node):
                     args = (source, axes[source], 0, less, 1)
                     cut = graph.call_function(aten.slice.Tensor, args)
-                cut.meta = {"place": source.meta["place"]}
+                cut.meta = {"layout": source.meta["layout"]}
                 node.replace_input_with(source, cut)
                 sizes.know([cut])
 
@@ -128,16 +128,14 @@ class _Denser:
 
     def __init__(self, trunk: fx.GraphModule, node: fx.Node, stride_px: int) -> None:
         self.trunk, self.graph, self.node, self.stride_px = trunk, trunk.graph, node, stride_px
-        self.source: fx.Node = next(n for n in node.all_input_nodes if n.meta.get("place"))
+        self.source: fx.Node = next(n for n in node.all_input_nodes if n.meta.get("layout"))
         self.rate = self._rate(self.source)
         self.given = arguments(node)
 
     def _rate(self, node: fx.Node) -> Pair:
-        place: Place = node.meta["place"]
-        return (
-            place.stride_hw[0] // math.gcd(place.stride_hw[0], self.stride_px),
-            place.stride_hw[1] // math.gcd(place.stride_hw[1], self.stride_px),
-        )
+        layout: Layout = node.meta["layout"]
+        down, across = (native // math.gcd(native, self.stride_px) for native in layout.stride_hw)
+        return down, across
 
     @property
     def changes(self) -> bool:
@@ -146,7 +144,7 @@ class _Denser:
     @property
     def step(self) -> Pair:
         """The stride that is left to this node, in positions of its source."""
-        before, after = self.source.meta["place"].stride_hw, self.node.meta["place"].stride_hw
+        before, after = self.source.meta["layout"].stride_hw, self.node.meta["layout"].stride_hw
         return (
             math.gcd(after[0], self.stride_px) // math.gcd(before[0], self.stride_px),
             math.gcd(after[1], self.stride_px) // math.gcd(before[1], self.stride_px),
@@ -158,10 +156,10 @@ class _Denser:
         return down * self.rate[0], across * self.rate[1]
 
     def call(self, function: Any, *args: Any, like: fx.Node | None = None) -> fx.Node:
-        """A new node before this one, placed like another (this one's source)."""
+        """A new node before this one, laid out like another (this one's source)."""
         with self.graph.inserting_before(self.node):
             made = self.graph.call_function(function, args)
-        made.meta = {"place": (like or self.source).meta["place"]}
+        made.meta = {"layout": (like or self.source).meta["layout"]}
         return made
 
     def constant(self, name: str, value: torch.Tensor) -> fx.Node:
@@ -253,7 +251,7 @@ def _avg_pool(at: _Denser) -> None:
 def _pad(at: _Denser) -> None:
     if at.given.get("mode", "constant") != "constant":
         raise NotByDilation
-    letters = at.source.meta["place"].letters
+    letters = at.source.meta["layout"].letters
     rates = {"h": at.rate[0], "w": at.rate[1]}
     amounts = [
         amount * rates.get(letters[-1 - position // 2], 1)
@@ -265,7 +263,7 @@ def _pad(at: _Denser) -> None:
 def _slice(at: _Denser) -> None:
     given = at.given
     axis = given["dim"] % len(shape(at.source))
-    letter = at.source.meta["place"].letters[axis]
+    letter = at.source.meta["layout"].letters[axis]
     if letter not in "hw":
         return
     side = "hw".index(letter)

@@ -9,11 +9,11 @@ import torch
 from torch import fx, nn
 
 from .graph import arguments, layer, operation, pair, read_attribute, shape
-from .layout import Findings, Place, Refusal, Step
+from .layout import Call, CannotSlide, Caveats, Layout
 from .plan import Plan
-from .rules import place_node
+from .rules import layout_of
 
-Form = Literal["map", "flat", "cell"]
+HeadForm = Literal["map", "flat", "cell"]
 
 
 class NoConvolution(Exception):  # noqa: N818 - a signal to heads.py, not an error
@@ -21,11 +21,11 @@ class NoConvolution(Exception):  # noqa: N818 - a signal to heads.py, not an err
 
 
 @dataclass(frozen=True)
-class Value:
+class HeadValue:
     """A converted tensor: its node (B, C, N, M), its form, and the order of a flat one."""
 
     node: fx.Node
-    form: Form
+    form: HeadForm
     order: str = ""
 
 
@@ -43,17 +43,17 @@ class HeadGraph:
         self.layers: dict[str, nn.Module] = {}
         # Letters inside a slice: like the plan's, but a pool to the size that the
         # map already has changes nothing here.
-        self.places: dict[fx.Node, Place] = {plan.feature: Place(plan.letters)}
+        self.layouts: dict[fx.Node, Layout] = {plan.feature: Layout(plan.letters)}
         entry = self.graph.placeholder("features")
-        self.values: dict[fx.Node, Value] = {plan.feature: Value(entry, "map")}
+        self.values: dict[fx.Node, HeadValue] = {plan.feature: HeadValue(entry, "map")}
 
-    def place(self, node: fx.Node) -> None:
+    def lay_out(self, node: fx.Node) -> None:
         try:
-            self.places[node] = place_node(Step(node, self.places, Findings()))
-        except (Refusal, IndexError) as error:
+            self.layouts[node] = layout_of(Call(node, self.layouts, Caveats()))
+        except (CannotSlide, IndexError) as error:
             raise NoConvolution from error
         if keeps_size(node, self.plan.map_hw):
-            self.places[node] = self.places[node.all_input_nodes[0]]
+            self.layouts[node] = self.layouts[node.all_input_nodes[0]]
 
     def call(self, function: Any, *args: Any) -> fx.Node:
         return self.graph.call_function(function, args)
@@ -86,7 +86,7 @@ class HeadGraph:
         self.layers[f"constants.{name}"] = holder
         return self.graph.get_attr(f"constants.{name}.value")
 
-    def per_channel(self, node: fx.Node, source: fx.Node, value: Value) -> fx.Node:
+    def per_channel(self, node: fx.Node, source: fx.Node, value: HeadValue) -> fx.Node:
         """A constant beside a map: one value, or one a channel, put on the channel axis."""
         constant = self.constant(source)
         if constant.numel() == 1:
@@ -95,13 +95,13 @@ class HeadGraph:
             raise NoConvolution
         rank = len(shape(node))
         lengths = (1,) * (rank - constant.dim()) + tuple(constant.shape)
-        letters = self.places[node].letters
+        letters = self.layouts[node].letters
         axis = letters.index("c") if value.form == "map" else channel_axis(node)
         if constant.numel() != lengths[axis] or set(letters) - set("bchwt"):
             raise NoConvolution
         return self.buffer(source.name, constant.reshape(-1, 1, 1))
 
-    def finish(self, final: Value) -> fx.GraphModule:
+    def finish(self, final: HeadValue) -> fx.GraphModule:
         """The converted head as a module that gives out ``final``."""
         if final.form != "cell":
             raise NoConvolution

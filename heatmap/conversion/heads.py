@@ -22,7 +22,7 @@ from torch import fx, nn
 
 from .axes import slides
 from .graph import IDENTITIES, arguments, is_elementwise, operation, pair, shape
-from .head_graph import HeadGraph, NoConvolution, Value, channel_axis, keeps_size
+from .head_graph import HeadGraph, HeadValue, NoConvolution, channel_axis, keeps_size
 from .layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
 from .plan import Plan, joins_positions
 from .subgraphs import head_of, result_of
@@ -47,7 +47,7 @@ def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
     try:
         for node in plan.head:
             if any(source in at.values for source in node.all_input_nodes):
-                at.place(node)
+                at.lay_out(node)
                 at.values[node] = _convert(at, node)
                 meta = at.values[node].node.meta
                 meta.setdefault("nn_module_stack", node.meta.get("nn_module_stack"))
@@ -61,17 +61,17 @@ def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
     return head
 
 
-def _convert(at: HeadGraph, node: fx.Node) -> Value:
+def _convert(at: HeadGraph, node: fx.Node) -> HeadValue:
     name = operation(node)
     source = at.values[next(n for n in node.all_input_nodes if n in at.values)]
     if name in ("contiguous", "clone", "alias", "detach") or keeps_size(node, at.plan.map_hw):
         return source
     if name == "getitem" and node.args[1] == 0 and source.form == "cell":
-        # The values of a max pool, not the places they came from.
+        # The values of a max pool, not where they were.
         return source
     if at.pools_left_out and not _is_linear(at, node):
         raise NoConvolution
-    letters = at.places[node].letters
+    letters = at.layouts[node].letters
     if source.form == "map" and slides(letters) and letters.count("c") != 1:
         # Channels cut up (a shuffle): a map has them in one axis.
         raise NoConvolution
@@ -93,14 +93,14 @@ def _is_linear(at: HeadGraph, node: fx.Node) -> bool:
     return name in _MOVES | IDENTITIES | {"linear", "conv2d", "batch_norm", "cat", "getitem"}
 
 
-def _moved(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+def _moved(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     """A view or permutation: bookkeeping only, since maps keep their one layout."""
-    letters = at.places[node].letters
+    letters = at.layouts[node].letters
     if source.form == "map" and not slides(letters):
-        before = at.places[node.all_input_nodes[0]].letters[1:].replace("t", "hw")
+        before = at.layouts[node.all_input_nodes[0]].letters[1:].replace("t", "hw")
         if len(shape(node)) != 2 or before not in ("chw", "hwc"):
             raise NoConvolution
-        return Value(source.node, "flat", before)
+        return HeadValue(source.node, "flat", before)
     if source.form == "flat" and len(shape(node)) != 2:
         raise NoConvolution
     if source.form == "cell":
@@ -108,7 +108,7 @@ def _moved(at: HeadGraph, node: fx.Node, source: Value) -> Value:
     return source
 
 
-def _elementwise(at: HeadGraph, node: fx.Node) -> Value:
+def _elementwise(at: HeadGraph, node: fx.Node) -> HeadValue:
     operands = [at.values[n] for n in node.all_input_nodes if n in at.values]
     if len({(value.form, value.order) for value in operands}) > 1:
         raise NoConvolution
@@ -124,7 +124,7 @@ def _elementwise(at: HeadGraph, node: fx.Node) -> Value:
         else:
             copies[source] = at.per_channel(node, source, form)
     made = at.graph.node_copy(node, copies.__getitem__)
-    return Value(made, form.form, form.order)
+    return HeadValue(made, form.form, form.order)
 
 
 def _check_aligned(node: fx.Node, operands: list[fx.Node]) -> None:
@@ -136,7 +136,7 @@ def _check_aligned(node: fx.Node, operands: list[fx.Node]) -> None:
             raise NoConvolution
 
 
-def _convert_linear(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+def _convert_linear(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     given = arguments(node)
     weight = at.constant(given["weight"])
     bias = at.constant(given["bias"]) if given["bias"] is not None else None
@@ -150,10 +150,10 @@ def _convert_linear(at: HeadGraph, node: fx.Node, source: Value) -> Value:
     else:
         kernel = weight.view(weight.shape[0], -1, n, m)
     made = at.add_layer(node, SlidingLinear.from_weights(kernel, bias), source.node)
-    return Value(made, "cell")
+    return HeadValue(made, "cell")
 
 
-def _convert_convolution(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+def _convert_convolution(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     """A convolution of single positions, or of all n x n at once: fc6 written as one."""
     given = arguments(node)
     joins = source.form == "map" and joins_positions(node)
@@ -163,18 +163,18 @@ def _convert_convolution(at: HeadGraph, node: fx.Node, source: Value) -> Value:
     weight = at.constant(given["weight"])
     bias = at.constant(given["bias"]) if given["bias"] is not None else None
     made = at.add_layer(node, SlidingLinear.from_weights(weight, bias), source.node)
-    return Value(made, "cell" if joins else source.form)
+    return HeadValue(made, "cell" if joins else source.form)
 
 
-def _convert_pool(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+def _convert_pool(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     """A pool over the whole slice: the same pool sliding by one position."""
     name = operation(node)
     n, m = at.plan.map_hw
     if _reduces_channels(at, node, source):
         raise NoConvolution
     if source.form == "cell" and shape(node.all_input_nodes[0])[-2:] == (1, 1):
-        return Value(at.add_layer(node, PoolOfOne(name), source.node), "cell")
-    if source.form != "map" or slides(at.places[node].letters):
+        return HeadValue(at.add_layer(node, PoolOfOne(name), source.node), "cell")
+    if source.form != "map" or slides(at.layouts[node].letters):
         raise NoConvolution
     given = arguments(node)
     whole = all(length == 1 for length in shape(node)[2:]) or name in ("mean", "amax")
@@ -191,12 +191,12 @@ def _convert_pool(at: HeadGraph, node: fx.Node, source: Value) -> Value:
         if not average:
             raise NoConvolution
         at.pools_left_out += 1
-        return Value(source.node, "cell")
+        return HeadValue(source.node, "cell")
     pool = aten.avg_pool2d if average else aten.max_pool2d
-    return Value(at.call(pool.default, source.node, [n, m], [1, 1]), "cell")
+    return HeadValue(at.call(pool.default, source.node, [n, m], [1, 1]), "cell")
 
 
-def _reduces_channels(at: HeadGraph, node: fx.Node, source: Value) -> bool:
+def _reduces_channels(at: HeadGraph, node: fx.Node, source: HeadValue) -> bool:
     """Whether a reduction (mean, amax) goes over more than positions."""
     given, before = arguments(node), node.all_input_nodes[0]
     if "dim" not in given:
@@ -204,27 +204,27 @@ def _reduces_channels(at: HeadGraph, node: fx.Node, source: Value) -> bool:
     rank = len(shape(before))
     axes = [axis % rank for axis in given["dim"] or range(rank)]
     if source.form == "map":
-        return any(at.places[before].letters[axis] in "bc" for axis in axes)
+        return any(at.layouts[before].letters[axis] in "bc" for axis in axes)
     return 0 in axes or channel_axis(before) in axes
 
 
-def _convert_batch_norm(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+def _convert_batch_norm(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     if source.form == "cell" and channel_axis(node) != 1:
         raise NoConvolution
-    if source.form == "flat" or (source.form == "map" and at.places[node].letters != "bchw"):
+    if source.form == "flat" or (source.form == "map" and at.layouts[node].letters != "bchw"):
         raise NoConvolution
     given = arguments(node)
     module = nn.BatchNorm2d(shape(node)[1], eps=given["eps"], device="meta").eval()
     at.fill(module, given, ("weight", "bias", "running_mean", "running_var"))
     # Counts batches of training; there is none.
     module.num_batches_tracked = None
-    return Value(at.add_layer(node, module, source.node), source.form)
+    return HeadValue(at.add_layer(node, module, source.node), source.form)
 
 
-def _convert_layer_norm(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+def _convert_layer_norm(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     """LayerNorm over the channels of every cell or position."""
     given = arguments(node)
-    last_is_channel = at.places[node].letters[-1] == "c" if source.form == "map" else True
+    last_is_channel = at.layouts[node].letters[-1] == "c" if source.form == "map" else True
     channels = list(given["normalized_shape"])
     if source.form == "cell":
         last_is_channel = channel_axis(node) == len(shape(node)) - 1
@@ -232,18 +232,18 @@ def _convert_layer_norm(at: HeadGraph, node: fx.Node, source: Value) -> Value:
         raise NoConvolution
     module = ChannelLayerNorm(channels, eps=given["eps"], device="meta")
     at.fill(module, given, ("weight", "bias"))
-    return Value(at.add_layer(node, module, source.node), source.form)
+    return HeadValue(at.add_layer(node, module, source.node), source.form)
 
 
-def _convert_softmax(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+def _convert_softmax(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     axis = arguments(node)["dim"] % len(shape(node))
     if source.form != "cell" or axis != channel_axis(node):
         raise NoConvolution
     function = aten.log_softmax.int if "log" in operation(node) else aten.softmax.int
-    return Value(at.call(function, source.node, 1), "cell")
+    return HeadValue(at.call(function, source.node, 1), "cell")
 
 
-def _convert_cat(at: HeadGraph, node: fx.Node, source: Value) -> Value:
+def _convert_cat(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     given = arguments(node)
     parts = [at.values.get(tensor) for tensor in given["tensors"]]
     axis = given["dim"] % len(shape(node))
@@ -251,14 +251,14 @@ def _convert_cat(at: HeadGraph, node: fx.Node, source: Value) -> Value:
         raise NoConvolution
     if any(part is None or part.form != "cell" for part in parts):
         raise NoConvolution
-    return Value(at.call(aten.cat.default, [part.node for part in parts if part], 1), "cell")
+    return HeadValue(at.call(aten.cat.default, [part.node for part in parts if part], 1), "cell")
 
 
 _MOVES = frozenset(
     {"view", "reshape", "flatten", "unflatten", "_unsafe_view", "squeeze", "unsqueeze"}
     | {"permute", "transpose"}
 )
-_CONVERTERS: dict[str, Callable[[HeadGraph, fx.Node, Value], Value]] = {
+_CONVERTERS: dict[str, Callable[[HeadGraph, fx.Node, HeadValue], HeadValue]] = {
     "linear": _convert_linear,
     "conv2d": _convert_convolution,
     "mean": _convert_pool,

@@ -1,9 +1,9 @@
-"""The vocabulary of the rules: where a tensor stands, and what a rule gets to read."""
+"""How a tensor lies relative to the photo: its axes, its stride and its receptive field."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import fx
@@ -12,53 +12,77 @@ from .axes import slides
 from .graph import arguments, shape
 
 
-class Refusal(Exception):  # noqa: N818 - a signal between this file and the plan, not an error
+class CannotSlide(Exception):  # noqa: N818 - a signal from rules.py to plan.py, not an error
     """Why a node cannot slide."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a tensor stands: its letters (see axes.py), and in photo pixels the
-    stride between neighbouring positions and the receptive field of one, (h, w)."""
+class Layout:
+    """How a tensor lies relative to the photo.
+
+    Attributes:
+        letters: one for each axis; see axes.py.
+        stride_hw: distance between neighbouring positions, (down, across), photo px.
+        receptive_field_hw: what one position sees of the photo, (height, width), px.
+    """
 
     letters: str
     stride_hw: tuple[int, int] = (1, 1)
-    field_hw: tuple[int, int] = (1, 1)
+    receptive_field_hw: tuple[int, int] = (1, 1)
+
+    def lettered(self, letters: str) -> Layout:
+        """The same stride and receptive field under other axes."""
+        return replace(self, letters=letters)
+
+    def without(self, axes: Collection[int]) -> Layout:
+        """The layout of the tensor without some of its axes, counted from the front."""
+        return self.lettered("".join(c for axis, c in enumerate(self.letters) if axis not in axes))
 
 
 @dataclass
-class Findings:
-    """What the rules saw on their way."""
+class Caveats:
+    """What stands against sliding as cropping would, collected while layouts are worked out.
+
+    Attributes:
+        whole_input: (node, reason) of each node that looks at the whole input: inexact.
+        padding: nodes that pad, after which sliding differs from cropping.
+    """
 
     whole_input: list[tuple[fx.Node, str]] = field(default_factory=list)
     padding: list[fx.Node] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Step:
-    """One node with the places of its photo-dependent inputs, as a rule reads it."""
+class Call:
+    """One call of an operation, with the layouts of the tensors before it, as a rule reads it."""
 
     node: fx.Node
-    places: dict[fx.Node, Place]
-    findings: Findings
+    layouts: dict[fx.Node, Layout]
+    caveats: Caveats
 
     @property
-    def given(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
+        """The node's arguments by name."""
         return arguments(self.node)
 
     @property
     def source(self) -> fx.Node:
         """The first input that slides."""
-        return next(
-            n for n in self.node.all_input_nodes if n in self.places and slides(self.place_of(n))
-        )
-
-    def place_of(self, node: fx.Node) -> str:
-        return self.places[node].letters if node in self.places else ""
+        return next(n for n in self.node.all_input_nodes if slides(self.letters_of(n)))
 
     @property
-    def place(self) -> Place:
-        return self.places[self.source]
+    def layout(self) -> Layout:
+        """The layout of the source."""
+        return self.layouts[self.source]
+
+    @property
+    def letters(self) -> str:
+        """The axes of the source."""
+        return self.layout.letters
+
+    def letters_of(self, node: fx.Node) -> str:
+        """The axes of an input; "" where it does not depend on the photo."""
+        return self.layouts[node].letters if node in self.layouts else ""
 
     def axes(self, dims: Any) -> list[int]:
         """Dimension numbers of the source, counted from the front; None is all."""
@@ -66,17 +90,3 @@ class Step:
         if dims is None or dims == []:
             return list(range(rank))
         return [dim % rank for dim in ([dims] if isinstance(dims, int) else dims)]
-
-
-Rule = Callable[[Step], Place]
-
-
-RULES: dict[str, Rule] = {}
-
-
-def rule(*operations: str) -> Callable[[Rule], Rule]:
-    def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(operations, function))
-        return function
-
-    return register

@@ -63,7 +63,7 @@ class FullyConvolutional(nn.Module):
         self.native_stride_px = plan.native_stride_px
         self.stride_px = stride_px
         self.stitched = stitched
-        self.field_px = plan.field_px
+        self.receptive_field_px = plan.receptive_field_px
         self.classes = plan.traced.classes
         self.sliding: Sliding = plan.sliding
         self.whole_input = plan.whole_input
@@ -80,9 +80,9 @@ class FullyConvolutional(nn.Module):
         return {**vars(self), "_shapes": None, "_prepared": None}
 
     @property
-    def window_field_px(self) -> int:
+    def window_receptive_field_px(self) -> int:
         """How much of the photo one cell sees, padding aside, px: more than the window."""
-        return self.field_px + (max(self.map_hw) - 1) * self.native_stride_px
+        return self.receptive_field_px + (max(self.map_hw) - 1) * self.native_stride_px
 
     def forward(self, photos: Tensor) -> Tensor:
         photos = self.whole_windows(photos)

@@ -15,8 +15,8 @@ from torch import fx
 from ..errors import ConversionError
 from .axes import slides
 from .graph import arguments, describe, layer, operation, pair, shape
-from .layout import Findings, Place, Refusal, Step
-from .rules import place_node
+from .layout import Call, CannotSlide, Caveats, Layout
+from .rules import layout_of
 from .trace import Traced
 
 Sliding = Literal["exact", "inexact", "refused"]
@@ -29,12 +29,12 @@ class Plan:
     ``feature`` is the trunk's last node, a map of ``map_hw`` positions at one
     window; all of the output passes through it. ``whole_input`` lists what
     makes sliding inexact (layer and reason), ``padded`` the layers after which
-    sliding differs from cropping. ``field_px`` is the receptive field of one
+    sliding differs from cropping. ``receptive_field_px`` is the receptive field of one
     position of the feature map.
     """
 
     traced: Traced
-    places: dict[fx.Node, Place]
+    layouts: dict[fx.Node, Layout]
     feature: fx.Node
     trunk: tuple[fx.Node, ...]
     head: tuple[fx.Node, ...]
@@ -43,16 +43,16 @@ class Plan:
 
     @property
     def native_stride_px(self) -> int:
-        return self.places[self.feature].stride_hw[0]
+        return self.layouts[self.feature].stride_hw[0]
 
     @property
-    def field_px(self) -> int:
-        return max(self.places[self.feature].field_hw)
+    def receptive_field_px(self) -> int:
+        return max(self.layouts[self.feature].receptive_field_hw)
 
     @property
     def letters(self) -> str:
         """Axes of the feature map: "bchw" or "bhwc"."""
-        return self.places[self.feature].letters
+        return self.layouts[self.feature].letters
 
     @property
     def map_hw(self) -> tuple[int, int]:
@@ -75,28 +75,26 @@ def plan_conversion(traced: Traced) -> Plan:
         ConversionError: an operation that cannot slide; names its layer and why.
     """
     dependent = _dependent(traced)
-    places, findings = _place_all(dependent, traced)
-    feature = _last_map(_cuts(dependent), places)
+    layouts, caveats = _lay_out(dependent, traced)
+    feature = _last_map(_cuts(dependent), layouts)
     trunk = _ancestors(feature)
     ordered = [node for node in traced.nodes if node.op != "output"]
-    place = places[feature]
+    stride = layouts[feature].stride_hw
     if feature.op == "placeholder":
         raise _refused(feature, "the network flattens the photo itself: there is no trunk to slide")
-    if place.stride_hw[0] != place.stride_hw[1]:
-        raise _refused(
-            feature, f"its stride is {place.stride_hw[0]} px down but {place.stride_hw[1]} across"
-        )
-    _check_trunk(feature, trunk, places, findings)
+    if stride[0] != stride[1]:
+        raise _refused(feature, f"its stride is {stride[0]} px down but {stride[1]} across")
+    _check_trunk(feature, trunk, layouts, caveats)
     return Plan(
         traced=traced,
-        places=places,
+        layouts=layouts,
         feature=feature,
         trunk=tuple(node for node in ordered if node in trunk),
         head=tuple(node for node in ordered if node not in trunk),
         whole_input=_unique(
-            (layer(node)[0], why) for node, why in findings.whole_input if node in trunk
+            (layer(node)[0], why) for node, why in caveats.whole_input if node in trunk
         ),
-        padded=_unique(layer(node)[0] for node in findings.padding if node in trunk),
+        padded=_unique(layer(node)[0] for node in caveats.padding if node in trunk),
     )
 
 
@@ -105,31 +103,31 @@ def _refused(node: fx.Node, reason: str) -> ConversionError:
 
 
 def _check_trunk(
-    feature: fx.Node, trunk: set[fx.Node], places: dict[fx.Node, Place], findings: Findings
+    feature: fx.Node, trunk: set[fx.Node], layouts: dict[fx.Node, Layout], caveats: Caveats
 ) -> None:
     """Refuse what only a head may do, and maps that are coarser than the feature map.
 
     The trunk moves with the photo by its coarsest stride: enlarging what came
     out makes no windows in between.
     """
-    pooling = {node for node, _ in findings.whole_input}
-    native = places[feature].stride_hw
-    for node in (node for node in places if node in trunk):
-        stride = places[node].stride_hw
+    pooling = {node for node, _ in caveats.whole_input}
+    native = layouts[feature].stride_hw
+    for node in (node for node in layouts if node in trunk):
+        stride = layouts[node].stride_hw
         if native[0] % stride[0] or native[1] % stride[1]:
             raise _refused(node, f"its stride is {stride[0]} px, enlarged to {native[0]} px later")
-        sources = [source for source in node.all_input_nodes if source in places]
-        if node not in pooling and any(_loses_rows(places[n], places[node]) for n in sources):
+        sources = [source for source in node.all_input_nodes if source in layouts]
+        if node not in pooling and any(_loses_rows(layouts[n], layouts[node]) for n in sources):
             raise _refused(node, "it flattens a map that is used again as a map")
 
 
-def _loses_rows(before: Place, after: Place) -> bool:
+def _loses_rows(before: Layout, after: Layout) -> bool:
     """Whether rows or columns slid before and do not any more."""
     return bool(set("hw") & (_moving(before) - _moving(after)))
 
 
-def _moving(place: Place) -> set[str]:
-    return set(place.letters.replace("t", "hw"))
+def _moving(layout: Layout) -> set[str]:
+    return set(layout.letters.replace("t", "hw"))
 
 
 T = TypeVar("T")
@@ -148,18 +146,18 @@ def _dependent(traced: Traced) -> list[fx.Node]:
     return [node for node in found if node.op != "output"]
 
 
-def _place_all(nodes: list[fx.Node], traced: Traced) -> tuple[dict[fx.Node, Place], Findings]:
-    places: dict[fx.Node, Place] = {}
-    findings = Findings()
+def _lay_out(nodes: list[fx.Node], traced: Traced) -> tuple[dict[fx.Node, Layout], Caveats]:
+    layouts: dict[fx.Node, Layout] = {}
+    caveats = Caveats()
     for node in nodes:
         if node.op == "placeholder":
-            places[node] = Place("bchw")
+            layouts[node] = Layout("bchw")
             continue
         try:
-            places[node] = place_node(Step(node, places, findings))
-        except Refusal as refusal:
-            raise _refused(node, str(refusal)) from refusal
-    return places, findings
+            layouts[node] = layout_of(Call(node, layouts, caveats))
+        except CannotSlide as reason:
+            raise _refused(node, str(reason)) from reason
+    return layouts, caveats
 
 
 def _cuts(nodes: list[fx.Node]) -> list[fx.Node]:
@@ -174,15 +172,15 @@ def _cuts(nodes: list[fx.Node]) -> list[fx.Node]:
     return cuts
 
 
-def _last_map(cuts: list[fx.Node], places: dict[fx.Node, Place]) -> fx.Node:
+def _last_map(cuts: list[fx.Node], layouts: dict[fx.Node, Layout]) -> fx.Node:
     """The last map before the photo's positions are pooled, flattened or joined for good."""
     maps: list[fx.Node] = []
     for node in cuts:
         joined = bool(maps) and maps[-1].op != "placeholder" and joins_positions(node)
-        if joined or not slides(places[node].letters):
+        if joined or not slides(layouts[node].letters):
             break
         # Rows before columns and one axis of channels: what slices are cut from.
-        if places[node].letters in ("bchw", "bhwc") and hasattr(node.meta["val"], "shape"):
+        if layouts[node].letters in ("bchw", "bhwc") and hasattr(node.meta["val"], "shape"):
             maps.append(node)
     return maps[-1]
 

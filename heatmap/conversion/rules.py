@@ -1,181 +1,200 @@
-"""What each operation does to the axes: one rule a kind of operation.
+"""What each operation does to the layout of its inputs: one rule a kind of operation.
 
-A rule reads the places of a node's inputs and answers with the node's own. It
-raises :class:`Refusal` for what no sliding can do (attention, fixed positions)
-and notes in ``findings`` what makes sliding inexact (pooling over the whole
+A rule reads the layouts of a node's inputs and answers with the node's own. It
+raises :class:`CannotSlide` for what no sliding can do (attention, fixed positions)
+and notes in ``caveats`` what makes sliding inexact (pooling over the whole
 input) or different from cropping (padding). Only operations on tensors that
 slide need a rule; without one a network is refused, never guessed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from .axes import SLIDING, broadcast, pooled, reshaped, slides
 from .graph import is_elementwise, operation, pair, shape
-from .layout import RULES, Place, Refusal, Step, rule
+from .layout import Call, CannotSlide, Layout
+
+Rule: TypeAlias = Callable[[Call], Layout]
+
+RULES: dict[str, Rule] = {}
 
 
-def place_node(step: Step) -> Place:
-    """Place one node, by its rule.
+def rule(*operations: str) -> Callable[[Rule], Rule]:
+    """Make a function the rule of these ATen operations."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(operations, function))
+        return function
+
+    return register
+
+
+def layout_of(call: Call) -> Layout:
+    """The layout of one node, by its rule.
 
     Raises:
-        Refusal: it cannot slide.
+        CannotSlide: it cannot slide.
     """
-    operands = [n for n in step.node.all_input_nodes if n in step.places]
-    if not any(slides(step.places[n].letters) for n in operands):
+    operands = [n for n in call.node.all_input_nodes if n in call.layouts]
+    if not any(slides(call.layouts[n].letters) for n in operands):
         # Nothing here moves with the photo any more: any operation will do.
-        value = step.node.meta["val"]
-        return Place(pooled(value.dim() if hasattr(value, "dim") else 2))
-    name = operation(step.node)
+        value = call.node.meta["val"]
+        return Layout(pooled(value.dim() if hasattr(value, "dim") else 2))
+    name = operation(call.node)
     if name in RULES:
-        return RULES[name](step)
-    if is_elementwise(step.node):
-        return _elementwise(step)
-    raise Refusal("this operation is not known to slide")
+        return RULES[name](call)
+    if is_elementwise(call.node):
+        return _elementwise(call)
+    raise CannotSlide("this operation is not known to slide")
 
 
 @rule("expand_as")
-def _elementwise(step: Step) -> Place:
-    operands = [n for n in step.node.all_input_nodes if n.op != "get_attr" or shape(n)]
-    moving = [step.places[n] for n in operands if slides(step.place_of(n))]
-    if len({place.stride_hw for place in moving}) > 1:
-        raise Refusal("it joins branches of different strides")
-    letters = broadcast([(step.place_of(n), shape(n)) for n in operands])
+def _elementwise(call: Call) -> Layout:
+    operands = [n for n in call.node.all_input_nodes if n.op != "get_attr" or shape(n)]
+    moving = [call.layouts[n] for n in operands if slides(call.letters_of(n))]
+    if len({layout.stride_hw for layout in moving}) > 1:
+        raise CannotSlide("it joins branches of different strides")
+    letters = broadcast([(call.letters_of(n), shape(n)) for n in operands])
     if letters is None:
-        raise Refusal("it adds or multiplies by values that belong to fixed positions")
-    return replace(
-        moving[0],
-        letters=letters,
-        field_hw=(max(p.field_hw[0] for p in moving), max(p.field_hw[1] for p in moving)),
-    )
+        raise CannotSlide("it adds or multiplies by values that belong to fixed positions")
+    return _widest(moving).lettered(letters)
 
 
-def _windowed(step: Step, kernel_hw: tuple[int, int], stride_hw: tuple[int, int]) -> Place:
+def _widest(layouts: Sequence[Layout]) -> Layout:
+    """The first of several layouts, with the largest receptive field of them all."""
+    fields = [layout.receptive_field_hw for layout in layouts]
+    down, across = (max(lengths) for lengths in zip(*fields, strict=True))
+    return replace(layouts[0], receptive_field_hw=(down, across))
+
+
+def _windowed(call: Call, kernel_hw: tuple[int, int], stride_hw: tuple[int, int]) -> Layout:
     """A convolution or pool: ``kernel_hw`` already counts dilation."""
-    if step.place.letters != "bchw":
-        raise Refusal(f"its input's axes are {step.place.letters}, not bchw")
-    stride, seen = step.place.stride_hw, step.place.field_hw
-    return Place(
+    if call.letters != "bchw":
+        raise CannotSlide(f"its input's axes are {call.letters}, not bchw")
+    stride, field = call.layout.stride_hw, call.layout.receptive_field_hw
+    return Layout(
         "bchw",
         (stride[0] * stride_hw[0], stride[1] * stride_hw[1]),
-        (seen[0] + (kernel_hw[0] - 1) * stride[0], seen[1] + (kernel_hw[1] - 1) * stride[1]),
+        (field[0] + (kernel_hw[0] - 1) * stride[0], field[1] + (kernel_hw[1] - 1) * stride[1]),
     )
 
 
 @rule("conv2d")
-def _convolution(step: Step) -> Place:
-    given = step.given
-    if operation(given["weight"]) or given["input"] is not step.source:
-        raise Refusal("its weights are computed from the photo")
-    if any(pair(given["padding"])):
-        step.findings.padding.append(step.node)
-    size, dilation = shape(given["weight"])[2:], pair(given["dilation"])
+def _convolution(call: Call) -> Layout:
+    arguments = call.arguments
+    if operation(arguments["weight"]) or arguments["input"] is not call.source:
+        raise CannotSlide("its weights are computed from the photo")
+    if any(pair(arguments["padding"])):
+        call.caveats.padding.append(call.node)
+    size, dilation = shape(arguments["weight"])[2:], pair(arguments["dilation"])
     kernel = (dilation[0] * (size[0] - 1) + 1, dilation[1] * (size[1] - 1) + 1)
-    return _windowed(step, kernel, pair(given["stride"]))
+    return _windowed(call, kernel, pair(arguments["stride"]))
 
 
 @rule("max_pool2d", "avg_pool2d")
-def _pool(step: Step) -> Place:
-    given = step.given
-    size = pair(given["kernel_size"])
-    dilation = pair(given.get("dilation", 1))
+def _pool(call: Call) -> Layout:
+    arguments = call.arguments
+    size = pair(arguments["kernel_size"])
+    dilation = pair(arguments.get("dilation", 1))
     kernel = (dilation[0] * (size[0] - 1) + 1, dilation[1] * (size[1] - 1) + 1)
-    stride = pair(given["stride"] or size)
-    if shape(step.node)[-2:] == (1, 1) and shape(step.source)[-2:] != (1, 1):
-        return _whole(step, [2, 3])
-    place = _windowed(step, kernel, stride)
-    if any(pair(given["padding"])) or (given["ceil_mode"] and _overhangs(step, kernel, stride)):
-        step.findings.padding.append(step.node)
-    return place
+    stride = pair(arguments["stride"] or size)
+    if shape(call.node)[-2:] == (1, 1) and shape(call.source)[-2:] != (1, 1):
+        return _whole(call, [2, 3])
+    layout = _windowed(call, kernel, stride)
+    overhangs = arguments["ceil_mode"] and _overhangs(call, kernel, stride)
+    if overhangs or any(pair(arguments["padding"])):
+        call.caveats.padding.append(call.node)
+    return layout
 
 
-def _overhangs(step: Step, kernel: tuple[int, int], stride: tuple[int, int]) -> bool:
+def _overhangs(call: Call, kernel: tuple[int, int], stride: tuple[int, int]) -> bool:
     """Whether a ceil_mode pool reaches past the end of its input at one window."""
-    lengths = zip(shape(step.source)[-2:], shape(step.node)[-2:], kernel, stride, strict=True)
+    lengths = zip(shape(call.source)[-2:], shape(call.node)[-2:], kernel, stride, strict=True)
     return any((out - 1) * s + k > length for length, out, k, s in lengths)
 
 
 @rule("adaptive_avg_pool2d", "adaptive_max_pool2d")
-def _adaptive(step: Step) -> Place:
-    return _whole(step, [2, 3])
+def _adaptive(call: Call) -> Layout:
+    return _whole(call, [2, 3])
 
 
 @rule("mean", "sum", "amax", "amin", "var", "std", "linalg_vector_norm", "norm")
-def _reduction(step: Step) -> Place:
-    return _whole(step, step.axes(step.given.get("dim")))
+def _reduction(call: Call) -> Layout:
+    return _whole(call, call.axes(call.arguments.get("dim")))
 
 
-def _whole(step: Step, axes: list[int]) -> Place:
+def _whole(call: Call, axes: list[int]) -> Layout:
     """A reduction over some axes: harmless over channels, inexact over positions."""
-    letters = step.place.letters
+    letters = call.letters
     reduced = [letters[axis] for axis in axes]
     if "b" in reduced:
-        raise Refusal("it makes photos of one batch depend on each other")
+        raise CannotSlide("it makes photos of one batch depend on each other")
     if not slides("".join(reduced)):
-        kept = len(shape(step.node)) == len(letters)
-        left = [c for axis, c in enumerate(letters) if kept or axis not in axes]
-        return replace(step.place, letters="".join(left))
+        keeps_axes = len(shape(call.node)) == len(letters)
+        return call.layout if keeps_axes else call.layout.without(axes)
     if set(letters) & SLIDING - set(reduced):
-        raise Refusal("it pools along one direction of the photo only")
-    step.findings.whole_input.append((step.node, f"{operation(step.node)} over the whole input"))
-    return Place(pooled(len(shape(step.node))))
+        raise CannotSlide("it pools along one direction of the photo only")
+    call.caveats.whole_input.append((call.node, f"{operation(call.node)} over the whole input"))
+    return Layout(pooled(len(shape(call.node))))
 
 
 @rule("batch_norm")
-def _batch_norm(step: Step) -> Place:
-    if step.given["training"]:
-        raise Refusal("it has no running statistics: photos of one batch depend on each other")
-    return _per_channel(step)
+def _batch_norm(call: Call) -> Layout:
+    if call.arguments["training"]:
+        raise CannotSlide("it has no running statistics: photos of one batch depend on each other")
+    return _per_channel(call)
 
 
 @rule("prelu", "channel_shuffle")
-def _per_channel(step: Step) -> Place:
-    if step.place.letters[1] != "c":
-        raise Refusal("it treats positions as channels")
-    return step.place
+def _per_channel(call: Call) -> Layout:
+    if call.letters[1] != "c":
+        raise CannotSlide("it treats positions as channels")
+    return call.layout
 
 
 @rule("group_norm", "instance_norm")
-def _normalisation(step: Step) -> Place:
-    step.findings.whole_input.append((step.node, f"{operation(step.node)} over the whole input"))
-    return _per_channel(step)
+def _normalisation(call: Call) -> Layout:
+    call.caveats.whole_input.append((call.node, f"{operation(call.node)} over the whole input"))
+    return _per_channel(call)
 
 
 @rule("layer_norm", "rms_norm")
-def _layer_normalisation(step: Step) -> Place:
-    covered = len(step.given["normalized_shape"])
-    if not slides(step.place.letters[-covered:]):
-        return step.place
-    raise Refusal("it is tied to one size of the map")
+def _layer_normalisation(call: Call) -> Layout:
+    covered = len(call.arguments["normalized_shape"])
+    if not slides(call.letters[-covered:]):
+        return call.layout
+    raise CannotSlide("it is tied to one size of the map")
 
 
 @rule("linear")
-def _linear(step: Step) -> Place:
-    if step.given["input"] is not step.source or step.place.letters[-1] != "c":
-        raise Refusal("it mixes fixed positions")
-    return step.place
+def _linear(call: Call) -> Layout:
+    if call.arguments["input"] is not call.source or call.letters[-1] != "c":
+        raise CannotSlide("it mixes fixed positions")
+    return call.layout
 
 
 @rule("softmax", "log_softmax", "_softmax")
-def _softmax(step: Step) -> Place:
-    if step.place.letters[step.axes(step.given["dim"])[0]] in SLIDING:
-        raise Refusal("it weighs positions against each other (attention)")
-    return step.place
+def _softmax(call: Call) -> Layout:
+    if call.letters[call.axes(call.arguments["dim"])[0]] in SLIDING:
+        raise CannotSlide("it weighs positions against each other (attention)")
+    return call.layout
 
 
 @rule("view", "reshape", "flatten", "unflatten", "_unsafe_view", "reshape_as", "view_as")
-def _view(step: Step) -> Place:
-    sliding = [axis for axis, letter in enumerate(step.place.letters) if letter in "hw"]
+def _view(call: Call) -> Layout:
+    sliding = [axis for axis, letter in enumerate(call.letters) if letter in "hw"]
     map_hw = (
-        (shape(step.source)[sliding[0]], shape(step.source)[sliding[-1]]) if sliding else (0, 0)
+        (shape(call.source)[sliding[0]], shape(call.source)[sliding[-1]]) if sliding else (0, 0)
     )
     if not sliding:
-        map_hw = _square(shape(step.source)[step.place.letters.index("t")])
-    letters = reshaped(step.place.letters, shape(step.source), shape(step.node), map_hw)
+        map_hw = _square(shape(call.source)[call.letters.index("t")])
+    letters = reshaped(call.letters, shape(call.source), shape(call.node), map_hw)
     if letters is None:
-        raise Refusal(f"it mixes positions: {shape(step.source)} becomes {shape(step.node)}")
-    return replace(step.place, letters=letters) if slides(letters) else Place(letters)
+        raise CannotSlide(f"it mixes positions: {shape(call.source)} becomes {shape(call.node)}")
+    return call.layout.lettered(letters) if slides(letters) else Layout(letters)
 
 
 def _square(positions: int) -> tuple[int, int]:
@@ -184,127 +203,120 @@ def _square(positions: int) -> tuple[int, int]:
 
 
 @rule("permute", "transpose", "movedim")
-def _permute(step: Step) -> Place:
-    letters = list(step.place.letters)
-    if operation(step.node) == "permute":
-        letters = [letters[axis] for axis in step.axes(step.given["dims"])]
-    elif operation(step.node) == "transpose":
-        first, second = step.axes([step.given["dim0"], step.given["dim1"]])
+def _permute(call: Call) -> Layout:
+    letters = list(call.letters)
+    if operation(call.node) == "permute":
+        letters = [letters[axis] for axis in call.axes(call.arguments["dims"])]
+    elif operation(call.node) == "transpose":
+        first, second = call.axes([call.arguments["dim0"], call.arguments["dim1"]])
         letters[first], letters[second] = letters[second], letters[first]
     else:
-        raise Refusal("this operation is not known to slide")
-    return replace(step.place, letters="".join(letters))
+        raise CannotSlide("this operation is not known to slide")
+    return call.layout.lettered("".join(letters))
 
 
 @rule("squeeze", "unsqueeze")
-def _squeeze(step: Step) -> Place:
-    letters, old = list(step.place.letters), shape(step.source)
-    if operation(step.node) == "unsqueeze":
-        letters.insert(step.given["dim"] % (len(old) + 1), "c")
-        return replace(step.place, letters="".join(letters))
-    gone = [axis for axis in step.axes(step.given.get("dim")) if old[axis] == 1]
+def _squeeze(call: Call) -> Layout:
+    letters, old = list(call.letters), shape(call.source)
+    if operation(call.node) == "unsqueeze":
+        letters.insert(call.arguments["dim"] % (len(old) + 1), "c")
+        return call.layout.lettered("".join(letters))
+    gone = [axis for axis in call.axes(call.arguments.get("dim")) if old[axis] == 1]
     if any(letters[axis] == "b" for axis in gone):
-        raise Refusal("it drops the batch axis")
-    left = "".join(letter for axis, letter in enumerate(letters) if axis not in gone)
-    return replace(step.place, letters=left)
+        raise CannotSlide("it drops the batch axis")
+    return call.layout.without(gone)
 
 
 @rule("cat")
-def _cat(step: Step) -> Place:
-    tensors = step.given["tensors"]
-    places = [step.places.get(tensor) for tensor in tensors]
-    axis = step.axes(step.given["dim"])[0]
-    if step.place.letters[axis] != "c":
-        raise Refusal("it joins tensors along an axis of positions (a class token)")
-    known = [place for place in places if place is not None]
-    if len(known) < len(places) or len({(p.letters, p.stride_hw) for p in known}) > 1:
-        raise Refusal("it joins branches of different strides or axes")
-    field_hw = (max(p.field_hw[0] for p in known), max(p.field_hw[1] for p in known))
-    return replace(step.place, field_hw=field_hw)
+def _cat(call: Call) -> Layout:
+    axis = call.axes(call.arguments["dim"])[0]
+    if call.letters[axis] != "c":
+        raise CannotSlide("it joins tensors along an axis of positions (a class token)")
+    return _joined(call)
 
 
 @rule("stack")
-def _stack(step: Step) -> Place:
-    axis = step.given["dim"] % (len(shape(step.source)) + 1)
-    known = [step.places[tensor] for tensor in step.given["tensors"] if tensor in step.places]
-    if (
-        len(known) < len(step.given["tensors"])
-        or len({(p.letters, p.stride_hw) for p in known}) > 1
-    ):
-        raise Refusal("it joins branches of different strides or axes")
-    letters = step.place.letters
-    field_hw = (max(p.field_hw[0] for p in known), max(p.field_hw[1] for p in known))
-    return replace(step.place, letters=letters[:axis] + "c" + letters[axis:], field_hw=field_hw)
+def _stack(call: Call) -> Layout:
+    axis = call.arguments["dim"] % (len(shape(call.source)) + 1)
+    letters = call.letters
+    return _joined(call).lettered(letters[:axis] + "c" + letters[axis:])
+
+
+def _joined(call: Call) -> Layout:
+    """The one layout that all the tensors of a join have, but for the receptive field."""
+    tensors = call.arguments["tensors"]
+    layouts = [call.layouts[tensor] for tensor in tensors if tensor in call.layouts]
+    differ = len({(layout.letters, layout.stride_hw) for layout in layouts}) > 1
+    if len(layouts) < len(tensors) or differ:
+        raise CannotSlide("it joins branches of different strides or axes")
+    return _widest(layouts)
 
 
 @rule("chunk", "split", "split_with_sizes", "unbind", "narrow")
-def _split(step: Step) -> Place:
-    axis = step.axes(step.given.get("dim", 0))[0]
-    if step.place.letters[axis] != "c":
-        raise Refusal("it cuts positions apart")
-    if operation(step.node) == "unbind":
-        letters = step.place.letters
-        return replace(step.place, letters=letters[:axis] + letters[axis + 1 :])
-    return step.place
+def _split(call: Call) -> Layout:
+    axis = call.axes(call.arguments.get("dim", 0))[0]
+    if call.letters[axis] != "c":
+        raise CannotSlide("it cuts positions apart")
+    return call.layout.without([axis]) if operation(call.node) == "unbind" else call.layout
 
 
 @rule("getitem")
-def _getitem(step: Step) -> Place:
-    return step.place
+def _getitem(call: Call) -> Layout:
+    return call.layout
 
 
 @rule("slice")
-def _slice(step: Step) -> Place:
-    axis = step.axes(step.given["dim"])[0]
-    letter, every = step.place.letters[axis], step.given["step"]
+def _slice(call: Call) -> Layout:
+    axis = call.axes(call.arguments["dim"])[0]
+    letter, every = call.letters[axis], call.arguments["step"]
     if letter == "c":
-        return step.place
-    if letter not in "hw" or (step.given["start"] or 0) < 0:
-        raise Refusal("it picks fixed positions")
-    stride = step.place.stride_hw
+        return call.layout
+    if letter not in "hw" or (call.arguments["start"] or 0) < 0:
+        raise CannotSlide("it picks fixed positions")
+    stride = call.layout.stride_hw
     wider = (stride[0] * every, stride[1]) if letter == "h" else (stride[0], stride[1] * every)
-    return replace(step.place, stride_hw=wider)
+    return replace(call.layout, stride_hw=wider)
 
 
 @rule("select", "index_select", "index")
-def _select(step: Step) -> Place:
-    if operation(step.node) != "select":
-        raise Refusal("it picks positions by number")
-    axis = step.axes(step.given["dim"])[0]
-    if step.place.letters[axis] != "c":
-        raise Refusal("it picks a fixed position (a class token)")
-    letters = step.place.letters
-    return replace(step.place, letters=letters[:axis] + letters[axis + 1 :])
+def _select(call: Call) -> Layout:
+    if operation(call.node) != "select":
+        raise CannotSlide("it picks positions by number")
+    axis = call.axes(call.arguments["dim"])[0]
+    if call.letters[axis] != "c":
+        raise CannotSlide("it picks a fixed position (a class token)")
+    return call.layout.without([axis])
 
 
 @rule("pad", "constant_pad_nd")
-def _pad(step: Step) -> Place:
-    if step.given.get("mode") == "circular":
-        raise Refusal("it pads one edge with the other")
-    amounts = list(step.given["pad"])
-    for place_from_end, (before, after) in enumerate(zip(amounts[::2], amounts[1::2], strict=True)):
-        letter = step.place.letters[-1 - place_from_end]
+def _pad(call: Call) -> Layout:
+    if call.arguments.get("mode") == "circular":
+        raise CannotSlide("it pads one edge with the other")
+    amounts = list(call.arguments["pad"])
+    # Pairs of amounts, the last axis first.
+    sides = zip(amounts[::2], amounts[1::2], strict=True)
+    for letter, (before, after) in zip(reversed(call.letters), sides, strict=False):
         if (before or after) and letter not in "chw":
-            raise Refusal("it pads an axis of positions")
+            raise CannotSlide("it pads an axis of positions")
         if letter in "hw" and (before > 0 or after > 0):
-            step.findings.padding.append(step.node)
-    return step.place
+            call.caveats.padding.append(call.node)
+    return call.layout
 
 
 @rule("upsample_nearest2d", "upsample_bilinear2d")
-def _upsample(step: Step) -> Place:
-    if step.place.letters != "bchw" or step.given.get("align_corners"):
-        raise Refusal("it enlarges by a rule tied to the whole map (align_corners)")
-    old, new, stride = shape(step.source)[-2:], shape(step.node)[-2:], step.place.stride_hw
+def _upsample(call: Call) -> Layout:
+    if call.letters != "bchw" or call.arguments.get("align_corners"):
+        raise CannotSlide("it enlarges by a rule tied to the whole map (align_corners)")
+    old, new, stride = shape(call.source)[-2:], shape(call.node)[-2:], call.layout.stride_hw
     factor = (new[0] // old[0], new[1] // old[1])
     exact = all(n == o * f for n, o, f in zip(new, old, factor, strict=True))
     if not exact or stride[0] % factor[0] or stride[1] % factor[1]:
-        raise Refusal(f"it enlarges {old} to {new}, not by a whole factor of the stride")
-    if operation(step.node) == "upsample_bilinear2d":
-        step.findings.padding.append(step.node)
-    return replace(step.place, stride_hw=(stride[0] // factor[0], stride[1] // factor[1]))
+        raise CannotSlide(f"it enlarges {old} to {new}, not by a whole factor of the stride")
+    if operation(call.node) == "upsample_bilinear2d":
+        call.caveats.padding.append(call.node)
+    return replace(call.layout, stride_hw=(stride[0] // factor[0], stride[1] // factor[1]))
 
 
 @rule("scaled_dot_product_attention", "matmul", "bmm", "baddbmm", "einsum", "mm")
-def _attention(step: Step) -> Place:
-    raise Refusal("it weighs positions against each other (attention)")
+def _attention(call: Call) -> Layout:
+    raise CannotSlide("it weighs positions against each other (attention)")

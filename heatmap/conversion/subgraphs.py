@@ -16,7 +16,7 @@ from torch import fx
 from ..errors import ConversionError
 from .axes import slides
 from .graph import arguments, describe, operation, shape
-from .layout import Place
+from .layout import Layout
 from .plan import Plan
 
 aten = torch.ops.aten
@@ -25,12 +25,12 @@ aten = torch.ops.aten
 def trunk_of(plan: Plan) -> fx.GraphModule:
     """The original trunk: (B, 3, H, W) -> feature map (B, C, h, w), for any size."""
     graph = fx.Graph()
-    copies = copy_nodes(graph, plan.trunk, {}, plan.places, sliding=True)
+    copies = copy_nodes(graph, plan.trunk, {}, plan.layouts, sliding=True)
     feature = copies[plan.feature]
     if plan.letters == "bhwc":
         value = plan.feature.meta["val"].permute(0, 3, 1, 2)
         feature = graph.call_function(aten.permute.default, (feature, [0, 3, 1, 2]))
-        feature.meta = {"val": value, "place": replace(plan.places[plan.feature], letters="bchw")}
+        feature.meta = {"val": value, "layout": replace(plan.layouts[plan.feature], letters="bchw")}
     graph.output(feature)
     return _module(plan, graph)
 
@@ -40,7 +40,7 @@ def head_of(plan: Plan) -> fx.GraphModule:
     graph = fx.Graph()
     entry = graph.placeholder("slices")
     entry.meta = {"val": plan.feature.meta["val"]}
-    copies = copy_nodes(graph, plan.head, {plan.feature: entry}, plan.places, sliding=False)
+    copies = copy_nodes(graph, plan.head, {plan.feature: entry}, plan.layouts, sliding=False)
     graph.output(copies[result_of(plan)])
     return _module(plan, graph)
 
@@ -60,7 +60,7 @@ def copy_nodes(
     graph: fx.Graph,
     nodes: Iterable[fx.Node],
     known: Mapping[fx.Node, fx.Node],
-    places: Mapping[fx.Node, Place],
+    layouts: Mapping[fx.Node, Layout],
     *,
     sliding: bool,
 ) -> dict[fx.Node, fx.Node]:
@@ -70,11 +70,11 @@ def copy_nodes(
     """
     copies = dict(known)
     for node in nodes:
-        if operation(node) in _BAKED and node in places:
-            copies[node] = _BAKED[operation(node)](_Copying(graph, node, copies, places, sliding))
+        if operation(node) in _BAKED and node in layouts:
+            copies[node] = _BAKED[operation(node)](_Copying(graph, node, copies, layouts, sliding))
         else:
             copies[node] = graph.node_copy(node, lambda source: copies[source])
-        copies[node].meta = {**node.meta, "place": places.get(node)}
+        copies[node].meta = {**node.meta, "layout": layouts.get(node)}
     return copies
 
 
@@ -86,19 +86,19 @@ class _Copying:
         graph: fx.Graph,
         node: fx.Node,
         copies: Mapping[fx.Node, fx.Node],
-        places: Mapping[fx.Node, Place],
+        layouts: Mapping[fx.Node, Layout],
         sliding: bool,
     ) -> None:
-        self.graph, self.node, self.copies, self.places = graph, node, copies, places
+        self.graph, self.node, self.copies, self.layouts = graph, node, copies, layouts
         self.sliding = sliding
-        self.source: fx.Node = next(n for n in node.all_input_nodes if n in places)
+        self.source: fx.Node = next(n for n in node.all_input_nodes if n in layouts)
 
     def length(self, letter: str) -> fx.Node:
         """The present length of an axis, read off the input or what it was made from."""
         source = self.source
-        while letter not in self.places[source].letters:
-            source = next(n for n in source.all_input_nodes if n in self.places)
-        axis = self.places[source].letters.index(letter)
+        while letter not in self.layouts[source].letters:
+            source = next(n for n in source.all_input_nodes if n in self.layouts)
+        axis = self.layouts[source].letters.index(letter)
         return self.graph.call_function(aten.sym_size.int, (self.copies[source], axis))
 
     def sizes(self, letters: str, lengths: Iterable[int]) -> list[Any]:
@@ -119,12 +119,12 @@ class _Copying:
 
 
 def _copy_view(at: _Copying) -> fx.Node:
-    sizes = at.sizes(at.places[at.node].letters, shape(at.node))
+    sizes = at.sizes(at.layouts[at.node].letters, shape(at.node))
     return at.graph.call_function(aten.reshape.default, (at.copies[at.source], sizes))
 
 
 def _copy_expand(at: _Copying) -> fx.Node:
-    letters = at.places[at.node].letters
+    letters = at.layouts[at.node].letters
     sizes = at.sizes(letters, shape(at.node))
     return at.graph.call_function(aten.expand.default, (at.copies[at.source], sizes))
 
@@ -133,7 +133,7 @@ def _copy_slice(at: _Copying) -> fx.Node:
     given = arguments(at.node)
     axis = given["dim"] % len(shape(at.source))
     length, end = shape(at.source)[axis], given["end"]
-    if end is not None and at.places[at.source].letters[axis] in "hw" and at.sliding:
+    if end is not None and at.layouts[at.source].letters[axis] in "hw" and at.sliding:
         end = end - length if 0 <= end < length else (end if end < 0 else None)
     args = (at.copies[at.source], axis, given["start"], end, given["step"])
     return at.graph.call_function(aten.slice.Tensor, args)
@@ -141,7 +141,7 @@ def _copy_slice(at: _Copying) -> fx.Node:
 
 def _copy_upsample(at: _Copying) -> fx.Node:
     old, new = shape(at.source)[-2:], shape(at.node)[-2:]
-    if not slides(at.places[at.source].letters):
+    if not slides(at.layouts[at.source].letters):
         return at.graph.node_copy(at.node, lambda source: at.copies[source])
     factors = [float(n // o) for n, o in zip(new, old, strict=True)]
     if operation(at.node) == "upsample_nearest2d":

@@ -149,9 +149,11 @@ def _rows(network: FullyConvolutional, input_shape: tuple[int, ...]) -> tuple[li
 
 def _trunk_rows(body: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]) -> Iterator[LayerRow]:
     for node, row in _recorded_rows(body, shapes):
-        place = node.meta.get("place")
-        if place:
-            row = replace(row, stride_px=place.stride_hw[0], field_px=max(place.field_hw))
+        layout = node.meta.get("layout")
+        if layout:
+            row = replace(
+                row, stride_px=layout.stride_hw[0], field_px=max(layout.receptive_field_hw)
+            )
         yield row
 
 
@@ -199,14 +201,14 @@ def _head_rows(network: FullyConvolutional, feature_shape: tuple[int, ...]) -> I
     body = network.head
     assert isinstance(body, fx.GraphModule)
     shapes = shapes_at(body, feature_shape)
-    field = network.field_px
+    field = network.receptive_field_px
     for node in body.graph.nodes:
         name = operation(node)
         module = body.get_submodule(str(node.target)) if node.op == "call_module" else None
         if node not in shapes or (module is None and (not name or name in _SILENT)):
             continue
         if shapes[node][2:] != feature_shape[2:]:
-            field = network.window_field_px
+            field = network.window_receptive_field_px
         yield _row(
             path=str(node.target) if module is not None else layer(node)[0],
             kind=_module_kind(module) if module is not None else _TYPES.get(name, name),
@@ -243,5 +245,5 @@ def _slice_head_rows(
             row,
             detail=row.detail or f"on each {n} x {m}",
             stride_px=native,
-            field_px=network.window_field_px,
+            field_px=network.window_receptive_field_px,
         )

@@ -90,7 +90,7 @@ class PhotoPass:
         rows, columns = self.geometry.grid_hw
         if self.wanted is None:
             return list(scanner.parts((0, rows, 0, columns), self.memory))
-        halo = scanner.network.window_field_px / self.geometry.stride_px - 1
+        halo = scanner.network.window_receptive_field_px / self.geometry.stride_px - 1
         return [
             part
             for cells in rectangles(self.wanted, (halo, halo))

@@ -276,7 +276,11 @@ def test_the_network_of_positions_is_made_once_and_shares_the_trunk():
     assert scorer.positions_at(4) is made
     assert made.trunk is scorer.network_at(4).trunk
     assert (made.positions, made.map_hw, made.window_px) == (True, (1, 1), 4)
-    assert made.window_field_px == made.field_px == scorer.network.field_px
+    assert (
+        made.window_receptive_field_px
+        == made.receptive_field_px
+        == scorer.network.receptive_field_px
+    )
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

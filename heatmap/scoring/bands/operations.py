@@ -155,7 +155,7 @@ def _count_anew(pooled: Tensor, link: Link, side: int, span: Span) -> None:
 def _pad(link: Link, values: Values, _: Values, span: Span) -> Tensor:
     """Rows are padded already; what is left are columns at full width, and channels."""
     amounts = list(arguments(link.node)["pad"])
-    rank = len(link.node.meta["place"].letters)
+    rank = len(link.node.meta["layout"].letters)
     for axis in (link.axes[side] for side in span.cut):
         place = 2 * (rank - 1 - axis)
         amounts[place : place + 2] = [0, 0][: len(amounts) - place]
@@ -167,7 +167,7 @@ def _pad(link: Link, values: Values, _: Values, span: Span) -> Tensor:
 def _slice(link: Link, values: Values, _: Values, span: Span) -> Tensor:
     """Rows begin where the slice does already; its step is left."""
     given = arguments(link.node)
-    axis = given["dim"] % len(link.node.meta["place"].letters)
+    axis = given["dim"] % len(link.node.meta["layout"].letters)
     done = axis in (link.axes[side] for side in span.cut)
     start, end = (0, None) if done else (given["start"], given["end"])
     return aten.slice.Tensor(values[link.sources[0]], axis, start, end, given["step"])  # type: ignore[no-any-return]

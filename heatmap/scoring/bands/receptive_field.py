@@ -117,7 +117,7 @@ def links_of(trunk: fx.GraphModule) -> tuple[Link, ...]:
 
 
 def _link(node: fx.Node, sources: tuple[fx.Node, ...]) -> Link:
-    letters = node.meta["place"].letters
+    letters = node.meta["layout"].letters
     if letters.count("h") != 1 or letters.count("w") != 1:
         raise NotInBands
     axes = (letters.index("h"), letters.index("w"))
@@ -150,7 +150,7 @@ def _pad(node: fx.Node, sources: tuple[fx.Node, ...], axes: Pair) -> Link:
     if given.get("mode", "constant") != "constant":
         raise NotInBands
     amounts = list(given["pad"]) + [0] * 8
-    rank = len(node.meta["place"].letters)
+    rank = len(node.meta["layout"].letters)
     down, across = (Reach(before=amounts[2 * (rank - 1 - axis)]) for axis in axes)
     return Link(node, sources, axes, (down, across), given["value"] or 0.0)
 
@@ -158,7 +158,7 @@ def _pad(node: fx.Node, sources: tuple[fx.Node, ...], axes: Pair) -> Link:
 def _slice(node: fx.Node, axes: Pair) -> tuple[Reach, Reach]:
     given = arguments(node)
     reach = Reach(given["step"], -(given["start"] or 0))
-    rank = len(node.meta["place"].letters)
+    rank = len(node.meta["layout"].letters)
     down, across = (reach if given["dim"] % rank == axis else SAME for axis in axes)
     return down, across
 

@@ -113,7 +113,7 @@ class Roller:
         """What a recorded size stands for in this part: its rows and columns, or the batch."""
         source, axis = node.args
         assert isinstance(source, fx.Node)
-        letter = source.meta["place"].letters[axis]
+        letter = source.meta["layout"].letters[axis]
         if letter == "h":
             return made[1] - made[0]
         if letter == "w":
