@@ -19,8 +19,8 @@ from torch import Tensor
 
 import heatmap
 from heatmap.conversion.network import FullyConvolutional
+from heatmap.memory import kept_memory
 from heatmap.scoring.bands.scanner import BAND_PX, BAND_ROWS, Scanner
-from heatmap.scoring.malloc import kept_memory
 
 MODELS = {"efficientnet_lite0": "default", "vgg16": "random"}
 WIDTHS_PX = (1024, 4096)

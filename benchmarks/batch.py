@@ -22,12 +22,12 @@ from sampling import make_collage, write_jpeg
 from tables import Target, print_table, print_targets
 
 import heatmap
+from heatmap.memory import kept_memory
 from heatmap.photo.photo import read_photo
 from heatmap.runs.batch import BatchReporter, Sources, batch
 from heatmap.runs.request import Request
 from heatmap.runs.save import Extras
 from heatmap.runs.settings import Recipe
-from heatmap.scoring.malloc import kept_memory
 
 PHOTOS = 50
 SIDE_PX = 1000

@@ -44,10 +44,10 @@ def recipe_of(options: dict[str, Any], engine: Any) -> Recipe:
 
 def request_of(options: dict[str, Any]) -> Request:
     """All that is asked of a run, from the options of ``heatmap run``."""
+    from ..grid.skip import Skip
     from ..runs.coco import CocoIds
     from ..runs.request import Limits, Placement, Request
     from ..runs.save import Extras
-    from ..scoring.skip import Skip
 
     if options["coco"] is not None and "coco" not in options["formats"]:
         raise click.UsageError("--coco says which ids --format coco writes: add --format coco")

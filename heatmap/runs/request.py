@@ -10,6 +10,7 @@ from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ClassError
 from ..geometry import Border, Box
 from ..grid.score_grid import ScoreGrid
+from ..grid.skip import Skip
 from ..localization.localize import CONFIDENCE_THRESHOLD, Detection, localize
 from ..localization.scales import How
 from ..photo.georeference import georeference_of
@@ -19,7 +20,6 @@ from ..rendering.overlay import overlay
 from ..rendering.paint import OPACITY
 from ..rendering.pyramid import large_overlay
 from ..rendering.thumbnail import Picture
-from ..scoring.skip import Skip
 from .formats import PLACED_FORMATS
 from .save import NO_EXTRAS, Extras
 

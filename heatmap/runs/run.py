@@ -16,11 +16,11 @@ from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
 from ..localization.localize import Detection
 from ..localization.scales import auto_scales, fuse_scales
 from ..localization.sharpen import sharp_maps, tighten
+from ..memory import kept_memory
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 from ..progress import Reporter
 from ..rendering.thumbnail import Picture
-from ..scoring.malloc import kept_memory
 from ..scoring.scorer import Scorer
 from .request import Limits, Placement, Request, View
 from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run

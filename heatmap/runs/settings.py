@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..choices import Engine
 from ..classes import ClassGroup, Wanted
 from ..errors import PhotoError, reason_of
-from ..scoring.photo_pass import free_memory
-from ..scoring.scorer import Engine, Scorer, prepare
+from ..memory import free_memory
+from ..scoring.scorer import Scorer, prepare
 from ..versions import package_versions
 from .request import Request
 

@@ -26,8 +26,8 @@ import torch
 from ..errors import HeatmapError
 from ..files import TEMPORARY, room_to_grow
 from ..localization.localize import Detection
+from ..memory import kept_memory
 from ..progress import Reporter
-from ..scoring.malloc import kept_memory
 from ..scoring.scorer import Scorer
 from .manifest import Record, Stamp
 from .request import Request

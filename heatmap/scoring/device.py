@@ -5,17 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 import torch
 from torch import nn
 
+from ..choices import DEVICES, DTYPES, Device, Dtype
 from ..errors import ModelError
-
-Device = Literal["cpu", "cuda", "mps"]
-Dtype = Literal["float32", "bfloat16", "float16"]
-DEVICES: tuple[Device, ...] = get_args(Device)
-DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import torch
 from torch import Tensor
 
@@ -19,15 +18,7 @@ from .bands.receptive_field import NotInBands
 from .bands.scanner import Block, Part, Scanner
 from .crop import BATCH, all_cells, crop_scores
 from .device import Compute
-from .skip import rectangles
-
-# Of the memory that is free, activations take at most so much unless told otherwise.
-MEMORY_SHARE = 0.5
-
-
-def free_memory() -> int:
-    """Bytes that activations may take where nobody says how many."""
-    return int(psutil.virtual_memory().available * MEMORY_SHARE)
+from .rectangles import rectangles
 
 
 class PhotoPass:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..choices import ENGINES, Device, Dtype, Engine
 from ..classes import Wanted
 from ..conversion.convert import convert, inexact_message
 from ..conversion.dilation import check_stride
@@ -22,6 +23,8 @@ from ..geometry import Border, Geometry, plan_grid
 from ..grid.collector import Collector, grid_bytes
 from ..grid.position_scores import PositionScores, mean_over, positions_of
 from ..grid.score_grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid
+from ..grid.skip import Skip
+from ..memory import free_memory, kept_memory
 from ..networks.classifier import Classifier
 from ..networks.load import Model, load_classifier
 from ..networks.registry import DEFAULT_MODEL
@@ -30,16 +33,8 @@ from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 from ..versions import package_versions
 from .bands.scanner import Block
-from .device import Compute, Device, Dtype
-from .malloc import kept_memory
-from .photo_pass import PhotoPass, free_memory
-from .skip import Skip
-
-Engine = Literal["auto", "slide", "crop"]
-
-
-ENGINES: tuple[Engine, ...] = ("auto", "slide", "crop")
-
+from .device import Compute
+from .photo_pass import PhotoPass
 
 # Windows are this far apart where a network has no stride of its own (it cannot slide).
 CROP_STRIDE_PX = 32

@@ -16,12 +16,12 @@ import pytest
 
 import heatmap
 from heatmap.errors import ModelError
+from heatmap.grid.skip import Skip
 from heatmap.runs import ray_runner as clusters
 from heatmap.runs.batch import BatchReporter, Sources, batch
 from heatmap.runs.ray_runner import OnRay
 from heatmap.runs.request import Limits, Request, View
 from heatmap.runs.settings import Recipe
-from heatmap.scoring.skip import Skip
 from tests.support.batches import MODEL, WINDOW, broken, files, lines, write_photo
 from tests.support.paths import ROOT
 

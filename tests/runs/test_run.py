@@ -17,6 +17,7 @@ from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError, GeometryError, HeatmapError, ResultError, Use
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
+from heatmap.grid.skip import Skip
 from heatmap.localization.scales import auto_scales, fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.photo import photo_file as streams
@@ -27,7 +28,6 @@ from heatmap.runs import run as running
 from heatmap.runs.request import Limits, Placement, View
 from heatmap.runs.run import planned_bytes, run
 from heatmap.runs.save import Extras
-from heatmap.scoring.skip import Skip
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 
 PHOTO = skimage.data.chelsea()[60:160, 100:220]

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 import heatmap
+from heatmap.choices import DEVICES, DTYPES
 from heatmap.errors import HeatmapError, ModelError
 from heatmap.scoring import device as devices
-from heatmap.scoring.device import DEVICES, DTYPES, Compute
+from heatmap.scoring.device import Compute
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 
 

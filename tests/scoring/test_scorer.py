@@ -12,8 +12,8 @@ from torch import nn
 
 import heatmap
 from heatmap import ConversionError, GeometryError, ModelError
+from heatmap.grid.skip import Skip
 from heatmap.photo.extended import place
-from heatmap.scoring.skip import Skip
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
 
 STRIDE = 4

@@ -19,10 +19,10 @@ from heatmap.conversion.graph import arguments
 from heatmap.conversion.kernels import prepared as preparing
 from heatmap.conversion.network import FullyConvolutional
 from heatmap.errors import GeometryError
+from heatmap.grid.skip import Skip
 from heatmap.scoring.bands import operations as regions
 from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import LEAST_BAND_PX, Part, Rectangle, Scanner
-from heatmap.scoring.skip import Skip
 from tests.scoring.bands.test_roller import CASES, converted, ranges
 from tests.support.networks import Classifier, heads, randomise, scenes
 

@@ -1,7 +1,6 @@
-"""What need not be scored: flat background, and all that a mask leaves out.
+"""Which windows need not be scored: flat background, and all that a mask leaves out.
 
-Blocks of a photo are judged while it streams by, cells by the blocks that their windows
-touch, and the cells to score are gathered into rectangles. No tensor is touched here.
+Blocks of a photo are judged while it streams by, and windows by the blocks that they touch.
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ from ..photo.photo_file import PhotoFile, open_photo
 Bools = npt.NDArray[np.bool_]
 
 
-Rectangle = tuple[int, int, int, int]
-
-
 # Blocks of 32 px, measured: white with noise of 3 levels (a slide scanner) deviates by at
 # most 3.3, clear sky by 1 to 3.5, grass and gravel by 21 or more. Over 100 COCO photos 8% of
 # the blocks are flat at 4 levels, and of 741 objects with boxes all keep a block that is not;
@@ -37,8 +33,35 @@ FLAT_DEVIATION = 4.0
 MOST_ASPECT_ERROR = 0.01
 
 
-# A rectangle of cells with a longer side of fewer halos than this is not halved on trial.
-LEAST_HALVED_HALOS = 8
+# Side of the blocks that are judged, px: near the native stride of most networks.
+BLOCK_PX = 32
+
+
+@dataclass(frozen=True)
+class Skip:
+    """What to leave out.
+
+    ``flat`` leaves out windows that hold nothing but flat background (skipping.py says
+    how flat); ``mask`` those that hold nothing of what is not black in a mask: a path or
+    an RGB uint8 array of the photo's proportions.
+    """
+
+    flat: bool = False
+    mask: str | Path | npt.NDArray[np.uint8] | None = None
+
+    def wanted(self, photo: Photo | PhotoFile, geometry: Geometry) -> npt.NDArray[np.bool_]:
+        """Which cells are left to score: (N, M).
+
+        Raises:
+            PhotoError, GeometryError: a mask that cannot be read or does not fit.
+        """
+        height, width = photo.hw
+        busy = np.ones((-(-height // BLOCK_PX), -(-width // BLOCK_PX)), bool)
+        if self.mask is not None:
+            busy &= mask_blocks(open_photo(self.mask), photo.hw, BLOCK_PX)
+        if self.flat:
+            busy &= ~flat_blocks(photo.strips(), BLOCK_PX)
+        return cells_to_score(busy, geometry, BLOCK_PX)
 
 
 class Streamed(Protocol):
@@ -144,29 +167,6 @@ def cells_to_score(busy: Bools, geometry: Geometry, block_px: int) -> Bools:
     return _any_within(over_columns.T, _blocks_of(down, block_px, expected[0])).T
 
 
-def rectangles(wanted: Bools, halo_hw: tuple[float, float]) -> list[Rectangle]:
-    """Disjoint rectangles of cells that cover all wanted ones, at a small total cost.
-
-    A rectangle costs (rows + halo rows) * (columns + halo columns). Each is drawn tight
-    about its wanted cells and cut in two where that lowers the cost the most, until no cut
-    does; then it is halved, and the halves treated alike, where that pays in the end. The
-    sum is never above that of one rectangle about all, but need not be the least possible.
-    Features smaller than the halo never pay, so a halo of cells keeps the search short.
-
-    Args:
-        wanted: (N, M), the cells to score.
-        halo_hw: what a rectangle reads beside its own rows and columns, in cells.
-
-    Returns:
-        (row0, row1, column0, column1) each, end excluded, in reading order of their top
-        left; none where nothing is wanted.
-    """
-    by_rows = np.ascontiguousarray(wanted)
-    cells = _Wanted(by_rows, np.ascontiguousarray(by_rows.T), halo_hw)
-    found = _cover(cells, cells.tight(0, wanted.shape[0], 0, wanted.shape[1]))
-    return sorted(found, key=lambda each: (each[0], each[2]))
-
-
 def _check_block(block_px: int) -> None:
     if block_px < 1:
         raise GeometryError(f"a block is {block_px} px wide: it must be at least 1")
@@ -210,126 +210,3 @@ def _any_within(values: Bools, spans: npt.NDArray[np.int64]) -> Bools:
     counted = np.zeros((values.shape[0], values.shape[1] + 1), np.int32)
     np.cumsum(values, axis=1, out=counted[:, 1:])
     return np.asarray(counted[:, spans[:, 1]] > counted[:, spans[:, 0]])
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """Wanted cells twice, so that rows and columns are both read in memory order."""
-
-    by_rows: Bools
-    by_columns: Bools
-    halo_hw: tuple[float, float]
-
-    def cost(self, parts: Iterable[Rectangle]) -> float:
-        high, wide = self.halo_hw
-        return sum((each[1] - each[0] + high) * (each[3] - each[2] + wide) for each in parts)
-
-    def tight(self, row0: int, row1: int, column0: int, column1: int) -> list[Rectangle]:
-        """The smallest rectangle about the wanted cells of another; none where it has none."""
-        rows = np.flatnonzero(self.by_rows[row0:row1, column0:column1].any(axis=1))
-        columns = np.flatnonzero(self.by_columns[column0:column1, row0:row1].any(axis=1))
-        if not rows.size:
-            return []
-        top, left = row0 + int(rows[0]), column0 + int(columns[0])
-        return [(top, row0 + int(rows[-1]) + 1, left, column0 + int(columns[-1]) + 1)]
-
-    def cut(self, whole: Rectangle, axis: int, at: int) -> list[Rectangle]:
-        """The tight parts of a rectangle: its first rows (axis 0) or columns, and the rest."""
-        first, second = list(whole), list(whole)
-        first[2 * axis + 1] = second[2 * axis] = whole[2 * axis] + at
-        return self.tight(*first) + self.tight(*second)
-
-    def best_cut(self, tight: Rectangle) -> list[Rectangle]:
-        """The parts of the cheapest cut of a tight rectangle; none if none pays."""
-        row0, row1, column0, column1 = tight
-        cuts = (
-            _cheapest_cut(self.by_rows[row0:row1, column0:column1], self.halo_hw),
-            _cheapest_cut(self.by_columns[column0:column1, row0:row1], self.halo_hw[::-1]),
-        )
-        axis = int(cuts[1][0] < cuts[0][0])
-        cost, at = cuts[axis]
-        return self.cut(tight, axis, at) if cost < self.cost([tight]) else []
-
-    def halves(self, tight: Rectangle) -> list[Rectangle]:
-        """The parts of a cut through the middle; none if too small or too full to pay."""
-        row0, row1, column0, column1 = tight
-        sides = (row1 - row0, column1 - column0)
-        axis = int(sides[1] > sides[0])
-        halo = self.halo_hw[axis]
-        full = np.count_nonzero(self.by_rows[row0:row1, column0:column1])
-        empty = sides[0] * sides[1] - full
-        if sides[axis] < max(2, LEAST_HALVED_HALOS * halo) or empty <= halo * sides[1 - axis]:
-            return []
-        return self.cut(tight, axis, sides[axis] // 2)
-
-
-def _cover(cells: _Wanted, starts: Iterable[Rectangle]) -> list[Rectangle]:
-    """Rectangles that cover what tight ones cover, by cuts that pay at once or in the end."""
-    open_, found = list(starts), []
-    while open_:
-        rectangle = open_.pop()
-        parts = cells.best_cut(rectangle)
-        if parts:
-            open_ += parts
-            continue
-        finer = _cover(cells, cells.halves(rectangle))
-        pays = finer and cells.cost(finer) < cells.cost([rectangle])
-        found += finer if pays else [rectangle]
-    return found
-
-
-def _cheapest_cut(cells: Bools, halo_hw: tuple[float, float]) -> tuple[float, int]:
-    """Cost and first row of the second part of the cheapest cut between rows.
-
-    ``cells`` are tight: the first and the last row and column hold wanted ones. The cost is
-    that of the tight rectangles about both parts, infinite where there is one row.
-    """
-    if len(cells) < 2:
-        return np.inf, 0
-    above = _costs_down_to(cells, halo_hw)
-    below = _costs_down_to(cells[::-1], halo_hw)[::-1]
-    costs = above[:-1] + below[1:]
-    cut = int(costs.argmin())
-    return float(costs[cut]), cut + 1
-
-
-def _costs_down_to(cells: Bools, halo_hw: tuple[float, float]) -> npt.NDArray[np.float64]:
-    """Cost of the tight rectangle about rows 0..i, for each i; row 0 holds wanted cells."""
-    rows, columns = cells.shape
-    used = cells.any(axis=1)
-    first = np.where(used, cells.argmax(axis=1), columns)
-    end = np.where(used, columns - cells[:, ::-1].argmax(axis=1), 0)
-    width = np.maximum.accumulate(end) - np.minimum.accumulate(first)
-    height = np.maximum.accumulate(np.where(used, np.arange(rows), 0)) + 1
-    return np.asarray((height + halo_hw[0]) * (width + halo_hw[1]), dtype=np.float64)
-
-
-# Side of the blocks that are judged, px: near the native stride of most networks.
-BLOCK_PX = 32
-
-
-@dataclass(frozen=True)
-class Skip:
-    """What to leave out.
-
-    ``flat`` leaves out windows that hold nothing but flat background (skipping.py says
-    how flat); ``mask`` those that hold nothing of what is not black in a mask: a path or
-    an RGB uint8 array of the photo's proportions.
-    """
-
-    flat: bool = False
-    mask: str | Path | npt.NDArray[np.uint8] | None = None
-
-    def wanted(self, photo: Photo | PhotoFile, geometry: Geometry) -> npt.NDArray[np.bool_]:
-        """Which cells are left to score: (N, M).
-
-        Raises:
-            PhotoError, GeometryError: a mask that cannot be read or does not fit.
-        """
-        height, width = photo.hw
-        busy = np.ones((-(-height // BLOCK_PX), -(-width // BLOCK_PX)), bool)
-        if self.mask is not None:
-            busy &= mask_blocks(open_photo(self.mask), photo.hw, BLOCK_PX)
-        if self.flat:
-            busy &= ~flat_blocks(photo.strips(), BLOCK_PX)
-        return cells_to_score(busy, geometry, BLOCK_PX)

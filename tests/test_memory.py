@@ -16,7 +16,7 @@ COUNT_FAULTS = """
 import resource, sys
 from contextlib import nullcontext
 import psutil, torch
-from heatmap.allocation import kept_memory
+from heatmap.memory import kept_memory
 
 MB = 2**20
 
@@ -67,19 +67,19 @@ def test_pages_are_cleared_once_and_those_of_large_photos_given_back():
 
 
 def test_the_block_ends_with_an_error(monkeypatch):
-    from heatmap.scoring import malloc as allocation
+    from heatmap import memory
 
     seen = []
-    monkeypatch.setattr(allocation, "_set", lambda options: seen.append(options))
-    with pytest.raises(KeyError), allocation.kept_memory():
+    monkeypatch.setattr(memory, "_set", lambda options: seen.append(options))
+    with pytest.raises(KeyError), memory.kept_memory():
         raise KeyError
-    assert seen == [allocation._KEEP, allocation._USUAL]
+    assert seen == [memory._KEEP, memory._USUAL]
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
-    from heatmap.scoring import malloc as allocation
+    from heatmap import memory
 
-    monkeypatch.setattr(allocation, "_glibc", lambda: None)
-    with allocation.kept_memory():
+    monkeypatch.setattr(memory, "_glibc", lambda: None)
+    with memory.kept_memory():
         pass
-    assert allocation._holders == 0
+    assert memory._holders == 0

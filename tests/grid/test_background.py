@@ -9,9 +9,9 @@ from PIL import Image
 
 from heatmap.errors import GeometryError, PhotoError
 from heatmap.geometry import plan_grid
+from heatmap.grid.skip import BLOCK_PX, FLAT_DEVIATION, Skip
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
-from heatmap.scoring.skip import BLOCK_PX, FLAT_DEVIATION, Skip
 
 
 def busy_by_pixels(photo: np.ndarray, mask: np.ndarray | None, flat: bool) -> np.ndarray:

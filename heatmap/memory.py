@@ -1,4 +1,4 @@
-"""Memory that is kept between one band and the next, instead of going back to the system.
+"""How much memory a pass may take, and freed memory kept for the next band.
 
 The C library of Linux maps every tensor past 32 MB anew and unmaps it when it is let go, so
 that the kernel clears all of its pages again for the next band, which takes longer than most
@@ -16,6 +16,9 @@ from functools import cache
 
 import psutil
 
+# Of the memory that is free, activations take at most this share unless told otherwise.
+MEMORY_SHARE = 0.5
+
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 # Heaps of other threads are too small for tensors: those begun meanwhile share the main one.
@@ -29,6 +32,11 @@ _lock = threading.Lock()
 _holders = 0
 # Bytes of the process in memory when the first block began.
 _before = 0
+
+
+def free_memory() -> int:
+    """Bytes that activations may take where nobody says how many."""
+    return int(psutil.virtual_memory().available * MEMORY_SHARE)
 
 
 @contextmanager
