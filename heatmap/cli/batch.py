@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .build import recipe_of, request_of
 from .command import Command
 from .options import (
     border_option,
@@ -22,10 +21,11 @@ from .options import (
     stride_option,
     view_options,
 )
+from .request import recipe_of, request_of
 
 if TYPE_CHECKING:
     from ..runs.batch import Runner
-    from .batch_console import How
+    from .batch_printer import How
 
 # Seconds between two looks of --watch.
 EVERY = 5.0
@@ -72,7 +72,7 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     """
     from ..runs.batch import Sources, plan_batch
     from ..runs.batch import batch as run_batch
-    from .batch_console import describe_work, print_work, telling
+    from .batch_printer import describe_work, print_work, telling
 
     where = Sources(
         sources, options["retry_failed"], options["every"] if options["watch"] else None

@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..evaluation.metrics import IOUS, Cases, Evaluation
-from .build import recipe_of
 from .command import Command
 from .console import make_console
 from .options import model_options, several_scales_options
+from .request import recipe_of
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .build import sliding_only
 from .command import Command
 from .options import model_options, stride_option
+from .request import sliding_only
 
 if TYPE_CHECKING:
     from ..networks.export import Check, Program

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from ..errors import ResultError
-from .build import view_of
 from .command import Command
 from .options import output_options, view_options
+from .request import view_of
 
 
 @click.command(cls=Command)

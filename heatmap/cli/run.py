@@ -11,7 +11,6 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from .build import recipe_of, request_of
 from .command import Command
 from .console import make_console
 from .options import (
@@ -25,6 +24,7 @@ from .options import (
     stride_option,
     view_options,
 )
+from .request import recipe_of, request_of
 
 if TYPE_CHECKING:
     from ..geometry import Box

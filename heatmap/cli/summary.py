@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..networks.summary import MIB, LayerRow, Summary
-from .build import sliding_only
 from .command import Command
 from .console import make_console
 from .options import model_options, photo_size_option
+from .request import sliding_only
 
 
 def print_summary(summary: Summary) -> None:

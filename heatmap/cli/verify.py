@@ -11,10 +11,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from .build import recipe_of, sliding_only
 from .command import Command
 from .console import make_console
 from .options import border_option, model_options, output_options, scale_option, stride_option
+from .request import recipe_of, sliding_only
 
 if TYPE_CHECKING:
     from ..evaluation.verify import Agreement, VerifyReport
