@@ -13,14 +13,13 @@ from .command import Command
 from .options import adapt_options, network_options
 
 
-def _how_many_or_names(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdecimal() else text
-
-
 @click.command(cls=Command)
 @network_options
 @adapt_options
-@click.option("--classes", metavar="K|FILE", help="How many, or a text file of names.")
+@click.option(
+    "--num-classes", type=click.IntRange(min=1), metavar="K", help="How many new classes."
+)
+@click.option("--class-names", type=click.Path(), metavar="FILE", help="Their names, one a line.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of fresh weights.")
 @click.option(
     "-o",
@@ -44,7 +43,7 @@ def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
     if output is not None:
         check_target(output)
     with working(f"adapting {options['model']}"):
-        adapted = adapt_network(**{**options, "classes": _how_many_or_names(options["classes"])})
+        adapted = adapt_network(**options)
         found = summary_of(adapted)
         if output is not None:
             save_checkpoint(adapted, output)

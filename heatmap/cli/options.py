@@ -106,7 +106,12 @@ model_options = _stack(
         "--std", metavar="R,G,B", callback=_numbers, help="Channel deviations of pixel/255."
     ),
     click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of the input."),
-    click.option("--classes", type=click.Path(), help="Text file of class names, one a line."),
+    click.option(
+        "--class-names",
+        type=click.Path(),
+        metavar="FILE",
+        help="Text file of the class names, one a line.",
+    ),
     click.option("--groups", type=click.Path(), help="JSON file of class groups of your own."),
 )
 adapt_options = _stack(

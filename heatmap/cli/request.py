@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..runs.request import Request, View
     from ..runs.settings import Recipe
 
-_CLASSIFIER = ("weights", "window", "mean", "std", "channel_order", "classes", "groups")
+_CLASSIFIER = ("weights", "window", "mean", "std", "channel_order", "class_names", "groups")
 
 
 def view_of(options: dict[str, Any]) -> View:

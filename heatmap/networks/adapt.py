@@ -10,10 +10,11 @@ from typing import Literal, TypedDict
 import torch
 from torch import nn
 
-from ..errors import ModelError
+from ..errors import ModelError, Use
 from .adapted import LEVELS, HeadKind
+from .class_names import ClassNames, new_classes
 from .classifier import Classifier, Preprocessing
-from .load import class_names, load_classifier
+from .load import load_classifier
 from .new_head import known_parts, new_head, plan_head, put_together
 from .registry import DEFAULT_MODEL
 from .state_dict import digest
@@ -37,7 +38,8 @@ def adapt(
     *,
     weights: str | Path = "default",
     window: int | None = None,
-    classes: int | Sequence[str] | str | Path | None = None,
+    num_classes: int | None = None,
+    class_names: ClassNames | None = None,
     head: HeadKind | None = None,
     levels: Sequence[int] = LEVELS,
     fc6: Literal["fresh", "resampled"] = "fresh",
@@ -51,14 +53,15 @@ def adapt(
     The trunk stays, with its weights. Of the layers behind it those stay whose shape
     does; the others are drawn anew (normal, variance 2 / fan-in for layers in front of
     a ReLU, 1 / fan-in for the classes; He et al., arXiv 1502.01852, eq. 10; biases 0).
-    The layer that gives the classes is new unless ``classes`` is None. The model that
-    was given is left as it was.
+    The layer that gives the classes is new where ``num_classes`` or ``class_names`` is
+    given. The model that was given is left as it was.
 
     Args:
         model, weights: as for :func:`heatmap.load_classifier`; of networks that do not say
             their window, ``window`` is the trained one too.
         window: side of the new window in px; None: the network's own.
-        classes: how many, or their names, or a text file with one a line; None: its own.
+        num_classes, class_names: how many classes the new network has, or their names, or
+            a text file with one a line; without both it keeps its own.
         head: "fc", "pool" or "spp" (adapted.py); None: "fc" for networks that flatten
             their map (VGG), "pool" for those that average over it (ResNet).
         levels: of the pyramid, for "spp".
@@ -80,24 +83,26 @@ def adapt(
             f"{loaded.name} is adapted already: adapt {loaded.architecture or 'the original'}"
         )
     window = Preprocessing(window or loaded.preprocessing.window_px).window_px
-    names = loaded.classes if classes is None else class_names(classes)
+    given = new_classes(num_classes, class_names)
+    classes = loaded.classes if given is None else given
     with torch.inference_mode(False):
         known = known_parts(loaded.module, loaded.preprocessing.window_px, loaded.name)
-        if classes is None and known.lost:
+        if given is None and known.lost:
             raise ModelError(
-                f"{loaded.name} cannot keep its classes: it has {known.lost}, no new head has: "
-                "give classes of your own"
+                f"{loaded.name} cannot keep its classes: it has {known.lost}, no new head has",
+                Use("num_classes", text="give {}"),
+                Use("class_names", text="{}"),
             )
         adaptation = plan_head(known, window, loaded.name, head, levels)
         adaptation = replace(adaptation, average=average, softmax=softmax, freeze=_freeze(freeze))
         noise = torch.Generator().manual_seed(seed)
-        layers, said = new_head(known, adaptation, len(names), noise, fc6, kept=classes is None)
+        layers, said = new_head(known, adaptation, len(classes), noise, fc6, kept=given is None)
         module = put_together(known, layers, adaptation)
     return Classifier(
         module=module,
         name=loaded.name,
         preprocessing=replace(loaded.preprocessing, window_px=window),
-        classes=names,
+        classes=classes,
         weights=f"{loaded.weights}; adapted: {said}",
         weights_digest=digest(module.state_dict()),
         architecture=loaded.architecture,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +15,7 @@ from ..classes import ClassList
 from ..errors import ModelError, reason_of
 from .adapted import Adaptation
 from .checkpoint import SUFFIX, Checkpoint, read_checkpoint
+from .class_names import ClassNames, read_class_names
 from .classifier import ChannelOrder, Classifier, Preprocessing, Triple
 from .new_head import build_adapted
 from .registry import DEFAULT_MODEL, SEED, build, described, find, unknown_window
@@ -34,7 +33,7 @@ class _Overrides:
     mean: Triple | None
     std: Triple | None
     channel_order: ChannelOrder | None
-    classes: Sequence[str] | str | Path | ClassList | None
+    class_names: ClassNames | None
     groups: str | Path | None
 
     def any(self) -> bool:
@@ -61,7 +60,7 @@ def load_classifier(
     mean: Triple | None = None,
     std: Triple | None = None,
     channel_order: ChannelOrder | None = None,
-    classes: Sequence[str] | str | Path | ClassList | None = None,
+    class_names: ClassNames | None = None,
     groups: str | Path | None = None,
     window_if_unknown: int | None = None,
 ) -> Classifier:
@@ -81,9 +80,9 @@ def load_classifier(
         mean, std: in units of pixel/255, in the order of the network's channels;
             those that come with the weights, else ImageNet's.
         channel_order: "rgb" or "bgr"; mean and std that are not given follow.
-        classes: names of the classes, or a text file with one a line. Without them
-            the published names where the number of classes is theirs, else numbers;
-            random weights get numbers.
+        class_names: names of the network's K classes, or a text file with one a line.
+            Without them the published names where the number of classes is theirs, else
+            numbers; random weights get numbers.
         groups: a JSON file of class groups (groups.py), besides those that are built in.
         window_if_unknown: the window of those that do not say theirs.
 
@@ -92,7 +91,7 @@ def load_classifier(
         ModelError: an unknown name, weights that are missing or do not fit, a network
             that does not take the window or does not give (1, K).
     """
-    overrides = _Overrides(window, mean, std, channel_order, classes, groups)
+    overrides = _Overrides(window, mean, std, channel_order, class_names, groups)
     unknown = window_if_unknown
     if isinstance(model, Classifier):
         if overrides.any() or weights != "default":
@@ -105,23 +104,6 @@ def load_classifier(
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         loaded = _from_path(model, weights) if _is_path(model) else _from_name(str(model), weights)
     return _finished(loaded, str(model), overrides, unknown)
-
-
-def class_names(wanted: int | Sequence[str] | str | Path) -> ClassList:
-    """Classes by number, by name, or from a text file with one a line.
-
-    Raises:
-        ModelError: fewer than one, two of one name, or a file that cannot be read.
-    """
-    if isinstance(wanted, int):
-        if wanted < 1:
-            raise ModelError(f"classes are {wanted}: give 1 or more")
-        return ClassList.numbered(wanted)
-    names = _read_names(Path(wanted)) if isinstance(wanted, str | Path) else list(wanted)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or not names:
-        raise ModelError(f"classes: {twice[0]!r} stands there twice" if twice else "no classes")
-    return ClassList(tuple(map(str, names)))
 
 
 def _is_path(model: str | Path) -> bool:
@@ -211,12 +193,12 @@ def _finished(loaded: _Loaded, name: str, overrides: _Overrides, unknown: int | 
     if any(part.training for part in module.modules()):
         module = _copied(module, name).eval()
     count = _count_classes(module, preprocessing.window_px, name)
-    named = loaded.classes if overrides.classes is None else overrides.classes
+    names = loaded.classes if overrides.class_names is None else overrides.class_names
     return Classifier(
         module=module,
         name=name,
         preprocessing=preprocessing,
-        classes=_with_groups(_class_list(named, count, name), overrides.groups),
+        classes=_with_groups(_class_list(names, count, name), overrides.groups),
         weights=loaded.weights,
         weights_digest=digest(module.state_dict()),
         architecture=loaded.architecture,
@@ -271,31 +253,17 @@ def _count_classes(module: nn.Module, window: int, name: str) -> int:
     return scores.shape[1]
 
 
-def _class_list(
-    wanted: Sequence[str] | str | Path | ClassList | None, count: int, name: str
-) -> ClassList:
-    if wanted is None:
+def _class_list(class_names: ClassNames | None, count: int, name: str) -> ClassList:
+    if class_names is None:
         return ClassList.numbered(count)
-    names = _read_names(Path(wanted)) if isinstance(wanted, str | Path) else wanted
-    given = names if isinstance(names, ClassList) else ClassList(tuple(map(str, names)))
-    if len(given) != count:
-        raise ModelError(f"{name} has {count} classes, {len(given)} class names were given")
-    return given
+    classes = read_class_names(class_names)
+    if len(classes) != count:
+        raise ModelError(f"{name} has {count} classes, {len(classes)} class names were given")
+    return classes
 
 
 def _with_groups(classes: ClassList, groups: str | Path | None) -> ClassList:
     return classes if groups is None else replace(classes, groups=read_groups(groups, classes))
-
-
-def _read_names(path: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in path.read_text("utf-8").rstrip().splitlines()]
-    except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise ModelError(f"{path}: class names cannot be read: {reason}") from error
-    if "" in lines:
-        raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name a line")
-    return lines
 
 
 Model: TypeAlias = str | Path | nn.Module | Classifier

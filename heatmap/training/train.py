@@ -79,7 +79,7 @@ def train(
             whose training goes on.
         schedule: how to train.
         resume: go on from the last whole epoch of a training that was interrupted.
-        options: of :func:`heatmap.adapt`, but for classes and seed.
+        options: of :func:`heatmap.adapt`, but for the classes and the seed.
 
     Raises:
         PhotoError, ResultError: photos or boxes that cannot be used, or files in the way.
@@ -130,7 +130,7 @@ def _classifier(
     if loaded.adaptation is None:
         rest: AdaptOptions = {**options}
         rest.pop("weights", None)
-        return adapt(loaded, classes=examples.classes, seed=schedule.seed, **rest)
+        return adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest)
     if loaded.classes.names == ClassList.numbered(len(examples.classes)).names:
         # Adapted to so many classes, which had no names yet.
         loaded = replace(loaded, classes=ClassList(examples.classes))

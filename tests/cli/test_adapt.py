@@ -27,7 +27,8 @@ QUICK = ("--epochs", "4", "--views", "2", "--rate", "0.01", "--batch", "8")
 
 def test_adapt_prints_the_table_and_writes_a_checkpoint(call, photos):  # noqa: F811
     outcome = call(
-        "adapt", *NETWORK, "--classes", 3, "--freeze", "none", "--softmax", "-o", "net.safetensors"
+        *("adapt", *NETWORK, "--num-classes", 3),
+        *("--freeze", "none", "--softmax", "-o", "net.safetensors"),
     )
     assert (outcome.code, outcome.err) == (0, "")
     assert re.search(r"^head.0 +Conv2d +6x6, 6 to 12 ", outcome.out, re.MULTILINE)
@@ -41,7 +42,7 @@ def test_adapt_prints_the_table_and_writes_a_checkpoint(call, photos):  # noqa: 
 
 def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):  # noqa: F811
     Path("names.txt").write_text("oak\nelm\n")
-    told = json.loads(call("adapt", *NETWORK, "--classes", "names.txt", "--json").out)
+    told = json.loads(call("adapt", *NETWORK, "--class-names", "names.txt", "--json").out)
     assert told["rows"][-2]["shape"] == [2, 1, 1]
     assert told["trainable"] == 6 * 6 * 6 * 12 + 12 + 2 * 12 + 2
     assert not list(Path().glob("*.safetensors"))
@@ -52,7 +53,7 @@ def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):  # noqa: F
     [
         (("adapt", *NETWORK, "-o", "net.pt"), ("net.pt", "ends in .safetensors")),
         (("adapt", *NETWORK, "--freeze", "most"), ("freeze is 'most'",)),
-        (("adapt", *NETWORK, "--classes", "none.txt"), ("none.txt",)),
+        (("adapt", *NETWORK, "--class-names", "none.txt"), ("none.txt",)),
         (("adapt", "-m", "training_networks:network"), ("which window", "--window")),
         (("adapt", "-m", "timm/vit_tiny_patch16_224", "--weights", "random"), ("class token",)),
         (("train", "nowhere"), ("nowhere: no such folder",)),

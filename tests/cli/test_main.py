@@ -136,14 +136,14 @@ def assert_one_line(outcome: Outcome, *parts: str) -> None:
 
 # Help and usage.
 
-MODEL = "--model --weights --window --mean --std --channel-order --classes --groups"
+MODEL = "--model --weights --window --mean --std --channel-order --class-names --groups"
 VIEW = "--class --top --opacity --stretch --conf"
 LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
 EXTRAS = "--format --coco --html"
 NEW_HEAD = "--model --weights --window --head --levels --fc6 --freeze --average --softmax"
 SCHEDULE = "--epochs --batch --rate --decay --views --validation --patience --seed"
 OPTIONS = {
-    "adapt": f"{NEW_HEAD} --classes --seed --output --json",
+    "adapt": f"{NEW_HEAD} --num-classes --class-names --seed --output --json",
     "train": f"{NEW_HEAD} --boxes {SCHEDULE} --output --resume --json",
     "run": f"{MODEL} --stride --scale --fuse --border {LIMITS} --engine {VIEW} {EXTRAS} "
     "--output --json",
@@ -277,7 +277,8 @@ def test_run_with_the_built_in_model(call):
 def test_run_uses_its_settings(call):
     call(
         *("run", "cat.png", *PADDED, "-o", "out", "--scale", "0.5", "--border", "valid"),
-        *("--engine", "crop", "--stride", "3", "--mean", "0.1,0.2,0.3", "--classes", "names.txt"),
+        *("--engine", "crop", "--stride", "3", "--mean", "0.1,0.2,0.3"),
+        *("--class-names", "names.txt"),
     )
     grid = heatmap.load("out/cat.npz")
     assert grid.geometry.scaled_hw == (50, 60)
@@ -422,8 +423,8 @@ def test_bad_photos_end_in_one_line_and_leave_nothing(call, command, name):
             ("20 x 24 px", "the window is 32 px", "--border cover"),
         ),
         (("--std", "0,1,1"), ("std is (0.0, 1.0, 1.0)",)),
-        (("--classes", "nowhere.txt"), ("nowhere.txt: class names cannot be read",)),
-        (("--classes", "cat.png"), ("cat.png: class names cannot be read",)),
+        (("--class-names", "nowhere.txt"), ("nowhere.txt: class names cannot be read",)),
+        (("--class-names", "cat.png"), ("cat.png: class names cannot be read",)),
         (("--window", "-1"), ("window is -1",)),
         (("--window", "8"), ("does not take a window of 8 px",)),
         (("--weights", "random"), ("brings its own weights",)),
@@ -512,7 +513,7 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
     path.parent.mkdir(parents=True)
     shutil.copy("cat.png", path)
     out = Path("[b] out", path.stem)
-    call_named = ("run", path, *PADDED, "--classes", "names.txt", "-o", out.parent)
+    call_named = ("run", path, *PADDED, "--class-names", "names.txt", "-o", out.parent)
     outcome = call(*call_named, "--conf", "0.2")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(f"{path}: 100 x 120 px")
@@ -525,7 +526,7 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
 
 def test_class_names_are_shown_as_they_are(call):
     wanted = [part for name in (0, 1, 4) for part in ("-c", name)]
-    outcome = call(*("run", "cat.png", *PADDED, "--classes", "names.txt", "--conf", 0, *wanted))
+    outcome = call(*("run", "cat.png", *PADDED, "--class-names", "names.txt", "--conf", 0, *wanted))
     first_words = {re.split(r" +\d+%  ", line)[0] for line in outcome.out.splitlines()[2:-5]}
     assert first_words == {MARKUP[0], MARKUP[1], MARKUP[4]}
 
@@ -645,7 +646,7 @@ def test_render_of_sharp_maps_outlines_no_single_positions(call):
 
 
 def test_render_json_lists_the_pictures_and_keeps_like_names_apart(call):
-    call("run", "cat.png", *PADDED, "--classes", "names.txt", "-o", "out", "--top", 1)
+    call("run", "cat.png", *PADDED, "--class-names", "names.txt", "-o", "out", "--top", 1)
     outcome = call("render", "out/cat.npz", "-c", 2, "-c", 3, "-o", "again", "--json")
     assert json.loads(outcome.out) == [
         {"class": "crane", "file": "again/cat.crane-2.png"},

@@ -208,7 +208,7 @@ def test_flatten_behind_a_softmax_still_gives_probabilities():
 
 
 def scorer_of(head: nn.Module):
-    return prepare(load_classifier(unpadded(head), window=WINDOW, classes=list("abcde")))
+    return prepare(load_classifier(unpadded(head), window=WINDOW, class_names=list("abcde")))
 
 
 def test_verify_slides_with_a_scorer_that_would_crop():

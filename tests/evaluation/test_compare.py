@@ -50,7 +50,11 @@ def colours_seen() -> nn.Module:
 @pytest.fixture(scope="module")
 def scorer():
     return heatmap.prepare(
-        colours_seen(), window=WINDOW, classes=[*COLOURS, "grey"], mean=(0.5,) * 3, std=(0.25,) * 3
+        colours_seen(),
+        window=WINDOW,
+        class_names=[*COLOURS, "grey"],
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
     )
 
 

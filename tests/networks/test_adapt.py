@@ -69,7 +69,7 @@ def vgg16():
 
 @pytest.fixture(scope="module")
 def vgg16_at_400(vgg16):
-    return adapt(vgg16, window=400, classes=["brick", "grass", "gravel"], softmax=True)
+    return adapt(vgg16, window=400, class_names=["brick", "grass", "gravel"], softmax=True)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_vgg16_at_400_gives_a_larger_photo_a_grid_and_its_mean(vgg16_at_400):
 
 @pytest.mark.parametrize(("head", "parameters"), [("pool", 134_272_835), ("spp", 75_552_579)])
 def test_vgg16_with_pools_gives_one_vector_for_any_size(vgg16, head, parameters):
-    found = adapt(vgg16, window=400, classes=3, head=head)
+    found = adapt(vgg16, window=400, num_classes=3, head=head)
     assert sum(one.numel() for one in found.module.parameters()) == parameters
     with torch.inference_mode():
         for side in (400, 401, 777):
@@ -121,8 +121,8 @@ def test_vgg16_with_pools_gives_one_vector_for_any_size(vgg16, head, parameters)
 
 
 def test_averaging_changes_nothing_at_one_window(flattening):
-    average = adapt(flattening, window=47, classes=3).module
-    plain = adapt(flattening, window=47, classes=3, average=False).module
+    average = adapt(flattening, window=47, num_classes=3).module
+    plain = adapt(flattening, window=47, num_classes=3, average=False).module
     window = scenes(2, 47, 47, seed=1)
     assert torch.equal(average(window), plain(window))
     with pytest.raises(GeometryError, match="3 x 1 windows"):
@@ -131,7 +131,7 @@ def test_averaging_changes_nothing_at_one_window(flattening):
 
 
 def test_fc_is_a_convolution_over_the_whole_map_and_slides_as_one(flattening):
-    found = adapt(flattening, window=47, classes=3)
+    found = adapt(flattening, window=47, num_classes=3)
     assert found.adaptation.map_px == 11
     assert found.module.head[0].kernel_size == (11, 11)
     network = heatmap.convert(found.module, 47)
@@ -152,7 +152,12 @@ def test_fc_is_a_convolution_over_the_whole_map_and_slides_as_one(flattening):
 @pytest.mark.parametrize("kind", ["averaging", "flattening"])
 def test_every_head_slides_exactly(request, kind, head):
     found = adapt(
-        request.getfixturevalue(kind), window=47, classes=3, head=head, levels=(3, 1), softmax=True
+        request.getfixturevalue(kind),
+        window=47,
+        num_classes=3,
+        head=head,
+        levels=(3, 1),
+        softmax=True,
     )
     network = heatmap.convert(found.module, 47)
     assert network.outputs == "probabilities"
@@ -167,12 +172,12 @@ def test_every_head_slides_exactly(request, kind, head):
 
 
 def test_a_head_of_its_own_kind_is_the_default(averaging, flattening):
-    assert adapt(averaging, classes=3).adaptation.head == "pool"
-    assert adapt(flattening, classes=3).adaptation.head == "fc"
+    assert adapt(averaging, num_classes=3).adaptation.head == "pool"
+    assert adapt(flattening, num_classes=3).adaptation.head == "fc"
 
 
 def test_an_averaging_network_keeps_its_sharp_maps(averaging):
-    scorer = heatmap.prepare(adapt(averaging, window=47, classes=3))
+    scorer = heatmap.prepare(adapt(averaging, window=47, num_classes=3))
     assert scorer.positions_at(4) is not None
 
 
@@ -183,7 +188,7 @@ def test_what_has_its_shape_still_keeps_its_weights(flattening):
     assert torch.equal(same.head[3].weight.flatten(1), last.weight)
     photo = scenes(2, 31, 31, seed=6)
     assert relative_difference(same(photo), flattening.module(photo)) < 1e-5
-    others = adapt(flattening, classes=5).module
+    others = adapt(flattening, num_classes=5).module
     assert torch.equal(others.head[0].weight.flatten(1), first.weight)
     assert not torch.equal(others.head[3].weight.flatten(1), last.weight)
     assert adapt(flattening).classes == flattening.classes
@@ -223,12 +228,12 @@ def test_classes_are_not_kept_where_the_head_cannot_be(head, lost):
     original = load_classifier(randomise(Network(heads()[head]), 32), window=32)
     with pytest.raises(ModelError, match=lost):
         adapt(original)
-    assert adapt(original, classes=2).classes.names == ("class 0", "class 1")
+    assert adapt(original, num_classes=2).classes.names == ("class 0", "class 1")
 
 
 def test_layers_are_counted_as_they_are_computed():
     """Also where weights are worked out from others, and stand elsewhere."""
-    found = adapt(load_classifier("timm/nf_resnet26", weights="random"), classes=2, freeze=1)
+    found = adapt(load_classifier("timm/nf_resnet26", weights="random"), num_classes=2, freeze=1)
     first, second, *_ = found.module.layers()
     assert sum(one.numel() for one in first) == 64 * 3 * 7 * 7 + 64
     assert sum(not one.requires_grad for one in found.module.parameters()) == len(first)
@@ -243,7 +248,7 @@ def test_fresh_weights_keep_the_size_of_what_passes(averaging):
         ).eval(),
         window=32,
     )
-    made = adapt(wide, window=48, classes=300).module.head
+    made = adapt(wide, window=48, num_classes=300).module.head
     assert made[0].weight.std().item() == pytest.approx((2 / (12 * 12 * 8)) ** 0.5, rel=0.02)
     assert made[2].weight.std().item() == pytest.approx((1 / 400) ** 0.5, rel=0.02)
     assert not made[0].bias.any()
@@ -252,7 +257,7 @@ def test_fresh_weights_keep_the_size_of_what_passes(averaging):
 
 def test_the_seed_decides_what_is_drawn_and_nothing_else_is(averaging):
     before = torch.random.get_rng_state()
-    one, same, other = (adapt(averaging, classes=3, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (adapt(averaging, num_classes=3, seed=seed) for seed in (1, 1, 2))
     assert one.weights_digest == same.weights_digest != other.weights_digest
     assert torch.equal(before, torch.random.get_rng_state())
 
@@ -261,14 +266,14 @@ def test_the_seed_decides_what_is_drawn_and_nothing_else_is(averaging):
     ("freeze", "fixed"), [("trunk", 3), ("none", 0), (0, 0), ("2", 2), (4, 4), (5, 5)]
 )
 def test_freezing_fixes_whole_layers_from_the_photo_on(flattening, freeze, fixed):
-    module = adapt(flattening, classes=3, freeze=freeze).module
+    module = adapt(flattening, num_classes=3, freeze=freeze).module
     layers = [{one.requires_grad for one in layer} for layer in module.layers()]
     assert layers == [{False}] * fixed + [{True}] * (5 - fixed)
 
 
 def test_the_original_shares_no_memory_with_what_was_made(averaging):
     averaging = replace(averaging, module=Network(heads()["BatchNorm1d"]).eval())
-    found = adapt(averaging, classes=3, freeze="none")
+    found = adapt(averaging, num_classes=3, freeze="none")
     before = [one.clone() for one in averaging.module.state_dict().values()]
     with torch.no_grad():
         for one in found.module.parameters():
@@ -290,7 +295,7 @@ def test_the_original_shares_no_memory_with_what_was_made(averaging):
 )
 def test_known_networks_adapt_and_come_back_from_a_checkpoint(tmp_path, name, head):
     original = load_classifier(name, weights="random")
-    found = adapt(original, window=160, classes=["a", "b"], head=head, freeze=3)
+    found = adapt(original, window=160, class_names=["a", "b"], head=head, freeze=3)
     path = heatmap.save_checkpoint(found, tmp_path / "net.safetensors")
     again = load_classifier(path)
     photo = scenes(1, 160, 160, seed=7)
@@ -305,13 +310,13 @@ def test_known_networks_adapt_and_come_back_from_a_checkpoint(tmp_path, name, he
 
 
 def test_layers_keep_their_names_in_tables_and_checkpoints():
-    found = adapt(load_classifier("resnet18", weights="random"), classes=2)
+    found = adapt(load_classifier("resnet18", weights="random"), num_classes=2)
     assert "trunk.layer1.0.conv1.weight" in found.module.state_dict()
     assert "layer4.1.conv2" in [row.path for row in heatmap.summary(found).rows]
 
 
 def test_an_adapted_network_is_scored_as_any_other(flattening):
-    found = adapt(flattening, window=47, classes=["a", "b", "c"])
+    found = adapt(flattening, window=47, class_names=["a", "b", "c"])
     photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     slid = heatmap.prepare(found, engine="slide").score(photo)
     cropped = heatmap.prepare(found, engine="crop").score(photo)
@@ -332,15 +337,15 @@ class Flat(nn.Module):
         ({"head": "cone"}, "head is 'cone': choose one of fc, pool, spp"),
         ({"head": "spp", "levels": (9, 1)}, "levels are 9, 1: give grids of 1 to 7 bins"),
         ({"head": "spp", "levels": ()}, "levels are none"),
-        ({"classes": 0}, "classes are 0: give 1 or more"),
-        ({"classes": ["a", "b", "a"]}, "'a' stands there twice"),
+        ({"num_classes": 0}, "num_classes is 0: give 1 or more"),
+        ({"class_names": ["a", "b", "a"]}, "class name 'a' is given twice"),
         ({"freeze": "most"}, "freeze is 'most': give trunk, none, or how many"),
         ({"freeze": 6}, "6 layers cannot be frozen: the network has 5"),
         ({"fc6": "old"}, "fc6 is 'old': choose one of fresh, resampled"),
         ({"window": 3}, "a window of 3 px is too small"),
         ({"window": 100_000}, "window is 100000 px: give 8192 px or less"),
         ({"window": -1}, "window is -1"),
-        ({"classes": "nowhere.txt"}, "nowhere.txt: class names cannot be read"),
+        ({"class_names": "nowhere.txt"}, "nowhere.txt: class names cannot be read"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(flattening, options, said):
@@ -351,23 +356,23 @@ def test_what_cannot_be_meant_is_refused(flattening, options, said):
 def test_networks_without_a_usable_head_are_refused(flattening):
     gated = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.GLU(), nn.Linear(4, 5))
     with pytest.raises(ModelError, match="no convolutional form"):
-        adapt(load_classifier(Network(gated).eval(), window=32), classes=2)
+        adapt(load_classifier(Network(gated).eval(), window=32), num_classes=2)
     bare = nn.Sequential(Trunk(), nn.AdaptiveMaxPool2d(1), nn.Flatten()).eval()
     with pytest.raises(ModelError, match="no layer with weights"):
-        adapt(load_classifier(bare, window=32), classes=2)
+        adapt(load_classifier(bare, window=32), num_classes=2)
     with pytest.raises(ConversionError, match="there is no trunk"):
-        adapt(load_classifier(Flat(), window=8), classes=2)
+        adapt(load_classifier(Flat(), window=8), num_classes=2)
     with pytest.raises(ModelError, match="is adapted already: adapt the original"):
-        adapt(adapt(flattening, classes=2), classes=3)
+        adapt(adapt(flattening, num_classes=2), num_classes=3)
 
 
 def test_a_photo_below_the_window_is_one_line(flattening):
     with pytest.raises(GeometryError, match="map of 7 x 7 positions, the head needs 11 x 11"):
-        adapt(flattening, window=47, classes=2).module(scenes(1, 31, 31, seed=0))
+        adapt(flattening, window=47, num_classes=2).module(scenes(1, 31, 31, seed=0))
 
 
 def test_a_damaged_description_is_refused(tmp_path, averaging):
-    found = replace(adapt("squeezenet1_1", weights="random", classes=2), name="net")
+    found = replace(adapt("squeezenet1_1", weights="random", num_classes=2), name="net")
     path = heatmap.save_checkpoint(found, tmp_path / "net.safetensors")
     described = json.loads(path.with_suffix(".json").read_text())
     for broken in ({"head": "fc"}, {**described["adaptation"], "levels": 3}, "fc"):

@@ -20,7 +20,7 @@ def classifier():
         window=96,
         mean=(0.1, 0.2, 0.3),
         channel_order="bgr",
-        classes=[f"thing {index}" for index in range(1000)],
+        class_names=[f"thing {index}" for index in range(1000)],
     )
 
 

@@ -160,7 +160,7 @@ def test_the_file_says_how_to_use_it(small, tmp_path, to):
     path = tmp_path / f"small{programs.SUFFIXES[to]}"
     given = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "channel_order": "bgr"}
     names = ["a", "b", "é", "d", "e"]
-    model = heatmap.load_classifier(small, window=WINDOW, classes=names, **given)
+    model = heatmap.load_classifier(small, window=WINDOW, class_names=names, **given)
     done = heatmap.export(model, path, to=to, stride=2)
     facts = facts_of(path)
     assert facts == json.loads(json.dumps(done.facts))

@@ -118,7 +118,7 @@ class TestOverrides:
         names = tmp_path / "names.txt"
         names.write_text("cat\ndog\nbird\nfish\n\n")
         found = load_classifier(
-            small_network(), window=10, mean=(0, 0.1, 0.2), std=(1, 1, 1), classes=names
+            small_network(), window=10, mean=(0, 0.1, 0.2), std=(1, 1, 1), class_names=names
         )
         assert found.preprocessing == Preprocessing(10, (0, 0.1, 0.2), (1, 1, 1))
         assert found.classes == ClassList(("cat", "dog", "bird", "fish"))
@@ -133,7 +133,7 @@ class TestOverrides:
 
     def test_names_must_be_as_many_as_classes(self):
         with pytest.raises(ModelError, match="Sequential has 4 classes, 2 class names were given"):
-            load_classifier(small_network(), window=10, classes=["cat", "dog"])
+            load_classifier(small_network(), window=10, class_names=["cat", "dog"])
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -148,7 +148,7 @@ class TestOverrides:
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ModelError, match=message):
-            load_classifier(small_network(), window=10, classes=str(path))
+            load_classifier(small_network(), window=10, class_names=str(path))
 
     def test_a_classifier_is_loaded_already(self):
         classifier = load_classifier(small_network(), window=10)

@@ -390,7 +390,7 @@ def test_a_broken_photo_stops_before_anything_is_to_go_on_from(photos, tmp_path)
 
 
 def test_classes_without_names_get_those_of_the_folders(photos):
-    adapted = heatmap.adapt("training_networks:network", window=20, classes=3)
+    adapted = heatmap.adapt("training_networks:network", window=20, num_classes=3)
     done = train(photos, "net.safetensors", adapted, schedule=SHORT)
     assert load_classifier(done.path).classes.names == tuple(COLOURS)
 

@@ -1,0 +1,60 @@
+"""The classes of a network as its user gives them: how many, their names, or a file of names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from ..classes import ClassList
+from ..errors import ModelError, reason_of
+
+# Names, or a text file with one a line.
+ClassNames: TypeAlias = Sequence[str] | str | Path | ClassList
+
+
+def new_classes(num_classes: int | None, class_names: ClassNames | None) -> ClassList | None:
+    """Classes by number, by name, or both; None where neither is given.
+
+    Raises:
+        ModelError: fewer than one, two of one name, another number than of names, or a file
+            that cannot be read.
+    """
+    if num_classes is not None and num_classes < 1:
+        raise ModelError(f"num_classes is {num_classes}: give 1 or more")
+    if class_names is None:
+        return None if num_classes is None else ClassList.numbered(num_classes)
+    classes = read_class_names(class_names)
+    if not len(classes):
+        raise ModelError("class_names is empty: give one name a class")
+    if num_classes not in (None, len(classes)):
+        raise ModelError(f"num_classes is {num_classes}, {len(classes)} class names were given")
+    name, count = Counter(classes.names).most_common(1)[0]
+    if count > 1:
+        raise ModelError(f"class name {name!r} is given twice")
+    return classes
+
+
+def read_class_names(class_names: ClassNames) -> ClassList:
+    """The classes that are named, in order.
+
+    Raises:
+        ModelError: a file that cannot be read, or has an empty line.
+    """
+    if isinstance(class_names, ClassList):
+        return class_names
+    if isinstance(class_names, str | Path):
+        return ClassList(tuple(_lines(Path(class_names))))
+    return ClassList(tuple(map(str, class_names)))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text("utf-8").rstrip().splitlines()]
+    except (OSError, ValueError) as error:
+        reason = reason_of(error)
+        raise ModelError(f"{path}: class names cannot be read: {reason}") from error
+    if "" in lines:
+        raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name a line")
+    return lines
