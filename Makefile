@@ -1,42 +1,55 @@
-# Everything happens in .venv and .venv-peers; nothing else on the machine is touched.
+# Everything happens in .venv and .venv-peers; but for chromium (below) nothing else is touched.
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALLED := .venv/.installed
+RUNTIME := .venv/.runtime
+DEVELOPMENT := .venv/.development
 PEERS := .venv-peers
 
-.PHONY: test demo check slow benchmarks browser clean
+# Waiting threads that spin slow down whatever else runs.
+export OMP_WAIT_POLICY := passive
 
-test: $(INSTALLED)  ## Set up, then run the tests.
+.PHONY: test demo check lint slow coverage benchmarks browser clean
+
+test: $(DEVELOPMENT) browser  ## Set up, then run the tests.
 	$(BIN)/python -m pytest
 
-demo: $(INSTALLED)  ## Set up, then score a collage and a photo of a cat into demo/.
+demo: $(RUNTIME)  ## Set up what a user needs, then score a collage and a cat into demo/.
 	$(BIN)/python samples/demo.py demo
 
-check: $(INSTALLED) browser  ## Lint, types and tests, those of the page in a browser too: what CI runs.
+check: lint test  ## Lint, types and tests: what CI runs.
+
+lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	HEATMAP_BROWSER=required $(BIN)/python -m pytest
 
-slow: $(INSTALLED)  ## The tests that take minutes: every torchvision CNN, more of timm.
+slow: $(DEVELOPMENT) browser  ## The tests that take minutes: every torchvision CNN, more of timm.
 	$(BIN)/python -m pytest -m slow
+
+coverage: $(DEVELOPMENT) browser  ## The tests, and the share of heatmap's lines that they run.
+	$(BIN)/python -m pytest --cov=heatmap --cov-report=term
 
 benchmarks: $(PEERS)/.installed  ## Compare with other tools; writes docs/benchmarks.md in half an hour.
 	$(PEERS)/bin/python benchmarks/report.py
 
-# As root on Debian; elsewhere its tests say what is missing.
+# As root on Debian; elsewhere the tests end with what they lack.
 browser:
-	command -v chromium >/dev/null || test "$$(id -u)" != 0 || \
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+	command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || true
 
 clean:  ## Remove the environments and what the demo wrote.
 	rm -rf .venv $(PEERS) demo
 
-$(INSTALLED): pyproject.toml
+$(RUNTIME): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(DEVELOPMENT): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+	touch $(RUNTIME) $@
 
 # Of its own, since SAHI installs opencv-python over opencv-python-headless.
 $(PEERS)/.installed: pyproject.toml benchmarks/requirements.txt

@@ -19,7 +19,6 @@ import numpy.typing as npt
 import skimage.data
 import torch
 from PIL import Image
-from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
 import heatmap
@@ -29,6 +28,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 # A checkpoint keeps this name, so it must hold in other processes too.
 NETWORK = "samples.faces:network"
 ROOT = Path(__file__).parent.parent
+PHOTOS = Path(__file__).parent / "photos"
 WINDOW_PX = 25
 SCHEDULE = heatmap.Schedule(epochs=20, views=4, patience=20)
 
@@ -122,12 +122,19 @@ def write_false_alarms(folder: Path, first: heatmap.Trained) -> int:
 def faceless() -> Iterator[Pixels]:
     """The photos without people, RGB, each at several turns."""
     for name in FACELESS:
-        loaded = load_sample_image(name) if "." in name else getattr(skimage.data, name)()
-        photo = Image.fromarray(loaded[0] if isinstance(loaded, tuple) else loaded).convert("RGB")
+        photo = read(name)
         if max(photo.size) > LONGEST_PX:
             photo = photo.resize((photo.width // 2, photo.height // 2), Image.Resampling.LANCZOS)
         for quarters in QUARTERS:
             yield np.ascontiguousarray(np.rot90(np.asarray(photo), quarters))
+
+
+def read(name: str) -> Image.Image:
+    """A photo of photos/, or one that scikit-image gives; of a stereo pair the first."""
+    if "." in name:
+        return Image.open(PHOTOS / name).convert("RGB")
+    loaded = getattr(skimage.data, name)()
+    return Image.fromarray(loaded[0] if isinstance(loaded, tuple) else loaded).convert("RGB")
 
 
 def find_face(folder: Path, trained: heatmap.Trained) -> bool:

@@ -4,7 +4,7 @@
 
 writes FOLDER/collage.png, and the boxes as FOLDER/collage.json and, for `heatmap evaluate`,
 FOLDER/collage.csv. The photos ship inside the
-scikit-image and scikit-learn packages, so nothing is downloaded and every run
+scikit-image package or lie in photos/, so nothing is downloaded and every run
 gives the same pixels. README.md beside this file says which objects are
 labelled, which are not, and why.
 """
@@ -40,7 +40,7 @@ ROWS = (
     ("coins.png", "flower.jpg", "moon.png", "motorcycle_left.png", "page.png"),
     ("astronaut.png", "ihc.png", "coffee.png", "brick.png", "clock_motion.png"),
 )
-FROM_SKLEARN = frozenset({"china.jpg", "flower.jpg"})
+PHOTOS = Path(__file__).parent / "photos"
 
 # Drawn by hand around the object itself, (left, top, right, bottom) in pixels of
 # the source photo, and called what the classifier calls it (ImageNet names).
@@ -89,11 +89,10 @@ def make_collage() -> tuple[Pixels, list[LabelledObject]]:
 
 
 def read_source(name: str) -> Pixels:
-    """A photo out of the installed packages, RGB uint8 (H, W, 3)."""
-    package, folder = (
-        ("sklearn.datasets", "images") if name in FROM_SKLEARN else ("skimage", "data")
-    )
-    with (importlib.resources.files(package) / folder / name).open("rb") as stream:
+    """A photo of photos/ or scikit-image, RGB uint8 (H, W, 3)."""
+    here = PHOTOS / name
+    path = here if here.exists() else importlib.resources.files("skimage") / "data" / name
+    with path.open("rb") as stream:
         return np.asarray(Image.open(stream).convert("RGB"))
 
 

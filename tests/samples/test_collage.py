@@ -18,9 +18,10 @@ from tests.support.paths import SAMPLES
 
 SCRIPT = SAMPLES / "make_collage.py"
 LABELS = ["palace", "Egyptian cat", "tripod", "moped", "espresso"]
-# What the two packages' own loaders give, for comparison with the files the script reads.
+# What scikit-learn's and scikit-image's loaders give, for comparison with the files the script reads.
 LOADERS = {
     "china.jpg": lambda: load_sample_image("china.jpg"),
+    "flower.jpg": lambda: load_sample_image("flower.jpg"),
     "chelsea.png": skimage.data.chelsea,
     "camera.png": lambda: np.stack([skimage.data.camera()] * 3, axis=2),
     "motorcycle_left.png": lambda: skimage.data.stereo_motorcycle()[0],
@@ -54,6 +55,12 @@ def holds(outer, inner) -> bool:
     return (
         outer[0] <= inner[0] < inner[2] <= outer[2] and outer[1] <= inner[1] < inner[3] <= outer[3]
     )
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_photos_are_those_of_the_packages(script, name):
+    expected = Image.fromarray(np.asarray(LOADERS[name]())).convert("RGB")
+    assert np.array_equal(script.read_source(name), np.asarray(expected))
 
 
 def test_two_runs_give_the_same_pixels_and_boxes(script, made):

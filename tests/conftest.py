@@ -1,0 +1,45 @@
+"""Settings of every test run, and a last line that says which kinds of tests were skipped."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+# Before torch is loaded: threads that spin while they wait take the time of other tests' processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# What the reason of a skip mentions -> the kind of test, and how to get it.
+KINDS = {
+    r"chromium|playwright": ("of the page in a browser", "apt-get install chromium"),
+    r"torchcam": ("beside torchcam", "pip install torchcam"),
+    r"\bray\b": ("on Ray", "pip install ray"),
+    r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
+}
+
+
+def skipped_kinds(reasons: Iterable[str]) -> list[str]:
+    """One text a kind of skipped tests: how many, which, and the command that brings them."""
+    counts: Counter[str] = Counter()
+    for reason in reasons:
+        for pattern, (kind, command) in KINDS.items():
+            if re.search(pattern, reason):
+                counts[f"{kind} (`{command}` brings them)"] += 1
+                break
+        else:
+            counts[f"that this machine cannot run ({reason.removeprefix('Skipped: ')})"] += 1
+    return [f"{count} {kind}" for kind, count in counts.items()]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Behind the summary of pytest, so that nobody overlooks it."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    reports = reporter.stats.get("skipped", ())
+    reasons = [report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple)]
+    if kinds := skipped_kinds(reasons):
+        reporter.write_line(f"Skipped tests: {'; '.join(kinds)}")
