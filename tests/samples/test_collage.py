@@ -18,7 +18,7 @@ from tests.support.paths import SAMPLES
 
 SCRIPT = SAMPLES / "make_collage.py"
 LABELS = ["palace", "Egyptian cat", "tripod", "moped", "espresso"]
-# What scikit-learn's and scikit-image's loaders give, for comparison with the files the script reads.
+# What scikit-learn's and scikit-image's loaders give, beside the files that the script reads.
 LOADERS = {
     "china.jpg": lambda: load_sample_image("china.jpg"),
     "flower.jpg": lambda: load_sample_image("flower.jpg"),
