@@ -40,7 +40,7 @@ from .runs.run import Run as Run
 from .runs.run import run as run
 from .runs.save import Extras as Extras
 from .runs.saved import saved_results as saved_results
-from .runs.saved import write_page as write_page
+from .runs.view import view as view
 from .scoring.scorer import Scorer as Scorer
 from .scoring.scorer import prepare as prepare
 from .scoring.scorer import score as score

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import shutil
 import tempfile
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -171,20 +168,3 @@ def _existing(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that is there."""
     absolute = folder.absolute()
     return next(one for one in (absolute, *absolute.parents) if one.is_dir())
-
-
-_SLUG_LENGTH = 60
-
-
-def slug(name: str) -> str:
-    """A class name as part of a file name: ASCII letters, digits, "-" and "_", 1 to 60 of them.
-
-    Accents are dropped. A name that is cut or has nothing left ends in a digest of
-    the whole, so that two of them stay apart.
-    """
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    safe = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")
-    if 0 < len(safe) <= _SLUG_LENGTH:
-        return safe
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{safe[: _SLUG_LENGTH - 9].rstrip('-') or 'class'}-{digest}"

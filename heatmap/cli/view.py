@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from ..errors import ResultError
 from .command import Command
 
 
@@ -21,15 +20,9 @@ def view(results: Path, photo: Path | None, as_json: bool) -> None:
     RESULTS is a folder that `heatmap run` wrote to, or one photo's JSON file in it. The
     page needs no network; that of a large photo needs the folder of tiles beside it.
     """
-    from ..runs.saved import saved_results, write_page
+    from ..runs.view import view as write_pages
 
-    found = saved_results(results)
-    if photo is not None and len(found) > 1:
-        raise ResultError(
-            f"{results}: holds the results of {len(found)} photos: name the JSON file of the one "
-            "that --photo is of"
-        )
-    written = [write_page(result, photo) for result in found]
+    written = write_pages(results, photo)
     if as_json:
         click.echo(json.dumps([str(path) for path in written], indent=2))
     else:

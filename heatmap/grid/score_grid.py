@@ -20,6 +20,7 @@ from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ResultError
 from ..files import write_all
 from ..geometry import Geometry
+from ..names import scores_path
 from .upsample import upsample
 
 Kind = Literal["logits", "probabilities"]
@@ -246,11 +247,6 @@ Scores = npt.NDArray[np.float32]
 
 # Format 2 is format 1 with the scores in a file of their own; both are read.
 FORMAT, FORMAT_LARGE = 1, 2
-
-
-def scores_path(path: Path) -> Path:
-    """Where the large scores of a grid saved as ``path`` (cat.npz) lie: cat.scores.npy."""
-    return path.with_name(f"{path.stem}.scores.npy")
 
 
 def packed(description: Mapping[str, Any], scores: Scores | None) -> bytes:

@@ -18,6 +18,7 @@ from ..files import Writer
 from ..geometry import check_size, scale_of, shrunk_hw
 from ..grid.score_grid import Origin, ScoreGrid
 from ..localization.localize import Detection
+from ..names import PAGE, PAGE_TILES
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from .html import asset, embedded, policy
@@ -67,8 +68,8 @@ def page_files(
         path.write_bytes(content.encode("utf-8", "replace"))
 
     if not isinstance(photo, PhotoFile):
-        return {".html": write_page}
-    return {".html": write_page, ".tiles": lambda to: write_tiles(to, photo)}
+        return {PAGE: write_page}
+    return {PAGE: write_page, PAGE_TILES: lambda to: write_tiles(to, photo)}
 
 
 def page_data(

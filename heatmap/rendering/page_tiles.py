@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..names import PAGE_TILES
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from ..photo.rows import READ_ROWS
@@ -51,7 +52,7 @@ def tile_levels(photo_hw: tuple[int, int]) -> int:
 
 def tile_url(stem: str) -> str:
     """Where the page finds its tiles; ``{level}``, ``{column}`` and ``{row}`` are filled in."""
-    return f"{stem}.tiles/{_LEVELS}/{{level}}/{{column}}_{{row}}.jpg"
+    return f"{stem}{PAGE_TILES}/{_LEVELS}/{{level}}/{{column}}_{{row}}.jpg"
 
 
 class _Level:

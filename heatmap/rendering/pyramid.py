@@ -20,6 +20,7 @@ from ..errors import ResultError
 from ..files import TEMPORARY
 from ..geometry import Box, check_size, shrunk_hw
 from ..grid.score_grid import ScoreGrid
+from ..names import PREVIEW, PYRAMID
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from .overlay import overlay
@@ -31,8 +32,6 @@ TILE_PX = 256
 # 85 (42 MB) was by 79.
 JPEG_QUALITY = 90
 PREVIEW_PX = 2048
-# What the name of a preview ends in.
-PREVIEW = ".preview.png"
 _RAW_ROWS = 16
 
 
@@ -66,7 +65,7 @@ def large_overlay(
         )
         drawn.pngsave(str(path))
 
-    return {".tif": write_pyramid, PREVIEW: write_preview}
+    return {PYRAMID: write_pyramid, PREVIEW: write_preview}
 
 
 def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:

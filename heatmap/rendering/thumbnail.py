@@ -12,12 +12,11 @@ import numpy as np
 
 from ..files import Writer
 from ..geometry import shrunk_hw
+from ..names import PREVIEW
 from ..photo.photo import read_photo
 from .paint import Image
-from .pyramid import PREVIEW, PREVIEW_PX
+from .pyramid import PREVIEW_PX
 
-# What the name of a thumbnail ends in.
-THUMBNAIL = ".thumbnail.jpg"
 # Its longer side.
 THUMBNAIL_PX = 320
 JPEG_QUALITY = 85

@@ -14,13 +14,14 @@ import torch
 
 from ..errors import ResultError
 from ..files import TEMPORARY
+from ..names import PHOTOS
 from ..progress import Reporter
 from ..scoring.scorer import Scorer
 from .manifest import Manifest, Record, Stamp, read_manifest, writing_manifest
 from .overview import write_overview
 from .request import Request
 from .settings import Recipe, Settings, settle
-from .sources import PHOTOS, Gathered, Item, gather
+from .sources import Gathered, Item, gather
 from .worker import Task, Worker, stamp_of
 
 # A photo is as large as this where only its stride and border count.

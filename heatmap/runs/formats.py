@@ -15,7 +15,6 @@ import io
 import json
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,12 @@ import tifffile
 
 from ..classes import ClassGroup
 from ..errors import ResultError
-from ..files import Writer, slug
+from ..files import Writer
 from ..geometry import Box, Geometry, check_size
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
 from ..localization.localize import Detection
+from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
@@ -96,14 +96,14 @@ def export_files(
     place = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
     files: dict[str, Writer] = {}
     if "csv" in formats:
-        files[".csv"] = _text(_table(photo.path, detections))
+        files[CSV] = _text(_table(photo.path, detections))
     if "coco" in formats:
-        files[".coco.json"] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
+        files[COCO] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
         if coco_ids is None:
             dataset = coco_dataset(photo.path, photo.hw, detections, groups)
-            files[".coco.dataset.json"] = _json(dataset)
+            files[COCO_DATASET] = _json(dataset)
     if "geojson" in formats:
-        files[".geojson"] = _json(_feature_collection(detections, place))
+        files[GEOJSON] = _json(_feature_collection(detections, place))
     if "tiff" in formats:
         files |= _heat_files(grid, groups, place)
     return files
@@ -202,19 +202,9 @@ def _heat_files(
     """What writes the heatmap of each class, by suffix."""
     maps = grid.class_maps(groups)
     return {
-        f".{name}.heat.tif": _heat_writer(maps[:, :, position], grid.geometry, place)
-        for position, name in enumerate(_file_names(groups))
+        f"{name}{HEATMAP}": _heat_writer(maps[:, :, index], grid.geometry, place)
+        for index, name in enumerate(class_suffixes(groups))
     }
-
-
-def _file_names(groups: Sequence[ClassGroup]) -> list[str]:
-    """A name for each; where slugs are alike, with the index, of a group with the first two."""
-    slugs = [slug(group.name) for group in groups]
-    counts = Counter(name.casefold() for name in slugs)
-    return [
-        name if counts[name.casefold()] == 1 else "-".join([name, *map(str, group.indices[:2])])
-        for name, group in zip(slugs, groups, strict=True)
-    ]
 
 
 def _heat_writer(cells: Cells, geometry: Geometry, place: Georeference | None) -> Writer:

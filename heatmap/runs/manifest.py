@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ResultError, reason_of
+from ..names import MANIFEST
 
-NAME = "manifest.jsonl"
 State = Literal["done", "failed", "skipped"]
 
 
@@ -94,7 +94,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         ResultError: it cannot be read, or is no manifest.
     """
-    path = folder / NAME
+    path = folder / MANIFEST
     manifest = Manifest(path)
     try:
         lines = path.read_bytes().split(b"\n")
@@ -146,7 +146,7 @@ def writing_manifest(folder: Path) -> Iterator[Manifest]:
     Raises:
         ResultError: as :func:`read_manifest`, or another batch writes to the folder.
     """
-    path = folder / NAME
+    path = folder / MANIFEST
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)

@@ -13,12 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 from ..files import write_all
+from ..names import OVERLAY, PAGE, PHOTOS, SHEET, SUMMARY, THUMBNAIL
 from ..rendering.html import asset, embedded, policy
-from ..rendering.thumbnail import THUMBNAIL
 from .manifest import Record, counts
-from .sources import PHOTOS
 
-SUMMARY, SHEET = "summary.csv", "index.html"
 HEAD = (
     "photo", "state", "reason", "height_px", "width_px",
     "class", "confidence", "left_px", "top_px", "right_px", "bottom_px",
@@ -86,7 +84,7 @@ def contact_sheet(records: Sequence[Record]) -> bytes:
 
 def _entry(record: Record) -> dict[str, Any]:
     """What the sheet shows of a photo; addresses are relative to it."""
-    thumbnail, page, overlay = (_file(record, one) for one in (_thumbnail, _page, _overlay))
+    thumbnail, page, overlay = (_file(record, suffix) for suffix in (THUMBNAIL, PAGE, OVERLAY))
     return {
         "name": record.name,
         "reason": record.reason,
@@ -97,21 +95,10 @@ def _entry(record: Record) -> dict[str, Any]:
     }
 
 
-def _file(record: Record, which: Any) -> str | None:
-    name = next(filter(which, record.files), None)
+def _file(record: Record, suffix: str) -> str | None:
+    """The address of the first file of a photo that ends so."""
+    name = next((name for name in record.files if name.endswith(suffix)), None)
     if name is None:
         return None
     # From bytes: a name that is not UTF-8 is found under the bytes that it has.
     return quote(os.fsencode(f"{PHOTOS}/{record.name}/{name}"))
-
-
-def _thumbnail(name: str) -> bool:
-    return name.endswith(THUMBNAIL)
-
-
-def _page(name: str) -> bool:
-    return name.endswith(".html")
-
-
-def _overlay(name: str) -> bool:
-    return name.endswith(".png")

@@ -17,6 +17,7 @@ from ..localization.localize import Detection
 from ..localization.scales import auto_scales, fuse_scales
 from ..localization.sharpen import sharp_maps, tighten
 from ..memory import kept_memory
+from ..names import scale_name
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 from ..progress import Reporter
@@ -173,7 +174,7 @@ def _scales(photo_hw: tuple[int, int], scorer: Scorer, placement: Placement) -> 
     """The scales by the names of their grids, each once."""
     window = scorer.classifier.preprocessing.window_px
     scales = placement.scales or auto_scales(photo_hw, window)
-    return {f"x{scale:g}": scale for scale in scales}
+    return {scale_name(scale): scale for scale in scales}
 
 
 def _scored(

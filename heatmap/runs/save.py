@@ -11,14 +11,24 @@ from typing import Any
 import numpy as np
 
 from ..classes import ClassGroup
-from ..files import Writer, slug, write_all
+from ..files import Writer, write_all
 from ..grid.score_grid import ScoreGrid
 from ..localization.localize import Detection
+from ..names import (
+    DESCRIPTION,
+    GRID,
+    OVERLAY,
+    PAGE,
+    SHARP_GRID,
+    THUMBNAIL,
+    ResultNames,
+    class_suffixes,
+)
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from ..rendering.overlay import encode_image
 from ..rendering.page import page_files
-from ..rendering.thumbnail import THUMBNAIL, Picture, thumbnail
+from ..rendering.thumbnail import Picture, thumbnail
 from .coco import CocoIds
 from .formats import export_files
 
@@ -43,11 +53,6 @@ class RunFiles:
         if self.sharp is None:
             return self.grid, list(groups)
         return self.sharp, [self.sharp.classes.single(place) for place in range(len(groups))]
-
-    @property
-    def stem(self) -> str:
-        """What the names of all files begin with."""
-        return Path(self.photo.path).stem if self.photo.path else "photo"
 
 
 @dataclass(frozen=True)
@@ -108,29 +113,30 @@ def save_run(
         ResultError: the folder or a file cannot be written; or as
             :func:`formats.export_files`.
     """
-    base, stem = Path(folder), run.stem
-    pictures = _picture_files(base, stem, overlays)
-    exports = _exports(base, run, list(overlays), extras)
+    names = ResultNames.of_photo(folder, run.photo.path)
+    pictures = _picture_files(names, overlays)
+    exports = _exports(names, run, list(overlays), extras)
     saved = SavedRun(
-        grid=base / f"{stem}.npz",
-        description=base / f"{stem}.json",
+        grid=names.path(GRID),
+        description=names.path(DESCRIPTION),
         overlays={group: next(iter(written)) for group, written in pictures.items()},
-        scales={name: base / f"{stem}.{name}.npz" for name in run.scales},
+        scales={name: names.scale(name) for name in run.scales},
         previews={
             group: list(written)[1] for group, written in pictures.items() if len(written) > 1
         },
-        sharp=None if run.sharp is None else base / f"{stem}.sharp.npz",
+        sharp=None if run.sharp is None else names.path(SHARP_GRID),
         exports={name: list(written) for name, written in exports.items()},
-        page=base / f"{stem}.html" if extras.html else None,
+        page=names.path(PAGE) if extras.html else None,
     )
     files = _grid_files(saved, run)
     for written in (*pictures.values(), *exports.values()):
         files |= written
     if extras.html:
-        page = page_files(run.photo, run.grid, run.detections, stem=stem)
-        files |= {base / f"{stem}{suffix}": write for suffix, write in page.items()}
+        page = page_files(run.photo, run.grid, run.detections, stem=names.stem)
+        files |= {names.path(suffix): write for suffix, write in page.items()}
     if extras.thumbnail:
-        files[base / f"{stem}{THUMBNAIL}"] = thumbnail(run.photo.hw, next(iter(overlays.values())))
+        first = next(iter(overlays.values()))
+        files[names.path(THUMBNAIL)] = thumbnail(run.photo.hw, first)
     files[saved.description] = _description(describe_run(saved, run))
     write_all(files)
     return replace(saved, written=tuple(files))
@@ -147,7 +153,7 @@ def _grid_files(saved: SavedRun, run: RunFiles) -> dict[Path, Writer]:
 
 
 def _exports(
-    folder: Path, run: RunFiles, groups: Sequence[ClassGroup], extras: Extras
+    names: ResultNames, run: RunFiles, groups: Sequence[ClassGroup], extras: Extras
 ) -> dict[str, dict[Path, Writer]]:
     """The files of each format; heatmaps are those that are drawn."""
     files = {}
@@ -156,7 +162,7 @@ def _exports(
         written = export_files(
             (name,), run.photo, grid, run.detections, shown, coco_ids=extras.coco
         )
-        files[name] = {folder / f"{run.stem}{suffix}": write for suffix, write in written.items()}
+        files[name] = {names.path(suffix): write for suffix, write in written.items()}
     return files
 
 
@@ -178,34 +184,30 @@ def save_overlays(
     Raises:
         ResultError: the folder or a file cannot be written; no picture is then.
     """
-    pictures = _picture_files(Path(folder), stem, overlays)
+    pictures = _picture_files(ResultNames(Path(folder), stem), overlays)
     write_all({path: write for files in pictures.values() for path, write in files.items()})
     return {group: next(iter(files)) for group, files in pictures.items()}
 
 
 def _picture_files(
-    folder: Path, stem: str, overlays: Mapping[ClassGroup, Picture]
+    names: ResultNames, overlays: Mapping[ClassGroup, Picture]
 ) -> dict[ClassGroup, dict[Path, Writer]]:
-    """The files of each overlay, the main one first; classes of one slug get their index too."""
-    slugs = {group: slug(group.name) for group in overlays}
-    common = {name for name in slugs.values() if list(slugs.values()).count(name) > 1}
-    names = {
-        group: f"{name}-{group.indices[0]}" if name in common else name
-        for group, name in slugs.items()
-    }
+    """The files of each overlay, the main one first."""
     return {
         group: {
-            folder / f"{stem}.{names[group]}{suffix}": write
+            names.path(f"{class_suffix}{suffix}"): write
             for suffix, write in _writers(picture).items()
         }
-        for group, picture in overlays.items()
+        for class_suffix, (group, picture) in zip(
+            class_suffixes(list(overlays)), overlays.items(), strict=True
+        )
     }
 
 
 def _writers(picture: Picture) -> Mapping[str, Writer]:
     """What writes a picture, by suffix."""
     if isinstance(picture, np.ndarray):
-        return {".png": lambda to: to.write_bytes(encode_image(picture))}
+        return {OVERLAY: lambda to: to.write_bytes(encode_image(picture))}
     return picture
 
 

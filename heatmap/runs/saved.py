@@ -1,4 +1,4 @@
-"""The results of a run read back: what was found, the grid, and which photo it was."""
+"""The results of a run read back: its detections, its grid, and which photo it was."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..errors import ResultError
-from ..files import write_all
+from ..errors import ResultError, reason_of
 from ..geometry import Box
-from ..grid.read import load
-from ..grid.score_grid import ScoreGrid
 from ..localization.localize import Detection
-from ..photo.photo_file import open_photo
-from ..rendering.page import page_files
+from ..names import DESCRIPTION
 from .save import FORMAT
 
 
 @dataclass(frozen=True)
 class SavedResult:
-    """What ``cat.json`` says: where the photo is, its grid, and what was found, best first.
+    """What ``cat.json`` says, which is ``description``.
 
-    ``photo`` is None where an array was scored.
+    ``photo`` is where the photo is, None where an array was scored; ``grid`` the file of the
+    score grid, for :func:`heatmap.load`; ``detections`` are the objects, most confident first,
+    with boxes in photo px.
     """
 
     description: Path
@@ -35,60 +33,25 @@ class SavedResult:
 
 
 def saved_results(path: str | Path) -> list[SavedResult]:
-    """The results in a folder, by name, or those of one ``cat.json``.
-
-    Raises:
-        ResultError: no such file or folder, no results in it, or a file that is none.
-    """
-    place = Path(path)
-    if place.is_dir():
-        found = [file for file in sorted(place.glob("*.json")) if _is_result(file)]
-        if not found:
-            raise ResultError(f"{place}: no results in this folder: `heatmap run PHOTO` makes some")
-        return [_read(file) for file in found]
-    return [_read(place)]
-
-
-def write_page(result: SavedResult, photo: str | Path | None = None) -> Path:
-    """Write the page of a result beside it: ``cat.html``.
+    """Read back what :func:`heatmap.run` saved: boxes, confidences, and where the files are.
 
     Args:
-        result: of :func:`saved_results`.
-        photo: the one that was scored; None is where the result says it was.
+        path: a folder that results were written to, or one photo's ``cat.json`` in it.
+
+    Returns:
+        The results in the folder, by the names of their files, or the one of the file.
 
     Raises:
-        PhotoError: the photo cannot be read.
-        ResultError: it is another one, the grid cannot be read, or the page not be written.
+        ResultError: no such file or folder, no results in it, a file that is none, or one of
+            an earlier form.
     """
-    grid = _grid(result)
-    source = photo or result.photo
-    if source is None:
-        raise ResultError(
-            f"{result.description}: was made from an array, not a file: name the photo with --photo"
-        )
-    opened = open_photo(source)
-    if opened.digest != grid.origin.photo_digest:
-        raise ResultError(
-            f"{opened.path}: is not the photo that was scored: its pixels differ; give the one "
-            f"that {result.description.name} was made from with --photo"
-        )
-    stem = result.description.stem
-    pages = page_files(opened, grid, result.detections, stem=stem)
-    folder = result.description.parent
-    write_all({folder / f"{stem}{suffix}": write for suffix, write in pages.items()})
-    return folder / f"{stem}.html"
-
-
-def _grid(result: SavedResult) -> ScoreGrid:
-    """The grid of a result, which must have the classes that were found in it."""
-    grid = load(result.grid)
-    for index in (index for one in result.detections for index in one.group.indices):
-        if not 0 <= index < len(grid.classes):
-            raise ResultError(
-                f"{result.description}: names class {index}, {result.grid.name} has "
-                f"{len(grid.classes)}: run the photo again"
-            )
-    return grid
+    folder = Path(path)
+    if folder.is_dir():
+        files = [file for file in sorted(folder.glob(f"*{DESCRIPTION}")) if _is_result(file)]
+        if not files:
+            raise ResultError(f"{folder}: no results in this folder: run a photo into it first")
+        return [_read(file) for file in files]
+    return [_read(folder)]
 
 
 def _is_result(file: Path) -> bool:
@@ -113,12 +76,13 @@ def _read(file: Path) -> SavedResult:
             description=file,
             photo=_photo(str(described["photo"]["path"]), file),
             grid=file.with_name(Path(str(described["grid"])).name),
-            detections=tuple(_found(one) for one in described["detections"]),
+            detections=tuple(map(_detection, described["detections"])),
         )
     except ResultError:
         raise
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        plain = isinstance(error, OSError)
+        reason = reason_of(error) if plain else f"{type(error).__name__}: {error}"
         raise ResultError(f"{file}: not the result of a run: {reason}") from error
 
 
@@ -130,15 +94,15 @@ def _photo(path: str, file: Path) -> Path | None:
     return beside if beside.exists() and not given.exists() else given
 
 
-def _found(one: Mapping[str, Any]) -> Detection:
-    row, column = one["cell"]
+def _detection(described: Mapping[str, Any]) -> Detection:
+    row, column = described["cell"]
     return Detection(
-        group=ClassGroup(str(one["class"]), tuple(int(index) for index in one["indices"])),
-        confidence=_number(one["confidence"]),
-        xyxy=_box(one["box_xyxy"]),
-        window_xyxy=_box(one["window_xyxy"]),
+        group=ClassGroup(str(described["class"]), tuple(map(int, described["indices"]))),
+        confidence=_number(described["confidence"]),
+        xyxy=_box(described["box_xyxy"]),
+        window_xyxy=_box(described["window_xyxy"]),
         cell=(int(row), int(column)),
-        scale=_number(one["scale"]),
+        scale=_number(described["scale"]),
     )
 
 

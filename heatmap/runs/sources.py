@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PhotoError, reason_of
+from ..names import PHOTOS
 from ..photo.folder import SUFFIXES, files_below
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
 
 
 _MAGIC = frozenset("*?[")
-
-
-# Below the output folder: the results of each photo, in a folder of the photo's name.
-PHOTOS = "photos"
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,13 @@
 
 import tracemalloc
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from heatmap.classes import ClassList
 from heatmap.errors import ClassError, PhotoError, ResultError
-from heatmap.files import slug
 from heatmap.geometry import plan_grid
 from heatmap.grid.score_grid import Origin, ScoreGrid
 from heatmap.photo.photo import read_photo
@@ -481,43 +477,3 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultError, match=r"x\.png: cannot be written"):
         write_image(tmp_path / "file" / "x.png", make_photo())
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("Egyptian cat", "Egyptian-cat"),
-        ("tabby, tabby cat", "tabby-tabby-cat"),
-        ("jack-o'-lantern", "jack-o-lantern"),
-        ("../../etc/passwd", "etc-passwd"),
-        ("C:\\dir\\cat.png", "C-dir-cat-png"),
-        ('"quoted"', "quoted"),
-        ("chatte égyptienne", "chatte-egyptienne"),
-        ("class_7", "class_7"),
-        (".hidden", "hidden"),
-        ("a" * 60, "a" * 60),
-    ],
-)
-def test_slugs(name, expected):
-    assert slug(name) == expected
-
-
-def test_slugs_of_names_with_nothing_left_or_too_long_stay_apart():
-    assert slug("猫") != slug("犬")
-    assert slug("").startswith("class-")
-    assert slug("猫").startswith("class-")
-    assert slug("\ud800").startswith("class-")
-    long = [slug("a" * 80 + end) for end in "xy"]
-    assert long[0] != long[1]
-    assert all(len(part) == 60 for part in long)
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(name=st.text(max_size=200))
-def test_a_slug_is_always_a_safe_file_name(name):
-    part = slug(name)
-    assert 1 <= len(part) <= 60
-    assert part.isascii()
-    assert all(letter.isalnum() or letter in "-_" for letter in part)
-    assert not part.startswith("-")
-    assert Path(f"cat.{part}.png").name == f"cat.{part}.png"

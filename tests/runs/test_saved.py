@@ -16,7 +16,8 @@ from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile, open_photo
 from heatmap.runs.save import Extras, RunFiles, save_run
-from heatmap.runs.saved import SavedResult, saved_results, write_page
+from heatmap.runs.saved import SavedResult, saved_results
+from heatmap.runs.view import view
 from tests.support.pages import CAT, NAMES, find, make_grid
 
 EVERYTHING = Extras(("csv", "coco", "geojson", "tiff"), html=True)
@@ -93,8 +94,7 @@ def test_its_page_is_that_of_the_run(tmp_path, photo):
     expected = page.read_bytes()
     page.unlink()
     before = sorted(path.name for path in (tmp_path / "out").iterdir())
-    (result,) = saved_results(tmp_path / "out")
-    assert write_page(result) == page
+    assert view(tmp_path / "out") == [page]
     assert page.read_bytes() == expected
     after = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert after == sorted([*before, page.name])
@@ -105,8 +105,7 @@ def test_a_large_photo_has_its_tiles_beside_the_page(tmp_path, photo, monkeypatc
     large = open_photo(photo.path)
     assert isinstance(large, PhotoFile)
     saved(tmp_path / "out", large, Extras())
-    (result,) = saved_results(tmp_path / "out")
-    write_page(result)
+    view(tmp_path / "out")
     assert list((tmp_path / "out" / "my cat.tiles").rglob("*.*"))
 
 
@@ -134,17 +133,18 @@ def test_a_folder_that_was_moved_with_its_photo_is_found(tmp_path, photo, monkey
     shutil.move(photo.path, away)
     (result,) = saved_results(away)
     assert result.photo == away / "my cat.png"
-    assert write_page(result) == away / "my cat.html"
+    assert view(away) == [away / "my cat.html"]
 
 
 def test_a_photo_that_was_moved_is_missed_and_can_be_named(tmp_path, photo):
     saved(tmp_path / "out", photo, Extras())
     shutil.move(photo.path, tmp_path / "moved.png")
-    (result,) = saved_results(tmp_path / "out")
     with pytest.raises(PhotoError, match=r"my cat\.png: no such file"):
-        write_page(result)
-    assert not (tmp_path / "out" / "my cat.html").exists()
-    assert write_page(result, tmp_path / "moved.png").exists()
+        view(tmp_path / "out")
+    page = tmp_path / "out" / "my cat.html"
+    assert not page.exists()
+    assert view(tmp_path / "out", tmp_path / "moved.png") == [page]
+    assert page.exists()
 
 
 def test_another_photo_of_the_same_size_is_refused(tmp_path, photo):
@@ -152,26 +152,35 @@ def test_another_photo_of_the_same_size_is_refused(tmp_path, photo):
     pixels = photo.pixels.copy()
     pixels[0, 0, 0] ^= 1
     cv2.imwrite(str(tmp_path / "other.png"), pixels[:, :, ::-1])
-    (result,) = saved_results(tmp_path / "out")
-    message = r"other\.png: is not the photo that was scored.*my cat\.json.*--photo"
+    message = r"other\.png: is not the photo that was scored.*my cat\.json.* with photo$"
     with pytest.raises(ResultError, match=message):
-        write_page(result, tmp_path / "other.png")
+        view(tmp_path / "out", tmp_path / "other.png")
     assert not (tmp_path / "out" / "my cat.html").exists()
 
 
 def test_the_result_of_an_array_needs_its_photo(tmp_path, photo):
     saved(tmp_path / "out", Photo(photo.pixels, ""), Extras())
-    (result,) = saved_results(tmp_path / "out")
-    with pytest.raises(ResultError, match=r"photo\.json: .*an array.*--photo"):
-        write_page(result)
-    assert write_page(result, photo.path) == tmp_path / "out" / "photo.html"
+    with pytest.raises(ResultError, match=r"photo\.json: .*an array.* with photo$"):
+        view(tmp_path / "out")
+    assert view(tmp_path / "out", photo.path) == [tmp_path / "out" / "photo.html"]
+
+
+def test_one_photo_for_several_results_is_refused(tmp_path, photo):
+    for name in ("a cat.png", "my cat.png"):
+        saved(tmp_path / "out", made_photo(tmp_path / "photos" / name), Extras())
+    message = r"out: holds the results of 2 photos: name the JSON file .* photo is of$"
+    with pytest.raises(ResultError, match=message):
+        view(tmp_path / "out", photo.path)
+    assert not list((tmp_path / "out").glob("*.html"))
+    assert view(tmp_path / "out" / "my cat.json", photo.path) == [tmp_path / "out" / "my cat.html"]
+    assert [page.name for page in view(tmp_path / "out")] == ["a cat.html", "my cat.html"]
 
 
 # What is no result.
 
 
 def test_a_folder_without_results_says_how_to_make_some(tmp_path):
-    refused(tmp_path, "no results in this folder", "heatmap run PHOTO")
+    refused(tmp_path, "no results in this folder", "run a photo")
     (tmp_path / "cat.json").write_text("[]")
     refused(tmp_path, "no results in this folder")
 
@@ -275,8 +284,7 @@ def test_a_grid_that_does_not_fit_is_one_line_and_no_page(tmp_path, photo, damag
     else:
         file = tmp_path / "out" / "my cat.json"
         change(file, lambda told: told["detections"][0].update(indices=[0, damage]))
-    (result,) = saved_results(tmp_path / "out")
     with pytest.raises(ResultError) as caught:
-        write_page(result)
+        view(tmp_path / "out")
     assert re.fullmatch(r"[^\n]*my cat\.(npz|json): [^\n]+", str(caught.value))
     assert not (tmp_path / "out" / "my cat.html").exists()
