@@ -25,7 +25,6 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     PHOTO is the one that was scored; by default the path that the grid holds.
     """
     from ..grid.read import load
-    from ..grid.score_grid import SHARP
     from ..photo.photo_file import open_photo
     from ..runs.save import save_overlays
 
@@ -38,7 +37,7 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     view = view_of(options)
     found = view.find(grid)
     # What is found in a sharp map is a single position, not the box of an object.
-    shown = () if SHARP in grid.origin.settings else found
+    shown = () if grid.origin.is_sharp else found
     pictures = {
         group: view.draw(read, grid, group, [one.xyxy for one in shown if one.group == group])
         for group in view.groups(grid, found)

@@ -41,7 +41,7 @@ def print_run(done: Run, scorer: Scorer) -> None:
     console.print(
         f"{escape(done.photo.path)}: {height} x {width} px, {rows} x {columns} windows of "
         f"{grid.geometry.window_px} px, {grid.geometry.stride_px} px apart, by "
-        f"{escape(grid.origin.model)} ({escape(grid.origin.weights)})"
+        f"{escape(grid.origin.model)} ({escape(grid.origin.weights.text)})"
     )
     notes = (*done.photo.notes, *_sliding_notes(grid, scorer), *_grid_notes(done))
     for note in notes:

@@ -25,7 +25,7 @@ def print_verify(report: VerifyReport, picture: Path) -> None:
     console, grid, timing = make_console(), report.grid, report.timing
     rows, columns = grid.geometry.grid_hw
     console.print(
-        f"{escape(grid.origin.model)} ({escape(grid.origin.weights)}), "
+        f"{escape(grid.origin.model)} ({escape(grid.origin.weights.text)}), "
         f"{rows} x {columns} windows, {report.everywhere.windows} compared"
     )
     verdict = "exact" if report.head.holds else "[red]NOT EXACT[/red]"

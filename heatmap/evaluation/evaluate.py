@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..classes import ClassGroup
+from ..grid.origin import Fusion
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import ScoreGrid
 from ..localization.localize import Detection, localize
-from ..localization.scales import How, auto_scales, fuse_scales
+from ..localization.scales import auto_scales, fuse_scales
 from ..localization.sharpen import sharp_maps, tighten
 from ..photo.annotations import read_boxes, read_mapping
 from ..photo.photo import Photo
@@ -34,7 +35,7 @@ def evaluate(
     scorer: Scorer,
     *,
     scales: Sequence[float] | None = (),
-    fuse: How = "mean",
+    fuse: Fusion = "mean",
     mapping: str | Path | None = None,
     cam: bool = True,
     progress: Callable[[int, int], None] | None = None,
@@ -81,7 +82,7 @@ def _named(scales: Sequence[float] | None) -> str:
 
 
 def heatmap_method(
-    scorer: Scorer, scales: Sequence[float] | None = (1.0,), fuse: How = "mean"
+    scorer: Scorer, scales: Sequence[float] | None = (1.0,), fuse: Fusion = "mean"
 ) -> Method:
     """The heatmaps and boxes that `heatmap run` gives, as a method to evaluate.
 
@@ -115,7 +116,7 @@ def _sharp(scored: Sequence[PositionScores], groups: Sequence[ClassGroup]) -> li
     ]
 
 
-def _plain(grids: Sequence[ScoreGrid], fuse: How, groups: Sequence[ClassGroup]) -> list[Answer]:
+def _plain(grids: Sequence[ScoreGrid], fuse: Fusion, groups: Sequence[ClassGroup]) -> list[Answer]:
     grid = fuse_scales(grids, fuse)
     return [_answer(grid.heatmap(group), _best(grids, group)) for group in groups]
 

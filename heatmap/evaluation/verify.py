@@ -323,5 +323,5 @@ def draw_report(
         grid.geometry,
         grid.class_map(group),
         cropped.class_map(group),
-        title=f"{group.name}: {grid.origin.model}, {grid.origin.weights}",
+        title=f"{group.name}: {grid.origin.model}, {grid.origin.weights.text}",
     )

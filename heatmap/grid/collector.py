@@ -15,7 +15,8 @@ from ..classes import ClassList
 from ..errors import ResultError
 from ..files import TEMPORARY, named_error, room_for
 from ..geometry import Geometry
-from .score_grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid, probabilities_of, start_npy
+from .origin import Origin
+from .score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid, probabilities_of, start_npy
 
 Scores = npt.NDArray[np.float32]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,8 @@ import numpy.typing as npt
 from ..classes import ClassGroup, ClassList
 from ..errors import HeatmapError, ResultError, reason_of
 from ..geometry import BORDERS, Geometry
-from .score_grid import FORMAT, FORMAT_LARGE, Origin, ScoreGrid
+from .origin import Computation, Origin, Weights
+from .score_grid import FORMAT, FORMAT_LARGE, ScoreGrid
 
 
 def load(path: str | Path) -> ScoreGrid:
@@ -60,11 +63,7 @@ def _mapped(meta: Any, path: Path) -> npt.NDArray[np.float32]:
 
 def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> ScoreGrid:
     """Build a grid from what a file holds, refusing all that is not known."""
-    if not isinstance(meta, dict) or meta.get("format") not in (FORMAT, FORMAT_LARGE):
-        found = meta.get("format") if isinstance(meta, dict) else None
-        raise ResultError(
-            f"{path}: grid format {found}, this version reads formats {FORMAT} and {FORMAT_LARGE}"
-        )
+    _check_format(meta, path)
     if scores.dtype != np.float32 or scores.ndim != 3:
         raise ResultError(
             f"{path}: scores are {scores.dtype} {scores.shape}, expected float32 (N, M, K)"
@@ -83,12 +82,20 @@ def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> S
         ) from error
 
 
+def _check_format(meta: Any, path: str | Path) -> None:
+    number = meta.get("format") if isinstance(meta, dict) else None
+    if number not in (FORMAT, FORMAT_LARGE):
+        raise ResultError(
+            f"{path}: grid format {number}, this version reads formats {FORMAT} and "
+            f"{FORMAT_LARGE}: score the photo again"
+        )
+
+
 def _classes(meta: Mapping[str, Any]) -> ClassList:
-    """The classes; grids made before there were groups have none."""
     names = _texts(meta["names"])
     groups = tuple(
         ClassGroup(str(name), tuple(operator.index(index) for index in indices))
-        for name, indices in meta.get("groups", {}).items()
+        for name, indices in meta["groups"].items()
     )
     if any(not 0 <= index < len(names) for group in groups for index in group.indices):
         raise ValueError("a group holds a class that is not there")
@@ -117,11 +124,47 @@ def _geometry(found: Mapping[str, Any]) -> Geometry:
     return geometry
 
 
-def _origin(found: Mapping[str, Any]) -> Origin:
-    """The origin as JSON holds it, with every text checked to be one."""
-    origin = Origin(**found)
-    _texts([value for value in found.values() if not isinstance(value, dict)])
-    return origin
+def _origin(described: Mapping[str, Any]) -> Origin:
+    """The origin as JSON holds it, with every value checked to be of its field's type."""
+    values = _checked(Origin, described)
+    return Origin(
+        **{
+            **values,
+            "weights": Weights(**_checked(Weights, described["weights"])),
+            "computation": Computation(**_checked(Computation, described["computation"])),
+            "scales": tuple(values["scales"]),
+        }
+    )
+
+
+def _checked(kind: type, described: Mapping[str, Any]) -> dict[str, Any]:
+    """All values of a dataclass by field, each of which must be there and fit its type."""
+    types = get_type_hints(kind)
+    if unknown := described.keys() ^ types.keys():
+        raise ValueError(f"{kind.__name__.lower()} differs in {', '.join(sorted(unknown))}")
+    for name, value in described.items():
+        if not _fits(value, types[name]):
+            raise TypeError(f"{name} is {value!r}")
+    return dict(described)
+
+
+def _fits(value: Any, expected: Any) -> bool:
+    """Whether a value of JSON can be of a field's type."""
+    origin, arguments = get_origin(expected), get_args(expected)
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is tuple:
+        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
+    if origin is Mapping:
+        return isinstance(value, dict) and all(_fits(item, str) for item in value.values())
+    if is_dataclass(expected):
+        return isinstance(value, dict)
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if expected is float:
+        return number and math.isfinite(value)
+    return isinstance(value, expected) and not isinstance(value, bool)
 
 
 def _texts(values: Sequence[Any]) -> tuple[str, ...]:

@@ -21,13 +21,10 @@ from ..errors import ResultError
 from ..files import write_all
 from ..geometry import Geometry
 from ..names import scores_path
+from .origin import Origin
 from .upsample import upsample
 
 Kind = Literal["logits", "probabilities"]
-
-
-# A setting of the origin of sharp maps, whose values are not those of whole windows.
-SHARP = "sharp"
 
 
 # Past this, scores are kept on disk: 1000 classes of a 65 megapixel photo at stride 32.
@@ -44,27 +41,6 @@ def probabilities_of(scores: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray
         return scores
     shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a grid was made from and by: enough to make it again.
-
-    ``photo`` is the path as given, or "" for an array. ``weights`` says in
-    words where they came from ("random" is said here), ``weights_digest`` is
-    the SHA-256 of their values. ``settings`` holds what can change the bits
-    of a result (threads, batch); ``versions`` the packages used.
-    """
-
-    photo: str
-    photo_digest: str
-    model: str
-    weights: str
-    weights_digest: str
-    engine: Literal["slide", "crop"]
-    sliding: Literal["exact", "inexact", "refused"]
-    settings: Mapping[str, int | float | str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,8 +221,8 @@ class ScoreGrid:
 Scores = npt.NDArray[np.float32]
 
 
-# Format 2 is format 1 with the scores in a file of their own; both are read.
-FORMAT, FORMAT_LARGE = 1, 2
+# Format 4 is format 3 with the scores in a file of their own; both are read.
+FORMAT, FORMAT_LARGE = 3, 4
 
 
 def packed(description: Mapping[str, Any], scores: Scores | None) -> bytes:

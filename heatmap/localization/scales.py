@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,8 @@ import numpy.typing as npt
 from ..errors import ResultError
 from ..geometry import Geometry, scale_of
 from ..grid.collector import Collector
-from ..grid.score_grid import Origin, ScoreGrid, probabilities_of
-
-How = Literal["mean", "max"]
-
+from ..grid.origin import Fusion, Origin
+from ..grid.score_grid import ScoreGrid, probabilities_of
 
 # Scales above 1 are tried only where the enlarged photo keeps to this many pixels.
 ENLARGED_PX = 32 * 2**20
@@ -90,7 +88,7 @@ def _identity(grid: ScoreGrid) -> dict[str, object]:
     return {
         "height and width of the photo": grid.geometry.photo_hw,
         "photo": grid.origin.photo_digest,
-        "weights": grid.origin.weights_digest,
+        "weights": grid.origin.weights.digest,
         "number of classes": len(grid.classes),
         "names of classes": grid.classes.names,
         "kind": grid.kind,
@@ -103,7 +101,7 @@ def finest(grids: Sequence[ScoreGrid]) -> ScoreGrid:
 
 
 def fuse_scales(
-    grids: Sequence[ScoreGrid], how: How = "mean", folder: Path | None = None
+    grids: Sequence[ScoreGrid], fuse: Fusion = "mean", folder: Path | None = None
 ) -> ScoreGrid:
     """One grid of several of one photo at different scales: on the cells of the finest one.
 
@@ -120,26 +118,25 @@ def fuse_scales(
     (`benchmarks/scales.py`, 100 COCO photos, EfficientNet-Lite0).
 
     Raises:
-        ResultError: no grid, grids of different photos or models, an unknown ``how``, or
+        ResultError: no grid, grids of different photos or models, an unknown ``fuse``, or
             no room on the disk.
     """
     check_together(grids)
     target = finest(grids)
     collector = Collector(target.geometry, target.classes, "probabilities", folder=folder)
-    for row, fused in fused_rows(grids, how):
+    for row, fused in fused_rows(grids, fuse):
         collector.write(row, 0, fused)
-    return collector.finish(fused_origin(grids, how))
+    return collector.finish(fused_origin(grids, fuse))
 
 
-def fused_origin(grids: Sequence[ScoreGrid], how: How) -> Origin:
+def fused_origin(grids: Sequence[ScoreGrid], fuse: Fusion) -> Origin:
     """The origin of the finest grid, with the scales and how they were fused."""
-    scales = ", ".join(f"{scale_of(grid.geometry):g}" for grid in grids)
-    origin = finest(grids).origin
-    return replace(origin, settings={**origin.settings, "scales": scales, "fused": how})
+    scales = tuple(scale_of(grid.geometry) for grid in grids)
+    return replace(finest(grids).origin, scales=scales, fuse=fuse)
 
 
 def fused_rows(
-    grids: Sequence[ScoreGrid], how: How
+    grids: Sequence[ScoreGrid], fuse: Fusion
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """What :func:`fuse_scales` gives, a few rows at a time: the first row, and (n, M, K).
 
@@ -149,8 +146,8 @@ def fused_rows(
     Raises: as :func:`fuse_scales`.
     """
     check_together(grids)
-    if how not in get_args(How):
-        raise ResultError(f"scales fused by {how!r}: choose one of {', '.join(get_args(How))}")
+    if fuse not in get_args(Fusion):
+        raise ResultError(f"scales fused by {fuse!r}: choose one of {', '.join(get_args(Fusion))}")
     target = finest(grids)
     rows, columns, count = target.scores.shape
     ways = [(grid, *_places(grid.geometry, target.geometry)) for grid in grids]
@@ -159,7 +156,7 @@ def fused_rows(
         parts = [
             _interpolated(grid, down.some(row, row + height), across) for grid, down, across in ways
         ]
-        yield row, (_mean(parts) if how == "mean" else _largest(parts))
+        yield row, (_mean(parts) if fuse == "mean" else _largest(parts))
 
 
 @dataclass(frozen=True)

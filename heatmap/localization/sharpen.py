@@ -13,7 +13,7 @@ from ..classes import ClassGroup
 from ..errors import ResultError
 from ..geometry import Box, shrunk_hw
 from ..grid.position_scores import PositionScores
-from ..grid.score_grid import SHARP, ScoreGrid
+from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
 from .localize import Detection
 from .scales import fuse_scales
@@ -51,7 +51,7 @@ def sharp_maps(scored: Sequence[PositionScores], groups: Sequence[ClassGroup]) -
     fused = fuse_scales([one.owed(groups) for one in scored], "mean")
     highest = _highest(fused.scores)
     shares = np.divide(fused.scores, highest, out=np.zeros_like(fused.scores), where=highest > 0)
-    origin = replace(fused.origin, settings={**fused.origin.settings, SHARP: "yes"})
+    origin = replace(fused.origin, maps="sharp")
     return replace(fused, scores=shares * surest, origin=origin)
 
 

@@ -107,6 +107,7 @@ def adapt(
         weights_digest=digest(module.state_dict()),
         architecture=loaded.architecture,
         adaptation=adaptation,
+        weights_kind=loaded.weights_kind,
     )
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..classes import ClassList
 from ..errors import ModelError, PhotoError
+from ..grid.origin import WeightsKind
 from .adapted import Adaptation
 
 ChannelOrder = Literal["rgb", "bgr"]
@@ -91,6 +92,7 @@ class Classifier:
     ``weights_digest`` is the SHA-256 of their values. ``architecture`` is the name
     by which the network can be built again, "" for one that came as a module;
     ``adaptation`` says how it was given another head, None where it has its own.
+    ``weights_kind`` is as in :class:`origin.Weights`.
     """
 
     module: nn.Module
@@ -101,6 +103,7 @@ class Classifier:
     weights_digest: str
     architecture: str = ""
     adaptation: Adaptation | None = None
+    weights_kind: WeightsKind = "own"
 
 
 def _whole(window: object) -> int:

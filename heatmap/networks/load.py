@@ -13,6 +13,7 @@ from torch import nn
 from ..class_groups import read_groups
 from ..classes import ClassList
 from ..errors import ModelError, reason_of
+from ..grid.origin import WeightsKind
 from .adapted import Adaptation
 from .checkpoint import SUFFIX, Checkpoint, read_checkpoint
 from .class_names import ClassNames, read_class_names
@@ -46,6 +47,7 @@ class _Loaded:
 
     module: nn.Module
     weights: str
+    kind: WeightsKind
     preprocessing: Preprocessing | None = None
     classes: ClassList | None = None
     architecture: str = ""
@@ -129,6 +131,7 @@ def _from_path(model: str | Path, weights: str | Path) -> _Loaded:
         if found.adaptation is None
         else _filled_adapted(network, found, str(path)),
         weights=f"checkpoint {path.name}, from {found.weights}",
+        kind="checkpoint",
         preprocessing=found.preprocessing,
         classes=found.classes,
         architecture=found.architecture,
@@ -142,27 +145,28 @@ def _from_name(name: str, weights: str | Path) -> _Loaded:
         if network.fetch is None:
             raise ModelError(f"{name} brings its own weights: leave --weights random out")
         words = f"random (seed {SEED})"
-        return _Loaded(build(network), words, network.preprocessing, architecture=name)
+        return _Loaded(build(network), words, "random", network.preprocessing, architecture=name)
+    kind: WeightsKind = "default" if weights == "default" else "file"
     if weights == "default":
         if network.fetch is None:
-            return _Loaded(build(network), network.published, architecture=name)
+            return _Loaded(build(network), network.published, "own", architecture=name)
         path, words = network.fetch(), network.published
     else:
         path = Path(weights)
         words = f"file {path.name}"
     module, classes = _filled(network, read_weights(path), str(path))
-    return _Loaded(module, words, network.preprocessing, classes, name)
+    return _Loaded(module, words, kind, network.preprocessing, classes, name)
 
 
 def _from_module(module: nn.Module, weights: str | Path) -> _Loaded:
     name = type(module).__name__
     if weights == "default":
-        return _Loaded(module, "as given")
+        return _Loaded(module, "as given", "own")
     if weights == "random":
         raise ModelError(f"{name} brings its own weights: leave --weights random out")
     filled = _copied(module, name)
     fill(filled, read_weights(Path(weights)), str(weights), name)
-    return _Loaded(filled, f"file {Path(weights).name}")
+    return _Loaded(filled, f"file {Path(weights).name}", "file")
 
 
 def _filled(network: Architecture, state: State, source: str) -> tuple[nn.Module, ClassList | None]:
@@ -203,6 +207,7 @@ def _finished(loaded: _Loaded, name: str, overrides: _Overrides, unknown: int | 
         weights_digest=digest(module.state_dict()),
         architecture=loaded.architecture,
         adaptation=loaded.adaptation,
+        weights_kind=loaded.kind,
     )
 
 

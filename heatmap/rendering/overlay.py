@@ -12,7 +12,7 @@ from ..classes import ClassGroup, Wanted
 from ..errors import ResultError
 from ..files import writing
 from ..geometry import Box, check_size
-from ..grid.score_grid import SHARP, ScoreGrid
+from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo, read_photo
 from .legend import PANEL_PX, Caption, centred, narrowest_px, range_bar, strip, text_px
 from .paint import OPACITY, STRIP_PX, Image, Painter, hatching
@@ -105,11 +105,11 @@ def _legend(grid: ScoreGrid, group: ClassGroup, painter: Painter, *, stretch: bo
     low, high = painter.low, painter.high
     how = "stretched to" if stretch else "fixed to"
     notes = [f"probability, colours {how} {low:.3g}..{high:.3g}"]
-    if SHARP in grid.origin.settings:
-        notes.append("sharp: the hottest point has the probability of the surest window")
+    if grid.origin.is_sharp:
+        notes.append("sharp: the hottest point has the probability of the most confident window")
     if low == high:
         notes = [f"probability {low:.3g} everywhere: nothing to stretch, no colours"]
-    if grid.origin.weights.split(" ")[0] == "random":
+    if grid.origin.weights.are_random:
         notes.append(f"{grid.origin.model}, random weights: means nothing")
     key = None
     if painter.missing:

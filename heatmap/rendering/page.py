@@ -16,7 +16,8 @@ import pyvips
 
 from ..files import Writer
 from ..geometry import check_size, scale_of, shrunk_hw
-from ..grid.score_grid import Origin, ScoreGrid
+from ..grid.origin import Origin
+from ..grid.score_grid import ScoreGrid
 from ..localization.localize import Detection
 from ..names import PAGE, PAGE_TILES
 from ..photo.photo import Photo
@@ -135,20 +136,21 @@ def _settings(grid: ScoreGrid) -> str:
     """What made the scores, in one line."""
     rows, columns = grid.geometry.grid_hw
     windows = f"{rows} × {columns} windows of {grid.geometry.window_px} px"
-    parts = (grid.origin.model, f"weights: {grid.origin.weights}", windows, _scales(grid))
+    parts = (grid.origin.model, f"weights: {grid.origin.weights.text}", windows, _scales(grid))
     return " · ".join(parts)
 
 
 def _scales(grid: ScoreGrid) -> str:
-    several = grid.origin.settings.get("scales")
-    if several:
-        return f"scales {several} ({grid.origin.settings.get('fused')})"
+    origin = grid.origin
+    if origin.scales:
+        listed = ", ".join(f"{scale:g}" for scale in origin.scales)
+        return f"scales {listed} ({origin.fuse})"
     return f"scale {scale_of(grid.geometry):.3g}"
 
 
 def _warnings(origin: Origin) -> list[str]:
     warnings = []
-    if origin.weights.split(" ")[0] == "random":
+    if origin.weights.are_random:
         warnings.append("Random weights: this means nothing.")
     if origin.sliding == "inexact" and origin.engine == "slide":
         warnings.append("Inexact: each score depends on what else is in the photo.")
@@ -167,7 +169,7 @@ def _about(
         "Size": f"{photo.hw[1]} × {photo.hw[0]} px",
         "Read as": "; ".join(photo.notes),
         "Model": origin.model,
-        "Weights": origin.weights,
+        "Weights": origin.weights.text,
         "Windows": f"each sees {geometry.window_px / scale_of(geometry):.4g} px of the photo, "
         f"one every {every:.4g} px",
         "Scale": _scales(grid),

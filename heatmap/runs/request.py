@@ -9,10 +9,10 @@ from typing import Any
 from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ClassError
 from ..geometry import Border, Box
+from ..grid.origin import Fusion
 from ..grid.score_grid import ScoreGrid
 from ..grid.skip import Skip
 from ..localization.localize import CONFIDENCE_THRESHOLD, Detection, localize
-from ..localization.scales import How
 from ..photo.georeference import georeference_of
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
@@ -83,7 +83,7 @@ class Placement:
     stride: int | None = None
     scales: tuple[float, ...] | None = (1.0,)
     border: Border = "cover"
-    fuse: How = "mean"
+    fuse: Fusion = "mean"
 
 
 @dataclass(frozen=True)

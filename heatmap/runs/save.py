@@ -32,7 +32,7 @@ from ..rendering.thumbnail import Picture, thumbnail
 from .coco import CocoIds
 from .formats import export_files
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,9 +42,8 @@ class PhotoPass:
         self.classifier, self.network, self.compute = classifier, network, compute
         self.placed, self.geometry = placed, geometry
         self.memory, self.wanted = memory, wanted
-        self.settings: dict[str, int | float | str] = {}
-        if not compute.is_plain:
-            self.settings |= {"device": compute.device, "dtype": compute.dtype}
+        # Fields of the grid's Computation.
+        self.settings: dict[str, Any] = {"device": compute.device, "dtype": compute.dtype}
 
     def blocks(self) -> Iterator[Block]:
         """All blocks; cells that are not wanted are NaN."""

@@ -21,8 +21,9 @@ from ..conversion.position_network import position_network
 from ..errors import ConversionError, GeometryError
 from ..geometry import Border, Geometry, plan_grid
 from ..grid.collector import Collector, grid_bytes
+from ..grid.origin import Computation, Origin, Weights
 from ..grid.position_scores import PositionScores, mean_over, positions_of
-from ..grid.score_grid import LARGE_GRID_BYTES, Kind, Origin, ScoreGrid
+from ..grid.score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid
 from ..grid.skip import Skip
 from ..memory import free_memory, kept_memory
 from ..networks.classifier import Classifier
@@ -168,8 +169,10 @@ class Scorer:
             geometry, self.classifier.classes, self.kind(), keep=kept, folder=folder
         )
         self._collect(job, collector, progress)
-        settings = {} if kept is None else {"classes": len(self.classifier.classes)}
-        return collector.finish(self.origin(opened, {**job.settings, **settings}))
+        origin = self.origin(opened, **job.settings)
+        if kept is not None:
+            origin = replace(origin, network_classes=len(self.classifier.classes))
+        return collector.finish(origin)
 
     def score_positions(
         self,
@@ -198,7 +201,7 @@ class Scorer:
         job = self._pass(opened, geometry, network, memory, None)
         collector = Collector(geometry, self.classifier.classes, "logits")
         self._collect(job, collector, progress, positions=True)
-        grid = collector.finish(self.origin(opened, job.settings))
+        grid = collector.finish(self.origin(opened, **job.settings))
         k = native // windows.stride_px
         means = replace(grid, scores=mean_over(grid.scores, map_hw, k), geometry=windows)
         return PositionScores(means, grid, map_hw, k)
@@ -250,19 +253,17 @@ class Scorer:
         sums_to_one = torch.allclose(scores.sum(dim=1), torch.ones(2), atol=1e-4)
         return "probabilities" if sums_to_one and scores.min() >= 0 else "logits"
 
-    def origin(
-        self, photo: Photo | PhotoFile, settings: dict[str, int | float | str] | None = None
-    ) -> Origin:
-        """Where a grid of this scorer comes from, and what can change its last bits."""
+    def origin(self, photo: Photo | PhotoFile, **computed: Any) -> Origin:
+        """Where a grid of this scorer comes from; ``computed`` are fields of Computation."""
+        classifier = self.classifier
         return Origin(
             photo=photo.path,
             photo_digest=photo.digest,
-            model=self.classifier.name,
-            weights=self.classifier.weights,
-            weights_digest=self.classifier.weights_digest,
+            model=classifier.name,
+            weights=Weights(classifier.weights_kind, classifier.weights, classifier.weights_digest),
             engine=self.engine,
             sliding=self.sliding,
-            settings={"threads": torch.get_num_threads(), **(settings or {})},
+            computation=Computation(threads=torch.get_num_threads(), **computed),
             versions=package_versions(),
         )
 

@@ -325,7 +325,7 @@ def test_a_refused_network_is_cropped_and_never_slides(call):
     assert not Path("results").exists()
     outcome = call("run", "cat.png", *VIT, "--json")
     assert json.loads(outcome.out)["origin"]["engine"] == "crop"
-    assert json.loads(outcome.out)["origin"]["weights"] == "random (seed 0)"
+    assert json.loads(outcome.out)["origin"]["weights"]["text"] == "random (seed 0)"
 
 
 # Photos of every kind.

@@ -119,8 +119,8 @@ def test_run_takes_all_of_them(call):
     made = heatmap.load("out/cat.npz")
     assert made.classes.names == ("class 3", "class 1")
     assert made.geometry.stride_px == 2
-    assert made.origin.settings["dtype"] == "bfloat16"
-    assert made.origin.settings["fused"] == "max"
+    assert made.origin.computation.dtype == "bfloat16"
+    assert made.origin.fuse == "max"
     assert list(told["scales"]) == ["x1", "x2"]
     assert 0 < told["not_scored"] < told["windows"]
     assert f"note: {told['not_scored']} of {told['windows']} windows skipped\n" in outcome.out

@@ -18,11 +18,12 @@ from heatmap.geometry import plan_grid
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.grid.collector import Collector, grid_bytes
-from heatmap.grid.score_grid import Origin, probabilities_of
+from heatmap.grid.origin import Origin, Weights
+from heatmap.grid.score_grid import probabilities_of
 
 GEOMETRY = plan_grid((60, 70), window=20, native_stride=10)  # 5 x 6 windows
 CLASSES = ClassList(("cat", "dog", "wall", "door"))
-ORIGIN = Origin("cat.jpg", "d", "made", "random", "w", "slide", "exact")
+ORIGIN = Origin("cat.jpg", "d", "made", Weights("random", "random", "w"), "slide", "exact")
 SCORES = np.random.default_rng(0).normal(0, 3, (5, 6, 4)).astype(np.float32)
 
 

@@ -15,12 +15,21 @@ from heatmap.geometry import plan_grid
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.grid.collector import Collector
+from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.read import load
-from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.grid.score_grid import ScoreGrid
 
 GEOMETRY = plan_grid((60, 70), window=20, native_stride=10)  # 5 x 6 windows
 CLASSES = ClassList(("cat", "dog", "wall"), ("n1", "n2", "n3"))
-ORIGIN = Origin("cat.jpg", "d", "made", "random", "w", "slide", "exact", {"threads": 2})
+ORIGIN = Origin(
+    "cat.jpg",
+    "d",
+    "made",
+    Weights("random", "random", "w"),
+    "slide",
+    "exact",
+    computation=Computation(threads=2),
+)
 SCORES = np.random.default_rng(0).normal(0, 3, (5, 6, 3)).astype(np.float32)
 
 
@@ -238,17 +247,21 @@ def test_scores_are_never_looked_for_in_another_folder(results, tmp_path):
         load(path)
 
 
-def test_files_of_format_1_are_still_read(results):
+@pytest.mark.parametrize("number", [1, 2])
+def test_files_of_the_first_formats_are_refused_with_what_to_do(results, number):
+    """They hold the origin as words."""
     meta = {
-        "format": 1,
+        "format": number,
         "kind": "logits",
         "geometry": asdict(GEOMETRY),
         "names": CLASSES.names,
         "wnids": CLASSES.wnids,
-        "origin": asdict(ORIGIN),
+        "origin": {"weights": "random (seed 0)", "settings": {"threads": 2}},
     }
     path = results / "old.npz"
     np.savez_compressed(path, scores=SCORES, meta=np.array(json.dumps(meta)))
-    loaded = load(path)
-    np.testing.assert_array_equal(loaded.scores, SCORES)
-    assert (loaded.geometry, loaded.classes, loaded.origin) == (GEOMETRY, CLASSES, ORIGIN)
+    with pytest.raises(ResultError, match="this version reads formats 3 and 4") as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"{path}: grid format {number}, this version reads formats 3 and 4: score the photo again"
+    )

@@ -9,8 +9,9 @@ import pytest
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import ClassError, HeatmapError, ResultError
 from heatmap.geometry import plan_grid
+from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.read import load
-from heatmap.grid.score_grid import Origin, ScoreGrid, probabilities_of
+from heatmap.grid.score_grid import ScoreGrid, probabilities_of
 from heatmap.grid.upsample import upsample
 
 NAMES = ("tabby", "Egyptian cat", "lynx", "wall")
@@ -18,11 +19,13 @@ ORIGIN = Origin(
     photo="cat.jpg",
     photo_digest="ab12",
     model="vgg16",
-    weights="random",
-    weights_digest="cd34",
+    weights=Weights("random", "random (seed 0)", "cd34"),
     engine="slide",
     sliding="exact",
-    settings={"threads": 2, "scale": 0.5},
+    scales=(0.5, 1.0),
+    fuse="mean",
+    network_classes=9,
+    computation=Computation(dtype="bfloat16", threads=2, parts=3, band_px=64),
     versions={"torch": "2.14"},
 )
 
@@ -223,7 +226,8 @@ def changed(meta, path, value):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("format", 3, "grid format 3, this version reads formats 1 and 2"),
+        ("format", 5, "grid format 5, this version reads formats 3 and 4: score the photo again"),
+        ("format", 1, "grid format 1, this version reads formats 3 and 4: score the photo again"),
         ("kind", "percent", "scores are 'percent'"),
         ("geometry.stride_px", 0, "a side of 0 px"),
         ("geometry.stride_px", "32", "does not fit its format"),
@@ -238,8 +242,21 @@ def changed(meta, path, value):
         ("names", 5, "does not fit its format"),
         ("wnids", ["n1"], "1 wnids for 4 class names"),
         ("origin", {}, "does not fit its format"),
-        ("origin.weights", None, "None is no text"),
-        ("origin.author", "me", "does not fit its format"),
+        ("origin.weights", None, "weights is None"),
+        ("origin.weights", "random", "weights is 'random'"),
+        ("origin.weights.kind", "best", "kind is 'best'"),
+        ("origin.weights.digest", None, "digest is None"),
+        ("origin.engine", "guess", "engine is 'guess'"),
+        ("origin.maps", None, "maps is None"),
+        ("origin.scales", "0.5, 1", "scales is '0.5, 1'"),
+        ("origin.scales", [0.5, None], r"scales is \[0.5, None\]"),
+        ("origin.scales", [float("nan")], r"scales is \[nan\]"),
+        ("origin.fuse", "median", "fuse is 'median'"),
+        ("origin.network_classes", True, "network_classes is True"),
+        ("origin.computation", {}, "computation differs in band_px, batch"),
+        ("origin.computation.threads", "2", "threads is '2'"),
+        ("origin.versions", {"torch": 2}, "versions is {'torch': 2}"),
+        ("origin.author", "me", "origin differs in author"),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(tmp_path, meta, place, value, message):

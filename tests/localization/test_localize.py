@@ -14,9 +14,9 @@ from torchvision.ops import nms
 from heatmap import ClassError, GeometryError, ResultError, ScoreGrid, localize
 from heatmap.classes import ClassList
 from heatmap.geometry import plan_grid
-from heatmap.grid.score_grid import Origin
+from heatmap.grid.origin import Origin, Weights
 
-ORIGIN = Origin("", "", "made up", "made up", "", "slide", "exact")
+ORIGIN = Origin("", "", "made up", Weights("own", "made up", ""), "slide", "exact")
 
 
 def grid_of(peaks: dict[tuple[int, int, int], float], scale: float = 1) -> ScoreGrid:

@@ -14,10 +14,19 @@ from hypothesis import strategies as st
 from heatmap import ResultError, ScoreGrid
 from heatmap.classes import ClassList
 from heatmap.geometry import plan_grid, scale_of
-from heatmap.grid.score_grid import Origin, probabilities_of
+from heatmap.grid.origin import Computation, Origin, Weights
+from heatmap.grid.score_grid import probabilities_of
 from heatmap.localization.scales import ENLARGED_PX, auto_scales, finest, fuse_scales, fused_rows
 
-ORIGIN = Origin("", "", "made up", "made up", "", "slide", "exact", {"threads": 1})
+ORIGIN = Origin(
+    "",
+    "",
+    "made up",
+    Weights("own", "made up", ""),
+    "slide",
+    "exact",
+    computation=Computation(threads=1),
+)
 PHOTO_HW = (300, 410)
 sides = st.integers(1, 60_000)
 
@@ -153,8 +162,9 @@ def test_mean_is_the_default_and_origin_says_what_was_fused():
     grids = [grid_at(0.5), grid_at(2)]
     fused = fuse_scales(grids)
     np.testing.assert_array_equal(fused.scores, fuse_scales(grids, "mean").scores)
-    assert fused.origin.settings == {"threads": 1, "scales": "0.5, 2", "fused": "mean"}
-    assert fuse_scales(grids, "max").origin.settings["fused"] == "max"
+    assert (fused.origin.scales, fused.origin.fuse) == ((0.5, 2.0), "mean")
+    assert fused.origin.computation == ORIGIN.computation
+    assert fuse_scales(grids, "max").origin.fuse == "max"
 
 
 def test_finest_is_by_distance_on_the_photo_not_by_scale():
@@ -176,7 +186,10 @@ def test_scale_is_that_of_the_longer_side():
         (replace(grid_at(2), classes=ClassList(("a", "b", "c"))), "names of classes"),
         (grid_at(2, kind="probabilities"), r"kind \(logits and probabilities\)"),
         (replace(grid_at(2), origin=replace(ORIGIN, photo_digest="ab")), "photo"),
-        (replace(grid_at(2), origin=replace(ORIGIN, weights_digest="ab")), "weights"),
+        (
+            replace(grid_at(2), origin=replace(ORIGIN, weights=Weights("own", "made up", "ab"))),
+            "weights",
+        ),
     ],
 )
 def test_grids_that_do_not_belong_together_are_refused(other, message):

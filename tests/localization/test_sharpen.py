@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 from heatmap import ResultError, ScoreGrid, localize
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import plan_grid
+from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.position_scores import PositionScores, mean_over, positions_of
-from heatmap.grid.score_grid import SHARP, Origin
 from heatmap.grid.upsample import upsample
 from heatmap.localization.localize import Detection
 from heatmap.localization.sharpen import sharp_maps, tighten
 
-ORIGIN = Origin("", "", "made up", "made up", "", "slide", "exact", {"threads": 1})
+ORIGIN = Origin(
+    "",
+    "",
+    "made up",
+    Weights("own", "made up", ""),
+    "slide",
+    "exact",
+    computation=Computation(threads=1),
+)
 CLASSES = ClassList(("wall", "cat", "dog"))
 WALL, CAT, DOG = (CLASSES.single(index) for index in range(3))
 PET = ClassGroup("pet", (1, 2))
@@ -123,9 +131,9 @@ def test_several_scales_are_their_mean_on_the_finest():
 def test_a_sharp_map_says_what_it_is():
     given = scored(block(3, 4))
     origin = sharp_maps([given], [CAT]).origin
-    assert origin.settings[SHARP] == "yes"
-    assert origin.settings["threads"] == 1
-    assert SHARP not in given.windows.origin.settings
+    assert origin.is_sharp
+    assert origin.computation.threads == 1
+    assert not given.windows.origin.is_sharp
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.7])

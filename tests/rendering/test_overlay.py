@@ -10,7 +10,8 @@ import pytest
 from heatmap.classes import ClassList
 from heatmap.errors import ClassError, PhotoError, ResultError
 from heatmap.geometry import plan_grid
-from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.grid.origin import Origin, Weights
+from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo import read_photo
 from heatmap.rendering import overlay as rendering
 from heatmap.rendering.comparison import comparison
@@ -26,7 +27,10 @@ def make_photo(height=120, width=180):
     return np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def make_grid(photo, *, weights="default", stride=4):
+DEFAULT = Weights("default", "default", "")
+
+
+def make_grid(photo, *, weights=DEFAULT, stride=4):
     """Scores: a bump at WHERE_HOT reaching 0.9, and classes of 1, 0 and 0.5 everywhere."""
     geometry = plan_grid(photo.shape[:2], window=32, native_stride=32, stride=stride)
     rows, columns = geometry.grid_hw
@@ -36,7 +40,7 @@ def make_grid(photo, *, weights="default", stride=4):
             x, y = geometry.centre_xy(row, column)
             away = (y - WHERE_HOT[0]) ** 2 + (x - WHERE_HOT[1]) ** 2
             scores[row, column] = 0.9 * np.exp(-away / 800), 1, 0, 0.5
-    origin = Origin("", "", "vgg16", weights, "", "slide", "exact")
+    origin = Origin("", "", "vgg16", weights, "slide", "exact")
     return ScoreGrid(scores, geometry, ClassList(NAMES), "probabilities", origin)
 
 
@@ -198,13 +202,13 @@ def test_a_flat_heatmap_cannot_be_stretched_and_the_legend_says_so(captions):
 @pytest.mark.parametrize("weights", ["random", "random (seed 0)"])
 def test_random_weights_are_named(captions, weights):
     photo = make_photo()
-    overlay(photo, make_grid(photo, weights=weights), 0)
+    overlay(photo, make_grid(photo, weights=Weights("random", weights, "")), 0)
     assert captions[0].notes[-1] == "vgg16, random weights: means nothing"
 
 
 def test_a_file_called_random_is_not_random_weights(captions):
     photo = make_photo()
-    overlay(photo, make_grid(photo, weights="random_forest.pt"), 0)
+    overlay(photo, make_grid(photo, weights=Weights("file", "random_forest.pt", "")), 0)
     assert len(captions[0].notes) == 1
 
 

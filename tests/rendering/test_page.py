@@ -17,6 +17,7 @@ import tifffile
 from heatmap.classes import ClassList
 from heatmap.errors import PhotoError, ResultError
 from heatmap.files import write_all
+from heatmap.grid.origin import Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
@@ -212,7 +213,9 @@ def test_a_grid_that_fits_is_shown_whole():
 
 def test_hostile_names_stay_text(tmp_path):
     hostile = ClassList((HOSTILE, *CLASSES.names[1:]))
-    grid = make_grid(origin=origin(model=HOSTILE, weights=HOSTILE, photo=HOSTILE))
+    grid = make_grid(
+        origin=origin(model=HOSTILE, weights=Weights("own", HOSTILE, ""), photo=HOSTILE)
+    )
     grid = ScoreGrid(grid.scores, grid.geometry, hostile, "logits", grid.origin)
     found = [find(grid, hostile.single(0))]
     page = written(tmp_path, make_photo(f"some/{HOSTILE}"), grid, found)
@@ -306,7 +309,7 @@ def test_settings_say_what_made_the_scores():
 
 
 def test_several_scales_are_named_with_how_they_were_fused():
-    fused = make_grid(origin=origin(settings={"scales": "0.5, 1, 2", "fused": "mean"}))
+    fused = make_grid(origin=origin(scales=(0.5, 1.0, 2.0), fuse="mean"))
     data = page_data(make_photo(), fused, [], title="", stem="")
     assert data["settings"].endswith(" · scales 0.5, 1, 2 (mean)")
 
@@ -314,7 +317,10 @@ def test_several_scales_are_named_with_how_they_were_fused():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"weights": "random (seed 0)"}, ["Random weights: this means nothing."]),
+        (
+            {"weights": Weights("random", "random (seed 0)", "")},
+            ["Random weights: this means nothing."],
+        ),
         (
             {"sliding": "inexact"},
             ["Inexact: each score depends on what else is in the photo."],

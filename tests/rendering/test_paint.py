@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from heatmap.classes import ClassList
 from heatmap.errors import ResultError
 from heatmap.geometry import plan_grid
-from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.grid.origin import Origin, Weights
+from heatmap.grid.score_grid import ScoreGrid
 from heatmap.rendering import overlay as rendering
 from heatmap.rendering import paint as painting
 from heatmap.rendering.legend import strip
@@ -27,7 +28,7 @@ def make_grid(missing=None, scale=1.0) -> ScoreGrid:
     scores = np.concatenate([first, 1 - first], axis=2)
     if missing is not None:
         scores[missing] = np.nan
-    origin = Origin("", "", "vgg16", "default", "", "slide", "exact")
+    origin = Origin("", "", "vgg16", Weights("default", "default", ""), "slide", "exact")
     return ScoreGrid(scores, geometry, ClassList(("cat", "wall")), "probabilities", origin)
 
 

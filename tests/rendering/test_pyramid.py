@@ -10,7 +10,8 @@ import tifffile
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import ResultError
 from heatmap.geometry import plan_grid
-from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.grid.origin import Origin, Weights
+from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.rendering import overlay as rendering
 from heatmap.rendering import pyramid as pyramids
@@ -43,7 +44,7 @@ def make_grid(missing=None) -> ScoreGrid:
     scores = np.dstack([bump, 1 - bump])
     if missing is not None:
         scores[missing] = np.nan
-    origin = Origin("", "", "vgg16", "default", "", "slide", "exact")
+    origin = Origin("", "", "vgg16", Weights("default", "default", ""), "slide", "exact")
     return ScoreGrid(scores, geometry, ClassList(("cat", "wall")), "probabilities", origin)
 
 

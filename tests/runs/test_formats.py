@@ -23,7 +23,8 @@ from shapely.geometry import Polygon, shape
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import PhotoError, ResultError
 from heatmap.geometry import plan_grid
-from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.grid.origin import Origin, Weights
+from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.localize import Detection
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.rendering.paint import nearest
@@ -44,7 +45,7 @@ def made_grid(hw=HW, *, missing: Any = None, scale: float = 1.0) -> ScoreGrid:
     scores = scores.astype(np.float32)
     if missing is not None:
         scores[missing] = np.nan
-    origin = Origin("", "", "made up", "made up", "", "slide", "exact")
+    origin = Origin("", "", "made up", Weights("own", "made up", ""), "slide", "exact")
     return ScoreGrid(scores, geometry, ClassList(NAMES), "probabilities", origin)
 
 

@@ -132,7 +132,7 @@ def test_a_large_photo_is_spread_by_tile(ray, tmp_path, monkeypatch):
     assert done.failed == ()
     alone = heatmap.run(path, RECIPE.prepare(), tmp_path / "alone", view=REQUEST.view)
     found = heatmap.load(tmp_path / "ray/photos/large.tif/large.npz")
-    assert found.origin.settings["tiles"] == 4
+    assert found.origin.computation.tiles == 4
     largest = np.abs(alone.grid.scores).max()
     np.testing.assert_allclose(found.scores, alone.grid.scores, rtol=0, atol=1e-5 * largest)
 

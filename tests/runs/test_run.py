@@ -104,7 +104,7 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
     np.testing.assert_array_equal(done.grid.scores, fused.scores)
     assert done.grid.geometry == fused.geometry
     assert done.grid.kind == "probabilities"
-    assert done.grid.origin.settings["fused"] == how
+    assert done.grid.origin.fuse == how
     assert told(done)["scales"] == {name: f"cat.{name}.npz" for name in done.scales}
     for name, one in done.scales.items():
         loaded = heatmap.load(tmp_path / "out" / f"cat.{name}.npz")

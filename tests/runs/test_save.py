@@ -12,7 +12,8 @@ from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import ResultError
 from heatmap.geometry import plan_grid
 from heatmap.grid import score_grid as grids
-from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.grid.origin import Origin, Weights
+from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo import Photo
 from heatmap.runs.coco import CocoIds
 from heatmap.runs.request import MOST_OVERLAYS, View
@@ -32,7 +33,9 @@ def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
     for index in range(len(names)):
         cell = divmod(index, geometry.grid_hw[1])
         scores[(*cell, index)] = 0.3 + 0.09 * index
-    origin = Origin(path, "digest", "made", "random (seed 0)", "d", "slide", "exact")
+    origin = Origin(
+        path, "digest", "made", Weights("random", "random (seed 0)", "d"), "slide", "exact"
+    )
     return ScoreGrid(scores, geometry, ClassList(names), "probabilities", origin)
 
 
@@ -72,7 +75,7 @@ class TestSaveRun:
         assert told["overlays"] == [{"class": "cat", "indices": [0], "file": "my cat.cat.png"}]
         assert [one["class"] for one in told["detections"]] == [one.name for one in found]
         assert [one["box_xyxy"] for one in told["detections"]] == [list(one.xyxy) for one in found]
-        assert told["origin"]["weights"] == "random (seed 0)"
+        assert told["origin"]["weights"]["text"] == "random (seed 0)"
 
     def test_an_array_is_called_photo(self, tmp_path):
         saved = save_run(tmp_path, files(made_photo(""), made_grid("")), {})

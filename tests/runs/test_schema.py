@@ -14,7 +14,8 @@ import pytest
 import heatmap
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import plan_grid
-from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.grid.origin import Computation, Origin, Weights
+from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.localize import Detection
 from heatmap.photo.photo import Photo
 from heatmap.runs.formats import FORMATS
@@ -36,11 +37,10 @@ def made_grid(missing: bool = False) -> ScoreGrid:
         "photos/cat.jpg",
         "digest",
         "vgg16",
-        "random (seed 0)",
-        "d",
+        Weights("random", "random (seed 0)", "d"),
         "slide",
         "exact",
-        settings={"threads": 2, "memory": 1.5, "device": "cpu"},
+        computation=Computation(threads=2, parts=1, band_px=40),
         versions={"torch": "2.14.1"},
     )
     classes = ClassList(("cat", "dog", "cup"), groups=(ClassGroup("pet", (0, 1)),))
@@ -139,7 +139,14 @@ WRONG = {
     "border": [("geometry", "border"), "wrap"],
     "origin above 0": [("geometry", "origin_yx"), [1, 0]],
     "engine": [("origin", "engine"), "guess"],
-    "settings": [("origin", "settings"), {"a": [1]}],
+    "weights kind": [("origin", "weights", "kind"), "guess"],
+    "weights in words": [("origin", "weights"), "random (seed 0)"],
+    "settings": [("origin", "settings"), {"a": 1}],
+    "threads": [("origin", "computation", "threads"), "2"],
+    "unknown computation": [("origin", "computation", "memory"), 1],
+    "fuse": [("origin", "fuse"), "median"],
+    "scales of words": [("origin", "scales"), "0.5, 1"],
+    "maps": [("origin", "maps"), "yes"],
     "scales": [("scales",), {"x1": 3}],
     "windows": [("windows",), 0],
     "not scored": [("not_scored",), -1],

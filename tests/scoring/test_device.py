@@ -33,8 +33,8 @@ def test_half_precision_is_as_near_to_float32_as_its_digits_allow(dtype, bits, e
     error = np.abs(grid.scores - plain.scores).max() / np.abs(plain.scores).max()
     # A few operations, each rounded to so many bits; and not float32 after all.
     assert 2.0**-20 < error < 8 * 2.0**-bits
-    assert grid.origin.settings["dtype"] == dtype
-    assert "dtype" not in plain.origin.settings
+    assert grid.origin.computation.dtype == dtype
+    assert plain.origin.computation.dtype == "float32"
 
 
 def test_bands_in_half_precision_give_what_one_pass_gives():
@@ -43,7 +43,7 @@ def test_bands_in_half_precision_give_what_one_pass_gives():
     whole = scorer.score(tall)
     least = next(size for size in range(20_000, 10**7, 20_000) if fits(scorer, tall, size))
     cut = scorer.score(tall, memory=least)
-    assert cut.origin.settings["band_px"] < whole.origin.settings["band_px"]
+    assert cut.origin.computation.band_px < whole.origin.computation.band_px
     np.testing.assert_allclose(cut.scores, whole.scores, atol=0.02 * np.abs(whole.scores).max())
 
 

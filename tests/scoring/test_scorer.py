@@ -151,7 +151,7 @@ def test_too_little_memory_is_refused_with_what_would_do():
 
 def test_grid_remembers_where_it_comes_from(tmp_path):
     grid = prepare(padded()).score(photo(40, 44))
-    assert grid.origin.settings["threads"] == torch.get_num_threads()
+    assert grid.origin.computation.threads == torch.get_num_threads()
     assert grid.origin.model == "Classifier"
     assert grid.origin.versions["torch"] == torch.__version__.split("+")[0]
     again = heatmap.load(grid.save(tmp_path / "grid.npz"))
@@ -211,4 +211,4 @@ def test_progress_counts_what_is_scored_and_a_kept_grid_says_of_how_many_classes
     scored = int(grid.scored.sum())
     assert 0 < scored < grid.scored.size
     assert told[-1] == (scored, scored)
-    assert (grid.origin.settings["classes"], grid.scores.shape[2]) == (5, 2)
+    assert (grid.origin.network_classes, grid.scores.shape[2]) == (5, 2)

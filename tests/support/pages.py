@@ -8,14 +8,23 @@ import numpy as np
 
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import Geometry, plan_grid
-from heatmap.grid.score_grid import Origin, ScoreGrid
+from heatmap.grid.origin import Computation, Origin, Weights
+from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.localize import Detection
 
 PHOTO_HW = (300, 420)
 NAMES = ("tabby", "tiger cat", "crane", "crane", "<b>bold</b>", "cup", "moon", "wall", "dust")
 CAT = ClassGroup("cat", (0, 1))
 CLASSES = ClassList(NAMES, groups=(CAT,))
-ORIGIN = Origin("", "", "vgg16", "default (ImageNet)", "", "slide", "exact", {"threads": 2})
+ORIGIN = Origin(
+    "",
+    "",
+    "vgg16",
+    Weights("default", "default (ImageNet)", ""),
+    "slide",
+    "exact",
+    computation=Computation(threads=2),
+)
 
 
 def make_grid(photo_hw=PHOTO_HW, *, scale=1.0, missing=None, origin=ORIGIN, stride=16) -> ScoreGrid:

@@ -221,9 +221,9 @@ def scorer() -> heatmap.Scorer:
 def test_memory_changes_bands_and_parts_but_no_score(scorer, border, stride):
     photo = pixels(90, 2000)
     ample = scorer.score(photo, stride=stride, border=border)
-    assert ample.origin.settings["parts"] == 1
+    assert ample.origin.computation.parts == 1
     tight = scorer.score(photo, stride=stride, border=border, memory=600_000)
-    assert tight.origin.settings["parts"] > 1
+    assert tight.origin.computation.parts > 1
     assert np.isfinite(tight.scores).all()
     difference = np.abs(tight.scores - ample.scores).max()
     assert difference <= 1e-5 * np.abs(ample.scores).max()
@@ -240,7 +240,7 @@ def test_what_is_skipped_is_nan_and_the_rest_is_as_without(scorer, memory):
     wanted = skip.wanted(heatmap.photo.photo.Photo(photo), scorer.plan((300, 700)))
     assert 0 < wanted.sum() < wanted.size / 2
     part, whole = scorer.score(photo, skip=skip, memory=memory), scorer.score(photo)
-    assert part.origin.settings["parts"] > 1
+    assert part.origin.computation.parts > 1
     assert np.isnan(part.scores[~wanted]).all()
     difference = np.abs(part.scores[wanted] - whole.scores[wanted]).max()
     assert difference <= 1e-5 * np.abs(whole.scores).max()
@@ -249,4 +249,4 @@ def test_what_is_skipped_is_nan_and_the_rest_is_as_without(scorer, memory):
 def test_a_photo_that_shows_nothing_is_not_scored_at_all(scorer):
     grid = scorer.score(np.full((100, 120, 3), 200, np.uint8), skip=Skip(flat=True))
     assert np.isnan(grid.scores).all()
-    assert grid.origin.settings["parts"] == 0
+    assert grid.origin.computation.parts == 0
