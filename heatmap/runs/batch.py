@@ -8,21 +8,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Protocol
-
-import torch
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import ResultError
 from ..files import TEMPORARY
 from ..names import PHOTOS
 from ..progress import Reporter
-from ..scoring.scorer import Scorer
 from .manifest import Manifest, Record, Stamp, read_manifest, writing_manifest
 from .overview import write_overview
 from .request import Request
 from .settings import Recipe, Settings, settle
 from .sources import Gathered, Item, gather
 from .worker import Task, Worker, stamp_of
+
+if TYPE_CHECKING:
+    from ..scoring.scorer import Scorer
 
 # A photo is as large as this where only its stride and border count.
 _ANY_HW = (2**14, 2**14)
@@ -63,18 +63,22 @@ class Local:
         return _processors() + 1
 
     def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
-        before, count = torch.get_num_threads(), _processors() // crew.settings.resources.threads
+        from ..scoring.device import thread_count, use_threads
+
+        before, count = thread_count(), _processors() // crew.settings.resources.threads
         try:
             worker = Worker(crew.scorer, crew.request, crew.settings)
             yield from worker.at_once(tasks, max(1, count) + 1)
         finally:
-            torch.set_num_threads(before)
+            use_threads(before)
 
 
 @cache
 def _processors() -> int:
     """What torch would use, before anybody asked it for fewer."""
-    return torch.get_num_threads()
+    from ..scoring.device import thread_count
+
+    return thread_count()
 
 
 @dataclass(frozen=True)

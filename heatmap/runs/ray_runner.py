@@ -13,20 +13,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import HeatmapError, ModelError, ResultError
 from ..photo.extended import PlacedRows
 from ..photo.photo_file import PhotoFile, is_larger
-from ..scoring.bands.scanner import Block
-from ..scoring.photo_pass import PhotoPass
 from .batch import Crew
 from .manifest import Record
 from .request import Request
 from .settings import Recipe, Settings
 from .worker import Task, Worker, lost
+
+if TYPE_CHECKING:
+    from ..scoring.bands.scanner import Block
+    from ..scoring.photo_pass import PhotoPass
 
 # Larger photos are spread by tile, a few to each worker.
 TILED_PX = 2**27
@@ -101,6 +103,8 @@ class _RayWorker:
 
     def tile(self, photo: str, part: _Tile) -> list[Block]:
         """The scores of some rows of a photo's grid."""
+        from ..scoring.photo_pass import PhotoPass
+
         assert self._worker is not None
         scorer, geometry = self._worker.scorer, part.job["geometry"]
         network = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..classes import ClassGroup
 from ..errors import Use
@@ -22,9 +22,11 @@ from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 from ..progress import Reporter
 from ..rendering.thumbnail import Picture
-from ..scoring.scorer import Scorer
 from .request import Limits, Placement, Request, View
 from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
+
+if TYPE_CHECKING:
+    from ..scoring.scorer import Scorer
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ..choices import Engine
 from ..classes import ClassGroup, Wanted
 from ..errors import PhotoError, reason_of
 from ..memory import free_memory
-from ..scoring.scorer import Scorer, prepare
 from ..versions import package_versions
 from .request import Request
+
+if TYPE_CHECKING:
+    from ..scoring.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Recipe:
         Raises:
             HeatmapError: as :func:`scorer.prepare`.
         """
+        from ..scoring.scorer import prepare
+
         return prepare(self.model, engine=self.engine, **self.options)
 
 
@@ -85,13 +88,15 @@ def settle(
             is asked for has changed.
         share: photos at a time, which share the memory.
     """
+    from ..scoring.device import thread_count
+
     asked = _asked(scorer, request, threads)
     if earlier is not None and earlier.get("asked") == asked:
         resources = Resources(int(earlier["memory"]), int(earlier["threads"]))
     else:
         resources = Resources(
             (request.limits.memory or free_memory()) // share,
-            threads or (1 if share > 1 else torch.get_num_threads()),
+            threads or (1 if share > 1 else thread_count()),
         )
     return Settings(asked, resources)
 

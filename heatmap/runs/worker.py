@@ -19,21 +19,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..errors import HeatmapError
 from ..files import TEMPORARY, room_to_grow
 from ..localization.localize import Detection
 from ..memory import kept_memory
 from ..progress import Reporter
-from ..scoring.scorer import Scorer
 from .manifest import Record, Stamp
 from .request import Request
 from .run import PhotoRun, Run
 from .settings import Settings
 from .sources import Item
+
+if TYPE_CHECKING:
+    from ..scoring.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,14 @@ class Worker:
     """Does photos with one scorer, each in three steps."""
 
     def __init__(self, scorer: Scorer, request: Request, settings: Settings) -> None:
+        from ..scoring.device import use_threads
+
         self.scorer = replace(scorer, steady=True)
         limits = replace(request.limits, memory=settings.resources.memory)
         self.request = replace(request, limits=limits)
         self.digest = settings.digest
         self._stop = threading.Event()
-        torch.set_num_threads(settings.resources.threads)
+        use_threads(settings.resources.threads)
 
     def do(self, task: Task) -> Record:
         """All of it, one step after the other."""

@@ -1,4 +1,4 @@
-"""Where and how exactly a network computes: device and number format."""
+"""Where and how exactly a network computes: device, number format, threads."""
 
 from __future__ import annotations
 
@@ -71,3 +71,13 @@ _AVAILABLE: dict[str, Callable[[], bool]] = {
     "cuda": torch.cuda.is_available,
     "mps": torch.backends.mps.is_available,
 }
+
+
+def thread_count() -> int:
+    """How many threads torch computes with, in this process."""
+    return torch.get_num_threads()
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute with so many threads from now on, in this process."""
+    torch.set_num_threads(count)

@@ -30,7 +30,7 @@ from tests.support.paths import ROOT
 
 RECIPE = Recipe(MODEL, options={"window": WINDOW})
 REQUEST = Request(View(conf=0.5))
-MAIN = [sys.executable, "-c", "from heatmap.cli import main; main()"]
+MAIN = [sys.executable, "-c", "from heatmap.cli.main import main; main()"]
 COMMAND = [*MAIN, "batch", "-m", MODEL, "--window", str(WINDOW)]
 
 
@@ -326,7 +326,7 @@ def test_what_is_under_way_when_it_stops_keeps_its_earlier_results(photos, out, 
             assert started.wait(20)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(working.Worker, "confidence", score)
+    monkeypatch.setattr(working.Worker, "score", score)
     changed = replace(REQUEST, view=View(conf=0.4))
     with pytest.raises(KeyboardInterrupt):
         run(photos, out, changed, reporter=Impatient())
