@@ -74,10 +74,10 @@ def main() -> None:
     photos = folder / "faces"
     write_examples(photos)
     first = train(photos, folder / "first.safetensors", heatmap.Schedule())
-    print(f"trained on lfw_subset() alone: held out {first.best.check_accuracy:.1%} right")
+    print(f"trained on lfw_subset() alone: validation {first.best.validation_accuracy:.1%} right")
     print(f"{write_false_alarms(photos, first)} false alarms become examples of what is no face")
     trained = train(photos, folder / "faces.safetensors", SCHEDULE)
-    print(f"trained on both: held out {trained.best.check_accuracy:.1%} right")
+    print(f"trained on both: validation {trained.best.validation_accuracy:.1%} right")
     sys.exit(0 if find_face(folder, trained) else 1)
 
 

@@ -97,7 +97,7 @@ def train_and_score(folder: Path, truth: Labels) -> float:
         options={"window": TILE_PX},
         resume=True,  # an interrupted run of this script is gone on with
     )
-    print(f"held out: {trained.best.check_accuracy:.1%} right; wrote {trained.path}")
+    print(f"validation: {trained.best.validation_accuracy:.1%} right; wrote {trained.path}")
     scorer = heatmap.prepare(trained.classifier)
     grid = heatmap.score(folder / "mosaic.png", scorer, stride=STRIDE_PX)
     winner = np.stack([grid.heatmap(name) for name in CLASSES]).argmax(axis=0)

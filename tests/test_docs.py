@@ -61,7 +61,7 @@ def test_heads_have_as_many_parameters_as_the_table_says(known, head):
     row = re.search(rf"\| `{head}` \|.*\| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", TEXT)
     promised = [int(figure.replace(",", "")) for figure in row.groups()]
     layers, _ = new_head(
-        known, plan_head(known, 400, "vgg16", head, (4, 2, 1)), 3, None, "fresh", kept=False
+        known, plan_head(known, 400, "vgg16", head, (4, 2, 1)), 3, None, "reinitialised", kept=False
     )
     counts = [sum(one.numel() for one in part.parameters()) for part in layers]
     trunk = sum(one.numel() for one in known.trunk.parameters())

@@ -20,7 +20,7 @@ from .options import adapt_options, network_options
     "--num-classes", type=click.IntRange(min=1), metavar="K", help="How many new classes."
 )
 @click.option("--class-names", type=click.Path(), metavar="FILE", help="Their names, one a line.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of fresh weights.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of re-initialised weights.")
 @click.option(
     "-o",
     "--output",

@@ -133,8 +133,8 @@ adapt_options = _stack(
     ),
     click.option(
         "--fc6",
-        type=click.Choice(["fresh", "resampled"]),
-        default="fresh",
+        type=click.Choice(["reinitialised", "resampled"]),
+        default="reinitialised",
         show_default=True,
         help="First layer of fc where its size changed: drawn anew, or from the trained one.",
     ),
@@ -178,18 +178,18 @@ schedule_options = _stack(
         help="Of each example: the plain one, and augmented ones.",
     ),
     click.option(
-        "--validation",
+        "--validation-split",
         type=float,
         default=0.2,
         show_default=True,
-        help="Share of the photos held out; 0: none, and all epochs are trained.",
+        help="Share of the photos kept for validation; 0: none, and all epochs are trained.",
     ),
     click.option(
         "--patience",
         type=click.IntRange(min=1),
         default=8,
         show_default=True,
-        help="Stop after so many epochs without a smaller loss on those.",
+        help="Stop after so many epochs without a smaller validation loss.",
     ),
     click.option(
         "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all draws."

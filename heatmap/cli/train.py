@@ -86,8 +86,8 @@ class Teller(TrainingReporter):
         self.as_json = as_json
 
     def begins(self, examples: Examples, classifier: Classifier) -> None:
-        for name, (train, check) in examples.counts().items():
-            self._say(f"{name}: {train} examples to train on, {check} held out")
+        for name, (training, validation) in examples.counts().items():
+            self._say(f"{name}: {training} examples to train on, {validation} for validation")
         trainable = sum(p.numel() for p in classifier.module.parameters() if p.requires_grad)
         fixed = sum(p.numel() for p in classifier.module.parameters()) - trainable
         self._say(
@@ -103,12 +103,15 @@ class Teller(TrainingReporter):
         self._say(f"going on behind epoch {epochs}")
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
-        held_out = ""
-        if epoch.check_loss is not None and epoch.check_accuracy is not None:
-            held_out = f"; held out: loss {epoch.check_loss:.4f}, {epoch.check_accuracy:.1%} right"
+        validation = ""
+        if epoch.validation_loss is not None and epoch.validation_accuracy is not None:
+            validation = (
+                f"; validation: loss {epoch.validation_loss:.4f}, "
+                f"{epoch.validation_accuracy:.1%} right"
+            )
         self._say(
             f"epoch {epoch.number:3}: loss {epoch.loss:.4f}, {epoch.accuracy:.1%} right"
-            f"{held_out}{', best so far' if best else ''}"
+            f"{validation}{', best so far' if best else ''}"
         )
         self.at_work.stage("training")
 

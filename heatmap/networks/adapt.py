@@ -27,7 +27,7 @@ class AdaptOptions(TypedDict, total=False):
     window: int | None
     head: HeadKind | None
     levels: Sequence[int]
-    fc6: Literal["fresh", "resampled"]
+    fc6: Literal["reinitialised", "resampled"]
     freeze: str | int
     average: bool
     softmax: bool
@@ -42,7 +42,7 @@ def adapt(
     class_names: ClassNames | None = None,
     head: HeadKind | None = None,
     levels: Sequence[int] = LEVELS,
-    fc6: Literal["fresh", "resampled"] = "fresh",
+    fc6: Literal["reinitialised", "resampled"] = "reinitialised",
     freeze: str | int = "trunk",
     average: bool = True,
     softmax: bool = False,
@@ -66,7 +66,8 @@ def adapt(
             their map (VGG), "pool" for those that average over it (ResNet).
         levels: of the pyramid, for "spp".
         fc6: "resampled" makes a first layer of another size from the trained one, which
-            then gives what "pool" would; a layer that gives the classes is fresh anyway.
+            then gives what "pool" would; a layer that gives the classes is re-initialised
+            anyway.
         freeze: what training leaves alone: "trunk", "none", or how many layers.
         average: whether "fc" gives photos larger than the window the mean of their
             windows' scores; at one window that changes nothing. Else they are refused.

@@ -33,8 +33,8 @@ class Adaptation:
 
     Attributes:
         head: see above.
-        window_px: side of its window, px; ``trained_px`` is the original's.
-        map_px: side of the feature map at one window, in positions.
+        window_px: side of its window, px; ``trained_window_px`` is the original's.
+        map_side: side of the feature map at one window, in positions.
         levels: sides of the pyramid's grids, for ``spp``; else empty.
         average: whether scores of photos larger than the window are averaged to one
             vector; without, such photos are refused. Only ``fc`` gives more than one.
@@ -44,8 +44,8 @@ class Adaptation:
 
     head: HeadKind
     window_px: int
-    trained_px: int
-    map_px: int
+    trained_window_px: int
+    map_side: int
     levels: tuple[int, ...] = ()
     average: bool = True
     softmax: bool = False
@@ -149,7 +149,7 @@ class Adapted(nn.Module):
 
     def _grid(self, features: Tensor) -> Tensor:
         height, width = features.shape[2:]
-        least = self.adaptation.map_px if self.adaptation.head == "fc" else 1
+        least = self.adaptation.map_side if self.adaptation.head == "fc" else 1
         if min(height, width) < least:
             raise GeometryError(
                 f"photo gives a feature map of {height} x {width} positions, the head needs "

@@ -21,7 +21,7 @@ from .adapted import Adaptation
 from .classifier import Classifier, Preprocessing
 from .state_dict import State, digest, read_weights
 
-FORMAT = 1
+CHECKPOINT_FORMAT = 2
 SUFFIX = ".safetensors"
 
 
@@ -118,9 +118,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     state = read_weights(path)
     found = _read_description(description_path(path))
-    if found.get("format") != FORMAT:
+    if found.get("format") != CHECKPOINT_FORMAT:
         raise ModelError(
-            f"{path}: checkpoint format {found.get('format')}, this version reads format {FORMAT}"
+            f"{path}: checkpoint format {found.get('format')}, "
+            f"this version reads format {CHECKPOINT_FORMAT}"
         )
     if digest(state) != found.get("weights_digest"):
         raise ModelError(
@@ -131,7 +132,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return _assembled(state, found)
     except (KeyError, TypeError, ValueError, HeatmapError) as error:
         raise ModelError(
-            f"{path}: its description does not fit format {FORMAT}: {reason_of(error)}"
+            f"{path}: its description does not fit format {CHECKPOINT_FORMAT}: {reason_of(error)}"
         ) from error
 
 
@@ -142,11 +143,11 @@ def description_path(path: Path) -> Path:
 
 def _description(classifier: Classifier, state: State) -> dict[str, Any]:
     return {
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "architecture": classifier.architecture,
         "adaptation": classifier.adaptation and asdict(classifier.adaptation),
         "preprocessing": asdict(classifier.preprocessing),
-        "classes": classifier.classes.names,
+        "class_names": classifier.classes.names,
         "wnids": classifier.classes.wnids,
         "weights": classifier.weights,
         "weights_digest": digest(state),
@@ -170,14 +171,14 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 
 def _assembled(state: State, found: dict[str, Any]) -> Checkpoint:
-    texts = [found["architecture"], found["weights"], *found["classes"], *found["wnids"]]
+    texts = [found["architecture"], found["weights"], *found["class_names"], *found["wnids"]]
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("architecture, weights, classes and wnids must be text")
+        raise TypeError("architecture, weights, class_names and wnids must be text")
     return Checkpoint(
         state=state,
         architecture=found["architecture"],
         preprocessing=Preprocessing(**found["preprocessing"]),
-        classes=_with_groups(tuple(found["classes"]), tuple(found["wnids"])),
+        classes=_with_groups(tuple(found["class_names"]), tuple(found["wnids"])),
         weights=found["weights"],
         adaptation=_adaptation(found.get("adaptation")),
     )

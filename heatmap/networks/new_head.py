@@ -21,7 +21,7 @@ from ..conversion.trace import trace
 from ..errors import ModelError
 from .adapted import HEADS, Adaptation, Adapted, Elementwise, HeadKind, SpatialPyramidPool
 
-FC6 = ("fresh", "resampled")
+FC6 = ("reinitialised", "resampled")
 # Past this a head over the whole map of VGG16 takes a terabyte.
 LARGEST_PX = 8192
 
@@ -51,8 +51,8 @@ def build_adapted(original: nn.Module, adaptation: Adaptation, classes: int) -> 
     Raises:
         ModelError, ConversionError: see :func:`adapt`.
     """
-    known = known_parts(original, adaptation.trained_px, type(original).__name__)
-    layers, _ = new_head(known, adaptation, classes, None, "fresh", kept=False)
+    known = known_parts(original, adaptation.trained_window_px, type(original).__name__)
+    layers, _ = new_head(known, adaptation, classes, None, "reinitialised", kept=False)
     return put_together(known, layers, adaptation)
 
 
@@ -230,7 +230,7 @@ def new_head(
             words.append(f"{_shape(made)} resampled from {known.kernel} x {known.kernel}")
         else:
             _draw(made, noise, gain=1.0 if last else 2.0)
-            words.append(f"{_shape(made)} fresh")
+            words.append(f"{_shape(made)} re-initialised")
     return nn.Sequential(*layers), f"{adaptation.head} head, {', '.join(words) or 'all kept'}"
 
 
@@ -241,7 +241,7 @@ def _empty(inputs: int, outputs: int, kernel: int, *, bias: bool) -> nn.Conv2d:
 def _pooling(known: Known, adaptation: Adaptation) -> tuple[nn.Module | None, int, int]:
     """What stands before the first layer, that layer's kernel, and how many bins a channel."""
     if adaptation.head == "fc":
-        return None, adaptation.map_px, 1
+        return None, adaptation.map_side, 1
     if adaptation.head == "pool":
         return nn.AdaptiveAvgPool2d(known.kernel), known.kernel, 1
     bins = sum(level**2 for level in adaptation.levels)

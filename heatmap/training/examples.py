@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from ..classes import BACKGROUND
-from ..errors import ModelError, PhotoError, ResultError, reason_of
+from ..errors import ModelError, PhotoError, ResultError, Use, reason_of
 from ..geometry import Box
 from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside, read_boxes
 from ..photo.folder import SUFFIXES, files_below
 from ..photo.photo_file import upright_hw
-from .sampling import digest, held_out, square_around, squares_beside
+from .sampling import digest, square_around, squares_beside, validation_photos
 
 SMALLEST_PX = 8  # boxes shorter than this on their long side show too little
 MOST_BACKGROUND = 3  # regions of background a photo
@@ -57,7 +57,7 @@ class Examples:
 
 
 def folder_examples(
-    folder: str | Path, *, validation: float = 0.2, seed: int = 0, without: Path | None = None
+    folder: str | Path, *, validation_split: float = 0.2, seed: int = 0, without: Path | None = None
 ) -> Examples:
     """Whole photos, a folder a class: each folder in ``folder`` bears the name of its class.
 
@@ -66,31 +66,31 @@ def folder_examples(
 
     Args:
         folder: holds the folders of the classes; files beside them are left alone.
-        validation: share of each class's photos, 0 to below 1, to nearest; at least one
-            photo is held out where the share is above 0, and one is left.
-        seed: which photos are held out. It depends on nothing else but their names.
+        validation_split: share of each class's photos, 0 to below 1, to nearest; at least one
+            photo where it is above 0, and at least one is left to train on.
+        seed: which photos are kept for validation. It depends on nothing else but their names.
         without: a folder that is no class.
 
     Raises:
         ModelError: a share out of range.
         PhotoError: no such folder, fewer than two classes, or one with too few photos.
     """
-    _check_share(validation)
+    _check_split(validation_split)
     folder = _existing(folder)
     places = _class_folders(folder, without)
     examples = [
         Example(photo, label)
         for label, place in enumerate(places)
-        for photo in _photos_of(folder, place, least=2 if validation > 0 else 1)
+        for photo in _photos_of(folder, place, least=2 if validation_split > 0 else 1)
     ]
-    return _split(folder, [place.name for place in places], examples, validation, seed)
+    return _split(folder, [place.name for place in places], examples, validation_split, seed)
 
 
 def boxed_examples(
     folder: str | Path,
     boxes: str | Path,
     *,
-    validation: float = 0.2,
+    validation_split: float = 0.2,
     seed: int = 0,
     background: str = BACKGROUND,
 ) -> Examples:
@@ -107,10 +107,10 @@ def boxed_examples(
     Args:
         folder: where the photos lie. Those that ``boxes`` does not list are left alone.
         boxes: as :func:`annotations.read_boxes` takes them.
-        validation: share of each class's photos, 0 to below 1, to nearest. Every class keeps
-            a photo for training, and has one for validation where that is possible.
-        seed: which photos are held out, and where background is cut. Both depend on nothing
-            else but the names of the photos and their boxes.
+        validation_split: share of each class's photos, 0 to below 1, to nearest. Every class
+            keeps a photo for training, and has one for validation where that is possible.
+        seed: which photos are kept for validation, and where background is cut. Both depend
+            on nothing else but the names of the photos and their boxes.
         background: the name of that class.
 
     Raises:
@@ -120,7 +120,7 @@ def boxed_examples(
         ResultError: the boxes cannot be read or do not fit their photos, a label has none
             that is large enough or is called as the background, or there is no background.
     """
-    _check_share(validation)
+    _check_split(validation_split)
     folder = _existing(folder)
     found = read_boxes(boxes)
     classes = _labels(found, background)
@@ -134,13 +134,14 @@ def boxed_examples(
             "list photos without boxes too"
         )
     examples = sorted([*objects, *beside], key=lambda one: (one.photo, one.label, one.xyxy or ()))
-    return _split(folder, [*classes, background], examples, validation, seed)
+    return _split(folder, [*classes, background], examples, validation_split, seed)
 
 
-def _check_share(validation: float) -> None:
-    if not 0 <= validation < 1:
+def _check_split(validation_split: float) -> None:
+    if not 0 <= validation_split < 1:
         raise ModelError(
-            f"validation is {validation:g}: give the share to hold out, from 0 to below 1"
+            f"validation_split is {validation_split:g}: "
+            "give a share of the photos from 0 to below 1"
         )
 
 
@@ -174,8 +175,8 @@ def _photos_of(folder: Path, place: Path, *, least: int) -> list[str]:
         raise PhotoError(f"{place}: no photo in it: put some there or take the folder away")
     if len(photos) < least:
         raise PhotoError(
-            f"{place}: holds {len(photos)} photo, training and validation need at least {least}: "
-            "add photos or hold out 0"
+            f"{place}: holds {len(photos)} photo, training and validation need at least {least}",
+            Use("validation_split", 0, text="add photos or use {}"),
         )
     return sorted(one.relative_to(folder).as_posix() for one in photos)
 
@@ -272,7 +273,7 @@ def _split(
     labels: dict[str, set[int]] = {}
     for one in examples:
         labels.setdefault(one.photo, set()).add(one.label)
-    held = held_out(labels, share, seed)
-    training = tuple(one for one in examples if one.photo not in held)
-    validation = tuple(one for one in examples if one.photo in held)
+    kept = validation_photos(labels, share, seed)
+    training = tuple(one for one in examples if one.photo not in kept)
+    validation = tuple(one for one in examples if one.photo in kept)
     return Examples(folder, tuple(classes), training, validation)

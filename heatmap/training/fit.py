@@ -36,7 +36,7 @@ class Schedule:
         decay: its weight decay.
         views: how many views of each example are made, the plain one among them; each
             epoch takes one of each example, drawn anew.
-        validation: share of the photos held out, 0 to below 1.
+        validation_split: share of the photos that are kept for validation, 0 to below 1.
         patience: epochs without a smaller validation loss after which training stops.
         seed: of everything that is drawn.
 
@@ -49,7 +49,7 @@ class Schedule:
     rate: float = 1e-3
     decay: float = 1e-2
     views: int = 8
-    validation: float = 0.2
+    validation_split: float = 0.2
     patience: int = 8
     seed: int = 0
 
@@ -70,25 +70,26 @@ class Epoch:
     """Means over one epoch: cross-entropy (natural logarithm), by the weights of classes, and
     share of right answers, 0..1.
 
-    ``check_loss`` and ``check_accuracy`` are those of the photos held out, None without any.
+    ``validation_loss`` and ``validation_accuracy`` are those of the validation split, None
+    without any.
     """
 
     number: int
     loss: float
     accuracy: float
-    check_loss: float | None
-    check_accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
 
 
 @dataclass(frozen=True)
 class Task:
     """What to learn: ``train_labels[i]`` belongs to ``views`` rows of the store from
-    ``i * views`` on, ``check_labels[i]`` to row ``len(train_labels) * views + i``.
+    ``i * views`` on, ``validation_labels[i]`` to row ``len(train_labels) * views + i``.
     ``weights`` holds one number a class, by which its examples count."""
 
     rows: Rows
     train_labels: npt.NDArray[np.int64]
-    check_labels: npt.NDArray[np.int64]
+    validation_labels: npt.NDArray[np.int64]
     weights: Tensor
 
 
@@ -117,7 +118,7 @@ class Fit:
     def finished(self) -> bool:
         done = len(self.history)
         stalled = done - self.best_epoch >= self.schedule.patience
-        return done >= self.schedule.epochs or (len(self.task.check_labels) > 0 and stalled)
+        return done >= self.schedule.epochs or (len(self.task.validation_labels) > 0 and stalled)
 
     def epochs(self) -> Iterator[Epoch]:
         """Train epoch by epoch, until done; what each gives depends on the state alone."""
@@ -126,7 +127,7 @@ class Fit:
             # The caller's random state is left alone.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_mixed(self.schedule.seed, number))
-                epoch = Epoch(number, *self._train(number), *self._check())
+                epoch = Epoch(number, *self._train(number), *self._validate())
             self._check_finite(epoch)
             self.history.append(epoch)
             if self._is_best(epoch):
@@ -135,10 +136,10 @@ class Fit:
             yield epoch
 
     def _is_best(self, epoch: Epoch) -> bool:
-        if epoch.check_loss is None or not self.best_epoch:
+        if epoch.validation_loss is None or not self.best_epoch:
             return True
-        earlier = self.history[self.best_epoch - 1].check_loss
-        return earlier is None or epoch.check_loss < earlier
+        earlier = self.history[self.best_epoch - 1].validation_loss
+        return earlier is None or epoch.validation_loss < earlier
 
     def _train(self, number: int) -> tuple[float, float]:
         labels, views = self.task.train_labels, self.schedule.views
@@ -169,16 +170,16 @@ class Fit:
         return (each * self.task.weights[wanted]).sum()
 
     def _check_finite(self, epoch: Epoch) -> None:
-        losses = (epoch.loss, epoch.check_loss or 0.0)
+        losses = (epoch.loss, epoch.validation_loss or 0.0)
         fine = all(map(math.isfinite, losses))
         if not fine or not all(one.isfinite().all() for one in self.parameters.values()):
             raise ModelError(
-                f"training went astray in epoch {epoch.number}: losses are "
-                f"{epoch.loss:g} and {epoch.check_loss}: give a rate below {self.schedule.rate:g}"
+                f"training went astray in epoch {epoch.number}: losses are {epoch.loss:g} and "
+                f"{epoch.validation_loss}: give a rate below {self.schedule.rate:g}"
             )
 
-    def _check(self) -> tuple[float, float] | tuple[None, None]:
-        labels = self.task.check_labels
+    def _validate(self) -> tuple[float, float] | tuple[None, None]:
+        labels = self.task.validation_labels
         if not len(labels):
             return None, None
         first = len(self.task.train_labels) * self.schedule.views

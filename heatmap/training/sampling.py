@@ -100,16 +100,17 @@ def digest(*parts: int | str) -> bytes:
     return hashlib.sha256(ascii(parts).encode()).digest()
 
 
-def held_out(labels: Mapping[str, Collection[int]], share: float, seed: int) -> set[str]:
+def validation_photos(labels: Mapping[str, Collection[int]], share: float, seed: int) -> set[str]:
     """Choose photos for validation; the order in which they are given does not matter.
 
-    Of each class to nearest its share of photos is held out, or one where that is none; where
-    photos show several classes it may be more. Every class keeps a photo for training; it
-    lacks one for validation where it has no other, or where no way that was tried spares one.
+    Of each class the share of its photos is taken, to nearest, or one photo where that is
+    none; where photos show several classes it may be more. Every class keeps a photo for
+    training; it lacks one for validation where it has no other, or where no way that was
+    tried spares one.
 
     Args:
         labels: by photo the classes it shows, each once.
-        share: 0 (none are held out) to below 1.
+        share: 0 (no photo) to below 1.
         seed: which ones.
     """
     best: set[str] = set()

@@ -91,7 +91,7 @@ def train(
         Path(output),
     )
     check_target(target)
-    split = {"validation": schedule.validation, "seed": schedule.seed}
+    split = {"validation_split": schedule.validation_split, "seed": schedule.seed}
     examples = (
         folder_examples(folder, without=work_folder(target), **split)  # type: ignore[arg-type]
         if boxes is None

@@ -32,7 +32,7 @@ def test_adapt_prints_the_table_and_writes_a_checkpoint(call, photos):  # noqa: 
     )
     assert (outcome.code, outcome.err) == (0, "")
     assert re.search(r"^head.0 +Conv2d +6x6, 6 to 12 ", outcome.out, re.MULTILINE)
-    assert "fc head, 1 x 1 x 12 x 3 fresh" in outcome.out
+    assert "fc head, 1 x 1 x 12 x 3 re-initialised" in outcome.out
     assert outcome.out.endswith("wrote net.safetensors\n")
     told = json.loads(call("summary", "-m", "net.safetensors", "--json").out)
     assert told["trainable"] == told["parameters"]
@@ -60,7 +60,7 @@ def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):  # noqa: F
         (("train", "photos/red/3.png"), ("photos/red/3.png: is a file, not a folder",)),
         (("adapt", *NETWORK, "-o", "taken.safetensors"), ("taken.json", "describes no checkpoint")),
         (("train", "photos/red"), ("holds 0 folders", "at least 2 classes")),
-        (("train", "photos", "--validation", "1"), ("validation is 1",)),
+        (("train", "photos", "--validation-split", "1"), ("validation_split is 1",)),
         (("train", "photos", "--boxes", "none.json"), ("none.json",)),
         (("train", "photos", "-o", "net.pt"), ("net.pt", "ends in .safetensors")),
     ],
@@ -76,8 +76,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(call, photos, arguments, parts
 def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):  # noqa: F811
     outcome = call("train", "photos", *NETWORK, *QUICK, "-o", "net.safetensors")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "red: 8 examples to train on, 2 held out" in outcome.out
-    assert len(re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; held", outcome.out, re.M)) == 4
+    assert "red: 8 examples to train on, 2 for validation" in outcome.out
+    assert len(re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M)) == 4
     assert re.search(r"kept epoch \d; wrote net.safetensors", outcome.out)
     assert call("run", "cat.png", "-m", "net.safetensors", "-c", "red").code == 0
     told = json.loads(call("train", "photos", *NETWORK, *QUICK, "--json").out)
@@ -127,4 +127,4 @@ def test_killed_and_resumed_gives_the_same_checkpoint(photos, tmp_path):  # noqa
     resumed = run("--resume")
     assert re.search(r"going on behind epoch ([789]|[1-5]\d)\n", resumed.stdout)
     assert content("trained.safetensors") == content("whole.safetensors")
-    assert sorted(COLOURS) == json.loads(Path("trained.json").read_text())["classes"]
+    assert sorted(COLOURS) == json.loads(Path("trained.json").read_text())["class_names"]

@@ -141,7 +141,7 @@ VIEW = "--class --top --opacity --stretch --conf"
 LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
 EXTRAS = "--format --coco --html"
 NEW_HEAD = "--model --weights --window --head --levels --fc6 --freeze --average --softmax"
-SCHEDULE = "--epochs --batch --rate --decay --views --validation --patience --seed"
+SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
 OPTIONS = {
     "adapt": f"{NEW_HEAD} --num-classes --class-names --seed --output --json",
     "train": f"{NEW_HEAD} --boxes {SCHEDULE} --output --resume --json",

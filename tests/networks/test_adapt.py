@@ -132,7 +132,7 @@ def test_averaging_changes_nothing_at_one_window(flattening):
 
 def test_fc_is_a_convolution_over_the_whole_map_and_slides_as_one(flattening):
     found = adapt(flattening, window=47, num_classes=3)
-    assert found.adaptation.map_px == 11
+    assert found.adaptation.map_side == 11
     assert found.module.head[0].kernel_size == (11, 11)
     network = heatmap.convert(found.module, 47)
     first = next(part for part in network.head.modules() if isinstance(part, SlidingLinear))
@@ -202,10 +202,10 @@ def test_resampled_weights_give_what_a_pool_before_the_trained_ones_gives(flatte
     expected = pooled.module(photo)
     assert relative_difference(resampled.module(photo), expected) < 1e-5
     assert relative_difference(expected[:1], expected[1:]) > 1e-3
-    side = resampled.adaptation.map_px
+    side = resampled.adaptation.map_side
     said = f"{side} x {side} x 8 x 16 resampled from 7 x 7"
     assert (said in resampled.weights) == (window != 31)
-    assert ("fresh" in adapt(flattening, window=window).weights) == (window != 31)
+    assert ("re-initialised" in adapt(flattening, window=window).weights) == (window != 31)
 
 
 def test_a_last_layer_without_a_bias_gets_zeros():
@@ -240,7 +240,7 @@ def test_layers_are_counted_as_they_are_computed():
     assert all(one.requires_grad for one in second)
 
 
-def test_fresh_weights_keep_the_size_of_what_passes(averaging):
+def test_reinitialised_weights_keep_the_size_of_what_passes(averaging):
     """He et al.: variance 1 / fan-in where classes follow, 2 / fan-in before a ReLU."""
     wide = load_classifier(
         Network(
@@ -341,7 +341,7 @@ class Flat(nn.Module):
         ({"class_names": ["a", "b", "a"]}, "class name 'a' is given twice"),
         ({"freeze": "most"}, "freeze is 'most': give trunk, none, or how many"),
         ({"freeze": 6}, "6 layers cannot be frozen: the network has 5"),
-        ({"fc6": "old"}, "fc6 is 'old': choose one of fresh, resampled"),
+        ({"fc6": "old"}, "fc6 is 'old': choose one of reinitialised, resampled"),
         ({"window": 3}, "a window of 3 px is too small"),
         ({"window": 100_000}, "window is 100000 px: give 8192 px or less"),
         ({"window": -1}, "window is -1"),

@@ -113,20 +113,20 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"format": 2}, "format 2, this version reads format 1"),
+            ({"format": 1}, "format 1, this version reads format 2"),
             ({"format": None}, "format None"),
             ({"weights_digest": "0" * 64}, "do not belong together"),
             ({"weights_digest": None}, "do not belong together"),
-            ({"classes": None}, "does not fit format 1"),
-            ({"classes": 5}, "does not fit format 1"),
-            ({"classes": [1, 2]}, "must be text"),
+            ({"class_names": None}, "does not fit format 2"),
+            ({"class_names": 5}, "does not fit format 2"),
+            ({"class_names": [1, 2]}, "must be text"),
             ({"wnids": ["n1"]}, "1 wnids for 1000"),
             ({"preprocessing": {"window_px": 0}}, "window is 0"),
             ({"preprocessing": {"window": 96}}, "unexpected keyword"),
             ({"architecture": "no_such_net"}, "no model is called"),
             ({"architecture": 3}, "must be text"),
             ({"architecture": "resnet18"}, "does not fit resnet18"),
-            ({"classes": ["a", "b"], "wnids": []}, "1000 classes, 2 class names"),
+            ({"class_names": ["a", "b"], "wnids": []}, "1000 classes, 2 class names"),
         ],
     )
     def test_description_that_does_not_fit(self, saved, changes, message):

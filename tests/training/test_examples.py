@@ -38,7 +38,7 @@ def tree(tmp_path):
 
 
 def test_each_folder_is_a_class(tree):
-    found = folder_examples(tree, validation=0)
+    found = folder_examples(tree, validation_split=0)
     assert found.folder == tree
     assert found.classes == ("Ant", "cat", "dog")
     assert found.training == (
@@ -53,12 +53,12 @@ def test_each_folder_is_a_class(tree):
     assert found.counts() == {"Ant": (2, 0), "cat": (3, 0), "dog": (10, 0)}
 
 
-def test_each_class_is_split_to_nearest_and_at_least_one_is_held_out(tree):
+def test_each_class_is_split_to_nearest_and_at_least_one_is_kept(tree):
     assert folder_examples(tree).counts() == {"Ant": (1, 1), "cat": (2, 1), "dog": (8, 2)}
-    assert folder_examples(tree, validation=0.34).counts()["dog"] == (7, 3)
-    assert folder_examples(tree, validation=0.99).counts()["dog"] == (1, 9)
-    everything = folder_examples(tree, validation=0)
-    found = folder_examples(str(tree), validation=0.4)
+    assert folder_examples(tree, validation_split=0.34).counts()["dog"] == (7, 3)
+    assert folder_examples(tree, validation_split=0.99).counts()["dog"] == (1, 9)
+    everything = folder_examples(tree, validation_split=0)
+    found = folder_examples(str(tree), validation_split=0.4)
     assert sorted([*found.training, *found.validation], key=lambda one: one.photo) == sorted(
         everything.training, key=lambda one: one.photo
     )
@@ -87,7 +87,7 @@ def test_a_class_may_be_a_link(tree, tmp_path_factory):
     touch(elsewhere, "a.jpg", "b.jpg")
     (tree / "bee").symlink_to(elsewhere)
     (tree / "cat" / "again").symlink_to(elsewhere)
-    found = folder_examples(tree, validation=0)
+    found = folder_examples(tree, validation_split=0)
     assert [one.photo for one in found.training if one.label == 1] == ["bee/a.jpg", "bee/b.jpg"]
     assert found.counts()["cat"] == (3, 0)
 
@@ -97,11 +97,16 @@ FOLDERS = {
     "file": (("",), {}, "{}: is a file, not a folder"),
     "bare": (("a.jpg", ".x/a.jpg"), {}, "{}: holds 0 folders, a classifier needs at least 2"),
     "single": (("a/a.jpg", "b.jpg"), {}, "{}: holds 1 folders (a), a classifier needs at least 2"),
-    "void": (("a/a.jpg", "b/x.txt"), {"validation": 0}, "{}/b: no photo in it: put some there"),
+    "void": (
+        ("a/a.jpg", "b/x.txt"),
+        {"validation_split": 0},
+        "{}/b: no photo in it: put some there",
+    ),
     "few": (
         ("a/a.jpg", "a/b.jpg", "b/c.jpg"),
         {},
-        "{}/b: holds 1 photo, training and validation need at least 2: add photos or hold out 0",
+        "{}/b: holds 1 photo, training and validation need at least 2: "
+        "add photos or use validation_split=0",
     ),
 }
 
@@ -118,16 +123,16 @@ def test_a_folder_that_is_not_enough_is_told_in_one_line(tmp_path, name):
 
 def test_a_class_of_one_photo_will_do_without_validation(tmp_path):
     touch(tmp_path, "a/a.jpg", "b/b.jpg")
-    assert folder_examples(tmp_path, validation=0).counts() == {"a": (1, 0), "b": (1, 0)}
+    assert folder_examples(tmp_path, validation_split=0).counts() == {"a": (1, 0), "b": (1, 0)}
 
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, float("nan")])
 def test_a_share_out_of_range_is_told(tree, share):
-    message = f"validation is {share:g}: give the share to hold out, from 0 to below 1"
+    message = f"validation_split is {share:g}: give a share of the photos from 0 to below 1"
     with pytest.raises(ModelError, match=message):
-        folder_examples(tree, validation=share)
+        folder_examples(tree, validation_split=share)
     with pytest.raises(ModelError, match=message):
-        boxed_examples(tree, tree / "none", validation=share)
+        boxed_examples(tree, tree / "none", validation_split=share)
 
 
 def entry(file, *boxes, hw=None):
@@ -172,7 +177,7 @@ def boxed(tmp_path):
 
 
 def test_each_box_is_an_example_of_its_label(boxed):
-    found = boxed_examples(boxed, boxed / "boxes.json", validation=0)
+    found = boxed_examples(boxed, boxed / "boxes.json", validation_split=0)
     assert found.classes == ("ant", "dog", "background")
     assert found.validation == ()
     assert [one for one in found.training if one.label < 2] == [
@@ -186,7 +191,7 @@ def test_each_box_is_an_example_of_its_label(boxed):
 
 
 def test_background_comes_from_every_photo_with_room(boxed):
-    found = boxed_examples(boxed, boxed / "boxes.json", validation=0)
+    found = boxed_examples(boxed, boxed / "boxes.json", validation_split=0)
     beside = [one for one in found.training if one.label == 2]
     # 5 examples, 2 labels, 4 photos: 1 a photo.
     assert [one.photo for one in beside] == ["a.png", "c.png", "empty.png", "sub/b.jpg"]
@@ -220,7 +225,7 @@ def test_boxes_too_small_to_learn_from_are_no_background_either(tmp_path):
     photo(tmp_path / "b.png", (30, 30))
     small = [("dog", x, y, x + 5, y + 5) for x in range(0, 30, 6) for y in range(0, 30, 6)]
     listed = [entry("a.png", *small), entry("b.png", ("dog", 0, 0, 8, 3))]
-    found = boxed_examples(tmp_path, written(tmp_path, listed), validation=0)
+    found = boxed_examples(tmp_path, written(tmp_path, listed), validation_split=0)
     assert {one.photo for one in found.training} == {"b.png"}
     assert [one.xyxy for one in found.training if one.label == 0] == [(0, 0, 10, 10)]
 
@@ -265,19 +270,17 @@ box = st.tuples(st.sampled_from("abcd"), corner, corner, st.integers(8, 40), st.
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     photos=st.lists(st.lists(box, max_size=4), min_size=1, max_size=11),
-    validation=st.floats(0, 0.99),
+    split=st.floats(0, 0.99),
     seed=st.integers(0, 9),
 )
-def test_any_split_is_by_photo_and_leaves_every_class_for_training(
-    squares, photos, validation, seed
-):
+def test_any_split_is_by_photo_and_leaves_every_class_for_training(squares, photos, split, seed):
     listed = [
         entry(f"{i}.png", *[(label, x, y, x + wide, y + high) for label, x, y, wide, high in some])
         for i, some in enumerate([*photos, [("a", 0, 0, 20, 20)]])
     ]
     path = written(squares, listed)
-    found = boxed_examples(squares, path, validation=validation, seed=seed)
-    everything = boxed_examples(squares, path, validation=0, seed=seed)
+    found = boxed_examples(squares, path, validation_split=split, seed=seed)
+    everything = boxed_examples(squares, path, validation_split=0, seed=seed)
     training, held = parts(found)
     assert not training & held
     assert sorted([*found.training, *found.validation], key=repr) == sorted(
@@ -288,7 +291,7 @@ def test_any_split_is_by_photo_and_leaves_every_class_for_training(
     counts = found.counts()
     assert sum(map(sum, counts.values())) - sum(counts["background"]) == boxes
     assert all(count > 0 for count, _ in counts.values())
-    if validation == 0:
+    if split == 0:
         assert not found.validation
     for one in everything.training:
         left, top, right, bottom = one.xyxy
@@ -305,7 +308,7 @@ def test_any_split_is_by_photo_and_leaves_every_class_for_training(
             assert shared <= 0.05 * (right - left) ** 2
 
 
-def test_a_fifth_of_the_photos_is_held_out(squares):
+def test_a_fifth_of_the_photos_is_kept(squares):
     listed = [entry(f"{i}.png", ("ab"[i // 10], 0, 0, 30, 30)) for i in range(12)]
     found = boxed_examples(squares, written(squares, listed))
     assert found.counts() == {"a": (8, 2), "b": (1, 1), "background": (9, 3)}
@@ -384,4 +387,4 @@ def test_a_folder_that_is_not_there_is_told(tmp_path):
 
 def test_photos_have_the_endings_that_batches_know(tmp_path):
     touch(tmp_path, *(f"a/x{suffix.upper()}" for suffix in SUFFIXES), "b/b.jpg")
-    assert folder_examples(tmp_path, validation=0).counts()["a"] == (len(SUFFIXES), 0)
+    assert folder_examples(tmp_path, validation_split=0).counts()["a"] == (len(SUFFIXES), 0)

@@ -1,4 +1,4 @@
-"""Which photos are held out."""
+"""Which photos are kept for validation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heatmap.training.sampling import digest, held_out
+from heatmap.training.sampling import digest, validation_photos
 
 shown = st.dictionaries(
     st.text(max_size=3), st.sets(st.integers(0, 5), min_size=1), min_size=1, max_size=12
@@ -18,12 +18,12 @@ shown = st.dictionaries(
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(labels=shown, share=st.floats(0, 0.999), seed=st.integers(-5, 5))
 def test_every_class_keeps_a_photo_for_training(labels, share, seed):
-    held = held_out(labels, share, seed)
+    held = validation_photos(labels, share, seed)
     assert held <= labels.keys()
     kept = {label for photo in labels.keys() - held for label in labels[photo]}
     assert kept == set().union(*labels.values())
     turned = dict(reversed(labels.items()))
-    assert held_out(turned, share, seed) == held
+    assert validation_photos(turned, share, seed) == held
     if share == 0:
         assert not held
 
@@ -36,21 +36,23 @@ def test_every_class_keeps_a_photo_for_training(labels, share, seed):
 )
 def test_photos_of_one_class_are_split_to_nearest(sizes, share, seed):
     labels = {f"{c}/{i}": [c] for c, size in enumerate(sizes) for i in range(size)}
-    held = Counter(labels[photo][0] for photo in held_out(labels, share, seed))
+    held = Counter(labels[photo][0] for photo in validation_photos(labels, share, seed))
     for label, size in enumerate(sizes):
         assert held[label] == min(size - 1, max(1, round(share * size)))
 
 
 def test_the_seed_decides_which():
     labels = {str(i): [0] for i in range(30)}
-    assert len({frozenset(held_out(labels, 0.2, seed)) for seed in range(20)}) == 20
-    # Each as likely: of 30 photos all are held out by some seed.
-    assert set().union(*(held_out(labels, 0.2, seed) for seed in range(60))) == labels.keys()
+    assert len({frozenset(validation_photos(labels, 0.2, seed)) for seed in range(20)}) == 20
+    # Each as likely: of 30 photos all are kept by some seed.
+    assert (
+        set().union(*(validation_photos(labels, 0.2, seed) for seed in range(60))) == labels.keys()
+    )
 
 
 def test_a_photo_more_moves_few_others():
     labels = {str(i): [0] for i in range(100)}
-    moved = held_out(labels, 0.2, 0) ^ held_out(labels | {"new": [0]}, 0.2, 0)
+    moved = validation_photos(labels, 0.2, 0) ^ validation_photos(labels | {"new": [0]}, 0.2, 0)
     assert len(moved) <= 2
 
 
@@ -59,7 +61,7 @@ def test_another_way_is_tried_where_classes_stand_in_each_others(seed):
     # Six photos in a ring, a class for each neighbours: only every other one will do.
     classes = [(0, 1), (2, 3), (4, 5), (1, 2), (3, 4), (5, 0)]
     ring = {str(i): [label for label, pair in enumerate(classes) if i in pair] for i in range(6)}
-    assert held_out(ring, 0.5, seed) in ({"0", "2", "4"}, {"1", "3", "5"})
+    assert validation_photos(ring, 0.5, seed) in ({"0", "2", "4"}, {"1", "3", "5"})
 
 
 def test_chance_is_the_same_on_every_machine():

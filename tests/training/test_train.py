@@ -118,7 +118,7 @@ def test_interrupting_and_resuming_gives_the_same_checkpoint(photos, freeze):
 
 def test_colours_are_learnt_and_found_in_a_larger_photo(photos, tmp_path):
     done = trained(photos, schedule=replace(SHORT, epochs=12))
-    assert done.best.check_accuracy == 1
+    assert done.best.validation_accuracy == 1
     assert done.examples.counts() == dict.fromkeys(COLOURS, (8, 2))
     drawn = np.random.default_rng(5)
     halves = tmp_path / "halves.png"
@@ -134,8 +134,8 @@ def test_colours_are_learnt_and_found_in_a_larger_photo(photos, tmp_path):
 
 def test_the_checkpoint_holds_what_the_best_epoch_gave(photos):
     done = trained(photos, schedule=replace(SHORT, epochs=8, rate=0.05))
-    losses = [epoch.check_loss for epoch in done.history]
-    assert done.best.check_loss == min(losses)
+    losses = [epoch.validation_loss for epoch in done.history]
+    assert done.best.validation_loss == min(losses)
     found = load_classifier(done.path)
     preprocessing = found.preprocessing
     logits = torch.cat(
@@ -148,13 +148,13 @@ def test_the_checkpoint_holds_what_the_best_epoch_gave(photos):
     )
     wanted = torch.tensor([one.label for one in done.examples.validation])
     loss = nn.functional.cross_entropy(logits, wanted).item()
-    assert loss == pytest.approx(done.best.check_loss, rel=1e-4)
+    assert loss == pytest.approx(done.best.validation_loss, rel=1e-4)
 
 
 def test_the_description_says_how_it_came_about(photos):
     done = trained(photos)
     described = json.loads(done.path.with_suffix(".json").read_text())
-    assert described["classes"] == list(COLOURS)
+    assert described["class_names"] == list(COLOURS)
     assert described["preprocessing"]["window_px"] == 20
     record = described["training"]
     assert record["schedule"]["seed"] == 0
@@ -181,11 +181,11 @@ def test_patience_ends_training(photos):
     assert len(done.history) == done.best.number + 2
 
 
-def test_without_photos_held_out_every_epoch_is_trained(photos):
-    schedule = replace(SHORT, validation=0.0, patience=1)
+def test_without_a_validation_split_every_epoch_is_trained(photos):
+    schedule = replace(SHORT, validation_split=0.0, patience=1)
     done = trained(photos, schedule=schedule)
     assert len(done.history) == done.best.number == 5
-    assert done.best.check_loss is None
+    assert done.best.validation_loss is None
     assert done.examples.counts()["red"] == (10, 0)
 
 
@@ -242,7 +242,7 @@ def test_weights_of_classes_make_up_for_their_numbers():
         task = Task(
             lambda places: rows[places % len(rows)], labels, np.array([], np.int64), weights
         )
-        fit = Fit(learner, task, Schedule(epochs=1, batch=10, views=1, validation=0.0))
+        fit = Fit(learner, task, Schedule(epochs=1, batch=10, views=1, validation_split=0.0))
         list(fit.epochs())
         return learner.weight.abs().max().item()
 
@@ -288,7 +288,7 @@ def test_weights_of_classes_count_in_every_batch(batch):
     fit = Fit(module, task, Schedule(epochs=1, batch=batch, rate=1e-9, views=1))
     (epoch,) = fit.epochs()
     # Each class adds the loss of half of the examples at an even chance.
-    assert epoch.check_loss == pytest.approx(np.log(2), rel=1e-5)
+    assert epoch.validation_loss == pytest.approx(np.log(2), rel=1e-5)
     assert epoch.loss == pytest.approx(np.log(2), rel=1e-5)
 
 
@@ -314,7 +314,7 @@ def test_boxes_make_a_background_class(photos, tmp_path):
         schedule=schedule,
     )
     assert done.classifier.classes.names == ("blue", "red", "background")
-    assert done.best.check_accuracy >= 0.8
+    assert done.best.validation_accuracy >= 0.8
     assert all(sum(both) for both in done.examples.counts().values())
     found = heatmap.localize(heatmap.score(tmp_path / "whole" / "0.png", model=done.path))
     assert "background" not in {one.name for one in found}
