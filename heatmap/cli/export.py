@@ -10,7 +10,6 @@ import click
 
 from .command import Command
 from .options import model_options, stride_option
-from .request import sliding_only
 
 if TYPE_CHECKING:
     from ..networks.export import Check, Program
@@ -44,7 +43,7 @@ def export(output: Path, as_json: bool, **options: Any) -> None:
     from ..networks.export import export as write
     from .console import working
 
-    with working(f"writing {output}"), sliding_only():
+    with working(f"writing {output}"):
         written = write(options.pop("model"), output, **options)
     if as_json:
         click.echo(json.dumps(_described(written), indent=2))

@@ -5,13 +5,9 @@ Heavy imports stand inside, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from ..errors import ConversionError, GeometryError
 
 if TYPE_CHECKING:
     from ..runs.request import Request, View
@@ -66,17 +62,3 @@ def request_of(options: dict[str, Any]) -> Request:
             None if options["coco"] is None else CocoIds.read(options["coco"]),
         ),
     )
-
-
-@contextmanager
-def sliding_only() -> Iterator[None]:
-    """Where there is no other engine, an error must not advise to choose one."""
-    try:
-        yield
-    except ConversionError as error:
-        reason, advice, _ = str(error).partition("; use --engine")
-        if not advice:
-            raise
-        raise ConversionError(f"{reason}; `heatmap run` scores it crop by crop") from error
-    except GeometryError as error:
-        raise GeometryError(str(error).partition(", or --engine")[0]) from error

@@ -58,12 +58,16 @@ def print_run(done: Run, scorer: Scorer) -> None:
 
 def _sliding_notes(grid: ScoreGrid, scorer: Scorer) -> Iterator[str]:
     """What stands against sliding; its advice on the engine is for those who have not chosen."""
-    reason = scorer.why_not.partition("; use --engine")[0]
-    if grid.origin.engine == "crop" and reason:
-        slides = "; --engine slide slides all the same" if grid.origin.sliding == "inexact" else ""
-        yield f"scored crop by crop: {reason}{slides}"
-    elif grid.origin.sliding == "inexact":
-        yield f"slid all the same, but {reason.replace('would be', 'is')}"
+    crops, inexact = grid.origin.engine == "crop", grid.origin.sliding == "inexact"
+    if crops and inexact:
+        yield (
+            f"scored crop by crop: sliding would be inexact: {scorer.why_not}; "
+            "--engine slide slides all the same"
+        )
+    elif crops and scorer.why_not:
+        yield f"scored crop by crop: {scorer.why_not}"
+    elif inexact:
+        yield f"slid all the same, but sliding is inexact: {scorer.why_not}"
 
 
 def _grid_notes(done: Run) -> Iterator[str]:

@@ -15,7 +15,6 @@ from ..networks.summary import MIB, LayerRow, Summary
 from .command import Command
 from .console import make_console
 from .options import model_options, photo_size_option
-from .request import sliding_only
 
 
 def print_summary(summary: Summary) -> None:
@@ -80,7 +79,7 @@ def summary(photo_size: tuple[int, int] | None, as_json: bool, **options: Any) -
     from ..networks.summary import summary as summary_of
     from .console import working
 
-    with working(f"loading {options['model']}"), sliding_only():
+    with working(f"loading {options['model']}"):
         found = summary_of(load_classifier(options.pop("model"), **options), photo_hw=photo_size)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))

@@ -14,7 +14,7 @@ from rich.table import Table
 from .command import Command
 from .console import make_console
 from .options import border_option, model_options, output_options, scale_option, stride_option
-from .request import recipe_of, sliding_only
+from .request import recipe_of
 
 if TYPE_CHECKING:
     from ..evaluation.verify import Agreement, VerifyReport
@@ -89,8 +89,7 @@ def verify(photo: Path, **options: Any) -> None:
     from .console import working
 
     with working(f"loading {options['model']}") as at_work:
-        with sliding_only():
-            scorer = recipe_of(options, "slide").prepare()
+        scorer = recipe_of(options, "slide").prepare()
         at_work.stage(f"sliding and cropping over {photo.name}")
         report = verify_photo(
             photo,

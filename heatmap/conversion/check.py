@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConversionError
+from ..errors import ConversionError, Use
 from .network import FullyConvolutional
 from .plan import Plan
 from .subgraphs import head_of, trunk_of
@@ -78,6 +78,6 @@ def _compare(what: str, found: Tensor, expected: Tensor) -> None:
     difference = relative_difference(found, expected)
     if not difference <= REFUSED_FROM:
         raise ConversionError(
-            f"the converted network differs from {what} by {difference:.1e} of its largest "
-            "score; use --engine crop"
+            f"the converted network differs from {what} by {difference:.1e} of its largest score",
+            Use("engine", "crop"),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from ..errors import ConversionError, InexactError
+from ..errors import ConversionError, InexactError, Use, reason_of
 from .check import check_against_original
 from .dilation import NotByDilation, check_stride, densify
 from .fuse import fuse as fuse_graph
@@ -58,7 +58,11 @@ def _converted(
     plan = plan_conversion(trace(module, window))
     stride = check_stride(stride, plan.native_stride_px)
     if plan.whole_input and not allow_inexact:
-        raise InexactError(inexact_message(plan.whole_input))
+        raise InexactError(
+            f"sliding would be inexact: {whole_input_reason(plan.whole_input)}",
+            Use("engine", "crop"),
+            Use("allow_inexact", True, "use {} to slide all the same"),
+        )
     head, (trunk, stitched) = convert_head(plan), _trunk_at(plan, stride)
     if fuse:
         for part in (trunk, head):
@@ -68,10 +72,10 @@ def _converted(
     try:
         check_against_original(module, plan, converted)
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        side = window + plan.native_stride_px
         raise ConversionError(
-            f"cannot slide: it does not run on {window + plan.native_stride_px} px ({reason}); "
-            "use --engine crop"
+            f"cannot slide: it does not run on {side} x {side} px ({reason_of(error)})",
+            Use("engine", "crop"),
         ) from error
     return converted
 
@@ -97,11 +101,3 @@ def whole_input_reason(whole_input: tuple[tuple[str, str], ...]) -> str:
     others = len(whole_input) - 1
     more = f" and {others} more layer{'s' if others > 1 else ''}" if others else ""
     return f"{name} ({why}){more}"
-
-
-def inexact_message(whole_input: tuple[tuple[str, str], ...]) -> str:
-    """Why sliding would be inexact, and the way out."""
-    return (
-        f"sliding would be inexact: {whole_input_reason(whole_input)}; "
-        "use --engine crop, or --engine slide to slide all the same"
-    )

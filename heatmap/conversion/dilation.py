@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..errors import GeometryError
+from ..errors import GeometryError, Use
 from .graph import arguments, operation, pair, shape
 from .layout import Layout
 
@@ -49,8 +49,9 @@ def check_stride(stride_px: int | None, native_px: int) -> int:
         return native_px
     if stride_px not in allowed:
         raise GeometryError(
-            f"stride is {stride_px} px, the network slides at {', '.join(map(str, allowed))} px: "
-            "use one of these, or --engine crop for any stride"
+            f"stride is {stride_px} px, the network slides at {', '.join(map(str, allowed))} px",
+            Use("stride", min(allowed, key=lambda stride: abs(stride - stride_px))),
+            Use("engine", "crop", "use {} for any stride"),
         )
     return stride_px
 

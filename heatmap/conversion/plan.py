@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 from torch import fx
 
-from ..errors import ConversionError
+from ..errors import ConversionError, Use
 from .axes import slides
 from .graph import arguments, describe, layer, operation, pair, shape
 from .layout import Call, CannotSlide, Caveats, Layout
@@ -99,7 +99,7 @@ def plan_conversion(traced: Traced) -> Plan:
 
 
 def _refused(node: fx.Node, reason: str) -> ConversionError:
-    return ConversionError(f"cannot slide at {describe(node)}: {reason}; use --engine crop")
+    return ConversionError(f"cannot slide at {describe(node)}: {reason}", Use("engine", "crop"))
 
 
 def _check_trunk(

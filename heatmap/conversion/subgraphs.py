@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..errors import ConversionError
+from ..errors import ConversionError, Use
 from .axes import slides
 from .graph import arguments, describe, operation, shape
 from .layout import Layout
@@ -107,7 +107,7 @@ class _Copying:
         for letter, length in zip(letters, lengths, strict=True):
             if letter == "b" and length != 1:
                 raise ConversionError(
-                    f"{describe(self.node)} folds channels into the batch; use --engine crop"
+                    f"{describe(self.node)} folds channels into the batch", Use("engine", "crop")
                 )
             if letter == "t" and self.sliding:
                 found.append(-1)

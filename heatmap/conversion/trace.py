@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from ..errors import ConversionError
+from ..errors import ConversionError, Use, reason_of
 from .graph import VIEWS, arguments, describe, operation, read_attribute, shape
 
 
@@ -66,9 +66,9 @@ def trace(module: nn.Module, window: int) -> Traced:
             warnings.simplefilter("ignore")
             body = torch.export.export(module, (example,), strict=False).module()
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        name, reason = type(module).__name__, reason_of(error)
         raise ConversionError(
-            f"{type(module).__name__} cannot be recorded at {window} x {window} px: {reason}"
+            f"{name} cannot be recorded at {window} x {window} px: {reason}"
         ) from error
     assert isinstance(body, fx.GraphModule)
     _single_output(body)
@@ -116,11 +116,14 @@ def _make_functional(body: fx.GraphModule) -> None:
         name = operation(node).removesuffix("_")
         packet = getattr(torch.ops.aten, name, None)
         if packet is None or not isinstance(changed, fx.Node):
-            raise ConversionError(f"{describe(node)} changes a tensor in place; use --engine crop")
+            raise ConversionError(
+                f"{describe(node)} changes a tensor in place", Use("engine", "crop")
+            )
         aliases = [n for n in _aliases(changed) if order[n] < order[node]]
         if any(order[user] > order[node] for alias in aliases for user in alias.users):
             raise ConversionError(
-                f"{describe(node)} changes part of a tensor that is used again; use --engine crop"
+                f"{describe(node)} changes part of a tensor that is used again",
+                Use("engine", "crop"),
             )
         node.target = getattr(packet, node.target._overloadname)
         for user in list(changed.users):

@@ -15,7 +15,7 @@ import torch
 from ..classes import Wanted
 from ..conversion.check import TOLERANCE, SliceReference, relative_difference
 from ..conversion.network import FullyConvolutional
-from ..errors import ConversionError, GeometryError
+from ..errors import ConversionError, GeometryError, Use
 from ..geometry import Border, Geometry
 from ..grid.score_grid import ScoreGrid
 from ..networks.load import Model
@@ -189,7 +189,10 @@ def verify(
 def _sliding(scorer: Scorer) -> Scorer:
     """The same scorer, sliding even where it would rather crop."""
     if scorer.network is None:
-        raise ConversionError(f"{scorer.why_not}: nothing to compare with cropping")
+        raise ConversionError(
+            f"{scorer.why_not}; nothing to compare with cropping",
+            Use("engine", "crop", "score with {}"),
+        )
     return replace(scorer, engine="slide")
 
 

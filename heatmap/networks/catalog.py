@@ -73,8 +73,7 @@ def inspect_model(name: str) -> ModelFacts:
         module, window = architecture(name)
         plan = plan_conversion(trace(module, window))
     except (ConversionError, ModelError) as error:
-        reason = str(error).removesuffix("; use --engine crop")
-        return ModelFacts(name, window, None, "refused", reason)
+        return ModelFacts(name, window, None, "refused", error.message)
     reason = f"{len(plan.padded)} layers pad: differs from cropping" if plan.padded else ""
     if plan.whole_input:
         reason = whole_input_reason(plan.whole_input)

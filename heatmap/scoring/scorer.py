@@ -13,7 +13,7 @@ import torch
 
 from ..choices import ENGINES, Device, Dtype, Engine
 from ..classes import Wanted
-from ..conversion.convert import convert, inexact_message
+from ..conversion.convert import convert, whole_input_reason
 from ..conversion.dilation import check_stride
 from ..conversion.network import FullyConvolutional
 from ..conversion.plan import Sliding
@@ -58,8 +58,8 @@ class Scorer:
     ``network`` is its fully convolutional form at the native stride, None where it
     cannot slide; finer ones are made when first asked for (:meth:`network_at`).
     ``engine`` is what :meth:`score` uses. ``why_not`` says what stands against
-    sliding exactly, or "". ``spread`` has passes computed elsewhere (clusters.py). With ``steady``
-    a photo's scores have the same bits whatever was scored before.
+    sliding exactly, layer and reason, or "". ``spread`` has passes computed elsewhere
+    (ray_runner.py). With ``steady`` a photo's scores have the same bits whatever was scored before.
     """
 
     classifier: Classifier
@@ -303,8 +303,8 @@ def prepare(
         if engine == "slide":
             raise
         compute.try_out(compute.moved(classifier.module), window)
-        return Scorer(classifier, None, "crop", "refused", str(error), compute)
-    why_not = inexact_message(network.whole_input) if network.whole_input else ""
+        return Scorer(classifier, None, "crop", "refused", error.message, compute)
+    why_not = whole_input_reason(network.whole_input) if network.whole_input else ""
     crops = engine == "crop" or (engine == "auto" and network.sliding == "inexact")
     how: Literal["slide", "crop"] = "crop" if crops else "slide"
     scorer = Scorer(classifier, network, how, network.sliding, why_not, compute)

@@ -172,7 +172,7 @@ REFUSED = {
     ),
     "batch of one only": (
         Function(lambda x, f: f["fc"](x.reshape(-1))[None], fc=nn.Linear(FLAT, 5)),
-        "does not run on 36 px",
+        "does not run on 36 x 36 px",
     ),
 }
 

@@ -148,5 +148,5 @@ def test_network_that_looks_at_the_whole_input_is_inexact(name):
 )
 def test_network_that_mixes_fixed_positions_is_refused(name):
     module, window = build(name)
-    with pytest.raises(ConversionError, match="use --engine crop"):
+    with pytest.raises(ConversionError, match="use engine='crop'"):
         plan_conversion(trace(module, window))
