@@ -61,7 +61,7 @@ def boxes_by_class(boxes: list[dict[str, Any]], known: Iterable[str]) -> dict[st
 
 def every_grid(scorer: heatmap.Scorer, path: Path) -> dict[str, heatmap.ScoreGrid]:
     """Each scale by itself, and every fusion, by name."""
-    alone = {scale: scorer.score(path, scale=scale) for scale in SCALES}
+    alone = {scale: scorer.score(path, heatmap.Placement(scale=scale)) for scale in SCALES}
     grids = {f"{scale:g}": grid for scale, grid in alone.items()}
     for scales in FUSED:
         for how in ("mean", "max"):

@@ -104,7 +104,7 @@ def require_same(what: str, found: torch.Tensor, expected: torch.Tensor) -> None
 
 
 def engine_scores(scorer: heatmap.Scorer, photo: Pixels) -> npt.NDArray[np.float32]:
-    geometry = scorer.plan(photo.shape[:2], stride=32)
+    geometry = scorer.plan(photo.shape[:2], heatmap.Placement(stride=32))
     cells = all_cells(geometry)
     return np.concatenate(list(crop_scores(scorer.classifier, photo, geometry, cells)))
 
@@ -132,11 +132,11 @@ def sliding_ways(
 ) -> dict[tuple[str, int], Way]:
     network = scorer.network_at(stride)
     tensor = scorer.classifier.preprocessing.tensor(photo)
-    placement = heatmap.Placement(stride=stride)
+    placement = heatmap.MultiScale(stride=stride)
     return {
         (TRUNK, stride): lambda: network.trunk(tensor),
         (NETWORK, stride): lambda: network(tensor),
-        (SCORE, stride): lambda: scorer.score(photo, stride=stride),
+        (SCORE, stride): lambda: scorer.score(photo, heatmap.Placement(stride=stride)),
         (RUN, stride): lambda: heatmap.run(
             path, scorer, path.parent / "results", placement=placement
         ),

@@ -16,6 +16,7 @@ from .evaluation.verify import VerifyReport as VerifyReport
 from .evaluation.verify import draw_report as draw_report
 from .evaluation.verify import verify as verify
 from .geometry import Geometry as Geometry
+from .geometry import Placement as Placement
 from .grid.read import load as load
 from .grid.score_grid import ScoreGrid as ScoreGrid
 from .localization.localize import Detection as Detection
@@ -34,7 +35,7 @@ from .photo.photo import Photo as Photo
 from .photo.photo import read_photo as read_photo
 from .rendering.overlay import overlay as overlay
 from .rendering.overlay import write_image as write_image
-from .runs.request import Placement as Placement
+from .runs.request import MultiScale as MultiScale
 from .runs.request import View as View
 from .runs.run import Run as Run
 from .runs.run import run as run

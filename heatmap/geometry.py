@@ -32,6 +32,24 @@ def shrunk_hw(hw: tuple[int, int], longest_px: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """How windows are laid over a photo, whatever its size.
+
+    ``stride`` is the distance between neighbouring windows, px; None is the network's own.
+    ``scale`` resizes the photo before it is scored: a window then covers window / scale px of
+    it. ``border`` is "cover", which extends the photo by reflection so that every pixel lies
+    in a window, or "valid", which keeps to windows wholly inside.
+
+    >>> Placement(scale=2.0)
+    Placement(stride=None, scale=2.0, border='cover')
+    """
+
+    stride: int | None = None
+    scale: float = 1.0
+    border: Border = "cover"
+
+
+@dataclass(frozen=True)
 class Geometry:
     """One grid of windows over one photo.
 
@@ -126,28 +144,25 @@ class Geometry:
 
 def plan_grid(
     photo_hw: tuple[int, int],
+    placement: Placement = Placement(),
     *,
     window: int,
     native_stride: int,
-    stride: int | None = None,
-    scale: float = 1.0,
-    border: Border = "cover",
 ) -> Geometry:
     """Lay a grid of windows over a photo.
 
     Args:
         photo_hw: height and width of the photo, px.
+        placement: stride, scale and border.
         window: side of the classifier's input, px.
-        native_stride: the network's own stride, px; ``cover`` extends the photo to it.
-        stride: distance between neighbouring windows, px; None is the native one.
-        scale: resize factor of the photo before scoring.
-        border: ``valid`` keeps to windows wholly inside the photo; ``cover``
-            extends it by reflection, evenly, so that every pixel lies in a window.
+        native_stride: the network's own stride, px; "cover" extends the photo to it, by
+            as much on both sides.
 
     Raises:
         GeometryError: where no window fits, or a number is out of range.
     """
-    stride = native_stride if stride is None else stride
+    scale, border = placement.scale, placement.border
+    stride = native_stride if placement.stride is None else placement.stride
     for name, number in (("window", window), ("native stride", native_stride), ("stride", stride)):
         if number < 1:
             raise GeometryError(f"{name} is {number} px: it must be at least 1")

@@ -51,7 +51,7 @@ def show_cat(scorer: heatmap.Scorer, folder: Path) -> bool:
     """A photo of a cat's face, enlarged three times: a window sees a third of it."""
     path = heatmap.write_image(folder / "chelsea.png", read_source("chelsea.png"))
     view = heatmap.View(classes=["Egyptian cat", "tabby"])
-    placement = heatmap.Placement(scales=(3.0,))
+    placement = heatmap.MultiScale(scales=(3.0,))
     done = heatmap.run(path, scorer, folder, view=view, placement=placement)
     describe(done)
     return True

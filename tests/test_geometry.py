@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatmap.errors import GeometryError
-from heatmap.geometry import BORDERS, plan_grid
+from heatmap.geometry import BORDERS, Placement, plan_grid
 
 properties = settings(max_examples=200, deadline=None, derandomize=True)
 sides = st.integers(1, 400)
@@ -27,7 +27,7 @@ def plans(draw, border):
 
 
 def test_vgg16_at_400_px_has_6_by_6_cells():
-    geometry = plan_grid((400, 400), window=224, native_stride=32, border="valid")
+    geometry = plan_grid((400, 400), Placement(border="valid"), window=224, native_stride=32)
     assert geometry.grid_hw == (6, 6)
     assert geometry.origin_yx == (0, 0)
     assert geometry.window_xyxy(5, 5) == (160, 160, 384, 384)
@@ -94,7 +94,7 @@ def test_a_finer_stride_keeps_the_native_cells_where_they_were(plan):
 
 
 def test_a_stride_that_does_not_divide_the_native_one_covers_too():
-    geometry = plan_grid((300, 300), window=224, native_stride=32, stride=20)
+    geometry = plan_grid((300, 300), Placement(stride=20), window=224, native_stride=32)
     assert geometry.grid_hw == (5, 5)
     assert geometry.margins_tblr == (2, 2, 2, 2)
 
@@ -106,12 +106,12 @@ def test_a_stride_that_does_not_divide_the_native_one_covers_too():
     cell=st.tuples(st.floats(-3, 30), st.floats(-3, 30)),
 )
 def test_cell_at_undoes_centre_xy(photo_hw, scale, cell):
-    geometry = plan_grid(photo_hw, window=64, native_stride=16, scale=scale)
+    geometry = plan_grid(photo_hw, Placement(scale=scale), window=64, native_stride=16)
     assert geometry.cell_at(*geometry.centre_xy(*cell)) == pytest.approx(cell, abs=1e-6)
 
 
 def test_the_scale_is_that_of_the_rounded_size():
-    geometry = plan_grid((101, 50), window=32, native_stride=8, scale=0.5)
+    geometry = plan_grid((101, 50), Placement(scale=0.5), window=32, native_stride=8)
     assert geometry.scaled_hw == (50, 25)
     assert geometry.scale_yx == (50 / 101, 0.5)
     x0, y0, x1, y1 = geometry.window_xyxy(1, 1)
@@ -121,12 +121,12 @@ def test_the_scale_is_that_of_the_rounded_size():
 
 
 def test_an_odd_window_is_centred_on_the_middle_of_a_pixel():
-    geometry = plan_grid((9, 12), window=5, native_stride=2, border="valid")
+    geometry = plan_grid((9, 12), Placement(border="valid"), window=5, native_stride=2)
     assert geometry.centre_xy(1, 2) == (6.5, 4.5)
 
 
 def test_a_scale_never_makes_a_photo_vanish():
-    assert plan_grid((3, 900), window=8, native_stride=4, scale=0.01).scaled_hw == (1, 9)
+    assert plan_grid((3, 900), Placement(scale=0.01), window=8, native_stride=4).scaled_hw == (1, 9)
 
 
 @properties
@@ -165,20 +165,20 @@ def test_numbers_out_of_range_are_refused(options, message):
 
 def test_no_window_fits_names_both_numbers_and_a_scale_that_does():
     with pytest.raises(GeometryError) as caught:
-        plan_grid((180, 240), window=224, native_stride=32, border="valid")
+        plan_grid((180, 240), Placement(border="valid"), window=224, native_stride=32)
     assert str(caught.value) == (
         "photo is 180 x 240 px, the window is 224 px: use --border cover or --scale 1.3"
     )
     assert plan_grid(
-        (180, 240), window=224, native_stride=32, border="valid", scale=1.3
+        (180, 240), Placement(border="valid", scale=1.3), window=224, native_stride=32
     ).grid_hw == (1, 3)
     with pytest.raises(GeometryError, match=r"\(150 x 150 px at scale 0\.5\).*--scale 0\.8"):
-        plan_grid((300, 300), window=224, native_stride=32, border="valid", scale=0.5)
+        plan_grid((300, 300), Placement(border="valid", scale=0.5), window=224, native_stride=32)
 
 
 @pytest.mark.parametrize("border", BORDERS)
 def test_a_geometry_cannot_be_changed(border):
-    geometry = plan_grid((300, 300), window=224, native_stride=32, border=border)
+    geometry = plan_grid((300, 300), Placement(border=border), window=224, native_stride=32)
     assert geometry == replace(geometry)
     with pytest.raises(FrozenInstanceError):
         geometry.stride_px = 16

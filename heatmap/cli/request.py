@@ -42,7 +42,7 @@ def request_of(options: dict[str, Any]) -> Request:
     """All that is asked of a run, from the options of ``heatmap run``."""
     from ..grid.skip import Skip
     from ..runs.coco import CocoIds
-    from ..runs.request import Limits, Placement, Request
+    from ..runs.request import Limits, MultiScale, Request
     from ..runs.save import Extras
 
     if options["coco"] is not None and "coco" not in options["formats"]:
@@ -50,7 +50,7 @@ def request_of(options: dict[str, Any]) -> Request:
     skips = options["skip_background"] or options["mask"] is not None
     return Request(
         view_of(options),
-        Placement(options["stride"], options["scales"], options["border"], options["fuse"]),
+        MultiScale(options["stride"], options["scales"], options["border"], options["fuse"]),
         Limits(
             options["memory"],
             options["store_classes"] or None,

@@ -22,7 +22,7 @@ from torch import nn
 
 from ..classes import ClassGroup
 from ..errors import HeatmapError, ModelError, reason_of
-from ..geometry import plan_grid
+from ..geometry import Placement, plan_grid
 from ..networks.classifier import Classifier
 from ..photo.photo import Photo
 from .metrics import Answer, Method, region_box
@@ -72,7 +72,7 @@ def cam_method(classifier: Classifier, kind: CamKind, scale: float = 1.0) -> Met
 
 def _resized(photo: Photo, stride_px: int, scale: float) -> npt.NDArray[np.uint8]:
     """The photo at a scale, its sides rounded to whole strides."""
-    plan = plan_grid(photo.hw, window=stride_px, native_stride=stride_px, scale=scale)
+    plan = plan_grid(photo.hw, Placement(scale=scale), window=stride_px, native_stride=stride_px)
     height, width = (max(1, round(side / stride_px)) * stride_px for side in plan.scaled_hw)
     return np.concatenate(list(photo.strips(scaled_hw=(height, width))))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..classes import ClassGroup
+from ..geometry import Placement
 from ..grid.origin import Fusion
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import ScoreGrid
@@ -92,11 +93,11 @@ def heatmap_method(
     def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:
         window = scorer.classifier.preprocessing.window_px
         at = auto_scales(photo.hw, window) if scales is None else scales
-        positions = [scorer.score_positions(photo, scale=scale) for scale in at]
+        positions = [scorer.score_positions(photo, Placement(scale=scale)) for scale in at]
         if all(positions):
             return _sharp([one for one in positions if one is not None], groups)
         grids = [
-            scorer.score(photo, scale=scale) if one is None else one.windows
+            scorer.score(photo, Placement(scale=scale)) if one is None else one.windows
             for scale, one in zip(at, positions, strict=True)
         ]
         return _plain(grids, fuse, groups)

@@ -16,7 +16,7 @@ from ..classes import Wanted
 from ..conversion.check import TOLERANCE, SliceReference, relative_difference
 from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, GeometryError, Use
-from ..geometry import Border, Geometry
+from ..geometry import Border, Geometry, Placement
 from ..grid.score_grid import ScoreGrid
 from ..networks.load import Model
 from ..networks.registry import DEFAULT_MODEL
@@ -163,11 +163,12 @@ def verify(
     scorer = _sliding(model if isinstance(model, Scorer) else prepare(model, engine="slide"))
     read = read_photo(photo)
     height, width = read.pixels.shape[:2]
-    geometry = scorer.plan((height, width), stride=stride, scale=scale, border=border)
+    placement = Placement(stride, scale, border)
+    geometry = scorer.plan((height, width), placement)
     placed = place(read.pixels, geometry)
     _warm_up(scorer, placed, geometry)
     started = time.perf_counter()
-    grid = scorer.score(read, stride=stride, scale=scale, border=border)
+    grid = scorer.score(read, placement)
     slide_s = time.perf_counter() - started
     cells = _some(all_cells(geometry), windows)
     cropped, timing = _crop(scorer, placed, geometry, cells, slide_s)

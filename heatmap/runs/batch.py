@@ -210,8 +210,7 @@ def _crew(
     request = replace(request, extras=replace(request.extras, thumbnail=True))
     scorer = recipe.prepare()
     request.within_kept(scorer.classifier.classes)
-    placement = request.placement
-    geometry = scorer.plan(_ANY_HW, stride=placement.stride, border=placement.border)
+    geometry = scorer.plan(_ANY_HW, request.placement.at(1.0))
     if scorer.engine == "slide":
         # Converted here, once, before threads ask for them.
         scorer.network_at(geometry.stride_px)

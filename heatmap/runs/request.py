@@ -8,7 +8,7 @@ from typing import Any
 
 from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ClassError
-from ..geometry import Border, Box
+from ..geometry import Border, Box, Placement
 from ..grid.origin import Fusion
 from ..grid.score_grid import ScoreGrid
 from ..grid.skip import Skip
@@ -73,17 +73,21 @@ class View:
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where the windows lie; see :func:`heatmap.score`.
+class MultiScale:
+    """Where the windows lie at each of several scales; see :class:`heatmap.Placement`.
 
-    Of several ``scales`` each gives a grid; they are fused on the finest one, by their
-    mean or their maximum. None is :func:`scales.auto_scales`.
+    Each scale gives a grid; they are fused on the finest one, by their mean or their
+    maximum (``fuse``). ``scales`` None are those of :func:`scales.auto_scales`.
     """
 
     stride: int | None = None
     scales: tuple[float, ...] | None = (1.0,)
     border: Border = "cover"
     fuse: Fusion = "mean"
+
+    def at(self, scale: float) -> Placement:
+        """Where the windows lie at one scale."""
+        return Placement(self.stride, scale, self.border)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Request:
     """All that is asked of a run; results of one request compare."""
 
     view: View = field(default_factory=View)
-    placement: Placement = field(default_factory=Placement)
+    placement: MultiScale = field(default_factory=MultiScale)
     limits: Limits = field(default_factory=Limits)
     extras: Extras = NO_EXTRAS
 

@@ -22,7 +22,7 @@ from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 from ..progress import Reporter
 from ..rendering.thumbnail import Picture
-from .request import Limits, Placement, Request, View
+from .request import Limits, MultiScale, Request, View
 from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def run(
     folder: str | Path,
     *,
     view: View = View(),
-    placement: Placement = Placement(),
+    placement: MultiScale = MultiScale(),
     limits: Limits = Limits(),
     extras: Extras = NO_EXTRAS,
     reporter: Reporter = Reporter(),
@@ -151,7 +151,7 @@ def _pictures(
 
 
 def planned_bytes(
-    photo_hw: tuple[int, int], scorer: Scorer, placement: Placement, limits: Limits
+    photo_hw: tuple[int, int], scorer: Scorer, placement: MultiScale, limits: Limits
 ) -> int:
     """What the scores of a run will take on disk; 0 where they are few enough for memory.
 
@@ -161,10 +161,7 @@ def planned_bytes(
     classes = scorer.classifier.classes
     kept = classes.indices(limits.store_classes) if limits.store_classes else classes
     sizes = [
-        grid_bytes(
-            scorer.plan(photo_hw, stride=placement.stride, scale=scale, border=placement.border),
-            len(kept),
-        )
+        grid_bytes(scorer.plan(photo_hw, placement.at(scale)), len(kept))
         for scale in _scales(photo_hw, scorer, placement).values()
     ]
     # Several are fused on the finest, which has the most windows.
@@ -172,7 +169,7 @@ def planned_bytes(
     return sum(size for size in sizes + fused if size > LARGE_GRID_BYTES)
 
 
-def _scales(photo_hw: tuple[int, int], scorer: Scorer, placement: Placement) -> dict[str, float]:
+def _scales(photo_hw: tuple[int, int], scorer: Scorer, placement: MultiScale) -> dict[str, float]:
     """The scales by the names of their grids, each once."""
     window = scorer.classifier.preprocessing.window_px
     scales = placement.scales or auto_scales(photo_hw, window)
@@ -183,7 +180,7 @@ def _scored(
     photo: Photo | PhotoFile,
     scorer: Scorer,
     folder: Path,
-    placement: Placement,
+    placement: MultiScale,
     limits: Limits,
     reporter: Reporter,
 ) -> Iterator[tuple[str, ScoreGrid | PositionScores]]:
@@ -192,21 +189,20 @@ def _scored(
     for name, scale in scales.items():
         at_scale = f" at scale {scale:g}" if len(scales) > 1 else ""
         reporter.stage(f"scoring {Path(photo.path).name}{at_scale}")
-        common: dict[str, Any] = {
-            "stride": placement.stride,
-            "scale": scale,
-            "border": placement.border,
-            "memory": limits.memory,
-            "progress": reporter.advance,
-        }
+        common: dict[str, Any] = {"memory": limits.memory, "progress": reporter.advance}
         positions = None
         # What is left out or not kept cannot be shared out among positions.
         if limits.store_classes is None and limits.skip is None:
-            positions = scorer.score_positions(photo, **common)
+            positions = scorer.score_positions(photo, placement.at(scale), **common)
         yield (
             name,
             positions
             or scorer.score(
-                photo, store_classes=limits.store_classes, skip=limits.skip, folder=folder, **common
+                photo,
+                placement.at(scale),
+                store_classes=limits.store_classes,
+                skip=limits.skip,
+                folder=folder,
+                **common,
             ),
         )

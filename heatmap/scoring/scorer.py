@@ -19,7 +19,7 @@ from ..conversion.network import FullyConvolutional
 from ..conversion.plan import Sliding
 from ..conversion.position_network import position_network
 from ..errors import ConversionError, GeometryError
-from ..geometry import Border, Geometry, plan_grid
+from ..geometry import Border, Geometry, Placement, plan_grid
 from ..grid.collector import Collector, grid_bytes
 from ..grid.origin import Computation, Origin, Weights
 from ..grid.position_scores import PositionScores, mean_over, positions_of
@@ -77,14 +77,7 @@ class Scorer:
     def native_stride_px(self) -> int:
         return self.network.native_stride_px if self.network is not None else CROP_STRIDE_PX
 
-    def plan(
-        self,
-        photo_hw: tuple[int, int],
-        *,
-        stride: int | None = None,
-        scale: float = 1.0,
-        border: Border = "cover",
-    ) -> Geometry:
+    def plan(self, photo_hw: tuple[int, int], placement: Placement = Placement()) -> Geometry:
         """Lay the grid of windows that :meth:`score` would use.
 
         Raises:
@@ -92,15 +85,9 @@ class Scorer:
         """
         native = self.native_stride_px
         if self.engine == "slide":
-            stride = check_stride(stride, native)
-        return plan_grid(
-            photo_hw,
-            window=self.classifier.preprocessing.window_px,
-            native_stride=native,
-            stride=stride,
-            scale=scale,
-            border=border,
-        )
+            placement = replace(placement, stride=check_stride(placement.stride, native))
+        window = self.classifier.preprocessing.window_px
+        return plan_grid(photo_hw, placement, window=window, native_stride=native)
 
     def network_at(self, stride_px: int) -> FullyConvolutional:
         """The converted network at one of its strides, on its device.
@@ -144,10 +131,8 @@ class Scorer:
     def score(
         self,
         photo: Source,
+        placement: Placement = Placement(),
         *,
-        stride: int | None = None,
-        scale: float = 1.0,
-        border: Border = "cover",
         memory: int | None = None,
         store_classes: Sequence[Wanted] | None = None,
         skip: Skip | None = None,
@@ -160,7 +145,7 @@ class Scorer:
         with the windows done and all that are to be scored.
         """
         opened = open_photo(photo)
-        geometry = self.plan(opened.hw, stride=stride, scale=scale, border=border)
+        geometry = self.plan(opened.hw, placement)
         wanted = None if skip is None else skip.wanted(opened, geometry)
         kept = None if store_classes is None else self.classifier.classes.indices(store_classes)
         network = self.network_at(geometry.stride_px) if self.engine == "slide" else None
@@ -177,10 +162,8 @@ class Scorer:
     def score_positions(
         self,
         photo: Source,
+        placement: Placement = Placement(),
         *,
-        stride: int | None = None,
-        scale: float = 1.0,
-        border: Border = "cover",
         memory: int | None = None,
         progress: Progress | None = None,
     ) -> PositionScores | None:
@@ -190,7 +173,7 @@ class Scorer:
         windows are no averages over positions, or their scores too many for memory.
         """
         opened = open_photo(photo)
-        windows = self.plan(opened.hw, stride=stride, scale=scale, border=border)
+        windows = self.plan(opened.hw, placement)
         network = self.positions_at(windows.stride_px)
         if network is None:
             return None
@@ -360,9 +343,7 @@ def score(
         scorer = prepare(model, engine=engine)
     return scorer.score(
         photo,
-        stride=stride,
-        scale=scale,
-        border=border,
+        Placement(stride, scale, border),
         memory=memory,
         store_classes=store_classes,
         skip=skip,

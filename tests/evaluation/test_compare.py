@@ -16,7 +16,7 @@ from heatmap.classes import ClassGroup
 from heatmap.evaluation.evaluate import CAM_SCALES, evaluate, heatmap_method
 from heatmap.evaluation.metrics import Answer, measure
 from heatmap.evaluation.pairs import LeftOut, Pair, PairedPhoto, Pairing, match_labels
-from heatmap.geometry import Box
+from heatmap.geometry import Box, Placement
 from heatmap.localization.scales import auto_scales, fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.photo.photo import Photo
@@ -165,7 +165,7 @@ def test_with_positions_the_answers_are_sharp_maps_and_tight_boxes(scales):
     groups = groups_of(scorer)
     answers = heatmap_method(scorer, scales)(shown, groups)
     at = scales or auto_scales((60, 83), WINDOW)
-    positions = [scorer.score_positions(shown, scale=scale) for scale in at]
+    positions = [scorer.score_positions(shown, Placement(scale=scale)) for scale in at]
     maps = sharp_maps(positions, groups)
     for place, (group, answer) in enumerate(zip(groups, answers, strict=True)):
         np.testing.assert_allclose(answer.heat, maps.heatmap(place), rtol=1e-5, atol=1e-6)
@@ -180,7 +180,7 @@ def test_with_positions_the_answers_are_sharp_maps_and_tight_boxes(scales):
 def test_without_positions_the_answers_are_those_of_windows(head, fuse):
     scorer, shown = random_scorer(head), Photo(photo(60, 83))
     groups, scales = groups_of(scorer), (1.0, 1.5)
-    grids = [scorer.score(shown, scale=scale) for scale in scales]
+    grids = [scorer.score(shown, Placement(scale=scale)) for scale in scales]
     answers = heatmap_method(scorer, scales, fuse)(shown, groups)
     fused = fuse_scales(grids, fuse)
     for group, answer in zip(groups, answers, strict=True):
@@ -192,11 +192,11 @@ def test_without_positions_the_answers_are_those_of_windows(head, fuse):
 def test_one_scale_without_positions_takes_them_from_all(monkeypatch):
     scorer, shown = random_scorer("global pool"), Photo(photo(60, 83))
     groups, scales = groups_of(scorer), (1.0, 2.0)
-    larger = scorer.score_positions(shown, scale=2.0).positions.scores.nbytes
+    larger = scorer.score_positions(shown, Placement(scale=2.0)).positions.scores.nbytes
     monkeypatch.setattr(scoring, "LARGE_GRID_BYTES", larger - 1)
     assert scorer.score_positions(shown) is not None
-    assert scorer.score_positions(shown, scale=2.0) is None
-    fused = fuse_scales([scorer.score(shown, scale=scale) for scale in scales])
+    assert scorer.score_positions(shown, Placement(scale=2.0)) is None
+    fused = fuse_scales([scorer.score(shown, Placement(scale=scale)) for scale in scales])
     for group, answer in zip(groups, heatmap_method(scorer, scales)(shown, groups), strict=True):
         np.testing.assert_allclose(answer.heat, fused.heatmap(group), rtol=1e-5, atol=1e-6)
 

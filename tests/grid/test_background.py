@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from heatmap.errors import GeometryError, PhotoError
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.skip import BLOCK_PX, FLAT_DEVIATION, Skip
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
@@ -61,7 +61,7 @@ def test_wanted_windows_are_those_that_see_what_both_leave(seed, flat, corner, s
     if corner is not None:
         mask = np.zeros_like(photo)
         mask[corner[0] :, corner[1] :] = 255
-    geometry = plan_grid(photo.shape[:2], window=32, native_stride=16, stride=stride)
+    geometry = plan_grid(photo.shape[:2], Placement(stride=stride), window=32, native_stride=16)
     found = Skip(flat, mask).wanted(Photo(photo), geometry)
     expected = wanted_by_pixels(busy_by_pixels(photo, mask, flat), geometry)
     np.testing.assert_array_equal(found, expected)

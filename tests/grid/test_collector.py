@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from heatmap.classes import ClassList
 from heatmap.errors import ResultError
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.grid.collector import Collector, grid_bytes
@@ -177,7 +177,7 @@ def test_no_class_to_keep_is_refused(tmp_path):
 def test_grid_bytes_are_those_that_the_issue_of_a_gigapixel_names():
     gigapixel = (31623, 31623)
     coarse = plan_grid(gigapixel, window=224, native_stride=32)
-    fine = plan_grid(gigapixel, window=224, native_stride=32, stride=8)
+    fine = plan_grid(gigapixel, Placement(stride=8), window=224, native_stride=32)
     assert grid_bytes(coarse, 1000) == pytest.approx(3.9e9, rel=0.02)
     assert grid_bytes(fine, 1000) == pytest.approx(62e9, rel=0.02)
     assert grid_bytes(GEOMETRY, 4) == SCORES.nbytes

@@ -17,7 +17,7 @@ from heatmap.conversion import heads as head_module
 from heatmap.conversion.convert import convert
 from heatmap.conversion.heads import NoPool, convert_head
 from heatmap.conversion.position_network import position_network
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.position_scores import PositionScores, mean_over, owed, positions_of
 from heatmap.scoring import scorer as scoring
 from tests.scoring.test_scorer import photo
@@ -97,9 +97,9 @@ def slow_owed(windows, positions, map_hw, k):
 def test_windows_are_the_means_of_their_positions(scorer, k, border):
     pixels = photo(170, 210)
     stride = scorer.native_stride_px // k
-    expected = scorer.score(pixels, stride=stride, border=border)
+    expected = scorer.score(pixels, Placement(stride=stride, border=border))
     assert expected.scores.std(axis=(0, 1)).max() > 1e-2 * np.abs(expected.scores).max()
-    found = scorer.score_positions(pixels, stride=stride, border=border)
+    found = scorer.score_positions(pixels, Placement(stride=stride, border=border))
     assert found.k == k
     assert found.windows.geometry == expected.geometry
     assert found.windows.origin == expected.origin
@@ -130,8 +130,10 @@ def test_bands_and_progress_of_positions(memory):
 @pytest.mark.parametrize("scale", [0.5, 1.7])
 def test_positions_at_other_scales(scale):
     scorer, pixels = prepared(), photo(90, 101)
-    found = scorer.score_positions(pixels, scale=scale)
-    assert relative(found.windows.scores, scorer.score(pixels, scale=scale).scores) < 1e-5
+    found = scorer.score_positions(pixels, Placement(scale=scale))
+    assert (
+        relative(found.windows.scores, scorer.score(pixels, Placement(scale=scale)).scores) < 1e-5
+    )
 
 
 def test_a_photo_smaller_than_the_window_has_the_positions_of_one_window():
@@ -162,8 +164,8 @@ def test_more_padding_than_a_window_has_room_for():
 @pytest.mark.parametrize("stride", [4, 2, 1])
 def test_heads_that_have_positions(head, stride):
     scorer, pixels = prepared(head), photo(40, 50)
-    expected = scorer.score(pixels, stride=stride)
-    found = scorer.score_positions(pixels, stride=stride)
+    expected = scorer.score(pixels, Placement(stride=stride))
+    found = scorer.score_positions(pixels, Placement(stride=stride))
     assert relative(found.windows.scores, expected.scores) < 1e-5
 
 
@@ -253,8 +255,8 @@ def test_a_network_without_weights_has_positions():
 @pytest.mark.parametrize("stride", [4, 2])
 def test_positions_in_half_precision(stride):
     scorer, pixels = prepared(dtype="bfloat16"), photo(40, 50)
-    expected = prepared().score(pixels, stride=stride).scores
-    found = scorer.score_positions(pixels, stride=stride)
+    expected = prepared().score(pixels, Placement(stride=stride)).scores
+    found = scorer.score_positions(pixels, Placement(stride=stride))
     assert scorer.positions_at(stride).trunk is not scorer.network.trunk
     difference = relative(found.windows.scores, expected)
     # Not zero, or it was not computed in bfloat16.
@@ -298,7 +300,7 @@ def test_the_positions_of_a_window_lie_around_its_centre(
     map_hw = (map_hw[0], map_hw[0])
     window = map_hw[0] * native + beyond
     windows = plan_grid(
-        photo_hw, window=window, native_stride=native, stride=native // k, scale=scale
+        photo_hw, Placement(stride=native // k, scale=scale), window=window, native_stride=native
     )
     positions = positions_of(windows, map_hw, native)
     assert positions.extended_hw == windows.extended_hw
@@ -406,7 +408,7 @@ def test_the_least_probabilities_do_not_overflow():
 
 
 def test_what_is_owed_of_groups_is_that_of_their_maps():
-    found = prepared().score_positions(photo(60, 83), stride=2)
+    found = prepared().score_positions(photo(60, 83), Placement(stride=2))
     classes = found.windows.classes
     groups = [classes.single(3), heatmap.ClassGroup("several", (0, 4))]
     grid = found.owed(groups)

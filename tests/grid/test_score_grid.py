@@ -8,7 +8,7 @@ import pytest
 
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import ClassError, HeatmapError, ResultError
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.read import load
 from heatmap.grid.score_grid import ScoreGrid, probabilities_of
@@ -32,7 +32,7 @@ ORIGIN = Origin(
 
 def make_grid(scores=None, *, kind="logits", names=NAMES, wnids=("n0", "n1", "n2", "n3")):
     """A grid of 2 x 3 windows over a photo of 256 x 288 px."""
-    geometry = plan_grid((256, 288), window=224, native_stride=32, border="valid")
+    geometry = plan_grid((256, 288), Placement(border="valid"), window=224, native_stride=32)
     if scores is None:
         scores = np.random.default_rng(0).normal(0, 3, (2, 3, len(names))).astype(np.float32)
     return ScoreGrid(scores, geometry, ClassList(names, wnids), kind, ORIGIN)

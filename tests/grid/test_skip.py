@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatmap import GeometryError, PhotoError
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.skip import cells_to_score, flat_blocks, mask_blocks
 
 properties = settings(max_examples=100, deadline=None, derandomize=True)
@@ -165,7 +165,7 @@ def test_what_makes_no_sense_is_refused():
     seed=st.integers(0, 99),
 )
 def test_cells_to_score_are_those_whose_window_touches_a_busy_block(hw, scale, stride, block, seed):
-    geometry = plan_grid(hw, window=40, native_stride=16, stride=stride, scale=scale)
+    geometry = plan_grid(hw, Placement(stride=stride, scale=scale), window=40, native_stride=16)
     blocks_hw = (math.ceil(hw[0] / block), math.ceil(hw[1] / block))
     busy = np.random.default_rng(seed).random(blocks_hw) < 0.1
     expected = np.zeros(geometry.grid_hw, bool)

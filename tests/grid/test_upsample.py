@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatmap.errors import ResultError
-from heatmap.geometry import BORDERS, Geometry, plan_grid
+from heatmap.geometry import BORDERS, Geometry, Placement, plan_grid
 from heatmap.grid.upsample import upsample
 
 
@@ -25,11 +25,9 @@ def geometries(draw):
     side = st.integers(smallest, smallest + 90)
     return plan_grid(
         (draw(side), draw(side)),
+        Placement(stride=draw(st.sampled_from(divisors)), scale=scale, border=border),
         window=window,
         native_stride=native,
-        stride=draw(st.sampled_from(divisors)),
-        scale=scale,
-        border=border,
     )
 
 
@@ -108,7 +106,9 @@ def test_agrees_with_plain_interpolation_and_stays_within_range(geometry, seed):
     [((300, 451), 32, 3.0), ((3, 40000), 32, 1.0), ((40000, 3), 16, 0.37), ((40, 200), 4, 7.3)],
 )
 def test_large_and_enlarged_photos(photo_hw, stride, scale):
-    geometry = plan_grid(photo_hw, window=224, native_stride=32, stride=stride, scale=scale)
+    geometry = plan_grid(
+        photo_hw, Placement(stride=stride, scale=scale), window=224, native_stride=32
+    )
     cells = np.random.default_rng(1).random(geometry.grid_hw, dtype=np.float32)
     expected = reference(cells, geometry)
     np.testing.assert_allclose(
@@ -133,7 +133,7 @@ def test_some_rows_are_those_rows_of_the_whole(geometry, data):
 
 def test_a_tall_photo_in_strips_is_nearer_than_the_whole():
     """4601 rows of cells: positions counted from the first of all are off by 3e-4."""
-    geometry = plan_grid((20000, 40), window=224, native_stride=30, stride=3, scale=0.7)
+    geometry = plan_grid((20000, 40), Placement(stride=3, scale=0.7), window=224, native_stride=30)
     cells = np.random.default_rng(2).random(geometry.grid_hw, dtype=np.float32)
     parts = [upsample(cells, geometry, (top, top + 250)) for top in range(0, 20000, 250)]
     expected = reference(cells, geometry)
@@ -159,7 +159,7 @@ def test_some_rows_cost_only_the_cells_they_lie_between(monkeypatch):
 
 def test_a_hot_cell_at_a_low_scale_is_not_rounded_to_a_part_of_a_cell():
     """At scale 0.1 a cell is 320 px wide, and 1/32 of it would be 10 px."""
-    geometry = plan_grid((3333, 4321), window=224, native_stride=32, scale=0.1)
+    geometry = plan_grid((3333, 4321), Placement(scale=0.1), window=224, native_stride=32)
     cells = np.zeros(geometry.grid_hw, np.float32)
     cells[2, 3] = 1
     y, x = np.unravel_index(upsample(cells, geometry).argmax(), geometry.photo_hw)
@@ -183,7 +183,7 @@ def test_one_cell_gives_its_value_everywhere():
 
 
 def test_the_edge_value_goes_on_past_the_outermost_centres():
-    geometry = plan_grid((256, 256), window=224, native_stride=32, border="valid")
+    geometry = plan_grid((256, 256), Placement(border="valid"), window=224, native_stride=32)
     heat = upsample(np.array([[0, 1], [2, 3]], np.float32), geometry)
     assert (heat[:112, :112] == 0).all()
     assert (heat[:112, 144:] == 1).all()
@@ -192,7 +192,7 @@ def test_the_edge_value_goes_on_past_the_outermost_centres():
 
 
 def test_the_cells_are_left_as_they_were():
-    geometry = plan_grid((256, 256), window=224, native_stride=32, border="valid")
+    geometry = plan_grid((256, 256), Placement(border="valid"), window=224, native_stride=32)
     cells = np.array([[0, 1], [2, 3]], np.float32)
     cells.flags.writeable = False
     upsample(cells, geometry)
@@ -200,7 +200,7 @@ def test_the_cells_are_left_as_they_were():
 
 
 def test_cells_of_another_grid_are_refused():
-    geometry = plan_grid((256, 256), window=224, native_stride=32, border="valid")
+    geometry = plan_grid((256, 256), Placement(border="valid"), window=224, native_stride=32)
     with pytest.raises(ResultError, match=r"cells are \(3, 2\), the geometry says \(2, 2\)"):
         upsample(np.zeros((3, 2), np.float32), geometry)
     with pytest.raises(ResultError, match=r"\(2, 2\), the geometry says \(3, 2\)"):

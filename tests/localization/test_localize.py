@@ -13,7 +13,7 @@ from torchvision.ops import nms
 
 from heatmap import ClassError, GeometryError, ResultError, ScoreGrid, localize
 from heatmap.classes import ClassList
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 
 ORIGIN = Origin("", "", "made up", Weights("own", "made up", ""), "slide", "exact")
@@ -21,7 +21,7 @@ ORIGIN = Origin("", "", "made up", Weights("own", "made up", ""), "slide", "exac
 
 def grid_of(peaks: dict[tuple[int, int, int], float], scale: float = 1) -> ScoreGrid:
     """A grid of probabilities, 3 classes over a photo of 630 x 790 px, background class 0."""
-    geometry = plan_grid((630, 790), window=224, native_stride=32, scale=scale)
+    geometry = plan_grid((630, 790), Placement(scale=scale), window=224, native_stride=32)
     scores = np.zeros((*geometry.grid_hw, 3), np.float32)
     for (row, column, index), value in peaks.items():
         scores[row, column, index] = value

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from heatmap import ResultError, ScoreGrid
 from heatmap.classes import ClassList
-from heatmap.geometry import plan_grid, scale_of
+from heatmap.geometry import Placement, plan_grid, scale_of
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import probabilities_of
 from heatmap.localization.scales import ENLARGED_PX, auto_scales, finest, fuse_scales, fused_rows
@@ -35,7 +35,9 @@ def grid_at(
     scale, stride=32, *, photo_hw=PHOTO_HW, kind="logits", count=3, seed=0, missing=0.0, window=64
 ):
     """Random scores, a share of whose cells was not scored."""
-    geometry = plan_grid(photo_hw, window=window, native_stride=32, stride=stride, scale=scale)
+    geometry = plan_grid(
+        photo_hw, Placement(stride=stride, scale=scale), window=window, native_stride=32
+    )
     rng = np.random.default_rng(seed)
     scores = rng.normal(0, 2, (*geometry.grid_hw, count)).astype(np.float32)
     scores = probabilities_of(scores, "logits") if kind == "probabilities" else scores
@@ -174,8 +176,8 @@ def test_finest_is_by_distance_on_the_photo_not_by_scale():
 
 
 def test_scale_is_that_of_the_longer_side():
-    assert scale_of(plan_grid((101, 400), window=64, native_stride=32, scale=0.5)) == 0.5
-    assert scale_of(plan_grid((400, 101), window=64, native_stride=32, scale=0.5)) == 0.5
+    assert scale_of(plan_grid((101, 400), Placement(scale=0.5), window=64, native_stride=32)) == 0.5
+    assert scale_of(plan_grid((400, 101), Placement(scale=0.5), window=64, native_stride=32)) == 0.5
 
 
 @pytest.mark.parametrize(

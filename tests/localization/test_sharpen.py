@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heatmap import ResultError, ScoreGrid, localize
 from heatmap.classes import ClassGroup, ClassList
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.position_scores import PositionScores, mean_over, positions_of
 from heatmap.grid.upsample import upsample
@@ -40,7 +40,7 @@ def scored(hot, scale=1.0, photo_hw=PHOTO_HW, logit=40.0) -> PositionScores:
 
     Four hot positions take a window: its cat has 4 * 40 / 16 of the wall's 8.
     """
-    windows = plan_grid(photo_hw, window=64, native_stride=STRIDE, scale=scale)
+    windows = plan_grid(photo_hw, Placement(scale=scale), window=64, native_stride=STRIDE)
     geometry = positions_of(windows, MAP_HW, STRIDE)
     logits = np.zeros((*geometry.grid_hw, 3), np.float32)
     logits[:, :, 0] = 8
@@ -259,7 +259,7 @@ def test_a_class_without_a_map_is_refused():
 )
 def test_boxes_stay_in_the_photo_and_meet_their_windows(photo_hw, scale, seed, share):
     rng = np.random.default_rng(seed)
-    windows = plan_grid(photo_hw, window=64, native_stride=STRIDE, scale=scale)
+    windows = plan_grid(photo_hw, Placement(scale=scale), window=64, native_stride=STRIDE)
     geometry = positions_of(windows, MAP_HW, STRIDE)
     scores = rng.random((*geometry.grid_hw, 1), dtype=np.float32)
     scores *= rng.random(scores.shape) < share

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from heatmap.errors import GeometryError, PhotoError
-from heatmap.geometry import BORDERS, Geometry, plan_grid
+from heatmap.geometry import BORDERS, Geometry, Placement, plan_grid
 from heatmap.photo.extended import PlacedRows, place
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
@@ -57,7 +57,7 @@ def reflected(length: int, before: int, after: int) -> np.ndarray:
 )
 def test_place_extends_and_cuts_as_the_geometry_says(hw, window, native, border):
     window = min(window, *hw) if border == "valid" else window
-    geometry = plan_grid(hw, window=window, native_stride=native, border=border)
+    geometry = plan_grid(hw, Placement(border=border), window=window, native_stride=native)
     pixels = noise(*hw, 3)
     pixels.flags.writeable = False
     placed = place(pixels, geometry)
@@ -78,7 +78,7 @@ def test_place_extends_and_cuts_as_the_geometry_says(hw, window, native, border)
 
 def scaled(hw: tuple[int, int], scale: float) -> Geometry:
     """One window wherever it fits, and nothing added: what is left is the resize alone."""
-    return plan_grid(hw, window=1, native_stride=1, scale=scale, border="valid")
+    return plan_grid(hw, Placement(scale=scale, border="valid"), window=1, native_stride=1)
 
 
 @pytest.mark.parametrize("scale", [0.7, 0.5, 1 / 3, 0.21])
@@ -111,7 +111,7 @@ def test_enlarging_restores_a_smooth_photo_in_its_place():
 @pytest.mark.parametrize("hw", [(1, 1), (1, 40000), (40000, 1)])
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_extreme_shapes_are_resized(hw, scale):
-    geometry = plan_grid(hw, window=8, native_stride=4, scale=scale)
+    geometry = plan_grid(hw, Placement(scale=scale), window=8, native_stride=4)
     placed = place(np.full((*hw, 3), [9, 99, 199], np.uint8), geometry)
     assert largest_difference(placed, np.full((*geometry.extended_hw, 3), [9, 99, 199])) == 0
 
@@ -144,7 +144,9 @@ def test_strips_do_not_change_a_value(tmp_path_factory, data):
     if border == "valid":
         window = min(window, *(max(1, round(side * scale)) for side in hw))
     native = data.draw(st.integers(1, 40), "native")
-    geometry = plan_grid(hw, window=window, native_stride=native, scale=scale, border=border)
+    geometry = plan_grid(
+        hw, Placement(scale=scale, border=border), window=window, native_stride=native
+    )
     height, width = geometry.extended_hw
     starts = sorted(data.draw(st.sets(st.integers(0, height), min_size=2, max_size=6), "starts"))
     columns = sorted(data.draw(st.sets(st.integers(0, width), min_size=2, max_size=2), "columns"))
@@ -166,7 +168,7 @@ def test_strips_of_a_wide_file_do_not_change_a_value(tmp_path, kind, scale):
     """Wider and higher than anything that libvips holds at a time."""
     pixels = noise(1500, 2100, 3)
     photo = write(tmp_path / "a", pixels, kind)
-    geometry = plan_grid(photo.hw, window=224, native_stride=32, scale=scale)
+    geometry = plan_grid(photo.hw, Placement(scale=scale), window=224, native_stride=32)
     whole = place(pixels, geometry)
     height, width = geometry.extended_hw
     for columns in [(0, width), (200, 333)]:
@@ -193,7 +195,7 @@ def test_a_pass_to_the_end_finds_the_digest(tmp_path):
     pixels = noise(500, 50, 3)
     photo = write(tmp_path / "a", pixels, "in order")
     # 20 rows are cut at the bottom, 18 columns at the right; ten more are not asked for.
-    geometry = plan_grid(photo.hw, window=32, native_stride=32, border="valid")
+    geometry = plan_grid(photo.hw, Placement(border="valid"), window=32, native_stride=32)
     for _ in PlacedRows(photo, geometry).strips([0, 256, geometry.extended_hw[0]], (0, 22)):
         pass
     (tmp_path / "a").unlink()

@@ -9,7 +9,7 @@ import pytest
 
 from heatmap.classes import ClassList
 from heatmap.errors import ClassError, PhotoError, ResultError
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo import read_photo
@@ -32,7 +32,7 @@ DEFAULT = Weights("default", "default", "")
 
 def make_grid(photo, *, weights=DEFAULT, stride=4):
     """Scores: a bump at WHERE_HOT reaching 0.9, and classes of 1, 0 and 0.5 everywhere."""
-    geometry = plan_grid(photo.shape[:2], window=32, native_stride=32, stride=stride)
+    geometry = plan_grid(photo.shape[:2], Placement(stride=stride), window=32, native_stride=32)
     rows, columns = geometry.grid_hw
     scores = np.zeros((rows, columns, len(NAMES)), np.float32)
     for row in range(rows):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from heatmap.classes import ClassList
 from heatmap.errors import ResultError
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.rendering import overlay as rendering
@@ -23,7 +23,7 @@ PHOTO = np.random.default_rng(3).integers(0, 256, (130, 170, 3), dtype=np.uint8)
 
 def make_grid(missing=None, scale=1.0) -> ScoreGrid:
     """Random probabilities of two classes, without the cells that are missing."""
-    geometry = plan_grid(PHOTO.shape[:2], window=32, native_stride=16, scale=scale)
+    geometry = plan_grid(PHOTO.shape[:2], Placement(scale=scale), window=32, native_stride=16)
     first = np.random.default_rng(1).random((*geometry.grid_hw, 1), dtype=np.float32)
     scores = np.concatenate([first, 1 - first], axis=2)
     if missing is not None:

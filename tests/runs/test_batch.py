@@ -22,7 +22,7 @@ import heatmap
 from heatmap.errors import ClassError, GeometryError, ResultError
 from heatmap.runs import worker as working
 from heatmap.runs.batch import BatchReporter, Sources, batch, plan_batch
-from heatmap.runs.request import Limits, Placement, Request, View
+from heatmap.runs.request import Limits, MultiScale, Request, View
 from heatmap.runs.save import Extras
 from heatmap.runs.settings import Recipe
 from tests.support.batches import MODEL, WINDOW, broken, files, lines, times, write_photo
@@ -154,8 +154,8 @@ def test_a_new_time_alone_changes_nothing(photos, out):
     "request_",
     [
         Request(View(conf=0.4)),
-        replace(REQUEST, placement=Placement(border="valid")),
-        replace(REQUEST, placement=Placement(scales=(0.8, 1.0))),
+        replace(REQUEST, placement=MultiScale(border="valid")),
+        replace(REQUEST, placement=MultiScale(scales=(0.8, 1.0))),
         replace(REQUEST, limits=Limits(memory=10**8)),
         replace(REQUEST, extras=Extras(formats=("csv",))),
     ],
@@ -276,7 +276,7 @@ def test_an_error_that_nobody_foresaw_is_recorded(photos, out, monkeypatch):
     ("request_", "error"),
     [
         (Request(View(classes=("no such thing",))), ClassError),
-        (Request(placement=Placement(stride=3)), GeometryError),
+        (Request(placement=MultiScale(stride=3)), GeometryError),
     ],
 )
 def test_what_no_photo_could_have_is_refused_at_once(photos, out, request_, error):

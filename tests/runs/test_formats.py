@@ -22,7 +22,7 @@ from shapely.geometry import Polygon, shape
 
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import PhotoError, ResultError
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.localize import Detection
@@ -40,7 +40,7 @@ SHEARED = Affine(0.2, 0.05, 421000.0, -0.07, 0.3, 5412345.0)
 
 
 def made_grid(hw=HW, *, missing: Any = None, scale: float = 1.0) -> ScoreGrid:
-    geometry = plan_grid(hw, window=64, native_stride=32, scale=scale)
+    geometry = plan_grid(hw, Placement(scale=scale), window=64, native_stride=32)
     scores = np.random.default_rng(1).dirichlet(np.ones(4) / 2, geometry.grid_hw)
     scores = scores.astype(np.float32)
     if missing is not None:

@@ -25,13 +25,13 @@ from heatmap.progress import Reporter
 from heatmap.rendering import pyramid as pyramids
 from heatmap.rendering.overlay import overlay
 from heatmap.runs import run as running
-from heatmap.runs.request import Limits, Placement, View
+from heatmap.runs.request import Limits, MultiScale, View
 from heatmap.runs.run import planned_bytes, run
 from heatmap.runs.save import Extras
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 
 PHOTO = skimage.data.chelsea()[60:160, 100:220]
-SEVERAL = Placement(scales=(0.5, 1.0, 2.0))
+SEVERAL = MultiScale(scales=(0.5, 1.0, 2.0))
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +94,9 @@ def told(done):
 
 @pytest.mark.parametrize("how", ["mean", "max"])
 def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, how):
-    placement = Placement(scales=(1.0, 0.5, 1.0, 2.0), fuse=how)
+    placement = MultiScale(scales=(1.0, 0.5, 1.0, 2.0), fuse=how)
     done = run(photo, scorer, tmp_path / "out", placement=placement, view=View(top=1))
-    alone = [scorer.score(PHOTO, scale=scale) for scale in (1.0, 0.5, 2.0)]
+    alone = [scorer.score(PHOTO, heatmap.Placement(scale=scale)) for scale in (1.0, 0.5, 2.0)]
     assert list(done.scales) == ["x1", "x0.5", "x2"]
     for one, other in zip(done.scales.values(), alone, strict=True):
         assert_same(one.scores, other.scores)
@@ -119,14 +119,14 @@ def test_objects_are_searched_at_every_scale(tmp_path, scorer, photo):
 
 
 def test_auto_is_the_scales_that_the_photo_asks_for(tmp_path, scorer, photo):
-    done = run(photo, scorer, tmp_path / "out", placement=Placement(scales=None))
+    done = run(photo, scorer, tmp_path / "out", placement=MultiScale(scales=None))
     assert list(done.scales) == [f"x{scale:g}" for scale in auto_scales((100, 120), WINDOW)]
     assert len(done.scales) > 1
 
 
 def test_one_scale_is_not_fused(tmp_path, scorer, photo):
-    done = run(photo, scorer, tmp_path / "out", placement=Placement(scales=(0.5,)))
-    assert_same(done.grid.scores, scorer.score(PHOTO, scale=0.5).scores)
+    done = run(photo, scorer, tmp_path / "out", placement=MultiScale(scales=(0.5,)))
+    assert_same(done.grid.scores, scorer.score(PHOTO, heatmap.Placement(scale=0.5)).scores)
     assert (done.grid.kind, dict(done.scales)) == ("logits", {})
 
 
@@ -146,14 +146,14 @@ def averaging():
     return heatmap.prepare(module, window=WINDOW)
 
 
-@pytest.mark.parametrize("placement", [Placement(), Placement(stride=2), SEVERAL])
+@pytest.mark.parametrize("placement", [MultiScale(), MultiScale(stride=2), SEVERAL])
 def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo, placement):
     view = View(classes=(3, 1), conf=0.2)
     extras = Extras(("tiff",))
     done = run(photo, averaging, tmp_path / "out", placement=placement, view=view, extras=extras)
     groups = averaging.classifier.classes.find_all([3, 1])
     scored = [
-        averaging.score_positions(PHOTO, scale=scale, stride=placement.stride)
+        averaging.score_positions(PHOTO, heatmap.Placement(scale=scale, stride=placement.stride))
         for scale in placement.scales
     ]
     expected = sharp_maps(scored, groups)
@@ -266,7 +266,7 @@ def test_a_photo_of_which_all_is_skipped_is_a_result_too(tmp_path, engine):
 # Large photos and grids.
 
 
-@pytest.mark.parametrize("placement", [Placement(), Placement(stride=2), SEVERAL])
+@pytest.mark.parametrize("placement", [MultiScale(), MultiScale(stride=2), SEVERAL])
 def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     tmp_path, scorer, photo, placement, monkeypatch
 ):
@@ -294,7 +294,7 @@ def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     assert cv2.imread(str(done.saved.previews[group])).shape[1] >= 80
 
 
-@pytest.mark.parametrize("placement", [Placement(), SEVERAL])
+@pytest.mark.parametrize("placement", [MultiScale(), SEVERAL])
 def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placement, monkeypatch):
     small = run(photo, scorer, tmp_path / "small", placement=placement)
     for module in (grid, collecting, running):
@@ -323,7 +323,10 @@ def test_the_bytes_on_disk_are_told_before_scoring(tmp_path, scorer, photo, larg
 
 
 def test_planned_bytes_are_of_the_classes_kept_and_of_large_grids_only(scorer, monkeypatch):
-    sizes = {scale: scorer.score(PHOTO, scale=scale).scores.nbytes for scale in (0.5, 1.0, 2.0)}
+    sizes = {
+        scale: scorer.score(PHOTO, heatmap.Placement(scale=scale)).scores.nbytes
+        for scale in (0.5, 1.0, 2.0)
+    }
 
     def planned(placement=SEVERAL, **limits):
         return planned_bytes((100, 120), scorer, placement, Limits(**limits))
@@ -333,10 +336,10 @@ def test_planned_bytes_are_of_the_classes_kept_and_of_large_grids_only(scorer, m
     assert planned() == 2 * sizes[2.0]
     monkeypatch.setattr(running, "LARGE_GRID_BYTES", 0)
     assert planned() == sum(sizes.values()) + sizes[2.0]
-    assert planned(Placement()) == sizes[1.0]
-    assert planned(Placement(), store_classes=(3, "class 3", 0)) == sizes[1.0] * 2 / 5
+    assert planned(MultiScale()) == sizes[1.0]
+    assert planned(MultiScale(), store_classes=(3, "class 3", 0)) == sizes[1.0] * 2 / 5
     with pytest.raises(GeometryError, match="stride is 3 px"):
-        planned(Placement(stride=3))
+        planned(MultiScale(stride=3))
 
 
 def test_a_disk_without_room_for_all_scales_is_refused_before_scoring(

@@ -13,7 +13,7 @@ import pytest
 
 import heatmap
 from heatmap.classes import ClassGroup, ClassList
-from heatmap.geometry import plan_grid
+from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.localize import Detection
@@ -28,7 +28,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def made_grid(missing: bool = False) -> ScoreGrid:
-    geometry = plan_grid((40, 50), window=20, native_stride=10, scale=1.5)
+    geometry = plan_grid((40, 50), Placement(scale=1.5), window=20, native_stride=10)
     scores = np.full((*geometry.grid_hw, 3), 0.1, dtype=np.float32)
     scores[0, 0, 0] = scores[2, 3, 1] = 0.8
     if missing:

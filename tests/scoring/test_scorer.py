@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import heatmap
-from heatmap import ConversionError, GeometryError, ModelError
+from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
 from heatmap.photo.extended import place
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
@@ -46,8 +46,9 @@ def prepare(module: nn.Module, **options) -> heatmap.Scorer:
 @pytest.mark.parametrize("size", [(60, 83), (49, 64), (32 * 2, 97)])
 def test_sliding_equals_cropping_for_a_padding_free_network(border, scale, size):
     module = padding_free()
-    slid = prepare(module).score(photo(*size), scale=scale, border=border)
-    cropped = prepare(module, engine="crop").score(photo(*size), scale=scale, border=border)
+    placement = Placement(scale=scale, border=border)
+    slid = prepare(module).score(photo(*size), placement)
+    cropped = prepare(module, engine="crop").score(photo(*size), placement)
     assert (slid.origin.engine, cropped.origin.engine) == ("slide", "crop")
     assert slid.geometry == cropped.geometry
     assert slid.scores.std(axis=(0, 1)).max() > 1e-3
@@ -57,7 +58,7 @@ def test_sliding_equals_cropping_for_a_padding_free_network(border, scale, size)
 def test_every_cell_is_its_window_given_to_the_module():
     """The slow meaning of a grid, spelled out once without any of our cutting."""
     module, pixels = padding_free(), photo(60, 83)
-    grid = prepare(module).score(pixels, border="valid")
+    grid = prepare(module).score(pixels, Placement(border="valid"))
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     for row, column in np.ndindex(grid.geometry.grid_hw):
         crop = pixels[row * STRIDE :, column * STRIDE :][:WINDOW, :WINDOW]
@@ -76,24 +77,24 @@ def test_small_photos_are_covered(size):
 
 def test_crop_engine_takes_any_stride_and_agrees_where_grids_meet():
     module, pixels = padding_free(), photo(60, 80)
-    fine = prepare(module, engine="crop").score(pixels, stride=2)
+    fine = prepare(module, engine="crop").score(pixels, Placement(stride=2))
     native = prepare(module).score(pixels)
     assert np.allclose(fine.scores[::2, ::2], native.scores, atol=1e-5)
-    odd = prepare(module, engine="crop").score(pixels, stride=7)
+    odd = prepare(module, engine="crop").score(pixels, Placement(stride=7))
     assert odd.geometry.stride_px == 7
 
 
 def test_sliding_at_a_stride_that_is_no_divisor_is_refused_with_those_that_are():
     with pytest.raises(GeometryError, match="slides at 4, 2, 1 px"):
-        prepare(padded()).score(photo(60, 80), stride=3)
+        prepare(padded()).score(photo(60, 80), Placement(stride=3))
 
 
 @pytest.mark.parametrize("border", ["cover", "valid"])
 @pytest.mark.parametrize("stride", [2, 1])
 def test_a_finer_stride_holds_the_native_grid(stride, border):
     scorer, pixels, k = prepare(padded()), photo(60, 80), 4 // stride
-    fine = scorer.score(pixels, stride=stride, border=border)
-    native = scorer.score(pixels, border=border)
+    fine = scorer.score(pixels, Placement(stride=stride, border=border))
+    native = scorer.score(pixels, Placement(border=border))
     assert fine.geometry.stride_px == stride
     assert np.allclose(fine.scores[::k, ::k], native.scores, atol=1e-5)
 
@@ -112,7 +113,7 @@ def test_refused_network_is_cropped_and_never_slides():
     module = Classifier(REFUSED["attention"][0]).eval()
     auto = prepare(module)
     assert (auto.engine, auto.sliding, auto.native_stride_px) == ("crop", "refused", 32)
-    assert auto.score(photo(40, 70), stride=8).scores.shape[2] == 5
+    assert auto.score(photo(40, 70), Placement(stride=8)).scores.shape[2] == 5
     with pytest.raises(ConversionError, match="attention"):
         prepare(module, engine="slide")
 
@@ -136,7 +137,7 @@ def test_what_must_be_whole_is_refused_with_a_scale_that_fits():
     with pytest.raises(GeometryError, match=r"use --scale 0\.6\d") as refusal:
         scorer.score(photo(300, 400), memory=needed // 2)
     scale = float(str(refusal.value).rsplit(" ", 1)[1])
-    assert scorer.score(photo(300, 400), scale=scale, memory=needed // 2).scores.size
+    assert scorer.score(photo(300, 400), Placement(scale=scale), memory=needed // 2).scores.size
 
 
 def test_too_little_memory_is_refused_with_what_would_do():
@@ -163,7 +164,7 @@ def test_photo_and_module_are_left_as_they_were():
     pixels, module = photo(40, 44), padded()
     before = pixels.copy()
     state = {name: value.clone() for name, value in module.state_dict().items()}
-    prepare(module).score(pixels, scale=1.5)
+    prepare(module).score(pixels, Placement(scale=1.5))
     assert np.array_equal(pixels, before)
     assert all(torch.equal(state[name], value) for name, value in module.state_dict().items())
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from heatmap.classes import ClassGroup, ClassList
-from heatmap.geometry import Geometry, plan_grid
+from heatmap.geometry import Geometry, Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.localize import Detection
@@ -29,7 +29,9 @@ ORIGIN = Origin(
 
 def make_grid(photo_hw=PHOTO_HW, *, scale=1.0, missing=None, origin=ORIGIN, stride=16) -> ScoreGrid:
     """Classes that rise and fall over the photo, each in a place of its own; "dust" nowhere."""
-    geometry = plan_grid(photo_hw, window=64, native_stride=32, stride=stride, scale=scale)
+    geometry = plan_grid(
+        photo_hw, Placement(stride=stride, scale=scale), window=64, native_stride=32
+    )
     y, x = np.meshgrid(*(np.linspace(0, 1, n) for n in geometry.grid_hw), indexing="ij")
     middles = np.random.default_rng(4).random((len(NAMES), 2))
     heights = np.array([4, 3.5, 3, 2, 5, 3, 2.5, 2, 0]) * 2

@@ -220,9 +220,9 @@ def scorer() -> heatmap.Scorer:
 @pytest.mark.parametrize("stride", [4, 2])
 def test_memory_changes_bands_and_parts_but_no_score(scorer, border, stride):
     photo = pixels(90, 2000)
-    ample = scorer.score(photo, stride=stride, border=border)
+    ample = scorer.score(photo, heatmap.Placement(stride=stride, border=border))
     assert ample.origin.computation.parts == 1
-    tight = scorer.score(photo, stride=stride, border=border, memory=600_000)
+    tight = scorer.score(photo, heatmap.Placement(stride=stride, border=border), memory=600_000)
     assert tight.origin.computation.parts > 1
     assert np.isfinite(tight.scores).all()
     difference = np.abs(tight.scores - ample.scores).max()
