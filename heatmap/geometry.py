@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .errors import GeometryError, ResultError
+from .errors import GeometryError, ResultError, Use
 
 # Left, top, right, bottom, in photo px.
 Box: TypeAlias = tuple[float, float, float, float]
@@ -23,6 +23,15 @@ Border = Literal["cover", "valid"]
 
 
 BORDERS: tuple[Border, ...] = ("cover", "valid")
+
+
+def size_text(hw: tuple[int, ...]) -> str:
+    """A height and a width as people read them: width first.
+
+    >>> size_text((480, 640))
+    '640 x 480 px'
+    """
+    return f"{hw[1]} x {hw[0]} px"
 
 
 def shrunk_hw(hw: tuple[int, int], longest_px: int) -> tuple[int, int]:
@@ -174,7 +183,7 @@ def plan_grid(
         raise GeometryError(f"border is {border!r}: choose one of {', '.join(BORDERS)}")
     scaled_hw = (max(1, round(photo_hw[0] * scale)), max(1, round(photo_hw[1] * scale)))
     if border == "valid" and min(scaled_hw) < window:
-        raise GeometryError(_too_small(photo_hw, scaled_hw, window, scale))
+        raise _too_small(photo_hw, scaled_hw, window, scale)
     axes = [_plan_axis(length, window, native_stride, stride, border) for length in scaled_hw]
     return Geometry(
         photo_hw=photo_hw,
@@ -203,12 +212,13 @@ def _plan_axis(
 
 def _too_small(
     photo_hw: tuple[int, int], scaled_hw: tuple[int, int], window: int, scale: float
-) -> str:
-    at_scale = "" if scale == 1 else f" ({scaled_hw[0]} x {scaled_hw[1]} px at scale {scale:g})"
+) -> GeometryError:
+    at_scale = "" if scale == 1 else f" ({size_text(scaled_hw)} at scale {scale:g})"
     enough = math.ceil(window / min(photo_hw) * 10) / 10
-    return (
-        f"photo is {photo_hw[0]} x {photo_hw[1]} px{at_scale}, the window is {window} px: "
-        f"use --border cover or --scale {enough:g}"
+    return GeometryError(
+        f"photo is {size_text(photo_hw)}{at_scale}, the window is {window} px",
+        Use("border", "cover"),
+        Use("scale", enough),
     )
 
 
@@ -226,7 +236,6 @@ def check_size(photo_hw: tuple[int, ...], geometry: Geometry) -> None:
     """
     if photo_hw != geometry.photo_hw:
         raise ResultError(
-            f"photo is {photo_hw[0]} x {photo_hw[1]} px, the scored one was "
-            f"{geometry.photo_hw[0]} x {geometry.photo_hw[1]} px: "
+            f"photo is {size_text(photo_hw)}, the scored one was {size_text(geometry.photo_hw)}: "
             "give the photo that was scored, or score this one"
         )

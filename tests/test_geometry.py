@@ -17,13 +17,14 @@ sides = st.integers(1, 400)
 
 @st.composite
 def plans(draw, border):
-    """Keyword arguments of plan_grid for which windows overlap or touch, and a photo."""
+    """A photo's height and width, a placement and sizes for which windows overlap or touch."""
     window = draw(st.integers(1, 64))
     native = draw(st.integers(1, window))
     stride = draw(st.sampled_from([n for n in range(1, native + 1) if native % n == 0]))
     least = window if border == "valid" else 1
     photo_hw = (draw(st.integers(least, 300)), draw(st.integers(least, 300)))
-    return photo_hw, {"window": window, "native_stride": native, "stride": stride, "border": border}
+    placement = Placement(stride=stride, border=border)
+    return photo_hw, placement, {"window": window, "native_stride": native}
 
 
 def test_vgg16_at_400_px_has_6_by_6_cells():
@@ -53,8 +54,8 @@ def test_a_photo_smaller_than_the_window_is_one_window():
 @properties
 @given(plan=plans("valid"))
 def test_valid_windows_lie_inside_and_no_further_one_fits(plan):
-    photo_hw, options = plan
-    geometry = plan_grid(photo_hw, **options)
+    photo_hw, placement, sizes = plan
+    geometry = plan_grid(photo_hw, placement, **sizes)
     left, top, _, _ = geometry.window_xyxy(0, 0)
     assert (left, top) == (0, 0)
     _, _, right, bottom = geometry.window_xyxy(*(cells - 1 for cells in geometry.grid_hw))
@@ -66,8 +67,8 @@ def test_valid_windows_lie_inside_and_no_further_one_fits(plan):
 @properties
 @given(plan=plans("cover"))
 def test_cover_puts_every_pixel_into_a_window_and_extends_both_sides_alike(plan):
-    photo_hw, options = plan
-    geometry = plan_grid(photo_hw, **options)
+    photo_hw, placement, sizes = plan
+    geometry = plan_grid(photo_hw, placement, **sizes)
     top, bottom, left, right = geometry.margins_tblr
     assert 0 <= bottom - top <= 1
     assert 0 <= right - left <= 1
@@ -83,10 +84,10 @@ def test_cover_puts_every_pixel_into_a_window_and_extends_both_sides_alike(plan)
 @properties
 @given(plan=plans("cover"))
 def test_a_finer_stride_keeps_the_native_cells_where_they_were(plan):
-    photo_hw, options = plan
-    fine = plan_grid(photo_hw, **options)
-    native = plan_grid(photo_hw, **(options | {"stride": None}))
-    times = options["native_stride"] // options["stride"]
+    photo_hw, placement, sizes = plan
+    fine = plan_grid(photo_hw, placement, **sizes)
+    native = plan_grid(photo_hw, replace(placement, stride=None), **sizes)
+    times = sizes["native_stride"] // placement.stride
     assert fine.grid_hw == tuple((cells - 1) * times + 1 for cells in native.grid_hw)
     assert fine.extended_hw == native.extended_hw
     row, column = native.grid_hw[0] - 1, native.grid_hw[1] - 1
@@ -146,33 +147,34 @@ def test_coverage_is_the_share_of_each_window_that_is_photo(photo_hw, window, na
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("given", "message"),
     [
         ({"window": 0}, "window is 0 px: it must be at least 1"),
         ({"native_stride": 0}, "native stride is 0 px"),
-        ({"stride": -4}, "stride is -4 px"),
-        ({"scale": 0.0}, "scale is 0:"),
-        ({"scale": math.nan}, "scale is nan:"),
-        ({"scale": math.inf}, "scale is inf:"),
-        ({"scale": 1e308}, r"scale is 1e\+308:"),
-        ({"border": "mirror"}, "border is 'mirror': choose one of cover, valid"),
+        (Placement(stride=-4), "stride is -4 px"),
+        (Placement(scale=0.0), "scale is 0:"),
+        (Placement(scale=math.nan), "scale is nan:"),
+        (Placement(scale=math.inf), "scale is inf:"),
+        (Placement(scale=1e308), r"scale is 1e\+308:"),
+        (Placement(border="mirror"), "border is 'mirror': choose one of cover, valid"),
     ],
 )
-def test_numbers_out_of_range_are_refused(options, message):
+def test_numbers_out_of_range_are_refused(given, message):
+    placement, sizes = (given, {}) if isinstance(given, Placement) else (Placement(), given)
     with pytest.raises(GeometryError, match=message):
-        plan_grid((300, 300), **({"window": 224, "native_stride": 32} | options))
+        plan_grid((300, 300), placement, **({"window": 224, "native_stride": 32} | sizes))
 
 
 def test_no_window_fits_names_both_numbers_and_a_scale_that_does():
     with pytest.raises(GeometryError) as caught:
         plan_grid((180, 240), Placement(border="valid"), window=224, native_stride=32)
     assert str(caught.value) == (
-        "photo is 180 x 240 px, the window is 224 px: use --border cover or --scale 1.3"
+        "photo is 240 x 180 px, the window is 224 px: use border='cover' or scale=1.3"
     )
     assert plan_grid(
         (180, 240), Placement(border="valid", scale=1.3), window=224, native_stride=32
     ).grid_hw == (1, 3)
-    with pytest.raises(GeometryError, match=r"\(150 x 150 px at scale 0\.5\).*--scale 0\.8"):
+    with pytest.raises(GeometryError, match=r"\(150 x 150 px at scale 0\.5\).*scale=0\.8"):
         plan_grid((300, 300), Placement(border="valid", scale=0.5), window=224, native_stride=32)
 
 

@@ -420,7 +420,7 @@ def test_bad_photos_end_in_one_line_and_leave_nothing(call, command, name):
         (("--scale", "1e6"), ("GB", "--scale")),
         (
             ("--scale", "0.2", "--border", "valid"),
-            ("20 x 24 px", "the window is 32 px", "--border cover"),
+            ("24 x 20 px", "the window is 32 px", "--border cover"),
         ),
         (("--std", "0,1,1"), ("std is (0.0, 1.0, 1.0)",)),
         (("--class-names", "nowhere.txt"), ("nowhere.txt: class names cannot be read",)),

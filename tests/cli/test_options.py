@@ -212,7 +212,7 @@ def test_a_large_photo_gives_a_pyramid_and_a_preview_and_can_be_rendered(call, m
     cv2.imwrite("other.png", np.zeros((90, 120, 3), np.uint8))
     assert_one_line(
         call("render", "out/cat.npz", "other.png", "-o", "other"),
-        "photo is 90 x 120 px, the scored one was 100 x 120 px",
+        "photo is 120 x 90 px, the scored one was 120 x 100 px",
     )
 
 

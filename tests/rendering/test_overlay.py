@@ -243,9 +243,9 @@ def test_the_callers_photo_is_not_changed():
 def test_a_photo_of_another_size_is_refused():
     photo = make_photo()
     grid = make_grid(photo)
-    with pytest.raises(ResultError, match="photo is 60 x 90 px, the scored one was 120 x 180 px"):
+    with pytest.raises(ResultError, match="photo is 90 x 60 px, the scored one was 180 x 120 px"):
         overlay(make_photo(60, 90), grid, 0)
-    with pytest.raises(ResultError, match="photo is 180 x 120 px, the scored one was 120 x 180"):
+    with pytest.raises(ResultError, match="photo is 120 x 180 px, the scored one was 180 x 120"):
         overlay(make_photo(180, 120), grid, 0)
     cells = grid.class_map(0)
     with pytest.raises(ResultError, match="photo is 60 x 90 px"):

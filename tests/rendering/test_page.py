@@ -292,7 +292,7 @@ def test_photo_longer_than_jpeg_allows_is_embedded_as_png(monkeypatch):
 
 
 def test_photo_of_another_size_is_refused():
-    with pytest.raises(ResultError, match="photo is 200 x 100 px, the scored one was 300 x 420"):
+    with pytest.raises(ResultError, match="photo is 100 x 200 px, the scored one was 420 x 300"):
         page_files(make_photo(hw=(200, 100)), make_grid(), [])
 
 

@@ -143,7 +143,7 @@ def test_a_photo_of_another_size_is_refused_before_it_is_read(photo):
     smaller = ScoreGrid(
         grid.scores[:, : other.grid_hw[1]], other, grid.classes, grid.kind, grid.origin
     )
-    with pytest.raises(ResultError, match="photo is 700 x 1100 px, the scored one was 700 x 1000"):
+    with pytest.raises(ResultError, match="photo is 1100 x 700 px, the scored one was 1000 x 700"):
         large_overlay(photo, smaller, 0)
 
 

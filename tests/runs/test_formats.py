@@ -111,7 +111,7 @@ class TestFiles:
             export_files(["csv", "xml"], made_photo(), made_grid(), FOUND, ())
 
     def test_another_photo_is_refused(self):
-        with pytest.raises(ResultError, match="photo is 300 x 421 px, the scored one was"):
+        with pytest.raises(ResultError, match="photo is 421 x 300 px, the scored one was"):
             export_files(["csv"], made_photo((300, 421)), made_grid(), FOUND, ())
 
     def test_the_photo_is_opened_again_only_for_its_place(self, tmp_path):
