@@ -31,9 +31,9 @@ ENLARGED_PX = 32 * 2**20
 BLOCK_BYTES = 32 * 2**20
 
 
-# Places closer than this many cells are one: what rounding leaves must not let a neighbour's
-# value into a cell that was not scored.
-_DECIMALS = 6
+# Positions are rounded to this share of a cell: a neighbour's value must not come into a cell
+# that was not scored by what arithmetic leaves.
+POSITION_DECIMALS = 6
 
 
 def auto_scales(photo_hw: tuple[int, int], window: int) -> tuple[float, ...]:
@@ -72,13 +72,13 @@ def check_together(grids: Sequence[ScoreGrid]) -> None:
         raise ResultError("no grid was given: give one for each scale")
     first = _identity(grids[0])
     for grid in grids[1:]:
-        for what, value in _identity(grid).items():
-            if value != first[what]:
-                one, other = (
-                    shorten(str(each), 40, placeholder="...") for each in (first[what], value)
+        for name, value in _identity(grid).items():
+            if value != first[name]:
+                texts = (
+                    shorten(str(either), 40, placeholder="...") for either in (first[name], value)
                 )
                 raise ResultError(
-                    f"grids to put together differ in {what} ({one} and {other}): "
+                    f"grids to put together differ in {name} ({' and '.join(texts)}): "
                     "score one photo with one model"
                 )
 
@@ -150,72 +150,88 @@ def fused_rows(
         raise ResultError(f"scales fused by {fuse!r}: choose one of {', '.join(get_args(Fusion))}")
     target = finest(grids)
     rows, columns, count = target.scores.shape
-    ways = [(grid, *_places(grid.geometry, target.geometry)) for grid in grids]
+    axes = [_axes(grid.geometry, target.geometry) for grid in grids]
     height = max(1, BLOCK_BYTES // (columns * count * 4))
     for row in range(0, rows, height):
         parts = [
-            _interpolated(grid, down.some(row, row + height), across) for grid, down, across in ways
+            _interpolated(grid, down.some(row, row + height), across)
+            for grid, (down, across) in zip(grids, axes, strict=True)
         ]
         yield row, (_mean(parts) if fuse == "mean" else _largest(parts))
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Where along an axis of a grid each cell of another lies: between ``low`` and ``high``.
+class _Axis:
+    """Between which cells along an axis of a grid each cell of another lies.
 
-    ``part`` is how far from low to high, 0..1. All are (n,).
+    Its value is ``below`` times that at ``low`` and ``above`` times that at ``high``: the two
+    add up to 1, and each is as exact as float32 can say it. All are (n,).
     """
 
     low: npt.NDArray[np.int64]
     high: npt.NDArray[np.int64]
-    part: npt.NDArray[np.float32]
+    below: npt.NDArray[np.float32]
+    above: npt.NDArray[np.float32]
 
     @classmethod
-    def at(cls, positions: Sequence[float], cells: int) -> _Places:
+    def at(cls, positions: Sequence[float], cells: int) -> _Axis:
         """Fractional positions, those past the outermost of so many cells held there."""
-        held = np.clip(np.round(positions, _DECIMALS), 0, cells - 1)
+        held = np.clip(np.round(positions, POSITION_DECIMALS), 0, cells - 1)
         low = held.astype(np.int64)
-        return cls(low, np.minimum(low + 1, cells - 1), (held - low).astype(np.float32))
+        above = held - low
+        # Not 1 less a rounded number: where only the lower cell was scored its weight is divided
+        # by, and next to 0 nothing would be left of it but the rounding.
+        below, above = (1 - above).astype(np.float32), above.astype(np.float32)
+        return cls(low, np.minimum(low + 1, cells - 1), below, above)
 
-    def some(self, start: int, stop: int) -> _Places:
-        return _Places(self.low[start:stop], self.high[start:stop], self.part[start:stop])
+    def some(self, start: int, stop: int) -> _Axis:
+        return _Axis(
+            self.low[start:stop],
+            self.high[start:stop],
+            self.below[start:stop],
+            self.above[start:stop],
+        )
+
+    def shifted(self, cells: int) -> _Axis:
+        """The same where the grid begins so many cells later."""
+        return replace(self, low=self.low - cells, high=self.high - cells)
 
     def between(self, values: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
-        """Values at the places, interpolated linearly along an axis."""
-        part = self.part.reshape(-1, *[1] * (values.ndim - axis - 1))
-        low, high = values.take(self.low, axis), values.take(self.high, axis)
-        return np.asarray(low + part * (high - low), dtype=np.float32)
+        """Values interpolated linearly along an axis."""
+        shape = (-1, *[1] * (values.ndim - axis - 1))
+        low = self.below.reshape(shape) * values.take(self.low, axis)
+        return np.asarray(low + self.above.reshape(shape) * values.take(self.high, axis))
 
 
-def _places(source: Geometry, target: Geometry) -> tuple[_Places, _Places]:
+def _axes(source: Geometry, target: Geometry) -> tuple[_Axis, _Axis]:
     """Where the rows and the columns of the target lie in the source."""
     rows, columns = target.grid_hw
     down = [source.cell_at(*target.centre_xy(row, 0))[0] for row in range(rows)]
     across = [source.cell_at(*target.centre_xy(0, column))[1] for column in range(columns)]
-    return _Places.at(down, source.grid_hw[0]), _Places.at(across, source.grid_hw[1])
+    return _Axis.at(down, source.grid_hw[0]), _Axis.at(across, source.grid_hw[1])
 
 
-_Part = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+# Weighted sums (n, M, K) of the cells that were scored, and their weights (n, M, 1).
+_Weighted = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
-def _interpolated(grid: ScoreGrid, down: _Places, across: _Places) -> _Part:
-    """Weighted sums (n, M, K) of the cells that were scored, and their weights (n, M, 1)."""
+def _interpolated(grid: ScoreGrid, down: _Axis, across: _Axis) -> _Weighted:
     first, end = int(down.low[0]), int(down.high[-1]) + 1
     near = probabilities_of(np.asarray(grid.scores[first:end]), grid.kind)
     scored = ~np.isnan(near[:, :, :1])
-    rows = _Places(down.low - first, down.high - first, down.part)
+    rows = down.shifted(first)
     values = np.where(scored, near, np.float32(0))
     sums = across.between(rows.between(values, 0), 1)
     return sums, across.between(rows.between(scored.astype(np.float32), 0), 1)
 
 
-def _mean(parts: Sequence[_Part]) -> npt.NDArray[np.float32]:
+def _mean(parts: Sequence[_Weighted]) -> npt.NDArray[np.float32]:
     """Mean of the scales, each by the share of its cells that was scored."""
     sums = sum(part[0] for part in parts[1:]) + parts[0][0]
     return _ratio(sums, sum(part[1] for part in parts[1:]) + parts[0][1])
 
 
-def _largest(parts: Sequence[_Part]) -> npt.NDArray[np.float32]:
+def _largest(parts: Sequence[_Weighted]) -> npt.NDArray[np.float32]:
     largest = _ratio(*parts[0])
     for part in parts[1:]:
         np.fmax(largest, _ratio(*part), out=largest)
