@@ -77,7 +77,10 @@ def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):  
     outcome = call("train", "photos", *NETWORK, *QUICK, "-o", "net.safetensors")
     assert (outcome.code, outcome.err) == (0, "")
     assert "red: 8 examples to train on, 2 for validation" in outcome.out
-    assert len(re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M)) == 4
+    assert (
+        len(re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M))
+        == 4
+    )
     assert re.search(r"kept epoch \d; wrote net.safetensors", outcome.out)
     assert call("run", "cat.png", "-m", "net.safetensors", "-c", "red").code == 0
     told = json.loads(call("train", "photos", *NETWORK, *QUICK, "--json").out)

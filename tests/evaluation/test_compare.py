@@ -21,8 +21,8 @@ from heatmap.localization.scales import auto_scales, fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.photo.photo import Photo
 from heatmap.scoring import scorer as scoring
-from tests.scoring.test_scorer import photo
 from tests.support.networks import WINDOW, Classifier, heads, randomise
+from tests.support.scoring import photo
 
 COLOURS = {"red": (230, 30, 30), "green": (30, 230, 30), "blue": (30, 30, 230)}
 # Two photos of 88 x 120 px, and a rectangle of each colour: left, top, right, bottom.

@@ -9,8 +9,8 @@ import pytest
 
 from heatmap import ConversionError, GeometryError, draw_report, load_classifier, verify
 from heatmap.evaluation.verify import describe_report
-from tests.scoring.test_scorer import padded, padding_free, photo, prepare
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
+from tests.support.scoring import padded, padding_free, photo, prepare
 
 
 def test_padding_free_network_slides_as_it_crops():

@@ -20,8 +20,8 @@ from heatmap.conversion.position_network import position_network
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.position_scores import PositionScores, mean_over, owed, positions_of
 from heatmap.scoring import scorer as scoring
-from tests.scoring.test_scorer import photo
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
+from tests.support.scoring import photo
 from tests.support.zoo import build
 
 # Windows smaller than the usual, for speed: 3 x 3 positions or 5 x 5.

@@ -12,8 +12,8 @@ import heatmap
 from heatmap import GeometryError, load_classifier, summary
 from heatmap.conversion.shapes import peak_bytes, shapes_at
 from heatmap.conversion.trace import trace
-from tests.scoring.test_scorer import padded
 from tests.support.networks import WINDOW, heads, slice_heads, small_classifier
+from tests.support.scoring import padded
 
 
 @pytest.fixture(scope="module")

@@ -14,31 +14,10 @@ import heatmap
 from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
 from heatmap.photo.extended import place
-from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
+from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
+from tests.support.scoring import padded, padding_free, photo, prepare
 
 STRIDE = 4
-
-
-def photo(height: int, width: int) -> np.ndarray:
-    """Smooth random shapes, RGB uint8."""
-    noise = np.random.default_rng(0).normal(size=(height, width, 3)).cumsum(0).cumsum(1)
-    low, high = noise.min(), noise.max()
-    return ((noise - low) / (high - low) * 255).astype(np.uint8)
-
-
-def padding_free() -> nn.Module:
-    torch.manual_seed(0)
-    head = nn.Sequential(nn.Flatten(), nn.Linear(8 * 7 * 7, 5))
-    return randomise(Classifier(head, padding=0), WINDOW)
-
-
-def padded(head: str = "flatten") -> nn.Module:
-    torch.manual_seed(0)
-    return randomise(Classifier(heads()[head]), WINDOW)
-
-
-def prepare(module: nn.Module, **options) -> heatmap.Scorer:
-    return heatmap.prepare(module, window=WINDOW, **options)
 
 
 @pytest.mark.parametrize("border", ["cover", "valid"])

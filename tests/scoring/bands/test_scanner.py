@@ -23,7 +23,7 @@ from heatmap.grid.skip import Skip
 from heatmap.scoring.bands import operations as regions
 from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import LEAST_BAND_PX, Part, Rectangle, Scanner
-from tests.scoring.bands.test_roller import CASES, converted, ranges
+from tests.support.band_networks import CASES, converted, ranges
 from tests.support.networks import Classifier, heads, randomise, scenes
 
 ROLLING = [(name, k) for name, k in CASES if not converted(name, k).stitched]
