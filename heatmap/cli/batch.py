@@ -1,4 +1,4 @@
-"""The command line's `batch`: many photos, on one machine or a cluster."""
+"""`heatmap batch`: many photos, on one machine or a cluster."""
 
 from __future__ import annotations
 
@@ -11,68 +11,116 @@ import click
 
 from .command import Command
 from .options import (
+    FILE,
     border_option,
+    compute_options,
+    detection_options,
     engine_option,
-    extra_options,
-    limit_options,
     model_options,
-    runner_options,
+    overlay_options,
     scales_options,
+    skip_options,
+    store_options,
     stride_option,
-    view_options,
+    under,
 )
 from .request import recipe_of, request_of
 
 if TYPE_CHECKING:
     from ..runs.batch import Runner
-    from .batch_printer import How
+    from .batch_printer import BatchOutput
 
 # Seconds between two looks of --watch.
-EVERY = 5.0
+LOOK_EVERY = 5.0
+
+runner_options = under(
+    "Computing",
+    click.option(
+        "--runner",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="This process, or workers on Ray (needs ray).",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Workers on Ray; default: one for each CPU.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Threads of each photo; default: 1 where several photos are done at a time.",
+    ),
+    click.option(
+        "--ray-address", metavar="ADDRESS", help="A cluster to join; default: start Ray here."
+    ),
+    click.option(
+        "--gpus",
+        type=click.FloatRange(min=0),
+        metavar="N",
+        help="GPUs of each worker on Ray; default: 1 on cuda, else none.",
+    ),
+)
+progress_options = under(
+    "Progress",
+    click.option(
+        "--retry-failed", is_flag=True, help="Do again what failed, though nothing changed."
+    ),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing."),
+    click.option("--watch", is_flag=True, help="Go on as photos arrive, until Ctrl-C."),
+    click.option(
+        "--every",
+        type=click.FloatRange(min=0.1),
+        default=LOOK_EVERY,
+        show_default=True,
+        metavar="SECONDS",
+        help="How often --watch looks; a file that changed meanwhile waits.",
+    ),
+    click.option("--quiet", is_flag=True, help="Print nothing but what failed."),
+    click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each photo."),
+)
 
 
 @click.command(cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Folder for the results of all photos; made if missing.",
-)
 @model_options
 @stride_option
 @scales_options
 @border_option
-@limit_options
 @engine_option
-@view_options
-@extra_options
+@skip_options
+@detection_options
+@overlay_options
+@compute_options
 @runner_options
-@click.option("--retry-failed", is_flag=True, help="Do again what failed, though nothing changed.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
-@click.option("--watch", is_flag=True, help="Go on as photos arrive, until Ctrl-C.")
-@click.option(
-    "--every",
-    type=click.FloatRange(min=0.1),
-    default=EVERY,
-    show_default=True,
-    metavar="SECONDS",
-    help="How often --watch looks; a file that changed meanwhile waits.",
+@store_options
+@under(
+    "Output",
+    click.option(
+        "-o",
+        "--output",
+        type=FILE,
+        default=Path("results"),
+        show_default=True,
+        metavar="FOLDER",
+        help="Folder for the results of all photos; made if missing.",
+    ),
 )
-@click.option("--quiet", is_flag=True, help="Print nothing but what failed.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each photo.")
+@progress_options
 def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     """Run many photos: folders, globs, lists of paths, single photos.
 
-    Results lie below OUTPUT as the photos lie below what SOURCEs share; index.html shows all,
-    summary.csv lists what was found, manifest.jsonl says what became of each. Called again, it
-    does what is missing, failed or changed. Exits with 1 where a photo failed.
+    Results lie below the output folder as the photos lie below the folder that all SOURCEs
+    share; index.html shows all of them, summary.csv lists the detections, manifest.jsonl says
+    what became of each photo. Called again, it does what is missing, failed or changed. Exits
+    with 1 if a photo failed.
     """
     from ..runs.batch import Sources, plan_batch
     from ..runs.batch import batch as run_batch
-    from .batch_printer import describe_work, print_work, telling
+    from .batch_printer import batch_printer, describe_work, print_work
 
     where = Sources(
         sources, options["retry_failed"], options["every"] if options["watch"] else None
@@ -87,22 +135,22 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
         else:
             print_work(work)
         return
-    how: How = "json" if options["as_json"] else "quiet" if options["quiet"] else "lines"
-    with telling(how, output, options["model"]) as teller:
-        failed = _run(run_batch, teller, where, output, recipe, request, **common)
+    form: BatchOutput = "json" if options["as_json"] else "quiet" if options["quiet"] else "lines"
+    with batch_printer(form, output, options["model"]) as printer:
+        failed = _run(run_batch, printer, where, output, recipe, request, **common)
     sys.exit(1 if failed else 0)
 
 
-def _run(run_batch: Any, teller: Any, where: Any, output: Path, *given: Any, **common: Any) -> int:
+def _run(run_batch: Any, printer: Any, where: Any, output: Path, *given: Any, **common: Any) -> int:
     """How many photos failed; --watch ends by Ctrl-C, anything else is cut short by it."""
     try:
-        done = run_batch(where, output, *given, reporter=teller, **common)
+        done = run_batch(where, output, *given, reporter=printer, **common)
     except KeyboardInterrupt:
-        teller.interrupted()
+        printer.interrupted()
         if where.watch is None:
             raise click.Abort from None
-        return int(teller.failed)
-    teller.end(done)
+        return int(printer.failed)
+    printer.end(done)
     return len(done.failed)
 
 

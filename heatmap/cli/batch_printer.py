@@ -1,4 +1,4 @@
-"""What `heatmap batch` says while it runs: a bar on a terminal, else lines, or JSON."""
+"""What `heatmap batch` prints while it runs: a bar on a terminal, else lines, or JSON."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from ..runs.batch import Batch, BatchReporter, Work
 from ..runs.manifest import Record, counts
 
-How = Literal["lines", "json", "quiet"]
+BatchOutput = Literal["lines", "json", "quiet"]
 # Seconds between two lines that say how far it is.
-EVERY = 10.0
+_LINE_EVERY = 10.0
 
 
 class Tally:
@@ -80,26 +80,27 @@ class Tally:
         return ", ".join(parts)
 
 
-class Teller(BatchReporter):
-    """Says what becomes of each photo; failures always."""
+class BatchPrinter(BatchReporter):
+    """Prints what becomes of each photo; failures always."""
 
-    def __init__(self, how: How, output: Path, bar: Progress) -> None:
-        self._how, self._output, self._bar = how, output, bar
+    def __init__(self, form: BatchOutput, output: Path, bar: Progress) -> None:
+        self._form, self._output, self._bar = form, output, bar
         self.console = bar.console
         self._task = bar.add_task("", total=None)
         self._tally: Tally | None = None
         self._said = time.monotonic()
         self.failed = 0
 
-    def loading(self, what: str) -> None:
+    def stage(self, what: str) -> None:
+        """Show what is done before the first photo."""
         self._bar.update(self._task, description=escape(what))
 
     def begin(self, work: Work) -> None:
         self._tally = Tally(work)
-        if self._how == "json":
+        if self._form == "json":
             _print_json({"event": "begin", "photos": len(work.todo), "unchanged": work.unchanged})
-        elif self._how == "lines":
-            self._say(_found(work))
+        elif self._form == "lines":
+            self._say(_to_do(work))
         self._bar.update(self._task, description="", completed=0, total=len(work.todo))
 
     def photo(self, record: Record) -> None:
@@ -107,39 +108,39 @@ class Teller(BatchReporter):
             self.failed += 1
         if self._tally is not None and record.state != "skipped":
             self._tally.add(record)
-        if self._how == "json":
+        if self._form == "json":
             progress = {} if self._tally is None else {"progress": self._tally.describe()}
             _print_json({"event": "photo", **asdict(record), **progress})
         elif record.state == "failed":
             # Most reasons begin with the path.
             named = record.path in record.reason
             self._say(f"failed: {record.reason if named else f'{record.name}: {record.reason}'}")
-        elif record.state == "skipped" and self._how == "lines":
+        elif record.state == "skipped" and self._form == "lines":
             self._say(f"skipped: {record.name}: {record.reason}")
         if self._tally is not None:
             self._show(self._tally)
 
     def end(self, done: Batch) -> None:
         """After the last photo: how all of the batch stands."""
-        found: dict[str, int] = dict(counts(done.records).items())
-        if self._how == "json":
-            objects = sum(len(record.detections) for record in done.records)
+        states: dict[str, int] = dict(counts(done.records).items())
+        if self._form == "json":
+            detections = sum(len(record.detections) for record in done.records)
             _print_json(
                 {
                     "event": "end",
-                    **found,
+                    **states,
                     "unchanged": done.work.unchanged,
-                    "objects": objects,
+                    "detections": detections,
                     "output": str(self._output),
                 }
             )
-        elif self._how == "lines":
+        elif self._form == "lines":
             for line in _ending(done, self._output):
                 click.echo(line)
 
     def interrupted(self) -> None:
         """Ctrl-C: what was done stays."""
-        if self._how == "lines":
+        if self._form == "lines":
             self._say(
                 f"stopped; what was done lies in {self._output}, the same command goes on there"
             )
@@ -148,9 +149,9 @@ class Teller(BatchReporter):
         self._bar.update(self._task, description=escape(str(tally)), completed=tally.done)
         now = time.monotonic()
         if (
-            self._how == "lines"
+            self._form == "lines"
             and not self.console.is_terminal
-            and (now - self._said >= EVERY or tally.done == tally.total)
+            and (now - self._said >= _LINE_EVERY or tally.done == tally.total)
         ):
             self._said = now
             self._say(str(tally))
@@ -160,14 +161,14 @@ class Teller(BatchReporter):
 
 
 @contextmanager
-def telling(how: How, output: Path, model: str) -> Iterator[Teller]:
-    """A teller, with a bar on standard error where that is a terminal."""
+def batch_printer(form: BatchOutput, output: Path, model: str) -> Iterator[BatchPrinter]:
+    """What prints a batch, with a bar on standard error where that is a terminal."""
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.disable = how != "lines" or not bar.console.is_terminal
-        teller = Teller(how, output, bar)
-        teller.loading(f"loading {model}")
-        yield teller
+        bar.disable = form != "lines" or not bar.console.is_terminal
+        printer = BatchPrinter(form, output, bar)
+        printer.stage(f"loading {model}")
+        yield printer
 
 
 def print_work(work: Work) -> None:
@@ -176,7 +177,7 @@ def print_work(work: Work) -> None:
         click.echo(f"{task.item.name}: {task.why}")
     for record in work.skipped:
         click.echo(f"{record.name}: skip, {record.reason}")
-    click.echo(_found(work))
+    click.echo(_to_do(work))
 
 
 def describe_work(work: Work) -> dict[str, Any]:
@@ -194,7 +195,7 @@ def describe_work(work: Work) -> dict[str, Any]:
     }
 
 
-def _found(work: Work) -> str:
+def _to_do(work: Work) -> str:
     """What there is to do, in one line."""
     reasons = Counter(task.why for task in work.todo)
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
@@ -203,16 +204,16 @@ def _found(work: Work) -> str:
 
 
 def _ending(done: Batch, output: Path) -> Iterator[str]:
-    found = counts(done.records)
-    objects = sum(len(record.detections) for record in done.records)
+    states = counts(done.records)
+    detections = sum(len(record.detections) for record in done.records)
     if not done.work.todo:
-        yield _found(done.work)
+        yield _to_do(done.work)
     yield (
-        f"{_photos(found['done'])} done, {found['failed']} failed, "
-        f"{found['skipped']} skipped; {objects} objects found"
+        f"{_photos(states['done'])} done, {states['failed']} failed, "
+        f"{states['skipped']} skipped; {detections} detections"
     )
     yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
-    if found["failed"] and not any(task for task in done.work.todo):
+    if states["failed"] and not any(task for task in done.work.todo):
         yield "what failed has not changed since: --retry-failed tries it again"
 
 

@@ -1,4 +1,4 @@
-"""What all commands are: a click command whose errors are one line, in the words of its options."""
+"""What all commands are: errors are one line in the words of their options; help has headings."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ class Command(click.Command):
         except HeatmapError as error:
             raise Failure(self.worded(error)) from error
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options under the headings they have (``options.under``), the rest last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                sections.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
+        own = sections.pop("Options", [])
+        for heading, records in {**sections, "Options": own}.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
     def worded(self, error: HeatmapError) -> str:
         """An error with its ways out as options of this command."""
         advice = [way for way in error.ways if self._worded_way(way)]
@@ -55,6 +67,13 @@ class Command(click.Command):
             if spelling:
                 return way.text.format(_given(parameter, spelling, way.value))
         return ""
+
+
+def in_options(error: HeatmapError) -> str:
+    """An error in the options of the command that is running, in Python's words if none is."""
+    context = click.get_current_context(silent=True)
+    command = None if context is None else context.command
+    return command.worded(error) if isinstance(command, Command) else str(error)
 
 
 def _spelling(parameter: click.Parameter, name: str) -> str:

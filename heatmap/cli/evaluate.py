@@ -6,20 +6,67 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from ..evaluation.metrics import IOUS, Cases, Evaluation
 from .command import Command
-from .console import make_console
-from .options import model_options, several_scales_options
+from .console import make_console, progress_line
+from .options import FILE, json_option, model_options, several_scales_options
 from .request import recipe_of
 
+if TYPE_CHECKING:
+    from ..evaluation.metrics import Cases, Evaluation
 
-def print_evaluation(evaluation: Evaluation) -> None:
+
+@click.command(cls=Command)
+@click.argument("photos", type=FILE)
+@click.argument("boxes", type=FILE)
+@model_options
+@several_scales_options
+@click.option(
+    "--labels",
+    type=FILE,
+    metavar="FILE",
+    help="JSON file that says which classes each label of the boxes means.",
+)
+@click.option(
+    "--cam/--no-cam",
+    default=True,
+    show_default=True,
+    help="Measure CAM and Grad-CAM of the same network too (needs torchcam).",
+)
+@json_option
+def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
+    """Measure how well heatmaps point at objects.
+
+    PHOTOS is a folder, BOXES a file of the true boxes: COCO instances, or a plain JSON or CSV
+    list. docs/evaluation.md says what is measured.
+    """
+    from ..evaluation.evaluate import evaluate as evaluate_photos
+
+    with progress_line(f"loading {options['model']}") as line:
+        scorer = recipe_of(options, "auto").prepare()
+        line.stage(f"evaluating {photos}")
+        evaluation = evaluate_photos(
+            photos,
+            boxes,
+            scorer,
+            scales=options["scales"],
+            fuse=options["fuse"],
+            mapping=options["labels"],
+            cam=options["cam"],
+            progress=line.advance,
+        )
+    if options["as_json"]:
+        click.echo(json.dumps(asdict(evaluation), indent=2))
+    else:
+        _print(evaluation)
+
+
+def _print(evaluation: Evaluation) -> None:
     """All methods in one table, then this package's figures for each label."""
     console = make_console()
     left = evaluation.left_out
@@ -41,7 +88,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 
 def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
-    """Pointing over all, small and hard pairs; boxes found, and best regions, at each IoU."""
+    """Pointing over all, small and hard pairs; detected boxes, and best regions, at each IoU."""
+    from ..evaluation.metrics import IOUS
+
     table = Table(heading, box=None, pad_edge=False, header_style="bold")
     table.add_column("pairs", justify="right")
     for case in ("all", "small", "hard"):
@@ -50,55 +99,9 @@ def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
         for iou in IOUS:
             table.add_column(f"{kind} {iou:g}", justify="right")
     for name, cases in rows.items():
-        every = cases.all
+        boxes = cases.all.boxes
         shares = [cases.all.pointing, cases.small.pointing, cases.hard.pointing]
-        shares += [boxes.found for boxes in every.boxes] + [boxes.region for boxes in every.boxes]
-        table.add_row(
-            escape(name), str(every.pairs), *("" if one is None else f"{one:.3f}" for one in shares)
-        )
+        shares += [figures.found for figures in boxes] + [figures.region for figures in boxes]
+        cells = ("" if share is None else f"{share:.3f}" for share in shares)
+        table.add_row(escape(name), str(cases.all.pairs), *cells)
     return table
-
-
-@click.command(cls=Command)
-@click.argument("photos", type=click.Path(path_type=Path))
-@click.argument("boxes", type=click.Path(path_type=Path))
-@model_options
-@several_scales_options
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    help="JSON file that says which classes each label means.",
-)
-@click.option(
-    "--cam/--no-cam",
-    default=True,
-    show_default=True,
-    help="Measure CAM and Grad-CAM of the same network too (needs torchcam).",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
-    """Measure how well heatmaps point at objects.
-
-    PHOTOS is a folder, BOXES the true boxes: COCO instances, or a plain JSON or CSV list.
-    docs/evaluation.md says what is measured.
-    """
-    from ..evaluation.evaluate import evaluate as evaluate_photos
-    from .console import working
-
-    with working(f"loading {options['model']}") as at_work:
-        scorer = recipe_of(options, "auto").prepare()
-        at_work.stage(f"evaluating {photos}")
-        evaluation = evaluate_photos(
-            photos,
-            boxes,
-            scorer,
-            scales=options["scales"],
-            fuse=options["fuse"],
-            mapping=options["labels"],
-            cam=options["cam"],
-            progress=at_work.advance,
-        )
-    if options["as_json"]:
-        click.echo(json.dumps(asdict(evaluation), indent=2))
-    else:
-        print_evaluation(evaluation)

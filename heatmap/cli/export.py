@@ -1,4 +1,4 @@
-"""The command line's `export`: the fully convolutional network as a file for other programs."""
+"""`heatmap export`: the fully convolutional network as a file for other programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .command import Command
-from .options import model_options, stride_option
+from .console import progress_line
+from .options import FILE, json_option, model_options, stride_option, under
 
 if TYPE_CHECKING:
     from ..networks.export import Check, Program
@@ -18,54 +19,56 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @model_options
 @stride_option
-@click.option(
-    "--to",
-    type=click.Choice(["onnx", "torch"]),
-    default="onnx",
-    show_default=True,
-    help="ONNX (needs onnx, onnxruntime and onnxscript), or torch.export's .pt2.",
+@under(
+    "Output",
+    click.option(
+        "--to",
+        type=click.Choice(["onnx", "torch"]),
+        default="onnx",
+        show_default=True,
+        help="ONNX (needs onnx, onnxruntime and onnxscript), or torch.export's .pt2.",
+    ),
+    click.option(
+        "-o",
+        "--output",
+        type=FILE,
+        required=True,
+        metavar="FILE",
+        help="File to write, .onnx or .pt2.",
+    ),
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="File to write, .onnx or .pt2.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+@json_option
 def export(output: Path, as_json: bool, **options: Any) -> None:
     """Write the fully convolutional network for other programs.
 
     It takes photos of any size and number, preprocessed as the facts in the file say. The
-    file is loaded again and held against the network on two sizes.
+    file is loaded again and compared with the network on photos of two sizes.
     """
     from ..networks.export import export as write
-    from .console import working
 
-    with working(f"writing {output}"):
-        written = write(options.pop("model"), output, **options)
+    with progress_line(f"writing {output}"):
+        program = write(options.pop("model"), output, **options)
     if as_json:
-        click.echo(json.dumps(_described(written), indent=2))
+        click.echo(json.dumps(_described(program), indent=2))
     else:
-        _print(written)
+        _print(program)
 
 
-def _described(written: Program) -> dict[str, Any]:
+def _described(program: Program) -> dict[str, Any]:
     return {
-        "file": str(written.path),
-        "data": None if written.data is None else str(written.data),
-        "bytes": written.size,
-        "to": written.to,
-        "opset": written.opset,
-        "checks": [vars(check) for check in written.checks],
-        **written.facts,
+        "file": str(program.path),
+        "data": None if program.data is None else str(program.data),
+        "bytes": program.size,
+        "to": program.to,
+        "opset": program.opset,
+        "checks": [vars(check) for check in program.checks],
+        **program.facts,
     }
 
 
-def _print(written: Program) -> None:
-    facts = written.facts
-    form = "torch.export" if written.opset is None else f"ONNX, opset {written.opset}"
+def _print(program: Program) -> None:
+    facts = program.facts
+    form = "torch.export" if program.opset is None else f"ONNX, opset {program.opset}"
     click.echo(f"{facts['model']} ({facts['weights']}) as {form}")
     window, stride = facts["window_px"], facts["stride_px"]
     click.echo(
@@ -76,10 +79,10 @@ def _print(written: Program) -> None:
         f"scores: {facts['outputs']}, float32 (batch, {len(facts['classes'])}, rows, columns), "
         f"windows of {window} px, {stride} px apart"
     )
-    for check in written.checks:
+    for check in program.checks:
         click.echo(_compared(check))
-    beside = "" if written.data is None else f", weights in {written.data}"
-    click.echo(f"wrote {written.path}: {written.size / 1e6:.1f} MB{beside}")
+    beside = "" if program.data is None else f", weights in {program.data}"
+    click.echo(f"wrote {program.path}: {program.size / 1e6:.1f} MB{beside}")
 
 
 def _compared(check: Check) -> str:

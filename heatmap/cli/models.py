@@ -12,31 +12,22 @@ from rich.markup import escape
 
 from .command import Command
 from .console import make_console
+from .options import json_option
 
 if TYPE_CHECKING:
     from ..networks.catalog import ModelFacts
 
-
-def print_models(facts: Iterable[ModelFacts]) -> None:
-    """One line a model, as each becomes known."""
-    console = make_console()
-    width = 34
-    console.print(f"{'model':{width}} {'window':>6} {'stride':>6} sliding", style="bold")
-    for fact in facts:
-        stride = str(fact.native_stride_px or "")
-        numbers = f"{fact.window_px or '':>6} {stride:>6}"
-        line = f"{fact.name:{width}} {numbers} {fact.sliding:8} {fact.reason}"
-        console.print(escape(line.rstrip()), soft_wrap=True)
+_NAME_WIDTH = 34
 
 
 @click.command(cls=Command)
 @click.argument("pattern", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@json_option
 def models(pattern: str | None, as_json: bool) -> None:
     """List models: window, stride, and whether sliding is exact.
 
-    PATTERN selects by name ("resnet*"); "timm/..." names timm's. Every network
-    is inspected by the converter, about a second each the first time.
+    PATTERN selects by name ("resnet*"); "timm/..." names timm's. Every network is inspected by
+    the converter, about a second each the first time.
     """
     from ..networks.catalog import inspect_models
 
@@ -44,4 +35,15 @@ def models(pattern: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(fact) for fact in facts], indent=2))
     else:
-        print_models(facts)
+        _print(facts)
+
+
+def _print(facts: Iterable[ModelFacts]) -> None:
+    """One line a model, as each becomes known."""
+    console = make_console()
+    console.print(f"{'model':{_NAME_WIDTH}} {'window':>6} {'stride':>6} sliding", style="bold")
+    for fact in facts:
+        stride = str(fact.native_stride_px or "")
+        numbers = f"{fact.window_px or '':>6} {stride:>6}"
+        line = f"{fact.name:{_NAME_WIDTH}} {numbers} {fact.sliding:8} {fact.reason}"
+        console.print(escape(line.rstrip()), soft_wrap=True)

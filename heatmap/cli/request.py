@@ -1,7 +1,4 @@
-"""What options ask for, as the objects that Python calls take.
-
-Heavy imports stand inside, so that ``--help`` answers at once.
-"""
+"""What the options ask for, as the objects that Python calls take."""
 
 from __future__ import annotations
 
@@ -14,24 +11,18 @@ if TYPE_CHECKING:
     from ..runs.settings import Recipe
 
 _CLASSIFIER = ("weights", "window", "mean", "std", "channel_order", "class_names", "groups")
+_VIEW = ("classes", "conf", "iou", "max_det", "top", "opacity", "stretch")
 
 
 def view_of(options: dict[str, Any]) -> View:
-    """What to look at, from ``view_options``."""
+    """What to detect and to draw, from ``detection_options`` and ``overlay_options``."""
     from ..runs.request import View
 
-    return View(
-        classes=options["wanted"],
-        top=options["top"],
-        conf=options["conf"],
-        opacity=options["opacity"],
-        stretch=options["stretch"],
-    )
+    return View(**{name: options[name] for name in _VIEW})
 
 
 def recipe_of(options: dict[str, Any], engine: Any) -> Recipe:
-    """How to prepare the scorer, from ``model_options`` and, where they are there, device and
-    dtype."""
+    """How to prepare the scorer: ``model_options``, and device and dtype where they are there."""
     from ..runs.settings import Recipe
 
     names = (*_CLASSIFIER, *(name for name in ("device", "dtype") if name in options))
@@ -39,7 +30,7 @@ def recipe_of(options: dict[str, Any], engine: Any) -> Recipe:
 
 
 def request_of(options: dict[str, Any]) -> Request:
-    """All that is asked of a run, from the options of ``heatmap run``."""
+    """All that is asked of each photo, from the options that `run` and `batch` share."""
     from ..grid.skip import Skip
     from ..runs.coco import CocoIds
     from ..runs.request import Limits, MultiScale, Request

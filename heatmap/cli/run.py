@@ -1,4 +1,4 @@
-"""`heatmap run`: score one photo, find objects, and say what was found."""
+"""`heatmap run`: score one photo, detect objects, and say what and where they are."""
 
 from __future__ import annotations
 
@@ -12,52 +12,103 @@ from rich.markup import escape
 from rich.table import Table
 
 from .command import Command
-from .console import make_console
+from .console import make_console, progress_line
 from .options import (
+    FILE,
     border_option,
+    compute_options,
+    detection_options,
     engine_option,
-    extra_options,
-    limit_options,
+    json_option,
     model_options,
-    output_options,
+    output_option,
+    overlay_options,
     scales_options,
+    skip_options,
+    store_options,
     stride_option,
-    view_options,
 )
 from .request import recipe_of, request_of
 
 if TYPE_CHECKING:
     from ..geometry import Box
     from ..grid.score_grid import ScoreGrid
+    from ..localization.localize import Detection
     from ..runs.run import Run
     from ..scoring.scorer import Scorer
 
 
-def print_run(done: Run, scorer: Scorer) -> None:
-    """What was found, with which settings, and where the files are."""
+@click.command(cls=Command)
+@click.argument("photo", type=FILE)
+@model_options
+@stride_option
+@scales_options
+@border_option
+@engine_option
+@skip_options
+@detection_options
+@overlay_options
+@compute_options
+@store_options
+@output_option
+@json_option
+def run(photo: Path, **options: Any) -> None:
+    """Score PHOTO, detect objects, and write grid, overlays and boxes.
+
+    Prints each detection with its class, confidence, place and box. Without --class, any of
+    the model's classes is detected.
+    """
+    from ..runs.run import run as run_photo
+
+    request = request_of(options)
+    with progress_line(f"loading {options['model']}") as line:
+        scorer = recipe_of(options, options["engine"]).prepare()
+        done = run_photo(
+            photo,
+            scorer,
+            options["output"],
+            view=request.view,
+            placement=request.placement,
+            limits=request.limits,
+            extras=request.extras,
+            reporter=line,
+        )
+    if options["as_json"]:
+        click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
+    else:
+        _print(done, scorer)
+
+
+def _print(done: Run, scorer: Scorer) -> None:
+    """What was detected, with which settings, and where the files are."""
     console, grid = make_console(), done.grid
     height, width = grid.geometry.photo_hw
     rows, columns = grid.geometry.grid_hw
+    console.print(f"{escape(done.photo.path)}: {width} x {height} px", soft_wrap=True)
     console.print(
-        f"{escape(done.photo.path)}: {height} x {width} px, {rows} x {columns} windows of "
-        f"{grid.geometry.window_px} px, {grid.geometry.stride_px} px apart, by "
-        f"{escape(grid.origin.model)} ({escape(grid.origin.weights.text)})"
+        f"{rows} rows x {columns} columns of windows, {grid.geometry.window_px} px wide, "
+        f"{grid.geometry.stride_px} px apart"
     )
-    notes = (*done.photo.notes, *_sliding_notes(grid, scorer), *_grid_notes(done))
-    for note in notes:
+    console.print(f"model: {escape(grid.origin.model)}, weights {escape(grid.origin.weights.text)}")
+    for note in (*done.photo.notes, *_sliding_notes(grid, scorer), *_grid_notes(done)):
         console.print(f"note: {escape(note)}")
-    console.print(_found_table(done) if done.detections else _nothing_found(done))
-    saved = done.saved
-    grids = (saved.grid, *saved.scales.values())
-    pictures = (*saved.overlays.values(), *saved.previews.values())
-    exports = (path for paths in saved.exports.values() for path in paths)
-    rest = (path for path in (saved.sharp, saved.page) if path is not None)
-    for path in (*pictures, *grids, *rest, *exports, saved.description):
+    console.print(_detection_table(done) if done.detections else _nothing_detected(done))
+    for path in _written(done):
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
+def _written(done: Run) -> Iterator[Path]:
+    """Every file of a run, pictures first."""
+    saved = done.saved
+    yield from (*saved.overlays.values(), *saved.previews.values())
+    yield from (saved.grid, *saved.scales.values())
+    yield from (path for path in (saved.sharp, saved.page) if path is not None)
+    yield from (path for paths in saved.exports.values() for path in paths)
+    yield saved.description
+
+
 def _sliding_notes(grid: ScoreGrid, scorer: Scorer) -> Iterator[str]:
-    """What stands against sliding; its advice on the engine is for those who have not chosen."""
+    """What stands against sliding, where it was cropped for that or slid all the same."""
     crops, inexact = grid.origin.engine == "crop", grid.origin.sliding == "inexact"
     if crops and inexact:
         yield (
@@ -81,36 +132,41 @@ def _grid_notes(done: Run) -> Iterator[str]:
         yield f"{missing} of {rows * columns} windows skipped"
 
 
-def _nothing_found(done: Run) -> str:
-    """The best of the classes that were drawn, which are those that were asked for."""
+def _nothing_detected(done: Run) -> str:
+    """The most probable of the classes that were drawn, which are those that were asked for."""
     if not done.grid.scored.any():
-        return "nothing found: every window was skipped"
+        return "nothing detected: every window was skipped"
     drawn = list(done.saved.overlays)
     peaks = np.nan_to_num(done.grid.class_maps(drawn)).max(axis=(0, 1))
     best = int(peaks.argmax())
     name = escape(drawn[best].name)
     return (
-        f"nothing found; the best is {name} with {peaks[best]:.2g}: "
+        f"nothing detected; the most confident is {name} with {peaks[best]:.2g}: "
         "try another --scale, --conf or --engine crop"
     )
 
 
-def _found_table(done: Run) -> Table:
-    """What was found, in words: what, how sure, where in the photo, how large, and the box."""
-    table = Table("found", box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (("sure", "right"), ("where", "left"), ("of photo", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+def _detection_table(done: Run) -> Table:
+    """Each detection: class, confidence, where in the photo, area fraction, and the box."""
+    table = Table("class", box=None, pad_edge=False, header_style="bold")
+    table.add_column("confidence", justify="right")
+    table.add_column("where")
+    table.add_column("area", justify="right")
     table.add_column("box, px: left, top to right, bottom")
-    for one in done.detections:
-        left, top, right, bottom = (round(side) for side in one.xyxy)
-        table.add_row(
-            escape(one.name),
-            f"{one.confidence:.0%}",
-            _whereabouts(one.xyxy, done.grid.geometry.photo_hw),
-            _share(one.xyxy, done.grid.geometry.photo_hw),
-            f"{left}, {top} to {right}, {bottom}",
-        )
+    for detection in done.detections:
+        table.add_row(*_cells(detection, done.grid.geometry.photo_hw))
     return table
+
+
+def _cells(detection: Detection, photo_hw: tuple[int, int]) -> tuple[str, ...]:
+    left, top, right, bottom = (round(side) for side in detection.xyxy)
+    return (
+        escape(detection.name),
+        f"{detection.confidence:.0%}",
+        _whereabouts(detection.xyxy, photo_hw),
+        _area_fraction(detection.xyxy, photo_hw),
+        f"{left}, {top} to {right}, {bottom}",
+    )
 
 
 def _whereabouts(xyxy: Box, photo_hw: tuple[int, int]) -> str:
@@ -122,42 +178,7 @@ def _whereabouts(xyxy: Box, photo_hw: tuple[int, int]) -> str:
     return "middle" if row == column else f"{row} {column}"
 
 
-def _share(xyxy: Box, photo_hw: tuple[int, int]) -> str:
-    """How much of the photo a box takes."""
+def _area_fraction(xyxy: Box, photo_hw: tuple[int, int]) -> str:
+    """How much of the photo a box covers."""
     area = (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1]) / (photo_hw[0] * photo_hw[1])
     return f"{area:.0%}" if area >= 0.01 else "< 1%"
-
-
-@click.command(cls=Command)
-@click.argument("photo", type=click.Path(path_type=Path))
-@model_options
-@stride_option
-@scales_options
-@border_option
-@limit_options
-@engine_option
-@view_options
-@extra_options
-@output_options
-def run(photo: Path, **options: Any) -> None:
-    """Score PHOTO, find objects, and write grid, overlays and boxes."""
-    from ..runs.run import run as run_photo
-    from .console import working
-
-    request = request_of(options)
-    with working(f"loading {options['model']}") as at_work:
-        scorer = recipe_of(options, options["engine"]).prepare()
-        done = run_photo(
-            photo,
-            scorer,
-            options["output"],
-            view=request.view,
-            placement=request.placement,
-            limits=request.limits,
-            extras=request.extras,
-            reporter=at_work,
-        )
-    if options["as_json"]:
-        click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
-    else:
-        print_run(done, scorer)

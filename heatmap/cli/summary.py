@@ -5,16 +5,47 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from ..networks.summary import MIB, LayerRow, Summary
 from .command import Command
-from .console import make_console
-from .options import model_options, photo_size_option
+from .console import make_console, progress_line
+from .options import json_option, model_options
+from .parameter_types import PhotoSize
+
+if TYPE_CHECKING:
+    from ..networks.summary import LayerRow, Summary
+
+_MIB = 2**20
+
+
+@click.command(cls=Command)
+@model_options
+@click.option(
+    "--photo-size",
+    "photo_hw",
+    type=PhotoSize(),
+    help="Width x height of the photo, px; default: one window.",
+)
+@json_option
+def summary(photo_hw: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
+    """Print the layers of the converted network.
+
+    Each with its output for a photo of the given size, its parameters, its stride and its
+    receptive field (both in photo px); then the totals, and the memory they take.
+    """
+    from ..networks.load import load_classifier
+    from ..networks.summary import summary as summary_of
+
+    with progress_line(f"loading {options['model']}"):
+        layers = summary_of(load_classifier(options.pop("model"), **options), photo_hw=photo_hw)
+    if as_json:
+        click.echo(json.dumps(asdict(layers), indent=2))
+    else:
+        print_summary(layers)
 
 
 def print_summary(summary: Summary) -> None:
@@ -24,8 +55,8 @@ def print_summary(summary: Summary) -> None:
     height, width = summary.photo_hw
     rows, columns = summary.grid_hw
     console.print(
-        f"{escape(summary.model)} on {height} x {width} px: {rows} x {columns} windows of "
-        f"{summary.window_px} px, native stride {summary.native_stride_px} px"
+        f"{escape(summary.model)} on {width} x {height} px: {rows} rows x {columns} columns of "
+        f"windows, {summary.window_px} px wide, {summary.native_stride_px} px apart"
     )
     fixed = summary.parameters - summary.trainable
     console.print(
@@ -33,11 +64,11 @@ def print_summary(summary: Summary) -> None:
         + (f"; {summary.unused:,} in layers that scoring does not use" if summary.unused else "")
     )
     console.print(
-        f"memory in MiB: input {summary.input_bytes / MIB:.2f}, "
-        f"outputs of all layers {summary.activation_bytes / MIB:.2f} "
-        f"({2 * summary.activation_bytes / MIB:.2f} forward and backward), "
-        f"parameters {summary.parameter_bytes / MIB:.2f}, "
-        f"most at once while scoring {summary.peak_bytes / MIB:.2f}"
+        f"memory in MiB: input {summary.input_bytes / _MIB:.2f}, "
+        f"outputs of all layers {summary.activation_bytes / _MIB:.2f} "
+        f"({2 * summary.activation_bytes / _MIB:.2f} forward and backward), "
+        f"parameters {summary.parameter_bytes / _MIB:.2f}, "
+        f"peak while scoring {summary.peak_bytes / _MIB:.2f}"
     )
 
 
@@ -63,25 +94,3 @@ def _layer_table(rows: Iterable[LayerRow]) -> Table:
             str(row.field_px),
         )
     return table
-
-
-@click.command(cls=Command)
-@model_options
-@photo_size_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def summary(photo_size: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
-    """Print the layers of the converted network.
-
-    Each with its output at the photo's size, parameters, stride and receptive field
-    in photo px, then totals and memory.
-    """
-    from ..networks.load import load_classifier
-    from ..networks.summary import summary as summary_of
-    from .console import working
-
-    with working(f"loading {options['model']}"):
-        found = summary_of(load_classifier(options.pop("model"), **options), photo_hw=photo_size)
-    if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
-    else:
-        print_summary(found)

@@ -12,85 +12,58 @@ from rich.markup import escape
 from rich.table import Table
 
 from .command import Command
-from .console import make_console
-from .options import border_option, model_options, output_options, scale_option, stride_option
+from .console import make_console, progress_line
+from .options import (
+    FILE,
+    border_option,
+    json_option,
+    model_options,
+    output_option,
+    scale_option,
+    stride_option,
+)
 from .request import recipe_of
 
 if TYPE_CHECKING:
     from ..evaluation.verify import Agreement, VerifyReport
 
 
-def print_verify(report: VerifyReport, picture: Path) -> None:
-    """Claims 1 and 3, the times, and the conclusion."""
-    console, grid, timing = make_console(), report.grid, report.timing
-    rows, columns = grid.geometry.grid_hw
-    console.print(
-        f"{escape(grid.origin.model)} ({escape(grid.origin.weights.text)}), "
-        f"{rows} x {columns} windows, {report.everywhere.windows} compared"
-    )
-    verdict = "exact" if report.head.holds else "[red]NOT EXACT[/red]"
-    console.print(
-        f"converted head against the original head on {report.head.slices} slices: "
-        f"{report.head.relative:.1e} of the largest score, {verdict}"
-    )
-    console.print("sliding against cropping, differences in units of the scores:")
-    table = Table("windows", box=None, pad_edge=False, header_style="bold")
-    for heading in ("number", "largest", "mean", "relative", "correlation", "same class"):
-        table.add_column(heading, justify="right")
-    groups = (("all", report.everywhere), ("inner", report.inner), ("at the edge", report.edge))
-    for name, agreement in groups:
-        if agreement is not None:
-            table.add_row(name, *_agreement_cells(agreement))
-    console.print(table)
-    how = f" (extrapolated from {timing.crop_windows} windows)" if timing.extrapolated else ""
-    console.print(
-        f"sliding {timing.slide_s:.3g} s, cropping {timing.crop_s:.3g} s{how}: "
-        f"{timing.ratio:.1f} times as long"
-    )
-    console.print(escape(report.conclusion))
-    console.print(f"wrote {escape(str(picture))}", soft_wrap=True)
-
-
-def _agreement_cells(agreement: Agreement) -> tuple[str, ...]:
-    return (
-        str(agreement.windows),
-        f"{agreement.largest:.2e}",
-        f"{agreement.mean:.2e}",
-        f"{agreement.relative:.1e}",
-        f"{agreement.correlation:.4f}",
-        f"{agreement.top1:.1%}",
-    )
-
-
 @click.command(cls=Command)
-@click.argument("photo", type=click.Path(path_type=Path))
+@click.argument("photo", type=FILE)
 @model_options
 @stride_option
 @scale_option
 @border_option
-@click.option("-c", "--class", "wanted", help="Class to draw; default: the one that wins most.")
+@click.option(
+    "-c",
+    "--class",
+    "wanted",
+    metavar="CLASS",
+    help="Class to draw; default: the one that wins the most windows.",
+)
 @click.option(
     "--windows",
     type=click.IntRange(min=1),
     default=128,
     show_default=True,
-    help="Crop at most so many.",
+    metavar="N",
+    help="Most windows to crop.",
 )
-@output_options
+@output_option
+@json_option
 def verify(photo: Path, **options: Any) -> None:
     """Compare sliding with cropping on PHOTO.
 
-    Prints how far apart they are and how much faster sliding is. Exits with 1 where
-    the converted head is not exact.
+    Prints how far apart their scores are and how much faster sliding is, and draws both. Exits
+    with 1 if the converted head is not exact.
     """
     from ..evaluation.verify import describe_report, draw_report
     from ..evaluation.verify import verify as verify_photo
     from ..rendering.overlay import write_image
-    from .console import working
 
-    with working(f"loading {options['model']}") as at_work:
+    with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "slide").prepare()
-        at_work.stage(f"sliding and cropping over {photo.name}")
+        line.stage(f"sliding and cropping over {photo.name}")
         report = verify_photo(
             photo,
             scorer,
@@ -104,5 +77,51 @@ def verify(photo: Path, **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps({**describe_report(report), "picture": str(path)}, indent=2))
     else:
-        print_verify(report, path)
+        _print(report, path)
     sys.exit(0 if report.passed else 1)
+
+
+def _print(report: VerifyReport, picture: Path) -> None:
+    """Claims 1 and 3, the times, and the conclusion."""
+    console, grid, timing = make_console(), report.grid, report.timing
+    rows, columns = grid.geometry.grid_hw
+    console.print(f"model: {escape(grid.origin.model)}, weights {escape(grid.origin.weights.text)}")
+    console.print(
+        f"{rows} rows x {columns} columns of windows, {report.everywhere.windows} compared"
+    )
+    verdict = "exact" if report.head.holds else "[red]NOT EXACT[/red]"
+    console.print(
+        f"converted head against the original head on {report.head.slices} slices: "
+        f"{report.head.relative:.1e} of the largest score, {verdict}"
+    )
+    console.print("sliding against cropping, differences in units of the scores:")
+    console.print(_agreement_table(report))
+    how = f" (extrapolated from {timing.crop_windows} windows)" if timing.extrapolated else ""
+    console.print(
+        f"sliding {timing.slide_s:.3g} s, cropping {timing.crop_s:.3g} s{how}: "
+        f"{timing.ratio:.1f} times as long"
+    )
+    console.print(escape(report.conclusion))
+    console.print(f"wrote {escape(str(picture))}", soft_wrap=True)
+
+
+def _agreement_table(report: VerifyReport) -> Table:
+    table = Table("windows", box=None, pad_edge=False, header_style="bold")
+    for heading in ("number", "largest", "mean", "relative", "correlation", "same class"):
+        table.add_column(heading, justify="right")
+    groups = (("all", report.everywhere), ("inner", report.inner), ("at the edge", report.edge))
+    for name, agreement in groups:
+        if agreement is not None:
+            table.add_row(name, *_agreement_cells(agreement))
+    return table
+
+
+def _agreement_cells(agreement: Agreement) -> tuple[str, ...]:
+    return (
+        str(agreement.windows),
+        f"{agreement.largest:.2e}",
+        f"{agreement.mean:.2e}",
+        f"{agreement.relative:.1e}",
+        f"{agreement.correlation:.4f}",
+        f"{agreement.top1:.1%}",
+    )

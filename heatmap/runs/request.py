@@ -12,7 +12,7 @@ from ..geometry import Border, Box, Placement
 from ..grid.origin import Fusion
 from ..grid.score_grid import ScoreGrid
 from ..grid.skip import Skip
-from ..localization.localize import CONFIDENCE_THRESHOLD, Detection, localize
+from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD, Detection, localize
 from ..photo.georeference import georeference_of
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
@@ -32,18 +32,23 @@ class View:
     """What to look at and how to draw it.
 
     ``classes`` (or groups) are searched and drawn; without any, ``top`` draws the classes
-    that win the most, and without that what was found is drawn.
+    that win the most, and without that what was found is drawn. ``conf``, ``iou`` and
+    ``max_det`` are those of :func:`heatmap.localize`.
     """
 
     classes: Sequence[Wanted] = ()
     top: int = 0
     conf: float = CONFIDENCE_THRESHOLD
+    iou: float = IOU_THRESHOLD
+    max_det: int | None = None
     opacity: float = OPACITY
     stretch: bool = False
 
     def find(self, grids: ScoreGrid | Sequence[ScoreGrid]) -> tuple[Detection, ...]:
         """Objects of the classes asked for, or of any, at one or several scales."""
-        return localize(grids, self.classes or None, conf=self.conf)
+        return localize(
+            grids, self.classes or None, conf=self.conf, iou=self.iou, max_det=self.max_det
+        )
 
     def draw(
         self,

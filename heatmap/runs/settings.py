@@ -117,6 +117,8 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
             "classes": [_wanted(one) for one in view.classes],
             "top": view.top,
             "conf": view.conf,
+            "iou": view.iou,
+            "max_det": view.max_det,
             "opacity": view.opacity,
             "stretch": view.stretch,
         },

@@ -1,0 +1,105 @@
+"""How values of options are read, and spelled again in advice: sizes, memory, lists of numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import click
+
+_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+class ThreeNumbers(click.ParamType):  # type: ignore[type-arg]
+    """One number for each channel: "0.5,0.5,0.5"."""
+
+    name = "R,G,B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """The three numbers."""
+        try:
+            red, green, blue = (float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: give three numbers, such as 0.5,0.5,0.5", param, ctx)
+        return red, green, blue
+
+    def spell(self, value: tuple[float, ...]) -> str:
+        """As one types them."""
+        return ",".join(f"{number:g}" for number in value)
+
+
+class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
+    """Whole numbers: "4,2,1"."""
+
+    name = "N,N,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """The numbers."""
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: give whole numbers, such as 4,2,1", param, ctx)
+
+    def spell(self, value: tuple[int, ...]) -> str:
+        """As one types them."""
+        return ",".join(map(str, value))
+
+
+class PhotoSize(click.ParamType):  # type: ignore[type-arg]
+    """The size of a photo, width x height in px: "640x480"."""
+
+    name = "WIDTHxHEIGHT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Height and width, as arrays have them."""
+        try:
+            width, height = (int(part) for part in value.lower().split("x"))
+        except ValueError:
+            self.fail(f"{value!r}: give width x height in px, such as 640x480", param, ctx)
+        return height, width
+
+    def spell(self, value: tuple[int, int]) -> str:
+        """As one types it."""
+        height, width = value
+        return f"{width}x{height}"
+
+
+class Memory(click.ParamType):  # type: ignore[type-arg]
+    """An amount of memory: "500MB", "2GB"."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes, 1 or more."""
+        match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?", value.strip().lower())
+        number = float(match[1]) * _BYTES[match[2]] if match else 0
+        if not 1 <= number < math.inf:
+            self.fail(f"{value!r}: give bytes, such as 500MB or 2GB", param, ctx)
+        return int(number)
+
+    def spell(self, value: int) -> str:
+        """As one types it, in whole megabytes and not fewer than the bytes."""
+        return f"{math.ceil(value / 10**6)}MB"
+
+
+def read_scales(values: tuple[str, ...], default: tuple[float, ...]) -> tuple[float, ...] | None:
+    """Resize factors of an option given several times, each once; None for "auto".
+
+    Raises:
+        click.BadParameter: a value is no number, or "auto" does not stand alone.
+    """
+    if values == ("auto",):
+        return None
+    try:
+        return tuple(dict.fromkeys(float(value) for value in values)) or default
+    except ValueError:
+        raise click.BadParameter(
+            f"{' '.join(values)!r}: give numbers, such as --scale 0.5 --scale 1, or auto alone"
+        ) from None

@@ -1,0 +1,92 @@
+"""What `heatmap train` prints: a line for each epoch, or the outcome as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from .console import ProgressLine, progress_line
+
+if TYPE_CHECKING:
+    from ..networks.classifier import Classifier
+    from ..training.examples import Examples
+    from ..training.fit import Epoch
+    from ..training.train import Trained, TrainingReporter
+else:
+    # The class itself would load torch; this one overrides all that it adds.
+    from ..progress import Reporter as TrainingReporter
+
+
+class TrainingPrinter(TrainingReporter):
+    """Prints how a training goes on in lines, or its outcome in JSON."""
+
+    def __init__(self, line: ProgressLine, *, as_json: bool) -> None:
+        self.line = line
+        self.as_json = as_json
+
+    def begins(self, examples: Examples, classifier: Classifier) -> None:
+        """Print the classes, with how many examples each has, and the network."""
+        for name, (training, validation) in examples.counts().items():
+            self._print(f"{name}: {training} training examples, {validation} for validation")
+        trainable = sum(p.numel() for p in classifier.module.parameters() if p.requires_grad)
+        fixed = sum(p.numel() for p in classifier.module.parameters()) - trainable
+        self._print(
+            f"{classifier.name}, window {classifier.preprocessing.window_px} px, "
+            f"{classifier.weights}: {trainable:,} parameters trainable, {fixed:,} fixed"
+        )
+        self.line.stage("making views")
+
+    def advance(self, done: int, total: int) -> None:
+        """Show how many views are made."""
+        self.line.advance(done, total)
+
+    def resumed(self, epochs: int) -> None:
+        """Print where an interrupted training goes on."""
+        self._print(f"going on after epoch {epochs}")
+
+    def epoch(self, epoch: Epoch, best: bool) -> None:
+        """Print the loss and accuracy of an epoch."""
+        validation = ""
+        if epoch.validation_loss is not None and epoch.validation_accuracy is not None:
+            validation = f"; validation: loss {epoch.validation_loss:.4f}, {epoch.validation_accuracy:.1%} right"
+        self._print(
+            f"epoch {epoch.number:3}: loss {epoch.loss:.4f}, {epoch.accuracy:.1%} right"
+            f"{validation}{', best so far' if best else ''}"
+        )
+        self.line.stage("training")
+
+    def end(self, trained: Trained) -> None:
+        """Print what came out."""
+        if self.as_json:
+            outcome = {
+                "checkpoint": str(trained.path),
+                "best": asdict(trained.best),
+                "history": [asdict(epoch) for epoch in trained.history],
+            }
+            click.echo(json.dumps(outcome, indent=2))
+            return
+        self._print(
+            f"kept epoch {trained.best.number}; wrote {trained.path}: "
+            f"`heatmap run PHOTO -m {trained.path}`"
+        )
+
+    def interrupted(self) -> None:
+        """Ctrl-C: whole epochs stay."""
+        self._print("stopped; the same command with --resume goes on")
+
+    def _print(self, text: str) -> None:
+        if not self.as_json:
+            with self.line.aside():
+                click.echo(text)
+
+
+@contextmanager
+def training_printer(*, as_json: bool) -> Iterator[TrainingPrinter]:
+    """What prints one training."""
+    with progress_line("reading") as line:
+        yield TrainingPrinter(line, as_json=as_json)
