@@ -24,10 +24,10 @@ from tables import Target, print_table, print_targets
 import heatmap
 from heatmap.memory import kept_memory
 from heatmap.photo.photo import read_photo
-from heatmap.runs.batch import BatchReporter, Sources, batch
+from heatmap.runs.batch import BatchReporter, BatchSources, batch
 from heatmap.runs.request import Request
 from heatmap.runs.save import Extras
-from heatmap.runs.settings import Recipe
+from heatmap.runs.settings import ScorerRecipe
 
 PHOTOS = 50
 SIDE_PX = 1000
@@ -96,10 +96,10 @@ def alone(photos: Path) -> float:
 
 
 def batched(photos: Path, *, html: bool) -> float:
-    clock, recipe = Clock(), Recipe(heatmap.load_classifier().name)
+    clock, recipe = Clock(), ScorerRecipe(heatmap.load_classifier().name)
     request = Request(extras=Extras(html=html))
     with tempfile.TemporaryDirectory() as folder:
-        batch(Sources([photos]), Path(folder), recipe, request, reporter=clock)
+        batch(BatchSources([photos]), Path(folder), recipe, request, reporter=clock)
         return time.perf_counter() - clock.started
 
 

@@ -35,8 +35,8 @@ from .photo.photo import Photo as Photo
 from .photo.photo import read_photo as read_photo
 from .rendering.overlay import overlay as overlay
 from .rendering.overlay import write_image as write_image
+from .runs.request import Display as Display
 from .runs.request import MultiScale as MultiScale
-from .runs.request import View as View
 from .runs.run import Run as Run
 from .runs.run import run as run
 from .runs.save import Extras as Extras

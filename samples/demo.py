@@ -29,8 +29,8 @@ def main() -> None:
 def show_collage(scorer: heatmap.Scorer, folder: Path) -> bool:
     """Find the labelled objects of the collage at default settings."""
     objects = write_collage(folder)
-    view = heatmap.View(classes=[one.label for one in objects])
-    done = heatmap.run(folder / "collage.png", scorer, folder, view=view)
+    display = heatmap.Display(classes=[one.label for one in objects])
+    done = heatmap.run(folder / "collage.png", scorer, folder, display=display)
     describe(done)
     print("hottest pixel of       x     y  probability  px inside its box")
     inside = [check_object(done.grid, one) for one in objects]
@@ -50,9 +50,9 @@ def check_object(grid: heatmap.ScoreGrid, one: LabelledObject) -> bool:
 def show_cat(scorer: heatmap.Scorer, folder: Path) -> bool:
     """A photo of a cat's face, enlarged three times: a window sees a third of it."""
     path = heatmap.write_image(folder / "chelsea.png", read_source("chelsea.png"))
-    view = heatmap.View(classes=["Egyptian cat", "tabby"])
+    display = heatmap.Display(classes=["Egyptian cat", "tabby"])
     placement = heatmap.MultiScale(scales=(3.0,))
-    done = heatmap.run(path, scorer, folder, view=view, placement=placement)
+    done = heatmap.run(path, scorer, folder, display=display, placement=placement)
     describe(done)
     return True
 

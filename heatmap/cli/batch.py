@@ -27,7 +27,7 @@ from .options import (
 from .request import recipe_of, request_of
 
 if TYPE_CHECKING:
-    from ..runs.batch import Runner
+    from ..runs.batch import BatchRunner
     from .batch_printer import BatchOutput
 
 # Seconds between two looks of --watch.
@@ -118,11 +118,11 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     what became of each photo. Called again, it does what is missing, failed or changed. Exits
     with 1 if a photo failed.
     """
-    from ..runs.batch import Sources, plan_batch
+    from ..runs.batch import BatchSources, plan_batch
     from ..runs.batch import batch as run_batch
     from .batch_printer import batch_printer, describe_work, print_work
 
-    where = Sources(
+    where = BatchSources(
         sources, options["retry_failed"], options["every"] if options["watch"] else None
     )
     recipe = recipe_of(options, options["engine"])
@@ -154,14 +154,14 @@ def _run(run_batch: Any, printer: Any, where: Any, output: Path, *given: Any, **
     return len(done.failed)
 
 
-def _runner(options: dict[str, Any]) -> Runner:
+def _runner(options: dict[str, Any]) -> BatchRunner:
     if options["runner"] == "local":
         for name in ("workers", "ray_address", "gpus"):
             if options[name] is not None:
                 raise click.UsageError(f"--{name.replace('_', '-')} is for --runner ray: add that")
-        from ..runs.batch import Local
+        from ..runs.batch import LocalRunner
 
-        return Local()
-    from ..runs.ray_runner import OnRay
+        return LocalRunner()
+    from ..runs.ray_runner import RayRunner
 
-    return OnRay(options["ray_address"], options["workers"], options["gpus"])
+    return RayRunner(options["ray_address"], options["workers"], options["gpus"])

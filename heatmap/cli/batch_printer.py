@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from ..runs.batch import Batch, BatchReporter, Work
+from ..runs.batch import Batch, BatchPlan, BatchReporter
 from ..runs.manifest import Record, counts
 
 BatchOutput = Literal["lines", "json", "quiet"]
@@ -28,7 +28,7 @@ _LINE_EVERY = 10.0
 class Tally:
     """How far a batch is: photos, megapixels and bytes done, and the time it took."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: BatchPlan) -> None:
         self.total = len(work.todo)
         self._sizes = {task.item.name: _size(task.item.path) for task in work.todo}
         self._left = sum(self._sizes.values())
@@ -95,7 +95,7 @@ class BatchPrinter(BatchReporter):
         """Show what is done before the first photo."""
         self._bar.update(self._task, description=escape(what))
 
-    def begin(self, work: Work) -> None:
+    def begin(self, work: BatchPlan) -> None:
         self._tally = Tally(work)
         if self._form == "json":
             _print_json({"event": "begin", "photos": len(work.todo), "unchanged": work.unchanged})
@@ -171,7 +171,7 @@ def batch_printer(form: BatchOutput, output: Path, model: str) -> Iterator[Batch
         yield printer
 
 
-def print_work(work: Work) -> None:
+def print_work(work: BatchPlan) -> None:
     """What a batch would do, photo by photo."""
     for task in work.todo:
         click.echo(f"{task.item.name}: {task.why}")
@@ -180,7 +180,7 @@ def print_work(work: Work) -> None:
     click.echo(_to_do(work))
 
 
-def describe_work(work: Work) -> dict[str, Any]:
+def describe_work(work: BatchPlan) -> dict[str, Any]:
     """The same for JSON."""
     return {
         "todo": [
@@ -195,7 +195,7 @@ def describe_work(work: Work) -> dict[str, Any]:
     }
 
 
-def _to_do(work: Work) -> str:
+def _to_do(work: BatchPlan) -> str:
     """What there is to do, in one line."""
     reasons = Counter(task.why for task in work.todo)
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())

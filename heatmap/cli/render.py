@@ -28,6 +28,7 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     """
     from ..grid.read import load
     from ..photo.photo_file import open_photo
+    from ..runs.pictures import detect, draw, drawn_groups
     from ..runs.save import save_overlays
 
     grid = load(grid_file)
@@ -38,12 +39,12 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
         )
     opened = open_photo(photo or grid.origin.photo)
     view = view_of(options)
-    detections = view.find(grid)
+    detections = detect(view, grid)
     # A detection in a sharp map is a single position, not the box of an object.
     outlined = () if grid.origin.is_sharp else detections
     pictures = {
-        group: view.draw(opened, grid, group, [box.xyxy for box in outlined if box.group == group])
-        for group in view.groups(grid, detections)
+        group: draw(view, opened, grid, group, [box.xyxy for box in outlined if box.group == group])
+        for group in drawn_groups(view, grid, detections)
     }
     paths = save_overlays(options["output"], grid_file.stem, pictures)
     if options["as_json"]:

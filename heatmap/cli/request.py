@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..runs.request import Request, View
-    from ..runs.settings import Recipe
+    from ..runs.request import Display, Request
+    from ..runs.settings import ScorerRecipe
 
 _CLASSIFIER = ("weights", "window", "mean", "std", "channel_order", "class_names", "groups")
 _VIEW = ("classes", "conf", "iou", "max_det", "top", "opacity", "stretch")
 
 
-def view_of(options: dict[str, Any]) -> View:
+def view_of(options: dict[str, Any]) -> Display:
     """What to detect and to draw, from ``detection_options`` and ``overlay_options``."""
-    from ..runs.request import View
+    from ..runs.request import Display
 
-    return View(**{name: options[name] for name in _VIEW})
+    return Display(**{name: options[name] for name in _VIEW})
 
 
-def recipe_of(options: dict[str, Any], engine: Any) -> Recipe:
+def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:
     """How to prepare the scorer: ``model_options``, and device and dtype where they are there."""
-    from ..runs.settings import Recipe
+    from ..runs.settings import ScorerRecipe
 
     names = (*_CLASSIFIER, *(name for name in ("device", "dtype") if name in options))
-    return Recipe(options["model"], engine, {name: options[name] for name in names})
+    return ScorerRecipe(options["model"], engine, {name: options[name] for name in names})
 
 
 def request_of(options: dict[str, Any]) -> Request:

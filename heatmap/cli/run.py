@@ -67,7 +67,7 @@ def run(photo: Path, **options: Any) -> None:
             photo,
             scorer,
             options["output"],
-            view=request.view,
+            display=request.display,
             placement=request.placement,
             limits=request.limits,
             extras=request.extras,

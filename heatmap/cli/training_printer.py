@@ -53,7 +53,8 @@ class TrainingPrinter(TrainingReporter):
         """Print the loss and accuracy of an epoch."""
         validation = ""
         if epoch.validation_loss is not None and epoch.validation_accuracy is not None:
-            validation = f"; validation: loss {epoch.validation_loss:.4f}, {epoch.validation_accuracy:.1%} right"
+            loss, accuracy = epoch.validation_loss, epoch.validation_accuracy
+            validation = f"; validation: loss {loss:.4f}, {accuracy:.1%} right"
         self._print(
             f"epoch {epoch.number:3}: loss {epoch.loss:.4f}, {epoch.accuracy:.1%} right"
             f"{validation}{', best so far' if best else ''}"

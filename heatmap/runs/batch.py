@@ -14,12 +14,12 @@ from ..errors import ResultError
 from ..files import TEMPORARY
 from ..names import PHOTOS
 from ..progress import Reporter
-from .manifest import Manifest, Record, Stamp, read_manifest, writing_manifest
+from .manifest import FileStamp, Manifest, Record, read_manifest, writing_manifest
 from .overview import write_overview
-from .request import Request
-from .settings import Recipe, Settings, settle
-from .sources import Gathered, Item, gather
-from .worker import Task, Worker, stamp_of
+from .request import Request, display_of_stored
+from .settings import ScorerRecipe, Settings, settle
+from .sources import BatchFile, BatchFiles, gather
+from .worker import PhotoTask, Worker, stamp_of
 
 if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
@@ -29,16 +29,16 @@ _ANY_HW = (2**14, 2**14)
 
 
 @dataclass(frozen=True)
-class Crew:
+class BatchSetup:
     """What a runner works with: how to prepare a scorer, one that is, and what is asked of it."""
 
-    recipe: Recipe
+    recipe: ScorerRecipe
     scorer: Scorer
     request: Request
     settings: Settings
 
 
-class Runner(Protocol):
+class BatchRunner(Protocol):
     """Does photos, here or elsewhere; results do not depend on where."""
 
     @property
@@ -46,13 +46,13 @@ class Runner(Protocol):
         """How many photos it does at a time; they share the memory."""
         ...
 
-    def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
+    def run(self, setup: BatchSetup, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
         """Do the photos; gives out a record as each is done, in any order."""
         ...
 
 
 @dataclass(frozen=True)
-class Local:
+class LocalRunner:
     """In this process: a photo for each processor at a time, or as many as have their threads.
 
     One more is read or written meanwhile, so that no processor waits.
@@ -62,12 +62,12 @@ class Local:
     def workers(self) -> int:
         return _processors() + 1
 
-    def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
+    def run(self, setup: BatchSetup, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
         from ..scoring.device import thread_count, use_threads
 
-        before, count = thread_count(), _processors() // crew.settings.resources.threads
+        before, count = thread_count(), _processors() // setup.settings.resources.threads
         try:
-            worker = Worker(crew.scorer, crew.request, crew.settings)
+            worker = Worker(setup.scorer, setup.request, setup.settings)
             yield from worker.at_once(tasks, max(1, count) + 1)
         finally:
             use_threads(before)
@@ -82,10 +82,10 @@ def _processors() -> int:
 
 
 @dataclass(frozen=True)
-class Work:
+class BatchPlan:
     """What there is to do: photos, those to leave as they are, files that are no photos."""
 
-    todo: tuple[Task, ...]
+    todo: tuple[PhotoTask, ...]
     unchanged: int
     skipped: tuple[Record, ...] = ()
 
@@ -93,7 +93,7 @@ class Work:
 class BatchReporter(Reporter):
     """Is told how a batch goes on; this one does nothing with it."""
 
-    def begin(self, work: Work) -> None:
+    def begin(self, work: BatchPlan) -> None:
         """Before the first photo; once for every look at the sources that found any."""
 
     def photo(self, record: Record) -> None:
@@ -101,7 +101,7 @@ class BatchReporter(Reporter):
 
 
 @dataclass(frozen=True)
-class Sources:
+class BatchSources:
     """Where the photos come from, and when to look: once, or every ``watch`` seconds for ever.
 
     ``retry_failed`` does again what failed, though nothing has changed.
@@ -116,7 +116,7 @@ class Sources:
 class Batch:
     """What a batch found to do, and what became of its photos, earlier ones included."""
 
-    work: Work
+    work: BatchPlan
     records: tuple[Record, ...]
 
     @property
@@ -125,31 +125,31 @@ class Batch:
 
 
 def plan_batch(
-    sources: Sources,
+    sources: BatchSources,
     output: Path,
-    recipe: Recipe,
+    recipe: ScorerRecipe,
     request: Request,
     *,
     threads: int | None = None,
-    runner: Runner = Local(),
-) -> Work:
+    runner: BatchRunner = LocalRunner(),
+) -> BatchPlan:
     """What :func:`batch` would do now; nothing is written.
 
     Raises: as :func:`batch`.
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
-    crew = _crew(recipe, request, threads, _share(runner, gathered), manifest)
-    return _work(gathered, manifest, crew.settings, output, retry_failed=sources.retry_failed)
+    setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
+    return _work(gathered, manifest, setup.settings, output, retry_failed=sources.retry_failed)
 
 
 def batch(
-    sources: Sources,
+    sources: BatchSources,
     output: Path,
-    recipe: Recipe,
+    recipe: ScorerRecipe,
     request: Request,
     *,
     threads: int | None = None,
-    runner: Runner = Local(),
+    runner: BatchRunner = LocalRunner(),
     reporter: BatchReporter = BatchReporter(),
 ) -> Batch:
     """Run every photo that is new or changed, or whose settings are.
@@ -174,11 +174,11 @@ def batch(
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
     with writing_manifest(output) as manifest:
         _clean(output)
-        crew = _crew(recipe, request, threads, _share(runner, gathered), manifest)
+        setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
         retry_failed = sources.retry_failed
         for settled in _looks(sources, gathered, output):
-            work = _work(settled, manifest, crew.settings, output, retry_failed=retry_failed)
-            _do(work, manifest, crew, runner, reporter)
+            work = _work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
+            _do(work, manifest, setup, runner, reporter)
             write_overview(output, manifest.records.values())
             # What fails again is not tried at every look.
             retry_failed = False
@@ -186,7 +186,7 @@ def batch(
         return Batch(work, tuple(manifest.records[name] for name in sorted(names)))
 
 
-def _looks(sources: Sources, gathered: Gathered, output: Path) -> Iterator[Gathered]:
+def _looks(sources: BatchSources, gathered: BatchFiles, output: Path) -> Iterator[BatchFiles]:
     """What there is, once; or for ever what is no longer being written."""
     if sources.watch is None:
         yield gathered
@@ -198,59 +198,63 @@ def _looks(sources: Sources, gathered: Gathered, output: Path) -> Iterator[Gathe
         yield _settled(gathered, seen)
 
 
-def _share(runner: Runner, gathered: Gathered) -> int:
+def _share(runner: BatchRunner, gathered: BatchFiles) -> int:
     """How many photos will be done at a time; a single one gets all there is."""
     return 1 if len(gathered.photos) == 1 else runner.workers
 
 
-def _crew(
-    recipe: Recipe, request: Request, threads: int | None, share: int, manifest: Manifest
-) -> Crew:
+def _setup(
+    recipe: ScorerRecipe, request: Request, threads: int | None, share: int, manifest: Manifest
+) -> BatchSetup:
     """A scorer, after what can be refused without a photo is."""
     request = replace(request, extras=replace(request.extras, thumbnail=True))
     scorer = recipe.prepare()
-    request.within_kept(scorer.classifier.classes)
+    display_of_stored(request, scorer.classifier.classes)
     geometry = scorer.plan(_ANY_HW, request.placement.at(1.0))
     if scorer.engine == "slide":
         # Converted here, once, before threads ask for them.
         scorer.network_at(geometry.stride_px)
         scorer.positions_at(geometry.stride_px)
     settings = settle(scorer, request, threads, manifest.settings, share=share)
-    return Crew(recipe, scorer, request, settings)
+    return BatchSetup(recipe, scorer, request, settings)
 
 
 def _do(
-    work: Work, manifest: Manifest, crew: Crew, runner: Runner, reporter: BatchReporter
+    work: BatchPlan,
+    manifest: Manifest,
+    setup: BatchSetup,
+    runner: BatchRunner,
+    reporter: BatchReporter,
 ) -> None:
     for record in work.skipped:
         manifest.append(record)
         reporter.photo(record)
     if not work.todo:
         return
-    manifest.use(crew.settings.noted)
+    manifest.use(setup.settings.noted)
     reporter.begin(work)
-    for record in runner.run(crew, work.todo):
+    for record in runner.run(setup, work.todo):
         manifest.append(record)
         reporter.photo(record)
 
 
 def _work(
-    gathered: Gathered,
+    gathered: BatchFiles,
     manifest: Manifest,
     settings: Settings,
     output: Path,
     *,
     retry_failed: bool,
-) -> Work:
+) -> BatchPlan:
     """Compare what there is with what is recorded."""
     todo = []
     for item in gathered.photos:
         record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
         why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
         if why:
-            todo.append(Task(item, folder, why, () if record is None else record.files))
+            todo.append(PhotoTask(item, folder, why, () if record is None else record.files))
     skipped = (_skipped(item, settings) for item in gathered.others)
-    return Work(
+    return BatchPlan(
         tuple(todo),
         len(gathered.photos) - len(todo),
         tuple(one for one in skipped if not _is_skipped(manifest.records.get(one.name))),
@@ -258,7 +262,7 @@ def _work(
 
 
 def _why(
-    item: Item, record: Record | None, folder: Path, settings: str, *, retry_failed: bool
+    item: BatchFile, record: Record | None, folder: Path, settings: str, *, retry_failed: bool
 ) -> str:
     """Why a photo is to be done, or "" where it is not."""
     if record is None or record.state == "skipped":
@@ -279,7 +283,7 @@ def _why(
     return ""
 
 
-def _changed(path: Path, stamp: Stamp | None) -> bool:
+def _changed(path: Path, stamp: FileStamp | None) -> bool:
     """Whether a file is another than it was; a new time alone makes it none."""
     if not path.is_file():
         return stamp is not None
@@ -292,7 +296,7 @@ def _changed(path: Path, stamp: Stamp | None) -> bool:
     return now is None or now.sha256 != stamp.sha256
 
 
-def _skipped(item: Item, settings: Settings) -> Record:
+def _skipped(item: BatchFile, settings: Settings) -> Record:
     ending = f"ends in {item.path.suffix}" if item.path.suffix else "has no ending"
     return Record(
         item.name, str(item.path), "skipped", settings.digest, f"no photo by its name: it {ending}"
@@ -309,7 +313,7 @@ def _clean(output: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _sizes(gathered: Gathered) -> dict[Path, tuple[int, int]]:
+def _sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:
     """Bytes and time of change of every file, to see whether it is still being written."""
     found = {}
     for item in (*gathered.photos, *gathered.others):
@@ -321,13 +325,13 @@ def _sizes(gathered: Gathered) -> dict[Path, tuple[int, int]]:
     return found
 
 
-def _settled(gathered: Gathered, seen: dict[Path, tuple[int, int]]) -> Gathered:
+def _settled(gathered: BatchFiles, seen: dict[Path, tuple[int, int]]) -> BatchFiles:
     """Without the files that have changed since they were last seen, or were not."""
     now = _sizes(gathered)
 
-    def settled(item: Item) -> bool:
+    def settled(item: BatchFile) -> bool:
         return now.get(item.path) == seen.get(item.path)
 
-    return Gathered(
+    return BatchFiles(
         tuple(filter(settled, gathered.photos)), tuple(filter(settled, gathered.others))
     )

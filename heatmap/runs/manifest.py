@@ -19,11 +19,11 @@ from typing import Any, Literal
 from ..errors import ResultError, reason_of
 from ..names import MANIFEST
 
-State = Literal["done", "failed", "skipped"]
+PhotoState = Literal["done", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
-class Stamp:
+class FileStamp:
     """What tells a file from what it was: bytes, time of change (ns), SHA-256 of the content."""
 
     size: int
@@ -35,17 +35,17 @@ class Stamp:
 class Record:
     """What became of one photo.
 
-    ``name`` is as in :class:`sources.Item`, ``path`` absolute. ``settings`` is the digest
+    ``name`` is as in :class:`sources.BatchFile`, ``path`` absolute. ``settings`` is the digest
     of those it was done by. ``photo_hw`` px; ``found`` maps "class", "confidence" (0..1) and
     "box_xyxy" (photo px) of each object, best first; ``files`` are names in its folder.
     """
 
     name: str
     path: str
-    state: State
+    state: PhotoState
     settings: str
     reason: str = ""
-    stamp: Stamp | None = None
+    stamp: FileStamp | None = None
     photo_hw: tuple[int, int] | None = None
     detections: tuple[Mapping[str, Any], ...] = ()
     files: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
     return Record(
         **{
             **entry,
-            "stamp": None if stamp is None else Stamp(**stamp),
+            "stamp": None if stamp is None else FileStamp(**stamp),
             "photo_hw": None if photo_hw is None else (int(photo_hw[0]), int(photo_hw[1])),
             "detections": tuple(entry["detections"]),
             "files": tuple(map(str, entry["files"])),
@@ -182,9 +182,9 @@ def _end_line(file: int) -> None:
         os.write(file, b"\n")
 
 
-def counts(records: Iterable[Record]) -> dict[State, int]:
+def counts(records: Iterable[Record]) -> dict[PhotoState, int]:
     """How many photos are in each state."""
-    found: dict[State, int] = {"done": 0, "failed": 0, "skipped": 0}
+    found: dict[PhotoState, int] = {"done": 0, "failed": 0, "skipped": 0}
     for record in records:
         found[record.state] += 1
     return found

@@ -20,11 +20,11 @@ import numpy as np
 from ..errors import HeatmapError, ModelError, ResultError
 from ..photo.extended import PlacedRows
 from ..photo.photo_file import PhotoFile, is_larger
-from .batch import Crew
+from .batch import BatchSetup
 from .manifest import Record
 from .request import Request
-from .settings import Recipe, Settings
-from .worker import Task, Worker, lost
+from .settings import ScorerRecipe, Settings
+from .worker import PhotoTask, Worker, lost
 
 if TYPE_CHECKING:
     from ..scoring.bands.scanner import Block
@@ -38,7 +38,7 @@ _RETRIES, _RESTARTS = 2, 1000
 
 
 @dataclass(frozen=True)
-class OnRay:
+class RayRunner:
     """Workers on Ray: ``count`` of them, or as many as there are CPUs for.
 
     ``address`` is that of a cluster; without one Ray starts on this machine and ends with
@@ -53,36 +53,38 @@ class OnRay:
     def workers(self) -> int:
         return self.count or os.cpu_count() or 1
 
-    def run(self, crew: Crew, tasks: Sequence[Task]) -> Iterator[Record]:
+    def run(self, setup: BatchSetup, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
         """Do the photos; gives out a record as each is done, in any order.
 
         Raises:
             ModelError: Ray is not installed or not there, or a worker has not the model.
         """
         ray = _ray()
-        threads = crew.settings.resources.threads
+        threads = setup.settings.resources.threads
         large = [task for task in tasks if is_larger(task.item.path, TILED_PX)]
         apart = set(large)
         with _connected(ray, self.address, self.workers * threads):
-            pool = _Pool(ray, crew, self._count(ray, threads), self._gpus(crew))
+            pool = _Pool(ray, setup, self._count(ray, threads), self._gpus(setup))
             small = [task for task in tasks if task not in apart]
             yield from pool.records(small)
-            worker = Worker(replace(crew.scorer, spread=pool.blocks), crew.request, crew.settings)
+            worker = Worker(
+                replace(setup.scorer, spread=pool.blocks), setup.request, setup.settings
+            )
             for task in large:
                 yield worker.do(task)
 
     def _count(self, ray: Any, threads: int) -> int:
         return self.count or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
 
-    def _gpus(self, crew: Crew) -> float:
-        default = 1.0 if crew.scorer.compute.device == "cuda" else 0.0
+    def _gpus(self, setup: BatchSetup) -> float:
+        default = 1.0 if setup.scorer.compute.device == "cuda" else 0.0
         return default if self.gpus is None else self.gpus
 
 
 class _RayWorker:
     """What runs in each worker's process."""
 
-    def __init__(self, recipe: Recipe, request: Request, settings: Settings) -> None:
+    def __init__(self, recipe: ScorerRecipe, request: Request, settings: Settings) -> None:
         self._reason, self._worker = "", None
         # Raised here, Ray would start the worker again and again.
         try:
@@ -97,7 +99,7 @@ class _RayWorker:
         """Why it cannot work, or ""."""
         return self._reason
 
-    def do(self, task: Task) -> Record:
+    def do(self, task: PhotoTask) -> Record:
         assert self._worker is not None
         return self._worker.do(task)
 
@@ -127,24 +129,26 @@ class _Tile:
 class _Pool:
     """Some workers, and what is under way at them."""
 
-    def __init__(self, ray: Any, crew: Crew, count: int, gpus: float) -> None:
+    def __init__(self, ray: Any, setup: BatchSetup, count: int, gpus: float) -> None:
         self._ray = ray
         made = ray.remote(_RayWorker).options(
-            num_cpus=crew.settings.resources.threads,
+            num_cpus=setup.settings.resources.threads,
             num_gpus=gpus,
             max_restarts=_RESTARTS,
             max_task_retries=_RETRIES,
         )
-        self._actors = [made.remote(crew.recipe, crew.request, crew.settings) for _ in range(count)]
-        self._digest = crew.settings.digest
+        self._actors = [
+            made.remote(setup.recipe, setup.request, setup.settings) for _ in range(count)
+        ]
+        self._digest = setup.settings.digest
         for reason in ray.get([actor.reason.remote() for actor in self._actors]):
             if reason:
                 raise ModelError(f"a worker cannot prepare the model: {reason}")
 
-    def records(self, tasks: Sequence[Task]) -> Iterator[Record]:
+    def records(self, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
         """Do photos; a record as each is done."""
         waiting = deque(tasks)
-        underway: dict[Any, tuple[Any, Task]] = {}
+        underway: dict[Any, tuple[Any, PhotoTask]] = {}
 
         def give(actor: Any) -> None:
             if waiting:

@@ -4,36 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ..classes import ClassGroup, ClassList, Wanted
-from ..errors import ClassError
-from ..geometry import Border, Box, Placement
+from ..errors import ClassError, Use
+from ..geometry import Border, Placement
 from ..grid.origin import Fusion
-from ..grid.score_grid import ScoreGrid
 from ..grid.skip import Skip
-from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD, Detection, localize
+from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
-from ..rendering.overlay import overlay
 from ..rendering.paint import OPACITY
-from ..rendering.pyramid import large_overlay
-from ..rendering.thumbnail import Picture
 from .formats import PLACED_FORMATS
 from .save import NO_EXTRAS, Extras
 
-# Overlays drawn when no class is asked for: what was found, at most so many.
+# Overlays drawn when no class is asked for: of what was detected, at most so many.
 MOST_OVERLAYS = 5
 
 
 @dataclass(frozen=True)
-class View:
-    """What to look at and how to draw it.
+class Display:
+    """What to look for and how to draw it.
 
-    ``classes`` (or groups) are searched and drawn; without any, ``top`` draws the classes
-    that win the most, and without that what was found is drawn. ``conf``, ``iou`` and
-    ``max_det`` are those of :func:`heatmap.localize`.
+    >>> display = heatmap.Display(classes=["cat"], conf=0.5)
+    >>> heatmap.run("cat.jpg", scorer, "results", display=display)    # doctest: +SKIP
+
+    Attributes:
+        classes: names, indices or groups that are searched and drawn; none is all of them,
+            and what was detected is drawn, ``MOST_OVERLAYS`` classes at most.
+        top: without ``classes``, draw so many classes that win the most windows instead.
+        conf: confidence threshold, 0..1: smallest confidence of a detection.
+        iou: IoU threshold, 0..1: boxes of one class that overlap more are one object.
+        max_det: at most so many detections, the most confident; None is all.
+        opacity: 0..1, of the colours of the highest probabilities.
+        stretch: spread colours over each heatmap's own range instead of 0..1.
     """
 
     classes: Sequence[Wanted] = ()
@@ -43,38 +47,6 @@ class View:
     max_det: int | None = None
     opacity: float = OPACITY
     stretch: bool = False
-
-    def find(self, grids: ScoreGrid | Sequence[ScoreGrid]) -> tuple[Detection, ...]:
-        """Objects of the classes asked for, or of any, at one or several scales."""
-        return localize(
-            grids, self.classes or None, conf=self.conf, iou=self.iou, max_det=self.max_det
-        )
-
-    def draw(
-        self,
-        photo: Photo | PhotoFile,
-        grid: ScoreGrid,
-        group: ClassGroup,
-        boxes_xyxy: Sequence[Box] = (),
-    ) -> Picture:
-        """The overlay of a class: a picture, or what writes a pyramid of a large photo."""
-        look: dict[str, Any] = {
-            "opacity": self.opacity,
-            "stretch": self.stretch,
-            "boxes_xyxy": boxes_xyxy,
-        }
-        if isinstance(photo, PhotoFile):
-            return large_overlay(photo, grid, group, **look)
-        return overlay(photo, grid, group, **look)
-
-    def groups(self, grid: ScoreGrid, detections: Sequence[Detection]) -> list[ClassGroup]:
-        """The classes to draw, best first."""
-        if self.classes:
-            return grid.classes.find_all(self.classes)
-        if self.top:
-            return grid.winners(self.top)
-        seen = list(dict.fromkeys(one.group for one in detections))[:MOST_OVERLAYS]
-        return seen or grid.winners(1)
 
 
 @dataclass(frozen=True)
@@ -108,45 +80,43 @@ class Limits:
 class Request:
     """All that is asked of a run; results of one request compare."""
 
-    view: View = field(default_factory=View)
+    display: Display = field(default_factory=Display)
     placement: MultiScale = field(default_factory=MultiScale)
     limits: Limits = field(default_factory=Limits)
     extras: Extras = NO_EXTRAS
 
-    def within_kept(self, classes: ClassList) -> View:
-        """The view with its classes by their places among those that are kept.
 
-        Raises:
-            ClassError: an unknown class, or one that is asked for and not kept.
-        """
-        keep = self.limits.store_classes
-        kept = classes.indices(keep) if keep else list(range(len(classes)))
-        places = {index: place for place, index in enumerate(kept)}
-        wanted = classes.find_all(self.view.classes)
-        for group in wanted:
-            if not places.keys() >= set(group.indices):
-                raise ClassError(
-                    f"class {group.name!r} is asked for and not kept: "
-                    f"add --store-classes {_keeping(group)}"
-                )
-        moved = [
-            ClassGroup(group.name, tuple(places[index] for index in group.indices))
-            for group in wanted
-        ]
-        return replace(self.view, classes=moved)
+def display_of_stored(request: Request, classes: ClassList) -> Display:
+    """The display of a request, its classes by their indices among those that are stored.
 
-    def check_photo(self, photo: Photo | PhotoFile) -> None:
-        """Refuse before it is scored a photo that an extra file could not be written of.
-
-        Raises:
-            ResultError: it has no place on earth, or no id.
-        """
-        if set(self.extras.formats) & PLACED_FORMATS:
-            georeference_of(photo)
-        if self.extras.coco is not None:
-            self.extras.coco.image_id(photo.path)
+    Raises:
+        ClassError: an unknown class, or one that is asked for and not stored.
+    """
+    store = request.limits.store_classes
+    stored = classes.indices(store) if store else list(range(len(classes)))
+    new_index = {index: position for position, index in enumerate(stored)}
+    groups = classes.find_all(request.display.classes)
+    for group in groups:
+        if not new_index.keys() >= set(group.indices):
+            single = len(group.indices) == 1
+            raise ClassError(
+                f"class {group.name!r} is asked for and not stored",
+                Use("store_classes", [group.indices[0] if single else group.name], "add {}"),
+            )
+    moved = [
+        ClassGroup(group.name, tuple(new_index[index] for index in group.indices))
+        for group in groups
+    ]
+    return replace(request.display, classes=moved)
 
 
-def _keeping(group: ClassGroup) -> str:
-    """What to say so that a class or group is kept."""
-    return str(group.indices[0]) if len(group.indices) == 1 else repr(group.name)
+def check_photo(request: Request, photo: Photo | PhotoFile) -> None:
+    """Refuse before it is scored a photo that an extra file could not be written of.
+
+    Raises:
+        ResultError: it has no place on earth, or no id.
+    """
+    if set(request.extras.formats) & PLACED_FORMATS:
+        georeference_of(photo)
+    if request.extras.coco is not None:
+        request.extras.coco.image_id(photo.path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..classes import ClassGroup
 from ..errors import Use
 from ..files import room_to_grow
+from ..geometry import Box
 from ..grid.collector import grid_bytes
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
@@ -22,7 +23,8 @@ from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 from ..progress import Reporter
 from ..rendering.thumbnail import Picture
-from .request import Limits, MultiScale, Request, View
+from .pictures import detect, draw, drawn_groups
+from .request import Display, Limits, MultiScale, Request, check_photo, display_of_stored
 from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
 
 if TYPE_CHECKING:
@@ -31,11 +33,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One photo done.
+    """One photo that was scored, searched, drawn and saved.
 
-    ``scales`` holds the grid of each scale where there are several. ``sharp`` holds the
-    sharp maps of the classes drawn and found (sharpening.py), None where the network or the
-    size of the photo does not allow any.
+    Attributes:
+        photo: as it was read, upright.
+        grid: scores of its windows, float32 (N, M, K); of several scales their fusion.
+        scales: the grid of each scale by its name ("x0.5"), where there are several.
+        sharp: the position maps of the classes drawn and detected
+            (:func:`heatmap.sharp_maps`), None where the network or the size of the photo does
+            not allow any.
+        detections: objects, most confident first: confidence 0..1, boxes in photo px.
+        saved: the paths of its files.
     """
 
     photo: Photo | PhotoFile
@@ -60,8 +68,8 @@ class PhotoRun:
         self.photo = open_photo(photo)
         self.scorer, self.request = scorer, request
         # What cannot be is refused before the photo is scored, not after.
-        self.view = request.within_kept(scorer.classifier.classes)
-        request.check_photo(self.photo)
+        self.display = display_of_stored(request, scorer.classifier.classes)
+        check_photo(request, self.photo)
         self.needed = planned_bytes(self.photo.hw, scorer, request.placement, request.limits)
         self._scored: dict[str, ScoreGrid | PositionScores] = {}
         self._home = Path()
@@ -76,21 +84,21 @@ class PhotoRun:
     def finish(self, folder: str | Path) -> Run:
         """Find objects, draw overlays, and write all of it to ``folder``."""
         scored = list(self._scored.values())
-        grids = [_windows(one) for one in scored]
+        grids = [_windows(scores) for scores in scored]
         fuse = self.request.placement.fuse
         grid = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
-        found = self.view.find(grids)
-        groups = self.view.groups(grid, found)
+        detections = detect(self.display, grids)
+        groups = drawn_groups(self.display, grid, detections)
         # The drawn ones come first; each once.
-        mapped = list(dict.fromkeys([*groups, *(one.group for one in found)]))
+        mapped = list(dict.fromkeys([*groups, *(detection.group for detection in detections)]))
         sharp = _sharp(scored, mapped)
         if sharp is not None:
-            found = tighten(found, sharp, mapped)
+            detections = tighten(detections, sharp, mapped)
         several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
-        files = RunFiles(self.photo, grid, found, several, sharp)
-        pictures = _pictures(self.view, files, groups)
+        files = RunFiles(self.photo, grid, detections, several, sharp)
+        pictures = _pictures(self.display, files, groups)
         saved = save_run(folder, files, pictures, self.request.extras)
-        return Run(self.photo, grid, several, sharp, found, saved)
+        return Run(self.photo, grid, several, sharp, detections, saved)
 
 
 def run(
@@ -98,7 +106,7 @@ def run(
     scorer: Scorer,
     folder: str | Path,
     *,
-    view: View = View(),
+    display: Display = Display(),
     placement: MultiScale = MultiScale(),
     limits: Limits = Limits(),
     extras: Extras = NO_EXTRAS,
@@ -106,10 +114,37 @@ def run(
 ) -> Run:
     """Score a photo, find objects, draw overlays, and write all of it to ``folder``.
 
+    >>> scorer = heatmap.prepare("vgg16")            # doctest: +SKIP
+    >>> heatmap.run("cat.jpg", scorer, "results").detections    # doctest: +SKIP
+
+    For ``cat.jpg`` the folder gets ``cat.json`` (``result.schema.json`` in this package is its
+    JSON Schema), the score grid ``cat.npz``, an overlay ``cat.<class>.png`` for each class
+    drawn, and what ``extras`` asks for. All of these files are written, or none; earlier ones
+    of the same names are replaced.
+
+    Args:
+        photo: path of the photo.
+        scorer: what :func:`heatmap.prepare` gave; one serves many photos.
+        folder: where the files go; made if missing.
+        display: which classes are searched and drawn, from which confidence, and how.
+        placement: stride (px), scales (resize factors of the photo) and border.
+        limits: bytes of memory, classes to store, and windows to skip.
+        extras: further files: other formats, the page.
+        reporter: is told of stages, and of windows scored of those to score.
+
+    Returns:
+        The photo, its grids (probabilities or logits, float32 (N, M, K)), its detections (most
+        confident first, boxes in photo px) and the paths of the files.
+
     Raises:
-        HeatmapError: any of its kinds; nothing is written then.
+        PhotoError: the photo cannot be read, or the mask.
+        GeometryError: no window fits, a stride that the network does not have, or a photo
+            too large for the memory.
+        ClassError: an unknown class, or one that is asked for and not stored.
+        ResultError: the files cannot be written, or do not fit on the disk.
+        In each case nothing is written.
     """
-    underway = PhotoRun(photo, scorer, Request(view, placement, limits, extras))
+    underway = PhotoRun(photo, scorer, Request(display, placement, limits, extras))
     # However it ends, what grew and was not saved goes.
     with room_to_grow(underway.needed, Path(folder)) as home:
         if underway.needed:
@@ -130,23 +165,23 @@ def _sharp(
     scored: Sequence[ScoreGrid | PositionScores], groups: Sequence[ClassGroup]
 ) -> ScoreGrid | None:
     """Sharp maps of the groups, where every scale has positions."""
-    positions = [one for one in scored if isinstance(one, PositionScores)]
+    positions = [scores for scores in scored if isinstance(scores, PositionScores)]
     if len(positions) < len(scored):
         return None
     return sharp_maps(positions, groups)
 
 
 def _pictures(
-    view: View, files: RunFiles, groups: Sequence[ClassGroup]
+    display: Display, files: RunFiles, groups: Sequence[ClassGroup]
 ) -> dict[ClassGroup, Picture]:
     """The overlay of each group: of its sharp map where there is one."""
     grid, drawn = files.drawn(groups)
-    boxes = {
-        group: [one.xyxy for one in files.detections if one.group == group] for group in groups
-    }
+    boxes: dict[ClassGroup, list[Box]] = {group: [] for group in groups}
+    for detection in files.detections:
+        boxes.get(detection.group, []).append(detection.xyxy)
     return {
-        group: view.draw(files.photo, grid, one, boxes[group])
-        for group, one in zip(groups, drawn, strict=True)
+        group: draw(display, files.photo, grid, drawn_group, boxes[group])
+        for group, drawn_group in zip(groups, drawn, strict=True)
     }
 
 

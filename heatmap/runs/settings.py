@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ScorerRecipe:
     """How to prepare a scorer, in this process or another; see :func:`scorer.prepare`."""
 
     model: str
@@ -104,7 +104,7 @@ def settle(
 def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, Any]:
     """All that can change a result, as JSON gives it back."""
     classifier, extras, skip = scorer.classifier, request.extras, request.limits.skip
-    view = request.view
+    display = request.display
     described = {
         "model": classifier.name,
         "weights": classifier.weights_digest,
@@ -113,14 +113,14 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "engine": scorer.engine,
         "compute": asdict(scorer.compute),
         "placement": asdict(request.placement),
-        "view": {
-            "classes": [_wanted(one) for one in view.classes],
-            "top": view.top,
-            "conf": view.conf,
-            "iou": view.iou,
-            "max_det": view.max_det,
-            "opacity": view.opacity,
-            "stretch": view.stretch,
+        "display": {
+            "classes": [_wanted(one) for one in display.classes],
+            "top": display.top,
+            "conf": display.conf,
+            "iou": display.iou,
+            "max_det": display.max_det,
+            "opacity": display.opacity,
+            "stretch": display.stretch,
         },
         "store_classes": [_wanted(one) for one in request.limits.store_classes or ()],
         "skip": None if skip is None else {"flat": skip.flat, "mask": _mask(skip.mask)},

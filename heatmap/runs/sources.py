@@ -20,7 +20,7 @@ _MAGIC = frozenset("*?[")
 
 
 @dataclass(frozen=True)
-class Item:
+class BatchFile:
     """One file of a batch: ``name`` is its path below what all sources share, with "/"."""
 
     name: str
@@ -28,14 +28,16 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class BatchFiles:
     """``photos`` to be scored and ``others``, which no photo's name end in; both by name."""
 
-    photos: tuple[Item, ...]
-    others: tuple[Item, ...]
+    photos: tuple[BatchFile, ...]
+    others: tuple[BatchFile, ...]
 
 
-def gather(sources: Sequence[str | Path], output: Path, *, may_be_empty: bool = False) -> Gathered:
+def gather(
+    sources: Sequence[str | Path], output: Path, *, may_be_empty: bool = False
+) -> BatchFiles:
     """List the files of a batch; nothing of them is opened.
 
     Args:
@@ -63,7 +65,7 @@ def gather(sources: Sequence[str | Path], output: Path, *, may_be_empty: bool = 
     items = _named(sorted(found), base)
     photos = [item for item in items if found[item.path] or item.path.suffix.lower() in SUFFIXES]
     chosen = set(photos)
-    return Gathered(tuple(photos), tuple(item for item in items if item not in chosen))
+    return BatchFiles(tuple(photos), tuple(item for item in items if item not in chosen))
 
 
 def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
@@ -111,7 +113,7 @@ def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:
     return base, [(file, True) for file in files]
 
 
-def _named(paths: Sequence[Path], base: Path) -> list[Item]:
+def _named(paths: Sequence[Path], base: Path) -> list[BatchFile]:
     """Items by name. Names that some disks would take for one are told apart by a number."""
     items, taken = [], set[str]()
     for path in paths:
@@ -121,5 +123,5 @@ def _named(paths: Sequence[Path], base: Path) -> list[Item]:
             count += 1
             name = f"{plain}~{count}"
         taken.add(folded)
-        items.append(Item(name, path))
+        items.append(BatchFile(name, path))
     return items

@@ -26,21 +26,21 @@ from ..files import TEMPORARY, room_to_grow
 from ..localization.localize import Detection
 from ..memory import kept_memory
 from ..progress import Reporter
-from .manifest import Record, Stamp
+from .manifest import FileStamp, Record
 from .request import Request
 from .run import PhotoRun, Run
 from .settings import Settings
-from .sources import Item
+from .sources import BatchFile
 
 if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
 
 
 @dataclass(frozen=True)
-class Task:
+class PhotoTask:
     """A photo to do: ``folder`` is its results' own; ``stale`` are files of earlier ones there."""
 
-    item: Item
+    item: BatchFile
     folder: Path
     why: str
     stale: tuple[str, ...] = ()
@@ -50,8 +50,8 @@ class Task:
 class Underway:
     """A photo between reading and recording. ``reason`` says why it failed, or is ""."""
 
-    task: Task
-    stamp: Stamp | None = None
+    task: PhotoTask
+    stamp: FileStamp | None = None
     run: PhotoRun | None = None
     done: Run | None = None
     reason: str = ""
@@ -99,7 +99,7 @@ class Worker:
         self._stop = threading.Event()
         use_threads(settings.resources.threads)
 
-    def do(self, task: Task) -> Record:
+    def do(self, task: PhotoTask) -> Record:
         """All of it, one step after the other."""
         underway = self.score(self.read(task))
         if self._stop.is_set():
@@ -108,7 +108,7 @@ class Worker:
             raise CancelledError
         return self.finish(underway)
 
-    def at_once(self, tasks: Sequence[Task], count: int) -> Iterator[Record]:
+    def at_once(self, tasks: Sequence[PhotoTask], count: int) -> Iterator[Record]:
         """So many photos at a time, each in a thread; a record as each is done.
 
         Photos side by side keep more processors busy than the layers of one photo do, and one
@@ -130,7 +130,7 @@ class Worker:
                 # Where not all are done: what is under way ends at its next band.
                 self._stop.set()
 
-    def read(self, task: Task) -> Underway:
+    def read(self, task: PhotoTask) -> Underway:
         """Open a photo, and refuse what cannot be had of it."""
         return Underway(task).take(self._read)
 
@@ -183,7 +183,7 @@ class Worker:
         )
 
 
-def lost(task: Task, settings: str, reason: str) -> Record:
+def lost(task: PhotoTask, settings: str, reason: str) -> Record:
     """What to record of a photo whose worker did not come back."""
     return Record(
         task.item.name,
@@ -196,7 +196,7 @@ def lost(task: Task, settings: str, reason: str) -> Record:
     )
 
 
-def stamp_of(path: Path) -> Stamp | None:
+def stamp_of(path: Path) -> FileStamp | None:
     """What tells the file from what it will be when it is changed; None where it is none."""
     # Opening a pipe would wait for ever.
     if not path.is_file():
@@ -207,7 +207,7 @@ def stamp_of(path: Path) -> Stamp | None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-    return Stamp(found.st_size, found.st_mtime_ns, digest)
+    return FileStamp(found.st_size, found.st_mtime_ns, digest)
 
 
 def _remove(folder: Path, stale: set[str]) -> None:

@@ -152,7 +152,7 @@ def test_run_and_verify_take_a_finer_stride(call):
         (("--store-classes", "clas 3"), ("no class 'clas 3'", "did you mean class 3")),
         (
             ("--store-classes", "1", "-c", "2"),
-            ("'class 2' is asked for and not kept: add --store-classes 2",),
+            ("'class 2' is asked for and not stored: add --store-classes 2",),
         ),
         (("--mask", "nowhere.png"), ("nowhere.png",)),
         (("--mask", "names.txt"), ("names.txt",)),

@@ -21,15 +21,15 @@ from skimage.data import chelsea
 import heatmap
 from heatmap.errors import ClassError, GeometryError, ResultError
 from heatmap.runs import worker as working
-from heatmap.runs.batch import BatchReporter, Sources, batch, plan_batch
-from heatmap.runs.request import Limits, MultiScale, Request, View
+from heatmap.runs.batch import BatchReporter, BatchSources, batch, plan_batch
+from heatmap.runs.request import Display, Limits, MultiScale, Request
 from heatmap.runs.save import Extras
-from heatmap.runs.settings import Recipe
+from heatmap.runs.settings import ScorerRecipe
 from tests.support.batches import MODEL, WINDOW, broken, files, lines, times, write_photo
 from tests.support.paths import ROOT
 
-RECIPE = Recipe(MODEL, options={"window": WINDOW})
-REQUEST = Request(View(conf=0.5))
+RECIPE = ScorerRecipe(MODEL, options={"window": WINDOW})
+REQUEST = Request(Display(conf=0.5))
 MAIN = [sys.executable, "-c", "from heatmap.cli.main import main; main()"]
 COMMAND = [*MAIN, "batch", "-m", MODEL, "--window", str(WINDOW)]
 
@@ -48,11 +48,11 @@ def out(tmp_path):
 
 
 def run(photos, out, request=REQUEST, *, retry_failed=False, **options):
-    return batch(Sources([photos], retry_failed), out, RECIPE, request, **options)
+    return batch(BatchSources([photos], retry_failed), out, RECIPE, request, **options)
 
 
 def plan(photos, out, request=REQUEST, **options):
-    work = plan_batch(Sources([photos], **options), out, RECIPE, request)
+    work = plan_batch(BatchSources([photos], **options), out, RECIPE, request)
     return {task.item.name: task.why for task in work.todo}
 
 
@@ -76,7 +76,9 @@ def test_every_photo_has_the_results_that_run_gives_it(photos, out, tmp_path):
     run(photos, out)
     scorer = replace(RECIPE.prepare(), steady=True)
     for name in ("a.jpg", "sub/deep/b.tif"):
-        alone = heatmap.run(photos / name, scorer, tmp_path / "alone" / name, view=REQUEST.view)
+        alone = heatmap.run(
+            photos / name, scorer, tmp_path / "alone" / name, display=REQUEST.display
+        )
         for path in alone.saved.written:
             there = out / "photos" / name / path.name
             if path.suffix == ".png":
@@ -121,7 +123,7 @@ def test_other_files_are_recorded_as_skipped_once(photos, out):
 
 def test_scores_have_the_same_bits_whatever_was_scored_before():
     # Enough windows for the second to go another way.
-    recipe, photo = Recipe("efficientnet_lite0"), cv2.resize(chelsea(), (1024, 1024))
+    recipe, photo = ScorerRecipe("efficientnet_lite0"), cv2.resize(chelsea(), (1024, 1024))
     first, later = (
         [scorer.score(photo).scores for _ in range(2)]
         for scorer in (recipe.prepare(), replace(recipe.prepare(), steady=True))
@@ -153,7 +155,7 @@ def test_a_new_time_alone_changes_nothing(photos, out):
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(View(conf=0.4)),
+        Request(Display(conf=0.4)),
         replace(REQUEST, placement=MultiScale(border="valid")),
         replace(REQUEST, placement=MultiScale(scales=(0.8, 1.0))),
         replace(REQUEST, limits=Limits(memory=10**8)),
@@ -168,8 +170,8 @@ def test_a_changed_setting_redoes_all(photos, out, request_):
 
 def test_another_model_redoes_all(photos, out, tmp_path):
     run(photos, out)
-    other = Recipe(MODEL, options={"window": WINDOW, "mean": (0.4, 0.4, 0.4)})
-    assert len(plan_batch(Sources([photos]), out, other, REQUEST).todo) == 4
+    other = ScorerRecipe(MODEL, options={"window": WINDOW, "mean": (0.4, 0.4, 0.4)})
+    assert len(plan_batch(BatchSources([photos]), out, other, REQUEST).todo) == 4
 
 
 def test_files_of_earlier_settings_go(photos, out):
@@ -275,7 +277,7 @@ def test_an_error_that_nobody_foresaw_is_recorded(photos, out, monkeypatch):
 @pytest.mark.parametrize(
     ("request_", "error"),
     [
-        (Request(View(classes=("no such thing",))), ClassError),
+        (Request(Display(classes=("no such thing",))), ClassError),
         (Request(placement=MultiScale(stride=3)), GeometryError),
     ],
 )
@@ -327,7 +329,7 @@ def test_what_is_under_way_when_it_stops_keeps_its_earlier_results(photos, out, 
             raise KeyboardInterrupt
 
     monkeypatch.setattr(working.Worker, "score", score)
-    changed = replace(REQUEST, view=View(conf=0.4))
+    changed = replace(REQUEST, display=Display(conf=0.4))
     with pytest.raises(KeyboardInterrupt):
         run(photos, out, changed, reporter=Impatient())
     after = files(out / "photos")
@@ -361,7 +363,7 @@ def test_watching_takes_photos_as_they_arrive_and_settle(tmp_path, out):
     feeder = threading.Timer(0.3, write_photo, [arriving / "a.jpg"])
     feeder.start()
     with pytest.raises(KeyboardInterrupt):
-        batch(Sources([arriving], watch=0.1), out, RECIPE, REQUEST, reporter=Feeding())
+        batch(BatchSources([arriving], watch=0.1), out, RECIPE, REQUEST, reporter=Feeding())
     assert seen == [["a.jpg"], ["b.jpg"], ["c.jpg"], ["c.jpg"]]
 
 
@@ -382,7 +384,7 @@ def test_a_file_that_grows_is_waited_for(tmp_path, out, monkeypatch):
 
     monkeypatch.setattr("heatmap.runs.batch.time.sleep", grow)
     with pytest.raises(KeyboardInterrupt):
-        batch(Sources([arriving], watch=1), out, RECIPE, REQUEST, reporter=Once())
+        batch(BatchSources([arriving], watch=1), out, RECIPE, REQUEST, reporter=Once())
 
 
 # Killed.

@@ -13,7 +13,7 @@ import skimage
 from PIL import Image
 
 import heatmap
-from heatmap.runs.request import View
+from heatmap.runs.request import Display
 from heatmap.runs.run import Run, run
 from tests.support.paths import SAMPLES
 
@@ -52,8 +52,8 @@ def untold(scorer, saved_collage) -> Run:
 
 @pytest.fixture(scope="module")
 def asked(scorer, saved_collage, collage) -> Run:
-    view = View(classes=[one.label for one in collage[1]])
-    return run(saved_collage, scorer, saved_collage.parent / "asked", view=view)
+    display = Display(classes=[one.label for one in collage[1]])
+    return run(saved_collage, scorer, saved_collage.parent / "asked", display=display)
 
 
 def iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:

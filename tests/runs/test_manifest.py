@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 
 from heatmap.errors import ResultError
-from heatmap.runs.manifest import NAME, Record, Stamp, counts, read_manifest, writing_manifest
+from heatmap.names import MANIFEST
+from heatmap.runs.manifest import FileStamp, Record, counts, read_manifest, writing_manifest
 
 DONE = Record(
     name="a/cat.jpg",
     path="/in/a/cat.jpg",
     state="done",
     settings="d1",
-    stamp=Stamp(9, 12345678901234567, "ab"),
+    stamp=FileStamp(9, 12345678901234567, "ab"),
     photo_hw=(300, 400),
     detections=({"class": "tabby", "confidence": 0.5, "box_xyxy": [1.0, 2.0, 3.0, 4.0]},),
     files=("cat.json", "cat.npz"),
@@ -41,22 +42,22 @@ def test_the_last_record_of_a_photo_holds(tmp_path):
         manifest.append(FAILED)
         manifest.append(replace(DONE, name="x.jpg"))
     assert read_manifest(tmp_path).records["x.jpg"].state == "done"
-    assert len((tmp_path / NAME).read_text().splitlines()) == 2
+    assert len((tmp_path / MANIFEST).read_text().splitlines()) == 2
 
 
 def test_settings_are_noted_once(tmp_path):
     for settings in ({"a": 1}, {"a": 1}, {"a": 2}):
         with writing_manifest(tmp_path) as manifest:
             manifest.use(settings)
-    assert len((tmp_path / NAME).read_text().splitlines()) == 2
+    assert len((tmp_path / MANIFEST).read_text().splitlines()) == 2
 
 
 def test_a_torn_line_is_passed_over_wherever_it_was_torn(tmp_path):
     with writing_manifest(tmp_path) as manifest:
         manifest.append(DONE)
-    whole = (tmp_path / NAME).read_bytes()
+    whole = (tmp_path / MANIFEST).read_bytes()
     for length in range(len(whole)):
-        (tmp_path / NAME).write_bytes(whole + whole[:length])
+        (tmp_path / MANIFEST).write_bytes(whole + whole[:length])
         with writing_manifest(tmp_path) as manifest:
             assert manifest.records == {DONE.name: DONE}
             manifest.append(FAILED)
@@ -85,7 +86,7 @@ def test_two_batches_cannot_write_at_once(tmp_path):
     "line", ["[1]", "7", "{}", '{"name": "x"}', json.dumps({"name": "x", "stamp": 3})]
 )
 def test_a_file_of_something_else_is_refused(tmp_path, line):
-    (tmp_path / NAME).write_text(f"{line}\n")
+    (tmp_path / MANIFEST).write_text(f"{line}\n")
     with pytest.raises(ResultError, match="line 1 is none of a batch's"):
         read_manifest(tmp_path)
 

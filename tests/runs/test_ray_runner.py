@@ -18,15 +18,15 @@ import heatmap
 from heatmap.errors import ModelError
 from heatmap.grid.skip import Skip
 from heatmap.runs import ray_runner as clusters
-from heatmap.runs.batch import BatchReporter, Sources, batch
-from heatmap.runs.ray_runner import OnRay
-from heatmap.runs.request import Limits, Request, View
-from heatmap.runs.settings import Recipe
+from heatmap.runs.batch import BatchReporter, BatchSources, batch
+from heatmap.runs.ray_runner import RayRunner
+from heatmap.runs.request import Display, Limits, Request
+from heatmap.runs.settings import ScorerRecipe
 from tests.support.batches import MODEL, WINDOW, broken, files, lines, write_photo
 from tests.support.paths import ROOT
 
-RECIPE = Recipe(MODEL, options={"window": WINDOW})
-REQUEST = Request(View(conf=0.5))
+RECIPE = ScorerRecipe(MODEL, options={"window": WINDOW})
+REQUEST = Request(Display(conf=0.5))
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,19 @@ def photos(tmp_path):
 
 def run(photos, out, request=REQUEST, **options):
     return batch(
-        Sources([photos]), out, RECIPE, request, threads=1, runner=OnRay(count=2), **options
+        BatchSources([photos]),
+        out,
+        RECIPE,
+        request,
+        threads=1,
+        runner=RayRunner(count=2),
+        **options,
     )
 
 
 def test_two_workers_give_the_files_of_the_serial_runner(ray, photos, tmp_path):
     broken(photos / "broken")
-    serial = batch(Sources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)
+    serial = batch(BatchSources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)
     done = run(photos, tmp_path / "ray")
     assert [record.state for record in done.records] == [one.state for one in serial.records]
     assert len(done.failed) == 20
@@ -72,7 +78,7 @@ def test_two_workers_give_the_files_of_the_serial_runner(ray, photos, tmp_path):
 @pytest.mark.slow
 def test_a_batch_goes_on_with_another_runner(ray, photos, tmp_path):
     run(photos, tmp_path / "out")
-    again = batch(Sources([photos]), tmp_path / "out", RECIPE, REQUEST, threads=1)
+    again = batch(BatchSources([photos]), tmp_path / "out", RECIPE, REQUEST, threads=1)
     assert again.work.todo == ()
 
 
@@ -104,7 +110,7 @@ def test_the_work_of_a_worker_that_is_killed_is_done_by_others(ray, photos, tmp_
     done = run(photos, tmp_path / "ray", reporter=killer)
     assert killer.killed == 1
     assert [record.state for record in done.records] == ["done"] * 60
-    run_alone = batch(Sources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)
+    run_alone = batch(BatchSources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)
     assert run_alone.failed == ()
     found, expected = files(tmp_path / "ray/photos"), files(tmp_path / "serial/photos")
     assert found == expected
@@ -130,7 +136,7 @@ def test_a_large_photo_is_spread_by_tile(ray, tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "TILED_PX", 100)
     done = run(tmp_path / "in", tmp_path / "ray")
     assert done.failed == ()
-    alone = heatmap.run(path, RECIPE.prepare(), tmp_path / "alone", view=REQUEST.view)
+    alone = heatmap.run(path, RECIPE.prepare(), tmp_path / "alone", display=REQUEST.display)
     found = heatmap.load(tmp_path / "ray/photos/large.tif/large.npz")
     assert found.origin.computation.tiles == 4
     largest = np.abs(alone.grid.scores).max()
@@ -146,7 +152,7 @@ def test_tiles_keep_to_what_is_asked(ray, tmp_path, monkeypatch, keep):
     shown[:60] = 255
     cv2.imwrite(str(mask), shown)
     request = replace(REQUEST, limits=Limits(store_classes=keep, skip=Skip(mask=mask)))
-    serial = batch(Sources([tmp_path / "in"]), tmp_path / "serial", RECIPE, request, threads=1)
+    serial = batch(BatchSources([tmp_path / "in"]), tmp_path / "serial", RECIPE, request, threads=1)
     assert serial.failed == ()
     monkeypatch.setattr(clusters, "TILED_PX", 100)
     assert run(tmp_path / "in", tmp_path / "ray", request=request).failed == ()
@@ -169,7 +175,7 @@ def test_a_damaged_large_photo_is_recorded(ray, tmp_path, monkeypatch):
 
 
 def test_a_worker_with_other_weights_is_refused(ray, photos, tmp_path):
-    class Elsewhere(Recipe):
+    class Elsewhere(ScorerRecipe):
         def prepare(self):
             if os.getpid() == here:
                 return super().prepare()
@@ -178,8 +184,8 @@ def test_a_worker_with_other_weights_is_refused(ray, photos, tmp_path):
     here = os.getpid()
     with pytest.raises(ModelError, match="a worker cannot prepare the model: no such file"):
         batch(
-            Sources([photos]), tmp_path / "out",
-            Elsewhere(MODEL, options={"window": WINDOW}), REQUEST, runner=OnRay(count=1),
+            BatchSources([photos]), tmp_path / "out",
+            Elsewhere(MODEL, options={"window": WINDOW}), REQUEST, runner=RayRunner(count=1),
         )  # fmt: skip
 
 

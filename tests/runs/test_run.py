@@ -25,7 +25,7 @@ from heatmap.progress import Reporter
 from heatmap.rendering import pyramid as pyramids
 from heatmap.rendering.overlay import overlay
 from heatmap.runs import run as running
-from heatmap.runs.request import Limits, MultiScale, View
+from heatmap.runs.request import Display, Limits, MultiScale
 from heatmap.runs.run import planned_bytes, run
 from heatmap.runs.save import Extras
 from tests.support.networks import WINDOW, Classifier, heads, randomise
@@ -95,7 +95,7 @@ def told(done):
 @pytest.mark.parametrize("how", ["mean", "max"])
 def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, how):
     placement = MultiScale(scales=(1.0, 0.5, 1.0, 2.0), fuse=how)
-    done = run(photo, scorer, tmp_path / "out", placement=placement, view=View(top=1))
+    done = run(photo, scorer, tmp_path / "out", placement=placement, display=Display(top=1))
     alone = [scorer.score(PHOTO, heatmap.Placement(scale=scale)) for scale in (1.0, 0.5, 2.0)]
     assert list(done.scales) == ["x1", "x0.5", "x2"]
     for one, other in zip(done.scales.values(), alone, strict=True):
@@ -113,7 +113,7 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
 
 
 def test_objects_are_searched_at_every_scale(tmp_path, scorer, photo):
-    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, view=View(conf=0.2))
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, display=Display(conf=0.2))
     assert done.detections == heatmap.localize(list(done.scales.values()), conf=0.2)
     assert len({one.scale for one in done.detections}) > 1
 
@@ -148,9 +148,11 @@ def averaging():
 
 @pytest.mark.parametrize("placement", [MultiScale(), MultiScale(stride=2), SEVERAL])
 def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo, placement):
-    view = View(classes=(3, 1), conf=0.2)
+    display = Display(classes=(3, 1), conf=0.2)
     extras = Extras(("tiff",))
-    done = run(photo, averaging, tmp_path / "out", placement=placement, view=view, extras=extras)
+    done = run(
+        photo, averaging, tmp_path / "out", placement=placement, display=display, extras=extras
+    )
     groups = averaging.classifier.classes.find_all([3, 1])
     scored = [
         averaging.score_positions(PHOTO, heatmap.Placement(scale=scale, stride=placement.stride))
@@ -174,7 +176,7 @@ def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo
 
 
 def test_sharp_maps_are_of_what_is_drawn_and_what_is_found(tmp_path, averaging, photo):
-    done = run(photo, averaging, tmp_path / "out", view=View(top=1, conf=0.05))
+    done = run(photo, averaging, tmp_path / "out", display=Display(top=1, conf=0.05))
     (drawn,) = done.saved.overlays
     found = dict.fromkeys(one.name for one in done.detections)
     assert len(found) > 1
@@ -197,7 +199,9 @@ def test_what_is_kept_or_skipped_in_part_has_no_sharp_maps(tmp_path, averaging, 
 
 def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, scorer, photo):
     limits = Limits(store_classes=("class 4", 1))
-    done = run(photo, scorer, tmp_path / "out", limits=limits, view=View(classes=(4, "class 1")))
+    done = run(
+        photo, scorer, tmp_path / "out", limits=limits, display=Display(classes=(4, "class 1"))
+    )
     whole = scorer.score(PHOTO)
     assert done.grid.classes.names == ("class 4", "class 1")
     assert_same(done.grid.scores, whole.class_maps(whole.classes.find_all([4, 1])))
@@ -211,7 +215,11 @@ def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, sco
 @pytest.mark.parametrize(
     ("keep", "wanted", "message"),
     [
-        ((1,), ("class 4",), "class 'class 4' is asked for and not kept: add --store-classes 4"),
+        (
+            (1,),
+            ("class 4",),
+            r"is asked for and not stored: add store_classes=\[4\]",
+        ),
         (("nothing",), (), "no class 'nothing'"),
         (None, (9,), "class index 9 is too large"),
     ],
@@ -224,7 +232,7 @@ def test_classes_that_cannot_be_are_refused_before_the_photo_is_scored(
         run(
             *(photo, scorer, tmp_path / "out"),
             limits=Limits(store_classes=keep),
-            view=View(classes=wanted),
+            display=Display(classes=wanted),
             reporter=reporter,
         )
     assert reporter.events == []
@@ -270,10 +278,14 @@ def test_a_photo_of_which_all_is_skipped_is_a_result_too(tmp_path, engine):
 def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     tmp_path, scorer, photo, placement, monkeypatch
 ):
-    small = run(photo, scorer, tmp_path / "small", placement=placement, view=View(classes=(1,)))
+    small = run(
+        photo, scorer, tmp_path / "small", placement=placement, display=Display(classes=(1,))
+    )
     monkeypatch.setattr(streams, "LARGE_PX", 1000)
     monkeypatch.setattr(pyramids, "PREVIEW_PX", 80)
-    done = run(photo, scorer, tmp_path / "large", placement=placement, view=View(classes=(1,)))
+    done = run(
+        photo, scorer, tmp_path / "large", placement=placement, display=Display(classes=(1,))
+    )
     assert isinstance(done.photo, streams.PhotoFile)
     largest = np.abs(small.grid.scores).max()
     np.testing.assert_allclose(done.grid.scores, small.grid.scores, atol=1e-5 * largest, rtol=0)

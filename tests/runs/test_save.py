@@ -16,7 +16,8 @@ from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo import Photo
 from heatmap.runs.coco import CocoIds
-from heatmap.runs.request import MOST_OVERLAYS, View
+from heatmap.runs.pictures import detect, drawn_groups
+from heatmap.runs.request import MOST_OVERLAYS, Display
 from heatmap.runs.save import Extras, RunFiles, save_overlays, save_run
 
 NAMES = ("cat", "crane", "crane", "café", "日本", "a", "b")
@@ -58,7 +59,7 @@ def contents(folder) -> dict[str, bytes]:
 class TestSaveRun:
     def test_the_files_agree_with_what_was_given(self, tmp_path):
         grid, photo = made_grid(), made_photo(notes=("first of 3 frames",))
-        found = View().find(grid)
+        found = detect(Display(), grid)
         saved = save_run(tmp_path / "new" / "folder", files(photo, grid, found), {CAT: picture(7)})
         assert sorted(contents(tmp_path / "new" / "folder")) == [
             "my cat.cat.png",
@@ -183,7 +184,7 @@ class TestExtras:
 
     def test_all_are_written_and_listed(self, tmp_path):
         grid, sharp = made_grid(), made_grid(names=("animal", "a"))
-        run = files(made_photo(""), grid, View().find(grid), sharp=sharp)
+        run = files(made_photo(""), grid, detect(Display(), grid), sharp=sharp)
         saved = save_run(tmp_path, run, {ANIMAL: picture(1), A: picture(2)}, self.EVERYTHING)
         told = json.loads(saved.description.read_text("utf-8"))
         assert [(one["class"], one["indices"], one["file"]) for one in told["overlays"]] == [
@@ -225,7 +226,7 @@ class TestExtras:
 
     def test_ids_of_a_dataset_are_taken(self, tmp_path):
         grid, ids = made_grid(), CocoIds("coco.json", {"my cat.jpg": 7}, {"b": 40})
-        run = files(made_photo(), grid, View(classes=(6,)).find(grid))
+        run = files(made_photo(), grid, detect(Display(classes=(6,)), grid))
         saved = save_run(tmp_path, run, {}, Extras(("coco",), coco=ids))
         (written,) = saved.exports["coco"]
         told = json.loads(written.read_text("utf-8"))
@@ -253,27 +254,29 @@ class TestSaveOverlays:
 class TestView:
     def test_without_wishes_what_was_found_is_drawn_best_first_and_not_without_end(self):
         grid = made_grid()
-        view = View()
-        found = view.find(grid)
-        groups = view.groups(grid, found)
+        display = Display()
+        found = detect(display, grid)
+        groups = drawn_groups(display, grid, found)
         assert len({one.group for one in found}) >= len(groups) > 1
         assert groups == list(dict.fromkeys(one.group for one in found))[:MOST_OVERLAYS]
         singles = [grid.classes.single(index) for index in range(7)]
         many = [dataclasses.replace(found[0], group=group) for group in singles]
-        assert view.groups(grid, many) == singles[:5]
+        assert drawn_groups(display, grid, many) == singles[:5]
 
     def test_without_finds_the_winner_is_drawn(self):
         grid = made_grid()
-        view = View(conf=0.99)
-        assert view.find(grid) == ()
-        assert view.groups(grid, ()) == [B]
+        display = Display(conf=0.99)
+        assert detect(display, grid) == ()
+        assert drawn_groups(display, grid, ()) == [B]
 
     def test_top_draws_winners(self):
-        assert View(top=3).groups(made_grid(), ()) == made_grid().classes.find_all([6, 5, 4])
+        assert drawn_groups(Display(top=3), made_grid(), ()) == made_grid().classes.find_all(
+            [6, 5, 4]
+        )
 
     def test_asked_classes_are_searched_and_drawn_once_each(self):
         grid = made_grid()
-        view = View(classes=("a", 0, "cat"), conf=0.2)
-        found = view.find(grid)
+        display = Display(classes=("a", 0, "cat"), conf=0.2)
+        found = detect(display, grid)
         assert {one.group for one in found} == {CAT, A}
-        assert view.groups(grid, found) == [A, CAT]
+        assert drawn_groups(display, grid, found) == [A, CAT]

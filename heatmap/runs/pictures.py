@@ -1,0 +1,58 @@
+"""What is drawn of a photo: which classes, and the overlay of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..classes import ClassGroup
+from ..geometry import Box
+from ..grid.score_grid import ScoreGrid
+from ..localization.localize import Detection, localize
+from ..photo.photo import Photo
+from ..photo.photo_file import PhotoFile
+from ..rendering.overlay import overlay
+from ..rendering.pyramid import large_overlay
+from ..rendering.thumbnail import Picture
+from .request import MOST_OVERLAYS, Display
+
+
+def detect(display: Display, grids: ScoreGrid | Sequence[ScoreGrid]) -> tuple[Detection, ...]:
+    """Objects of the classes asked for, or of any, at one or several scales."""
+    return localize(
+        grids,
+        display.classes or None,
+        conf=display.conf,
+        iou=display.iou,
+        max_det=display.max_det,
+    )
+
+
+def drawn_groups(
+    display: Display, grid: ScoreGrid, detections: Sequence[Detection]
+) -> list[ClassGroup]:
+    """The classes to draw, best first."""
+    if display.classes:
+        return grid.classes.find_all(display.classes)
+    if display.top:
+        return grid.winners(display.top)
+    detected = list(dict.fromkeys(detection.group for detection in detections))
+    return detected[:MOST_OVERLAYS] or grid.winners(1)
+
+
+def draw(
+    display: Display,
+    photo: Photo | PhotoFile,
+    grid: ScoreGrid,
+    group: ClassGroup,
+    boxes_xyxy: Sequence[Box] = (),
+) -> Picture:
+    """The overlay of a class: a picture, or what writes a pyramid of a large photo."""
+    options: dict[str, Any] = {
+        "opacity": display.opacity,
+        "stretch": display.stretch,
+        "boxes_xyxy": boxes_xyxy,
+    }
+    if isinstance(photo, PhotoFile):
+        return large_overlay(photo, grid, group, **options)
+    return overlay(photo, grid, group, **options)
