@@ -1,14 +1,17 @@
-"""Documentation: how to install; docs/fc-to-conv.md: its code runs, and its figures are true."""
+"""Documentation: how to install, commands that exist; docs/fc-to-conv.md: code and figures."""
 
 from __future__ import annotations
 
 import re
 
+import click
 import pytest
 import torch
 from torchvision.models import vgg16
 
+from heatmap.cli import main as cli
 from heatmap.networks.new_head import known_parts, new_head, plan_head
+from tests.support.examples import PAGES, arguments, command_lines
 from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "fc-to-conv.md").read_text(encoding="utf-8")
@@ -18,6 +21,26 @@ TEXTS = [
     for pattern in ("*.md", "docs/*.md", "samples/*.md", "heatmap/**/*.py")
     for path in sorted(ROOT.glob(pattern))
 ]
+
+COMMANDS = [(str(page.relative_to(ROOT)), line) for page in PAGES for line in command_lines(page)]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_documented_commands_have_the_options_they_name(page, line):
+    name, *given = arguments(line)
+    command = cli.cli.commands[name]
+    with command.make_context(name, list(given)) as context:
+        assert isinstance(context, click.Context)
+
+
+def test_all_pages_with_commands_are_read():
+    assert {page for page, _ in COMMANDS} == {
+        "README.md",
+        "docs/batch.md",
+        "docs/evaluation.md",
+        "docs/fc-to-conv.md",
+        "samples/README.md",
+    }
 
 
 def test_nothing_says_to_install_a_strangers_package():

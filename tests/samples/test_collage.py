@@ -1,10 +1,7 @@
 """The sample collage: the same each time, with every labelled photo whole and every box right."""
 
-import importlib.util
 import itertools
 import json
-import sys
-from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
@@ -14,9 +11,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torchvision.models import ResNet50_Weights
 
-from tests.support.paths import SAMPLES
+from tests.support.examples import load_sample
 
-SCRIPT = SAMPLES / "make_collage.py"
 LABELS = ["palace", "Egyptian cat", "tripod", "moped", "espresso"]
 # What scikit-learn's and scikit-image's loaders give, beside the files that the script reads.
 LOADERS = {
@@ -30,13 +26,8 @@ LOADERS = {
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("make_collage", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def script() -> ModuleType:
+    return load_sample("make_collage")
 
 
 @pytest.fixture(scope="module")

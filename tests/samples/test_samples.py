@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
@@ -14,19 +13,13 @@ import torch
 from PIL import Image
 
 import heatmap
+from tests.support.examples import load_sample
 from tests.support.paths import SAMPLES
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
 def textures() -> ModuleType:
-    return load("textures")
+    return load_sample("textures")
 
 
 def main(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *given: object) -> None:
@@ -67,6 +60,24 @@ def test_data_only_trains_nothing(textures, tmp_path, monkeypatch):
     ]
 
 
+def test_in_small_the_mosaic_is_scored_and_drawn(textures, tmp_path, monkeypatch, capsys):
+    """A few tiles, and two epochs: what is written, and that it stands for what is right."""
+    monkeypatch.setattr(textures, "STEP_PX", 96)
+    monkeypatch.setattr(textures, "STRIDE_PX", 32)
+    train = heatmap.train
+    schedule = heatmap.Schedule(epochs=2, views=1)
+    monkeypatch.setattr(
+        heatmap, "train", lambda *given, **named: train(*given, **named, schedule=schedule)
+    )
+    textures.write_tiles(tmp_path / "textures")
+    truth = textures.write_mosaic(tmp_path)
+    right = textures.train_and_score(tmp_path, truth)
+    assert right > 0.5  # of three classes; nobody would get more than a third without looking
+    assert f"all     {right:.1%}" in capsys.readouterr().out
+    assert Image.open(tmp_path / "mosaic.winners.png").size == (2 * 768 + 16, 512 + 56)
+
+
+@pytest.mark.slow
 def test_nine_of_ten_pixels_of_the_mosaic_get_the_right_class(
     textures, tmp_path, monkeypatch, capsys
 ):
@@ -102,10 +113,29 @@ def faces(monkeypatch) -> Iterator[ModuleType]:
     # The script puts the root of the repository there, and takes one thread.
     monkeypatch.setattr(sys, "path", list(sys.path))
     threads = torch.get_num_threads()
-    yield load("faces")
+    yield load_sample("faces")
     torch.set_num_threads(threads)
 
 
+def test_in_small_faces_are_trained_and_searched(faces, tmp_path, monkeypatch, capsys):
+    """Every step once; the figures that it must reach take minutes, and stand below."""
+    train, schedule = faces.train, heatmap.Schedule(epochs=1, views=1)
+    monkeypatch.setattr(
+        faces, "train", lambda photos, checkpoint, _: train(photos, checkpoint, schedule)
+    )
+    monkeypatch.setattr(faces, "FACELESS", ("coffee",))
+    monkeypatch.setattr(faces, "SCALES", (0.2,))
+    monkeypatch.setattr(faces, "QUARTERS", (0,))
+    with pytest.raises(SystemExit):
+        main(faces, monkeypatch, tmp_path)
+    said = capsys.readouterr().out
+    assert "false alarms become examples of what is no face" in said
+    assert float(said.partition("largest difference ")[2].split()[0]) <= faces.LARGEST_DIFFERENCE
+    for name in ("first.safetensors", "faces.safetensors", "astronaut.face.png"):
+        assert (tmp_path / name).exists()
+
+
+@pytest.mark.slow
 def test_the_hottest_pixel_lies_on_her_face_and_sliding_equals_cropping(
     faces, tmp_path, monkeypatch
 ):
