@@ -51,13 +51,9 @@ class TrainingPrinter(TrainingReporter):
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
         """Print the loss and accuracy of an epoch."""
-        validation = ""
-        if epoch.validation_loss is not None and epoch.validation_accuracy is not None:
-            loss, accuracy = epoch.validation_loss, epoch.validation_accuracy
-            validation = f"; validation: loss {loss:.4f}, {accuracy:.1%} right"
         self._print(
             f"epoch {epoch.number:3}: loss {epoch.loss:.4f}, {epoch.accuracy:.1%} right"
-            f"{validation}{', best so far' if best else ''}"
+            f"{_validation(epoch)}{', best so far' if best else ''}"
         )
         self.line.stage("training")
 
@@ -84,6 +80,13 @@ class TrainingPrinter(TrainingReporter):
         if not self.as_json:
             with self.line.aside():
                 click.echo(text)
+
+
+def _validation(epoch: Epoch) -> str:
+    if epoch.validation_loss is None or epoch.validation_accuracy is None:
+        return ""
+    loss, accuracy = epoch.validation_loss, epoch.validation_accuracy
+    return f"; validation: loss {loss:.4f}, {accuracy:.1%} right"
 
 
 @contextmanager
