@@ -10,7 +10,7 @@ import torch
 from torchvision.models import vgg16
 
 from heatmap.cli import main as cli
-from heatmap.networks.new_head import known_parts, new_head, plan_head
+from heatmap.networks.new_head import new_head, plan_head, trained_parts
 from tests.support.examples import PAGES, arguments, command_lines
 from tests.support.paths import ROOT
 
@@ -69,7 +69,7 @@ def test_the_code_gives_what_its_comments_say():
 def known():
     """VGG16 without values: figures need none."""
     with torch.device("meta"):
-        return known_parts(vgg16().eval(), 224, "vgg16")
+        return trained_parts(vgg16().eval(), 224, "vgg16")
 
 
 def test_the_map_has_the_sides_of_the_table(known):

@@ -13,7 +13,7 @@ from .console import progress_line
 from .options import FILE, json_option, model_options, stride_option, under
 
 if TYPE_CHECKING:
-    from ..networks.export import Check, Program
+    from ..networks.export import Program, ProgramCheck
 
 
 @click.command(cls=Command)
@@ -85,6 +85,6 @@ def _print(program: Program) -> None:
     click.echo(f"wrote {program.path}: {program.size / 1e6:.1f} MB{beside}")
 
 
-def _compared(check: Check) -> str:
+def _compared(check: ProgramCheck) -> str:
     photos, scores = (" x ".join(map(str, shape)) for shape in (check.photos, check.scores))
     return f"{photos} gives {scores}: {check.relative:.1e} from the network in torch"

@@ -14,10 +14,10 @@ from ..errors import ModelError, Use
 from .adapted import LEVELS, HeadKind
 from .class_names import ClassNames, new_classes
 from .classifier import Classifier, Preprocessing
-from .load import load_classifier
-from .new_head import known_parts, new_head, plan_head, put_together
+from .load import load_original
+from .new_head import assemble, new_head, plan_head, trained_parts
 from .registry import DEFAULT_MODEL
-from .state_dict import digest
+from .state_dict import digest_of_weights
 
 
 class AdaptOptions(TypedDict, total=False):
@@ -78,7 +78,7 @@ def adapt(
         ModelError: the network, its head or a value cannot be used; says why.
         ConversionError: it has no trunk that slides.
     """
-    loaded = load_classifier(model, weights=weights, window_if_unknown=window)
+    loaded = load_original(model, weights, window)
     if loaded.adaptation is not None:
         raise ModelError(
             f"{loaded.name} is adapted already: adapt {loaded.architecture or 'the original'}"
@@ -87,7 +87,7 @@ def adapt(
     given = new_classes(num_classes, class_names)
     classes = loaded.classes if given is None else given
     with torch.inference_mode(False):
-        known = known_parts(loaded.module, loaded.preprocessing.window_px, loaded.name)
+        known = trained_parts(loaded.module, loaded.preprocessing.window_px, loaded.name)
         if given is None and known.lost:
             raise ModelError(
                 f"{loaded.name} cannot keep its classes: it has {known.lost}, no new head has",
@@ -98,14 +98,14 @@ def adapt(
         adaptation = replace(adaptation, average=average, softmax=softmax, freeze=_freeze(freeze))
         noise = torch.Generator().manual_seed(seed)
         layers, said = new_head(known, adaptation, len(classes), noise, fc6, kept=given is None)
-        module = put_together(known, layers, adaptation)
+        module = assemble(known, layers, adaptation)
     return Classifier(
         module=module,
         name=loaded.name,
         preprocessing=replace(loaded.preprocessing, window_px=window),
         classes=classes,
         weights=f"{loaded.weights}; adapted: {said}",
-        weights_digest=digest(module.state_dict()),
+        weights_digest=digest_of_weights(module.state_dict()),
         architecture=loaded.architecture,
         adaptation=adaptation,
         weights_kind=loaded.weights_kind,

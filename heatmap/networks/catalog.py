@@ -1,4 +1,4 @@
-"""Which models there are, and how each slides, as the converter finds it."""
+"""How each known model slides, as the converter finds it out."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from ..conversion.trace import trace
 from ..errors import ConversionError, ModelError, ResultError
 from ..files import writing
 from ..versions import package_versions
-from .registry import architecture, model_names
+from .registry import bare_network, list_models
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """How a model slides: "exact", "inexact" or "refused", and what there is to know of it.
+    """How a model slides.
 
-    "exact" is said of the head and of every cut of the photo; where layers pad,
-    ``reason`` says so, since sliding then differs from cropping.
-
-    ``window_px`` and ``native_stride_px`` are None where they could not be found.
+    Attributes:
+        name: of the model, as ``model`` takes it.
+        window_px, native_stride_px: its window and stride, px; None where they could not
+            be found.
+        sliding: "exact", "inexact" or "refused". "exact" is said of the head and of every
+            cut of the photo; where layers pad, sliding still differs from cropping.
+        reason: why it is not exact, or how many layers pad; "" where there is nothing to say.
     """
 
     name: str
@@ -36,41 +39,41 @@ class ModelFacts:
 
 
 def inspect_models(pattern: str | None = None) -> Iterator[ModelFacts]:
-    """Plan the conversion of every model whose name fits, without weights.
+    """Find out how each model of a list slides, by planning its conversion without weights.
 
     Args:
-        pattern: a shell pattern; None is the built-in and all of torchvision's,
-            "timm/..." looks among timm's.
+        pattern: as :func:`list_models` takes it.
 
     Yields:
-        One a model, as it becomes known. What was found is kept in a file of the
-        user's cache folder for the installed versions.
+        The facts of one model after the other, as they become known: about a second each
+        the first time. They are kept in a file of the user's cache folder for as long as
+        the installed versions stay.
 
     Raises:
-        ModelError: no model of that name.
+        ModelError: no model matches.
     """
-    names = model_names(pattern)
+    names = list_models(pattern)
     if not names:
         raise ModelError(f"no model fits {pattern!r}: try 'resnet*' or 'timm/*resnet*'")
     return _inspect_all(names)
 
 
 def _inspect_all(names: list[str]) -> Iterator[ModelFacts]:
-    known = _read_cache()
+    cached = _read_cache()
     try:
         for name in names:
-            if name not in known:
-                known[name] = asdict(inspect_model(name))
-            yield ModelFacts(**known[name])
+            if name not in cached:
+                cached[name] = asdict(inspect_model(name))
+            yield ModelFacts(**cached[name])
     finally:
-        _write_cache(known)
+        _write_cache(cached)
 
 
 def inspect_model(name: str) -> ModelFacts:
     """Plan the conversion of one model, without weights."""
     window: int | None = None
     try:
-        module, window = architecture(name)
+        module, window = bare_network(name)
         plan = plan_conversion(trace(module, window))
     except (ConversionError, ModelError) as error:
         return ModelFacts(name, window, None, "refused", error.message)
@@ -88,19 +91,19 @@ def _cache_path() -> Path:
 def _read_cache() -> dict[str, dict[str, Any]]:
     """What was found before by the same versions; nothing where it cannot be read."""
     try:
-        held = json.loads(_cache_path().read_text(encoding="utf-8"))
-        if held["versions"] != package_versions():
+        cache = json.loads(_cache_path().read_text(encoding="utf-8"))
+        if cache["versions"] != package_versions():
             return {}
-        return {name: asdict(ModelFacts(**facts)) for name, facts in held["models"].items()}
+        return {name: asdict(ModelFacts(**facts)) for name, facts in cache["models"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def _write_cache(known: dict[str, dict[str, Any]]) -> None:
-    held = {"versions": package_versions(), "models": known}
+def _write_cache(models: dict[str, dict[str, Any]]) -> None:
+    cache = {"versions": package_versions(), "models": models}
     try:
         with writing(_cache_path()) as temporary:
-            temporary.write_text(json.dumps(held), encoding="utf-8")
+            temporary.write_text(json.dumps(cache), encoding="utf-8")
     except ResultError:
         # A cache that cannot be kept costs time at the next call, nothing else.
         return

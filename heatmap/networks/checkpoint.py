@@ -1,4 +1,4 @@
-"""Checkpoints: a classifier in two files, weights as .safetensors and the rest as .json."""
+"""Checkpoints: a classifier in two files, its weights as .safetensors and the rest as .json."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from safetensors.torch import save_file
 
 from ..class_groups import built_in
 from ..classes import ClassList
-from ..errors import HeatmapError, ModelError, ResultError, reason_of
+from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
 from ..files import writing
 from .adapted import Adaptation
 from .classifier import Classifier, Preprocessing
-from .state_dict import State, digest, read_weights
+from .state_dict import StateDict, digest_of_weights, read_weights
 
 CHECKPOINT_FORMAT = 2
-SUFFIX = ".safetensors"
+CHECKPOINT_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """What the two files hold; ``weights`` says where the weights came from before."""
 
-    state: State
+    state: StateDict
     architecture: str
     preprocessing: Preprocessing
     classes: ClassList
@@ -42,10 +42,18 @@ def save_checkpoint(
 ) -> Path:
     """Write ``x.safetensors``, and ``x.json`` beside it with all else that loading needs.
 
-    ``training`` says how it came about, for people; loading does not read it.
-
     The description is written last and holds the weights' digest, so two files that
-    do not belong together are noticed.
+    do not belong together are noticed when they are loaded.
+
+    Args:
+        classifier: what :func:`heatmap.load_classifier`, :func:`heatmap.adapt` or
+            :func:`heatmap.train` gave, by the name of its network: not a bare module.
+        path: of the weights; ends in .safetensors. Missing folders are made.
+        training: how the weights came about, as JSON takes it. It is for people; loading
+            does not read it.
+
+    Returns:
+        The path, as every ``model`` parameter takes it.
 
     Raises:
         ModelError: the network cannot be built again by name.
@@ -64,11 +72,11 @@ def save_checkpoint(
             save_file(state, temporary)
         except SafetensorError as error:
             raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
-    described = _description(classifier, state)
+    description = _description(classifier, state)
     if training is not None:
-        described["training"] = training
+        description["training"] = training
     with writing(description_path(target)) as temporary:
-        temporary.write_text(json.dumps(described, indent=1) + "\n", "utf-8")
+        temporary.write_text(json.dumps(description, indent=1) + "\n", "utf-8")
     return target
 
 
@@ -78,18 +86,18 @@ def check_target(target: Path) -> None:
     Raises:
         ResultError: it has another ending, or a folder or a .json of another kind is in the way.
     """
-    if target.suffix != SUFFIX:
-        raise ResultError(f"{target}: a checkpoint's name ends in {SUFFIX}")
+    if target.suffix != CHECKPOINT_SUFFIX:
+        raise ResultError(f"{target}: a checkpoint's name ends in {CHECKPOINT_SUFFIX}")
     described = description_path(target)
     for path in (target, described):
         if path.is_dir():
             raise ResultError(f"{path}: cannot be written: is a directory")
     if described.exists():
         try:
-            known = json.loads(described.read_text("utf-8"))
+            description = json.loads(described.read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
-            known = None
-        if not isinstance(known, dict) or "weights_digest" not in known:
+            description = None
+        if not isinstance(description, dict) or "weights_digest" not in description:
             raise ResultError(
                 f"{described}: is there already and describes no checkpoint: "
                 f"give {target.name} another name"
@@ -117,19 +125,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
             are not those the description was written for.
     """
     state = read_weights(path)
-    found = _read_description(description_path(path))
-    if found.get("format") != CHECKPOINT_FORMAT:
+    description = _read_description(description_path(path))
+    if description.get("format") != CHECKPOINT_FORMAT:
         raise ModelError(
-            f"{path}: checkpoint format {found.get('format')}, "
+            f"{path}: checkpoint format {description.get('format')}, "
             f"this version reads format {CHECKPOINT_FORMAT}"
         )
-    if digest(state) != found.get("weights_digest"):
+    digest, described = digest_of_weights(state), str(description.get("weights_digest"))
+    if digest != described:
         raise ModelError(
-            f"{path}: the weights' digest is {digest(state)[:12]}, {description_path(path).name} "
-            f"says {str(found.get('weights_digest'))[:12]}: the two files do not belong together"
+            f"{path}: the weights' digest is {digest[:12]}, {description_path(path).name} says "
+            f"{described[:12]}: the two files do not belong together"
         )
     try:
-        return _assembled(state, found)
+        return _assembled(state, description)
     except (KeyError, TypeError, ValueError, HeatmapError) as error:
         raise ModelError(
             f"{path}: its description does not fit format {CHECKPOINT_FORMAT}: {reason_of(error)}"
@@ -141,7 +150,7 @@ def description_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _description(classifier: Classifier, state: State) -> dict[str, Any]:
+def _description(classifier: Classifier, state: StateDict) -> dict[str, Any]:
     return {
         "format": CHECKPOINT_FORMAT,
         "architecture": classifier.architecture,
@@ -150,44 +159,41 @@ def _description(classifier: Classifier, state: State) -> dict[str, Any]:
         "class_names": classifier.classes.names,
         "wnids": classifier.classes.wnids,
         "weights": classifier.weights,
-        "weights_digest": digest(state),
+        "weights_digest": digest_of_weights(state),
     }
 
 
 def _read_description(path: Path) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise ModelError(
-            f"{path} is missing: a checkpoint is two files; "
-            "for bare weights name their network, as -m vgg16 --weights FILE"
+            f"{path} is missing, a checkpoint is two files",
+            Use("weights", "FILE", text="give bare weights as {} and name their network"),
         )
     try:
-        found = json.loads(path.read_text("utf-8"))
+        description = json.loads(path.read_text("utf-8"))
     # Text that is not UTF-8 and text that is not JSON are both ValueErrors.
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read as JSON: {reason_of(error)}") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path}: holds {type(found).__name__}, not a checkpoint's description")
-    return found
+    if not isinstance(description, dict):
+        kind = type(description).__name__
+        raise ModelError(f"{path}: holds {kind}, not a checkpoint's description")
+    return description
 
 
-def _assembled(state: State, found: dict[str, Any]) -> Checkpoint:
-    texts = [found["architecture"], found["weights"], *found["class_names"], *found["wnids"]]
+def _assembled(state: StateDict, description: dict[str, Any]) -> Checkpoint:
+    names, wnids = description["class_names"], description["wnids"]
+    texts = [description["architecture"], description["weights"], *names, *wnids]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("architecture, weights, class_names and wnids must be text")
     return Checkpoint(
         state=state,
-        architecture=found["architecture"],
-        preprocessing=Preprocessing(**found["preprocessing"]),
-        classes=_with_groups(tuple(found["class_names"]), tuple(found["wnids"])),
-        weights=found["weights"],
-        adaptation=_adaptation(found.get("adaptation")),
+        architecture=description["architecture"],
+        preprocessing=Preprocessing(**description["preprocessing"]),
+        classes=ClassList(tuple(names), tuple(wnids), built_in(names, wnids)),
+        weights=description["weights"],
+        adaptation=_adaptation(description.get("adaptation")),
     )
 
 
-def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:
-    return None if found is None else Adaptation(**{**found, "levels": tuple(found["levels"])})
-
-
-def _with_groups(names: tuple[str, ...], wnids: tuple[str, ...]) -> ClassList:
-    """The classes of a file, with the built-in groups where there are such."""
-    return ClassList(names, wnids, built_in(names, wnids))
+def _adaptation(fields: dict[str, Any] | None) -> Adaptation | None:
+    return None if fields is None else Adaptation(**{**fields, "levels": tuple(fields["levels"])})

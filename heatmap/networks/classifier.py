@@ -1,4 +1,4 @@
-"""A classifier ready for use: the network, what it wants to see, and what it can say."""
+"""A classifier ready for use: the network, its preprocessing and its classes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a network wants its photo: window, colour order, mean and standard deviation.
+    """How a network takes its photo: window, order of channels, mean and standard deviation.
 
     ``window_px`` is the side of the square it was trained on. ``mean`` and ``std``
     are in units of pixel/255, one for each channel, in the order of the network's
     channels: blue first where ``channel_order`` is "bgr".
 
     Raises:
-        ModelError: values that cannot be meant.
+        ModelError: a window below 1 px, a mean beyond -1 to 1, a std that is not above 0, or
+            another order of channels.
     """
 
     window_px: int
@@ -87,12 +88,19 @@ class Preprocessing:
 class Classifier:
     """A network in eval mode with all that scoring needs to know of it.
 
-    ``module`` maps float32 (B, 3, window, window) to (B, K). ``name`` is as the
-    user names it; ``weights`` says in words where the weights came from and
-    ``weights_digest`` is the SHA-256 of their values. ``architecture`` is the name
-    by which the network can be built again, "" for one that came as a module;
-    ``adaptation`` says how it was given another head, None where it has its own.
-    ``weights_kind`` is as in :class:`origin.Weights`.
+    :func:`heatmap.load_classifier` makes one; every ``model`` parameter takes it.
+
+    Attributes:
+        module: maps float32 photos (B, 3, window, window) to scores (B, K).
+        name: as the user names the network.
+        preprocessing: its window in px, mean, std and order of channels.
+        classes: its K classes, with their groups.
+        weights: in words where the weights came from.
+        weights_digest: the SHA-256 of their names and values, 64 hex digits.
+        architecture: the name by which the network can be built again; "" for one that
+            came as a module.
+        adaptation: how it was given another head; None where it has its own.
+        weights_kind: as in :class:`origin.Weights`.
     """
 
     module: nn.Module
@@ -108,12 +116,12 @@ class Classifier:
 
 def _whole(window: object) -> int:
     try:
-        found = operator.index(window)  # type: ignore[arg-type]
+        side = operator.index(window)  # type: ignore[arg-type]
     except TypeError:
-        found = 0
-    if found < 1 or isinstance(window, bool):
+        side = 0
+    if side < 1 or isinstance(window, bool):
         raise ModelError(f"window is {window!r}: give its side as a whole number of px, 1 or more")
-    return found
+    return side
 
 
 def _triple(name: str, values: Iterable[SupportsFloat]) -> Triple:

@@ -28,19 +28,19 @@ from ..files import writing
 from ..versions import package_versions
 from .classifier import Classifier
 from .load import load_classifier
-from .onnx import Runner, data_file, is_large, onnx_model, onnx_runner, onnx_runtime
+from .onnx import RunProgram, data_file, is_large, onnx_model, onnx_runner, onnx_runtime
 from .registry import DEFAULT_MODEL
 
-Format = Literal["onnx", "torch"]
-SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
+ProgramFormat = Literal["onnx", "torch"]
+PROGRAM_SUFFIXES: dict[ProgramFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}
 # Largest relative difference from the network in torch that counts as rounding.
-TOLERANCE = 1e-4
+EXPORT_TOLERANCE = 1e-4
 # Where the facts lie: a metadata property of an ONNX file, an extra file of a torch one.
-FACTS = "heatmap.json"
+FACTS_NAME = "heatmap.json"
 
 
 @dataclass(frozen=True)
-class Check:
+class ProgramCheck:
     """What a written file gave on some photos, beside the network in torch.
 
     ``relative`` is the largest difference over the largest score.
@@ -67,17 +67,17 @@ class Program:
     path: Path
     size: int
     data: Path | None
-    to: Format
+    to: ProgramFormat
     opset: int | None
     facts: dict[str, Any]
-    checks: tuple[Check, ...]
+    checks: tuple[ProgramCheck, ...]
 
 
 def export(
     model: str | Path | nn.Module | Classifier = DEFAULT_MODEL,
     path: str | Path = "heatmap.onnx",
     *,
-    to: Format = "onnx",
+    to: ProgramFormat = "onnx",
     stride: int | None = None,
     **options: Any,
 ) -> Program:
@@ -108,10 +108,10 @@ def export(
         ResultError: a path that cannot be written, or ends otherwise.
     """
     target = Path(path)
-    if to not in get_args(Format):
-        raise ResultError(f"format is {to!r}: choose one of {', '.join(get_args(Format))}")
-    if target.suffix != SUFFIXES[to]:
-        kinds = " and ".join(f"{suffix} for {kind}" for kind, suffix in SUFFIXES.items())
+    if to not in get_args(ProgramFormat):
+        raise ResultError(f"format is {to!r}: choose one of {', '.join(get_args(ProgramFormat))}")
+    if target.suffix != PROGRAM_SUFFIXES[to]:
+        kinds = " and ".join(f"{suffix} for {kind}" for kind, suffix in PROGRAM_SUFFIXES.items())
         raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
     if to == "onnx":
         onnx_runtime()
@@ -211,7 +211,7 @@ def _write_torch(
     program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
 ) -> Program:
     with writing(target) as made:
-        torch.export.save(program, made, extra_files={FACTS: json.dumps(facts)})
+        torch.export.save(program, made, extra_files={FACTS_NAME: json.dumps(facts)})
         checks = _checked(network, torch.export.load(made).module())
         size = made.stat().st_size
     return Program(target, size, None, "torch", None, facts, checks)
@@ -221,7 +221,7 @@ def _write_onnx(
     program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
 ) -> Program:
     data = data_file(target) if is_large(program) else None
-    model = onnx_model(program, network.classes, network.window_px, {FACTS: json.dumps(facts)})
+    model = onnx_model(program, network.classes, network.window_px, {FACTS_NAME: json.dumps(facts)})
     with ExitStack() as all_or_none:
         made_data = all_or_none.enter_context(writing(data)) if data else None
         made = all_or_none.enter_context(writing(target))
@@ -234,7 +234,7 @@ def _write_onnx(
     return Program(target, size, data, "onnx", model.model.opset_imports[""], facts, checks)
 
 
-def _checked(network: FullyConvolutional, run: Runner) -> tuple[Check, ...]:
+def _checked(network: FullyConvolutional, run: RunProgram) -> tuple[ProgramCheck, ...]:
     """Hold what was written against the network, on one window and on more.
 
     Raises:
@@ -246,7 +246,7 @@ def _checked(network: FullyConvolutional, run: Runner) -> tuple[Check, ...]:
     return tuple(_check(network, run, size) for size in sizes)
 
 
-def _check(network: FullyConvolutional, run: Runner, size: Sequence[int]) -> Check:
+def _check(network: FullyConvolutional, run: RunProgram, size: Sequence[int]) -> ProgramCheck:
     count, height, width = size
     noise = torch.Generator().manual_seed(0)
     photos = torch.randn(count, 3, height, width, generator=noise)
@@ -258,12 +258,12 @@ def _check(network: FullyConvolutional, run: Runner, size: Sequence[int]) -> Che
             f"the network {tuple(expected.shape)}"
         )
     difference = relative_difference(found, expected)
-    if not difference <= TOLERANCE:
+    if not difference <= EXPORT_TOLERANCE:
         raise ConversionError(
             f"the written file differs from the network by {difference:.1e} of its largest score "
-            f"on {where}, more than {TOLERANCE:.0e}"
+            f"on {where}, more than {EXPORT_TOLERANCE:.0e}"
         )
-    return Check((count, 3, height, width), tuple(expected.shape), difference)
+    return ProgramCheck((count, 3, height, width), tuple(expected.shape), difference)
 
 
 @contextmanager

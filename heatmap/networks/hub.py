@@ -1,4 +1,4 @@
-"""Published weights: where they lie once fetched, and the fetching.
+"""Published weights: fetched once, and where they lie from then on.
 
 Files go where torchvision and timm themselves keep them, so each is fetched once
 for all. Without a network the error comes within seconds and says what to fetch.
@@ -17,7 +17,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from ..errors import ModelError, reason_of
+from ..errors import ModelError, Use, reason_of
 
 # Seconds without a byte after which a connection counts as dead.
 _PATIENCE_S = 15.0
@@ -35,19 +35,20 @@ def fetch_url(url: str, name: str) -> Path:
     target = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
     if target.exists():
         return target
-    known = torch.hub.HASH_REGEX.search(target.name)
+    match = torch.hub.HASH_REGEX.search(target.name)
+    hash_prefix = match[1] if match else None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _patience():
             torch.hub.download_url_to_file(
-                url, str(target), known[1] if known else None, progress=sys.stderr.isatty()
+                url,
+                str(target),
+                hash_prefix,
+                progress=sys.stderr.isatty(),
             )
     # RuntimeError is torch's word for a file whose digest is wrong.
     except (OSError, RuntimeError) as error:
-        raise ModelError(
-            f"{name}: its weights cannot be downloaded ({_reason(error)}): fetch {url} and put it "
-            f"at {target} or give it with --weights FILE, or use --weights random"
-        ) from error
+        raise _not_downloaded(name, error, f"fetch {url} and put it at {target} or") from error
     return target
 
 
@@ -69,10 +70,7 @@ def fetch_hub(hub_id: str, name: str, file_name: str = "model.safetensors") -> P
         return Path(huggingface_hub.hf_hub_download(hub_id, file_name))
     # It raises its own errors, those of its HTTP client and those of the system.
     except Exception as error:
-        raise ModelError(
-            f"{name}: its weights cannot be downloaded ({_reason(error)}): fetch {url} "
-            "and give it with --weights FILE, or use --weights random"
-        ) from error
+        raise _not_downloaded(name, error, f"fetch {url} and") from error
 
 
 def _knock(url: str) -> None:
@@ -87,12 +85,23 @@ def _knock(url: str) -> None:
 @contextmanager
 def _patience() -> Iterator[None]:
     """Bound every wait on a socket, which torch's download leaves open-ended."""
-    before = socket.getdefaulttimeout()
+    timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE_S)
     try:
         yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(timeout)
+
+
+def _not_downloaded(name: str, error: Exception, by_hand: str) -> ModelError:
+    """The error for weights that are not to be had; ``by_hand`` says how to fetch them."""
+    # Braces in a path or an address are no places for an option.
+    fetching = by_hand.replace("{", "{{").replace("}", "}}")
+    return ModelError(
+        f"{name}: its weights cannot be downloaded ({_reason(error)})",
+        Use("weights", "FILE", text=f"{fetching} give it as {{}}"),
+        Use("weights", "random"),
+    )
 
 
 def _reason(error: Exception) -> str:

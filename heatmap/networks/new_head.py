@@ -27,7 +27,7 @@ LARGEST_PX = 8192
 
 
 @dataclass(frozen=True)
-class Known:
+class TrainedParts:
     """What the network brings: its trunk, and the layers behind its feature map.
 
     ``hidden`` are those before the one that gives the classes, which is ``last``;
@@ -51,12 +51,12 @@ def build_adapted(original: nn.Module, adaptation: Adaptation, classes: int) -> 
     Raises:
         ModelError, ConversionError: see :func:`adapt`.
     """
-    known = known_parts(original, adaptation.trained_window_px, type(original).__name__)
+    known = trained_parts(original, adaptation.trained_window_px, type(original).__name__)
     layers, _ = new_head(known, adaptation, classes, None, "reinitialised", kept=False)
-    return put_together(known, layers, adaptation)
+    return assemble(known, layers, adaptation)
 
 
-def put_together(known: Known, layers: nn.Sequential, adaptation: Adaptation) -> Adapted:
+def assemble(known: TrainedParts, layers: nn.Sequential, adaptation: Adaptation) -> Adapted:
     """The known trunk with a new head, in eval mode, frozen as the adaptation says.
 
     Raises:
@@ -67,7 +67,7 @@ def put_together(known: Known, layers: nn.Sequential, adaptation: Adaptation) ->
     return module
 
 
-def known_parts(module: nn.Module, window: int, name: str) -> Known:
+def trained_parts(module: nn.Module, window: int, name: str) -> TrainedParts:
     plan = plan_conversion(trace(module, window))
     head = convert_head(plan)
     if isinstance(head, fx.GraphModule) and not _linears(head):
@@ -86,7 +86,7 @@ def known_parts(module: nn.Module, window: int, name: str) -> Known:
         owner, _, kind = path.rpartition(".")
         setattr(trunk.get_submodule(owner), kind, nn.Parameter(parameter.detach().clone()))
     lost = _lost(head, layers[linears[-1] + 1 :])
-    return Known(
+    return TrainedParts(
         trunk,
         plan.native_stride_px,
         tuple(layers[: linears[-1]]),
@@ -160,7 +160,7 @@ def _chain(head: nn.Module, name: str) -> list[nn.Module]:
 
 
 def plan_head(
-    known: Known, window: int, name: str, head: HeadKind | None, levels: Sequence[int]
+    known: TrainedParts, window: int, name: str, head: HeadKind | None, levels: Sequence[int]
 ) -> Adaptation:
     """The head that was asked for, checked against the feature map at one window."""
     if head not in (None, *HEADS):
@@ -188,7 +188,7 @@ def plan_head(
 
 
 def new_head(
-    known: Known,
+    known: TrainedParts,
     adaptation: Adaptation,
     classes: int,
     noise: torch.Generator | None,
@@ -238,7 +238,7 @@ def _empty(inputs: int, outputs: int, kernel: int, *, bias: bool) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, bias=bias, device="meta")
 
 
-def _pooling(known: Known, adaptation: Adaptation) -> tuple[nn.Module | None, int, int]:
+def _pooling(known: TrainedParts, adaptation: Adaptation) -> tuple[nn.Module | None, int, int]:
     """What stands before the first layer, that layer's kernel, and how many bins a channel."""
     if adaptation.head == "fc":
         return None, adaptation.map_side, 1

@@ -17,7 +17,7 @@ from ..errors import ModelError
 SINGLE_FILE_BYTES = 2 * 10**9
 
 # Photos (B, 3, H, W) -> scores (B, K, N, M).
-Runner: TypeAlias = Callable[[Tensor], Tensor]
+RunProgram: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def is_large(program: ExportedProgram) -> bool:
@@ -102,7 +102,7 @@ def _refuse_below(model: Any, window: int) -> None:
     model.graph.insert_before(first, tape.nodes)
 
 
-def onnx_runner(path: Path) -> Runner:
+def onnx_runner(path: Path) -> RunProgram:
     """An ONNX file in ONNX Runtime, on the processor."""
     runtime = onnx_runtime()
     options = runtime.SessionOptions()

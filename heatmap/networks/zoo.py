@@ -1,4 +1,4 @@
-"""What torchvision and timm have: each network by name, with what was published for it.
+"""The networks of torchvision and timm by name, each with what was published for it.
 
 Both libraries take a second to import, so that is put off until one is asked for.
 """
@@ -18,17 +18,17 @@ from torch.overrides import TorchFunctionMode
 
 from ..class_groups import built_in
 from ..classes import ClassList
-from ..errors import ModelError
+from ..errors import ModelError, Use
 from .classifier import Preprocessing
 from .hub import fetch_hub, fetch_url
-from .state_dict import State
+from .state_dict import StateDict
 
 TIMM = "timm/"
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 
-def _unchanged(state: State) -> State:
+def _unchanged(state: StateDict) -> StateDict:
     return state
 
 
@@ -49,7 +49,7 @@ class Architecture:
     fetch: Callable[[], Path] | None = None
     preprocessing: Preprocessing | None = None
     classes: ClassList | None = None
-    adapt: Callable[[State], State] = _unchanged
+    adapt: Callable[[StateDict], StateDict] = _unchanged
 
 
 class _NumbersOnCpu(TorchFunctionMode):
@@ -76,8 +76,10 @@ def torchvision_network(name: str) -> Architecture:
     from torchvision import models
 
     weights = models.get_model_weights(name).DEFAULT
-    wanted = weights.transforms()
-    preprocessing = Preprocessing(wanted.crop_size[0], tuple(wanted.mean), tuple(wanted.std))
+    transforms = weights.transforms()
+    preprocessing = Preprocessing(
+        transforms.crop_size[0], tuple(transforms.mean), tuple(transforms.std)
+    )
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
         # Built so, they give one tensor. With transform_input they would turn ImageNet's
@@ -88,9 +90,9 @@ def torchvision_network(name: str) -> Architecture:
         options = {"image_size": preprocessing.window_px}
 
     def build(count: int | None) -> nn.Module:
-        counted = {} if count is None else {"num_classes": count}
+        classes = {} if count is None else {"num_classes": count}
         with _NumbersOnCpu() if name.startswith("regnet_") else nullcontext():
-            module: nn.Module = models.get_model(name, **options, **counted)
+            module: nn.Module = models.get_model(name, **options, **classes)
         return module
 
     return Architecture(
@@ -128,8 +130,8 @@ def timm_network(name: str) -> Architecture:
         raise ModelError(f"{name} gives features, not classes: choose one with a classifier")
 
     def build(count: int | None) -> nn.Module:
-        counted: dict[str, Any] = {} if count is None else {"num_classes": count}
-        module: nn.Module = timm.create_model(short, **counted)
+        classes: dict[str, Any] = {} if count is None else {"num_classes": count}
+        module: nn.Module = timm.create_model(short, **classes)
         return module
 
     return Architecture(
@@ -177,10 +179,12 @@ def _fetch_timm(config: Any, name: str) -> Path:
         return fetch_hub(config.hf_hub_id, name)
     if config.url:
         return fetch_url(config.url, name)
-    raise ModelError(f"{name}: timm publishes no weights: use --weights FILE or --weights random")
+    raise ModelError(
+        f"{name}: timm publishes no weights", Use("weights", "FILE"), Use("weights", "random")
+    )
 
 
-def _from_torchvision(state: State) -> State:
+def _from_torchvision(state: StateDict) -> StateDict:
     """Without auxiliary classifiers, and DenseNet's layers as they are called since 2018."""
     return {
         _OLD_DENSENET.sub(r"\1\2", name): values
@@ -189,7 +193,7 @@ def _from_torchvision(state: State) -> State:
     }
 
 
-def _from_timm(state: State, short: str) -> State:
+def _from_timm(state: StateDict, short: str) -> StateDict:
     """As timm itself reads it, which renames and reshapes for some families."""
     import timm
 

@@ -16,7 +16,7 @@ from ..geometry import Box
 from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside, read_boxes
 from ..photo.folder import SUFFIXES, files_below
 from ..photo.photo_file import upright_hw
-from .sampling import digest, square_around, squares_beside, validation_photos
+from .sampling import seed_digest, square_around, squares_beside, validation_photos
 
 SMALLEST_PX = 8  # boxes shorter than this on their long side show too little
 MOST_BACKGROUND = 3  # regions of background a photo
@@ -260,7 +260,7 @@ def _background(
     most = min(MOST_BACKGROUND, max(1, round(len(objects) / label / len(photos))))
     found = []
     for photo in photos:
-        drawn = np.random.default_rng(list(digest(seed, "background", photo.name)))
+        drawn = np.random.default_rng(list(seed_digest(seed, "background", photo.name)))
         boxes = [box.xyxy for box in photo.boxes]
         squares = squares_beside(boxes, photo.hw, (sides[photo.name], common), most, drawn)
         found += [Example(photo.name, label, square) for square in squares]

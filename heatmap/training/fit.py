@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ..errors import ModelError, ResultError, reason_of
 from ..files import writing
-from ..networks.state_dict import State
+from ..networks.state_dict import StateDict
 
 # Rows of what the trainable part takes, by their places in the store.
 Rows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
@@ -101,7 +101,7 @@ class Fit:
     task: Task
     schedule: Schedule
     history: list[Epoch] = field(default_factory=list)
-    best: State = field(default_factory=dict)
+    best: StateDict = field(default_factory=dict)
     best_epoch: int = 0
 
     def __post_init__(self) -> None:
@@ -200,7 +200,7 @@ class Fit:
         Raises:
             ResultError: it cannot be written.
         """
-        tensors: State = {f"best.{name}": one for name, one in self.best.items()}
+        tensors: StateDict = {f"best.{name}": one for name, one in self.best.items()}
         for name, parameter in self.parameters.items():
             tensors[f"last.{name}"] = parameter.detach()
             for kind, value in self.optimizer.state[parameter].items():
@@ -233,7 +233,7 @@ class Fit:
                 f"{path}: cannot be gone on from: {reason_of(error)}: remove it to start anew"
             ) from error
 
-    def _restore(self, tensors: State, known: Mapping[str, object]) -> None:
+    def _restore(self, tensors: StateDict, known: Mapping[str, object]) -> None:
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(tensors[f"last.{name}"])

@@ -95,7 +95,7 @@ def _covered(squares: npt.NDArray[np.int64], boxes: Sequence[Box]) -> npt.NDArra
 WAYS = 16  # to choose that are tried until every class of several photos is on both sides
 
 
-def digest(*parts: int | str) -> bytes:
+def seed_digest(*parts: int | str) -> bytes:
     """What chance starts from: the same on every machine, unlike ``hash``."""
     return hashlib.sha256(ascii(parts).encode()).digest()
 
@@ -116,7 +116,7 @@ def validation_photos(labels: Mapping[str, Collection[int]], share: float, seed:
     best: set[str] = set()
     least: float = math.inf
     for way in range(WAYS if share > 0 else 0):
-        order = sorted(labels, key=lambda photo: digest(seed, way, photo))
+        order = sorted(labels, key=lambda photo: seed_digest(seed, way, photo))
         lacking, held = _chosen(labels, order, share)
         if lacking < least:
             least, best = lacking, held

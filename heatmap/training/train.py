@@ -19,9 +19,9 @@ from ..networks.adapt import AdaptOptions, adapt
 from ..networks.adapted import Adapted
 from ..networks.checkpoint import check_named, check_target, save_checkpoint
 from ..networks.classifier import Classifier
-from ..networks.load import load_classifier
+from ..networks.load import load_original
 from ..networks.registry import DEFAULT_MODEL
-from ..networks.state_dict import digest
+from ..networks.state_dict import digest_of_weights
 from ..progress import Reporter
 from .examples import Examples, boxed_examples, folder_examples
 from .fit import Epoch, Fit, Schedule, Task
@@ -111,7 +111,7 @@ def train(
     trained = replace(
         classifier,
         weights=f"{classifier.weights}; trained on {Path(folder).resolve().name}",
-        weights_digest=digest(module.state_dict()),
+        weights_digest=digest_of_weights(module.state_dict()),
     )
     save_checkpoint(trained, target, training=_record(fit, examples))
     work.clear()
@@ -125,7 +125,7 @@ def _classifier(
     options: AdaptOptions,
 ) -> Classifier:
     weights, window = options.get("weights", "default"), options.get("window")
-    loaded = load_classifier(model, weights=weights, window_if_unknown=window)
+    loaded = load_original(model, weights, window)
     check_named(loaded)
     if loaded.adaptation is None:
         rest: AdaptOptions = {**options}

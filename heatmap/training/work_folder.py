@@ -24,12 +24,12 @@ from .fit import Schedule
 
 # Views that go through the trunk at once.
 BATCH = 16
-SUFFIX = ".training"
+WORK_SUFFIX = ".training"
 
 
 def work_folder(target: Path) -> Path:
     """Where the training of a checkpoint lies."""
-    return target.with_suffix(SUFFIX)
+    return target.with_suffix(WORK_SUFFIX)
 
 
 @dataclass(frozen=True)

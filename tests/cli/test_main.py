@@ -434,7 +434,7 @@ def test_bad_photos_end_in_one_line_and_leave_nothing(call, command, name):
         (("-m", "nowhere:nothing"), ("nowhere:nothing", "No module named 'nowhere'")),
         (("-m", "alexnett"), ("no model is called 'alexnett'", "did you mean alexnet")),
         (("-m", "timm/vit_tinny_patch16_224"), ("did you mean", "timm/vit_tiny_patch16_224")),
-        (("-m", "own.pth"), ("-m vgg16 --weights own.pth",)),
+        (("-m", "own.pth"), ("vgg16, and give --weights own.pth",)),
         (("-m", "own.heatmap"), ("own.heatmap",)),
     ],
 )

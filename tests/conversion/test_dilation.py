@@ -11,7 +11,7 @@ import heatmap
 from heatmap.conversion.check import relative_difference
 from heatmap.conversion.phases import shift_and_stitch
 from heatmap.errors import GeometryError
-from heatmap.networks.registry import architecture
+from heatmap.networks.registry import bare_network
 from tests.support.networks import Classifier, heads, randomise, scenes
 
 
@@ -103,7 +103,7 @@ def test_without_padding_all_cells_are_those_of_shifted_photos(stride: int) -> N
     ],
 )
 def test_known_networks_at_finer_strides(name: str, stride: int) -> None:
-    module = randomise(architecture(name)[0], 224)
+    module = randomise(bare_network(name)[0], 224)
     assert _compare(module, 224, stride, more=1) < 1e-5
 
 

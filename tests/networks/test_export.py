@@ -20,7 +20,7 @@ from heatmap.cli import main as cli
 from heatmap.conversion.check import relative_difference
 from heatmap.networks import export as programs
 from heatmap.networks import onnx as onnxfiles
-from heatmap.networks.export import FACTS, TOLERANCE
+from heatmap.networks.export import EXPORT_TOLERANCE, FACTS_NAME
 from tests.support.networks import WINDOW, Classifier, Trunk, heads, randomise, scenes, slice_heads
 from tests.support.paths import ROOT
 
@@ -50,8 +50,8 @@ def assert_same(run, network, beyond=BEYOND) -> None:
         with torch.inference_mode():
             found, expected = run(photos), network(photos)
             assert found.shape == expected.shape
-            assert relative_difference(found, expected) < TOLERANCE
-            assert relative_difference(network(others), expected) > 10 * TOLERANCE
+            assert relative_difference(found, expected) < EXPORT_TOLERANCE
+            assert relative_difference(network(others), expected) > 10 * EXPORT_TOLERANCE
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +68,11 @@ def small():
 def facts_of(path: Path) -> dict:
     if path.suffix == ".onnx":
         (one,) = onnx.load(path, load_external_data=False).metadata_props
-        assert one.key == FACTS
+        assert one.key == FACTS_NAME
         return json.loads(one.value)
-    extra = {FACTS: ""}
+    extra = {FACTS_NAME: ""}
     torch.export.load(path, extra_files=extra)
-    return json.loads(extra[FACTS])
+    return json.loads(extra[FACTS_NAME])
 
 
 # What the file gives.
@@ -113,7 +113,7 @@ def test_every_kind_of_head_at_every_stride(tmp_path, head, stride):
     module = seeded(head)
     network = heatmap.convert(module, WINDOW, stride)
     for to, run in (("onnx", runner), ("torch", torch_runner)):
-        path = tmp_path / f"small{programs.SUFFIXES[to]}"
+        path = tmp_path / f"small{programs.PROGRAM_SUFFIXES[to]}"
         heatmap.export(module, path, to=to, stride=stride, window=WINDOW)
         assert_same(run(path), network)
 
@@ -126,7 +126,7 @@ def test_photos_are_scored_without_this_package(default):
     photos = torch.from_numpy(pixels.transpose(2, 0, 1)[None].astype(np.float32))
     grid = heatmap.score(photo, border="valid")
     found = runner(default.path)(photos)[0].permute(1, 2, 0)
-    assert relative_difference(found, torch.tensor(grid.scores)) < TOLERANCE
+    assert relative_difference(found, torch.tensor(grid.scores)) < EXPORT_TOLERANCE
     assert facts["classes"] == list(grid.classes.names)
     assert facts["stride_px"] == grid.geometry.stride_px
 
@@ -134,7 +134,7 @@ def test_photos_are_scored_without_this_package(default):
 @pytest.mark.parametrize("hw", [(31, 40), (40, 28), (4, 4)])
 @pytest.mark.parametrize("to", ["onnx", "torch"])
 def test_photos_below_the_window_are_refused(small, tmp_path, to, hw):
-    path = tmp_path / f"small{programs.SUFFIXES[to]}"
+    path = tmp_path / f"small{programs.PROGRAM_SUFFIXES[to]}"
     heatmap.export(small, path, to=to, window=WINDOW)
     run = (runner if to == "onnx" else torch_runner)(path)
     run(torch.zeros(1, 3, WINDOW, WINDOW))
@@ -157,7 +157,7 @@ def test_weights_past_the_limit_lie_beside_the_file(small, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("to", ["onnx", "torch"])
 def test_the_file_says_how_to_use_it(small, tmp_path, to):
-    path = tmp_path / f"small{programs.SUFFIXES[to]}"
+    path = tmp_path / f"small{programs.PROGRAM_SUFFIXES[to]}"
     given = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "channel_order": "bgr"}
     names = ["a", "b", "é", "d", "e"]
     model = heatmap.load_classifier(small, window=WINDOW, class_names=names, **given)
@@ -200,7 +200,7 @@ def test_axes_have_names_and_the_file_is_a_valid_one(default):
 
 @pytest.mark.parametrize("to", ["onnx", "torch"])
 def test_no_path_of_this_machine_is_in_the_file(small, tmp_path, to):
-    path = tmp_path / f"small{programs.SUFFIXES[to]}"
+    path = tmp_path / f"small{programs.PROGRAM_SUFFIXES[to]}"
     heatmap.export(small, path, to=to, window=WINDOW)
     content = path.read_bytes()
     assert b"conv2d" in content
@@ -260,7 +260,7 @@ def test_a_stride_that_takes_a_pass_for_every_shift_is_refused(tmp_path):
 def test_a_file_that_gives_something_else_is_refused(
     small, tmp_path, monkeypatch, to, spoil, message
 ):
-    path = tmp_path / f"small{programs.SUFFIXES[to]}"
+    path = tmp_path / f"small{programs.PROGRAM_SUFFIXES[to]}"
     path.write_text("earlier")
     checked = programs._checked
     monkeypatch.setattr(
@@ -290,7 +290,9 @@ def test_what_torch_raises_is_one_line(small, tmp_path, monkeypatch, where, what
 
     monkeypatch.setattr(where, fail)
     with pytest.raises(heatmap.ConversionError) as caught:
-        heatmap.export(small, tmp_path / f"a{programs.SUFFIXES[what]}", to=what, window=WINDOW)
+        heatmap.export(
+            small, tmp_path / f"a{programs.PROGRAM_SUFFIXES[what]}", to=what, window=WINDOW
+        )
     assert str(caught.value) == "Classifier cannot be exported: no such operation"
     assert list(tmp_path.iterdir()) == []
 
@@ -354,7 +356,7 @@ SMALL = ("-m", "cli_small:network", "--window", "64", "--stride", "4")
 
 @pytest.mark.parametrize("to", ["onnx", "torch"])
 def test_the_command_says_what_json_holds(call, to):
-    path = f"out/small{programs.SUFFIXES[to]}"
+    path = f"out/small{programs.PROGRAM_SUFFIXES[to]}"
     code, out, err = call(*SMALL, "--to", to, "-o", path)
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -372,7 +374,7 @@ def test_the_command_says_what_json_holds(call, to):
         photos, scores = (" x ".join(map(str, check[name])) for name in ("photos", "scores"))
         relative = check["relative"]
         assert line == f"{photos} gives {scores}: {relative:.1e} from the network in torch"
-        assert relative < TOLERANCE
+        assert relative < EXPORT_TOLERANCE
     assert [check["scores"][2:] for check in told["checks"]] == [[1, 1], [3, 5]]
     assert re.fullmatch(rf"wrote {path}: \d+\.\d MB", lines[5])
     assert facts_of(Path(path)).items() <= told.items()

@@ -56,8 +56,8 @@ class TestDefault:
         message = str(caught.value)
         assert "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth" in message
         assert str(checkpoints_folder / "squeezenet1_1-b8a52dc0.pth") in message
-        assert "--weights FILE" in message
-        assert "--weights random" in message
+        assert "weights='FILE'" in message
+        assert "weights='random'" in message
         assert "(Name or service not known)" in message
 
     def test_timm_without_a_network_says_what_to_fetch(self, checkpoints_folder, monkeypatch):
@@ -67,7 +67,7 @@ class TestDefault:
         monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
         with pytest.raises(ModelError, match=r"timm/resnet10t\.c3_in1k/.*model\.safetensors"):
             load_classifier("timm/resnet10t")
-        with pytest.raises(ModelError, match=r"gcvit_xxtiny.*--weights FILE"):
+        with pytest.raises(ModelError, match=r"gcvit_xxtiny.*weights=.FILE"):
             load_classifier("timm/gcvit_xxtiny")
         assert asked == []
 

@@ -16,7 +16,7 @@ from heatmap.classes import ClassList
 from heatmap.errors import ModelError
 from heatmap.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from heatmap.networks.load import load_classifier
-from heatmap.networks.registry import architecture, model_names
+from heatmap.networks.registry import bare_network, list_models
 
 
 def small_network(classes=4):
@@ -202,7 +202,7 @@ class TestModules:
     def test_without_a_window(self, config):
         module = small_network()
         module.default_cfg = config
-        with pytest.raises(ModelError, match="--window"):
+        with pytest.raises(ModelError, match="give its side in px as window"):
             load_classifier(module)
 
 
@@ -217,7 +217,7 @@ class TestFactories:
     def test_that_says_its_own_window(self, factories):
         found = load_classifier(f"{factories}:described")
         assert found.preprocessing == Preprocessing(8, (0.5, 0.5, 0.5), IMAGENET_STD)
-        assert architecture(f"{factories}:described")[1] == 8
+        assert bare_network(f"{factories}:described")[1] == 8
 
     @pytest.mark.parametrize(
         ("factory", "message"),
@@ -241,8 +241,8 @@ class TestFactories:
             load_classifier(name, window=8)
 
     def test_without_a_window(self, factories):
-        for ask in (load_classifier, architecture):
-            with pytest.raises(ModelError, match="--window"):
+        for ask in (load_classifier, bare_network):
+            with pytest.raises(ModelError, match="give its side in px as window"):
                 ask(f"{factories}:good")
 
 
@@ -256,7 +256,7 @@ class TestNames:
             ("timm/resnet10t.nonsense", "Invalid pretrained tag"),
             ("timm/vit_small_patch16_dinov3", "features, not classes"),
             ("two\nlines:f", r"no model is called 'two\\nlines:f'"),
-            ("?" * 300, "`heatmap models` lists them"),
+            ("?" * 300, "see the list of models"),
             ("", "no model is called ''"),
         ],
     )
@@ -265,14 +265,14 @@ class TestNames:
             load_classifier(name)
 
     def test_listing(self):
-        names = model_names()
+        names = list_models()
         assert {"efficientnet_lite0", "vgg16", "inception_v3"} <= set(names)
         assert not any(
             word in name for name in names for word in ("quant", "rcnn", "r3d", "deeplab")
         )
-        assert model_names("vgg1?") == ["vgg11", "vgg13", "vgg16", "vgg19"]
-        assert "timm/resnet10t" in model_names("timm/resnet1*")
-        assert model_names("nothing*") == []
+        assert list_models("vgg1?") == ["vgg11", "vgg13", "vgg16", "vgg19"]
+        assert "timm/resnet10t" in list_models("timm/resnet1*")
+        assert list_models("nothing*") == []
 
     @pytest.mark.parametrize(
         ("name", "window"),
@@ -287,7 +287,7 @@ class TestNames:
     )
     def test_architecture_without_memory(self, name, window):
         with torch.device("meta"):
-            module, found = architecture(name)
+            module, found = bare_network(name)
             assert module(torch.zeros(1, 3, window, window)).shape == (1, 1000)
         assert {values.device.type for values in module.state_dict().values()} == {"meta"}
         assert found == window

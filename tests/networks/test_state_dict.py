@@ -17,7 +17,7 @@ from heatmap.classes import ClassList
 from heatmap.errors import ModelError
 from heatmap.networks.classifier import Preprocessing
 from heatmap.networks.load import load_classifier
-from heatmap.networks.state_dict import digest, read_weights
+from heatmap.networks.state_dict import digest_of_weights, read_weights
 from tests.support.networks import randomise
 
 
@@ -203,7 +203,7 @@ class TestRefusals:
             load_classifier("squeezenet1_1", weights=Path(path))
 
     def test_weights_without_their_network(self):
-        with pytest.raises(ModelError, match=r"-m vgg16 --weights w\.pth"):
+        with pytest.raises(ModelError, match=r"vgg16, and give weights=.w\.pth"):
             load_classifier("w.pth")
 
 
@@ -213,8 +213,8 @@ STATE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(4)}
 class TestDigest:
     def test_does_not_depend_on_order_or_layout(self):
         turned = {"b": STATE["b"], "a": STATE["a"].t().contiguous().t()}
-        assert digest(turned) == digest(STATE)
-        assert len(digest(turned)) == 64
+        assert digest_of_weights(turned) == digest_of_weights(STATE)
+        assert len(digest_of_weights(turned)) == 64
 
     @pytest.mark.parametrize(
         "change",
@@ -226,8 +226,10 @@ class TestDigest:
         ],
     )
     def test_depends_on_all_else(self, change):
-        assert digest({**STATE, **change}) != digest(STATE)
+        assert digest_of_weights({**STATE, **change}) != digest_of_weights(STATE)
 
     def test_takes_every_kind_of_number(self):
         kinds = [torch.bfloat16, torch.float16, torch.bool, torch.int8, torch.complex64]
-        assert len({digest({"a": torch.ones(3, dtype=kind)}) for kind in kinds}) == len(kinds)
+        assert len({digest_of_weights({"a": torch.ones(3, dtype=kind)}) for kind in kinds}) == len(
+            kinds
+        )

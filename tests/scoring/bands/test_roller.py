@@ -19,7 +19,7 @@ import heatmap
 from heatmap.conversion.check import relative_difference
 from heatmap.conversion.network import FullyConvolutional
 from heatmap.conversion.shapes import shapes_at
-from heatmap.networks.registry import architecture
+from heatmap.networks.registry import bare_network
 from heatmap.scoring.bands.plan import BandPlan
 from heatmap.scoring.bands.receptive_field import NotInBands, Reach, links_of
 from heatmap.scoring.bands.roller import Roller
@@ -192,7 +192,7 @@ def test_padding_by_reflection_does_not_roll() -> None:
     ],
 )
 def test_known_networks_in_bands(name: str, stride: int | None) -> None:
-    network = heatmap.convert(randomise(architecture(name)[0], 224), 224, stride=stride)
+    network = heatmap.convert(randomise(bare_network(name)[0], 224), 224, stride=stride)
     whole = Whole(network, 224 + 3 * 32, 224 + 4 * 32, seed=3)
     rows, columns = whole.features.shape[2:]
     for band_px in (17, 64):
