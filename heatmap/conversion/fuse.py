@@ -7,17 +7,9 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from .graph import arguments, operation, read_attribute, shape
+from .operation_facts import Fact, has
 
 aten = torch.ops.aten
-
-# Operations whose result is memory of its own, so that the next one may overwrite it.
-_FRESH = frozenset(
-    {"conv2d", "batch_norm", "linear", "add", "mul", "cat", "max_pool2d", "avg_pool2d"}
-)
-# Operations with an in-place form that is worth using.
-_OVERWRITING = frozenset(
-    {"relu", "relu6", "hardtanh", "silu", "leaky_relu", "hardswish", "elu", "sigmoid", "add", "mul"}
-)
 
 
 def fuse(body: fx.GraphModule) -> None:
@@ -79,12 +71,11 @@ def _register(body: fx.GraphModule, conv: fx.Node, kind: str, value: torch.Tenso
 def _overwrite(body: fx.GraphModule) -> None:
     """Use the in-place form where the input is fresh memory that nobody else reads."""
     for node in body.graph.nodes:
-        name = operation(node)
-        if name not in _OVERWRITING or not isinstance(node.args[0], fx.Node):
+        if not has(node, Fact.OVERWRITES) or not isinstance(node.args[0], fx.Node):
             continue
         source = node.args[0]
-        reused = operation(source) in _FRESH | _OVERWRITING and len(source.users) == 1
-        packet = getattr(aten, name + "_", None)
+        reused = has(source, Fact.FRESH | Fact.OVERWRITES) and len(source.users) == 1
+        packet = getattr(aten, operation(node) + "_", None)
         overload = getattr(node.target, "_overloadname", "")
         if (
             reused

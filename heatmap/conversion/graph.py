@@ -8,12 +8,6 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-# Operations that give back their input when nothing is trained.
-IDENTITIES = frozenset(
-    {"dropout", "feature_dropout", "alpha_dropout", "contiguous", "clone", "alias", "detach"}
-    | {"lift_fresh_copy", "_to_copy", "to"}
-)
-
 
 def operation(node: fx.Node) -> str:
     """Plain name of a node's ATen operation ("conv2d"), or "" where it is none."""
@@ -59,25 +53,12 @@ def describe(node: fx.Node) -> str:
     return f"{layer(node)[0]} ({operation(node) or node.target})"
 
 
-VIEWS = frozenset(
-    {"getitem", "chunk", "split", "split_with_sizes", "unbind", "slice", "select", "narrow"}
-    | {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "permute"}
-    | {"view_as", "reshape_as", "expand", "expand_as", "movedim"}
-)
-
-
 def read_attribute(body: nn.Module, path: str) -> torch.Tensor:
     """The parameter or buffer at a dotted path."""
     owner, _, name = path.rpartition(".")
     value = getattr(body.get_submodule(owner), name)
     assert isinstance(value, torch.Tensor)
     return value
-
-
-def is_elementwise(node: fx.Node) -> bool:
-    """Whether every output value depends on the input values at its own position only."""
-    tags = getattr(node.target, "tags", ())
-    return torch.Tag.pointwise in tags or operation(node) in IDENTITIES | {"hardswish"}
 
 
 def pair(value: Any) -> tuple[int, int]:

@@ -21,9 +21,10 @@ import torch
 from torch import fx, nn
 
 from .axes import slides
-from .graph import IDENTITIES, arguments, is_elementwise, operation, pair, shape
+from .graph import arguments, operation, pair, shape
 from .head_graph import HeadGraph, HeadValue, NoConvolution, channel_axis, keeps_size
 from .layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
+from .operation_facts import Fact, has, is_elementwise
 from .plan import Plan, joins_positions
 from .subgraphs import head_of, result_of
 
@@ -64,7 +65,7 @@ def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
 def _convert(at: HeadGraph, node: fx.Node) -> HeadValue:
     name = operation(node)
     source = at.values[next(n for n in node.all_input_nodes if n in at.values)]
-    if name in ("contiguous", "clone", "alias", "detach") or keeps_size(node, at.plan.map_hw):
+    if has(node, Fact.COPY) or keeps_size(node, at.plan.map_hw):
         return source
     if name == "getitem" and node.args[1] == 0 and source.form == "cell":
         # The values of a max pool, not where they were.
@@ -75,7 +76,7 @@ def _convert(at: HeadGraph, node: fx.Node) -> HeadValue:
     if source.form == "map" and slides(letters) and letters.count("c") != 1:
         # Channels cut up (a shuffle): a map has them in one axis.
         raise NoConvolution
-    if name in _MOVES:
+    if has(node, Fact.REARRANGES):
         return _moved(at, node, source)
     if name in _CONVERTERS:
         return _CONVERTERS[name](at, node, source)
@@ -86,11 +87,10 @@ def _convert(at: HeadGraph, node: fx.Node) -> HeadValue:
 
 def _is_linear(at: HeadGraph, node: fx.Node) -> bool:
     """Whether an operation on cells gives of a mean what it gives of its terms, on average."""
-    name = operation(node)
-    if name in ("add", "sub", "mul", "div"):
+    if has(node, Fact.ARITHMETIC):
         # One value and numbers: the product of two values is not linear.
         return sum(source in at.values for source in node.all_input_nodes) == 1
-    return name in _MOVES | IDENTITIES | {"linear", "conv2d", "batch_norm", "cat", "getitem"}
+    return has(node, Fact.LINEAR | Fact.IDENTITY)
 
 
 def _moved(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
@@ -115,8 +115,6 @@ def _elementwise(at: HeadGraph, node: fx.Node) -> HeadValue:
     form = operands[0]
     if form.form == "cell":
         _check_aligned(node, [n for n in node.all_input_nodes if n in at.values])
-    if operation(node) in IDENTITIES - {"dropout"}:
-        raise NoConvolution
     copies: dict[fx.Node, fx.Node] = {}
     for source in node.all_input_nodes:
         if source in at.values:
@@ -254,10 +252,6 @@ def _convert_cat(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
     return HeadValue(at.call(aten.cat.default, [part.node for part in parts if part], 1), "cell")
 
 
-_MOVES = frozenset(
-    {"view", "reshape", "flatten", "unflatten", "_unsafe_view", "squeeze", "unsqueeze"}
-    | {"permute", "transpose"}
-)
 _CONVERTERS: dict[str, Callable[[HeadGraph, fx.Node, HeadValue], HeadValue]] = {
     "linear": _convert_linear,
     "conv2d": _convert_convolution,

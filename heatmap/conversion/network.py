@@ -7,10 +7,11 @@ from typing import Literal
 from torch import Tensor, fx, nn
 
 from ..errors import GeometryError
-from .graph import IDENTITIES, VIEWS, arguments, operation, pair, read_attribute
+from .graph import arguments, operation, pair, read_attribute
 from .kernels.packed import can_pack
 from .kernels.prepared import PreparedWeights
 from .layers import SlidingLinear
+from .operation_facts import Fact, has
 from .phases import PhasedHead, shift_and_stitch
 from .plan import Plan, Sliding
 from .shapes import peak_bytes, shapes_at
@@ -162,7 +163,7 @@ class FullyConvolutional(nn.Module):
 def _last_operation(plan: Plan) -> str:
     """The last operation that changes a value: a flatten behind a softmax does not."""
     node = result_of(plan)
-    while operation(node) in VIEWS | IDENTITIES:
+    while has(node, Fact.VIEW | Fact.IDENTITY):
         node = node.all_input_nodes[0]
     return operation(node)
 

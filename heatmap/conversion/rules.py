@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from .axes import SLIDING, broadcast, pooled, reshaped, slides
-from .graph import is_elementwise, operation, pair, shape
+from .graph import operation, pair, shape
 from .layout import Call, CannotSlide, Layout
+from .operation_facts import Fact, has, is_elementwise
 
 Rule: TypeAlias = Callable[[Call], Layout]
 
@@ -46,7 +47,7 @@ def layout_of(call: Call) -> Layout:
     name = operation(call.node)
     if name in RULES:
         return RULES[name](call)
-    if is_elementwise(call.node):
+    if is_elementwise(call.node) or has(call.node, Fact.IDENTITY):
         return _elementwise(call)
     raise CannotSlide("this operation is not known to slide")
 

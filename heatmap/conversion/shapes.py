@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from .graph import VIEWS, operation
+from .operation_facts import shares_memory
 
 
 def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Node, tuple[int, ...]]:
@@ -42,9 +42,8 @@ def peak_bytes(body: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) 
     for node in body.graph.nodes:
         if node.op == "get_attr" or node not in shapes:
             continue
-        shared = operation(node) in VIEWS or operation(node).endswith("_")
         source = next((n for n in node.all_input_nodes if n in owner), None)
-        owner[node] = owner[source] if shared and source is not None else node
+        owner[node] = owner[source] if source is not None and shares_memory(node) else node
         last = max((order[user] for user in node.users), default=order[node])
         death[owner[node]] = max(last, death.get(owner[node], 0))
     changes: dict[int, int] = {}

@@ -17,7 +17,8 @@ import torch
 from torch import fx, nn
 
 from ..errors import ConversionError, Use, reason_of
-from .graph import VIEWS, arguments, describe, operation, read_attribute, shape
+from .graph import arguments, describe, operation, read_attribute, shape
+from .operation_facts import Fact, has
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,10 @@ def _make_functional(body: fx.GraphModule) -> None:
                 user.replace_input_with(changed, node)
 
 
-def _is_view(node: fx.Node) -> bool:
-    return operation(node) in VIEWS
-
-
 def _aliases(changed: fx.Node) -> set[fx.Node]:
     """All other nodes that may share memory with one: what it is a view of, and its views."""
     path = [changed]
-    while _is_view(path[-1]) and isinstance(path[-1].args[0], fx.Node):
+    while has(path[-1], Fact.VIEW) and isinstance(path[-1].args[0], fx.Node):
         path.append(path[-1].args[0])
     found, waiting = {path[-1]}, [path[-1]]
     while waiting:
@@ -147,7 +144,7 @@ def _aliases(changed: fx.Node) -> set[fx.Node]:
         views = [
             user
             for user in source.users
-            if _is_view(user)
+            if has(user, Fact.VIEW)
             and not (operation(user) == "getitem" and source in path and user not in path)
         ]
         waiting += [view for view in views if view not in found]

@@ -10,9 +10,10 @@ import torch
 from torch import fx, nn
 
 from ..conversion.convert import convert
-from ..conversion.graph import VIEWS, layer, operation, read_attribute
+from ..conversion.graph import layer, operation, read_attribute
 from ..conversion.layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
 from ..conversion.network import FullyConvolutional
+from ..conversion.operation_facts import Fact, has
 from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
 from .load import Model, load_classifier
@@ -20,8 +21,6 @@ from .registry import DEFAULT_MODEL
 
 MIB = 2**20
 
-# Operations that only move numbers about: no row of their own.
-_SILENT = VIEWS | {"sym_size", "clone", "contiguous", "_to_copy"}
 _TYPES = {
     "conv2d": "Conv2d",
     "linear": "Linear",
@@ -163,7 +162,7 @@ def _recorded_rows(
     """A row for each operation of a recorded graph, with 0 for stride and field."""
     for node in body.graph.nodes:
         name = operation(node)
-        if node.op != "call_function" or name in _SILENT or node not in shapes:
+        if node.op != "call_function" or _is_silent(node) or node not in shapes:
             continue
         tensors = [
             read_attribute(body, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr"
@@ -180,6 +179,11 @@ def _recorded_rows(
                 field_px=0,
             ),
         )
+
+
+def _is_silent(node: fx.Node) -> bool:
+    """Whether an operation only moves numbers about: it has no row of its own."""
+    return operation(node) == "sym_size" or has(node, Fact.VIEW | Fact.COPY | Fact.CAST)
 
 
 def _row(tensors: list[torch.Tensor], **known: object) -> LayerRow:
@@ -205,7 +209,7 @@ def _head_rows(network: FullyConvolutional, feature_shape: tuple[int, ...]) -> I
     for node in body.graph.nodes:
         name = operation(node)
         module = body.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if node not in shapes or (module is None and (not name or name in _SILENT)):
+        if node not in shapes or (module is None and (not name or _is_silent(node))):
             continue
         if shapes[node][2:] != feature_shape[2:]:
             field = network.window_receptive_field_px

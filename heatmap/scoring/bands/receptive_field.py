@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from ...conversion.graph import VIEWS, arguments, operation, pair, shape
+from ...conversion.graph import arguments, operation, pair, shape
+from ...conversion.operation_facts import shares_memory
 
 Pair = tuple[int, int]
 
@@ -81,7 +82,7 @@ class Link:
     @property
     def shares_memory(self) -> bool:
         """Whether its output is its first source's memory: a view, or overwritten in place."""
-        return operation(self.node) in VIEWS or operation(self.node).endswith("_")
+        return shares_memory(self.node)
 
     @property
     def passing(self) -> int:

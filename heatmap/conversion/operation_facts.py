@@ -1,0 +1,115 @@
+"""What is true of each ATen operation that passes its input on or changes it value by value.
+
+One table for all that asks. What an operation does to axes stands in rules.py, what it becomes in
+a head in heads.py, at a finer stride in dilation.py, at any size in subgraphs.py.
+"""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+
+import torch
+from torch import fx
+
+from .graph import operation
+
+
+class Fact(Flag):
+    """What may be true of an operation, whatever its arguments."""
+
+    # Gives back its input's values: the very same ones, at most in other memory ...
+    COPY = auto()
+    # ... as other numbers or on another device, where it is told to ...
+    CAST = auto()
+    # ... or as long as nothing is trained.
+    DROPOUT = auto()
+    # Any of the three.
+    IDENTITY = COPY | CAST | DROPOUT
+    # Every output value comes from the input values at its own position only. Most such
+    # operations carry torch's own tag for it; ask `is_elementwise`.
+    ELEMENTWISE = auto()
+    # Its output is its input's memory, seen in another shape.
+    VIEW = auto()
+    # Only regroups or reorders axes.
+    REARRANGES = auto()
+    # Of a mean it gives the mean of what it gives of the terms.
+    LINEAR = auto()
+    # The same, where but one of its operands depends on the photo.
+    ARITHMETIC = auto()
+    # Its output is memory of its own that nobody else sees, so the next may overwrite it.
+    FRESH = auto()
+    # Has an in-place form that is worth using.
+    OVERWRITES = auto()
+
+
+# What only moves axes about, and copies nothing.
+_MOVED = Fact.VIEW | Fact.REARRANGES | Fact.LINEAR
+
+OPERATIONS: dict[str, Fact] = {
+    "_to_copy": Fact.CAST,
+    "_unsafe_view": Fact.REARRANGES | Fact.LINEAR,
+    "add": Fact.ARITHMETIC | Fact.FRESH | Fact.OVERWRITES,
+    "alias": Fact.COPY,
+    "alpha_dropout": Fact.DROPOUT,
+    "avg_pool2d": Fact.FRESH,
+    "batch_norm": Fact.LINEAR | Fact.FRESH,
+    "cat": Fact.LINEAR | Fact.FRESH,
+    "chunk": Fact.VIEW,
+    "clone": Fact.COPY,
+    "contiguous": Fact.COPY,
+    "conv2d": Fact.LINEAR | Fact.FRESH,
+    "detach": Fact.COPY,
+    "div": Fact.ARITHMETIC,
+    "dropout": Fact.DROPOUT | Fact.ELEMENTWISE,
+    "elu": Fact.OVERWRITES,
+    "expand": Fact.VIEW,
+    "expand_as": Fact.VIEW,
+    "feature_dropout": Fact.DROPOUT,
+    "flatten": _MOVED,
+    "getitem": Fact.VIEW | Fact.LINEAR,
+    "hardswish": Fact.OVERWRITES | Fact.ELEMENTWISE,
+    "hardtanh": Fact.OVERWRITES,
+    "leaky_relu": Fact.OVERWRITES,
+    "lift_fresh_copy": Fact.CAST,
+    "linear": Fact.LINEAR | Fact.FRESH,
+    "max_pool2d": Fact.FRESH,
+    "movedim": Fact.VIEW,
+    "mul": Fact.ARITHMETIC | Fact.FRESH | Fact.OVERWRITES,
+    "narrow": Fact.VIEW,
+    "permute": _MOVED,
+    "relu": Fact.OVERWRITES,
+    "relu6": Fact.OVERWRITES,
+    "reshape": _MOVED,
+    "reshape_as": Fact.VIEW,
+    "select": Fact.VIEW,
+    "sigmoid": Fact.OVERWRITES,
+    "silu": Fact.OVERWRITES,
+    "slice": Fact.VIEW,
+    "split": Fact.VIEW,
+    "split_with_sizes": Fact.VIEW,
+    "squeeze": _MOVED,
+    "sub": Fact.ARITHMETIC,
+    "to": Fact.CAST,
+    "transpose": _MOVED,
+    "unbind": Fact.VIEW,
+    "unflatten": _MOVED,
+    "unsqueeze": _MOVED,
+    "view": _MOVED,
+    "view_as": Fact.VIEW,
+}
+
+
+def has(node: fx.Node, facts: Fact) -> bool:
+    """Whether any of these facts is true of a node's operation."""
+    return bool(OPERATIONS.get(operation(node), Fact(0)) & facts)
+
+
+def is_elementwise(node: fx.Node) -> bool:
+    """Whether every output value depends on the input values at its own position only."""
+    tags = getattr(node.target, "tags", ())
+    return torch.Tag.pointwise in tags or has(node, Fact.ELEMENTWISE)
+
+
+def shares_memory(node: fx.Node) -> bool:
+    """Whether a node's output is its input's memory: a view, or overwritten in place."""
+    return has(node, Fact.VIEW) or operation(node).endswith("_")
