@@ -43,9 +43,9 @@ from .runs.run import run as run
 from .runs.save import Extras as Extras
 from .runs.saved import saved_results as saved_results
 from .runs.view import view as view
+from .scoring.prepare import prepare as prepare
+from .scoring.prepare import score as score
 from .scoring.scorer import Scorer as Scorer
-from .scoring.scorer import prepare as prepare
-from .scoring.scorer import score as score
 from .training.fit import Schedule as Schedule
 from .training.train import Trained as Trained
 from .training.train import train as train

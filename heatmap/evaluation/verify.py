@@ -25,7 +25,8 @@ from ..photo.photo import Photo, read_photo
 from ..rendering.comparison import comparison
 from ..rendering.paint import Image
 from ..scoring.crop import Cell, all_cells, crop_scores
-from ..scoring.scorer import Scorer, prepare
+from ..scoring.prepare import prepare
+from ..scoring.scorer import Scorer
 
 # Windows compared unless another number is asked for: half a minute of VGG16 on two cores.
 WINDOWS = 128

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -136,9 +137,11 @@ class PhotoFile:
         self._digest = whole.hexdigest()
 
 
-def open_photo(
-    source: str | Path | npt.NDArray[np.uint8] | Photo | PhotoFile,
-) -> Photo | PhotoFile:
+# What a photo to be scored may be given as: a path, RGB uint8 (H, W, 3), or one opened before.
+PhotoSource: TypeAlias = str | Path | npt.NDArray[np.uint8] | Photo | PhotoFile
+
+
+def open_photo(source: PhotoSource) -> Photo | PhotoFile:
     """A photo to be scored: left on disk where the file holds more than ``LARGE_PX`` pixels.
 
     Raises:

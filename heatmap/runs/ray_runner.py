@@ -28,7 +28,7 @@ from .worker import PhotoTask, Worker, lost
 
 if TYPE_CHECKING:
     from ..scoring.bands.scanner import Block
-    from ..scoring.photo_pass import PhotoPass
+    from ..scoring.photo_pass import PhotoPass, ScoreStream
 
 # Larger photos are spread by tile, a few to each worker.
 TILED_PX = 2**27
@@ -68,7 +68,7 @@ class RayRunner:
             small = [task for task in tasks if task not in apart]
             yield from pool.records(small)
             worker = Worker(
-                replace(setup.scorer, spread=pool.blocks), setup.request, setup.settings
+                replace(setup.scorer, spread=pool.spread), setup.request, setup.settings
             )
             for task in large:
                 yield worker.do(task)
@@ -115,7 +115,7 @@ class _RayWorker:
             network = at(geometry.stride_px)
         placed = PlacedRows(PhotoFile(photo), geometry)
         job = PhotoPass(scorer.classifier, network, scorer.compute, placed, **part.job)
-        return list(job.blocks())
+        return list(job.start().blocks)
 
 
 @dataclass(frozen=True)
@@ -167,11 +167,16 @@ class _Pool:
             except self._ray.exceptions.RayError as error:
                 yield lost(task, self._digest, f"its worker was lost: {_said(error)}")
 
-    def blocks(self, job: PhotoPass, positions: bool) -> Iterator[Block]:
-        """The blocks of one large photo, tile by tile from the top."""
+    def spread(self, job: PhotoPass, positions: bool) -> ScoreStream:
+        """The scores of one large photo, computed tile by tile from the top."""
+        from ..scoring.photo_pass import ScoreStream
+
         rows = job.geometry.grid_hw[0]
         tiles = min(rows, TILES_A_WORKER * len(self._actors))
-        job.settings["tiles"] = tiles
+        return ScoreStream(job.computed(tiles=tiles), self._blocks(job, tiles, positions))
+
+    def _blocks(self, job: PhotoPass, tiles: int, positions: bool) -> Iterator[Block]:
+        rows = job.geometry.grid_hw[0]
         edges = np.linspace(0, rows, tiles + 1).astype(int).tolist()
         parts = deque(
             _Tile(self._job(job, first, end), positions) for first, end in pairwise(edges)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScorerRecipe:
-    """How to prepare a scorer, in this process or another; see :func:`scorer.prepare`."""
+    """How to prepare a scorer, in this process or another; see :func:`heatmap.prepare`."""
 
     model: str
     engine: Engine = "auto"
@@ -37,9 +37,9 @@ class ScorerRecipe:
     def prepare(self) -> Scorer:
         """
         Raises:
-            HeatmapError: as :func:`scorer.prepare`.
+            HeatmapError: as :func:`heatmap.prepare`.
         """
-        from ..scoring.scorer import prepare
+        from ..scoring.prepare import prepare
 
         return prepare(self.model, engine=self.engine, **self.options)
 

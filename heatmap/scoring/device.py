@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..choices import DEVICES, DTYPES, Device, Dtype
-from ..errors import ModelError
+from ..errors import ModelError, Use, reason_of
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -32,7 +32,7 @@ class Compute:
             if value not in known:
                 raise ModelError(f"{name} is {value!r}: choose one of {', '.join(known)}")
         if not _AVAILABLE[self.device]():
-            raise ModelError(f"device {self.device} is not there: use --device cpu")
+            raise ModelError(f"device {self.device} is not there", Use("device", "cpu"))
 
     @property
     def is_plain(self) -> bool:
@@ -60,9 +60,9 @@ class Compute:
             with torch.inference_mode():
                 module(self.tensor(torch.zeros(1, 3, side_px, side_px)))
         except (RuntimeError, NotImplementedError) as error:
-            reason = str(error).strip().partition("\n")[0]
             raise ModelError(
-                f"cannot compute in {self.dtype} on {self.device} ({reason}): use --dtype float32"
+                f"cannot compute in {self.dtype} on {self.device} ({reason_of(error)})",
+                Use("dtype", "float32"),
             ) from error
 
 

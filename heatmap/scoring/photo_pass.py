@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,44 +12,60 @@ import torch
 from torch import Tensor
 
 from ..conversion.network import FullyConvolutional
-from ..errors import GeometryError, ModelError
-from ..geometry import Geometry
+from ..errors import GeometryError, ModelError, Use
+from ..geometry import Geometry, size_text
+from ..grid.origin import Computation
 from ..networks.classifier import Classifier
 from ..photo.extended import PlacedRows
 from .bands.receptive_field import NotInBands
 from .bands.scanner import Block, Part, Scanner
 from .crop import BATCH, all_cells, crop_scores
-from .device import Compute
+from .device import Compute, thread_count
 from .rectangles import rectangles
 
 
-class PhotoPass:
-    """One photo on its way to scores: blocks of them, and how they were made.
+class ScoreStream(NamedTuple):
+    """Blocks of scores as they are computed, and how they are."""
 
-    ``network`` slides; without one every window is cropped. ``memory`` bytes may be used;
-    ``wanted`` cells (N, M) are scored, None is all.
+    computation: Computation
+    blocks: Iterator[Block]
+
+
+@dataclass(frozen=True)
+class PhotoPass:
+    """One photo to be scored: by what, within which memory, and which of its cells.
+
+    ``network`` slides; without one every window is cropped. ``placed`` is the photo as the
+    windows of ``geometry`` see it. ``memory`` bytes may be used; ``wanted`` cells (N, M) are
+    scored, None is all.
     """
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        network: FullyConvolutional | None,
-        compute: Compute,
-        placed: PlacedRows,
-        geometry: Geometry,
-        memory: int,
-        wanted: npt.NDArray[np.bool_] | None,
-    ) -> None:
-        self.classifier, self.network, self.compute = classifier, network, compute
-        self.placed, self.geometry = placed, geometry
-        self.memory, self.wanted = memory, wanted
-        # Fields of the grid's Computation.
-        self.settings: dict[str, Any] = {"device": compute.device, "dtype": compute.dtype}
+    classifier: Classifier
+    network: FullyConvolutional | None
+    compute: Compute
+    placed: PlacedRows
+    geometry: Geometry
+    memory: int
+    wanted: npt.NDArray[np.bool_] | None = None
 
-    def blocks(self) -> Iterator[Block]:
-        """All blocks; cells that are not wanted are NaN."""
-        made = self._cropped() if self.network is None else self._slid(self.network)
-        for row, column, scores in made:
+    def start(self) -> ScoreStream:
+        """Plan the pass; each block is computed when it is asked for.
+
+        Cells that are not wanted are NaN in them. A ModelError may come from the blocks:
+        scores that are not finite.
+
+        Raises:
+            GeometryError: the memory does not do.
+        """
+        stream = self._cropped() if self.network is None else self._slid(self.network)
+        return ScoreStream(stream.computation, self._checked(stream.blocks))
+
+    def computed(self, **cuts: int) -> Computation:
+        """How this pass is computed; ``cuts`` are the fields of what it is cut into."""
+        return Computation(self.compute.device, self.compute.dtype, thread_count(), **cuts)
+
+    def _checked(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        for row, column, scores in blocks:
             self._check_finite(scores)
             if self.wanted is not None:
                 n, m = scores.shape[:2]
@@ -59,23 +76,21 @@ class PhotoPass:
         """Overflow must not pass for windows that were not scored."""
         if not np.isfinite(scores).all():
             raise ModelError(
-                f"the network gives scores that are not finite in {self.compute.dtype}: "
-                "use --dtype float32, or look at the weights"
+                f"the network gives scores that are not finite in {self.compute.dtype}",
+                Use("dtype", "float32"),
+                Use("weights", text="look at the {}"),
             )
 
-    def _slid(self, network: FullyConvolutional) -> Iterator[Block]:
+    def _slid(self, network: FullyConvolutional) -> ScoreStream:
+        """In bands, part by part."""
         try:
             scanner = Scanner(network, self.geometry.extended_hw)
         except NotInBands:
-            yield from self._one_pass(network)
-            return
+            return self._in_one(network)
         parts = self._parts(scanner)
-        self.settings |= {
-            "parts": len(parts),
-            "band_px": max((p.band_px for p in parts), default=0),
-        }
-        for part in parts:
-            yield from scanner.scan(part, self._rows)
+        band_px = max((part.band_px for part in parts), default=0)
+        blocks = (block for part in parts for block in scanner.scan(part, self._rows))
+        return ScoreStream(self.computed(parts=len(parts), band_px=band_px), blocks)
 
     def _parts(self, scanner: Scanner) -> list[Part]:
         rows, columns = self.geometry.grid_hw
@@ -93,35 +108,47 @@ class PhotoPass:
         for strip in self.placed.strips(starts, columns):
             yield self.compute.tensor(tensor(strip))
 
-    def _one_pass(self, network: FullyConvolutional) -> Iterator[Block]:
+    def _in_one(self, network: FullyConvolutional) -> ScoreStream:
         """For networks that must see all of the photo at once."""
         height, width = self.geometry.extended_hw
         self._check_memory(network.peak_bytes(height, width), "in one pass")
-        (photo,) = self._rows((0, height), (0, width))
-        with torch.inference_mode():
-            scores = network(photo)[0].permute(1, 2, 0)
-        yield 0, 0, np.ascontiguousarray(scores.float().cpu().numpy())
 
-    def _cropped(self) -> Iterator[Block]:
+        def blocks() -> Iterator[Block]:
+            (photo,) = self._rows((0, height), (0, width))
+            with torch.inference_mode():
+                scores = network(photo)[0].permute(1, 2, 0)
+            yield 0, 0, np.ascontiguousarray(scores.float().cpu().numpy())
+
+        return ScoreStream(self.computed(), blocks())
+
+    def _cropped(self) -> ScoreStream:
         """Window by window, the photo whole in memory."""
         height, width = self.geometry.extended_hw
         self._check_memory(3 * height * width, "as pixels")
-        self.settings["batch"] = BATCH
-        (placed,) = self.placed.strips((0, height), (0, width))
         cells = all_cells(self.geometry)
         if self.wanted is not None:
             cells = [cell for cell in cells if self.wanted[cell]]
-        crops = crop_scores(self.classifier, placed, self.geometry, cells, self.compute)
-        for start, scores in zip(range(0, len(cells), BATCH), crops, strict=True):
-            for (row, column), one in zip(cells[start : start + BATCH], scores, strict=True):
-                yield row, column, one[None, None]
+
+        def blocks() -> Iterator[Block]:
+            (placed,) = self.placed.strips((0, height), (0, width))
+            crops = crop_scores(self.classifier, placed, self.geometry, cells, self.compute)
+            for start, scores in zip(range(0, len(cells), BATCH), crops, strict=True):
+                batch = cells[start : start + BATCH]
+                for (row, column), of_window in zip(batch, scores, strict=True):
+                    yield row, column, of_window[None, None]
+
+        return ScoreStream(self.computed(batch=BATCH), blocks())
 
     def _check_memory(self, needed: int, how: str) -> None:
         """Refuse what does not fit rather than let the machine swap."""
         if needed > self.memory:
-            height, width = self.geometry.extended_hw
             fitting = (self.memory / needed) ** 0.5 * min(self.geometry.scale_yx)
             raise GeometryError(
-                f"photo is {height} x {width} px as scored and needs {needed / 1e9:.1f} GB {how}, "
-                f"{self.memory / 1e9:.1f} GB may be used: use --scale {fitting * 0.95:.2g}"
+                f"photo is {size_text(self.geometry.extended_hw)} as scored and needs "
+                f"{needed / 1e9:.1f} GB {how}, {self.memory / 1e9:.1f} GB may be used",
+                Use("scale", float(f"{fitting * 0.95:.2g}")),
             )
+
+
+# Has a pass computed elsewhere; told whether its cells are single positions.
+Spread: TypeAlias = Callable[[PhotoPass, bool], ScoreStream]

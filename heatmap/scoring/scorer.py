@@ -1,25 +1,21 @@
-"""From a photo and a classifier to the score grid."""
+"""A classifier made ready to score photos: each one to its score grid, or to its positions'."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..choices import ENGINES, Device, Dtype, Engine
 from ..classes import Wanted
-from ..conversion.convert import convert, whole_input_reason
 from ..conversion.dilation import check_stride
 from ..conversion.network import FullyConvolutional
 from ..conversion.plan import Sliding
-from ..conversion.position_network import position_network
-from ..errors import ConversionError, GeometryError
-from ..geometry import Border, Geometry, Placement, plan_grid
+from ..geometry import Geometry, Placement, plan_grid
 from ..grid.collector import Collector, grid_bytes
 from ..grid.origin import Computation, Origin, Weights
 from ..grid.position_scores import PositionScores, mean_over, positions_of
@@ -27,54 +23,55 @@ from ..grid.score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid
 from ..grid.skip import Skip
 from ..memory import free_memory, kept_memory
 from ..networks.classifier import Classifier
-from ..networks.load import Model, load_classifier
-from ..networks.registry import DEFAULT_MODEL
 from ..photo.extended import PlacedRows
 from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile, open_photo
+from ..photo.photo_file import PhotoFile, PhotoSource, open_photo
 from ..versions import package_versions
-from .bands.scanner import Block
 from .device import Compute
-from .photo_pass import PhotoPass
+from .network_cache import NetworkCache
+from .photo_pass import PhotoPass, Spread
 
 # Windows are this far apart where a network has no stride of its own (it cannot slide).
 CROP_STRIDE_PX = 32
 
 
+# Told the windows done, and all that are to be scored.
 Progress = Callable[[int, int], None]
 
 
-# Makes the blocks of a pass elsewhere; told whether they are of single positions.
-Spread: TypeAlias = Callable[[PhotoPass, bool], Iterator[Block]]
-
-
-Source: TypeAlias = str | Path | npt.NDArray[np.uint8] | Photo | PhotoFile
-
-
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Scorer:
-    """A classifier made ready to score photos; make one and use it for many.
+    """A classifier made ready to score photos; make one with :func:`prepare`, use it for many.
 
-    ``network`` is its fully convolutional form at the native stride, None where it
-    cannot slide; finer ones are made when first asked for (:meth:`network_at`).
-    ``engine`` is what :meth:`score` uses. ``why_not`` says what stands against
-    sliding exactly, layer and reason, or "". ``spread`` has passes computed elsewhere
-    (ray_runner.py). With ``steady`` a photo's scores have the same bits whatever was scored before.
+    Attributes:
+        classifier: the original, unconverted.
+        networks: its fully convolutional forms by stride, made when first asked for and
+            kept; None where it cannot slide.
+        engine: what :meth:`score` does: "slide" or "crop".
+        sliding: whether sliding is "exact", "inexact", or "refused".
+        why_not: what stands against sliding exactly, or "".
+        compute: the device and the number format.
+        spread: has passes computed elsewhere (workers on other machines); None is here.
+        steady: whether a photo's scores have the same bits whatever was scored before.
     """
 
     classifier: Classifier
-    network: FullyConvolutional | None
+    networks: NetworkCache | None
     engine: Literal["slide", "crop"]
     sliding: Sliding
     why_not: str = ""
     compute: Compute = field(default_factory=Compute)
     spread: Spread | None = field(default=None, repr=False)
     steady: bool = False
-    _networks: dict[int, FullyConvolutional] = field(default_factory=dict, repr=False)
-    _positions: dict[int, FullyConvolutional | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def network(self) -> FullyConvolutional | None:
+        """The fully convolutional form at the native stride, on the CPU in float32."""
+        return None if self.networks is None else self.networks.native
 
     @property
     def native_stride_px(self) -> int:
+        """Distance between neighbouring windows where none is asked for, px."""
         return self.network.native_stride_px if self.network is not None else CROP_STRIDE_PX
 
     def plan(self, photo_hw: tuple[int, int], placement: Placement = Placement()) -> Geometry:
@@ -90,23 +87,14 @@ class Scorer:
         return plan_grid(photo_hw, placement, window=window, native_stride=native)
 
     def network_at(self, stride_px: int) -> FullyConvolutional:
-        """The converted network at one of its strides, on its device.
+        """The network that scores windows at one of its strides, on its device.
 
         Raises:
             GeometryError: a stride that it does not have.
         """
-        if stride_px not in self._networks:
-            self._networks[stride_px] = self.compute.moved(self._converted_at(stride_px))
-        network = self._networks[stride_px]
+        assert self.networks is not None
+        network = self.networks.windows(stride_px)
         return network.steady() if self.steady else network
-
-    def _converted_at(self, stride_px: int) -> FullyConvolutional:
-        """The same on the CPU in float32."""
-        assert self.network is not None
-        if stride_px == self.network.native_stride_px:
-            return self.network
-        window = self.classifier.preprocessing.window_px
-        return convert(self.classifier.module, window, stride_px, allow_inexact=True)
 
     def positions_at(self, stride_px: int) -> FullyConvolutional | None:
         """The network that scores single positions of the feature map at one of its strides.
@@ -116,21 +104,14 @@ class Scorer:
         Raises:
             GeometryError: a stride that it does not have.
         """
-        if self.engine != "slide":
+        if self.engine != "slide" or self.networks is None:
             return None
-        if stride_px not in self._positions:
-            plain = self.compute.is_plain
-            # Checked in float32, whatever it runs in.
-            made = position_network(
-                self.network_at(stride_px) if plain else self._converted_at(stride_px)
-            )
-            self._positions[stride_px] = None if made is None else self.compute.moved(made)
-        network = self._positions[stride_px]
+        network = self.networks.positions(stride_px)
         return network.steady() if self.steady and network is not None else network
 
     def score(
         self,
-        photo: Source,
+        photo: PhotoSource,
         placement: Placement = Placement(),
         *,
         memory: int | None = None,
@@ -153,15 +134,14 @@ class Scorer:
         collector = Collector(
             geometry, self.classifier.classes, self.kind(), keep=kept, folder=folder
         )
-        self._collect(job, collector, progress)
-        origin = self.origin(opened, **job.settings)
+        origin = self.origin(opened, self._collect(job, collector, progress))
         if kept is not None:
             origin = replace(origin, network_classes=len(self.classifier.classes))
         return collector.finish(origin)
 
     def score_positions(
         self,
-        photo: Source,
+        photo: PhotoSource,
         placement: Placement = Placement(),
         *,
         memory: int | None = None,
@@ -183,8 +163,8 @@ class Scorer:
             return None
         job = self._pass(opened, geometry, network, memory, None)
         collector = Collector(geometry, self.classifier.classes, "logits")
-        self._collect(job, collector, progress, positions=True)
-        grid = collector.finish(self.origin(opened, **job.settings))
+        computation = self._collect(job, collector, progress, positions=True)
+        grid = collector.finish(self.origin(opened, computation))
         k = native // windows.stride_px
         means = replace(grid, scores=mean_over(grid.scores, map_hw, k), geometry=windows)
         return PositionScores(means, grid, map_hw, k)
@@ -214,16 +194,18 @@ class Scorer:
         progress: Progress | None,
         *,
         positions: bool = False,
-    ) -> None:
-        blocks = job.blocks() if self.spread is None else self.spread(job, positions)
+    ) -> Computation:
+        """Have a pass computed, all of its scores collected; says how it was computed."""
         rows, columns = job.geometry.grid_hw
         done, total = 0, rows * columns if job.wanted is None else int(job.wanted.sum())
         with kept_memory():
-            for row, column, scores in blocks:
+            stream = job.start() if self.spread is None else self.spread(job, positions)
+            for row, column, scores in stream.blocks:
                 collector.write(row, column, scores)
                 done += int((~np.isnan(scores[:, :, 0])).sum())
                 if progress is not None:
                     progress(done, total)
+        return stream.computation
 
     def kind(self) -> Kind:
         """What the classifier gives: by its last operation, or else by what comes out."""
@@ -236,8 +218,8 @@ class Scorer:
         sums_to_one = torch.allclose(scores.sum(dim=1), torch.ones(2), atol=1e-4)
         return "probabilities" if sums_to_one and scores.min() >= 0 else "logits"
 
-    def origin(self, photo: Photo | PhotoFile, **computed: Any) -> Origin:
-        """Where a grid of this scorer comes from; ``computed`` are fields of Computation."""
+    def origin(self, photo: Photo | PhotoFile, computation: Computation) -> Origin:
+        """Where a grid of this scorer comes from."""
         classifier = self.classifier
         return Origin(
             photo=photo.path,
@@ -246,105 +228,6 @@ class Scorer:
             weights=Weights(classifier.weights_kind, classifier.weights, classifier.weights_digest),
             engine=self.engine,
             sliding=self.sliding,
-            computation=Computation(threads=torch.get_num_threads(), **computed),
+            computation=computation,
             versions=package_versions(),
         )
-
-
-def prepare(
-    model: Model = DEFAULT_MODEL,
-    *,
-    engine: Engine = "auto",
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    **overrides: Any,
-) -> Scorer:
-    """Load a classifier, find out how it slides, and convert it.
-
-    Args:
-        model: a name, a path to a checkpoint, an ``nn.Module`` or a Classifier.
-        engine: "auto" slides where that is exact and crops otherwise; "slide"
-            insists; "crop" never slides.
-        device: "cpu", "cuda" or "mps".
-        dtype: "float32", "bfloat16" or "float16": of weights and activations. The
-            conversion is checked in float32 whatever is asked for.
-        overrides: as :func:`load_classifier` takes them (weights, window, ...).
-
-    Raises:
-        ModelError: the model, its weights or the device cannot be had, or an
-            operation does not exist there.
-        ConversionError: "slide" of a network that cannot slide at all.
-    """
-    if engine not in ENGINES:
-        raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
-    compute = Compute(device, dtype)
-    classifier = load_classifier(model, **overrides)
-    window = classifier.preprocessing.window_px
-    try:
-        network = convert(classifier.module, window, allow_inexact=True)
-    except ConversionError as error:
-        if engine == "slide":
-            raise
-        compute.try_out(compute.moved(classifier.module), window)
-        return Scorer(classifier, None, "crop", "refused", error.message, compute)
-    why_not = whole_input_reason(network.whole_input) if network.whole_input else ""
-    crops = engine == "crop" or (engine == "auto" and network.sliding == "inexact")
-    how: Literal["slide", "crop"] = "crop" if crops else "slide"
-    scorer = Scorer(classifier, network, how, network.sliding, why_not, compute)
-    runs = compute.moved(classifier.module) if crops else scorer.network_at(scorer.native_stride_px)
-    compute.try_out(runs, window)
-    return scorer
-
-
-def score(
-    photo: Source,
-    model: Model | Scorer = DEFAULT_MODEL,
-    *,
-    stride: int | None = None,
-    scale: float = 1.0,
-    border: Border = "cover",
-    engine: Engine = "auto",
-    memory: int | None = None,
-    store_classes: Sequence[Wanted] | None = None,
-    skip: Skip | None = None,
-) -> ScoreGrid:
-    """Score every window of a photo.
-
-    Args:
-        photo: a path, or an RGB uint8 array (H, W, 3).
-        model: a name, a path to a checkpoint, an ``nn.Module``, or what
-            :func:`prepare` gave (for many photos: load once).
-        stride: distance between windows, px: a divisor of the network's own (None);
-            the crop engine takes any.
-        scale: resize factor of the photo; a window then covers window/scale px.
-        border: "cover" extends the photo by reflection so that every pixel lies
-            in a window; "valid" keeps to windows wholly inside.
-        engine: "auto", "slide" or "crop"; see :func:`prepare`, which has decided it
-            already where ``model`` is what it gave.
-        memory: bytes that activations may take, half of what is free by default. The
-            photo is cut into bands and columns to keep within it; the scores are the same.
-        store_classes: keep the probabilities of these classes only.
-        skip: leave out flat background or what a mask leaves out; such cells are NaN.
-
-    Returns:
-        The grid: ``scores`` is float32 (N, M, K).
-
-    Raises:
-        PhotoError, ModelError, GeometryError, ConversionError: see errors.py.
-    """
-    if isinstance(model, Scorer):
-        if engine not in ("auto", model.engine):
-            raise GeometryError(
-                f"{model.classifier.name} is prepared to {model.engine}: "
-                f"prepare it with engine={engine!r}"
-            )
-        scorer = model
-    else:
-        scorer = prepare(model, engine=engine)
-    return scorer.score(
-        photo,
-        Placement(stride, scale, border),
-        memory=memory,
-        store_classes=store_classes,
-        skip=skip,
-    )

@@ -76,7 +76,7 @@ def test_plain_compute_takes_the_module_as_it_is():
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_device_that_is_absent_is_refused_in_one_line(monkeypatch, device):
     monkeypatch.setitem(devices._AVAILABLE, device, lambda: False)
-    with pytest.raises(ModelError, match=f"^device {device} is not there: use --device cpu$"):
+    with pytest.raises(ModelError, match=f"^device {device} is not there: use device='cpu'$"):
         heatmap.prepare(network(), window=WINDOW, device=device)
     monkeypatch.setitem(devices._AVAILABLE, device, lambda: True)
     assert not Compute(device).is_plain
@@ -96,7 +96,7 @@ def test_what_does_not_exist_in_a_format_is_refused_before_a_photo_is_read(error
         def forward(self, photos: torch.Tensor) -> torch.Tensor:
             raise error('"some_kernel" not implemented\nfor this type')
 
-    expected = r'^cannot compute in float16 on cpu \("some_kernel" not implemented\): use --dtype'
+    expected = r'^cannot compute in float16 on cpu \("some_kernel" not implemented\): use dtype='
     with pytest.raises(ModelError, match=expected):
         Compute(dtype="float16").try_out(Absent(), WINDOW)
     Compute().try_out(Absent(), WINDOW)

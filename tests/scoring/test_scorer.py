@@ -14,6 +14,7 @@ import heatmap
 from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
 from heatmap.photo.extended import place
+from heatmap.scoring.network_cache import NetworkCache
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
 from tests.support.scoring import padded, padding_free, photo, prepare
 
@@ -113,9 +114,10 @@ def test_refused_network_that_ends_in_a_softmax_gives_probabilities():
 def test_what_must_be_whole_is_refused_with_a_scale_that_fits():
     scorer = prepare(INEXACT["squeeze-and-excitation"].eval(), engine="slide")
     needed = scorer.network.peak_bytes(*scorer.plan((300, 400)).extended_hw)
-    with pytest.raises(GeometryError, match=r"use --scale 0\.6\d") as refusal:
+    with pytest.raises(GeometryError, match=r"use scale=0\.6\d$") as refusal:
         scorer.score(photo(300, 400), memory=needed // 2)
-    scale = float(str(refusal.value).rsplit(" ", 1)[1])
+    (way,) = refusal.value.ways
+    scale = way.value
     assert scorer.score(photo(300, 400), Placement(scale=scale), memory=needed // 2).scores.size
 
 
@@ -123,7 +125,9 @@ def test_too_little_memory_is_refused_with_what_would_do():
     scorer, pixels = prepare(padded()), photo(100, 200)
     with pytest.raises(GeometryError, match="memory is 0 MB, one column of windows") as refusal:
         scorer.score(pixels, memory=1000)
-    enough = int(str(refusal.value).rsplit(" ", 1)[1].removesuffix("MB")) * 10**6
+    (way,) = refusal.value.ways
+    assert way.parameter == "memory"
+    enough = way.value
     assert np.allclose(
         scorer.score(pixels, memory=enough).scores, scorer.score(pixels).scores, atol=1e-5
     )
@@ -177,7 +181,10 @@ def test_scores_that_overflow_are_refused_and_no_skipped_windows():
 def test_a_copied_network_scores_as_the_first():
     scorer = prepare(padded())
     first = scorer.score(photo(60, 80))
-    again = dataclasses.replace(scorer, network=copy.deepcopy(scorer.network), _networks={})
+    again = dataclasses.replace(
+        scorer,
+        networks=NetworkCache(scorer.classifier, copy.deepcopy(scorer.network), scorer.compute),
+    )
     assert np.array_equal(again.score(photo(60, 80)).scores, first.scores)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, fx
 
 from ...conversion.layers import MATRIX_PRODUCT_OUTPUTS, SlidingLinear
 from ...conversion.network import FullyConvolutional
-from ...errors import GeometryError
+from ...errors import GeometryError, Use
 from .plan import BandPlan
 from .receptive_field import NotInBands, links_of
 from .roller import Roller
@@ -89,7 +89,8 @@ class Scanner:
             if width == 1:
                 raise GeometryError(
                     f"memory is {budget / 1e6:.0f} MB, one column of windows takes "
-                    f"{smallest / 1e6:.0f} MB: use --memory {math.ceil(smallest / 1e6)}MB"
+                    f"{smallest / 1e6:.0f} MB",
+                    Use("memory", math.ceil(smallest / 1e6) * 10**6),
                 )
             width = -(-width // 2)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -39,7 +38,9 @@ def scanner_of(network: FullyConvolutional, rows: int, columns: int) -> Scanner:
 
 def named_bytes(refusal: GeometryError) -> int:
     """The memory that a refusal says would do."""
-    return int(re.search(r"use --memory (\d+)MB$", str(refusal))[1]) * 10**6
+    (way,) = refusal.ways
+    assert way.parameter == "memory"
+    return way.value
 
 
 def scanned(scanner: Scanner, parts: Sequence[Part], photo: Tensor, cells: Rectangle) -> np.ndarray:
@@ -133,7 +134,7 @@ def test_refusal_names_the_smallest_memory_that_does():
     named = named_bytes(refusal.value)
     assert named > 2 * 10**6
     assert max(part.peak_bytes for part in scanner.parts(cells, named)) <= named
-    with pytest.raises(GeometryError, match=f"use --memory {named // 10**6}MB"):
+    with pytest.raises(GeometryError, match=f"use memory={named}$"):
         scanner.parts(cells, named - 10**6)
 
 
