@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, where the disk has room for them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import ResultError, reason_of
+from .errors import ResultError, Use, reason_of
 
 # What the names of files and folders begin with that are not whole yet.
 TEMPORARY = ".heatmap-"
-
 
 # Makes a file, or a folder, at the path that it gets.
 Writer: TypeAlias = Callable[[Path], object]
@@ -31,10 +30,10 @@ def writing(target: Path) -> Iterator[Path]:
     Raises:
         ResultError: it cannot be written, or something else is in the way.
     """
-    with _room_beside(target) as temporary:
+    with _temporary_beside(target) as temporary:
         try:
             yield temporary
-            _check_way(temporary, target)
+            _check_replaceable(temporary, target)
             _move(temporary, target)
         except OSError as error:
             raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
@@ -47,29 +46,29 @@ def write_all(files: Mapping[Path, Writer]) -> None:
         ResultError: one cannot be written.
     """
     with ExitStack() as all_or_none:
-        made = {}
+        temporaries = {}
         for target, write in files.items():
-            made[target] = all_or_none.enter_context(writing(target))
-            write(made[target])
+            temporaries[target] = all_or_none.enter_context(writing(target))
+            write(temporaries[target])
         # Before the first of them is moved.
-        for target, temporary in made.items():
-            _check_way(temporary, target)
+        for target, temporary in temporaries.items():
+            _check_replaceable(temporary, target)
 
 
 @contextmanager
-def _room_beside(target: Path) -> Iterator[Path]:
+def _temporary_beside(target: Path) -> Iterator[Path]:
     """A path of the same name in a temporary folder on the same disk."""
     try:
         _make_folder(target)
-        room = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
     # ValueError: a name with a null character.
     except (OSError, ValueError) as error:
         reason = reason_of(error)
         raise ResultError(f"{target}: cannot be written: {reason}") from error
     try:
-        yield room / target.name
+        yield folder / target.name
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_folder(target: Path) -> None:
@@ -80,19 +79,20 @@ def _make_folder(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _check_way(made: Path, target: Path) -> None:
+def _check_replaceable(temporary: Path, target: Path) -> None:
     """Refuse a target that what was made must not replace.
 
     Raises:
         ResultError: it is a folder for a file, a file for a folder, or holds other things.
     """
-    if target.is_dir() and not made.is_dir():
+    if target.is_dir() and not temporary.is_dir():
         raise ResultError(f"{target}: cannot be written: is a directory")
-    if not made.is_dir() or not target.exists():
+    if not temporary.is_dir() or not target.exists():
         return
     if not target.is_dir():
         raise ResultError(f"{target}: cannot be written: is a file, not a folder")
-    others = {path.name for path in target.iterdir()} - {path.name for path in made.iterdir()}
+    others = {path.name for path in target.iterdir()}
+    others -= {path.name for path in temporary.iterdir()}
     if others:
         raise ResultError(
             f"{target}: cannot be replaced: holds {min(others)!r}, which is no result: "
@@ -100,39 +100,55 @@ def _check_way(made: Path, target: Path) -> None:
         )
 
 
-def _move(made: Path, target: Path) -> None:
+def _move(temporary: Path, target: Path) -> None:
     """Rename what was made; an earlier folder first makes way, into the temporary one."""
-    earlier = made.with_name(f"{made.name}.earlier")
-    if not made.is_dir():
+    earlier = temporary.with_name(f"{temporary.name}.earlier")
+    if not temporary.is_dir():
         # Scores grow in a private file; results get the rights that any new file gets.
         mask = os.umask(0)
         os.umask(mask)
-        made.chmod(0o666 & ~mask)
+        temporary.chmod(0o666 & ~mask)
     elif target.is_dir():
         target.replace(earlier)
     try:
-        made.replace(target)
+        temporary.replace(target)
     except BaseException:
         if earlier.exists():
             earlier.replace(target)
         raise
 
 
+def lack_of_room(needed: int, folder: Path) -> str:
+    """What is missing where so many bytes are to be written, "" where they fit on the disk.
+
+    The one rule for room on disk. It says how many bytes that are, and how many are free:
+    the end of a sentence that begins with what is to be written.
+
+    Raises:
+        OSError: the folder is not there.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed <= free:
+        return ""
+    return f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk of {folder}"
+
+
 def room_for(needed: int, folder: Path | None) -> Path:
-    """Where so many bytes can grow: ``folder``, the nearest one above it that is there, or
-    that of temporary files.
+    """Where so many bytes of scores can grow: ``folder``, the nearest one above it that is
+    there, or that of temporary files.
 
     Raises:
         ResultError: they do not fit on its disk.
     """
     near = Path(tempfile.gettempdir()) if folder is None else _existing(folder)
     with named_error(near):
-        free = shutil.disk_usage(near).free
-    if needed > free:
+        lack = lack_of_room(needed, near)
+    if lack:
         raise ResultError(
-            f"the scores take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk of "
-            f"{near}: use --store-classes CLASS to keep some classes only, a larger --stride or a "
-            "smaller --scale"
+            f"the scores take {lack}",
+            Use("store_classes", text="use {} to keep fewer"),
+            Use("stride", text="use a larger {}"),
+            Use("scale", text="use a smaller {}"),
         )
     return near
 
@@ -158,6 +174,11 @@ def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_error(folder: Path) -> Iterator[None]:
+    """Turn an OSError of the block into one line that names the folder.
+
+    Raises:
+        ResultError: for every OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -167,4 +188,4 @@ def named_error(folder: Path) -> Iterator[None]:
 def _existing(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that is there."""
     absolute = folder.absolute()
-    return next(one for one in (absolute, *absolute.parents) if one.is_dir())
+    return next(path for path in (absolute, *absolute.parents) if path.is_dir())

@@ -8,7 +8,6 @@ whole image) is first written to a temporary tiled TIFF.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import PhotoError, reason_of
+from ..files import lack_of_room
 from .decode import (
     Encoded,
     decode,
@@ -214,10 +214,9 @@ def _on_disk(image: pyvips.Image) -> pyvips.Image:
 def _check_room(image: pyvips.Image) -> None:
     tiles = -(-image.width // _TILE_PX) * -(-image.height // _TILE_PX)
     needed = tiles * _TILE_PX**2 * image.bands * _VALUE_BYTES[image.format]
-    folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    lack = lack_of_room(needed, Path(tempfile.gettempdir()))
+    if lack:
         raise PhotoError(
-            f"cannot be read in order, a temporary copy takes {needed / 1e9:.2f} GB, {folder} has "
-            f"{free / 1e9:.2f} GB free: set TMPDIR to a folder with room"
+            f"cannot be read in order, a temporary copy takes {lack}: "
+            "set TMPDIR to a folder with room"
         )

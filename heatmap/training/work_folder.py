@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ..errors import ModelError, ResultError
-from ..files import TEMPORARY, writing
+from ..errors import ModelError, ResultError, Use
+from ..files import TEMPORARY, lack_of_room, writing
 from ..networks.classifier import Preprocessing
 from ..photo.photo import read_photo
 from .augment import view
@@ -59,8 +59,8 @@ class WorkFolder:
             earlier = None
         if earlier is not None and not resume:
             raise ModelError(
-                f"{work.folder} holds a training that was interrupted: go on with --resume, "
-                "or remove that folder"
+                f"{work.folder} holds a training that was interrupted",
+                Use("resume", text="go on with {}, or remove that folder"),
             )
         if earlier not in (None, settings):
             raise ModelError(
@@ -81,8 +81,8 @@ class WorkFolder:
 
     def clear(self) -> None:
         """Remove what a training left, its settings last: views alone would fit any."""
-        for room in self.folder.glob(f"{TEMPORARY}*"):
-            shutil.rmtree(room, ignore_errors=True)
+        for folder in self.folder.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(folder, ignore_errors=True)
         for path in (self.state, self.views, self.folder / "settings.json"):
             path.unlink(missing_ok=True)
         if self.folder.exists():
@@ -119,7 +119,9 @@ class WorkFolder:
             total = len(examples.training) * schedule.views + len(examples.validation)
             made = _made(_views(examples, schedule, preprocessing.window_px), preprocessing, frozen)
             first = next(made)
-            self._check_room(total * first[0].nbytes, total)
+            lack = lack_of_room(total * first[0].nbytes, self.folder)
+            if lack:
+                raise ResultError(f"{total} views take {lack}", Use("views", text="use fewer {}"))
             with writing(self.views) as temporary:
                 whole = np.lib.format.open_memmap(
                     temporary, "w+", first.dtype, (total, *first.shape[1:])
@@ -132,14 +134,6 @@ class WorkFolder:
                 whole.flush()
                 del whole
         return np.load(self.views, mmap_mode="r")  # type: ignore[no-any-return]
-
-    def _check_room(self, needed: int, views: int) -> None:
-        free = shutil.disk_usage(self.folder).free
-        if needed > free:
-            raise ResultError(
-                f"{self.folder}: {views} views take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are "
-                "free: give fewer --views"
-            )
 
 
 def _views(examples: Examples, schedule: Schedule, window: int) -> Iterator[npt.NDArray[np.uint8]]:

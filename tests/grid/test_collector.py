@@ -148,7 +148,8 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, lar
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 479))
     with pytest.raises(
-        ResultError, match=r"^the scores take 0\.0 GB, 0\.0 GB is free .*--store-classes"
+        ResultError,
+        match=r"^the scores take 0\.0 GB, 0\.0 GB is free .*: use store_classes",
     ):
         collected(tmp_path)
     assert list(tmp_path.iterdir()) == []

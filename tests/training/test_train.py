@@ -329,7 +329,7 @@ def unfinished(photos, **given):
 
 def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):
     unfinished(photos)
-    with pytest.raises(ModelError, match=r"net.training holds a training .*--resume"):
+    with pytest.raises(ModelError, match=r"net.training holds a training .*: go on with resume"):
         trained(photos)
     for other in ({"schedule": replace(SHORT, rate=0.02)}, {"options": {"freeze": "none"}}):
         with pytest.raises(ModelError, match="begun with other photos, network or settings"):
@@ -438,7 +438,7 @@ def test_the_state_is_replaced_whole(photos, tmp_path, monkeypatch):
 def test_views_that_do_not_fit_on_the_disk_are_refused_beforehand(photos, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(ResultError, match=r"78 views take .* GB.* give fewer --views"):
+    with pytest.raises(ResultError, match=r"78 views take .* GB.* use fewer views"):
         trained(photos)
     assert not (tmp_path / "net.training" / "views.npy").exists()
 
