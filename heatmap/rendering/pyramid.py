@@ -6,14 +6,15 @@ The pyramid is a tiled TIFF with halved copies of itself, which viewers of large
 
 from __future__ import annotations
 
-import struct
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyvips
+import tifffile
 
 from ..classes import Wanted
 from ..errors import ResultError
@@ -24,7 +25,7 @@ from ..names import PREVIEW, PYRAMID
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from .overlay import overlay
-from .paint import OPACITY, STRIP_PX, Painter
+from .paint import OPACITY, STRIP_PX, Image, Painter
 
 TILE_PX = 256
 # JPEG in the tiles: of five photos, 144 MB and 7 s for 256 megapixels; deflate 418 MB and
@@ -32,6 +33,7 @@ TILE_PX = 256
 # 85 (42 MB) was by 79.
 JPEG_QUALITY = 90
 PREVIEW_PX = 2048
+# Rows that libvips reads at once while it makes the pyramid; a strip is a multiple of them.
 _RAW_ROWS = 16
 
 
@@ -72,11 +74,7 @@ def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:
     """Paint strip by strip into an uncompressed file, and make the pyramid of that."""
     try:
         with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=path.parent) as raw:
-            raw.write(_tiff_header(photo.hw))
-            top = 0
-            for strip in photo.strips(STRIP_PX):
-                raw.write(painter.paint(strip, top).data)
-                top += len(strip)
+            _write_rows(raw.file, photo.hw, _painted(photo, painter))
             raw.flush()
             pyvips.Image.tiffload(raw.name, access="sequential").tiffsave(
                 str(path),
@@ -91,42 +89,27 @@ def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:
         raise ResultError(f"{path}: cannot be written: {str(error).strip()}") from error
 
 
-def _tiff_header(photo_hw: tuple[int, int]) -> bytes:
-    """What makes a BigTIFF of the uncompressed RGB rows that follow it.
+def _write_rows(file: IO[bytes], hw: tuple[int, int], strips: Iterable[Image]) -> None:
+    """Write RGB uint8 rows, a strip at a time, as an uncompressed BigTIFF.
 
     Plain raw pixels libvips would map whole into memory; TIFF it reads a few rows at a time.
     """
-    height, width = photo_hw
-    strips = -(-height // _RAW_ROWS)
-    short, long, long8 = 3, 4, 16
-    channel_bits = int.from_bytes(struct.pack("<3H", 8, 8, 8), "little")
-    header_bytes, entry_bytes, entries = 16, 20, 9
-    offsets_at = header_bytes + 8 + entries * entry_bytes + 8
-    pixels_at = offsets_at + 16 * strips
-    # Tag, type, count, and the value or where it stands.
-    directory = (
-        (256, long, 1, width),
-        (257, long, 1, height),
-        (258, short, 3, channel_bits),
-        (259, short, 1, 1),  # compression: none
-        (262, short, 1, 2),  # colours: RGB
-        (273, long8, strips, offsets_at if strips > 1 else pixels_at),
-        (277, short, 1, 3),  # channels
-        (278, long, 1, _RAW_ROWS),
-        (279, long8, strips, offsets_at + 8 * strips if strips > 1 else height * width * 3),
+    chunks = (
+        np.ascontiguousarray(strip[top : top + _RAW_ROWS])
+        for strip in strips
+        for top in range(0, len(strip), _RAW_ROWS)
     )
-    tops = np.arange(0, height, _RAW_ROWS, dtype="<u8")
-    rows = np.minimum(_RAW_ROWS, height - tops)
-    return b"".join(
-        (
-            struct.pack("<2s3HQ", b"II", 43, 8, 0, header_bytes),
-            struct.pack("<Q", entries),
-            *(struct.pack("<2H2Q", *entry) for entry in directory),
-            struct.pack("<Q", 0),
-            (pixels_at + tops * (width * 3)).tobytes(),
-            (rows * (width * 3)).tobytes(),
+    with tifffile.TiffWriter(file, bigtiff=True) as tiff:
+        tiff.write(
+            chunks, shape=(*hw, 3), dtype=np.uint8, photometric="rgb", rowsperstrip=_RAW_ROWS
         )
-    )
+
+
+def _painted(photo: PhotoFile, painter: Painter) -> Iterator[Image]:
+    top = 0
+    for strip in photo.strips(STRIP_PX):
+        yield painter.paint(strip, top)
+        top += len(strip)
 
 
 def preview(

@@ -170,6 +170,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, photo):
 def test_the_painted_rows_wait_in_a_file_that_others_read_too(tmp_path, hw):
     pixels = np.random.default_rng(0).integers(0, 256, (*hw, 3), dtype=np.uint8)
     path = tmp_path / "rows.tif"
-    path.write_bytes(pyramids._tiff_header(hw) + pixels.tobytes())
+    with path.open("wb") as file:
+        pyramids._write_rows(file, hw, (pixels[:512], pixels[512:]))
     np.testing.assert_array_equal(tifffile.imread(path), pixels)
     np.testing.assert_array_equal(pyvips.Image.tiffload(str(path)).numpy(), pixels)
