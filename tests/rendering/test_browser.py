@@ -336,11 +336,11 @@ def test_search_filters_the_classes(opened):
     assert page.texts("#class-list label:visible .name") == every
 
 
-def test_found_classes_stand_first_and_the_chosen_one_is_shown(opened):
+def test_detected_classes_stand_first_and_the_chosen_one_is_shown(opened):
     grid = make_grid()
     page = opened(grid=grid, found=some_found(grid))
     assert page.texts("#class-list .name")[:2] == ["cat", "cup"]
-    assert page.texts("#class-list .found") == ["1 found", "1 found"]
+    assert page.texts("#class-list .detected") == ["1 detection", "1 detection"]
     x, y = hottest(grid, "moon")
     before = page.colour(x, y)
     page.page.get_by_role("radio", name="moon").check(force=True)
@@ -366,11 +366,11 @@ def test_boxes_lie_on_their_objects_and_can_be_hidden(opened):
     for which, one in enumerate(found):
         box = page.box(f".box:nth-child({which + 1})")
         np.testing.assert_allclose(box, page.on_screen(one.xyxy), atol=0.6)
-    page.page.get_by_role("checkbox", name="Boxes of 2 found").uncheck()
+    page.page.get_by_role("checkbox", name="Boxes of 2 detections").uncheck()
     assert not page.page.locator(".box").first.is_visible()
 
 
-def test_click_on_a_found_object_goes_to_it(opened):
+def test_click_on_a_detection_goes_to_it(opened):
     grid = make_grid()
     found = some_found(grid)
     page = opened(grid=grid, found=found)
@@ -379,9 +379,9 @@ def test_click_on_a_found_object_goes_to_it(opened):
     row, column = found[1].cell
     assert page.texts("#window-note") == [f"Row {row}, column {column}"]
     assert page.texts("#which") == ["2 / 2"]
-    page.page.get_by_role("button", name="Next object").click()
+    page.page.get_by_role("button", name="Next detection").click()
     check_selected(page, found[0], "cat")
-    page.page.get_by_role("button", name="Previous object").click()
+    page.page.get_by_role("button", name="Previous detection").click()
     check_selected(page, found[1], "cup")
 
 
@@ -396,9 +396,9 @@ def check_selected(page: Opened, one, name: str) -> None:
     np.testing.assert_allclose(box, page.on_screen(one.xyxy), atol=0.6)
 
 
-def test_nothing_found_is_said(opened):
+def test_no_detections_are_said(opened):
     page = opened()
-    assert page.texts("#found-count") == ["Nothing was found"]
+    assert page.texts("#detection-count") == ["No detections"]
     assert not page.page.locator("#stepper").is_visible()
 
 
@@ -530,7 +530,7 @@ def test_windows_that_were_not_scored_are_hatched(opened):
 
 
 def test_large_photo_loads_its_tiles_from_their_folder(opened, tmp_path, monkeypatch):
-    monkeypatch.setattr(viewing, "PREVIEW_PX", 64)
+    monkeypatch.setattr(viewing, "PAGE_PREVIEW_PX", 64)
     photo, pixels = large_photo(tmp_path)
     page = opened(photo, found=())
     page.page.wait_for_timeout(200)
@@ -553,7 +553,7 @@ def large_photo(folder: Path) -> tuple[PhotoFile, np.ndarray]:
 
 
 def test_large_photo_without_its_tiles_shows_a_preview_and_says_so(opened, tmp_path, monkeypatch):
-    monkeypatch.setattr(viewing, "PREVIEW_PX", 64)
+    monkeypatch.setattr(viewing, "PAGE_PREVIEW_PX", 64)
     photo, pixels = large_photo(tmp_path)
     page = opened(photo, spoil=lambda folder: shutil.rmtree(folder / "page.tiles"))
     page.page.wait_for_selector("#notice:visible")

@@ -162,7 +162,7 @@ def test_small_grid_carries_every_class_that_reaches_one_per_cent(missing):
 
 
 def test_some_classes_are_carried_though_none_reaches_that(monkeypatch):
-    monkeypatch.setattr(viewdata, "LEAST_PEAK", 1.1)
+    monkeypatch.setattr(viewdata, "MIN_PEAK", 1.1)
     assert len(score_data(make_grid(), [])["maps"]) == viewdata.FEWEST_MAPS
 
 
@@ -194,7 +194,7 @@ def test_classes_of_one_name_are_told_apart():
 def test_too_many_windows_are_thinned_and_stay_where_they_are(monkeypatch):
     grid = make_grid()
     rows, columns = grid.geometry.grid_hw
-    monkeypatch.setattr(viewdata, "MOST_CELLS", rows * columns // 5)
+    monkeypatch.setattr(viewdata, "MAX_CELLS", rows * columns // 5)
     shown, step = thinned(grid)
     assert step == 3
     assert shown.scored.size <= rows * columns // 5
@@ -300,7 +300,8 @@ def test_settings_say_what_made_the_scores():
     data = page_data(make_photo("a/cat.jpg"), make_grid(scale=0.5), [], title="", stem="")
     rows, columns = make_grid(scale=0.5).geometry.grid_hw
     assert data["settings"] == (
-        f"vgg16 · weights: default (ImageNet) · {rows} × {columns} windows of 64 px · scale 0.5"
+        f"vgg16 · weights: default (ImageNet) · {rows} rows × {columns} columns of windows, "
+        "64 px wide · scale 0.5"
     )
     about = dict(data["about"])
     assert about["Windows"] == "each sees 128 px of the photo, one every 32 px"
@@ -353,7 +354,7 @@ def test_tiles_are_the_photo_at_every_level(tmp_path, hw):
         assert joined.shape[:2] == (-(-hw[0] // 2**level), -(-hw[1] // 2**level))
         assert np.abs(joined - pixels).mean() < 3
         pixels = halved(pixels)
-    assert max(join(root / str(levels - 1)).shape) <= viewtiles.TILE_PX
+    assert max(join(root / str(levels - 1)).shape) <= viewtiles.PAGE_TILE_PX
 
 
 def halved(pixels: np.ndarray) -> np.ndarray:
@@ -400,7 +401,7 @@ def test_page_points_at_its_tiles_whatever_its_name(tmp_path, stem):
 
 
 def test_page_of_a_large_photo_holds_a_preview(tmp_path, monkeypatch):
-    monkeypatch.setattr(viewing, "PREVIEW_PX", 105)
+    monkeypatch.setattr(viewing, "PAGE_PREVIEW_PX", 105)
     data = page_data(make_file(tmp_path / "photo.tif"), make_grid(), [], title="", stem="a")
     _, pixels = picture_of(data)
     assert pixels.shape == (75, 105, 3)
