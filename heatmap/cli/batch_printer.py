@@ -18,7 +18,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ..runs.batch import Batch, BatchPlan, BatchReporter
-from ..runs.manifest import Record, counts
+from ..runs.manifest import Record, counts, error_of
+from .command import Command
 
 BatchOutput = Literal["lines", "json", "quiet"]
 # Seconds between two lines that say how far it is.
@@ -112,11 +113,11 @@ class BatchPrinter(BatchReporter):
             progress = {} if self._tally is None else {"progress": self._tally.describe()}
             _print_json({"event": "photo", **asdict(record), **progress})
         elif record.state == "failed":
-            # Most reasons begin with the path.
-            named = record.path in record.reason
-            self._say(f"failed: {record.reason if named else f'{record.name}: {record.reason}'}")
+            # Most messages begin with the path.
+            named = record.path in record.message
+            self._say(f"failed: {'' if named else f'{record.name}: '}{_worded(record)}")
         elif record.state == "skipped" and self._form == "lines":
-            self._say(f"skipped: {record.name}: {record.reason}")
+            self._say(f"skipped: {record.name}: {record.message}")
         if self._tally is not None:
             self._show(self._tally)
 
@@ -176,7 +177,7 @@ def print_work(work: BatchPlan) -> None:
     for task in work.todo:
         click.echo(f"{task.item.name}: {task.why}")
     for record in work.skipped:
-        click.echo(f"{record.name}: skip, {record.reason}")
+        click.echo(f"{record.name}: skip, {record.message}")
     click.echo(_to_do(work))
 
 
@@ -188,7 +189,7 @@ def describe_work(work: BatchPlan) -> dict[str, Any]:
             for task in work.todo
         ],
         "skipped": [
-            {"name": record.name, "path": record.path, "reason": record.reason}
+            {"name": record.name, "path": record.path, "message": record.message}
             for record in work.skipped
         ],
         "unchanged": work.unchanged,
@@ -215,6 +216,13 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
     yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
     if states["failed"] and not any(task for task in done.work.todo):
         yield "what failed has not changed since: --retry-failed tries it again"
+
+
+def _worded(record: Record) -> str:
+    """Why a photo failed, and what would help in the options of this command."""
+    command = click.get_current_context().command
+    error = error_of(record)
+    return command.worded(error) if isinstance(command, Command) else str(error)
 
 
 def _photos(count: int) -> str:

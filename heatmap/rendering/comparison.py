@@ -66,14 +66,14 @@ class _Panel:
     note: str
 
 
-def _range(what: str, cells: Cells) -> str:
+def _range(quantity: str, cells: Cells) -> str:
     """The range of the cells in words, such as "probability 0.01..0.93"."""
-    known = cells[~np.isnan(cells)]
-    if not known.size:
+    sampled = cells[~np.isnan(cells)]
+    if not sampled.size:
         return "no window was sampled"
-    if known.min() == known.max():
-        return f"{what} {known.min():.3g} everywhere"
-    return f"{what} {known.min():.3g}..{known.max():.3g}, mean {known.mean():.3g}"
+    if sampled.min() == sampled.max():
+        return f"{quantity} {sampled.min():.3g} everywhere"
+    return f"{quantity} {sampled.min():.3g}..{sampled.max():.3g}, mean {sampled.mean():.3g}"
 
 
 def _panel_caption(panel: _Panel, table: Image) -> Caption:

@@ -24,14 +24,14 @@ from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from .html import asset, embedded, policy
 from .page_data import score_data, thinned
-from .page_tiles import TILE_PX, tile_levels, tile_url, write_tiles
+from .page_tiles import PAGE_TILE_PX, tile_levels, tile_url, write_tiles
 from .paint import OPACITY, Image, colour_table
 
 # Up to here the photo is embedded as PNG, without loss; above as JPEG.
 LOSSLESS_PX = 2**18
-JPEG_QUALITY = 90
+_PHOTO_JPEG_QUALITY = 90
 # What the page shows of a large photo until its tiles are there, or if they are lost.
-PREVIEW_PX = 2048
+PAGE_PREVIEW_PX = 2048
 _JPEG_SIDE_PX = 65_500  # libjpeg's limit
 
 # One after the other they are the page's only script.
@@ -41,19 +41,21 @@ _SCRIPTS = ("grid.js", "heat.js", "picture.js", "view.js", "gestures.js", "panel
 def page_files(
     photo: Photo | PhotoFile,
     grid: ScoreGrid,
-    found: Sequence[Detection],
+    detections: Sequence[Detection],
     *,
     title: str = "",
     stem: str = "photo",
 ) -> dict[str, Writer]:
     """What writes the page of a photo, by suffix; each function takes the path to write to.
 
-    ".html" is the page: photo, scores and what was found in one file. It opens from disk
-    and loads nothing, but for ".tiles": the folder of an image pyramid, given for a photo
-    that stays on disk, which must lie beside the page.
+    ".html" is the page: photo, scores and detections in one file. It opens from disk and
+    loads nothing, but for ".tiles": the folder of an image pyramid, given for a photo that
+    stays on disk, which must lie beside the page.
 
     Args:
-        photo, grid, found: what was scored and what came out.
+        photo: the one that was scored.
+        grid: its scores.
+        detections: the objects in it.
         title: heading of the page; without one the name of the photo's file.
         stem: name of the page without its suffix: tiles are looked for in ``<stem>.tiles``.
 
@@ -64,7 +66,7 @@ def page_files(
     heading = title or Path(photo.path).name or "photo"
 
     def write_page(path: Path) -> None:
-        content = _filled(heading, page_data(photo, grid, found, title=heading, stem=stem))
+        content = _filled(heading, page_data(photo, grid, detections, title=heading, stem=stem))
         # A heading that is not UTF-8 holds lone surrogates.
         path.write_bytes(content.encode("utf-8", "replace"))
 
@@ -74,11 +76,16 @@ def page_files(
 
 
 def page_data(
-    photo: Photo | PhotoFile, grid: ScoreGrid, found: Sequence[Detection], *, title: str, stem: str
+    photo: Photo | PhotoFile,
+    grid: ScoreGrid,
+    detections: Sequence[Detection],
+    *,
+    title: str,
+    stem: str,
 ) -> dict[str, Any]:
     """All that the page shows, for JSON; see :func:`page_data.score_data` for the scores."""
     shown, step = thinned(grid)
-    scores = score_data(shown, found)
+    scores = score_data(shown, detections)
     return {
         "title": title,
         "settings": _settings(grid),
@@ -109,7 +116,7 @@ def _pixels(photo: Photo | PhotoFile) -> Image:
     """The photo, of a large one a preview: RGB uint8 (H, W, 3)."""
     if isinstance(photo, Photo):
         return photo.pixels
-    return np.concatenate(list(photo.strips(scaled_hw=shrunk_hw(photo.hw, PREVIEW_PX))))
+    return np.concatenate(list(photo.strips(scaled_hw=shrunk_hw(photo.hw, PAGE_PREVIEW_PX))))
 
 
 def _embedded(pixels: Image) -> str:
@@ -120,22 +127,22 @@ def _embedded(pixels: Image) -> str:
     if height * width <= LOSSLESS_PX or max(height, width) > _JPEG_SIDE_PX:
         kind, content = "png", image.pngsave_buffer()
     else:
-        kind, content = "jpeg", image.jpegsave_buffer(Q=JPEG_QUALITY)
+        kind, content = "jpeg", image.jpegsave_buffer(Q=_PHOTO_JPEG_QUALITY)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _tiles(photo: Photo | PhotoFile, stem: str) -> dict[str, Any] | None:
     if isinstance(photo, Photo):
         return None
-    # From bytes: a name that is not UTF-8 is found under the bytes that it has.
+    # From bytes: a name that is not UTF-8 lies under the bytes that it has.
     url = tile_url(quote(os.fsencode(stem)))
-    return {"url": url, "tile_px": TILE_PX, "levels": tile_levels(photo.hw)}
+    return {"url": url, "tile_px": PAGE_TILE_PX, "levels": tile_levels(photo.hw)}
 
 
 def _settings(grid: ScoreGrid) -> str:
     """What made the scores, in one line."""
     rows, columns = grid.geometry.grid_hw
-    windows = f"{rows} × {columns} windows of {grid.geometry.window_px} px"
+    windows = f"{rows} rows × {columns} columns of windows, {grid.geometry.window_px} px wide"
     parts = (grid.origin.model, f"weights: {grid.origin.weights.text}", windows, _scales(grid))
     return " · ".join(parts)
 

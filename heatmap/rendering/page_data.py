@@ -25,11 +25,11 @@ from ..localization.localize import Detection
 PROBABILITY_STEPS, NOT_SCORED = 65534, 65535
 # A photo of half a gigapixel at stride 32. Of a finer or larger grid the page gets every
 # second (third, ...) row and column.
-MOST_CELLS = 2**19
+MAX_CELLS = 2**19
 # For the maps of single classes, before base64 adds a third: 16 maps of the largest grid,
 # every class that reaches 1 % of a usual one.
 MAPS_BYTES = 2**24
-LEAST_PEAK = 0.01
+MIN_PEAK = 0.01
 # Maps to look at although no class reaches that much.
 FEWEST_MAPS = 5
 # Classes named for each window.
@@ -37,9 +37,9 @@ STRONGEST = 5
 
 
 def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
-    """The grid with every n-th row and column only, so that it keeps to ``MOST_CELLS``, and n."""
+    """The grid with every n-th row and column only, so that it keeps to ``MAX_CELLS``, and n."""
     rows, columns = grid.geometry.grid_hw
-    step = next(n for n in itertools.count(1) if -(-rows // n) * -(-columns // n) <= MOST_CELLS)
+    step = next(n for n in itertools.count(1) if -(-rows // n) * -(-columns // n) <= MAX_CELLS)
     if step == 1:
         return grid, 1
     scores = grid.scores[::step, ::step]
@@ -51,18 +51,18 @@ def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
     return replace(grid, scores=scores, geometry=geometry), step
 
 
-def score_data(grid: ScoreGrid, found: Sequence[Detection]) -> dict[str, Any]:
-    """Geometry, class maps, the strongest classes of each window, and what was found.
+def score_data(grid: ScoreGrid, detections: Sequence[Detection]) -> dict[str, Any]:
+    """Geometry, class maps, the strongest classes of each window, and the detections.
 
-    Maps are given of what was found, best first, then of the classes that reach the
-    highest probabilities anywhere, down to ``LEAST_PEAK`` and up to ``MAPS_BYTES``.
+    Maps are given of the detected classes, best first, then of those that reach the
+    highest probabilities anywhere, down to ``MIN_PEAK`` and up to ``MAPS_BYTES``.
     """
-    best_first = sorted(found, key=lambda one: -one.confidence)
+    best_first = sorted(detections, key=lambda detection: -detection.confidence)
     strongest = _Strongest.of(grid)
     groups = _mapped(grid.classes, best_first, strongest.peaks, grid.scored.size)
     labels = _Labels(grid.classes)
-    places = {group.indices: place for place, group in enumerate(groups)}
-    counts = Counter(one.group.indices for one in found)
+    map_of = {group.indices: index for index, group in enumerate(groups)}
+    counts = Counter(detection.group.indices for detection in detections)
     maps = grid.class_maps(groups)
     peaks = np.nan_to_num(maps).max(axis=(0, 1))
     return {
@@ -76,16 +76,16 @@ def score_data(grid: ScoreGrid, found: Sequence[Detection]) -> dict[str, Any]:
             for group, peak in zip(groups, peaks, strict=True)
         ],
         "probabilities": _packed(_stepped(np.moveaxis(maps, 2, 0))),
-        "strongest": strongest.data(labels, places),
+        "strongest": strongest.data(labels, map_of),
         "detections": [
             {
-                "name": labels.of(one.group),
-                "map": places.get(one.group.indices),
-                "confidence": round(one.confidence, 6),
-                "xyxy": [round(side, 2) for side in one.xyxy],
-                "window_xyxy": [round(side, 2) for side in one.window_xyxy],
+                "name": labels.of(detection.group),
+                "map": map_of.get(detection.group.indices),
+                "confidence": round(detection.confidence, 6),
+                "xyxy": [round(side, 2) for side in detection.xyxy],
+                "window_xyxy": [round(side, 2) for side in detection.window_xyxy],
             }
-            for one in best_first
+            for detection in best_first
         ],
     }
 
@@ -118,13 +118,13 @@ class _Strongest:
             np.fmax(peaks, np.fmax.reduce(block, axis=(0, 1)), out=peaks)
         return cls(indices, highest, peaks)
 
-    def data(self, labels: _Labels, places: dict[tuple[int, ...], int]) -> dict[str, Any]:
+    def data(self, labels: _Labels, map_of: dict[tuple[int, ...], int]) -> dict[str, Any]:
         """``classes`` and ``probabilities`` are (N, M, count); classes count in ``names``."""
         used, classes = np.unique(self.indices, return_inverse=True)
         return {
             "count": self.indices.shape[2],
             "names": [labels.single(int(index)) for index in used],
-            "maps": [places.get((int(index),)) for index in used],
+            "maps": [map_of.get((int(index),)) for index in used],
             "classes": _packed(classes.astype("<u2" if len(used) <= 2**16 else "<u4")),
             "probabilities": _packed(_stepped(self.probabilities)),
         }
@@ -149,16 +149,19 @@ class _Labels:
 
 
 def _mapped(
-    classes: ClassList, found: Sequence[Detection], peaks: npt.NDArray[np.float32], cells: int
+    classes: ClassList, detections: Sequence[Detection], peaks: npt.NDArray[np.float32], cells: int
 ) -> list[ClassGroup]:
     """The classes and groups of which the page gets a map."""
-    most = max(1, MAPS_BYTES // (2 * cells))
-    ranked = np.argsort(-peaks, kind="stable")[: max(FEWEST_MAPS, int((peaks >= LEAST_PEAK).sum()))]
+    count = max(1, MAPS_BYTES // (2 * cells))
+    ranked = np.argsort(-peaks, kind="stable")[: max(FEWEST_MAPS, int((peaks >= MIN_PEAK).sum()))]
     # By their indices: a group of one class is that class.
     mapped: dict[tuple[int, ...], ClassGroup] = {}
-    for group in [*(one.group for one in found), *map(classes.single, ranked.tolist())]:
+    for group in [
+        *(detection.group for detection in detections),
+        *map(classes.single, ranked.tolist()),
+    ]:
         mapped.setdefault(group.indices, group)
-    return list(mapped.values())[:most]
+    return list(mapped.values())[:count]
 
 
 def _geometry_data(geometry: Geometry) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from ..photo.photo_file import PhotoFile
 from ..photo.rows import READ_ROWS
 from .paint import Image
 
-TILE_PX = 512
-# Colours at full resolution, as in the tiles of an overlay (`pyramids.JPEG_QUALITY`).
+PAGE_TILE_PX = 512
+# Colours at full resolution, as in the tiles of an overlay (`pyramid.PYRAMID_JPEG_QUALITY`).
 _JPEG = (
     *(cv2.IMWRITE_JPEG_QUALITY, 90),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
@@ -29,7 +29,7 @@ _LEVELS = "levels"
 
 
 def write_tiles(folder: Path, photo: Photo | PhotoFile) -> None:
-    """Write a photo into a new folder as ``levels/LEVEL/COLUMN_ROW.jpg``, ``TILE_PX`` a side.
+    """Write a photo into a new folder as ``levels/LEVEL/COLUMN_ROW.jpg``, ``PAGE_TILE_PX`` a side.
 
     Level 0 has the photo's size, each next one half of the one before, rounded up, and
     the last fits into one tile. Tiles at the right and bottom are smaller.
@@ -41,13 +41,13 @@ def write_tiles(folder: Path, photo: Photo | PhotoFile) -> None:
     level = _Level(folder / _LEVELS, 0, photo.hw)
     # libvips takes much more memory for one read of all the rows of a tile.
     strips = photo.strips(READ_ROWS)
-    while rows := list(islice(strips, TILE_PX // READ_ROWS)):
+    while rows := list(islice(strips, PAGE_TILE_PX // READ_ROWS)):
         level.add(np.concatenate(rows))
 
 
 def tile_levels(photo_hw: tuple[int, int]) -> int:
     """How many levels the pyramid of a photo has."""
-    return 1 if max(photo_hw) <= TILE_PX else 1 + tile_levels(_half(photo_hw))
+    return 1 if max(photo_hw) <= PAGE_TILE_PX else 1 + tile_levels(_half(photo_hw))
 
 
 def tile_url(stem: str) -> str:
@@ -64,12 +64,12 @@ class _Level:
         self._row = 0
         self._rows_to_come = hw[0]
         self._halves: list[Image] = []
-        self._smaller = _Level(levels, level + 1, _half(hw)) if max(hw) > TILE_PX else None
+        self._smaller = _Level(levels, level + 1, _half(hw)) if max(hw) > PAGE_TILE_PX else None
 
     def add(self, rows: Image) -> None:
-        """Take the next ``TILE_PX`` rows, fewer at the bottom."""
-        for column, left in enumerate(range(0, rows.shape[1], TILE_PX)):
-            tile = cv2.cvtColor(rows[:, left : left + TILE_PX], cv2.COLOR_RGB2BGR)
+        """Take the next ``PAGE_TILE_PX`` rows, fewer at the bottom."""
+        for column, left in enumerate(range(0, rows.shape[1], PAGE_TILE_PX)):
+            tile = cv2.cvtColor(rows[:, left : left + PAGE_TILE_PX], cv2.COLOR_RGB2BGR)
             encoded = cv2.imencode(".jpg", tile, _JPEG)[1]
             (self._folder / f"{column}_{self._row}.jpg").write_bytes(encoded.tobytes())
         self._row += 1

@@ -27,11 +27,11 @@ from ..photo.photo_file import PhotoFile
 from .overlay import overlay
 from .paint import OPACITY, STRIP_PX, Image, Painter
 
-TILE_PX = 256
+PYRAMID_TILE_PX = 256
 # JPEG in the tiles: of five photos, 144 MB and 7 s for 256 megapixels; deflate 418 MB and
 # 95 s. From 90 on libvips keeps colours at full resolution: off by at most 18 levels, where
 # 85 (42 MB) was by 79.
-JPEG_QUALITY = 90
+PYRAMID_JPEG_QUALITY = 90
 PREVIEW_PX = 2048
 # Rows that libvips reads at once while it makes the pyramid; a strip is a multiple of them.
 _RAW_ROWS = 16
@@ -80,10 +80,10 @@ def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:
                 str(path),
                 pyramid=True,
                 bigtiff=True,
-                tile_width=TILE_PX,
-                tile_height=TILE_PX,
+                tile_width=PYRAMID_TILE_PX,
+                tile_height=PYRAMID_TILE_PX,
                 compression="jpeg",
-                Q=JPEG_QUALITY,
+                Q=PYRAMID_JPEG_QUALITY,
             )
     except (OSError, pyvips.Error) as error:
         raise ResultError(f"{path}: cannot be written: {str(error).strip()}") from error

@@ -19,7 +19,7 @@ from .pyramid import PREVIEW_PX
 
 # Its longer side.
 THUMBNAIL_PX = 320
-JPEG_QUALITY = 85
+THUMBNAIL_JPEG_QUALITY = 85
 
 # An overlay: RGB uint8, or what writes the files of one too large for memory, by suffix.
 Picture: TypeAlias = Image | Mapping[str, Writer]
@@ -36,7 +36,7 @@ def thumbnail(photo_hw: tuple[int, int], overlay: Picture) -> Writer:
         height, width = shrunk_hw(shown.shape[:2], THUMBNAIL_PX)
         small = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA)
         bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-        content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+        content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_JPEG_QUALITY])[1]
         path.write_bytes(content.tobytes())
 
     return write

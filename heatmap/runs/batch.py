@@ -94,7 +94,7 @@ class BatchReporter(Reporter):
     """Is told how a batch goes on; this one does nothing with it."""
 
     def begin(self, work: BatchPlan) -> None:
-        """Before the first photo; once for every look at the sources that found any."""
+        """Before the first photo, whenever a look at the sources brings any."""
 
     def photo(self, record: Record) -> None:
         """One photo is done, failed or skipped, and recorded."""
@@ -114,7 +114,7 @@ class BatchSources:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a batch found to do, and what became of its photos, earlier ones included."""
+    """What a batch had to do, and what became of its photos, earlier ones included."""
 
     work: BatchPlan
     records: tuple[Record, ...]
@@ -257,7 +257,7 @@ def _work(
     return BatchPlan(
         tuple(todo),
         len(gathered.photos) - len(todo),
-        tuple(one for one in skipped if not _is_skipped(manifest.records.get(one.name))),
+        tuple(record for record in skipped if not _is_skipped(manifest.records.get(record.name))),
     )
 
 
@@ -287,10 +287,10 @@ def _changed(path: Path, stamp: FileStamp | None) -> bool:
     """Whether a file is another than it was; a new time alone makes it none."""
     if not path.is_file():
         return stamp is not None
-    found = path.stat()
-    if stamp is None or found.st_size != stamp.size:
+    status = path.stat()
+    if stamp is None or status.st_size != stamp.size:
         return True
-    if found.st_mtime_ns == stamp.mtime_ns:
+    if status.st_mtime_ns == stamp.mtime_ns:
         return False
     now = stamp_of(path)
     return now is None or now.sha256 != stamp.sha256
@@ -315,14 +315,14 @@ def _clean(output: Path) -> None:
 
 def _sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:
     """Bytes and time of change of every file, to see whether it is still being written."""
-    found = {}
+    sizes = {}
     for item in (*gathered.photos, *gathered.others):
         try:
             now = item.path.stat()
         except OSError:
             continue
-        found[item.path] = (now.st_size, now.st_mtime_ns)
-    return found
+        sizes[item.path] = (now.st_size, now.st_mtime_ns)
+    return sizes
 
 
 def _settled(gathered: BatchFiles, seen: dict[Path, tuple[int, int]]) -> BatchFiles:

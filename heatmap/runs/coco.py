@@ -1,4 +1,4 @@
-"""Found objects as COCO has them: the results array, and the dataset that its ids refer to.
+"""Detections as COCO has them: the results array, and the dataset that its ids refer to.
 
 The formats are those of https://cocodataset.org/#format-data and #format-results.
 """
@@ -61,8 +61,10 @@ class CocoIds:
         """
         try:
             content = json.loads(Path(path).read_bytes())
-            images = ((Path(one["file_name"]).name, one["id"]) for one in content["images"])
-            categories = ((one["name"].casefold(), one["id"]) for one in content["categories"])
+            images = ((Path(image["file_name"]).name, image["id"]) for image in content["images"])
+            categories = (
+                (category["name"].casefold(), category["id"]) for category in content["categories"]
+            )
             return cls(str(path), _by_name(images, path), _by_name(categories, path))
         except OSError as error:
             raise ResultError(f"{path}: cannot be read: {reason_of(error)}") from error
@@ -104,7 +106,8 @@ class CocoIds:
 def coco_results(
     path: str, detections: Sequence[Detection], ids: OwnIds | CocoIds = OWN_IDS
 ) -> list[dict[str, Any]]:
-    """The results array: image_id, category_id, bbox (left, top, width, height), score.
+    """The results array: image_id, category_id, bbox (left, top, width, height), and the
+    confidence, which COCO calls score.
 
     Raises:
         ResultError: an image that the dataset of ``ids`` does not have.
@@ -114,11 +117,11 @@ def coco_results(
     return [
         {
             "image_id": image_id,
-            "category_id": ids.category_id(one.group),
-            "bbox": _left_top_width_height(one.xyxy),
-            "score": round(one.confidence, 6),
+            "category_id": ids.category_id(detection.group),
+            "bbox": _left_top_width_height(detection.xyxy),
+            "score": round(detection.confidence, 6),
         }
-        for one in detections
+        for detection in detections
     ]
 
 
@@ -131,14 +134,20 @@ def coco_dataset(
     """A dataset of one photo: what its :class:`OwnIds` mean, and the objects as annotations.
 
     Categories are the classes of the objects and those of ``groups``. Annotations carry the
-    score besides: they are results to look at and to correct, and no ground truth.
+    confidence besides, as "score": they are results to look at and to correct, and no ground
+    truth.
     """
-    named = (*groups, *(one.group for one in detections))
+    named = (*groups, *(detection.group for detection in detections))
     names = {OWN_IDS.category_id(group): group.name for group in named}
     image = {"id": OWN_IDS.image_id(path), "file_name": Path(path).name or "photo"}
     annotations = [
-        {"id": number, **one, "area": round(one["bbox"][2] * one["bbox"][3], 2), "iscrowd": 0}
-        for number, one in enumerate(coco_results(path, detections), start=1)
+        {
+            "id": number,
+            **result,
+            "area": round(result["bbox"][2] * result["bbox"][3], 2),
+            "iscrowd": 0,
+        }
+        for number, result in enumerate(coco_results(path, detections), start=1)
     ]
     return {
         "info": {"description": "Objects detected by heatmap, with their scores: no ground truth."},

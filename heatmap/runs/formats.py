@@ -1,4 +1,4 @@
-"""What was found, and the heatmaps, in formats that other programs read.
+"""Detections and heatmaps in formats that other programs read.
 
 ``csv`` is a table of the objects (RFC 4180); ``coco`` the results array that COCO evaluation
 takes, and a dataset beside it that says what its ids mean; ``geojson`` a polygon an object
@@ -79,21 +79,23 @@ def export_files(
 
     Args:
         formats: of ``FORMATS``.
-        photo, grid, found: what was scored and what came out.
+        photo: the one that was scored.
+        grid: its scores.
+        detections: the objects in it.
         groups: the classes whose heatmaps are written.
         coco_ids: those of a dataset that the results are compared with.
 
     Raises:
         ResultError: an unknown format, a photo of another size than the scored one, or one
             that the COCO dataset does not have.
-        ClassError: a found class that the COCO dataset does not have.
+        ClassError: a detected class that the COCO dataset does not have.
         PhotoError: as :func:`georeference.georeference_of`.
     """
     for name in formats:
         if name not in FORMATS:
             raise ResultError(f"format {name!r} is unknown: choose among {', '.join(FORMATS)}")
     check_size(photo.hw, grid.geometry)
-    place = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
+    georeference = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
     files: dict[str, Writer] = {}
     if "csv" in formats:
         files[CSV] = _text(_table(photo.path, detections))
@@ -103,9 +105,9 @@ def export_files(
             dataset = coco_dataset(photo.path, photo.hw, detections, groups)
             files[COCO_DATASET] = _json(dataset)
     if "geojson" in formats:
-        files[GEOJSON] = _json(_feature_collection(detections, place))
+        files[GEOJSON] = _json(_feature_collection(detections, georeference))
     if "tiff" in formats:
-        files |= _heat_files(grid, groups, place)
+        files |= _heat_files(grid, groups, georeference)
     return files
 
 
@@ -129,10 +131,11 @@ def _table(path: str, detections: Sequence[Detection]) -> str:
     # The default dialect is that of RFC 4180.
     writer = csv.writer(stream)
     writer.writerow(_COLUMNS)
-    for one in detections:
-        names = _as_text(path), _as_text(one.name)
-        boxes = _rounded(one.xyxy) + _rounded(one.window_xyxy)
-        writer.writerow([*names, round(one.confidence, 6), *boxes, round(one.scale, 6)])
+    for detection in detections:
+        names = _as_text(path), _as_text(detection.name)
+        boxes = _rounded(detection.xyxy) + _rounded(detection.window_xyxy)
+        confidence, scale = round(detection.confidence, 6), round(detection.scale, 6)
+        writer.writerow([*names, confidence, *boxes, scale])
     return stream.getvalue()
 
 
@@ -145,71 +148,72 @@ def _as_text(name: str) -> str:
 
 
 def _feature_collection(
-    detections: Sequence[Detection], place: Georeference | None
+    detections: Sequence[Detection], georeference: Georeference | None
 ) -> dict[str, Any]:
-    """GeoJSON in the world, or in photo pixels where ``place`` is None.
+    """GeoJSON in the world, or in photo pixels where ``georeference`` is None.
 
     ``coordinate_frame`` says which. RFC 7946 knows but longitude and latitude on WGS 84; any
     other system is named, or denied by null, by the "crs" of GeoJSON 2008, as GDAL does.
     """
     return {
         "type": "FeatureCollection",
-        **_frame(place),
-        "features": [_feature(one, place) for one in detections],
+        **_frame(georeference),
+        "features": [_feature(detection, georeference) for detection in detections],
     }
 
 
-def _frame(place: Georeference | None) -> dict[str, Any]:
-    if place is None:
+def _frame(georeference: Georeference | None) -> dict[str, Any]:
+    if georeference is None:
         return {"coordinate_frame": _PIXELS, "crs": None}
-    if place.epsg is None:
+    if georeference.epsg is None:
         return {"coordinate_frame": "world, in a system without an EPSG code", "crs": None}
-    frame = {"coordinate_frame": f"world, EPSG:{place.epsg}, easting or longitude first"}
-    if place.epsg == 4326:
+    frame = {"coordinate_frame": f"world, EPSG:{georeference.epsg}, easting or longitude first"}
+    if georeference.epsg == 4326:
         return frame
-    urn = f"urn:ogc:def:crs:EPSG::{place.epsg}"
+    urn = f"urn:ogc:def:crs:EPSG::{georeference.epsg}"
     return {**frame, "crs": {"type": "name", "properties": {"name": urn}}}
 
 
-def _feature(one: Detection, place: Georeference | None) -> dict[str, Any]:
-    box = _rounded(one.xyxy)
+def _feature(detection: Detection, georeference: Georeference | None) -> dict[str, Any]:
+    box = _rounded(detection.xyxy)
     return {
         "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [_ring(box, place)]},
+        "geometry": {"type": "Polygon", "coordinates": [_ring(box, georeference)]},
         "properties": {
-            "class": one.name,
-            "confidence": round(one.confidence, 6),
-            "scale": round(one.scale, 6),
+            "class": detection.name,
+            "confidence": round(detection.confidence, 6),
+            "scale": round(detection.scale, 6),
             "box_px": box,
         },
     }
 
 
-def _ring(box: Sequence[float], place: Georeference | None) -> list[tuple[float, float]]:
+def _ring(box: Sequence[float], georeference: Georeference | None) -> list[tuple[float, float]]:
     """The corners of a box, and the first again, counter-clockwise where y goes up."""
     left, top, right, bottom = box
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    if place is not None:
-        corners = [place.world_xy(*corner) for corner in corners]
-        if place.mirrors:
+    if georeference is not None:
+        corners = [georeference.world_xy(*corner) for corner in corners]
+        if georeference.mirrors:
             corners.reverse()
     return [*corners, corners[0]]
 
 
 def _heat_files(
-    grid: ScoreGrid, groups: Sequence[ClassGroup], place: Georeference | None
+    grid: ScoreGrid, groups: Sequence[ClassGroup], georeference: Georeference | None
 ) -> dict[str, Writer]:
     """What writes the heatmap of each class, by suffix."""
     maps = grid.class_maps(groups)
     return {
-        f"{name}{HEATMAP}": _heat_writer(maps[:, :, index], grid.geometry, place)
+        f"{name}{HEATMAP}": _heat_writer(maps[:, :, index], grid.geometry, georeference)
         for index, name in enumerate(class_suffixes(groups))
     }
 
 
-def _heat_writer(cells: Cells, geometry: Geometry, place: Georeference | None) -> Writer:
+def _heat_writer(cells: Cells, geometry: Geometry, georeference: Georeference | None) -> Writer:
     """What writes one heatmap: float32 (H, W), probabilities, NaN where nothing was scored."""
     height, width = geometry.photo_hw
+    place_tags = () if georeference is None else georeference.tiff_tags()
 
     def write(to: Path) -> None:
         tifffile.imwrite(
@@ -224,7 +228,7 @@ def _heat_writer(cells: Cells, geometry: Geometry, place: Georeference | None) -
             compression="zlib",
             software="heatmap",
             metadata=None,
-            extratags=[_PREDICTED, _NAN_IS_NO_VALUE, *(place.tiff_tags() if place else ())],
+            extratags=[_PREDICTED, _NAN_IS_NO_VALUE, *place_tags],
         )
 
     return write

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import ResultError, reason_of
+from ..errors import HeatmapError, ResultError, Use, reason_of
 from ..names import MANIFEST
 
 PhotoState = Literal["done", "failed", "skipped"]
@@ -36,21 +36,29 @@ class Record:
     """What became of one photo.
 
     ``name`` is as in :class:`sources.BatchFile`, ``path`` absolute. ``settings`` is the digest
-    of those it was done by. ``photo_hw`` px; ``found`` maps "class", "confidence" (0..1) and
-    "box_xyxy" (photo px) of each object, best first; ``files`` are names in its folder.
+    of those it was done by. ``message`` says why it failed or was skipped; each of ``ways``
+    that would help has the "parameter" to give, its "value" (None where any would do) and a
+    "text" with "{}" for both. ``photo_hw`` px; each of ``detections``, most confident first,
+    has "class", "confidence" (0..1) and "box_xyxy" (photo px); ``files`` are names in its folder.
     """
 
     name: str
     path: str
     state: PhotoState
     settings: str
-    reason: str = ""
+    message: str = ""
+    ways: tuple[Mapping[str, Any], ...] = ()
     stamp: FileStamp | None = None
     photo_hw: tuple[int, int] | None = None
     detections: tuple[Mapping[str, Any], ...] = ()
     files: tuple[str, ...] = ()
     seconds: float = 0.0
     finished: str = ""
+
+
+def error_of(record: Record) -> HeatmapError:
+    """What went wrong with a photo, to be worded as any error is."""
+    return HeatmapError(record.message, *(Use(**way) for way in record.ways))
 
 
 @dataclass
@@ -122,7 +130,8 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
             manifest.records[record.name] = record
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ResultError(
-            f"{manifest.path}: line {number} is none of a batch's: choose another folder"
+            f"{manifest.path}: line {number} is none that this version writes: "
+            "choose another folder"
         ) from error
 
 
@@ -133,6 +142,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
             **entry,
             "stamp": None if stamp is None else FileStamp(**stamp),
             "photo_hw": None if photo_hw is None else (int(photo_hw[0]), int(photo_hw[1])),
+            "ways": tuple(entry["ways"]),
             "detections": tuple(entry["detections"]),
             "files": tuple(map(str, entry["files"])),
         }
@@ -184,7 +194,7 @@ def _end_line(file: int) -> None:
 
 def counts(records: Iterable[Record]) -> dict[PhotoState, int]:
     """How many photos are in each state."""
-    found: dict[PhotoState, int] = {"done": 0, "failed": 0, "skipped": 0}
+    photos: dict[PhotoState, int] = {"done": 0, "failed": 0, "skipped": 0}
     for record in records:
-        found[record.state] += 1
-    return found
+        photos[record.state] += 1
+    return photos

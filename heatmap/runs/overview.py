@@ -1,4 +1,4 @@
-"""All photos of a batch at a glance: a table of what was found, and a contact sheet."""
+"""All photos of a batch at a glance: a table of the detections, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..rendering.html import asset, embedded, policy
 from .manifest import Record, counts
 
 HEAD = (
-    "photo", "state", "reason", "height_px", "width_px",
+    "photo", "state", "message", "width_px", "height_px",
     "class", "confidence", "left_px", "top_px", "right_px", "bottom_px",
 )  # fmt: skip
 
@@ -51,20 +51,23 @@ def _writer(content: bytes) -> Any:
 
 
 def summary_table(records: Sequence[Record]) -> bytes:
-    """One row for each object, and one for each photo without any; RFC 4180, UTF-8."""
+    """One row for each detection, and one for each photo without any; RFC 4180, UTF-8."""
     stream = io.StringIO(newline="")
     table = csv.writer(stream)
     table.writerow(HEAD)
     for record in records:
         height, width = record.photo_hw or ("", "")
-        photo = (record.name, record.state, record.reason, height, width)
-        objects = [(one["class"], one["confidence"], *one["box_xyxy"]) for one in record.detections]
-        table.writerows([*photo, *one] for one in objects or [("",) * 6])
+        photo = (record.name, record.state, record.message, width, height)
+        detections = [
+            (detection["class"], detection["confidence"], *detection["box_xyxy"])
+            for detection in record.detections
+        ]
+        table.writerows([*photo, *detection] for detection in detections or [("",) * 6])
     return stream.getvalue().encode("utf-8", "backslashreplace")
 
 
 def contact_sheet(records: Sequence[Record]) -> bytes:
-    """One HTML page with the thumbnail of each photo, to be filtered by class and score."""
+    """One HTML page with the thumbnail of each photo, to be filtered by class and confidence."""
     title = "Heatmaps"
     data = {
         "title": title,
@@ -87,11 +90,13 @@ def _entry(record: Record) -> dict[str, Any]:
     thumbnail, page, overlay = (_file(record, suffix) for suffix in (THUMBNAIL, PAGE, OVERLAY))
     return {
         "name": record.name,
-        "reason": record.reason,
+        "message": record.message,
         "size": None if record.photo_hw is None else list(reversed(record.photo_hw)),
         "thumbnail": thumbnail,
         "page": page or overlay,
-        "detections": [[one["class"], one["confidence"]] for one in record.detections],
+        "detections": [
+            [detection["class"], detection["confidence"]] for detection in record.detections
+        ],
     }
 
 
@@ -100,5 +105,5 @@ def _file(record: Record, suffix: str) -> str | None:
     name = next((name for name in record.files if name.endswith(suffix)), None)
     if name is None:
         return None
-    # From bytes: a name that is not UTF-8 is found under the bytes that it has.
+    # From bytes: a name that is not UTF-8 lies under the bytes that it has.
     return quote(os.fsencode(f"{PHOTOS}/{record.name}/{name}"))

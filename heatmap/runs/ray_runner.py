@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import HeatmapError, ModelError, ResultError
+from ..errors import HeatmapError, ModelError, ResultError, reason_of
 from ..photo.extended import PlacedRows
 from ..photo.photo_file import PhotoFile, is_larger
 from .batch import BatchSetup
@@ -85,19 +85,20 @@ class _RayWorker:
     """What runs in each worker's process."""
 
     def __init__(self, recipe: ScorerRecipe, request: Request, settings: Settings) -> None:
-        self._reason, self._worker = "", None
+        self._error: HeatmapError | None = None
+        self._worker = None
         # Raised here, Ray would start the worker again and again.
         try:
             scorer = recipe.prepare()
             if scorer.classifier.weights_digest != settings.asked["weights"]:
-                self._reason = "its weights are others"
+                self._error = ModelError("its weights are others")
             self._worker = Worker(scorer, request, settings)
         except HeatmapError as error:
-            self._reason = str(error)
+            self._error = error
 
-    def reason(self) -> str:
-        """Why it cannot work, or ""."""
-        return self._reason
+    def error(self) -> HeatmapError | None:
+        """Why it cannot work."""
+        return self._error
 
     def do(self, task: PhotoTask) -> Record:
         assert self._worker is not None
@@ -131,19 +132,20 @@ class _Pool:
 
     def __init__(self, ray: Any, setup: BatchSetup, count: int, gpus: float) -> None:
         self._ray = ray
-        made = ray.remote(_RayWorker).options(
+        remote = ray.remote(_RayWorker).options(
             num_cpus=setup.settings.resources.threads,
             num_gpus=gpus,
             max_restarts=_RESTARTS,
             max_task_retries=_RETRIES,
         )
         self._actors = [
-            made.remote(setup.recipe, setup.request, setup.settings) for _ in range(count)
+            remote.remote(setup.recipe, setup.request, setup.settings) for _ in range(count)
         ]
         self._digest = setup.settings.digest
-        for reason in ray.get([actor.reason.remote() for actor in self._actors]):
-            if reason:
-                raise ModelError(f"a worker cannot prepare the model: {reason}")
+        for error in ray.get([actor.error.remote() for actor in self._actors]):
+            if error is not None:
+                message = f"a worker cannot prepare the model: {error.message}"
+                raise ModelError(message, *error.ways)
 
     def records(self, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
         """Do photos; a record as each is done."""
@@ -165,7 +167,7 @@ class _Pool:
             try:
                 yield self._ray.get(ready)
             except self._ray.exceptions.RayError as error:
-                yield lost(task, self._digest, f"its worker was lost: {_said(error)}")
+                yield lost(task, self._digest, f"its worker was lost: {reason_of(error)}")
 
     def spread(self, job: PhotoPass, positions: bool) -> ScoreStream:
         """The scores of one large photo, computed tile by tile from the top."""
@@ -182,8 +184,8 @@ class _Pool:
             _Tile(self._job(job, first, end), positions) for first, end in pairwise(edges)
         )
         underway: deque[Any] = deque()
-        for place in range(tiles):
-            underway.append(self._tile(self._actors[place % len(self._actors)], job, parts))
+        for number in range(tiles):
+            underway.append(self._tile(self._actors[number % len(self._actors)], job, parts))
             if len(underway) >= len(self._actors):
                 yield from self._taken(underway.popleft())
         while underway:
@@ -199,19 +201,14 @@ class _Pool:
 
     def _taken(self, ready: Any) -> list[Block]:
         try:
-            found: list[Block] = self._ray.get(ready)
+            blocks: list[Block] = self._ray.get(ready)
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, HeatmapError):
                 raise error.cause from None
             raise
         except self._ray.exceptions.RayError as error:
-            raise ResultError(f"a worker was lost again and again: {_said(error)}") from error
-        return found
-
-
-def _said(error: Exception) -> str:
-    """The first line of what Ray says."""
-    return str(error).strip().partition("\n")[0]
+            raise ResultError(f"a worker was lost again and again: {reason_of(error)}") from error
+        return blocks
 
 
 def _ray() -> Any:
@@ -240,7 +237,7 @@ def _connected(ray: Any, address: str | None, cpus: int) -> Iterator[None]:
         ray.init(**where, log_to_driver=False, logging_level="error")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ModelError(
-            f"Ray at {address or 'this machine'} is not there: {_said(error)}"
+            f"Ray at {address or 'this machine'} is not there: {reason_of(error)}"
         ) from error
     try:
         yield

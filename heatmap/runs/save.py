@@ -1,4 +1,4 @@
-"""The files of one run: grid, what was found, overlays, exports; all of them or none."""
+"""The files of one run: grid, detections, overlays, exports; all of them or none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ from ..rendering.thumbnail import Picture, thumbnail
 from .coco import CocoIds
 from .formats import export_files
 
-FORMAT = 3
+# Of ``cat.json``: raised when its keys change.
+RESULT_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,22 @@ class RunFiles:
         """
         if self.sharp is None:
             return self.grid, list(groups)
-        return self.sharp, [self.sharp.classes.single(place) for place in range(len(groups))]
+        return self.sharp, [self.sharp.classes.single(index) for index in range(len(groups))]
 
 
 @dataclass(frozen=True)
 class Extras:
-    """Further files of a run: found objects in ``formats`` of exporting.py, and the page.
+    """Further files of a run.
 
-    ``coco`` holds the numbers that a COCO file gives photos and classes; ``thumbnail`` asks
-    for a small picture of the first overlay.
+    >>> heatmap.Extras(formats=("csv", "geojson"), html=True)    # doctest: +SKIP
+
+    Attributes:
+        formats: of "csv" (a table of the detections), "coco" (results in COCO's form),
+            "geojson" (boxes, in the world where the photo lies there) and "tiff" (heatmaps
+            as float32).
+        html: the page to look at in a browser.
+        coco: the numbers that a COCO dataset gives photos and classes, for "coco".
+        thumbnail: a small picture of the first overlay.
     """
 
     formats: tuple[str, ...] = ()
@@ -145,8 +153,8 @@ def save_run(
 def _grid_files(saved: SavedRun, run: RunFiles) -> dict[Path, Writer]:
     """The files of the grid, of those of single scales, and of the sharp maps."""
     files: dict[Path, Writer] = dict(run.grid.files(saved.grid))
-    for name, one in run.scales.items():
-        files |= one.files(saved.scales[name])
+    for name, grid in run.scales.items():
+        files |= grid.files(saved.scales[name])
     if run.sharp is not None and saved.sharp is not None:
         files |= run.sharp.files(saved.sharp)
     return files
@@ -219,7 +227,7 @@ def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
     grid, photo = run.grid, run.photo
     height, width = grid.geometry.photo_hw
     return {
-        "format": FORMAT,
+        "format": RESULT_FORMAT,
         "photo": {
             "path": photo.path,
             "height": height,
@@ -227,7 +235,7 @@ def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
             "sha256": photo.digest,
             "notes": list(photo.notes),
         },
-        "detections": [_described(one) for one in run.detections],
+        "detections": list(map(_described, run.detections)),
         "grid": saved.grid.name,
         "scales": {name: path.name for name, path in saved.scales.items()},
         **({"sharp": saved.sharp.name} if saved.sharp else {}),
@@ -242,24 +250,24 @@ def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
             }
             for group, path in saved.overlays.items()
         ],
-        **(
-            {"exports": {name: [one.name for one in each] for name, each in saved.exports.items()}}
-            if saved.exports
-            else {}
-        ),
+        **({"exports": _names(saved.exports)} if saved.exports else {}),
         **({"page": saved.page.name} if saved.page else {}),
         "geometry": asdict(grid.geometry),
         "origin": asdict(grid.origin),
     }
 
 
-def _described(one: Detection) -> dict[str, Any]:
+def _names(exports: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
+    return {name: [path.name for path in paths] for name, paths in exports.items()}
+
+
+def _described(detection: Detection) -> dict[str, Any]:
     return {
-        "class": one.name,
-        "indices": list(one.group.indices),
-        "confidence": round(one.confidence, 6),
-        "box_xyxy": [round(side, 2) for side in one.xyxy],
-        "window_xyxy": [round(side, 2) for side in one.window_xyxy],
-        "scale": round(one.scale, 6),
-        "cell": list(one.cell),
+        "class": detection.name,
+        "indices": list(detection.group.indices),
+        "confidence": round(detection.confidence, 6),
+        "box_xyxy": [round(side, 2) for side in detection.xyxy],
+        "window_xyxy": [round(side, 2) for side in detection.window_xyxy],
+        "scale": round(detection.scale, 6),
+        "cell": list(detection.cell),
     }

@@ -14,7 +14,7 @@ from ..errors import ResultError, reason_of
 from ..geometry import Box
 from ..localization.localize import Detection
 from ..names import DESCRIPTION
-from .save import FORMAT
+from .save import RESULT_FORMAT
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def _is_result(file: Path) -> bool:
 def _read(file: Path) -> SavedResult:
     try:
         described = json.loads(file.read_bytes())
-        if described["format"] != FORMAT:
+        if described["format"] != RESULT_FORMAT:
             raise ResultError(
                 f"{file}: result format {described['format']}, this version reads format "
-                f"{FORMAT}: run the photo again"
+                f"{RESULT_FORMAT}: run the photo again"
             )
         return SavedResult(
             description=file,

@@ -114,7 +114,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "compute": asdict(scorer.compute),
         "placement": asdict(request.placement),
         "display": {
-            "classes": [_wanted(one) for one in display.classes],
+            "classes": list(map(_wanted, display.classes)),
             "top": display.top,
             "conf": display.conf,
             "iou": display.iou,
@@ -122,7 +122,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
             "opacity": display.opacity,
             "stretch": display.stretch,
         },
-        "store_classes": [_wanted(one) for one in request.limits.store_classes or ()],
+        "store_classes": list(map(_wanted, request.limits.store_classes or ())),
         "skip": None if skip is None else {"flat": skip.flat, "mask": _mask(skip.mask)},
         "formats": extras.formats,
         "html": extras.html,
@@ -132,12 +132,12 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "threads": threads,
         "versions": package_versions(),
     }
-    found: dict[str, Any] = json.loads(json.dumps(described))
-    return found
+    as_json: dict[str, Any] = json.loads(json.dumps(described))
+    return as_json
 
 
-def _wanted(one: Wanted) -> Any:
-    return [one.name, *one.indices] if isinstance(one, ClassGroup) else one
+def _wanted(wanted: Wanted) -> Any:
+    return [wanted.name, *wanted.indices] if isinstance(wanted, ClassGroup) else wanted
 
 
 def _mask(mask: Any) -> str | None:

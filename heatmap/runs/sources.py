@@ -52,7 +52,7 @@ def gather(
         PhotoError: a source that does not exist, cannot be read, holds no file, or would hold
             the results.
     """
-    found: dict[Path, bool] = {}
+    named_itself: dict[Path, bool] = {}
     bases: list[Path] = []
     for source in sources:
         base, files = _expanded(source, Path(os.path.abspath(output)))
@@ -60,10 +60,12 @@ def gather(
         if not files and not may_be_empty:
             raise PhotoError(f"{source}: no file in it: give photos, folders, globs or lists")
         for path, named in files:
-            found[path] = found.get(path, False) or named
+            named_itself[path] = named_itself.get(path, False) or named
     base = bases[0] if len(set(bases)) == 1 else Path(os.path.commonpath(bases))
-    items = _named(sorted(found), base)
-    photos = [item for item in items if found[item.path] or item.path.suffix.lower() in SUFFIXES]
+    items = _named(sorted(named_itself), base)
+    photos = [
+        item for item in items if named_itself[item.path] or item.path.suffix.lower() in SUFFIXES
+    ]
     chosen = set(photos)
     return BatchFiles(tuple(photos), tuple(item for item in items if item not in chosen))
 
@@ -84,14 +86,14 @@ def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, 
 
 
 def _globbed(path: Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
-    found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+    matches = [Path(name) for name in glob.glob(str(path), recursive=True)]
     fixed = path.parts[:-1]
-    first = next((place for place, part in enumerate(fixed) if _MAGIC & set(part)), len(fixed))
+    first = next((index for index, part in enumerate(fixed) if _MAGIC & set(part)), len(fixed))
     base = Path(*fixed[:first])
     _check_apart(base, output)
     results = output if base in output.parents else None
-    files = [one for one in found if not one.is_dir() and results not in one.parents]
-    return base, [(one, False) for one in files]
+    files = [file for file in matches if not file.is_dir() and results not in file.parents]
+    return base, [(file, False) for file in files]
 
 
 def _check_apart(folder: Path, output: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import threading
 import time
@@ -15,13 +16,13 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HeatmapError
+from ..errors import HeatmapError, Use
 from ..files import TEMPORARY, room_to_grow
 from ..localization.localize import Detection
 from ..memory import kept_memory
@@ -48,29 +49,29 @@ class PhotoTask:
 
 @dataclass
 class Underway:
-    """A photo between reading and recording. ``reason`` says why it failed, or is ""."""
+    """A photo between reading and recording; ``error`` is why it failed."""
 
     task: PhotoTask
     stamp: FileStamp | None = None
     run: PhotoRun | None = None
     done: Run | None = None
-    reason: str = ""
+    error: HeatmapError | None = None
     seconds: float = 0.0
     ending: ExitStack = field(default_factory=ExitStack)
 
     def take(self, step: Callable[[Underway], None]) -> Underway:
         """Take a step, unless one before it failed; it may fail in any way."""
-        if self.reason:
+        if self.error is not None:
             return self
         started = time.perf_counter()
         try:
             step(self)
         except HeatmapError as error:
-            self.reason = str(error)
+            self.error = error
         # Another photo may still go well, and this one is named.
         except Exception as error:
             said = " ".join(str(error).split())[:300]
-            self.reason = f"unexpected {type(error).__name__}: {said}"
+            self.error = HeatmapError(f"unexpected {type(error).__name__}: {said}")
         self.seconds += time.perf_counter() - started
         return self
 
@@ -125,7 +126,7 @@ class Worker:
                     if not underway:
                         return
                     done, underway = wait(underway, return_when=FIRST_COMPLETED)
-                    yield from (one.result() for one in done)
+                    yield from (record.result() for record in done)
             finally:
                 # Where not all are done: what is under way ends at its next band.
                 self._stop.set()
@@ -167,31 +168,32 @@ class Worker:
         underway.done = underway.run.finish(underway.task.folder)
 
     def _record(self, underway: Underway, files: tuple[str, ...]) -> Record:
-        item, done = underway.task.item, underway.done
+        item, done, error = underway.task.item, underway.done, underway.error
         return Record(
             name=item.name,
             path=str(item.path),
             state="failed" if done is None else "done",
             settings=self.digest,
-            reason=underway.reason,
+            message="" if error is None else error.message,
+            ways=() if error is None else tuple(map(_way, error.ways)),
             stamp=underway.stamp,
             photo_hw=None if underway.run is None else underway.run.photo.hw,
-            detections=() if done is None else tuple(_described(one) for one in done.detections),
+            detections=() if done is None else tuple(map(_described, done.detections)),
             files=files,
             seconds=round(underway.seconds, 3),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
 
-def lost(task: PhotoTask, settings: str, reason: str) -> Record:
+def lost(task: PhotoTask, settings: str, message: str) -> Record:
     """What to record of a photo whose worker did not come back."""
     return Record(
         task.item.name,
         str(task.item.path),
         "failed",
         settings,
-        reason,
-        stamp_of(task.item.path),
+        message,
+        stamp=stamp_of(task.item.path),
         files=task.stale,
     )
 
@@ -203,11 +205,11 @@ def stamp_of(path: Path) -> FileStamp | None:
         return None
     try:
         with path.open("rb") as file:
-            found = path.stat()
+            status = path.stat()
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-    return FileStamp(found.st_size, found.st_mtime_ns, digest)
+    return FileStamp(status.st_size, status.st_mtime_ns, digest)
 
 
 def _remove(folder: Path, stale: set[str]) -> None:
@@ -224,9 +226,15 @@ def _remove(folder: Path, stale: set[str]) -> None:
         folder.rmdir()
 
 
-def _described(one: Detection) -> dict[str, Any]:
+def _described(detection: Detection) -> dict[str, Any]:
     return {
-        "class": one.name,
-        "confidence": round(one.confidence, 6),
-        "box_xyxy": [round(side, 2) for side in one.xyxy],
+        "class": detection.name,
+        "confidence": round(detection.confidence, 6),
+        "box_xyxy": [round(side, 2) for side in detection.xyxy],
     }
+
+
+def _way(way: Use) -> dict[str, Any]:
+    """A way out as JSON gives it back."""
+    described: dict[str, Any] = json.loads(json.dumps(asdict(way), default=str))
+    return described

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from skimage.data import chelsea
@@ -22,6 +23,7 @@ import heatmap
 from heatmap.errors import ClassError, GeometryError, ResultError
 from heatmap.runs import worker as working
 from heatmap.runs.batch import BatchReporter, BatchSources, batch, plan_batch
+from heatmap.runs.manifest import error_of
 from heatmap.runs.request import Display, Limits, MultiScale, Request
 from heatmap.runs.save import Extras
 from heatmap.runs.settings import ScorerRecipe
@@ -117,7 +119,7 @@ def test_other_files_are_recorded_as_skipped_once(photos, out):
         done = run(photos, out)
     (record,) = (one for one in done.records if one.state == "skipped")
     assert record.name == "notes.txt"
-    assert record.reason == "no photo by its name: it ends in .txt"
+    assert record.message == "no photo by its name: it ends in .txt"
     assert sum(line.get("state") == "skipped" for line in lines(out)) == 1
 
 
@@ -233,12 +235,25 @@ def test_broken_photos_are_named_and_the_others_done(photos, out):
     reasons = broken(photos / "broken")
     done = run(photos, out)
     assert len(reasons) == 20
-    failed = {record.name: record.reason for record in done.failed}
+    failed = {record.name: record.message for record in done.failed}
     assert failed.keys() == {f"broken/{name}" for name in reasons}
     for name, reason in reasons.items():
         assert reason in failed[f"broken/{name}"]
         assert not (out / "photos/broken" / name).exists()
     assert sum(record.state == "done" for record in done.records) == 4
+
+
+def test_what_would_help_a_photo_that_failed_is_recorded_as_data(photos, out):
+    cv2.imwrite(str(photos / "tiny.png"), np.zeros((20, 24, 3), np.uint8))
+    inside = replace(REQUEST, placement=MultiScale(border="valid"))
+    (record,) = run(photos, out, inside).failed
+    assert {"parameter": "border", "value": "cover", "text": "use {}"} in record.ways
+    assert "24 x 20 px" in record.message
+    assert "border" not in record.message
+    assert "use border='cover'" in str(error_of(record))
+    assert [line["ways"] for line in lines(out) if line.get("name") == "tiny.png"] == [
+        [dict(way) for way in record.ways]
+    ]
 
 
 def test_what_failed_is_tried_again_only_when_asked_or_changed(photos, out):
@@ -271,7 +286,7 @@ def test_an_error_that_nobody_foresaw_is_recorded(photos, out, monkeypatch):
     monkeypatch.setattr(working.PhotoRun, "finish", finish)
     (record,) = run(photos, out).failed
     assert record.name == "a.png"
-    assert record.reason == "unexpected ZeroDivisionError: by nought here"
+    assert record.message == "unexpected ZeroDivisionError: by nought here"
 
 
 @pytest.mark.parametrize(

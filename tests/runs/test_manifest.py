@@ -7,9 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from heatmap.errors import ResultError
+from heatmap.errors import ResultError, Use
 from heatmap.names import MANIFEST
-from heatmap.runs.manifest import FileStamp, Record, counts, read_manifest, writing_manifest
+from heatmap.runs.manifest import (
+    FileStamp,
+    Record,
+    counts,
+    error_of,
+    read_manifest,
+    writing_manifest,
+)
 
 DONE = Record(
     name="a/cat.jpg",
@@ -23,7 +30,11 @@ DONE = Record(
     seconds=1.5,
     finished="2026-01-01T00:00:00+00:00",
 )
-FAILED = Record("x.jpg", "/in/x.jpg", "failed", "d1", "is empty")
+WAYS = (
+    {"parameter": "border", "value": "cover", "text": "use {}"},
+    {"parameter": "scale", "value": 2, "text": "use {}"},
+)
+FAILED = Record("x.jpg", "/in/x.jpg", "failed", "d1", "no window fits", WAYS)
 
 
 def test_records_are_read_back(tmp_path):
@@ -35,6 +46,23 @@ def test_records_are_read_back(tmp_path):
     assert found.records == {"a/cat.jpg": DONE, "x.jpg": FAILED}
     assert found.settings == {"memory": 1}
     assert counts(found.records.values()) == {"done": 1, "failed": 1, "skipped": 0}
+
+
+def test_a_failure_carries_what_would_help_as_data(tmp_path):
+    with writing_manifest(tmp_path) as manifest:
+        manifest.append(FAILED)
+    assert json.loads((tmp_path / MANIFEST).read_text())["ways"] == list(WAYS)
+    error = error_of(read_manifest(tmp_path).records["x.jpg"])
+    assert error.ways == (Use("border", "cover"), Use("scale", 2))
+    assert str(error) == "no window fits: use border='cover' or scale=2"
+
+
+def test_a_manifest_of_the_old_form_is_refused_in_one_line(tmp_path):
+    old = {"name": "x.jpg", "path": "/in/x.jpg", "state": "failed", "reason": "is empty"}
+    (tmp_path / MANIFEST).write_text(json.dumps(old) + "\n")
+    message = r"manifest\.jsonl: line 1 is none that this version writes: choose another folder$"
+    with pytest.raises(ResultError, match=message):
+        read_manifest(tmp_path)
 
 
 def test_the_last_record_of_a_photo_holds(tmp_path):
@@ -65,7 +93,7 @@ def test_a_torn_line_is_passed_over_wherever_it_was_torn(tmp_path):
 
 
 def test_a_name_that_is_not_utf_8_is_read_back(tmp_path):
-    record = replace(FAILED, name="\udcff.jpg", reason="\udcff.jpg: is empty")
+    record = replace(FAILED, name="\udcff.jpg", message="\udcff.jpg: is empty")
     with writing_manifest(tmp_path) as manifest:
         manifest.append(record)
     assert read_manifest(tmp_path).records == {record.name: record}
@@ -87,7 +115,7 @@ def test_two_batches_cannot_write_at_once(tmp_path):
 )
 def test_a_file_of_something_else_is_refused(tmp_path, line):
     (tmp_path / MANIFEST).write_text(f"{line}\n")
-    with pytest.raises(ResultError, match="line 1 is none of a batch's"):
+    with pytest.raises(ResultError, match="line 1 is none that this version writes"):
         read_manifest(tmp_path)
 
 

@@ -42,7 +42,7 @@ def test_the_table_has_a_row_for_each_object_and_each_photo_without():
     assert found[0]["right_px"] == "30.5"
     assert (found[0]["height_px"], found[0]["width_px"]) == ("50", "60")
     assert [row["state"] for row in found[2:]] == ["done", "failed", "skipped"]
-    assert found[3]["reason"] == "x.jpg: is empty"
+    assert found[3]["message"] == "x.jpg: is empty"
 
 
 def test_the_sheet_shows_all_photos_and_links_to_their_pages():
@@ -55,7 +55,7 @@ def test_the_sheet_shows_all_photos_and_links_to_their_pages():
     assert cat["detections"] == [["tabby", 0.9], ["cup, red", 0.4]]
     assert cat["size"] == [60, 50]
     assert empty["page"] == "photos/b.jpg/b.html"
-    assert failed["reason"] == "x.jpg: is empty"
+    assert failed["message"] == "x.jpg: is empty"
     assert failed["page"] is failed["thumbnail"] is None
 
 

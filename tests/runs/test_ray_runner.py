@@ -127,7 +127,7 @@ def test_a_photo_that_kills_every_worker_is_recorded(ray, photos, tmp_path, monk
     monkeypatch.setattr(clusters, "_RayWorker", Deadly)
     done = run(photos, tmp_path / "out")
     assert [record.name for record in done.failed] == ["0/0.png"]
-    assert "its worker was lost" in done.failed[0].reason
+    assert "its worker was lost" in done.failed[0].message
     assert sum(record.state == "done" for record in done.records) == 11
 
 
@@ -170,8 +170,8 @@ def test_a_damaged_large_photo_is_recorded(ray, tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:-600])
     monkeypatch.setattr(clusters, "TILED_PX", 100)
     (record,) = run(tmp_path / "in", tmp_path / "out").failed
-    assert "large.png" in record.reason
-    assert "cut short" in record.reason
+    assert "large.png" in record.message
+    assert "cut short" in record.message
 
 
 def test_a_worker_with_other_weights_is_refused(ray, photos, tmp_path):
@@ -203,7 +203,7 @@ def test_without_ray_the_way_out_is_named(monkeypatch, photos, tmp_path):
 
 
 def test_ray_is_loaded_only_where_it_is_asked_for():
-    code = "import sys, heatmap.clusters, heatmap.batching; print('ray' in sys.modules)"
+    code = "import sys, heatmap.runs.ray_runner, heatmap.runs.batch; print('ray' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -1,21 +1,21 @@
-// The contact sheet: photos as cards, filtered by class, score, state and name.
+// The contact sheet: photos as cards, filtered by class, confidence, state and name.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
 
 // Cards made at once; more follow when the end of the list comes near.
 const CHUNK = 120;
-// Objects named on a card.
+// Detections named on a card.
 const NAMED = 4;
 
 function element(name, className, text) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
 }
 
-const percent = (score) => `${Math.round(score * 100)}%`;
+const percent = (confidence) => `${Math.round(confidence * 100)}%`;
 const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 function describeTotals() {
@@ -38,21 +38,22 @@ function fillClasses() {
   for (const [name, count] of names) at("class").append(new Option(`${name} (${count})`, name));
 }
 
-// The objects of a photo that the filter asks for, surest first.
-function hits(photo, wanted, least) {
-  return photo.detections.filter(([name, score]) => (!wanted || name === wanted) && score >= least);
+// The detections of a photo that the filter asks for, most confident first.
+function hits(photo, filter) {
+  return photo.detections.filter(([name, confidence]) =>
+    (!filter.class || name === filter.class) && confidence >= filter.conf);
 }
 
 function matches(photo, filter) {
   if (filter.text && !photo.name.toLowerCase().includes(filter.text)) return false;
-  if (filter.state === "failed") return photo.reason !== "";
-  if (filter.state === "nothing") return photo.reason === "" && photo.detections.length === 0;
-  const asked = filter.state === "found" || filter.wanted || filter.least > 0;
-  return !asked || hits(photo, filter.wanted, filter.least).length > 0;
+  if (filter.state === "failed") return photo.message !== "";
+  if (filter.state === "nothing") return photo.message === "" && photo.detections.length === 0;
+  const asked = filter.state === "detected" || filter.class || filter.conf > 0;
+  return !asked || hits(photo, filter).length > 0;
 }
 
 const best = (photo, filter) =>
-  Math.max(-1, ...hits(photo, filter.wanted, filter.least).map(([, score]) => score));
+  Math.max(-1, ...hits(photo, filter).map(([, confidence]) => confidence));
 
 function card(photo, filter) {
   const item = element("li", "photo");
@@ -71,22 +72,23 @@ function card(photo, filter) {
   }
   frame.append(picture, element("p", "name", photo.name));
   item.append(frame);
-  if (photo.reason) item.append(element("p", "reason", photo.reason));
-  item.append(foundList(photo, filter));
+  if (photo.message) item.append(element("p", "message", photo.message));
+  item.append(detectionList(photo, filter));
   return item;
 }
 
-function foundList(photo, filter) {
-  const list = element("ul", "found");
-  const asked = new Set(hits(photo, filter.wanted, filter.least));
-  const marked = Boolean(filter.wanted) || filter.least > 0;
+function detectionList(photo, filter) {
+  const list = element("ul", "detections");
+  const asked = new Set(hits(photo, filter));
+  const marked = Boolean(filter.class) || filter.conf > 0;
   const ordered = [...photo.detections].sort((a, b) => asked.has(b) - asked.has(a));
-  for (const one of ordered.slice(0, NAMED)) {
-    const hit = marked && asked.has(one);
-    list.append(element("li", hit ? "hit" : "", `${one[0]} ${percent(one[1])}`));
+  for (const detection of ordered.slice(0, NAMED)) {
+    const [name, confidence] = detection;
+    const hit = marked && asked.has(detection);
+    list.append(element("li", hit ? "hit" : "", `${name} ${percent(confidence)}`));
   }
   if (ordered.length > NAMED) list.append(element("li", "", `+ ${ordered.length - NAMED}`));
-  if (!photo.reason && !ordered.length) list.append(element("li", "", "nothing found"));
+  if (!photo.message && !ordered.length) list.append(element("li", "", "no detections"));
   return list;
 }
 
@@ -100,15 +102,15 @@ function more() {
 function show() {
   filter = {
     state: at("state").value,
-    wanted: at("class").value,
-    least: Number(at("score").value) / 100,
+    class: at("class").value,
+    conf: Number(at("conf").value) / 100,
     text: at("search").value.trim().toLowerCase(),
   };
-  at("score-value").textContent = percent(filter.least);
+  at("conf-value").textContent = percent(filter.conf);
   queue = data.photos.filter((photo) => matches(photo, filter));
-  if (at("order").value === "score") {
-    const scores = new Map(queue.map((photo) => [photo, best(photo, filter)]));
-    queue.sort((a, b) => scores.get(b) - scores.get(a));
+  if (at("order").value === "confidence") {
+    const highest = new Map(queue.map((photo) => [photo, best(photo, filter)]));
+    queue.sort((a, b) => highest.get(b) - highest.get(a));
   }
   at("shown").textContent = `${queue.length} of ${plural(data.photos.length, "photo", "photos")}`;
   at("nothing").hidden = queue.length > 0;

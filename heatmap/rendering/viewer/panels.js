@@ -1,16 +1,16 @@
 // What stands beside the picture, and the boxes on it. All text is set as text, never as markup.
 
 function element(tag, className = "", ...content) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...content);
-  return made;
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...content);
+  return node;
 }
 
 function button(className, ...content) {
-  const made = element("button", className, ...content);
-  made.type = "button";
-  return made;
+  const node = element("button", className, ...content);
+  node.type = "button";
+  return node;
 }
 
 /** A probability in words: 83%, 8.3%, <0.1%. */
@@ -21,11 +21,14 @@ function percent(probability) {
   return `${value.toFixed(1)}%`;
 }
 
+/** How many objects were detected, in words. */
+const countDetections = (count) => `${count} detection${count === 1 ? "" : "s"}`;
+
 /** A thin line as long as a probability is high. */
 function bar(probability) {
-  const made = element("span", "bar", element("span"));
-  made.firstChild.style.width = `${probability * 100}%`;
-  return made;
+  const line = element("span", "bar", element("span"));
+  line.firstChild.style.width = `${probability * 100}%`;
+  return line;
 }
 
 /** The classes that have a map: a radio button each. */
@@ -45,7 +48,7 @@ class ClassList {
     const title = element("span", "name", name);
     title.title = name;
     const label = element("label", "class", input, title);
-    if (detections) label.append(element("span", "found", `${detections} found`));
+    if (detections) label.append(element("span", "detected", countDetections(detections)));
     label.append(element("span", "value", percent(peak)), bar(peak));
     return { input, label, name: name.toLowerCase() };
   }
@@ -84,7 +87,7 @@ class WindowPanel {
     this.heading.textContent = pinned ? "Pinned window" : HOVERS ? "Window under the pointer" : "Window";
     this.unpin.hidden = !pinned;
     this.list.ariaLive = pinned ? "polite" : "off";
-    this.list.replaceChildren(...strongest.map((one) => this.row(one)));
+    this.list.replaceChildren(...strongest.map((entry) => this.row(entry)));
     this.note.textContent = this.words(cell, strongest);
   }
 
@@ -111,21 +114,21 @@ class WindowPanel {
   }
 }
 
-/** The boxes of what was found, each with its name, which is a button. */
+/** The boxes of the detections, each with its name, which is a button. */
 class Boxes {
-  constructor(root, found, [height, width], chosen) {
-    this.boxes = found.map((one, which) => {
-      const [left, top, right, bottom] = one.xyxy;
-      const name = element("span", "name", one.name);
-      const tag = button("tag", name, ` ${percent(one.confidence)}`);
+  constructor(root, detections, [height, width], chosen) {
+    this.boxes = detections.map((detection, which) => {
+      const [left, top, right, bottom] = detection.xyxy;
+      const name = element("span", "name", detection.name);
+      const tag = button("tag", name, ` ${percent(detection.confidence)}`);
       tag.addEventListener("click", () => chosen(which));
       const box = element("div", "box", tag);
       placeInFrame(box, [left / width, top / height, right / width, bottom / height]);
-      // The best lie on top.
-      box.style.zIndex = found.length - which;
+      // The most confident lie on top.
+      box.style.zIndex = detections.length - which;
       return box;
     });
-    this.detections = found;
+    this.detections = detections;
     root.append(...this.boxes);
   }
 

@@ -1,8 +1,8 @@
 // What of the photo is on the screen: a zoom and a place. Screen px are those of the stage.
 
-const MOST_ZOOM = 32;
+const MAX_ZOOM = 32;
 // The smallest zoom, as a share of the one that fits.
-const LEAST_OF_FIT = 0.5;
+const MIN_OF_FIT = 0.5;
 // Room around the photo when it fits, as a share of the stage; and around an object.
 const FIT_SHARE = 0.96;
 const OBJECT_SHARE = 0.6;
@@ -69,7 +69,7 @@ class View {
 
   allowed(zoom) {
     const fitting = this.fittingZoom();
-    return Math.min(Math.max(zoom, fitting * LEAST_OF_FIT), Math.max(MOST_ZOOM, fitting));
+    return Math.min(Math.max(zoom, fitting * MIN_OF_FIT), Math.max(MAX_ZOOM, fitting));
   }
 
   centre(photoX, photoY, zoom) {

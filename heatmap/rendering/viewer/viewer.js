@@ -6,13 +6,13 @@ const grid = new Grid(data);
 const [photoHeight, photoWidth] = grid.photo_hw;
 
 const shown = {
-  which: 0, // the class, by the place of its map
+  which: 0, // the class, by the index of its map
   map: grid.map(0),
   opacity: data.opacity,
   threshold: 0,
   pointer: null, // where the mouse is on the stage
   pinned: null, // a cell
-  selected: null, // one of what was found
+  selected: null, // a detection
 };
 
 const stage = byId("stage");
@@ -113,7 +113,7 @@ function choose(which) {
   drawSoon();
 }
 
-/** Go to an object: its class, its place, and the window that is surest of it. */
+/** Go to a detection: its class, its box, and the window that is most confident of it. */
 function select(which) {
   const { map, xyxy, window_xyxy: [left, top, right, bottom] } = data.detections[which];
   shown.selected = which;
@@ -129,7 +129,7 @@ function mark() {
   byId("which").textContent = `${place} / ${data.detections.length}`;
 }
 
-/** Go on by so many objects, around the end. */
+/** Go on by so many detections, around the end. */
 function step(by) {
   const count = data.detections.length;
   const from = shown.selected ?? (by > 0 ? -1 : count);
@@ -158,7 +158,7 @@ function fillTexts() {
   byId("warnings").append(...data.warnings.map((text) => element("p", "warning", text)));
   fillFacts(byId("about"), data.about);
   const count = data.detections.length;
-  byId("found-count").textContent = count ? `Boxes of ${count} found` : "Nothing was found";
+  byId("detection-count").textContent = count ? `Boxes of ${countDetections(count)}` : "No detections";
   byId("show-boxes").disabled = !count;
   byId("stepper").hidden = !count;
   const missing = grid.countMissing();
