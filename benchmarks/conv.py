@@ -2,7 +2,7 @@
 
     python benchmarks/conv.py
 
-Behind WINOGRAD_OUTPUTS and WINOGRAD_CHANNEL_PAIRS in `heatmap.preparing`. Both lay their maps
+Behind WINOGRAD_OUTPUTS and WINOGRAD_CHANNEL_PAIRS in `kernels/prepared.py`. Both lay their maps
 out in channels_last; the weights are transformed already. Errors are relative to the largest
 value, against float64.
 """

@@ -12,8 +12,7 @@ from .subgraphs import head_of, trunk_of
 
 # Largest relative difference between the converted head and the original one on
 # slices that counts as rounding; it is of the order 1e-6 in float32.
-TOLERANCE = 1e-5
-
+ROUNDING_TOLERANCE = 1e-5
 
 # A conversion is refused only past this: in float32 some deep networks with random weights
 # are 5e-4 away from themselves in float64; a wrong conversion is off by far more.
@@ -23,7 +22,11 @@ REFUSED_FROM = 1e-3
 class SliceReference:
     """The original trunk and the original head, slice by slice: slow, and the truth.
 
-    Claim 1 is stated against this: no folding, no other layout, one slice a call.
+    That the head slides exactly ("claim 1") is stated against this: nothing is folded or laid
+    out anew, and each slice is a call of its own.
+
+    Args:
+        plan: of the classifier, as in :attr:`FullyConvolutional.plan`.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -32,11 +35,16 @@ class SliceReference:
         self.head = head_of(plan)
 
     def features(self, photos: Tensor) -> Tensor:
-        """Photos (B, 3, H, W) of whole windows -> feature map (B, C, h, w)."""
+        """The feature map (B, C, h, w) of photos (B, 3, H, W) that whole windows tile."""
         return self.trunk(photos)  # type: ignore[no-any-return]
 
     def score(self, features: Tensor, row: int, column: int) -> Tensor:
-        """The original head on one slice of a feature map (B, C, h, w): (B, K)."""
+        """The original head's scores (B, K) of the slice of a feature map at a row and column.
+
+        Args:
+            features: (B, C, h, w), as :meth:`features` gives them.
+            row, column: the slice's first position; it is n x m positions large.
+        """
         n, m = self.plan.map_hw
         part = features[:, :, row : row + n, column : column + m]
         if self.plan.letters == "bhwc":
@@ -44,25 +52,33 @@ class SliceReference:
         return self.head(part.contiguous())  # type: ignore[no-any-return]
 
 
-def relative_difference(found: Tensor, reference: Tensor) -> float:
-    """max |found - reference| / max |reference|."""
+def relative_difference(scores: Tensor, reference: Tensor) -> float:
+    """How far scores are from others of the same shape: max |difference| / max |reference|.
+
+    >>> relative_difference(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 4.0]))
+    0.25
+    """
     largest = reference.abs().max().item()
-    return (found - reference).abs().max().item() / (largest or 1.0)
+    return (scores - reference).abs().max().item() / (largest or 1.0)
 
 
 def check_against_original(module: nn.Module, plan: Plan, converted: FullyConvolutional) -> None:
     """Refuse a conversion that does not give the original's scores.
 
     On 2 x 2 windows against the original head on slices; and on one window against
-    the module itself, which the slices, made from the same recording, are not.
+    the module itself, since the slices come from the same recording as the conversion.
+    Nothing is computed for a module on the "meta" device.
+
+    Raises:
+        ConversionError: they differ by ``REFUSED_FROM`` or more.
     """
-    tensor = next(plan.traced.body.parameters(), torch.empty(0))
-    if tensor.device.type == "meta":
+    weights = next(plan.traced.body.parameters(), torch.empty(0))
+    if weights.device.type == "meta":
         return
     window = plan.traced.window_px
     side = window + plan.native_stride_px
     noise = torch.Generator(device="cpu").manual_seed(0)
-    photo = torch.randn(1, 3, side, side, generator=noise).to(tensor)
+    photo = torch.randn(1, 3, side, side, generator=noise).to(weights)
     crop = photo[:, :, :window, :window].contiguous()
     reference = SliceReference(plan)
     with torch.inference_mode():
@@ -74,10 +90,11 @@ def check_against_original(module: nn.Module, plan: Plan, converted: FullyConvol
         _compare("the original", converted(crop)[:, :, 0, 0], module(crop))
 
 
-def _compare(what: str, found: Tensor, expected: Tensor) -> None:
-    difference = relative_difference(found, expected)
+def _compare(reference: str, scores: Tensor, expected: Tensor) -> None:
+    difference = relative_difference(scores, expected)
     if not difference <= REFUSED_FROM:
         raise ConversionError(
-            f"the converted network differs from {what} by {difference:.1e} of its largest score",
+            f"the converted network differs from {reference} by {difference:.1e} "
+            "of its largest score",
             Use("engine", "crop"),
         )

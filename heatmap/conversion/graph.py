@@ -1,4 +1,4 @@
-"""What a recorded graph says of a node: its operation, arguments, shape and layer."""
+"""What a node of a recorded graph says: its operation, arguments, shape and layer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ def operation(node: fx.Node) -> str:
 def arguments(node: fx.Node) -> dict[str, Any]:
     """All arguments of a node by name, with the operation's defaults filled in."""
     assert isinstance(node.target, torch._ops.OpOverload)
-    found: dict[str, Any] = {}
-    for position, argument in enumerate(node.target._schema.arguments):
-        if position < len(node.args):
-            found[argument.name] = node.args[position]
-        elif argument.name in node.kwargs:
-            found[argument.name] = node.kwargs[argument.name]
+    values: dict[str, Any] = {}
+    for index, argument in enumerate(node.target._schema.arguments):
+        if index < len(node.args):
+            values[argument.name] = node.args[index]
         else:
-            found[argument.name] = argument.default_value
-    return found
+            values[argument.name] = node.kwargs.get(argument.name, argument.default_value)
+    return values
 
 
 def shape(node: fx.Node) -> tuple[int, ...]:

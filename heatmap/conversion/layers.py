@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from .kernels.packed import PackedWeights
-from .kernels.prepared import Form, PreparedWeights
+from .kernels.prepared import FastWeights, PreparedWeights
 from .kernels.winograd import LARGEST_KERNEL, TransformedWeights, convolve
 
 # Up to this many outputs a kernel larger than 1 x 1 runs faster as a matrix product:
@@ -81,7 +81,7 @@ class SlidingLinear(nn.Conv2d):
             return super().forward(maps)
         return self._matrix_product(maps, n, m)
 
-    def _form(self, maps: Tensor, outputs: int) -> Form | None:
+    def _form(self, maps: Tensor, outputs: int) -> FastWeights | None:
         """The prepared weights, where they can be had and pay."""
         n, m = cast(tuple[int, int], self.kernel_size)
         if n != m or n == 2 or n > LARGEST_KERNEL or outputs < PREPARED_OUTPUTS:

@@ -1,4 +1,4 @@
-"""The fully convolutional network that a conversion gives."""
+"""`FullyConvolutional`: the network that a conversion gives."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from torch import Tensor, fx, nn
 
 from ..errors import GeometryError
 from .graph import arguments, operation, pair, read_attribute
-from .kernels.packed import can_pack
-from .kernels.prepared import PreparedWeights
+from .kernels.prepared import PreparedWeights, winograd_pays
 from .layers import SlidingLinear
 from .operation_facts import Fact, has
 from .phases import PhasedHead, shift_and_stitch
@@ -22,15 +21,29 @@ class FullyConvolutional(nn.Module):
     """A classifier that slides: photos (B, 3, H, W) -> scores (B, K, N, M).
 
     Cell (i, j) scores the window whose top-left pixel is (i, j) * ``stride_px``.
-    H and W may be anything from ``window_px`` up; what is left over at the right
-    and bottom behind the last whole window is not seen.
+    H and W may be anything from ``window_px`` up, and N = (H - window_px) // stride_px + 1
+    (M alike from W); what is left over at the right and bottom behind the last whole window
+    is not seen. Photos are preprocessed as the classifier was trained: float32, or what its
+    weights were moved to. :func:`convert` makes one.
+
+    >>> from torch import nn
+    >>> from heatmap import convert
+    >>> pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    >>> network = convert(nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), *pooled), window=32)
+    >>> network.native_stride_px, network.classes, network.sliding
+    (4, 5, 'exact')
 
     Attributes:
-        trunk, head: photo -> feature map (B, C, h, w) -> scores.
-        positions: whether each cell is one position of the feature map, not n x n of them.
+        trunk: photo -> feature map (B, C, h, w); a recorded graph, any H and W.
+        head: feature map -> scores.
+        map_hw: (n, m), the positions of the feature map that a window holds.
+        positions: whether each cell is one position of the feature map, not n x m of them.
         stitched: whether a finer stride takes a pass for every shift, because the
             trunk cannot be made denser by dilation.
-        window_px, native_stride_px, stride_px: see the words in ARCHITECTURE.md.
+        window_px: side of the window that each cell scores.
+        native_stride_px: distance between windows of the original, px.
+        stride_px: distance between windows of this network, px; divides the native one.
+        receptive_field_px: side of what one position of the feature map sees of the photo.
         classes: K.
         sliding: "exact", or "inexact" where the trunk looks at the whole input.
         whole_input: (layer, reason) for each layer that makes it inexact.
@@ -58,9 +71,9 @@ class FullyConvolutional(nn.Module):
         self.map_hw = (1, 1) if positions else plan.map_hw
         phased = k > 1 and not stitched and not positions
         self.head = PhasedHead(head, k, plan.map_hw) if phased else head
-        # Of a position's own share of the window, which lies around its centre.
-        beyond = (plan.map_hw[0] - self.map_hw[0]) * plan.native_stride_px
-        self.window_px = plan.traced.window_px - beyond
+        # A position's own share of the window lies around its centre.
+        others = (plan.map_hw[0] - self.map_hw[0]) * plan.native_stride_px
+        self.window_px = plan.traced.window_px - others
         self.native_stride_px = plan.native_stride_px
         self.stride_px = stride_px
         self.stitched = stitched
@@ -82,10 +95,15 @@ class FullyConvolutional(nn.Module):
 
     @property
     def window_receptive_field_px(self) -> int:
-        """How much of the photo one cell sees, padding aside, px: more than the window."""
+        """Side of what one cell sees of the photo, padding aside, px: more than the window."""
         return self.receptive_field_px + (max(self.map_hw) - 1) * self.native_stride_px
 
     def forward(self, photos: Tensor) -> Tensor:
+        """Scores (B, K, N, M) of photos (B, 3, H, W).
+
+        Raises:
+            GeometryError: the photos are smaller than the window.
+        """
         photos = self.whole_windows(photos)
         if self.stitched:
             window, native = self.window_px, self.native_stride_px
@@ -111,22 +129,22 @@ class FullyConvolutional(nn.Module):
         height, width = photos.shape[-2:]
         window, stride = self.window_px, self.stride_px
         if height < window or width < window:
-            raise GeometryError(f"input is {height} x {width} px, the window is {window} px")
+            raise GeometryError(f"input is {width} x {height} px, the window is {window} px")
         rows, columns = (height - window) // stride, (width - window) // stride
         return photos[..., : window + rows * stride, : window + columns * stride]
 
     @property
     def prepared(self) -> dict[fx.Node, PreparedWeights]:
-        """The weights of convolutions of the trunk that are faster in another form."""
+        """By node, the weights of those of the trunk's convolutions that are faster prepared."""
         if self._prepared is None:
             self._prepared = prepared_weights(self.trunk)
         return self._prepared
 
     def steady(self) -> FullyConvolutional:
-        """The same network, whose faster forms are made at once.
+        """This network, told to prepare faster forms of its weights at once.
 
-        Otherwise they are once they pay, and the first photos get other last bits than the
-        later ones.
+        By itself it does so once that pays, and the first photos' scores then differ from
+        later ones in their last bits.
         """
         for weights in self.prepared.values():
             weights.at_once()
@@ -136,19 +154,19 @@ class FullyConvolutional(nn.Module):
         return self
 
     def shapes(self, height: int, width: int) -> dict[fx.Node, tuple[int, ...]]:
-        """Shape of every tensor of the trunk for a photo of height x width px.
+        """Shape of every tensor of the trunk for a photo of that height and width, px.
 
         Kept for the next photo of that size: working them out takes 0.1 s.
         """
         # By a name of its own: another thread may ask for another size meanwhile.
-        known = self._shapes
-        if known is None or known[0] != (height, width):
-            known = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
-            self._shapes = known
-        return known[1]
+        latest = self._shapes
+        if latest is None or latest[0] != (height, width):
+            latest = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
+            self._shapes = latest
+        return latest[1]
 
     def peak_bytes(self, height: int, width: int) -> int:
-        """Estimate of the bytes alive at once in one pass over height x width px.
+        """Estimate of the bytes alive at once in one pass over a photo of that size, px.
 
         Activations of the trunk at one window, which grow with the area, and
         twice the input (uint8 to float32); the weights are not counted.
@@ -168,30 +186,18 @@ def _last_operation(plan: Plan) -> str:
     return operation(node)
 
 
-WINOGRAD_CHANNEL_PAIRS = 128 * 256
-
-
 def prepared_weights(trunk: fx.GraphModule) -> dict[fx.Node, PreparedWeights]:
-    """What holds the prepared weights of each convolution that is faster with them.
-
-    A 3 x 3 kernel at stride 1 with many channels, by Winograd's form (benchmarks/conv.py).
-    """
+    """What holds the prepared weights of each convolution that is faster by Winograd's form."""
     return {
         node: PreparedWeights()
         for node in trunk.graph.nodes
-        if operation(node) == "conv2d" and _winograd_pays(node, trunk)
+        if operation(node) == "conv2d" and _may_go_by_winograd(node, trunk)
     }
 
 
-def _winograd_pays(node: fx.Node, trunk: fx.GraphModule) -> bool:
+def _may_go_by_winograd(node: fx.Node, trunk: fx.GraphModule) -> bool:
+    """Whether a convolution has stride 1, no groups, one dilation, and weights that pay."""
     given = arguments(node)
-    weight = read_attribute(trunk, str(given["weight"].target))
     down, across = pair(given["dilation"])
-    plain = {*pair(given["stride"]), given["groups"], 1 + across - down} == {1}
-    pairs = weight.shape[0] * weight.shape[1]
-    return (
-        weight.shape[2:] == (3, 3)
-        and plain
-        and pairs >= WINOGRAD_CHANNEL_PAIRS
-        and can_pack(weight)
-    )
+    plain = {*pair(given["stride"]), given["groups"]} == {1} and down == across
+    return plain and winograd_pays(read_attribute(trunk, str(given["weight"].target)))

@@ -1,4 +1,4 @@
-"""The network that scores single positions of the feature map instead of windows."""
+"""A converted network that scores single positions of the feature map instead of windows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from .network import FullyConvolutional
 def position_network(network: FullyConvolutional) -> FullyConvolutional | None:
     """The same network without its average pool, or None where that means nothing.
 
-    (B, 3, H, W) -> (B, K, N + n - 1, M + n - 1) where the network itself gives (B, K, N, M);
-    both share the trunk. Its window is what is left of n positions: mostly one native stride.
+    Where ``network`` averages n x n positions, a window's scores are the mean of the scores of
+    its positions (class activation maps: Zhou et al., "Learning Deep Features for Discriminative
+    Localization", CVPR 2016, section 2), and these say more precisely where a class is.
 
-    None where the head has no such pool, or something behind it is not linear: whether it
-    is, a photo of noise tells.
+    Returns:
+        (B, 3, H, W) -> (B, K, N + n - 1, M + n - 1) where ``network`` gives (B, K, N, M); both
+        share the trunk. Its window is what is left of n positions: mostly one native stride.
+        None where the head has no such pool, or something behind it is not linear, which is
+        tried out on noise; where the network is ``stitched``, or gives probabilities.
     """
     if network.outputs != "logits" or network.stitched:
         return None
@@ -29,19 +33,19 @@ def position_network(network: FullyConvolutional) -> FullyConvolutional | None:
         return None
     if isinstance(head, fx.GraphModule):
         fuse(head)
-    made = FullyConvolutional(
+    unpooled = FullyConvolutional(
         network.plan, network.trunk, head, network.stride_px, positions=True
     ).eval()
-    return made if _averages(made, network) else None
+    return unpooled if _means_agree(unpooled, network) else None
 
 
-def _averages(made: FullyConvolutional, network: FullyConvolutional) -> bool:
-    """Whether means of its scores are the network's own."""
+def _means_agree(unpooled: FullyConvolutional, network: FullyConvolutional) -> bool:
+    """Whether the means of positions' scores are the network's own scores of windows."""
     side = network.window_px + network.native_stride_px
     noise = torch.Generator(device="cpu").manual_seed(0)
-    tensor = next(network.parameters(), torch.empty(0))
-    photo = torch.randn(1, 3, side, side, generator=noise).to(tensor)
+    weights = next(network.parameters(), torch.empty(0))
+    photo = torch.randn(1, 3, side, side, generator=noise).to(weights)
     with torch.inference_mode():
         k = network.native_stride_px // network.stride_px
-        means = functional.avg_pool2d(made(photo)[..., ::k, ::k], network.map_hw, 1)
+        means = functional.avg_pool2d(unpooled(photo)[..., ::k, ::k], network.map_hw, 1)
         return relative_difference(means, network(photo)[..., ::k, ::k]) < REFUSED_FROM

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ..classes import Wanted
-from ..conversion.check import TOLERANCE, SliceReference, relative_difference
+from ..conversion.check import ROUNDING_TOLERANCE, SliceReference, relative_difference
 from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, GeometryError, Use
 from ..geometry import Border, Geometry, Placement
@@ -46,7 +46,7 @@ class HeadCheck:
 
     @property
     def holds(self) -> bool:
-        return self.relative <= TOLERANCE
+        return self.relative <= ROUNDING_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class VerifyReport:
     def passed(self) -> bool:
         """Claim 1 holds, and where sliding must equal cropping, it does."""
         must_be_equal = not self.padded and not self.whole_input
-        return self.head.holds and not (must_be_equal and self.everywhere.relative > TOLERANCE)
+        return self.head.holds and not (
+            must_be_equal and self.everywhere.relative > ROUNDING_TOLERANCE
+        )
 
     @property
     def conclusion(self) -> str:

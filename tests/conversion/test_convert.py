@@ -136,7 +136,7 @@ def test_what_is_left_over_behind_the_last_window_makes_no_cells(extra):
 
 def test_input_smaller_than_the_window_is_refused_with_both_numbers():
     network = convert(small_classifier(heads()["flatten"]), WINDOW)
-    with pytest.raises(GeometryError, match="31 x 40 px, the window is 32 px"):
+    with pytest.raises(GeometryError, match="40 x 31 px, the window is 32 px"):
         network(photo(31, 40))
 
 

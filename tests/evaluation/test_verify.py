@@ -82,7 +82,7 @@ def test_wrong_head_fails(monkeypatch):
 
 def test_padding_free_network_that_does_not_slide_as_it_crops_fails(monkeypatch):
     scorer = prepare(padding_free())
-    monkeypatch.setattr("heatmap.evaluation.verify.TOLERANCE", 1e-12)
+    monkeypatch.setattr("heatmap.evaluation.verify.ROUNDING_TOLERANCE", 1e-12)
     monkeypatch.setattr("heatmap.evaluation.verify.HeadCheck.holds", True)
     report = verify(photo(60, 83), scorer)
     assert not report.passed

@@ -9,65 +9,77 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from .packed import PackedWeights
+from .packed import PackedWeights, can_pack
 from .winograd import TransformedWeights, transform_weights
 
-Form: TypeAlias = TransformedWeights | PackedWeights
-
+# The two forms in which weights are faster than as they are.
+FastWeights: TypeAlias = TransformedWeights | PackedWeights
 
 # Preparing takes as long as it saves on about so many outputs of fc6 (benchmarks/fc6.py), and
 # more memory than the weights, so it is done for layers that have given more than these.
 PAYS_FROM = 1024
 
-
-# From so many outputs of a call and pairs of channels on, Winograd's form of a 3 x 3
+# From so many outputs of a call, and so many pairs of channels, on, Winograd's form of a 3 x 3
 # convolution is the faster one (benchmarks/conv.py).
 WINOGRAD_OUTPUTS = 512
-
-
-_MAKING = threading.RLock()
-
+WINOGRAD_CHANNEL_PAIRS = 128 * 256
 
 # Weights that are looked at to see whether they are still the same.
 SAMPLED_VALUES = 2**16
+
+_PREPARING = threading.RLock()
 
 
 class PreparedWeights:
     """The weights (K, C, n, n) of one layer: for Winograd's form, or for products where n is 1."""
 
     def __init__(self) -> None:
-        self._seen = 0
-        self._made: _Made | None = None
+        self._outputs = 0
+        self._prepared: _Prepared | None = None
 
     @property
     def made(self) -> bool:
         """Whether they have been prepared, if only for weights that were others then."""
-        return self._made is not None
+        return self._prepared is not None
 
     def at_once(self) -> None:
         """Prepare them when they are next asked for, whatever they have given so far."""
-        self._seen = PAYS_FROM
+        self._outputs = PAYS_FROM
 
-    def form(self, weight: Tensor, maps: Tensor, outputs: int) -> Form | None:
-        """What to use for so many outputs of maps (B, C, h, w); None is the weights as they are.
+    def form(self, weight: Tensor, maps: Tensor, outputs: int) -> FastWeights | None:
+        """What to use for so many outputs; None is the weights as they are.
 
-        Prepared anew where the weights have changed.
+        Prepared anew where the weights have changed. Several threads may ask at a time.
+
+        Args:
+            weight: (K, C, n, n), the layer's weights as they are now.
+            maps: (B, C, h, w), what the layer is given.
+            outputs: positions that it gives: B rows columns, without the channels.
         """
         if not _may_prepare(weight, maps):
             return None
-        made = self._made
-        if made is not None and made.holds_for(weight):
-            return made.form
+        prepared = self._prepared
+        if prepared is not None and prepared.holds_for(weight):
+            return prepared.form
         # Once, though several photos may ask at a time.
-        with _MAKING:
-            if made is not self._made:
+        with _PREPARING:
+            if prepared is not self._prepared:
                 return self.form(weight, maps, outputs)
             # Let go of stale ones first: two would take 1.1 GB for fc6.
-            made = self._made = None
-            self._seen += outputs
-            if self._seen > PAYS_FROM:
-                made = self._made = _Made.of(weight)
-        return None if made is None else made.form
+            prepared = self._prepared = None
+            self._outputs += outputs
+            if self._outputs > PAYS_FROM:
+                prepared = self._prepared = _Prepared.of(weight)
+        return None if prepared is None else prepared.form
+
+
+def winograd_pays(weight: Tensor) -> bool:
+    """Whether a convolution of stride 1, without groups, is worth preparing for Winograd's form.
+
+    A 3 x 3 kernel with many channels is: ``weight`` is (K, C, n, m).
+    """
+    pairs = weight.shape[0] * weight.shape[1]
+    return weight.shape[2:] == (3, 3) and pairs >= WINOGRAD_CHANNEL_PAIRS and can_pack(weight)
 
 
 def _may_prepare(weight: Tensor, maps: Tensor) -> bool:
@@ -79,10 +91,10 @@ def _may_prepare(weight: Tensor, maps: Tensor) -> bool:
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Prepared:
     """Prepared weights, and what tells whether they still hold."""
 
-    form: Form
+    form: FastWeights
     # Shares the weights' memory, so that no others can come to lie at the same address.
     source: Tensor
     version: int
@@ -90,7 +102,7 @@ class _Made:
     sample: Tensor
 
     @classmethod
-    def of(cls, weight: Tensor) -> _Made:
+    def of(cls, weight: Tensor) -> _Prepared:
         source = weight.detach()
         single = weight.shape[2:] == (1, 1)
         form = PackedWeights.of(source[:, :, 0, 0]) if single else transform_weights(source)
