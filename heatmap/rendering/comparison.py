@@ -13,6 +13,7 @@ from ..grid.upsample import upsample
 from .legend import PANEL_PX, Caption, blank, centred, narrowest_px, range_bar, strip, text_px
 from .paint import OPACITY, Cells, Image, blend, colour_table, hatching, nearest, paint, to_levels
 
+# Of the grey photo behind the colours.
 _LIGHTEST, _CONTRAST = 235, 0.5
 
 

@@ -11,16 +11,13 @@ import numpy as np
 
 from .paint import Image, blend
 
-_FONT = "sans"  # built into OpenCV 5: Latin, Greek, Cyrillic, Chinese, Japanese, Korean
-
-
+# Panels of a comparison are no larger than this.
+PANEL_PX = 1024
+# Built into OpenCV 5: Latin, Greek, Cyrillic, Chinese, Japanese, Korean.
+_FONT = "sans"
 _REGULAR, _BOLD = 400, 600
-
-
-_PAPER, _BRIGHT, _SOFT = (24, 24, 27), (250, 250, 250), (200, 200, 206)
-
-
 _SMALLEST_PX = 13
+_PAPER, _BRIGHT, _SOFT = (24, 24, 27), (250, 250, 250), (200, 200, 206)
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,23 @@ def strip(width: int, caption: Caption, size: int) -> Image:
     drawn = blank(body.shape[0] + gap.shape[0], width)
     drawn[: body.shape[0], pad : pad + inner] = body
     return drawn
+
+
+def range_bar(table: Image, low: float, high: float) -> tuple[Image | None, tuple[str, ...]]:
+    """The colours of a bar and its ticks; none where the range is empty."""
+    if low == high:
+        return None, ()
+    return table, tuple(f"{tick:.3g}" for tick in (low, (low + high) / 2, high))
+
+
+def centred(picture: Image, width: int) -> Image:
+    """A picture in the middle of a canvas at least as wide as itself."""
+    if picture.shape[1] == width:
+        return picture
+    canvas = blank(picture.shape[0], width)
+    left = (width - picture.shape[1]) // 2
+    canvas[:, left : left + picture.shape[1]] = picture
+    return canvas
 
 
 def _parts(caption: Caption, width: int, size: int) -> Iterator[Image]:
@@ -159,23 +173,3 @@ def _write(line: Image, text: str, left: int, size: int, weight: int) -> None:
     """Write on one line in place."""
     colour = _BRIGHT if weight == _BOLD else _SOFT
     cv2.putText(line, text, (left, size), colour, cv2.FontFace(_FONT), size, weight)
-
-
-PANEL_PX = 1024
-
-
-def range_bar(table: Image, low: float, high: float) -> tuple[Image | None, tuple[str, ...]]:
-    """The colours of a bar and its ticks; none where the range is empty."""
-    if low == high:
-        return None, ()
-    return table, tuple(f"{tick:.3g}" for tick in (low, (low + high) / 2, high))
-
-
-def centred(picture: Image, width: int) -> Image:
-    """A picture in the middle of a canvas at least as wide as itself."""
-    if picture.shape[1] == width:
-        return picture
-    canvas = blank(picture.shape[0], width)
-    left = (width - picture.shape[1]) // 2
-    canvas[:, left : left + picture.shape[1]] = picture
-    return canvas

@@ -1,4 +1,4 @@
-"""Pictures: a heatmap over its photo, and sliding beside cropping."""
+"""The picture of a class: its heatmap over the photo, with a legend."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ _PNG = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
-
-
 _BOX_LIGHT, _BOX_DARK = (255, 255, 255), (20, 20, 20)
 
 
@@ -37,13 +35,27 @@ def overlay(
     legend: bool = True,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Image:
-    """Draw the heatmap of one class or group over its photo: RGB uint8.
+    """Draw the heatmap of one class or group over its photo.
 
-    Colours stand for probabilities 0..1, so that photos compare, unless
-    ``stretch`` spreads them over this heatmap's own range; opacity rises with the
-    score from 0 to ``opacity``. The legend is a strip below the photo, so the
-    picture is higher than the photo, and wider where the photo is too narrow for
-    text; without it the picture has the photo's size. Boxes, in photo px, are outlined.
+    >>> heatmap.overlay("cat.jpg", grid, "tabby")    # doctest: +SKIP
+
+    Opacity rises with the probability, from 0, so that the photo stays untouched where the
+    class is not. Windows that were not scored are hatched.
+
+    Args:
+        photo: the one that was scored: a path, an RGB uint8 array (H, W, 3), or what
+            :func:`heatmap.read_photo` gave.
+        grid: its scores.
+        wanted: a class by name or index, or a group.
+        opacity: 0..1, of the highest probability.
+        stretch: spread the colours over this heatmap's own range; they stand for
+            probabilities 0..1 otherwise, so that photos compare.
+        legend: add a strip below the photo that says what the colours mean.
+        boxes_xyxy: (left, top, right, bottom) in photo px, to be outlined.
+
+    Returns:
+        RGB uint8 (H, W, 3): of the photo's size without a legend; with one higher, and wider
+        where the photo is too narrow for its text.
 
     Raises:
         PhotoError: a photo that cannot be read.
@@ -79,7 +91,17 @@ def encode_image(rgb: Image) -> bytes:
 
 
 def write_image(path: str | Path, rgb: Image) -> Path:
-    """Write RGB uint8 (H, W, 3) as PNG, under a temporary name first.
+    """Write a picture as PNG, whatever the path ends in; an earlier file is replaced.
+
+    >>> heatmap.write_image("tabby.png", heatmap.overlay("cat.jpg", grid, "tabby"))
+    ... # doctest: +SKIP
+
+    Args:
+        path: the file; missing folders are made. It appears whole or not at all.
+        rgb: RGB uint8 (H, W, 3).
+
+    Returns:
+        The path.
 
     Raises:
         ResultError: the path cannot be written, or the array is no picture.
