@@ -1,4 +1,4 @@
-"""Single positions of the feature map: what each adds to the windows that hold it.
+"""Scores of single positions of the feature map, and the probability attributed to each.
 
 Where a network averages the positions of a window and ends in something linear (a global
 average pool before the last layer), a window's score is the mean of the scores of its n x n
@@ -20,16 +20,18 @@ from ..geometry import Geometry
 from .score_grid import ScoreGrid
 
 Cells = npt.NDArray[np.float32]
-
-
 _Float = TypeVar("_Float", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
 class PositionScores:
-    """Scores of single positions, and of the windows of ``map_hw`` of them.
+    """Scores of single positions of the feature map, and of the windows that they make up.
 
-    ``k`` is how many times closer positions lie than at the native stride.
+    Attributes:
+        windows: the grid of windows, (N, M, K).
+        positions: the grid of single positions, (N', M', K), over the same photo.
+        map_hw: how many positions a window has: rows and columns, at the native stride.
+        k: how many times closer positions lie than at the native stride.
     """
 
     windows: ScoreGrid
@@ -37,19 +39,21 @@ class PositionScores:
     map_hw: tuple[int, int]
     k: int
 
-    def owed(self, groups: Sequence[ClassGroup]) -> ScoreGrid:
-        """What is owed to each position of the probabilities of some classes: see :func:`owed`.
+    def attributed(self, groups: Sequence[ClassGroup]) -> ScoreGrid:
+        """The probability of some classes that is attributed to each position.
 
-        The classes of the grid are the groups.
+        See :func:`attributed_probability`. The classes of the grid are the groups.
         """
         windows, positions = (grid.class_maps(groups) for grid in (self.windows, self.positions))
-        scores = [
-            owed(windows[:, :, place], positions[:, :, place], self.map_hw, self.k)
-            for place in range(len(groups))
+        maps = [
+            attributed_probability(
+                windows[:, :, column], positions[:, :, column], self.map_hw, self.k
+            )
+            for column in range(len(groups))
         ]
         names = ClassList(tuple(group.name for group in groups))
         return replace(
-            self.positions, scores=np.stack(scores, axis=2), classes=names, kind="probabilities"
+            self.positions, scores=np.stack(maps, axis=2), classes=names, kind="probabilities"
         )
 
 
@@ -67,9 +71,12 @@ def positions_of(geometry: Geometry, map_hw: tuple[int, int], native_stride: int
 def mean_over(
     positions: npt.NDArray[_Float], map_hw: tuple[int, int], k: int = 1
 ) -> npt.NDArray[_Float]:
-    """Means over the positions of every window: (N', M', ...) -> (N, M, ...).
+    """Mean over the positions of every window: (N', M', ...) -> (N, M, ...).
 
-    ``k`` is how many times closer positions lie than at the native stride.
+    Args:
+        positions: values of single positions, float32 or float64.
+        map_hw: how many positions a window has: rows and columns.
+        k: how many times closer positions lie than at the native stride.
     """
     down = _sums(positions, map_hw[0], k, 0)
     sums = _sums(down, map_hw[1], k, 1)
@@ -77,36 +84,43 @@ def mean_over(
 
 
 def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.NDArray[_Float]:
-    """Sums of so many values each a step apart, along an axis, for every place they fit."""
-    places = values.shape[axis] - (count - 1) * step
+    """Sums of so many values each a step apart, along an axis, wherever so many fit."""
+    length = values.shape[axis] - (count - 1) * step
     parts = (
-        values.take(range(shift, shift + places), axis) for shift in range(0, count * step, step)
+        values.take(range(shift, shift + length), axis) for shift in range(0, count * step, step)
     )
     return np.asarray(sum(parts), dtype=values.dtype)
 
 
-def owed(windows: Cells, positions: Cells, map_hw: tuple[int, int], k: int = 1) -> Cells:
-    """How much of the probabilities of the windows around it is owed to each position.
+def attributed_probability(
+    windows: Cells, positions: Cells, map_hw: tuple[int, int], k: int = 1
+) -> Cells:
+    """How much of the probabilities of the windows around it each position accounts for.
 
-    Each window's probability P is shared out among its positions by their own probabilities
-    p; a position gets, as the mean over the n m windows that hold it (those outside the grid
-    count as 0), P p / sum of p in the window. What lies beside an object, in windows that
-    hold it, gets next to nothing; a position that looks like the class by itself, in windows
-    that do not, neither.
+    Each window's probability P is divided among its positions in proportion to their own
+    probabilities p. A position is attributed P p / (sum of p in the window), averaged over the
+    n m windows that hold it (those outside the grid count as 0). So next to nothing goes to
+    positions beside an object, though windows that hold the object hold them too, and as
+    little to a position that looks like the class where no window does.
 
     Args:
         windows: probabilities (N, M), 0..1; NaN is not scored and counts as 0.
         positions: probabilities (N', M') of single positions; NaN counts as 0.
-        map_hw, k: how many positions a window has, and how close they lie.
+        map_hw: how many positions a window has: rows and columns.
+        k: how many times closer positions lie than at the native stride.
 
     Returns:
         float32 (N', M'), 0..1.
+
+    >>> windows, positions = np.float32([[0.9]]), np.float32([[0.2, 0.6]])
+    >>> print(attributed_probability(windows, positions, (1, 2)).round(4))
+    [[0.1125 0.3375]]
     """
-    # In float64, since the least probabilities of float32 have no inverse in it.
-    own, whole = (np.nan_to_num(each).astype(np.float64) for each in (positions, windows))
+    # In float64, since the smallest probabilities of float32 have no inverse in it.
+    own, whole = (np.nan_to_num(given).astype(np.float64) for given in (positions, windows))
     total = mean_over(own, map_hw, k)
     ratio = np.divide(whole, total, out=np.zeros_like(whole), where=total > 0)
     down, across = ((side - 1) * k for side in map_hw)
     around = np.pad(ratio, ((down, down), (across, across)))
-    shares = own * mean_over(around, map_hw, k) / (map_hw[0] * map_hw[1])
-    return np.asarray(shares, dtype=np.float32)
+    attributed = own * mean_over(around, map_hw, k) / (map_hw[0] * map_hw[1])
+    return np.asarray(attributed, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Sharper maps: where in its windows a class lies, and boxes drawn tight around that."""
+"""Sharp maps: where within its windows a class lies, and boxes drawn tight around that."""
 
 from __future__ import annotations
 
@@ -29,30 +29,36 @@ Cells = npt.NDArray[np.float32]
 
 
 def sharp_maps(scored: Sequence[PositionScores], groups: Sequence[ClassGroup]) -> ScoreGrid:
-    """What single positions are owed of the probabilities of classes, over all scales.
+    """Position maps of classes: their probability, attributed to single positions.
 
-    The mean of the scales, on the cells of the finest (:func:`position_scores.owed` says what is
-    owed). Each class's map is scaled so that its highest value is the probability of the
-    surest window: it says where, and that how sure.
+    A window's probability is divided among the positions of the feature map that it holds
+    (:func:`position_scores.attributed_probability`), and the scales are fused by their mean, on
+    the cells of the finest. Each class's map is scaled so that its highest value is the
+    probability of the window that is most confident of it, at any scale.
 
     Args:
-        scored: one photo at one or several scales.
-        groups: the classes, at least one.
+        scored: one photo at one or several scales, as :meth:`heatmap.Scorer.score_positions`
+            gives it.
+        groups: the classes, at least one; :meth:`ClassList.find_all` finds them by name.
 
     Returns:
-        A grid of probabilities whose classes are the groups, in their order.
+        A grid of probabilities 0..1, float32 (N, M, len(groups)), whose classes are the groups,
+        in their order.
 
     Raises:
         ResultError: nothing was given, or scores of different photos or models.
     """
     if not scored or not groups:
         raise ResultError("sharp maps are made of at least one scale and one class")
-    surest = np.max([_highest(one.windows.class_maps(groups)) for one in scored], axis=0)
-    fused = fuse_scales([one.owed(groups) for one in scored], "mean")
-    highest = _highest(fused.scores)
-    shares = np.divide(fused.scores, highest, out=np.zeros_like(fused.scores), where=highest > 0)
-    origin = replace(fused.origin, maps="sharp")
-    return replace(fused, scores=shares * surest, origin=origin)
+    window_peaks = [_highest(positions.windows.class_maps(groups)) for positions in scored]
+    fused = fuse_scales([positions.attributed(groups) for positions in scored], "mean")
+    peaks = _highest(fused.scores)
+    shares = np.divide(fused.scores, peaks, out=np.zeros_like(fused.scores), where=peaks > 0)
+    return replace(
+        fused,
+        scores=shares * np.max(window_peaks, axis=0),
+        origin=replace(fused.origin, maps="sharp"),
+    )
 
 
 def _highest(scores: Cells) -> Cells:
@@ -61,36 +67,42 @@ def _highest(scores: Cells) -> Cells:
 
 
 def tighten(
-    found: Sequence[Detection], maps: ScoreGrid, groups: Sequence[ClassGroup]
+    detections: Sequence[Detection], maps: ScoreGrid, groups: Sequence[ClassGroup]
 ) -> tuple[Detection, ...]:
-    """Draw the boxes of found objects around the regions of their sharp maps.
+    """Draw the boxes of detections tight around the hot regions of their sharp maps.
 
-    The region of an object holds the highest value that the map of its class has in the
-    object's window, and all around it that is at least ``REGION_SHARE`` of that. Objects
-    whose boxes turn out to be one (intersection over union above a half) are one: the
-    surest stays.
+    A region holds the highest value that the map of its class has in the detection's window,
+    and all connected with that place, by sides or corners, that is at least ``REGION_SHARE`` of
+    it. Where the boxes of two detections of one class turn out to be the same (intersection over
+    union above a half), the most confident one stays. A detection whose map is 0 all over its
+    window keeps the window as its box.
 
     Args:
-        found: objects, best first.
-        maps: what :func:`sharp_maps` gave for ``groups``, theirs among them.
+        detections: objects, most confident first, as :func:`heatmap.localize` gives them.
+        maps: what :func:`heatmap.sharp_maps` gave for ``groups``.
+        groups: the classes of the maps, those of the detections among them.
+
+    Returns:
+        The detections that stay, in their order, with ``xyxy`` in photo px.
 
     Raises:
-        ResultError: the maps lack the class of an object.
+        ResultError: the maps lack the class of a detection.
     """
     small = replace(maps.geometry, photo_hw=shrunk_hw(maps.geometry.photo_hw, _CANVAS_PX))
     # By the groups themselves: ImageNet has two "crane".
-    places = {group: place for place, group in enumerate(groups)}
+    columns = {group: column for column, group in enumerate(groups)}
     heats: dict[ClassGroup, Cells] = {}
     kept: list[Detection] = []
-    for one in found:
-        if one.group not in places:
-            raise ResultError(f"no sharp map of {one.name!r}: it was made for others")
-        if one.group not in heats:
-            cells = np.ascontiguousarray(maps.scores[:, :, places[one.group]])
-            heats[one.group] = upsample(np.nan_to_num(cells), small)
-        box = _region_box(heats[one.group], one.window_xyxy, maps.geometry.photo_hw)
-        tight = replace(one, xyxy=box or one.window_xyxy)
-        if not any(_same(tight, other) for other in kept):
+    for detection in detections:
+        group = detection.group
+        if group not in columns:
+            raise ResultError(f"no sharp map of {detection.name!r}: it was made for others")
+        if group not in heats:
+            cells = np.ascontiguousarray(maps.scores[:, :, columns[group]])
+            heats[group] = upsample(np.nan_to_num(cells), small)
+        box = _region_box(heats[group], detection.window_xyxy, maps.geometry.photo_hw)
+        tight = replace(detection, xyxy=box or detection.window_xyxy)
+        if not any(_same_object(tight, other) for other in kept):
             kept.append(tight)
     return tuple(kept)
 
@@ -109,28 +121,28 @@ def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box
     if peak <= 0:
         return None
     hot = (heat >= REGION_SHARE * peak).astype(np.uint8)
-    # All that hangs together with the peak, by sides or corners, becomes 2.
+    # All that is connected with the peak, by sides or corners, becomes 2.
     seed = (int(left + column), int(top + row))
-    _, _, _, (x, y, wide, high) = cv2.floodFill(hot, None, seed, 2, flags=8)
+    _, _, _, (x, y, width, height) = cv2.floodFill(hot, None, seed, 2, flags=8)
     return (
         x / across,
         y / down,
         # Rounding may step over the edge by one bit.
-        min((x + wide) / across, float(photo_hw[1])),
-        min((y + high) / down, float(photo_hw[0])),
+        min((x + width) / across, float(photo_hw[1])),
+        min((y + height) / down, float(photo_hw[0])),
     )
 
 
-def _same(one: Detection, other: Detection) -> bool:
-    return one.group == other.group and _iou(one.xyxy, other.xyxy) > _SAME_OBJECT
+def _same_object(detection: Detection, other: Detection) -> bool:
+    return detection.group == other.group and _iou(detection.xyxy, other.xyxy) > _SAME_OBJECT
 
 
-def _iou(one: Box, other: Box) -> float:
+def _iou(box: Box, other: Box) -> float:
     """Intersection over union of two boxes."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    if wide <= 0 or high <= 0:
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    if width <= 0 or height <= 0:
         return 0.0
-    shared = wide * high
-    areas = [(right - left) * (bottom - top) for left, top, right, bottom in (one, other)]
+    shared = width * height
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in (box, other)]
     return shared / (sum(areas) - shared)

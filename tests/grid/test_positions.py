@@ -1,4 +1,4 @@
-"""Single positions of the feature map: windows are their means, and what is owed to each."""
+"""Single positions of the feature map: windows are their means, and what is attributed to each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from heatmap.conversion.convert import convert
 from heatmap.conversion.heads import NoPool, convert_head
 from heatmap.conversion.position_network import position_network
 from heatmap.geometry import Placement, plan_grid
-from heatmap.grid.position_scores import PositionScores, mean_over, owed, positions_of
+from heatmap.grid.position_scores import (
+    PositionScores,
+    attributed_probability,
+    mean_over,
+    positions_of,
+)
 from heatmap.scoring import scorer as scoring
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
 from tests.support.scoring import photo
@@ -78,7 +83,7 @@ def slow_mean(positions: np.ndarray, map_hw: tuple[int, int], k: int) -> np.ndar
     return means
 
 
-def slow_owed(windows, positions, map_hw, k):
+def slow_attribution(windows, positions, map_hw, k):
     """Window by window, its probability shared out among its positions."""
     found = np.zeros(positions.shape)
     places = list(np.ndindex(map_hw))
@@ -363,16 +368,16 @@ def test_means_are_those_of_slow_loops(case, classes, seed):
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(case=cases())
-def test_what_is_owed_is_that_of_slow_loops(case):
+def test_what_is_attributed_is_that_of_slow_loops(case):
     windows, positions, map_hw, k = case
     before = windows.copy(), positions.copy()
-    found = owed(windows, positions, map_hw, k)
+    found = attributed_probability(windows, positions, map_hw, k)
     assert (found.dtype, found.shape) == (np.float32, positions.shape)
-    np.testing.assert_allclose(found, slow_owed(windows, positions, map_hw, k), atol=1e-6)
+    np.testing.assert_allclose(found, slow_attribution(windows, positions, map_hw, k), atol=1e-6)
     assert found.min() >= 0
     assert found.max() <= 1
     assert (found[np.nan_to_num(positions) == 0] == 0).all()
-    # All that is owed is the windows' own, where any position of theirs has a share.
+    # All that is attributed is the windows' own, where any position of theirs has a share.
     assert found.sum() <= np.nan_to_num(windows).sum() / np.prod(map_hw) + 1e-5
     np.testing.assert_array_equal(windows, before[0])
     np.testing.assert_array_equal(positions, before[1])
@@ -386,7 +391,7 @@ def test_what_one_window_alone_owes_is_its_probability(case, data):
     row, column = data.draw(st.sampled_from(list(np.ndindex(windows.shape))))
     lone = np.zeros_like(windows)
     lone[row, column] = data.draw(probability)
-    found = owed(lone, positions, map_hw, k)
+    found = attributed_probability(lone, positions, map_hw, k)
     assert found.sum() == pytest.approx(lone[row, column] / np.prod(map_hw), rel=1e-5, abs=1e-9)
     # Nothing to positions that it does not hold.
     held = np.zeros(positions.shape, bool)
@@ -395,27 +400,31 @@ def test_what_one_window_alone_owes_is_its_probability(case, data):
 
 
 @pytest.mark.parametrize("nothing", [0, np.nan])
-def test_windows_that_say_nothing_owe_nothing(nothing):
+def test_windows_that_show_nothing_attribute_nothing(nothing):
     positions = np.full((4, 5), 0.7, np.float32)
-    assert (owed(np.full((2, 3), nothing, np.float32), positions, (3, 3)) == 0).all()
+    assert (
+        attributed_probability(np.full((2, 3), nothing, np.float32), positions, (3, 3)) == 0
+    ).all()
 
 
 def test_the_least_probabilities_do_not_overflow():
     positions = np.full((4, 4), 1e-45, np.float32)
     positions[0, 0] = 0
-    found = owed(np.ones((2, 2), np.float32), positions, (3, 3))
-    np.testing.assert_allclose(found, slow_owed(np.ones((2, 2)), positions, (3, 3), 1), rtol=1e-5)
+    found = attributed_probability(np.ones((2, 2), np.float32), positions, (3, 3))
+    np.testing.assert_allclose(
+        found, slow_attribution(np.ones((2, 2)), positions, (3, 3), 1), rtol=1e-5
+    )
 
 
-def test_what_is_owed_of_groups_is_that_of_their_maps():
+def test_what_is_attributed_of_groups_is_that_of_their_maps():
     found = prepared().score_positions(photo(60, 83), Placement(stride=2))
     classes = found.windows.classes
     groups = [classes.single(3), heatmap.ClassGroup("several", (0, 4))]
-    grid = found.owed(groups)
+    grid = found.attributed(groups)
     assert grid.classes.names == ("class 3", "several")
     assert (grid.kind, grid.geometry) == ("probabilities", found.positions.geometry)
     for place, group in enumerate(groups):
         windows, positions = found.windows.class_map(group), found.positions.class_map(group)
-        expected = slow_owed(windows, positions, found.map_hw, 2)
+        expected = slow_attribution(windows, positions, found.map_hw, 2)
         np.testing.assert_allclose(grid.scores[:, :, place], expected, rtol=1e-4, atol=1e-7)
     assert isinstance(found, PositionScores)

@@ -86,36 +86,36 @@ def cats(windows: float, positions: float) -> PositionScores:
     )
 
 
-def surest(scales, group) -> float:
+def window_peak(scales, group) -> float:
     return max(float(one.windows.class_map(group).max()) for one in scales)
 
 
 @pytest.mark.parametrize("scales", [(1.0,), (2.0, 1.0), (0.5, 1.0, 2.0)])
 @pytest.mark.parametrize("groups", [[CAT], [DOG, CAT], [PET, WALL, CAT]])
-def test_the_highest_value_is_the_probability_of_the_surest_window(scales, groups):
+def test_the_highest_value_is_the_probability_of_the_most_confident_window(scales, groups):
     given = [scored(block(3, 4) | block(1, 2, index=2, width=1), scale) for scale in scales]
     maps = sharp_maps(given, groups)
     assert maps.kind == "probabilities"
     assert maps.classes.names == tuple(group.name for group in groups)
     for place, group in enumerate(groups):
-        assert surest(given, group) > 1e-3
-        assert maps.scores[:, :, place].max() == pytest.approx(surest(given, group), rel=1e-6)
+        assert window_peak(given, group) > 1e-3
+        assert maps.scores[:, :, place].max() == pytest.approx(window_peak(given, group), rel=1e-6)
     assert maps.scores.min() >= 0
 
 
-def test_of_one_scale_the_map_is_what_positions_are_owed():
+def test_of_one_scale_the_map_is_what_is_attributed_to_positions():
     one = scored(block(3, 4))
-    owed = one.owed([CAT, PET]).scores
+    attributed = one.attributed([CAT, PET]).scores
     found = sharp_maps([one], [CAT, PET]).scores
-    peaks = [surest([one], group) for group in (CAT, PET)]
-    np.testing.assert_allclose(found, owed / owed.max(axis=(0, 1)) * peaks, rtol=1e-5)
+    peaks = [window_peak([one], group) for group in (CAT, PET)]
+    np.testing.assert_allclose(found, attributed / attributed.max(axis=(0, 1)) * peaks, rtol=1e-5)
 
 
 def test_several_scales_are_their_mean_on_the_finest():
     coarse, fine = scored(block(2, 3), 1.0), scored(block(5, 7), 2.0)
     maps = sharp_maps([coarse, fine], [CAT])
     assert maps.geometry == fine.positions.geometry
-    owed = [one.owed([CAT]).scores[:, :, 0] for one in (coarse, fine)]
+    attributed = [one.attributed([CAT]).scores[:, :, 0] for one in (coarse, fine)]
     geometry = coarse.positions.geometry
     expected = np.empty(maps.geometry.grid_hw)
     for row, column in np.ndindex(expected.shape):
@@ -123,8 +123,8 @@ def test_several_scales_are_their_mean_on_the_finest():
         y, x = (np.clip(side, 0, n - 1) for side, n in zip(at, geometry.grid_hw, strict=True))
         rows, columns = np.arange(geometry.grid_hw[0]), np.arange(geometry.grid_hw[1])
         near = np.outer(np.maximum(1 - abs(rows - y), 0), np.maximum(1 - abs(columns - x), 0))
-        expected[row, column] = ((near * owed[0]).sum() + owed[1][row, column]) / 2
-    expected *= surest([coarse, fine], CAT) / expected.max()
+        expected[row, column] = ((near * attributed[0]).sum() + attributed[1][row, column]) / 2
+    expected *= window_peak([coarse, fine], CAT) / expected.max()
     np.testing.assert_allclose(maps.scores[:, :, 0], expected, rtol=1e-4, atol=1e-7)
 
 
@@ -161,12 +161,12 @@ def test_a_class_of_which_nothing_is_seen_has_an_empty_map():
 
 
 def test_of_the_least_probabilities_nothing_overflows():
-    """The surest window has no position with a probability, another scale next to none."""
+    """The most confident window has no position with a probability, another scale next to none."""
     sure = cats(windows=9, positions=-500)
     unsure = cats(windows=-90, positions=-90)
     maps = sharp_maps([sure, unsure], [CAT])
     assert np.isfinite(maps.scores).all()
-    assert 0.5 < maps.scores.max() == pytest.approx(surest([sure], CAT), rel=1e-5)
+    assert 0.5 < maps.scores.max() == pytest.approx(window_peak([sure], CAT), rel=1e-5)
 
 
 def test_nothing_and_what_does_not_belong_together_are_refused():
@@ -201,7 +201,7 @@ def test_the_box_lies_around_the_region(scale, height, width):
     assert boxes[0].xyxy != boxes[0].window_xyxy
 
 
-def test_boxes_of_one_object_become_one_and_the_surest_stays():
+def test_boxes_of_one_object_become_one_and_the_most_confident_stays():
     one = scored(block(4, 5, height=3, width=3))
     found = objects([one], iou=1)
     assert len(found) > 4

@@ -47,7 +47,7 @@ def make_grid(photo_hw=PHOTO_HW, *, scale=1.0, missing=None, origin=ORIGIN, stri
 
 
 def find(grid: ScoreGrid, group: ClassGroup, score: float | None = None) -> Detection:
-    """The window that is surest of a class or group, with a box half as wide in its middle."""
+    """The most confident window of a class or group, with a box half as wide in its middle."""
     cells = np.nan_to_num(grid.class_map(group))
     row, column = divmod(int(cells.argmax()), cells.shape[1])
     window = window_in_photo(grid.geometry, row, column)
