@@ -28,9 +28,12 @@ class Compute:
     dtype: Dtype = "float32"
 
     def __post_init__(self) -> None:
-        for name, value, known in (("device", self.device, DEVICES), ("dtype", self.dtype, DTYPES)):
-            if value not in known:
-                raise ModelError(f"{name} is {value!r}: choose one of {', '.join(known)}")
+        for name, value, choices in (
+            ("device", self.device, DEVICES),
+            ("dtype", self.dtype, DTYPES),
+        ):
+            if value not in choices:
+                raise ModelError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
         if not _AVAILABLE[self.device]():
             raise ModelError(f"device {self.device} is not there", Use("device", "cpu"))
 

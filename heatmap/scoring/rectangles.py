@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bools = npt.NDArray[np.bool_]
+# First row, end row, first column, end column.
 Rectangle = tuple[int, int, int, int]
 
 # A rectangle of cells with a longer side of fewer halos than this is not halved on trial.
@@ -34,8 +35,8 @@ def rectangles(wanted: Bools, halo_hw: tuple[float, float]) -> list[Rectangle]:
     """
     by_rows = np.ascontiguousarray(wanted)
     cells = _Wanted(by_rows, np.ascontiguousarray(by_rows.T), halo_hw)
-    found = _cover(cells, cells.tight(0, wanted.shape[0], 0, wanted.shape[1]))
-    return sorted(found, key=lambda each: (each[0], each[2]))
+    cover = _cover(cells, cells.tight(0, wanted.shape[0], 0, wanted.shape[1]))
+    return sorted(cover, key=lambda rectangle: (rectangle[0], rectangle[2]))
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class _Wanted:
 
     def cost(self, parts: Iterable[Rectangle]) -> float:
         high, wide = self.halo_hw
-        return sum((each[1] - each[0] + high) * (each[3] - each[2] + wide) for each in parts)
+        return sum(
+            (row1 - row0 + high) * (column1 - column0 + wide)
+            for row0, row1, column0, column1 in parts
+        )
 
     def tight(self, row0: int, row1: int, column0: int, column1: int) -> list[Rectangle]:
         """The smallest rectangle about the wanted cells of another; none where it has none."""
@@ -91,7 +95,7 @@ class _Wanted:
 
 def _cover(cells: _Wanted, starts: Iterable[Rectangle]) -> list[Rectangle]:
     """Rectangles that cover what tight ones cover, by cuts that pay at once or in the end."""
-    open_, found = list(starts), []
+    open_, cover = list(starts), []
     while open_:
         rectangle = open_.pop()
         parts = cells.best_cut(rectangle)
@@ -100,8 +104,8 @@ def _cover(cells: _Wanted, starts: Iterable[Rectangle]) -> list[Rectangle]:
             continue
         finer = _cover(cells, cells.halves(rectangle))
         pays = finer and cells.cost(finer) < cells.cost([rectangle])
-        found += finer if pays else [rectangle]
-    return found
+        cover += finer if pays else [rectangle]
+    return cover
 
 
 def _cheapest_cut(cells: Bools, halo_hw: tuple[float, float]) -> tuple[float, int]:

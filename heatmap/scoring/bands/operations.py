@@ -20,7 +20,7 @@ from ...conversion.graph import arguments, operation, pair
 from ...conversion.kernels.prepared import WINOGRAD_OUTPUTS, PreparedWeights
 from ...conversion.kernels.winograd import TransformedWeights, convolve
 from .plan import BandPlan
-from .receptive_field import Link, Pair
+from .receptive_field import Link, Range
 
 aten = torch.ops.aten
 
@@ -34,8 +34,8 @@ class Span:
     ``prepared`` holds the weights of convolutions that go by Winograd's form.
     """
 
-    rows: Pair
-    columns: Pair
+    rows: Range
+    columns: Range
     plan: BandPlan
     prepared: Mapping[fx.Node, PreparedWeights] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class Span:
         """Which sides are cut to what is read: 0 for rows, 1 for columns too in a part of them."""
         return (0,) if self.plan.whole_width else (0, 1)
 
-    def outputs(self, side: int) -> Pair:
+    def outputs(self, side: int) -> Range:
         return (self.rows, self.columns)[side]
 
     def length(self, source: fx.Node, side: int) -> int:
@@ -59,8 +59,9 @@ class Span:
 def _convolution(link: Link, values: Values, constants: Values, span: Span) -> Tensor:
     given = arguments(link.node)
     maps, above, surplus = _padding_rows(link, values[link.sources[0]], span)
-    made = _convolved(link, maps, [above, span.padding(given["padding"])[1]], constants, span)
-    return made.narrow(2, surplus, span.rows[1] - span.rows[0])
+    padding = [above, span.padding(given["padding"])[1]]
+    convolved = _convolved(link, maps, padding, constants, span)
+    return convolved.narrow(2, surplus, span.rows[1] - span.rows[0])
 
 
 def _padding_rows(link: Link, maps: Tensor, span: Span) -> tuple[Tensor, int, int]:
@@ -69,9 +70,9 @@ def _padding_rows(link: Link, maps: Tensor, span: Span) -> tuple[Tensor, int, in
     Returns the input, the padding for both ends, and how many of the first outputs are then
     surplus.
     """
-    reach = link.reach_hw[0]
-    above, below = reach.padding(span.rows, span.length(link.sources[0], 0))
-    surplus, rest = divmod(max(above, below) - above, reach.step)
+    reads = link.fields_hw[0]
+    above, below = reads.padding(span.rows, span.length(link.sources[0], 0))
+    surplus, rest = divmod(max(above, below) - above, reads.step)
     if rest or not maps.shape[2]:
         return functional.pad(maps, (0, 0, above, below)), 0, 0
     return maps, max(above, below), surplus
@@ -142,14 +143,14 @@ def _avg_pool(link: Link, values: Values, _: Values, span: Span) -> Tensor:
 
 def _count_anew(pooled: Tensor, link: Link, side: int, span: Span) -> None:
     """Divide by the values that count, where padding written out was counted as values."""
-    given, reach = arguments(link.node), link.reach_hw[side]
+    given, reads = arguments(link.node), link.fields_hw[side]
     counted = pair(given["padding"])[side] if given["count_include_pad"] else 0
     length = span.length(link.sources[0], side)
-    for place, output in enumerate(range(*span.outputs(side))):
-        first, end = reach.first(output), reach.end(output)
+    for index, output in enumerate(range(*span.outputs(side))):
+        first, end = reads.first(output), reads.end(output)
         values = min(end, length + counted) - max(first, -counted)
-        if values != reach.span:
-            pooled.select(link.axes[side], place).mul_(reach.span / values)
+        if values != reads.span:
+            pooled.select(link.axes[side], index).mul_(reads.span / values)
 
 
 def _pad(link: Link, values: Values, _: Values, span: Span) -> Tensor:
@@ -157,8 +158,8 @@ def _pad(link: Link, values: Values, _: Values, span: Span) -> Tensor:
     amounts = list(arguments(link.node)["pad"])
     rank = len(link.node.meta["layout"].letters)
     for axis in (link.axes[side] for side in span.cut):
-        place = 2 * (rank - 1 - axis)
-        amounts[place : place + 2] = [0, 0][: len(amounts) - place]
+        at = 2 * (rank - 1 - axis)
+        amounts[at : at + 2] = [0, 0][: len(amounts) - at]
     if not any(amounts):
         return values[link.sources[0]]  # type: ignore[no-any-return]
     return aten.constant_pad_nd.default(values[link.sources[0]], amounts, link.fill)  # type: ignore[no-any-return]
@@ -181,8 +182,8 @@ def _upsample(link: Link, values: Values, _: Values, span: Span) -> Tensor:
     else:
         enlarged = aten.upsample_bilinear2d.vec(values[source], None, False, given["scale_factors"])
     for side in span.cut:
-        reach, outputs = link.reach_hw[side], span.outputs(side)
-        start = outputs[0] - reach.read(outputs, span.length(source, side))[0] * reach.repeat
+        reads, outputs = link.fields_hw[side], span.outputs(side)
+        start = outputs[0] - reads.read(outputs, span.length(source, side))[0] * reads.repeat
         enlarged = enlarged.narrow(link.axes[side], start, outputs[1] - outputs[0])
     return enlarged  # type: ignore[no-any-return]
 

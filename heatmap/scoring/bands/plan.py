@@ -2,7 +2,7 @@
 
 A photo goes through the trunk a few full-width rows at a time. Every operation gives out
 each row as soon as what it reads is there, once; of every tensor only the rows that later
-outputs need are kept. Integers only: rolling.py follows the plan with tensors.
+outputs need are kept. Integers only: roller.py follows the plan with tensors.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from functools import cached_property
 
 from torch import fx
 
-from .receptive_field import Link, Pair
+from .receptive_field import Link, Range
 
-Ranges = dict[fx.Node, Pair]
+Ranges = dict[fx.Node, Range]
 Lengths = Mapping[fx.Node, int]
 
 
-def needed(links: Sequence[Link], lengths: Lengths, wanted: Pair, axis: int) -> Ranges:
+def needed(links: Sequence[Link], lengths: Lengths, wanted: Range, axis: int) -> Ranges:
     """Which positions of every tensor ``wanted`` positions of the last one are made of.
 
     Args:
@@ -29,32 +29,32 @@ def needed(links: Sequence[Link], lengths: Lengths, wanted: Pair, axis: int) -> 
         wanted: (first, end) of the feature map.
         axis: 0 for rows, 1 for columns.
     """
-    found: Ranges = {links[-1].node: wanted}
+    ranges: Ranges = {links[-1].node: wanted}
     for link in reversed(links):
-        outputs = found.setdefault(link.node, (0, 0))
-        repeat = link.reach_hw[axis].repeat
+        outputs = ranges.setdefault(link.node, (0, 0))
+        repeat = link.fields_hw[axis].repeat
         outputs = (outputs[0] // repeat * repeat, -(-outputs[1] // repeat) * repeat)
-        found[link.node] = outputs
+        ranges[link.node] = outputs
         for source in link.sources:
-            read = link.reach_hw[axis].read(outputs, lengths[source])
-            found[source] = _both(found.get(source, (0, 0)), read)
-    return found
+            read = link.fields_hw[axis].read(outputs, lengths[source])
+            ranges[source] = _both(ranges.get(source, (0, 0)), read)
+    return ranges
 
 
-def _both(one: Pair, other: Pair) -> Pair:
-    """The smallest range that holds two; an empty one holds nothing."""
-    if one[0] >= one[1]:
-        return other
-    if other[0] >= other[1]:
-        return one
-    return min(one[0], other[0]), max(one[1], other[1])
+def _both(first: Range, second: Range) -> Range:
+    """The smallest range that holds both; an empty one holds nothing."""
+    if first[0] >= first[1]:
+        return second
+    if second[0] >= second[1]:
+        return first
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
 @dataclass(frozen=True)
-class Step:
-    """One band: per tensor the rows made now, and the first row kept for later."""
+class BandStep:
+    """One band: of every tensor the rows that are made now, and the first that is kept."""
 
-    made: Ranges
+    rows: Ranges
     kept_from: dict[fx.Node, int]
 
 
@@ -77,17 +77,17 @@ class BandPlan:
         cls,
         links: tuple[Link, ...],
         shapes: Mapping[fx.Node, tuple[int, ...]],
-        wanted_rows: Pair,
-        wanted_columns: Pair,
+        wanted_rows: Range,
+        wanted_columns: Range,
     ) -> BandPlan:
         """Plan for a part of the feature map; ``shapes`` are those of the whole photo."""
         down: dict[fx.Node, int] = {}
         across: dict[fx.Node, int] = {}
         for link in links:
             # Several tensors at once (chunk) are as high and wide as what they are cut from.
-            known = link.node if link.node in shapes else link.sources[0]
-            down[link.node] = shapes[known][link.axes[0]]
-            across[link.node] = shapes[known][link.axes[1]]
+            shaped = link.node if link.node in shapes else link.sources[0]
+            down[link.node] = shapes[shaped][link.axes[0]]
+            across[link.node] = shapes[shaped][link.axes[1]]
         rows = needed(links, down, wanted_rows, 0)
         if wanted_columns == (0, across[links[-1].node]):
             columns = {node: (0, length) for node, length in across.items()}
@@ -115,20 +115,20 @@ class BandPlan:
 
     def available(self, photo_end: int) -> dict[fx.Node, int]:
         """Up to which row every tensor is known once the photo is, up to ``photo_end``."""
-        found: dict[fx.Node, int] = {self.photo: photo_end}
+        ends: dict[fx.Node, int] = {self.photo: photo_end}
         for link in self.links[1:]:
             first, end = self.rows[link.node]
-            known = end
+            determined = end
             for source in link.sources:
-                if found[source] <= self.rows[source][0]:
+                if ends[source] <= self.rows[source][0]:
                     # Rows of nothing but padding wait for the first that is not.
-                    known = first
-                elif found[source] < self.rows[source][1]:
-                    known = min(known, link.reach_hw[0].determined(found[source]))
-            found[link.node] = max(first, known)
-        return found
+                    determined = first
+                elif ends[source] < self.rows[source][1]:
+                    determined = min(determined, link.fields_hw[0].determined(ends[source]))
+            ends[link.node] = max(first, determined)
+        return ends
 
-    def steps(self, starts: Sequence[int]) -> Iterator[Step]:
+    def steps(self, starts: Sequence[int]) -> Iterator[BandStep]:
         """One step a band, first to last."""
         before = self.available(starts[0])
         for end in starts[1:]:
@@ -136,15 +136,15 @@ class BandPlan:
             yield self.step(before, after)
             before = after
 
-    def step(self, before: dict[fx.Node, int], after: dict[fx.Node, int]) -> Step:
-        made = {node: (before[node], after[node]) for node in before}
+    def step(self, before: dict[fx.Node, int], after: dict[fx.Node, int]) -> BandStep:
+        rows = {node: (before[node], after[node]) for node in before}
         kept = dict(after)
         for link in self.links:
             if after[link.node] < self.rows[link.node][1]:
-                reads_from = link.reach_hw[0].first(after[link.node])
+                reads_from = link.fields_hw[0].first(after[link.node])
                 for source in link.sources:
                     kept[source] = min(kept[source], max(reads_from, self.rows[source][0]))
-        return Step(made, kept)
+        return BandStep(rows, kept)
 
     def peak_bytes(self, starts: Sequence[int], row_bytes: Mapping[fx.Node, float]) -> int:
         """Most bytes of all tensors at once, over bands at the top, middle and bottom.
@@ -168,13 +168,13 @@ class BandPlan:
         after: dict[fx.Node, int],
         row_bytes: Mapping[fx.Node, float],
     ) -> float:
-        """Follow one band from tensor to tensor, as rolling.py does."""
+        """Follow one band from tensor to tensor, as roller.py does."""
         step = self.step(before, after)
         kept_before = self.step(before, before).kept_from
         held = {n: (before[n] - kept_before[n]) * row_bytes[n] for n in before}
         alive = most = sum(held.values())
         for link in self.links:
-            first, end = step.made[link.node]
+            first, end = step.rows[link.node]
             fresh = 0.0 if link.shares_memory else (end - first) * row_bytes[link.node]
             # What was kept is joined with what is new: for a moment both are there twice.
             joined = held[link.node] + fresh if held[link.node] else 0.0
@@ -194,7 +194,7 @@ class BandPlan:
     def last_readers(self) -> dict[fx.Node, list[fx.Node]]:
         """For every operation, the tensors that nobody reads after it in a step."""
         reader = {source: link.node for link in self.links for source in link.sources}
-        found: dict[fx.Node, list[fx.Node]] = {}
+        sources: dict[fx.Node, list[fx.Node]] = {}
         for source, node in reader.items():
-            found.setdefault(node, []).append(source)
-        return found
+            sources.setdefault(node, []).append(source)
+        return sources

@@ -1,7 +1,7 @@
-"""How far each operation of a trunk reaches: which rows and columns an output needs.
+"""The receptive field of each operation of a trunk: which rows and columns an output reads.
 
-Along one axis every operation that slides is one :class:`Reach`: output i reads a run of
-its source's positions, ``step`` further for each next output. Integers only; no tensor.
+Along one axis every operation that slides has one :class:`ReceptiveField`: output i reads a
+run of its source's positions, ``step`` further for each next output. Integers only; no tensor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import fx
 from ...conversion.graph import arguments, operation, pair, shape
 from ...conversion.operation_facts import shares_memory
 
-Pair = tuple[int, int]
+Range = tuple[int, int]
 
 
 class NotInBands(Exception):  # noqa: N818 - a signal to the scorer, not an error
@@ -22,8 +22,8 @@ class NotInBands(Exception):  # noqa: N818 - a signal to the scorer, not an erro
 
 
 @dataclass(frozen=True)
-class Reach:
-    """Which source positions an output reads along one axis.
+class ReceptiveField:
+    """Which source positions an output of one operation reads, along one axis.
 
     Output i reads [i // repeat * step - before, ... + span); what lies outside the
     source is padding. ``repeat`` outputs are made of each source position (enlarging).
@@ -47,7 +47,7 @@ class Reach:
         groups = (available + self.before - self.span) // self.step + 1
         return max(0, groups) * self.repeat
 
-    def read(self, outputs: Pair, total: int) -> Pair:
+    def read(self, outputs: Range, total: int) -> Range:
         """The source positions that a range of outputs reads, within 0..total."""
         first, end = outputs
         if first >= end:
@@ -55,19 +55,20 @@ class Reach:
         start = min(max(self.first(first), 0), total)
         return start, min(max(self.end(end - 1), start), total)
 
-    def padding(self, outputs: Pair, total: int) -> Pair:
+    def padding(self, outputs: Range, total: int) -> Range:
         """How much padding a range of outputs reads before and after what is within 0..total."""
         start, end = self.read(outputs, total)
         first, last = self.first(outputs[0]), self.end(outputs[1] - 1)
         return (last - first, 0) if start == end else (start - first, last - end)
 
 
-SAME = Reach()
+# Output i reads position i, and no other.
+SAME_POSITION = ReceptiveField()
 
 
 @dataclass(frozen=True)
 class Link:
-    """One operation of a trunk: its sources, and how it reads each along rows and columns.
+    """One operation of a trunk: its sources, and its receptive field along rows and columns.
 
     ``axes`` are the dimensions of rows and columns in its own tensor; ``fill`` is the
     value of its padding.
@@ -75,8 +76,8 @@ class Link:
 
     node: fx.Node
     sources: tuple[fx.Node, ...]
-    axes: Pair
-    reach_hw: tuple[Reach, Reach] = (SAME, SAME)
+    axes: Range
+    fields_hw: tuple[ReceptiveField, ReceptiveField] = (SAME_POSITION, SAME_POSITION)
     fill: float = 0.0
 
     @property
@@ -98,7 +99,7 @@ class Link:
     @property
     def enlarges(self) -> bool:
         """Whether it enlarges: then it reads past the photo's edges by itself."""
-        return any(reach.repeat > 1 for reach in self.reach_hw)
+        return any(field.repeat > 1 for field in self.fields_hw)
 
 
 def links_of(trunk: fx.GraphModule) -> tuple[Link, ...]:
@@ -134,40 +135,39 @@ def _link(node: fx.Node, sources: tuple[fx.Node, ...]) -> Link:
     return Link(node, sources, axes)
 
 
-def _window(node: fx.Node) -> tuple[Reach, Reach]:
+def _window(node: fx.Node) -> tuple[ReceptiveField, ReceptiveField]:
     given = arguments(node)
     size = shape(given["weight"])[2:] if "weight" in given else pair(given["kernel_size"])
     stride = pair(given["stride"] or size)
     padding, dilation = pair(given["padding"]), pair(given.get("dilation", 1))
     down, across = (
-        Reach(s, p, d * (k - 1) + 1)
+        ReceptiveField(s, p, d * (k - 1) + 1)
         for k, s, p, d in zip(size, stride, padding, dilation, strict=True)
     )
     return down, across
 
 
-def _pad(node: fx.Node, sources: tuple[fx.Node, ...], axes: Pair) -> Link:
+def _pad(node: fx.Node, sources: tuple[fx.Node, ...], axes: Range) -> Link:
     given = arguments(node)
     if given.get("mode", "constant") != "constant":
         raise NotInBands
     amounts = list(given["pad"]) + [0] * 8
     rank = len(node.meta["layout"].letters)
-    down, across = (Reach(before=amounts[2 * (rank - 1 - axis)]) for axis in axes)
+    down, across = (ReceptiveField(before=amounts[2 * (rank - 1 - axis)]) for axis in axes)
     return Link(node, sources, axes, (down, across), given["value"] or 0.0)
 
 
-def _slice(node: fx.Node, axes: Pair) -> tuple[Reach, Reach]:
+def _slice(node: fx.Node, axes: Range) -> tuple[ReceptiveField, ReceptiveField]:
     given = arguments(node)
-    reach = Reach(given["step"], -(given["start"] or 0))
+    field = ReceptiveField(given["step"], -(given["start"] or 0))
     rank = len(node.meta["layout"].letters)
-    down, across = (reach if given["dim"] % rank == axis else SAME for axis in axes)
+    down, across = (field if given["dim"] % rank == axis else SAME_POSITION for axis in axes)
     return down, across
 
 
-def _upsample(node: fx.Node) -> tuple[Reach, Reach]:
+def _upsample(node: fx.Node) -> tuple[ReceptiveField, ReceptiveField]:
     factors = [round(factor) for factor in arguments(node)["scale_factors"]]
     between = operation(node) == "upsample_bilinear2d"
-    down, across = (
-        Reach(before=1, span=3, repeat=n) if between else Reach(repeat=n) for n in factors
-    )
+    before, span = (1, 3) if between else (0, 1)
+    down, across = (ReceptiveField(before=before, span=span, repeat=n) for n in factors)
     return down, across

@@ -1,4 +1,4 @@
-"""A photo through a trunk in bands: what banding.py plans, done with tensors.
+"""A photo through a trunk in bands: what plan.py plans, done with tensors.
 
 Streams rows like a line-buffered filter; the nearest relative, with overlapping tiles
 instead, is Pinckaers, van Ginneken and Litjens, "Streaming convolutional neural networks"
@@ -18,8 +18,8 @@ from torch.nn import functional
 from ...conversion.graph import operation, read_attribute
 from ...conversion.kernels.prepared import PreparedWeights
 from .operations import WINDOWED, Span
-from .plan import BandPlan, Step
-from .receptive_field import Link, Pair
+from .plan import BandPlan, BandStep
+from .receptive_field import Link, Range
 
 
 class Roller:
@@ -63,7 +63,7 @@ class Roller:
         incoming = iter(bands)
         for step in self.plan.steps(starts):
             for link in self.plan.links:
-                first, end = step.made[link.node]
+                first, end = step.rows[link.node]
                 if first < end:
                     self.rows_made[link.node] += end - first
                     # No name for what is made here: it would outlive its last reader.
@@ -76,66 +76,67 @@ class Roller:
             if self.plan.feature in self._held:
                 yield self._held.pop(self.plan.feature)[1]
 
-    def _hold(self, link: Link, first: int, made: Any) -> None:
+    def _hold(self, link: Link, first: int, fresh: Any) -> None:
+        """Keep rows from ``first`` on, behind those that are held already."""
         held = self._held.get(link.node)
         if held is not None:
-            first, made = held[0], torch.cat([held[1], made], dim=link.axes[0])
-        self._held[link.node] = (first, made)
+            first, fresh = held[0], torch.cat([held[1], fresh], dim=link.axes[0])
+        self._held[link.node] = (first, fresh)
 
-    def _let_go(self, node: fx.Node, step: Step) -> None:
+    def _let_go(self, node: fx.Node, step: BandStep) -> None:
         """Drop the rows that nobody will read again."""
         if node not in self._held:
             return
         first, tensor = self._held.pop(node)
-        start, end = step.kept_from[node], step.made[node][1]
+        start, end = step.kept_from[node], step.rows[node][1]
         if start < end:
             kept = tensor.narrow(self._axes[node][0], start - first, end - start)
             # A copy of its own: a view would hold on to the whole band.
             self._held[node] = (start, kept.clone() if start > first else tensor)
 
-    def _run(self, link: Link, made: Pair) -> Any:
-        """The rows ``made`` of one operation."""
+    def _run(self, link: Link, outputs: Range) -> Any:
+        """The rows ``outputs`` of what an operation gives."""
         columns = self.plan.columns[link.node]
-        values = {source: self._block(link, source, made, columns) for source in link.sources}
+        values = {source: self._block(link, source, outputs, columns) for source in link.sources}
         if operation(link.node) in WINDOWED:
-            span = Span(made, columns, self.plan, self.prepared)
+            span = Span(outputs, columns, self.plan, self.prepared)
             return WINDOWED[operation(link.node)](link, values, self._constants, span)
 
         def value(node: fx.Node) -> Any:
             if operation(node) == "sym_size":
-                return self._length(node, made, columns)
+                return self._length(node, outputs, columns)
             return values[node] if node in values else self._constants[node]
 
         args, kwargs = fx.map_arg((link.node.args, link.node.kwargs), value)
         return link.node.target(*args, **kwargs)  # type: ignore[operator]
 
-    def _length(self, node: fx.Node, made: Pair, columns: Pair) -> int:
+    def _length(self, node: fx.Node, outputs: Range, columns: Range) -> int:
         """What a recorded size stands for in this part: its rows and columns, or the batch."""
         source, axis = node.args
         assert isinstance(source, fx.Node)
         letter = source.meta["layout"].letters[axis]
         if letter == "h":
-            return made[1] - made[0]
+            return outputs[1] - outputs[0]
         if letter == "w":
             return columns[1] - columns[0]
         return int(self._held[source][1].shape[axis])
 
-    def _block(self, link: Link, source: fx.Node, made: Pair, columns: Pair) -> Any:
-        """What an operation reads of a source to make these rows, padding written out."""
+    def _block(self, link: Link, source: fx.Node, outputs: Range, columns: Range) -> Any:
+        """What an operation reads of a source to give these rows, padding written out."""
         first, held = self._held[source]
         if not isinstance(held, Tensor):
-            return tuple(self._read(link, source, first, part, made, columns) for part in held)
-        return self._read(link, source, first, held, made, columns)
+            return tuple(self._read(link, source, first, part, outputs, columns) for part in held)
+        return self._read(link, source, first, held, outputs, columns)
 
     def _read(
-        self, link: Link, source: fx.Node, first: int, held: Tensor, made: Pair, columns: Pair
+        self, link: Link, source: fx.Node, first: int, held: Tensor, outputs: Range, columns: Range
     ) -> Tensor:
         rows_axis, columns_axis = self._axes[source]
-        down, across = link.reach_hw
+        down, across = link.fields_hw
         rows, width = self.plan.row_lengths[source], self.plan.column_lengths[source]
-        start, end = down.read(made, rows)
+        start, end = down.read(outputs, rows)
         block = held.narrow(rows_axis, start - first, end - start)
-        margins = {rows_axis: down.padding(made, rows)}
+        margins = {rows_axis: down.padding(outputs, rows)}
         if not self.plan.whole_width:
             left = self.plan.columns[source][0]
             start, end = across.read(columns, width)
@@ -146,11 +147,12 @@ class Roller:
         return block if link.enlarges else _with_margins(block, margins, link.fill)
 
 
-def _with_margins(block: Tensor, margins: dict[int, Pair], fill: float) -> Tensor:
+def _with_margins(block: Tensor, margins: dict[int, Range], fill: float) -> Tensor:
     if not any(any(ends) for ends in margins.values()):
         return block
     sides = [0] * (2 * block.dim())
     for axis, (before, after) in margins.items():
-        place = 2 * (block.dim() - 1 - axis)
-        sides[place : place + 2] = [before, after]
+        # torch counts them from the last axis.
+        at = 2 * (block.dim() - 1 - axis)
+        sides[at : at + 2] = [before, after]
     return functional.pad(block, sides, value=fill)

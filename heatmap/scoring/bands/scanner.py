@@ -20,17 +20,17 @@ from torch import Tensor, fx
 from ...conversion.layers import MATRIX_PRODUCT_OUTPUTS, SlidingLinear
 from ...conversion.network import FullyConvolutional
 from ...errors import GeometryError, Use
+from ..rectangles import Rectangle
 from .plan import BandPlan
 from .receptive_field import NotInBands, links_of
 from .roller import Roller
 
-Rectangle = tuple[int, int, int, int]
 Block = tuple[int, int, npt.NDArray[np.float32]]
 # Gives rows starts[i]..starts[i + 1] and some columns of a photo, ready for the network.
-Rows = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
+BandReader = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 
 # Pixels of a band, and rows at least, where memory allows it: the activations of so many stay in
-# the cache, those of two photos at a time too, and of lower ones too much is kept rows
+# the cache, those of two photos at a time too; of lower bands, too large a part is kept rows
 # (benchmarks/bands.py).
 BAND_PX = 2**18
 BAND_ROWS = 64
@@ -120,16 +120,16 @@ class Scanner:
 
     def _row_bytes(self, plan: BandPlan) -> dict[fx.Node, float]:
         """Bytes of one row of every tensor over the columns of a plan, in float32."""
-        found: dict[fx.Node, float] = {}
+        row_bytes: dict[fx.Node, float] = {}
         for link in self.links:
             shape = self.shapes.get(link.node, ())
             first, end = plan.columns[link.node]
             share = (end - first) / max(1, plan.column_lengths[link.node])
             rows = plan.row_lengths[link.node]
-            found[link.node] = 4 * math.prod(shape) / max(1, rows) * share if shape else 0.0
+            row_bytes[link.node] = 4 * math.prod(shape) / max(1, rows) * share if shape else 0.0
         # The photo is there as bytes too, twice: the next band is read ahead.
-        found[plan.photo] *= 1.5
-        return found
+        row_bytes[plan.photo] *= 1.5
+        return row_bytes
 
     def _head_bytes(self, plan: BandPlan, width: int) -> int:
         """Estimate of what the head holds: the map it waits for, and its own activations."""
@@ -148,7 +148,7 @@ class Scanner:
         return 4 * (waiting + copied + rows * width * (2 * widest + self.network.classes))
 
     @torch.inference_mode()
-    def scan(self, part: Part, rows: Rows) -> Iterator[Block]:
+    def scan(self, part: Part, rows: BandReader) -> Iterator[Block]:
         """Score the cells of a part, top to bottom.
 
         Args:
@@ -159,20 +159,23 @@ class Scanner:
             (row, column, scores): scores float32 (n, m, K) of the cells from there on.
         """
         top, bottom, left, _ = part.cells
-        reach = (self.network.map_hw[0] - 1) * self.k
+        # Feature rows that a row of windows reads beside its own.
+        further = (self.network.map_hw[0] - 1) * self.k
         roller = Roller(self.network.trunk, part.plan, self.network.prepared)
         bands = rows(part.starts, part.plan.columns[part.plan.photo])
         waiting: Tensor | None = None
         for fresh in roller.roll(bands, part.starts):
             waiting = fresh if waiting is None else torch.cat([waiting, fresh], dim=2)
-            while take := self._ready(waiting, reach, bottom - top):
-                yield top, left, self._scores(waiting[:, :, : take + reach])
+            while take := self._ready(waiting, bottom - top):
+                yield top, left, self._scores(waiting[:, :, : take + further])
                 top, waiting = top + take, waiting[:, :, take:].clone()
 
-    def _ready(self, features: Tensor, reach: int, left: int) -> int:
+    def _ready(self, features: Tensor, left: int) -> int:
         """How many rows of windows to score now: enough at once, the last ones, or none."""
-        rows = features.shape[2] - reach
-        columns = features.shape[3] - (self.network.map_hw[1] - 1) * self.k
+        rows, columns = (
+            length - (side - 1) * self.k
+            for length, side in zip(features.shape[2:], self.network.map_hw, strict=True)
+        )
         # Whole phases at once, and no more than the memory was planned for.
         most = max(self.k, HEAD_WINDOWS // columns // self.k * self.k)
         if rows >= left:

@@ -21,7 +21,7 @@ from heatmap.conversion.network import FullyConvolutional
 from heatmap.conversion.shapes import shapes_at
 from heatmap.networks.registry import bare_network
 from heatmap.scoring.bands.plan import BandPlan
-from heatmap.scoring.bands.receptive_field import NotInBands, Reach, links_of
+from heatmap.scoring.bands.receptive_field import NotInBands, ReceptiveField, links_of
 from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import Scanner
 from tests.support.band_networks import CASES, NETWORKS, WINDOW, Network, converted, ranges, stem
@@ -111,36 +111,37 @@ def test_maps_differ_between_scenes() -> None:
         assert (one - other).abs().max() > 0.05 * one.abs().max(), name
 
 
-REACHES = st.builds(
-    Reach,
+FIELDS = st.builds(
+    ReceptiveField,
     step=st.integers(1, 4),
     before=st.integers(-3, 5),
     span=st.integers(1, 7),
     repeat=st.just(1),
 )
-EVERY_REACH = REACHES | st.sampled_from([Reach(repeat=2), Reach(before=1, span=3, repeat=3)])
+ENLARGING = [ReceptiveField(repeat=2), ReceptiveField(before=1, span=3, repeat=3)]
+EVERY_FIELD = FIELDS | st.sampled_from(ENLARGING)
 
 
 @settings(max_examples=200, derandomize=True)
-@given(reach=EVERY_REACH, total=st.integers(1, 30), outputs=st.tuples(*[st.integers(0, 12)] * 2))
-def test_a_range_of_outputs_reads_what_each_of_them_reads(reach, total, outputs):
+@given(field=EVERY_FIELD, total=st.integers(1, 30), outputs=st.tuples(*[st.integers(0, 12)] * 2))
+def test_a_range_of_outputs_reads_what_each_of_them_reads(field, total, outputs):
     first, end = min(outputs), max(outputs)
-    each = [range(reach.first(output), reach.end(output)) for output in range(first, end)]
+    each = [range(field.first(output), field.end(output)) for output in range(first, end)]
     between = range(min(map(min, each)), max(map(max, each)) + 1) if each else range(0)
-    start, stop = reach.read((first, end), total)
+    start, stop = field.read((first, end), total)
     assert 0 <= start <= stop <= total
     assert list(range(start, stop)) == [place for place in between if 0 <= place < total]
 
 
 @settings(max_examples=200, derandomize=True)
-@given(reach=EVERY_REACH, available=st.integers(0, 40))
-@example(reach=Reach(before=5, span=2), available=0)
-def test_determined_outputs_are_those_that_read_no_further(reach, available):
-    count = reach.determined(available)
+@given(field=EVERY_FIELD, available=st.integers(0, 40))
+@example(field=ReceptiveField(before=5, span=2), available=0)
+def test_determined_outputs_are_those_that_read_no_further(field, available):
+    count = field.determined(available)
     assert count >= 0
     if count:
-        assert reach.end(count - 1) <= available
-    assert reach.end(count) > available
+        assert field.end(count - 1) <= available
+    assert field.end(count) > available
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 1), (1, 4, 3), (3, 2, 4)])
