@@ -3,8 +3,8 @@
     python benchmarks/fc6.py
 
 Behind the limits in `conversion/layers.py` and `kernels/prepared.py`: up to
-MATRIX_PRODUCT_OUTPUTS the product is faster than conv2d, from PREPARED_OUTPUTS on Winograd's form is the fastest, and
-transforming the weights for it takes as long as it saves on PAYS_FROM outputs.
+MATRIX_PRODUCT_OUTPUTS the product is faster than conv2d, from PREPARED_OUTPUTS on Winograd's form
+is the fastest, and transforming the weights for it takes as long as it saves on PAYS_FROM outputs.
 """
 
 from __future__ import annotations
