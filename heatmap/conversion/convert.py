@@ -13,7 +13,7 @@ from .heads import convert_head
 from .network import FullyConvolutional
 from .plan import Plan, plan_conversion
 from .subgraphs import trunk_of
-from .trace import in_eval_mode, trace
+from .trace import recordable, trace
 
 
 def convert(
@@ -54,7 +54,7 @@ def convert(
 def _converted(
     module: nn.Module, window: int, stride: int | None, allow_inexact: bool, fuse: bool
 ) -> FullyConvolutional:
-    module = in_eval_mode(module)
+    module = recordable(module)
     plan = plan_conversion(trace(module, window))
     stride = check_stride(stride, plan.native_stride_px)
     if plan.whole_input and not allow_inexact:

@@ -40,9 +40,15 @@ class Traced:
         return list(self.body.graph.nodes)
 
 
-def in_eval_mode(module: nn.Module) -> nn.Module:
-    """The module itself, or a copy in eval mode where any part of it is in training."""
-    if any(part.training for part in module.modules()):
+def recordable(module: nn.Module) -> nn.Module:
+    """The module itself, or a copy in eval mode where torch could not record it as it is.
+
+    It cannot where any part is in training, or a tensor was made under
+    ``torch.inference_mode()``; call this outside of that.
+    """
+    tensors = (*module.parameters(), *module.buffers())
+    trains = any(part.training for part in module.modules())
+    if trains or any(tensor.is_inference() for tensor in tensors):
         return copy.deepcopy(module).eval()
     return module
 
@@ -58,7 +64,7 @@ def trace(module: nn.Module, window: int) -> Traced:
         ConversionError: the module cannot run at this size or be recorded, or
             does not give (1, K).
     """
-    module = in_eval_mode(module)
+    module = recordable(module)
     tensor = next((p for p in [*module.parameters(), *module.buffers()]), torch.empty(0))
     dtype = tensor.dtype if tensor.is_floating_point() else torch.float32
     example = torch.zeros(1, 3, window, window, device=tensor.device, dtype=dtype)

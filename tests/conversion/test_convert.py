@@ -288,3 +288,24 @@ def test_many_outputs_go_the_way_of_the_convolution(monkeypatch):
     monkeypatch.setattr(SlidingLinear, "_matrix_product", lambda *_: pytest.fail("matrix product"))
     side = int(MATRIX_PRODUCT_OUTPUTS**0.5) + 4
     assert layer(torch.randn(1, 4, side, side)).shape == (1, 2, side - 2, side - 2)
+
+
+@pytest.mark.parametrize(
+    ("head", "stride", "fuse"),
+    [
+        ("fc layers", 2, True),
+        ("pool, LayerNorm, linear", 2, True),
+        ("BatchNorm1d on positions", 2, True),
+        ("BatchNorm1d", 4, False),
+    ],
+)
+def test_module_made_in_inference_mode_is_converted(head, stride, fuse):
+    """Its tensors cannot be changed or saved for gradients; those of the conversion can."""
+    plain = small_classifier({**heads(), **slice_heads()}[head])
+    with torch.inference_mode():
+        module = copy.deepcopy(plain)
+    assert all(tensor.is_inference() for tensor in module.state_dict().values())
+    network = convert(module, WINDOW, stride, fuse=fuse)
+    photos = photo(WINDOW + STRIDE, WINDOW)
+    assert torch.equal(network(photos), convert(plain, WINDOW, stride, fuse=fuse)(photos))
+    assert not any(tensor.is_inference() for tensor in network.state_dict().values())
