@@ -1,4 +1,4 @@
-"""Single positions of the feature map: windows are their means, and what is attributed to each."""
+"""Scoring single positions of the feature map: windows are their means."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from torch import nn
 
 import heatmap
@@ -17,15 +14,10 @@ from heatmap.conversion import heads as head_module
 from heatmap.conversion.convert import convert
 from heatmap.conversion.heads import NoPool, convert_head
 from heatmap.conversion.position_network import position_network
-from heatmap.geometry import Placement, plan_grid
-from heatmap.grid.position_scores import (
-    PositionScores,
-    attributed_probability,
-    mean_over,
-    positions_of,
-)
+from heatmap.geometry import Placement
 from heatmap.scoring import scorer as scoring
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
+from tests.support.positions import slow_mean
 from tests.support.scoring import photo
 from tests.support.zoo import build
 
@@ -40,13 +32,11 @@ WINDOWS = {
 }
 
 
-LONG = ("densenet121", "inception_v3")
-
-
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in WINDOWS
+        name if name == "timm/tf_efficientnet_lite0" else pytest.param(name, marks=pytest.mark.slow)
+        for name in WINDOWS
     ],
 )
 def scorer(request):
@@ -72,33 +62,7 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def slow_mean(positions: np.ndarray, map_hw: tuple[int, int], k: int) -> np.ndarray:
-    """Window by window."""
-    (n, m), (height, width) = map_hw, positions.shape[:2]
-    rows, columns = height - (n - 1) * k, width - (m - 1) * k
-    means = np.empty((rows, columns, *positions.shape[2:]))
-    for row, column in np.ndindex(rows, columns):
-        part = positions[row : row + n * k : k, column : column + m * k : k][:n, :m]
-        means[row, column] = part.astype(float).mean(axis=(0, 1))
-    return means
-
-
-def slow_attribution(windows, positions, map_hw, k):
-    """Window by window, its probability shared out among its positions."""
-    found = np.zeros(positions.shape)
-    places = list(np.ndindex(map_hw))
-    for row, column in np.ndindex(windows.shape):
-        held = [(row + i * k, column + j * k) for i, j in places]
-        shares = {at: float(np.nan_to_num(positions[at])) for at in held}
-        total = sum(shares.values())
-        for at, share in shares.items():
-            if total > 0:
-                found[at] += np.nan_to_num(windows[row, column]) * (share / total) / len(places)
-    return found
-
-
-@pytest.mark.parametrize("border", ["cover", "valid"])
-@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize(("k", "border"), [(1, "valid"), (2, "cover")])
 def test_windows_are_the_means_of_their_positions(scorer, k, border):
     pixels = photo(170, 210)
     stride = scorer.native_stride_px // k
@@ -187,7 +151,13 @@ def test_heads_that_have_none(head):
     assert scorer.score_positions(photo(40, 50)) is None
 
 
-@pytest.mark.parametrize("name", ["vgg16", "alexnet", "convnext_tiny", "mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg16", "convnext_tiny")),
+        *("alexnet", "mobilenet_v3_small"),
+    ],
+)
 def test_networks_that_have_none(name):
     module, _ = build(name)
     network = convert(randomise(module, 96), 96, allow_inexact=True)
@@ -290,38 +260,6 @@ def test_the_network_of_positions_is_made_once_and_shares_the_trunk():
     )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(
-    photo_hw=st.tuples(st.integers(1, 500), st.integers(1, 500)),
-    native=st.sampled_from([8, 16, 32]),
-    k=st.sampled_from([1, 2, 4]),
-    map_hw=st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    beyond=st.integers(0, 40),
-    scale=st.floats(0.2, 3),
-)
-def test_the_positions_of_a_window_lie_around_its_centre(
-    photo_hw, native, k, map_hw, beyond, scale
-):
-    map_hw = (map_hw[0], map_hw[0])
-    window = map_hw[0] * native + beyond
-    windows = plan_grid(
-        photo_hw, Placement(stride=native // k, scale=scale), window=window, native_stride=native
-    )
-    positions = positions_of(windows, map_hw, native)
-    assert positions.extended_hw == windows.extended_hw
-    assert positions.margins_tblr == windows.margins_tblr
-    rows, columns = windows.grid_hw
-    for row, column in {(0, 0), (rows - 1, columns - 1), (rows // 2, columns // 3)}:
-        held = [(row + i * k, column + j * k) for i, j in np.ndindex(map_hw)]
-        centres = np.array([positions.centre_xy(*at) for at in held])
-        expected = windows.centre_xy(row, column)
-        np.testing.assert_allclose(centres.mean(axis=0), expected, rtol=1e-9, atol=1e-6)
-        # Together they cover the window.
-        boxes = np.array([positions.window_xyxy(*at) for at in held])
-        around = (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
-        np.testing.assert_allclose(around, windows.window_xyxy(row, column), atol=1e-6)
-
-
 def test_positions_lie_where_the_photo_says():
     """A bright square changes the position that it lies in the most."""
     module = nn.Sequential(
@@ -337,94 +275,3 @@ def test_positions_lie_where_the_photo_says():
     lit[top:bottom, left:right] = 255
     changed = np.abs(scorer.score_positions(lit).positions.scores - before.positions.scores)
     assert np.argwhere(changed.max(axis=2) > 1e-4).tolist() == [[row, column]]
-
-
-probability = st.floats(0, 1, width=32)
-
-
-@st.composite
-def cases(draw):
-    """Probabilities of windows and positions that fit each other, some of them NaN."""
-    map_hw = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    k, grid_hw = draw(st.integers(1, 3)), draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
-    under = tuple(side + (n - 1) * k for side, n in zip(grid_hw, map_hw, strict=True))
-    values = probability | st.just(np.float32(np.nan))
-    windows = draw(hnp.arrays(np.float32, grid_hw, elements=values))
-    positions = draw(hnp.arrays(np.float32, under, elements=values))
-    return windows, positions, map_hw, k
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(case=cases(), classes=st.integers(0, 3), seed=st.integers(0, 99))
-def test_means_are_those_of_slow_loops(case, classes, seed):
-    _, positions, map_hw, k = case
-    shape = (*positions.shape, classes) if classes else positions.shape
-    scores = np.random.default_rng(seed).normal(0, 9, shape).astype(np.float32)
-    scores[np.isnan(positions)] = np.nan
-    found = mean_over(scores, map_hw, k)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, slow_mean(scores, map_hw, k), rtol=1e-5, atol=1e-5)
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(case=cases())
-def test_what_is_attributed_is_that_of_slow_loops(case):
-    windows, positions, map_hw, k = case
-    before = windows.copy(), positions.copy()
-    found = attributed_probability(windows, positions, map_hw, k)
-    assert (found.dtype, found.shape) == (np.float32, positions.shape)
-    np.testing.assert_allclose(found, slow_attribution(windows, positions, map_hw, k), atol=1e-6)
-    assert found.min() >= 0
-    assert found.max() <= 1
-    assert (found[np.nan_to_num(positions) == 0] == 0).all()
-    # All that is attributed is the windows' own, where any position of theirs has a share.
-    assert found.sum() <= np.nan_to_num(windows).sum() / np.prod(map_hw) + 1e-5
-    np.testing.assert_array_equal(windows, before[0])
-    np.testing.assert_array_equal(positions, before[1])
-
-
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(case=cases(), data=st.data())
-def test_what_one_window_alone_owes_is_its_probability(case, data):
-    windows, positions, map_hw, k = case
-    positions = np.nan_to_num(positions, nan=0.5) + np.float32(0.01)
-    row, column = data.draw(st.sampled_from(list(np.ndindex(windows.shape))))
-    lone = np.zeros_like(windows)
-    lone[row, column] = data.draw(probability)
-    found = attributed_probability(lone, positions, map_hw, k)
-    assert found.sum() == pytest.approx(lone[row, column] / np.prod(map_hw), rel=1e-5, abs=1e-9)
-    # Nothing to positions that it does not hold.
-    held = np.zeros(positions.shape, bool)
-    held[row : row + map_hw[0] * k : k, column : column + map_hw[1] * k : k] = True
-    assert (found[~held] == 0).all()
-
-
-@pytest.mark.parametrize("nothing", [0, np.nan])
-def test_windows_that_show_nothing_attribute_nothing(nothing):
-    positions = np.full((4, 5), 0.7, np.float32)
-    assert (
-        attributed_probability(np.full((2, 3), nothing, np.float32), positions, (3, 3)) == 0
-    ).all()
-
-
-def test_the_least_probabilities_do_not_overflow():
-    positions = np.full((4, 4), 1e-45, np.float32)
-    positions[0, 0] = 0
-    found = attributed_probability(np.ones((2, 2), np.float32), positions, (3, 3))
-    np.testing.assert_allclose(
-        found, slow_attribution(np.ones((2, 2)), positions, (3, 3), 1), rtol=1e-5
-    )
-
-
-def test_what_is_attributed_of_groups_is_that_of_their_maps():
-    found = prepared().score_positions(photo(60, 83), Placement(stride=2))
-    classes = found.windows.classes
-    groups = [classes.single(3), heatmap.ClassGroup("several", (0, 4))]
-    grid = found.attributed(groups)
-    assert grid.classes.names == ("class 3", "several")
-    assert (grid.kind, grid.geometry) == ("probabilities", found.positions.geometry)
-    for place, group in enumerate(groups):
-        windows, positions = found.windows.class_map(group), found.positions.class_map(group)
-        expected = slow_attribution(windows, positions, found.map_hw, 2)
-        np.testing.assert_allclose(grid.scores[:, :, place], expected, rtol=1e-4, atol=1e-7)
-    assert isinstance(found, PositionScores)
