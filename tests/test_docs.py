@@ -10,7 +10,8 @@ import torch
 from torchvision.models import vgg16
 
 from heatmap.cli import main as cli
-from heatmap.networks.new_head import new_head, plan_head, trained_parts
+from heatmap.networks.new_head import empty_head, plan_head
+from heatmap.networks.trained_parts import trained_parts
 from tests.support.examples import PAGES, arguments, command_lines
 from tests.support.paths import ROOT
 
@@ -66,27 +67,25 @@ def test_the_code_gives_what_its_comments_say():
 
 
 @pytest.fixture(scope="module")
-def known():
+def parts():
     """VGG16 without values: figures need none."""
     with torch.device("meta"):
         return trained_parts(vgg16().eval(), 224, "vgg16")
 
 
-def test_the_map_has_the_sides_of_the_table(known):
+def test_the_map_has_the_sides_of_the_table(parts):
     for side, row in re.findall(r"\| (\d+) px \|(.+)\|\n", TEXT):
         last = int(re.findall(r"\d+", row)[-1])
         with torch.device("meta"):
-            assert known.trunk(torch.empty(1, 3, int(side), int(side))).shape[-1] == last
+            assert parts.trunk(torch.empty(1, 3, int(side), int(side))).shape[-1] == last
 
 
 @pytest.mark.parametrize("head", ["fc", "pool", "spp"])
-def test_heads_have_as_many_parameters_as_the_table_says(known, head):
+def test_heads_have_as_many_parameters_as_the_table_says(parts, head):
     row = re.search(rf"\| `{head}` \|.*\| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", TEXT)
     promised = [int(figure.replace(",", "")) for figure in row.groups()]
-    layers, _ = new_head(
-        known, plan_head(known, 400, "vgg16", head, (4, 2, 1)), 3, None, "reinitialised", kept=False
-    )
-    counts = [sum(one.numel() for one in part.parameters()) for part in layers]
-    trunk = sum(one.numel() for one in known.trunk.parameters())
+    layers = empty_head(parts, plan_head(parts, 400, head, (4, 2, 1)), 3).layers
+    counts = [sum(tensor.numel() for tensor in layer.parameters()) for layer in layers]
+    trunk = sum(tensor.numel() for tensor in parts.trunk.parameters())
     first = next(count for count in counts if count)
     assert [first, sum(counts), sum(counts) + trunk] == promised

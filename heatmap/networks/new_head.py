@@ -1,271 +1,201 @@
-"""The layers of a new head, on the trunk of a network that was trained with another one."""
+"""A new head on the trunk of a trained network: planned, built, and given its first weights."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from ..conversion.graph import arguments, operation, shape
-from ..conversion.heads import convert_head
-from ..conversion.layers import PoolOfOne, SlidingLinear
-from ..conversion.plan import Plan, plan_conversion
+from ..conversion.layers import SlidingLinear
 from ..conversion.shapes import shapes_at
-from ..conversion.subgraphs import trunk_of
-from ..conversion.trace import trace
 from ..errors import ModelError
-from .adapted import HEADS, Adaptation, Adapted, Elementwise, HeadKind, SpatialPyramidPool
+from .adapted import HEADS, Adaptation, Adapted, HeadKind, SpatialPyramidPool
+from .trained_parts import TrainedParts, trained_parts, unusable
 
-FC6 = ("reinitialised", "resampled")
+# How a first layer of another size than the trained one begins.
+Fc6Start = Literal["reinitialised", "resampled"]
 # Past this a head over the whole map of VGG16 takes a terabyte.
 LARGEST_PX = 8192
 
 
 @dataclass(frozen=True)
-class TrainedParts:
-    """What the network brings: its trunk, and the layers behind its feature map.
+class NewHead:
+    """The layers of a new head.
 
-    ``hidden`` are those before the one that gives the classes, which is ``last``;
-    ``lost`` says what of its head no new one has: a maximum over positions, or an activation
-    behind the last layer. ``window_px`` is the window it was trained on, ``kernel`` the side
-    of the map that the first of these layers takes.
+    ``pairs`` holds each convolution among them with the trained layer whose place it takes,
+    from the feature map on; the last gives the classes. ``bins`` is the number of values
+    that a channel of the map is pooled to where each has weights of its own, else 1.
     """
 
-    trunk: fx.GraphModule
-    stride_px: int
-    hidden: tuple[nn.Module, ...]
-    last: SlidingLinear
-    lost: str
-    window_px: int
-    kernel: int
+    layers: nn.Sequential
+    pairs: tuple[tuple[nn.Conv2d, SlidingLinear], ...]
+    bins: int
 
 
-def build_adapted(original: nn.Module, adaptation: Adaptation, classes: int) -> Adapted:
-    """An adapted network again, with the trunk's weights as in ``original``, the head's on "meta".
+def build_adapted(original: nn.Module, adaptation: Adaptation, num_classes: int) -> Adapted:
+    """An adapted network again: the trunk's weights as in ``original``, the head's on "meta".
 
     Raises:
         ModelError, ConversionError: see :func:`adapt`.
     """
-    known = trained_parts(original, adaptation.trained_window_px, type(original).__name__)
-    layers, _ = new_head(known, adaptation, classes, None, "reinitialised", kept=False)
-    return assemble(known, layers, adaptation)
+    parts = trained_parts(original, adaptation.trained_window_px, type(original).__name__)
+    return assemble(parts, empty_head(parts, adaptation, num_classes), adaptation)
 
 
-def assemble(known: TrainedParts, layers: nn.Sequential, adaptation: Adaptation) -> Adapted:
-    """The known trunk with a new head, in eval mode, frozen as the adaptation says.
+def assemble(parts: TrainedParts, head: NewHead, adaptation: Adaptation) -> Adapted:
+    """The trained trunk with a new head, in eval mode, frozen as the adaptation says.
 
     Raises:
         ModelError: more layers to be frozen than there are.
     """
-    module = Adapted(known.trunk, known.stride_px, layers, adaptation).eval()
+    module = Adapted(parts.trunk, parts.stride_px, head.layers, adaptation).eval()
     module.freeze()
     return module
 
 
-def trained_parts(module: nn.Module, window: int, name: str) -> TrainedParts:
-    plan = plan_conversion(trace(module, window))
-    head = convert_head(plan)
-    if isinstance(head, fx.GraphModule) and not _linears(head):
-        plan = _before_last_convolution(plan, name)
-        head = convert_head(plan)
-    layers = _chain(head, name)
-    linears = [position for position, part in enumerate(layers) if isinstance(part, SlidingLinear)]
-    if not linears:
-        raise _unusable(name, "no fully connected layer stands behind its feature map")
-    first, last = layers[linears[0]], layers[linears[-1]]
-    assert isinstance(first, SlidingLinear)
-    assert isinstance(last, SlidingLinear)
-    # The trunk has parameters of its own from here on: training must not change the original's.
-    trunk = trunk_of(plan)
-    for path, parameter in list(trunk.named_parameters()):
-        owner, _, kind = path.rpartition(".")
-        setattr(trunk.get_submodule(owner), kind, nn.Parameter(parameter.detach().clone()))
-    lost = _lost(head, layers[linears[-1] + 1 :])
-    return TrainedParts(
-        trunk,
-        plan.native_stride_px,
-        tuple(layers[: linears[-1]]),
-        last,
-        lost,
-        window,
-        first.kernel_size[0],
-    )
-
-
-def _lost(head: nn.Module, behind: Sequence[nn.Module]) -> str:
-    """What the converted head has, and no new head will have."""
-    assert isinstance(head, fx.GraphModule)
-    kinds = [operation(node) for node in head.graph.nodes]
-    if any("max_pool" in kind for kind in kinds):
-        return "a maximum over positions"
-    names = [part.function for part in behind if isinstance(part, Elementwise)]
-    return f"{names[0].overloadpacket.__name__} behind its last layer" if names else ""
-
-
-def _unusable(name: str, why: str) -> ModelError:
-    return ModelError(f"{name} cannot be adapted: {why}")
-
-
-def _linears(head: nn.Module) -> list[nn.Module]:
-    return [part for part in head.modules() if isinstance(part, SlidingLinear)]
-
-
-def _before_last_convolution(plan: Plan, name: str) -> Plan:
-    """The trunk without the convolution that gives the classes, where that stands in it."""
-    node = plan.feature
-    chain: list[fx.Node] = []
-    while operation(node) != "conv2d" and len(node.all_input_nodes) == 1:
-        chain.append(node)
-        node = node.all_input_nodes[0]
-    if operation(node) != "conv2d" or shape(arguments(node)["weight"])[2:] != (1, 1):
-        raise _unusable(name, "no layer with weights gives its classes from the feature map")
-    feature = arguments(node)["input"]
-    behind = {node, *chain, *(one for one in node.all_input_nodes if one.op == "get_attr")}
-    return replace(
-        plan,
-        feature=feature,
-        trunk=tuple(one for one in plan.trunk if one not in behind),
-        head=tuple(one for one in plan.trunk if one in behind) + plan.head,
-    )
-
-
-def _chain(head: nn.Module, name: str) -> list[nn.Module]:
-    """The layers of a converted head, one behind the other, without its pools."""
-    if not isinstance(head, fx.GraphModule):
-        raise _unusable(name, "its head has an operation that has no convolutional form")
-    layers: list[nn.Module] = []
-    for node in head.graph.nodes:
-        if node.op in ("placeholder", "output"):
-            continue
-        sources = [source for source in node.all_input_nodes if source.op != "get_attr"]
-        if len(sources) != 1 or len(node.all_input_nodes) != 1 or len(node.users) != 1:
-            raise _unusable(name, "its head is no plain row of layers")
-        kind = operation(node)
-        if node.op == "call_module":
-            part = head.get_submodule(str(node.target))
-            if not isinstance(part, PoolOfOne):
-                layers.append(part)
-        elif kind == "dropout":
-            layers.append(nn.Dropout(arguments(node)["p"]))
-        elif "pool" not in kind:
-            if node.args[0] is not sources[0] or sources[0] in node.args[1:]:
-                raise _unusable(name, f"its head has {kind}, which is no layer of one input")
-            layers.append(Elementwise(node.target, tuple(node.args[1:]), dict(node.kwargs)))
-    return layers
-
-
 def plan_head(
-    known: TrainedParts, window: int, name: str, head: HeadKind | None, levels: Sequence[int]
+    parts: TrainedParts, window: int, head: HeadKind | None, levels: Sequence[int]
 ) -> Adaptation:
-    """The head that was asked for, checked against the feature map at one window."""
+    """The head that was asked for, checked against the feature map at one window.
+
+    Args:
+        parts: of the trained network.
+        window: side of the new window, px.
+        head, levels: as :func:`heatmap.adapt` takes them.
+
+    Raises:
+        ModelError: a kind of head that does not exist, a window that is too small or too
+            large for the trunk, or levels that do not fit the feature map.
+    """
     if head not in (None, *HEADS):
         raise ModelError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
     if window > LARGEST_PX:
         raise ModelError(f"window is {window} px: give {LARGEST_PX} px or less")
-    chosen = head or ("fc" if known.kernel > 1 else "pool")
+    kind = head or ("fc" if parts.kernel_side > 1 else "pool")
+    side = _map_side(parts, window)
+    if kind != "spp":
+        return Adaptation(kind, window, parts.window_px, side)
+    if not levels or any(not 1 <= level <= side for level in levels):
+        raise ModelError(
+            f"levels are {', '.join(map(str, levels)) or 'none'}: give grids of 1 to {side} "
+            f"bins a side, the feature map at {window} px is {side} x {side}"
+        )
+    return Adaptation(kind, window, parts.window_px, side, tuple(levels))
+
+
+def _map_side(parts: TrainedParts, window: int) -> int:
+    """Side of the feature map at one window, in positions."""
     try:
-        shapes = shapes_at(known.trunk, (1, 3, window, window))
+        shapes = shapes_at(parts.trunk, (1, 3, window, window))
     except (RuntimeError, ValueError) as error:
-        raise _unusable(name, f"a window of {window} px is too small for its trunk") from error
-    output = next(node for node in known.trunk.graph.nodes if node.op == "output")
+        reason = f"a window of {window} px is too small for its trunk"
+        raise unusable(parts.name, reason) from error
+    output = next(node for node in parts.trunk.graph.nodes if node.op == "output")
     height, width = shapes[output.all_input_nodes[0]][2:]
     if height != width or height < 1:
-        raise _unusable(name, f"its feature map at {window} px is {height} x {width}, not square")
-    if chosen != "spp":
-        return Adaptation(chosen, window, known.window_px, height)
-    wanted = tuple(levels)
-    if not wanted or any(not 1 <= level <= height for level in wanted):
-        raise ModelError(
-            f"levels are {', '.join(map(str, wanted)) or 'none'}: give grids of 1 to {height} "
-            f"bins a side, the feature map at {window} px is {height} x {height}"
-        )
-    return Adaptation(chosen, window, known.window_px, height, wanted)
+        reason = f"its feature map at {window} px is {width} wide and {height} high, not square"
+        raise unusable(parts.name, reason)
+    return height
 
 
-def new_head(
-    known: TrainedParts,
-    adaptation: Adaptation,
-    classes: int,
-    noise: torch.Generator | None,
-    fc6: str,
-    *,
-    kept: bool,
-) -> tuple[nn.Sequential, str]:
-    """The layers of the new head, and in words what is new; without ``noise`` no values."""
-    if fc6 not in FC6:
-        raise ModelError(f"fc6 is {fc6!r}: choose one of {', '.join(FC6)}")
-    pool, side, factor = _pooling(known, adaptation)
-    rows = (*known.hidden, known.last)
-    start = next(place for place, part in enumerate(rows) if isinstance(part, SlidingLinear))
-    layers: list[nn.Module] = [] if pool is None else [pool]
+def empty_head(parts: TrainedParts, adaptation: Adaptation, num_classes: int) -> NewHead:
+    """The layers of a planned head; its convolutions have no values ("meta")."""
+    pool, side, bins = _pooling(parts, adaptation)
+    rows = (*parts.hidden, parts.last)
+    start = next(index for index, layer in enumerate(rows) if isinstance(layer, SlidingLinear))
     # Copies: training must not change the original's norms.
-    before = [copy.deepcopy(part) for part in rows[:start]]
-    # Such a norm knows the map's channels, not those of all bins.
-    layers = [*before, *layers] if factor > 1 else [*layers, *before]
-    words: list[str] = []
-    for place, part in enumerate(rows[start:]):
-        if not isinstance(part, SlidingLinear):
-            layers.append(copy.deepcopy(part))
+    norms = [copy.deepcopy(layer) for layer in rows[:start]]
+    pools = [] if pool is None else [pool]
+    # A norm in front knows the map's channels, not those of all bins.
+    layers: list[nn.Module] = [*norms, *pools] if bins > 1 else [*pools, *norms]
+    pairs: list[tuple[nn.Conv2d, SlidingLinear]] = []
+    for layer in rows[start:]:
+        if not isinstance(layer, SlidingLinear):
+            layers.append(copy.deepcopy(layer))
             continue
-        last = part is known.last
-        made = _empty(
-            part.in_channels * (1 if place else factor),
-            classes if last else part.out_channels,
-            1 if place else side,
-            bias=part.bias is not None or last,
+        on_map = not pairs
+        convolution = nn.Conv2d(
+            layer.in_channels * (bins if on_map else 1),
+            num_classes if layer is parts.last else layer.out_channels,
+            side if on_map else 1,
+            bias=layer.bias is not None or layer is parts.last,
+            device="meta",
         )
-        layers.append(made)
-        if noise is None:
-            continue
-        made.to_empty(device="cpu")
-        if made.weight.shape == part.weight.shape and (kept or not last):
-            _copy(made, part.weight, part.bias)
-        elif fc6 == "resampled" and not (place or last) and factor == 1:
-            _copy(made, _resampled(part.weight, side), part.bias)
-            words.append(f"{_shape(made)} resampled from {known.kernel} x {known.kernel}")
-        else:
-            _draw(made, noise, gain=1.0 if last else 2.0)
-            words.append(f"{_shape(made)} re-initialised")
-    return nn.Sequential(*layers), f"{adaptation.head} head, {', '.join(words) or 'all kept'}"
+        layers.append(convolution)
+        pairs.append((convolution, layer))
+    return NewHead(nn.Sequential(*layers), tuple(pairs), bins)
 
 
-def _empty(inputs: int, outputs: int, kernel: int, *, bias: bool) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, bias=bias, device="meta")
-
-
-def _pooling(known: TrainedParts, adaptation: Adaptation) -> tuple[nn.Module | None, int, int]:
+def _pooling(parts: TrainedParts, adaptation: Adaptation) -> tuple[nn.Module | None, int, int]:
     """What stands before the first layer, that layer's kernel, and how many bins a channel."""
     if adaptation.head == "fc":
         return None, adaptation.map_side, 1
     if adaptation.head == "pool":
-        return nn.AdaptiveAvgPool2d(known.kernel), known.kernel, 1
+        return nn.AdaptiveAvgPool2d(parts.kernel_side), parts.kernel_side, 1
     bins = sum(level**2 for level in adaptation.levels)
     return SpatialPyramidPool(adaptation.levels), 1, bins
 
 
-def _shape(made: nn.Conv2d) -> str:
-    n, m = made.kernel_size
-    return f"{n} x {m} x {made.in_channels} x {made.out_channels}"
+def initialise(
+    head: NewHead, noise: torch.Generator, fc6: Fc6Start, *, keep_classes: bool
+) -> tuple[str, ...]:
+    """Give an empty head its first weights: trained ones where the shape is theirs.
+
+    Args:
+        head: its convolutions get their memory here.
+        noise: what re-initialised layers are drawn from.
+        fc6: how a first layer of another size begins.
+        keep_classes: whether the last layer keeps its weights too.
+
+    Returns:
+        In words which layers are not as they were trained.
+
+    Raises:
+        ModelError: another word for ``fc6``.
+    """
+    if fc6 not in get_args(Fc6Start):
+        raise ModelError(f"fc6 is {fc6!r}: choose one of {', '.join(get_args(Fc6Start))}")
+    changes = []
+    for convolution, trained in head.pairs:
+        convolution.to_empty(device="cpu")
+        first, last = (trained is head.pairs[end][1] for end in (0, -1))
+        if convolution.weight.shape == trained.weight.shape and (keep_classes or not last):
+            _copy(convolution, trained.weight, trained.bias)
+        elif fc6 == "resampled" and first and not last and head.bins == 1:
+            side = convolution.kernel_size[0]
+            _copy(convolution, _resampled(trained.weight, side), trained.bias)
+            n, m = trained.kernel_size
+            changes.append(f"{_shape(convolution)} resampled from {n} x {m}")
+        else:
+            _draw(convolution, noise, gain=1.0 if last else 2.0)
+            changes.append(f"{_shape(convolution)} re-initialised")
+    return tuple(changes)
 
 
-def _copy(made: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:
+def _shape(convolution: nn.Conv2d) -> str:
+    n, m = convolution.kernel_size
+    return f"{n} x {m} x {convolution.in_channels} x {convolution.out_channels}"
+
+
+def _copy(convolution: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:
     with torch.no_grad():
-        made.weight.copy_(weight)
-        if made.bias is not None:
-            made.bias.zero_() if bias is None else made.bias.copy_(bias)
+        convolution.weight.copy_(weight)
+        if convolution.bias is not None:
+            convolution.bias.zero_() if bias is None else convolution.bias.copy_(bias)
 
 
-def _draw(made: nn.Conv2d, noise: torch.Generator, gain: float) -> None:
-    fan_in = math.prod(made.weight.shape[1:])
+def _draw(convolution: nn.Conv2d, noise: torch.Generator, gain: float) -> None:
+    fan_in = math.prod(convolution.weight.shape[1:])
     with torch.no_grad():
-        made.weight.normal_(0, math.sqrt(gain / fan_in), generator=noise)
-        if made.bias is not None:
-            made.bias.zero_()
+        convolution.weight.normal_(0, math.sqrt(gain / fan_in), generator=noise)
+        if convolution.bias is not None:
+            convolution.bias.zero_()
 
 
 def _resampled(weight: Tensor, side: int) -> Tensor:

@@ -76,7 +76,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(call, photos, arguments, parts
 def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):  # noqa: F811
     outcome = call("train", "photos", *NETWORK, *QUICK, "-o", "net.safetensors")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "red: 8 examples to train on, 2 for validation" in outcome.out
+    assert "red: 8 training examples, 2 for validation" in outcome.out
     assert (
         len(re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M))
         == 4
