@@ -12,9 +12,9 @@ from .errors import ModelError as ModelError
 from .errors import PhotoError as PhotoError
 from .errors import ResultError as ResultError
 from .evaluation.evaluate import evaluate as evaluate
-from .evaluation.verify import VerifyReport as VerifyReport
-from .evaluation.verify import draw_report as draw_report
 from .evaluation.verify import verify as verify
+from .evaluation.verify_report import VerifyReport as VerifyReport
+from .evaluation.verify_report import draw_report as draw_report
 from .geometry import Geometry as Geometry
 from .geometry import Placement as Placement
 from .grid.read import load as load

@@ -25,7 +25,7 @@ from .options import (
 from .request import recipe_of
 
 if TYPE_CHECKING:
-    from ..evaluation.verify import Agreement, VerifyReport
+    from ..evaluation.verify_report import Agreement, VerifyReport
 
 
 @click.command(cls=Command)
@@ -57,8 +57,8 @@ def verify(photo: Path, **options: Any) -> None:
     Prints how far apart their scores are and how much faster sliding is, and draws both. Exits
     with 1 if the converted head is not exact.
     """
-    from ..evaluation.verify import describe_report, draw_report
     from ..evaluation.verify import verify as verify_photo
+    from ..evaluation.verify_report import describe_report, draw_report
     from ..rendering.overlay import write_image
 
     with progress_line(f"loading {options['model']}") as line:

@@ -32,7 +32,7 @@ CamKind = Literal["cam", "gradcam"]
 # The box goes around what lies above this share of the way up (Zhou et al., as below).
 BOX_THRESHOLD = 0.2
 # How far the mean of a map may miss the score that it stands for, as share of the largest.
-_TOLERANCE = 1e-3
+_MEAN_TOLERANCE = 1e-3
 
 
 def cam_method(classifier: Classifier, kind: CamKind, scale: float = 1.0) -> Method:
@@ -159,7 +159,7 @@ class _Cam:
             (cells.mean() + bias[index] - scores[index]).abs()
             for index, cells in zip(some, maps, strict=True)
         ]
-        return bool(max(misses) <= _TOLERANCE * scores.abs().max())
+        return bool(max(misses) <= _MEAN_TOLERANCE * scores.abs().max())
 
 
 @dataclass(frozen=True)

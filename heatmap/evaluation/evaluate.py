@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ..classes import ClassGroup
 from ..geometry import Placement
@@ -19,13 +20,13 @@ from ..photo.annotations import read_boxes, read_mapping
 from ..photo.photo import Photo
 from ..scoring.scorer import Scorer
 from .cam import cam_method
-from .metrics import Answer, Evaluation, Method, measure
+from .metrics import Answer, Evaluation, Method, evaluate_methods
 from .pairs import match_labels, pair_up
 
 # Of the photo, for class activation maps: its own and enlarged for small objects.
 CAM_SCALES = (1.0, 2.0, 3.0)
-# Without a threshold each class is found at least once on every photo.
-_ANY_SCORE = 0.0
+# With no confidence threshold each class is found at least once on every photo.
+_ANY_CONFIDENCE = 0.0
 # Only the best box is asked about; what comes after it costs time.
 _MOST_BOXES = 5
 
@@ -41,38 +42,53 @@ def evaluate(
     cam: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate heatmaps and their boxes, and CAM and Grad-CAM of the same network.
+    """Measure how well heatmaps point at objects, and how well boxes lie on them.
+
+    The network is asked where each class is that has boxes on a photo. The same figures are
+    given for class activation maps of the same network: CAM and Grad-CAM, at the photo's own
+    size, twice and three times it. docs/evaluation.md says what each figure means, and where
+    it comes from (pointing game: Zhang et al., ECCV 2016; MaxBoxAcc: Choe et al., CVPR 2020).
 
     Args:
         photos: the folder of the photos.
-        boxes: their true boxes, as :func:`annotations.read_boxes` takes them.
-        scorer: the network.
-        scales: of the photo for the heatmaps, together; None is "auto". Of no scale, both
-            the photo's own size and "auto" are evaluated.
-        fuse: how several scales are fused where the network has no sharp maps.
-        mapping: which classes each label means (:func:`annotations.read_mapping`).
-        cam: whether to evaluate class activation maps too.
-        progress: called with the photos done and their number.
+        boxes: a file of boxes that people drew on them: COCO instances, or a plain list as JSON
+            or CSV.
+        scorer: the network, as :func:`heatmap.prepare` gives it.
+        scales: resize factors of the photo for the heatmaps, fused; None chooses them by the
+            photo's size ("auto"). Of none, both the photo's own size and "auto" are evaluated.
+        fuse: "mean" or "max": how several scales are fused where the network has no sharp maps.
+        mapping: a JSON file that says which classes each label means; without one a label is
+            the class or group of its name.
+        cam: whether to evaluate class activation maps too, for which torchcam is needed.
+        progress: called with the number of photos done and of all.
+
+    Returns:
+        Figures of every method over all pairs of photo and class, and by label; shares of
+        pairs, 0..1.
 
     Raises:
-        HeatmapError: a file that cannot be read or does not fit, or a network without CAM.
+        ClassError: the mapping names a class that the network does not have.
+        ModelError: torchcam is not installed, or the network has no class activation maps.
+        PhotoError: a photo is missing, cannot be read, or has another size than listed.
+        ResultError: a file that cannot be read or does not fit, or none of whose labels is a
+            class.
     """
-    found = read_boxes(boxes)
+    box_file = read_boxes(boxes)
     labels = match_labels(
-        found.label_counts(),
+        box_file.label_counts(),
         scorer.classifier.classes,
         None if mapping is None else read_mapping(mapping),
     )
-    pairing = pair_up(found, photos, labels)
+    pairing = pair_up(box_file, photos, labels)
     methods: dict[str, Method] = {}
-    for wanted in [(1.0,), None] if scales == () else [scales]:
-        methods[f"heatmap, {_named(wanted)}"] = heatmap_method(scorer, wanted, fuse)
+    for chosen in [(1.0,), None] if scales == () else [scales]:
+        methods[f"heatmap, {_named(chosen)}"] = heatmap_method(scorer, chosen, fuse)
     if cam:
         for scale in CAM_SCALES:
             methods[f"CAM, scale {scale:g}"] = cam_method(scorer.classifier, "cam", scale)
         for scale in CAM_SCALES:
             methods[f"Grad-CAM, scale {scale:g}"] = cam_method(scorer.classifier, "gradcam", scale)
-    return measure(pairing, methods, progress=progress)
+    return evaluate_methods(pairing, methods, progress=progress)
 
 
 def _named(scales: Sequence[float] | None) -> str:
@@ -85,20 +101,22 @@ def _named(scales: Sequence[float] | None) -> str:
 def heatmap_method(
     scorer: Scorer, scales: Sequence[float] | None = (1.0,), fuse: Fusion = "mean"
 ) -> Method:
-    """The heatmaps and boxes that `heatmap run` gives, as a method to evaluate.
+    """The heatmaps and boxes that :func:`heatmap.run` gives, as a method to evaluate.
 
     Sharp maps where the network has them, else those of whole windows.
     """
 
     def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:
         window = scorer.classifier.preprocessing.window_px
-        at = auto_scales(photo.hw, window) if scales is None else scales
-        positions = [scorer.score_positions(photo, Placement(scale=scale)) for scale in at]
-        if all(positions):
-            return _sharp([one for one in positions if one is not None], groups)
+        factors = auto_scales(photo.hw, window) if scales is None else scales
+        placements = [Placement(scale=factor) for factor in factors]
+        scored = [scorer.score_positions(photo, placement) for placement in placements]
+        sharp = [positions for positions in scored if positions is not None]
+        if len(sharp) == len(scored):
+            return _sharp(sharp, groups)
         grids = [
-            scorer.score(photo, Placement(scale=scale)) if one is None else one.windows
-            for scale, one in zip(at, positions, strict=True)
+            scorer.score(photo, placement) if positions is None else positions.windows
+            for placement, positions in zip(placements, scored, strict=True)
         ]
         return _plain(grids, fuse, groups)
 
@@ -107,13 +125,13 @@ def heatmap_method(
 
 def _sharp(scored: Sequence[PositionScores], groups: Sequence[ClassGroup]) -> list[Answer]:
     maps = sharp_maps(scored, groups)
-    windows = [one.windows for one in scored]
+    windows = [positions.windows for positions in scored]
     return [
         _answer(
-            maps.heatmap(maps.classes.single(place)),
+            maps.heatmap(maps.classes.single(index)),
             tighten(_best(windows, group), maps, groups),
         )
-        for place, group in enumerate(groups)
+        for index, group in enumerate(groups)
     ]
 
 
@@ -123,8 +141,9 @@ def _plain(grids: Sequence[ScoreGrid], fuse: Fusion, groups: Sequence[ClassGroup
 
 
 def _best(grids: Sequence[ScoreGrid], group: ClassGroup) -> tuple[Detection, ...]:
-    return localize(grids, [group], conf=_ANY_SCORE, max_det=_MOST_BOXES)
+    return localize(grids, [group], conf=_ANY_CONFIDENCE, max_det=_MOST_BOXES)
 
 
-def _answer(heat: np.ndarray, found: Sequence[Detection]) -> Answer:
-    return Answer(heat, tuple(one.xyxy for one in found), tuple(one.confidence for one in found))
+def _answer(heat: npt.NDArray[np.float32], detections: Sequence[Detection]) -> Answer:
+    boxes_xyxy = tuple(detection.xyxy for detection in detections)
+    return Answer(heat, boxes_xyxy, tuple(detection.confidence for detection in detections))

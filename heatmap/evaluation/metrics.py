@@ -1,6 +1,6 @@
 """How well heatmaps point at objects, and how well boxes lie on them, over a folder of photos.
 
-Methods are compared on the same pairs of photo and class (:mod:`pairing`).
+Methods are compared on the same pairs of photo and class (:mod:`pairs`).
 docs/evaluation.md says what each figure means, and where it comes from.
 """
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -20,10 +19,10 @@ from ..classes import ClassGroup
 from ..errors import ResultError
 from ..geometry import Box
 from ..photo.photo import Photo, read_photo
-from .pairs import LeftOut, Pair, Pairing
+from .pairs import LeftOut, Pairing, PhotoClassPair
 
 # How far from a box the heatmap's maximum still counts as pointing at it.
-TOLERANCE_PX = 15
+POINTING_TOLERANCE_PX = 15
 IOUS = (0.3, 0.5, 0.7)
 # Where a heatmap is cut, as shares of the way from its smallest to its largest value.
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
@@ -32,11 +31,12 @@ THRESHOLDS = tuple(step / 20 for step in range(1, 20))
 # Compared by identity: arrays do not compare to one truth value.
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one method says of one class on one photo.
+    """One method's heatmap and boxes for one class on one photo.
 
-    ``heat`` is float32 (H, W), finite, of any range: the higher, the surer that the class is
-    there. ``boxes_xyxy`` are the objects it finds, in photo px, and ``scores`` theirs, best
-    first.
+    Attributes:
+        heat: float32 (H, W), finite, of any range: the higher, the likelier the class is there.
+        boxes_xyxy: boxes of the objects that it finds, in photo px, most confident first.
+        scores: the confidence of each, of any range.
     """
 
     heat: npt.NDArray[np.float32]
@@ -44,6 +44,7 @@ class Answer:
     scores: tuple[float, ...]
 
 
+# Of a photo and classes, an answer for each class.
 Method: TypeAlias = Callable[[Photo, Sequence[ClassGroup]], list[Answer]]
 
 
@@ -102,36 +103,39 @@ class Evaluation:
     methods: dict[str, MethodFigures]
 
 
-def measure(
+def evaluate_methods(
     pairing: Pairing,
     methods: Mapping[str, Method],
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Ask every method about every pair, and compare with the true boxes.
+    """Ask every method about every pair, and compare its answers with the true boxes.
 
-    ``progress`` is called with the photos done and their number.
+    Args:
+        pairing: photos, the classes to ask about on each, and their boxes.
+        methods: by name; each is asked about all classes of a photo at once.
+        progress: called with the number of photos done and of all.
 
     Raises:
         PhotoError: a photo cannot be read.
         ResultError: a method does not answer as :class:`Answer` says.
     """
     verdicts: dict[str, list[_Verdict]] = {name: [] for name in methods}
-    for done, one in enumerate(pairing.photos, start=1):
-        photo = read_photo(one.path)
+    for done, paired in enumerate(pairing.photos, start=1):
+        photo = read_photo(paired.path)
         for name, method in methods.items():
-            answers = method(photo, [pair.group for pair in one.pairs])
-            _check_answers(answers, len(one.pairs), photo.hw, name)
-            verdicts[name] += map(_judge, answers, one.pairs)
+            answers = method(photo, [pair.group for pair in paired.pairs])
+            _check_answers(answers, len(paired.pairs), photo.hw, name)
+            verdicts[name] += map(_judge, answers, paired.pairs)
         if progress is not None:
             progress(done, len(pairing.photos))
-    pairs = [pair for one in pairing.photos for pair in one.pairs]
-    figures = {name: _method_figures(each, pairs) for name, each in verdicts.items()}
+    pairs = [pair for paired in pairing.photos for pair in paired.pairs]
+    figures = {name: _method_figures(judged, pairs) for name, judged in verdicts.items()}
     return Evaluation(len(pairing.photos), len(pairs), pairing.left_out, figures)
 
 
 def points_at(heat: npt.NDArray[np.float32], boxes_xyxy: Sequence[Box]) -> bool:
-    """The pointing game: whether the maximum lies within ``TOLERANCE_PX`` of a box.
+    """The pointing game: whether the maximum lies within ``POINTING_TOLERANCE_PX`` of a box.
 
     Of several equal ones the first in reading order counts. Zhang et al., "Top-down Neural
     Attention by Excitation Backprop", ECCV 2016.
@@ -139,7 +143,7 @@ def points_at(heat: npt.NDArray[np.float32], boxes_xyxy: Sequence[Box]) -> bool:
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     x, y = column + 0.5, row + 0.5
     return any(
-        np.hypot(max(left - x, 0, x - right), max(top - y, 0, y - bottom)) <= TOLERANCE_PX
+        np.hypot(max(left - x, 0, x - right), max(top - y, 0, y - bottom)) <= POINTING_TOLERANCE_PX
         for left, top, right, bottom in boxes_xyxy
     )
 
@@ -150,15 +154,17 @@ def region_box(heat: npt.NDArray[np.float32], threshold: float) -> Box | None:
     ``threshold`` is a share, in 0..1, of the way from the smallest to the largest value.
     Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
     """
+    # Imported here, since it takes a second.
+    from skimage.measure import label, regionprops
+
     low, high = float(heat.min()), float(heat.max())
-    above = (heat > low + threshold * (high - low)).astype(np.uint8)
-    count, _, regions, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
-    if count == 1:
+    above = heat > low + threshold * (high - low)
+    labels = label(above, connectivity=2)  # type: ignore[no-untyped-call]
+    regions = regionprops(labels)  # type: ignore[no-untyped-call]
+    if not regions:
         return None
-    # The first is what lies below the threshold.
-    largest = regions[1 + int(regions[1:, cv2.CC_STAT_AREA].argmax())]
-    left, top, width, height = (float(side) for side in largest[:4])
-    return left, top, left + width, top + height
+    top, left, bottom, right = max(regions, key=lambda region: region.area).bbox
+    return float(left), float(top), float(right), float(bottom)
 
 
 @dataclass(frozen=True)
@@ -181,7 +187,7 @@ def _check_answers(answers: list[Answer], count: int, hw: tuple[int, int], name:
             )
 
 
-def _judge(answer: Answer, pair: Pair) -> _Verdict:
+def _judge(answer: Answer, pair: PhotoClassPair) -> _Verdict:
     best = answer.boxes_xyxy[0] if answer.boxes_xyxy else None
     regions = [region_box(answer.heat, threshold) for threshold in THRESHOLDS]
     iou, *region_ious = _best_ious([best, *regions], pair.boxes_xyxy)
@@ -196,7 +202,7 @@ def _best_ious(boxes: Sequence[Box | None], true: Sequence[Box]) -> list[float]:
     return [float(iou) for iou in ious.amax(dim=1)]
 
 
-def _method_figures(verdicts: Sequence[_Verdict], pairs: Sequence[Pair]) -> MethodFigures:
+def _method_figures(verdicts: Sequence[_Verdict], pairs: Sequence[PhotoClassPair]) -> MethodFigures:
     thresholds = _best_thresholds(verdicts)
 
     def cases(label: str | None) -> Cases:
@@ -216,7 +222,7 @@ def _method_figures(verdicts: Sequence[_Verdict], pairs: Sequence[Pair]) -> Meth
 
 
 def _best_thresholds(verdicts: Sequence[_Verdict]) -> list[int]:
-    """For each of ``IOUS`` the place in ``THRESHOLDS`` at which most regions reach it.
+    """For each of ``IOUS`` the index in ``THRESHOLDS`` of that at which most regions reach it.
 
     As MaxBoxAcc of Choe et al., "Evaluating Weakly Supervised Object Localization Methods
     Right", CVPR 2020.
@@ -230,10 +236,10 @@ def _figures(verdicts: Sequence[_Verdict], thresholds: Sequence[int]) -> Figures
         BoxAccuracy(
             iou=iou,
             found=_share([verdict.iou >= iou for verdict in verdicts]),
-            region=_share([verdict.region_ious[place] >= iou for verdict in verdicts]),
-            threshold=THRESHOLDS[place],
+            region=_share([verdict.region_ious[index] >= iou for verdict in verdicts]),
+            threshold=THRESHOLDS[index],
         )
-        for iou, place in zip(IOUS, thresholds, strict=True)
+        for iou, index in zip(IOUS, thresholds, strict=True)
     ]
     return Figures(len(verdicts), _share([verdict.points for verdict in verdicts]), tuple(boxes))
 

@@ -17,7 +17,7 @@ SMALL_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Pair:
+class PhotoClassPair:
     """One class on one photo: what is asked of a method, and the boxes that are true.
 
     ``small`` where the boxes' areas add up to less than a quarter of the photo; ``hard``
@@ -37,7 +37,7 @@ class PairedPhoto:
     """A photo and the pairs in it, at least one."""
 
     path: Path
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PhotoClassPair, ...]
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def match_labels(
         ClassError: the mapping names a class that the model does not have.
     """
     if mapping is None:
-        found = {label: _by_name(label, classes) for label in labels}
-        return {label: group for label, group in found.items() if group is not None}
+        named = {label: _by_name(label, classes) for label in labels}
+        return {label: group for label, group in named.items() if group is not None}
     return {
         label: _joined(label, mapping[label], classes) for label in labels if mapping.get(label)
     }
@@ -123,9 +123,9 @@ def pair_up(boxes: BoxFile, folder: str | Path, groups: Mapping[str, ClassGroup]
     if not counts.keys() & groups.keys():
         raise _nothing_to_pair(boxes.path, list(counts))
     paired = tuple(
-        _paired(one, Path(folder, one.file), groups, boxes.path)
-        for one in boxes.photos
-        if any(box.label in groups for box in one.boxes)
+        _paired(photo, Path(folder, photo.file), groups, boxes.path)
+        for photo in boxes.photos
+        if any(box.label in groups for box in photo.boxes)
     )
     labels = {label: count for label, count in counts.items() if label not in groups}
     unpaired = len(boxes.photos) - len(paired)
@@ -157,5 +157,5 @@ def _paired(
             small = sum(box.area for box in boxes) < SMALL_SHARE * hw[0] * hw[1]
             hard = small and len(by_label) > 1
             true = tuple(box.xyxy for box in boxes)
-            pairs.append(Pair(label, groups[label], true, small, hard))
+            pairs.append(PhotoClassPair(label, groups[label], true, small, hard))
     return PairedPhoto(path, tuple(pairs))

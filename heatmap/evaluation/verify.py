@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..classes import Wanted
-from ..conversion.check import ROUNDING_TOLERANCE, SliceReference, relative_difference
+from ..conversion.check import SliceReference, relative_difference
 from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, GeometryError, Use
 from ..geometry import Border, Geometry, Placement
@@ -22,121 +20,15 @@ from ..networks.load import Model
 from ..networks.registry import DEFAULT_MODEL
 from ..photo.extended import place
 from ..photo.photo import Photo, read_photo
-from ..rendering.comparison import comparison
-from ..rendering.paint import Image
 from ..scoring.crop import Cell, all_cells, crop_scores
 from ..scoring.prepare import prepare
 from ..scoring.scorer import Scorer
+from .verify_report import Agreement, HeadCheck, Timing, VerifyReport
 
 # Windows compared unless another number is asked for: half a minute of VGG16 on two cores.
 WINDOWS = 128
-
-
 # Slices on which the original head is run one by one.
 SLICES = 64
-
-
-@dataclass(frozen=True)
-class HeadCheck:
-    """Claim 1: the converted network against the original head on slices of the
-    original trunk's feature map. ``relative`` is max |difference| / max |reference|."""
-
-    slices: int
-    relative: float
-
-    @property
-    def holds(self) -> bool:
-        return self.relative <= ROUNDING_TOLERANCE
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Claim 3 on some windows: sliding against cropping, over all K classes.
-
-    Differences are in the scores' own unit. ``relative`` is max |difference| /
-    max |crop score|; ``correlation`` is Pearson's; ``top1`` the share of
-    windows, 0..1, in which both name the same class.
-    """
-
-    windows: int
-    largest: float
-    mean: float
-    relative: float
-    correlation: float
-    top1: float
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of both ways. Cropping was timed on ``crop_windows`` windows, in
-    batches; ``crop_s`` is that, scaled up to the whole grid."""
-
-    slide_s: float
-    crop_measured_s: float
-    crop_windows: int
-    crop_s: float
-    extrapolated: bool
-
-    @property
-    def ratio(self) -> float:
-        return self.crop_s / self.slide_s
-
-
-@dataclass(frozen=True)
-class VerifyReport:
-    """What :func:`verify` found; ``cropped`` is float32 (N, M, K), NaN where not sampled."""
-
-    grid: ScoreGrid
-    cropped: npt.NDArray[np.float32]
-    head: HeadCheck
-    everywhere: Agreement
-    inner: Agreement | None
-    edge: Agreement | None
-    timing: Timing
-    padded: tuple[str, ...]
-    whole_input: tuple[tuple[str, str], ...]
-
-    @property
-    def passed(self) -> bool:
-        """Claim 1 holds, and where sliding must equal cropping, it does."""
-        must_be_equal = not self.padded and not self.whole_input
-        return self.head.holds and not (
-            must_be_equal and self.everywhere.relative > ROUNDING_TOLERANCE
-        )
-
-    @property
-    def conclusion(self) -> str:
-        """One sentence: what the reader may conclude."""
-        seen = self.everywhere
-        if not self.head.holds:
-            return (
-                f"The converted head is wrong, off by {self.head.relative:.1e} of the largest "
-                "score; do not use this conversion."
-            )
-        if not self.passed:
-            return (
-                "The network has no padding, so sliding should equal cropping, but it differs by "
-                f"{seen.relative:.1e} of the largest score; do not use this conversion."
-            )
-        if not self.padded and not self.whole_input:
-            return (
-                f"Sliding equals cropping: no layer pads, and in {seen.windows} windows the scores "
-                f"differ by at most {seen.relative:.1e} of the largest."
-            )
-        return (
-            f"The head is exact, but {self._reason()}: scores differ by up to {seen.largest:.3g} "
-            f"({seen.relative:.1%} of the largest), both name the same class in {seen.top1:.0%} "
-            "of the windows; compare sliding scores with each other, not with scores of crops."
-        )
-
-    def _reason(self) -> str:
-        if self.whole_input:
-            name, why = self.whole_input[0]
-            return f"the trunk looks at the whole photo ({name}: {why})"
-        return (
-            f"{len(self.padded)} layers pad, so that a window sees its neighbourhood "
-            "where a crop sees the padding"
-        )
 
 
 def verify(
@@ -148,32 +40,39 @@ def verify(
     scale: float = 1.0,
     border: Border = "cover",
 ) -> VerifyReport:
-    """Compare sliding with cropping on one photo.
+    """Compare sliding with cropping on one photo: what the shortcut changed and what it saved.
+
+    Two claims are checked. The converted head, slid over the feature map, must equal the
+    original head on every slice of it. And sliding is compared with cropping: the original
+    network on single windows cut out of the photo. The two differ where layers pad, since a
+    crop sees padding where a window of the photo sees its neighbourhood.
 
     Args:
-        photo: a path, or an RGB uint8 array (H, W, 3).
-        model: as :func:`heatmap.score` takes it.
-        windows: how many windows to crop at most; a random sample (seed 0) where
-            the grid has more.
-        stride, scale, border: as :func:`heatmap.score` takes them.
+        photo: a path, an RGB uint8 array (H, W, 3), or a :class:`heatmap.Photo`.
+        model: a name, a checkpoint, a module, or what :func:`heatmap.prepare` gave.
+        windows: how many windows to crop at most; a random sample (seed 0) where the grid has
+            more.
+        stride: distance between windows, px; None is the network's own.
+        scale: resize factor of the photo before scoring.
+        border: "cover" or "valid", as :func:`heatmap.score` takes it.
 
     Raises:
         ConversionError: the network cannot slide.
         GeometryError: fewer than one window, or a grid that does not fit.
+        ModelError: a model that cannot be loaded.
+        PhotoError: a photo that cannot be read.
     """
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
     scorer = _sliding(model if isinstance(model, Scorer) else prepare(model, engine="slide"))
-    read = read_photo(photo)
-    height, width = read.pixels.shape[:2]
-    placement = Placement(stride, scale, border)
-    geometry = scorer.plan((height, width), placement)
-    placed = place(read.pixels, geometry)
+    opened, placement = read_photo(photo), Placement(stride, scale, border)
+    geometry = scorer.plan(opened.hw, placement)
+    placed = place(opened.pixels, geometry)
     _warm_up(scorer, placed, geometry)
     started = time.perf_counter()
-    grid = scorer.score(read, placement)
+    grid = scorer.score(opened, placement)
     slide_s = time.perf_counter() - started
-    cells = _some(all_cells(geometry), windows)
+    cells = _sampled(all_cells(geometry), windows)
     cropped, timing = _crop(scorer, placed, geometry, cells, slide_s)
     edge = [cell for cell in cells if _at_edge(cell, geometry)]
     inner = [cell for cell in cells if not _at_edge(cell, geometry)]
@@ -214,12 +113,12 @@ def _network(scorer: Scorer) -> FullyConvolutional:
     return scorer.network
 
 
-def _some(cells: list[Cell], most: int) -> list[Cell]:
-    """All cells, or a random sample (seed 0) of so many."""
-    if len(cells) <= most:
+def _sampled(cells: list[Cell], count: int) -> list[Cell]:
+    """A random sample (seed 0) of so many cells, in their order; all where there are no more."""
+    if len(cells) <= count:
         return cells
-    chosen = np.random.default_rng(0).choice(len(cells), size=most, replace=False)
-    return [cells[position] for position in sorted(chosen)]
+    indices = np.random.default_rng(0).choice(len(cells), size=count, replace=False)
+    return [cells[index] for index in sorted(indices)]
 
 
 def _at_edge(cell: Cell, geometry: Geometry) -> bool:
@@ -257,10 +156,12 @@ def _check_head(scorer: Scorer, placed: npt.NDArray[np.uint8], grid: ScoreGrid) 
         # Below the last whole native stride a padded network sees more at a finer one.
         same = photo.shape == tensor.shape
         scores = grid.scores[::k, ::k] if same else network(photo)[0].permute(1, 2, 0).numpy()
-        cells = _some([(i, j) for i in range(len(scores)) for j in range(scores.shape[1])], SLICES)
+        cells = _sampled(
+            [(i, j) for i in range(len(scores)) for j in range(scores.shape[1])], SLICES
+        )
         expected = torch.cat([reference.score(features, *cell) for cell in cells])
-    found = torch.from_numpy(np.stack([scores[cell] for cell in cells]))
-    return HeadCheck(len(cells), relative_difference(found, expected))
+    slid = torch.from_numpy(np.stack([scores[cell] for cell in cells]))
+    return HeadCheck(len(cells), relative_difference(slid, expected))
 
 
 def _compare(
@@ -285,50 +186,3 @@ def _correlation(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64])
     if ours.std() == 0 or theirs.std() == 0:
         return float(np.array_equal(ours, theirs))
     return float(np.corrcoef(ours, theirs)[0, 1])
-
-
-def describe_report(report: VerifyReport) -> dict[str, Any]:
-    """A report without its grids, for JSON; differences are in units of the scores."""
-    return {
-        "passed": report.passed,
-        "conclusion": report.conclusion,
-        "head": {**asdict(report.head), "holds": report.head.holds},
-        "sliding_against_cropping": {
-            "everywhere": asdict(report.everywhere),
-            "inner": asdict(report.inner) if report.inner else None,
-            "edge": asdict(report.edge) if report.edge else None,
-        },
-        "timing": {**asdict(report.timing), "ratio": report.timing.ratio},
-        "padded_layers": list(report.padded),
-        "whole_input_layers": [list(pair) for pair in report.whole_input],
-        "scores": report.grid.kind,
-        "geometry": asdict(report.grid.geometry),
-        "origin": asdict(report.grid.origin),
-    }
-
-
-def draw_report(
-    photo: str | Path | npt.NDArray[np.uint8] | Photo,
-    report: VerifyReport,
-    wanted: Wanted | None = None,
-) -> Image:
-    """Both heatmaps of one class and their difference, side by side: RGB uint8.
-
-    Args:
-        photo: the one that was verified.
-        report: what came out.
-        wanted: class to draw; None is the one that wins the most.
-
-    Raises:
-        ClassError: an unknown class.
-    """
-    grid: ScoreGrid = report.grid
-    group = grid.winners(1)[0] if wanted is None else grid.classes.find(wanted)
-    cropped = replace(grid, scores=report.cropped)
-    return comparison(
-        read_photo(photo).pixels,
-        grid.geometry,
-        grid.class_map(group),
-        cropped.class_map(group),
-        title=f"{group.name}: {grid.origin.model}, {grid.origin.weights.text}",
-    )

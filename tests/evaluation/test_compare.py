@@ -14,8 +14,8 @@ import heatmap
 from heatmap import ModelError, ResultError, localize
 from heatmap.classes import ClassGroup
 from heatmap.evaluation.evaluate import CAM_SCALES, evaluate, heatmap_method
-from heatmap.evaluation.metrics import Answer, measure
-from heatmap.evaluation.pairs import LeftOut, Pair, PairedPhoto, Pairing, match_labels
+from heatmap.evaluation.metrics import Answer, evaluate_methods
+from heatmap.evaluation.pairs import LeftOut, PairedPhoto, Pairing, PhotoClassPair, match_labels
 from heatmap.geometry import Box, Placement
 from heatmap.localization.scales import auto_scales, fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
@@ -209,10 +209,12 @@ def test_answers_fit_what_an_evaluation_asks(tmp_path, head, hw):
     Image.fromarray(photo(*hw) if min(hw) > 1 else np.zeros((*hw, 3), np.uint8)).save(path)
     groups = match_labels(["class 1", "class 3"], scorer.classifier.classes)
     whole = ((0.0, 0.0, float(hw[1]), float(hw[0])),)
-    pairs = tuple(Pair(label, group, whole, False, False) for label, group in groups.items())
+    pairs = tuple(
+        PhotoClassPair(label, group, whole, False, False) for label, group in groups.items()
+    )
     pairing = Pairing((PairedPhoto(path, pairs),), LeftOut({}, 0, 0, 0))
     methods = {str(scales): heatmap_method(scorer, scales) for scales in [(1.0,), None]}
-    found = measure(pairing, methods)
+    found = evaluate_methods(pairing, methods)
     assert [one.total.all.pointing for one in found.methods.values()] == [1, 1]
     answers = heatmap_method(scorer)(Photo(np.zeros((*hw, 3), np.uint8)), list(groups.values()))
     for answer in answers:

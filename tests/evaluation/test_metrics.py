@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from skimage.measure import label, regionprops
 
 from heatmap import ResultError
 from heatmap.classes import ClassGroup
 from heatmap.evaluation.metrics import (
     IOUS,
+    POINTING_TOLERANCE_PX,
     THRESHOLDS,
-    TOLERANCE_PX,
     Answer,
-    measure,
+    evaluate_methods,
     points_at,
     region_box,
 )
@@ -52,7 +52,7 @@ def points_by_mask(heat, boxes):
     # From the centre of a pixel to the edge of another, not to its centre.
     down = np.maximum(np.abs(rows - row) - 0.5, 0)
     across = np.maximum(np.abs(columns - column) - 0.5, 0)
-    return bool((down**2 + across**2 <= TOLERANCE_PX**2).any())
+    return bool((down**2 + across**2 <= POINTING_TOLERANCE_PX**2).any())
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -94,14 +94,15 @@ def test_of_equal_maxima_the_first_counts():
     threshold=st.sampled_from([0.1, 0.2, 0.5, 0.9]),
     low=st.floats(-3, 3),
 )
-def test_region_is_the_largest_that_scikit_image_finds(seed, threshold, low):
+def test_region_is_the_largest_that_opencv_finds(seed, threshold, low):
     noise = np.random.default_rng(seed).random((6, 8)).repeat(5, 0).repeat(4, 1)
     heat = (noise * 2 + low).astype(np.float32)
     above = heat > heat.min() + threshold * (heat.max() - heat.min())
-    regions = regionprops(label(above, connectivity=2))
-    largest = max(region.area for region in regions)
+    _, _, regions, _ = cv2.connectedComponentsWithStats(above.astype(np.uint8), connectivity=8)
+    areas = regions[1:, cv2.CC_STAT_AREA]
     left, top, right, bottom = region_box(heat, threshold)
-    assert (top, left, bottom, right) in {one.bbox for one in regions if one.area == largest}
+    largest = regions[1:][areas == areas.max()][:, :4]
+    assert [left, top, right - left, bottom - top] in largest.tolist()
 
 
 def test_a_flat_heatmap_has_no_region():
@@ -148,7 +149,7 @@ GOOD = {
 
 
 def test_figures_of_known_answers(pairing):
-    found = measure(pairing, {"good": method(GOOD)})
+    found = evaluate_methods(pairing, {"good": method(GOOD)})
     assert (found.photos, found.pairs, found.left_out.crowds) == (2, 3, 2)
     total = found.methods["good"].total
     assert (total.all.pairs, total.small.pairs, total.hard.pairs) == (3, 2, 1)
@@ -164,7 +165,7 @@ def test_figures_of_known_answers(pairing):
 
 
 def test_figures_of_each_label(pairing):
-    labels = measure(pairing, {"good": method(GOOD)}).methods["good"].labels
+    labels = evaluate_methods(pairing, {"good": method(GOOD)}).methods["good"].labels
     assert list(labels) == ["cat", "dog"]
     assert (labels["cat"].all.pairs, labels["cat"].all.pointing) == (2, 1)
     assert (labels["dog"].all.pairs, labels["dog"].all.pointing) == (1, 0)
@@ -179,13 +180,13 @@ def test_thresholds_are_the_best_over_all_pairs(pairing):
     # Cut at 0.5 the region is the cat, below it is the whole left half.
     cat = filled(0, 0, 40, 60, 0.5) + filled(10, 10, 30, 30, 0.5)
     answers = GOOD | {("b.png", "cat"): (cat, (), ())}
-    total = measure(pairing, {"one": method(answers)}).methods["one"].total
+    total = evaluate_methods(pairing, {"one": method(answers)}).methods["one"].total
     assert [one.threshold for one in total.all.boxes] == [0.5] * 3
     assert [one.region for one in total.all.boxes] == pytest.approx([2 / 3] * 3)
     # A threshold is chosen once, not for each case or label.
     lone = GOOD | {("b.png", "cat"): (filled(10, 10, 30, 30, 0.5) + hot(50, 70), (), ())}
     lone |= {("a.png", "cat"): (cat, (), ()), ("a.png", "dog"): (cat, (), ())}
-    labels = measure(pairing, {"one": method(lone)}).methods["one"].labels
+    labels = evaluate_methods(pairing, {"one": method(lone)}).methods["one"].labels
     assert len({one.boxes[1].threshold for one in (labels["cat"].all, labels["dog"].all)}) == 1
 
 
@@ -193,17 +194,19 @@ def test_methods_stand_beside_each_other_in_the_order_given(pairing):
     bad = {key: (hot(59, 39), (), ()) for key in GOOD}
     seen = []
     methods = {"good": method(GOOD), "bad": method(bad)}
-    found = measure(pairing, methods, progress=lambda *done: seen.append(done))
+    found = evaluate_methods(pairing, methods, progress=lambda *done: seen.append(done))
     assert list(found.methods) == ["good", "bad"]
     # 1 px beside the dog.
     assert found.methods["bad"].total.all.pointing == pytest.approx(1 / 3)
     assert found.methods["bad"].labels["dog"].all.pointing == 1
-    assert found.methods["good"] == measure(pairing, {"good": method(GOOD)}).methods["good"]
+    assert (
+        found.methods["good"] == evaluate_methods(pairing, {"good": method(GOOD)}).methods["good"]
+    )
     assert seen == [(1, 2), (2, 2)]
 
 
 def test_an_evaluation_is_json(pairing):
-    found = measure(pairing, {"good": method(GOOD)})
+    found = evaluate_methods(pairing, {"good": method(GOOD)})
     back = json.loads(json.dumps(asdict(found)))
     assert back["methods"]["good"]["total"]["hard"]["pointing"] == 1
     assert back["methods"]["good"]["labels"]["dog"]["small"]["pointing"] is None
@@ -226,4 +229,4 @@ def test_an_evaluation_is_json(pairing):
 )
 def test_answers_that_do_not_fit_are_refused(pairing, answer, message):
     with pytest.raises(ResultError, match=message):
-        measure(pairing, {"own": answer})
+        evaluate_methods(pairing, {"own": answer})

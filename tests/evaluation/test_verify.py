@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heatmap import ConversionError, GeometryError, draw_report, load_classifier, verify
-from heatmap.evaluation.verify import describe_report
+from heatmap.evaluation.verify_report import describe_report
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
 from tests.support.scoring import padded, padding_free, photo, prepare
 
@@ -82,8 +82,8 @@ def test_wrong_head_fails(monkeypatch):
 
 def test_padding_free_network_that_does_not_slide_as_it_crops_fails(monkeypatch):
     scorer = prepare(padding_free())
-    monkeypatch.setattr("heatmap.evaluation.verify.ROUNDING_TOLERANCE", 1e-12)
-    monkeypatch.setattr("heatmap.evaluation.verify.HeadCheck.holds", True)
+    monkeypatch.setattr("heatmap.evaluation.verify_report.ROUNDING_TOLERANCE", 1e-12)
+    monkeypatch.setattr("heatmap.evaluation.verify_report.HeadCheck.holds", True)
     report = verify(photo(60, 83), scorer)
     assert not report.passed
     assert "should equal cropping" in report.conclusion
