@@ -1,0 +1,57 @@
+"""The command line, called in this process in a folder of its own, with networks prepared once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import pytest
+import skimage.data
+
+import heatmap.scoring.scorer
+from heatmap.cli import main as cli
+from tests.support.command_line import CLASS_NAMES, NETWORKS, Outcome
+
+_prepare = heatmap.scoring.scorer.prepare
+
+
+@pytest.fixture(scope="session")
+def prepare_once() -> Callable[..., Any]:
+    """As ``heatmap.prepare``; what small networks and the built-in one become is kept."""
+    prepared: dict[str, Any] = {}
+
+    def prepare(model: Any, **options: Any) -> Any:
+        if str(model).partition(":")[0] not in (NETWORKS, "efficientnet_lite0"):
+            return _prepare(model, **options)
+        key = repr((model, sorted(options.items())))
+        # A file may be another one at the next call.
+        if key not in prepared or options.get("class_names") or options.get("groups"):
+            prepared[key] = _prepare(model, **options)
+        return prepared[key]
+
+    return prepare
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys, prepare_once):
+    """Run the command line, in a folder with a photo, names of classes, and a cache."""
+    cv2.imwrite(str(tmp_path / "cat.png"), skimage.data.chelsea()[60:160, 100:220, ::-1])
+    (tmp_path / "names.txt").write_text("\n".join(CLASS_NAMES), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEATMAP_DEBUG", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(heatmap.scoring.scorer, "prepare", prepare_once)
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["heatmap", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        return Outcome(code, *capsys.readouterr())
+
+    return run

@@ -1,0 +1,39 @@
+"""Progress on a terminal."""
+
+import re
+import time
+
+from heatmap.cli.console import progress_line
+from tests.support.command_line import without_colours
+
+
+def test_progress_counts_each_scale_anew():
+    with progress_line("loading") as line:
+
+        def state():
+            (task,) = line.bar.tasks
+            return task.description, task.completed, task.total, task.time_remaining
+
+        assert state() == ("loading", 0, None, None)
+        line.stage("scoring at scale 0.5")
+        for done in (30, 60, 90):
+            line.advance(done, 100)
+        assert state()[:3] == ("scoring at scale 0.5", 90, 100)
+        line.stage("scoring at scale 1")
+        assert state() == ("scoring at scale 1", 0, None, None)
+        line.advance(100, 400)
+        # Too little is known of this scale; the speed of the one before is not taken.
+        assert state() == ("scoring at scale 1", 100, 400, None)
+
+
+def test_a_terminal_shows_what_is_done_and_how_long_it_takes(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    with progress_line("loading") as line:
+        line.stage("scoring [b]cat[/b].png at scale 0.5")
+        for done in (30, 60, 90):
+            time.sleep(0.01)
+            line.advance(done, 100)
+        line.bar.refresh()
+        shown = without_colours(capsys.readouterr().err)
+    assert re.search(r"scoring \[b\]cat\[/b\]\.png at scale 0\.5 .*━.* 0:00:0\d", shown)

@@ -1,0 +1,95 @@
+"""`heatmap evaluate`."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import PADDED, POOLED, assert_one_line, everything, save_with_pillow
+
+
+@pytest.fixture
+def boxed(call):
+    """Two photos and the boxes of three objects on them, one of no class of the model."""
+    Path("photos").mkdir()
+    shutil.copy("cat.png", "photos/cat.png")
+    save_with_pillow("photos/noise.png", hw=(60, 70))
+
+    def box(label, *sides):
+        return {"label": label, **dict(zip(("xmin", "ymin", "xmax", "ymax"), sides, strict=True))}
+
+    boxes = [
+        {"file": "cat.png", "boxes": [box("class 1", 10, 10, 60, 60), box("sofa", 0, 0, 9, 9)]},
+        {"file": "noise.png", "boxes": [box("class 3", 20, 20, 50, 50)]},
+    ]
+    Path("boxes.json").write_text(json.dumps(boxes))
+    return call
+
+
+@pytest.mark.parametrize("network", [PADDED, POOLED])
+def test_evaluate_prints_what_json_holds(boxed, network):
+    arguments = ("evaluate", "photos", "boxes.json", *network, "--no-cam")
+    outcome = boxed(*arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    told = json.loads(boxed(*arguments, "--json").out)
+    assert (told["photos"], told["pairs"]) == (2, 2)
+    assert list(told["methods"]) == ["heatmap, scale 1", "heatmap, scales auto"]
+    lines = outcome.out.splitlines()
+    assert lines[:2] == [
+        "2 pairs of photo and class on 2 photos",
+        "left out, no such class: sofa (1)",
+    ]
+    for name, method in told["methods"].items():
+        assert row_of(name, method["total"]) in rows_of(lines)
+    for label, cases in method["labels"].items():
+        assert cases["all"]["pairs"] == 1
+        assert row_of(label, cases) in rows_of(lines)
+
+
+def rows_of(lines: list[str]) -> list[list[str]]:
+    return [re.split(r"  +", line.strip()) for line in lines]
+
+
+def row_of(name, cases) -> list[str]:
+    """A line of the table of figures, with what is empty left out."""
+    figures = cases["all"]
+    shares = [cases[case]["pointing"] for case in ("all", "small", "hard")]
+    shares += [one[kind] for kind in ("detections", "region") for one in figures["boxes"]]
+    return [name, str(figures["pairs"]), *(f"{one:.3f}" for one in shares if one is not None)]
+
+
+def test_evaluate_takes_scales_and_what_labels_mean(boxed):
+    Path("labels.json").write_text('{"sofa": ["class 0", 2]}')
+    outcome = boxed(
+        *("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "--json", "--scale", "0.5"),
+        *("--scale", "2", "--fuse", "max", "--labels", "labels.json"),
+    )
+    told = json.loads(outcome.out)
+    assert list(told["methods"]) == ["heatmap, scales 0.5, 2"]
+    assert list(told["methods"]["heatmap, scales 0.5, 2"]["labels"]) == ["sofa"]
+    assert told["left_out"]["labels"] == {"class 1": 1, "class 3": 1}
+
+
+def test_evaluate_compares_with_class_activation_maps(boxed):
+    told = json.loads(boxed("evaluate", "photos", "boxes.json", *POOLED, "--json").out)
+    cams = [f"{name}, scale {scale}" for name in ("CAM", "Grad-CAM") for scale in (1, 2, 3)]
+    assert list(told["methods"])[2:] == cams
+    assert_one_line(boxed("evaluate", "photos", "boxes.json", *PADDED), "CAM")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("photos", "nowhere.json"), ("nowhere.json", "No such file")),
+        (("photos", "cat.png"), ("cat.png",)),
+        (("nowhere", "boxes.json"), ("nowhere/cat.png: no such file",)),
+        (("photos", "boxes.json", "--labels", "nowhere.json"), ("nowhere.json",)),
+        (("photos", "boxes.json", "--labels", "boxes.json"), ("boxes.json: holds no object",)),
+    ],
+)
+def test_evaluate_of_what_does_not_fit_is_one_line(boxed, arguments, parts):
+    before = everything()
+    assert_one_line(boxed("evaluate", *arguments, *PADDED, "--no-cam"), *parts)
+    assert everything() == before

@@ -1,0 +1,99 @@
+"""What help lists, and that every option exists which help, README or docs name."""
+
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+from heatmap.cli import main as cli
+from tests.support.examples import PAGES, arguments, command_lines
+
+MODEL = "--model --weights --window --mean --std --channel-order --class-names --groups"
+DETECTIONS = "--class --conf --iou --max-det"
+OVERLAYS = "--top --opacity --stretch"
+LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
+EXTRAS = "--format --coco --html"
+NEW_HEAD = "--model --weights --window --head --levels --fc6 --freeze --average --softmax"
+SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
+RUN = (
+    f"{MODEL} --stride --scale --fuse --border --engine {LIMITS} {DETECTIONS} {OVERLAYS} {EXTRAS} "
+    "--output --json"
+)
+# In the order of use.
+OPTIONS = {
+    "run": RUN,
+    "batch": f"{RUN} --runner --workers --threads --ray-address --gpus --retry-failed --dry-run "
+    "--watch --every --quiet",
+    "render": f"{DETECTIONS} {OVERLAYS} --output --json",
+    "view": "--photo --json",
+    "verify": f"{MODEL} --stride --scale --border --class --windows --output --json",
+    "evaluate": f"{MODEL} --scale --fuse --labels --cam --json",
+    "summary": f"{MODEL} --photo-size --json",
+    "models": "--json",
+    "adapt": f"{NEW_HEAD} --num-classes --class-names --seed --output --json",
+    "train": f"{NEW_HEAD} --boxes {SCHEDULE} --output --resume --json",
+    "export": f"{MODEL} --stride --to --output --json",
+}
+# Options of other programs that the pages name.
+OTHERS = {"--data-only"}
+
+
+def spellings(command: click.Command) -> set[str]:
+    """Every long way to write an option of a command."""
+    written = {text for option in command.params for text in (*option.opts, *option.secondary_opts)}
+    return {text for text in written if text.startswith("--")} | {"--help"}
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_lists_every_option_and_no_other(call, command):
+    outcome = call(command, "--help")
+    listed = re.findall(r"^ +(?:-\w, )?(--[a-z0-9-]+)", outcome.out, re.MULTILINE)
+    assert sorted(listed) == sorted([*OPTIONS[command].split(), "--help"])
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_help_lists_every_command_in_whole_sentences_in_the_order_of_use(call):
+    out = call("--help").out
+    assert call("-h").out == out
+    assert re.findall(r"^  (\w+)  +[A-Z].*\.$", out, re.MULTILINE) == list(OPTIONS)
+    assert "..." not in out.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_explains_every_option_under_a_heading(call, command):
+    for option in cli.cli.commands[command].params:
+        if isinstance(option, click.Option):
+            assert option.help[0].isupper()
+            assert option.help.endswith((".", ")"))
+    out = call(command, "--help").out
+    assert out.index("\nOptions:\n") == max(part.start() for part in re.finditer(r"\n\w.*:\n", out))
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_names_no_option_that_the_command_does_not_have(call, command):
+    named = set(re.findall(r"--[a-z][a-z0-9-]*", call(command, "--help").out))
+    assert named <= spellings(cli.cli.commands[command])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_no_option_that_no_command_has(page):
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
+    assert named - OTHERS <= set().union(*map(spellings, cli.cli.commands.values()))
+
+
+@pytest.mark.parametrize("line", [line for page in PAGES for line in command_lines(page)])
+def test_commands_of_the_pages_are_understood(line):
+    name, *rest = arguments(line)
+    cli.cli.commands[name].make_context(name, rest)
+
+
+def test_help_loads_neither_torch_nor_opencv():
+    code = (
+        "import sys\nfrom heatmap.cli.main import cli\n"
+        "cli.main(['run', '--help'], standalone_mode=False)\n"
+        "sys.exit(bool({'torch', 'torchvision', 'timm', 'cv2', 'skimage'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,48 @@
+"""`heatmap run` where scores or photos are large."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from heatmap.grid import collector as collecting
+from heatmap.grid import score_grid as grid
+from heatmap.photo import photo_file as streams
+from heatmap.runs import run as running
+from tests.support.command_line import PADDED, assert_one_line, everything
+
+
+def large_from(monkeypatch, size):
+    for module in (grid, collecting, running):
+        monkeypatch.setattr(module, "LARGE_GRID_BYTES", size)
+
+
+def test_the_size_of_a_large_grid_is_told_on_standard_error(call, monkeypatch):
+    large_from(monkeypatch, 1000)
+    quiet = call("run", "cat.png", *PADDED, "-o", "out", "--json")
+    note = "note: the scores will take {} on disk: --store-classes keeps fewer\n"
+    assert quiet.err == note.format("0.0 GB")
+    json.loads(quiet.out)
+    monkeypatch.setattr(collecting, "room_for", lambda needed, _: Path())
+    monkeypatch.setattr(running, "planned_bytes", lambda *_: 62_400_000_000)
+    loud = call("run", "cat.png", *PADDED, "-o", "out")
+    assert loud.err == note.format("62.4 GB")
+    assert [name for name in everything("out") if "heatmap" in name] == []
+
+
+def test_a_large_photo_gives_a_pyramid_and_a_preview_and_can_be_rendered(call, monkeypatch):
+    monkeypatch.setattr(streams, "LARGE_PX", 1000)
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "-c", "1")
+    assert (outcome.code, outcome.err) == (0, "")
+    pictures = ["out/cat.class-1.preview.png", "out/cat.class-1.tif"]
+    assert everything("out") == [*pictures, "out/cat.json", "out/cat.npz"]
+    assert all(f"wrote {path}\n" in outcome.out for path in everything("out"))
+    assert call("render", "out/cat.npz", "-c", "1", "-o", "again").code == 0
+    for path in pictures:
+        assert Path(path.replace("out", "again")).read_bytes() == Path(path).read_bytes()
+    cv2.imwrite("other.png", np.zeros((90, 120, 3), np.uint8))
+    assert_one_line(
+        call("render", "out/cat.npz", "other.png", "-o", "other"),
+        "photo is 120 x 90 px, the scored one was 120 x 100 px",
+    )

@@ -1,0 +1,49 @@
+"""`heatmap models`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import assert_one_line
+
+
+def test_models_says_the_same_as_json_and_keeps_it(call):
+    told = json.loads(call("models", "squeezenet1_*", "--json").out)
+    assert [(one["name"], one["sliding"]) for one in told] == [
+        ("squeezenet1_0", "exact"),
+        ("squeezenet1_1", "exact"),
+    ]
+    outcome = call("models", "squeezenet1_*")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert lines[0] == ["model", "window", "stride", "sliding"]
+    facts = ("name", "window_px", "native_stride_px", "sliding", "reason")
+    assert lines[1:] == [" ".join(str(one[fact]) for fact in facts).split() for one in told]
+    assert told[1]["reason"] == "8 layers pad: differs from cropping"
+    kept = json.loads(Path("cache/heatmap/models.json").read_text())["models"]
+    assert sorted(kept) == ["squeezenet1_0", "squeezenet1_1"]
+
+
+def test_models_gives_reasons(call):
+    told = json.loads(call("models", "timm/vit_tiny_patch16_224", "--json").out)
+    assert [one["sliding"] for one in told] == ["refused"]
+    assert told[0]["reason"]
+    assert told[0]["native_stride_px"] is None
+    assert told[0]["reason"] in call("models", "timm/vit_tiny_patch16_224").out
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"versions": {}, "models": {"a": 1}}'])
+def test_models_works_with_a_cache_that_cannot_be_read_or_written(call, broken):
+    if broken:
+        Path("cache/heatmap").mkdir(parents=True)
+        Path("cache/heatmap/models.json").write_text(broken)
+    else:
+        Path("cache").write_text("a file")
+    outcome = call("models", "squeezenet1_1")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "squeezenet1_1" in outcome.out
+
+
+def test_no_such_models(call):
+    assert_one_line(call("models", "nothing*"), "no model fits 'nothing*'", "'timm/*resnet*'")

@@ -1,0 +1,116 @@
+"""Photos of every kind, whole and broken, and files with every kind of name."""
+
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import heatmap
+from tests.support.command_line import (
+    CLASS_NAMES,
+    PADDED,
+    assert_one_line,
+    everything,
+    save_with_pillow,
+)
+
+
+def save_frames(path):
+    frames = [Image.new("RGB", (50, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+def save_turned(path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save_with_pillow(path, exif=exif)
+
+
+ODD_PHOTOS = {
+    "1x1.png": (lambda p: save_with_pillow(p, hw=(1, 1)), "1 x 1 px"),
+    "1x5000.png": (lambda p: save_with_pillow(p, hw=(1, 5000)), "1 x 5000 px"),
+    "grey.png": (lambda p: save_with_pillow(p, "L"), "40 x 50 px"),
+    "rgba.png": (lambda p: save_with_pillow(p, "RGBA"), "40 x 50 px"),
+    "cmyk.jpg": (lambda p: save_with_pillow(p, "CMYK"), "note: CMYK brought to sRGB"),
+    "palette.png": (lambda p: save_with_pillow(p, "P"), "40 x 50 px"),
+    "16 bit.png": (
+        lambda p: cv2.imwrite(p, np.full((40, 50, 3), 40_000, np.uint16)),
+        "note: 16-bit reduced to 8",
+    ),
+    "turned.jpg": (save_turned, "50 x 40 px"),
+    "animated.gif": (save_frames, "note: first of 2 frames"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_PHOTOS)
+def test_odd_photos_work_and_say_what_was_done(call, name):
+    save, expected = ODD_PHOTOS[name]
+    save(name)
+    outcome = call("run", name, *PADDED, "-o", "out")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert expected in outcome.out
+    assert heatmap.load(f"out/{Path(name).stem}.npz").scores.size
+
+
+def save_cut_short(path):
+    stream = io.BytesIO()
+    save_with_pillow(stream, format="JPEG", hw=(200, 200))
+    Path(path).write_bytes(stream.getvalue()[:9_000])
+
+
+BAD_PHOTOS = {
+    "missing.jpg": (lambda p: None, "missing.jpg: no such file"),
+    "directory.jpg": (os.mkdir, "directory.jpg: is a directory"),
+    "empty.jpg": (lambda p: Path(p).touch(), "empty.jpg: is empty"),
+    "text.jpg": (lambda p: Path(p).write_text("a cat" * 99), "text.jpg: not an image"),
+    "cut.jpg": (save_cut_short, "cut.jpg: is cut short"),
+    "nan.tif": (
+        lambda p: tifffile.imwrite(p, np.full((40, 50), np.nan, np.float32)),
+        "nan.tif: holds values that are not finite",
+    ),
+    "[red]none[/red].jpg": (lambda p: None, "[red]none[/red].jpg: no such file"),
+    "two\nlines.jpg": (lambda p: None, "two lines.jpg: no such file"),
+}
+
+
+@pytest.mark.parametrize("command", ["run", "verify"])
+@pytest.mark.parametrize("name", BAD_PHOTOS)
+def test_bad_photos_end_in_one_line_and_leave_nothing(call, command, name):
+    save, expected = BAD_PHOTOS[name]
+    save(name)
+    before = everything()
+    assert_one_line(call(command, name, *PADDED, "-o", "out"), expected)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["two words.png", "[red]x[/red].png", "<img>.png", "日本 é.png", "[[/].png", "-.png"]
+)
+def test_names_are_shown_as_they_are_and_files_written(call, name):
+    path = Path("[bold]in[", name)
+    path.parent.mkdir(parents=True)
+    shutil.copy("cat.png", path)
+    out = Path("[b] out", path.stem)
+    call_named = ("run", path, *PADDED, "--class-names", "names.txt", "-o", out.parent)
+    outcome = call(*call_named, "--conf", "0.2")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"{path}: 100 x 120 px")
+    assert f"wrote {out}.npz\n" in outcome.out
+    assert heatmap.load(f"{out}.npz").origin.photo == str(path)
+    assert call("verify", path, *PADDED, "-o", out.parent).out.endswith(f"wrote {out}.verify.png\n")
+    assert call("render", f"{out}.npz", "-c", 0, "-o", out.parent).code == 0
+    assert Path(f"{out}.red-cat-red.png").exists()
+
+
+def test_class_names_are_shown_as_they_are(call):
+    wanted = [part for name in (0, 1, 4) for part in ("-c", name)]
+    outcome = call(*("run", "cat.png", *PADDED, "--class-names", "names.txt", "--conf", 0, *wanted))
+    first_words = {re.split(r" +\d+%  ", line)[0] for line in outcome.out.splitlines()[2:-5]}
+    assert first_words == {CLASS_NAMES[0], CLASS_NAMES[1], CLASS_NAMES[4]}

@@ -1,0 +1,233 @@
+"""`heatmap run`: the files, what is printed, engines and settings."""
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+import heatmap
+from tests.support.command_line import (
+    ATTENDING,
+    CLASS_NAMES,
+    PADDED,
+    PLAIN,
+    SQUEEZING,
+    Outcome,
+    assert_one_line,
+    everything,
+)
+
+
+def test_run_writes_files_that_agree_with_what_it_says(call):
+    outcome = call("run", "cat.png", *PADDED, "-o", "out")
+    assert (outcome.code, outcome.err) == (0, "")
+    grid = heatmap.load("out/cat.npz")
+    assert grid.scores.shape == (18, 23, 5)
+    told = json.loads(Path("out/cat.json").read_text("utf-8"))
+    assert told["detections"]
+    for one in told["detections"]:
+        left, top, right, bottom = one["box_xyxy"]
+        assert 0 <= left < right <= 120
+        assert 0 <= top < bottom <= 100
+        assert one["confidence"] == pytest.approx(
+            grid.probabilities()[(*one["cell"], *one["indices"])], abs=1e-6
+        )
+        rows = ("top", "middle", "bottom")[int(3 * (top + bottom) / 2 / 100)]
+        columns = ("left", "middle", "right")[int(3 * (left + right) / 2 / 120)]
+        row = [
+            one["class"],
+            f"{one['score']:.0%}",
+            f"{rows} {columns}".replace("middle middle", "middle"),
+            f"{(right - left) * (bottom - top) / 120:.0f}%",
+            f"{left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}",
+        ]
+        assert re.search(r"^" + r" +".join(map(re.escape, row)) + r" *$", outcome.out, re.MULTILINE)
+    pictures = [Path("out", one["file"]) for one in told["overlays"]]
+    assert everything("out") == sorted(map(str, [*pictures, "out/cat.json", "out/cat.npz"]))
+    for path in pictures:
+        height, width = cv2.imread(str(path)).shape[:2]
+        assert height > 100
+        assert width >= 120
+    for path in everything("out"):
+        assert f"wrote {path}\n" in outcome.out
+    assert "100 x 120 px, 18 x 23 windows of 32 px, 4 px apart" in outcome.out
+
+
+def test_run_prints_the_same_as_json(call):
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--json")
+    assert outcome == Outcome(0, Path("out/cat.json").read_text("utf-8"), "")
+    assert json.loads(outcome.out)["geometry"]["grid_hw"] == [18, 23]
+
+
+def test_run_with_the_built_in_model(call):
+    cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
+    outcome = call("run", "chelsea.jpg", "-c", "Egyptian cat", "--top", 3)
+    assert outcome.code == 0
+    assert (
+        "300 x 451 px, 4 x 9 windows of 224 px, 32 px apart, by efficientnet_lite0" in outcome.out
+    )
+    assert everything("results") == [
+        "results/chelsea.Egyptian-cat.png",
+        "results/chelsea.json",
+        "results/chelsea.npz",
+        "results/chelsea.sharp.npz",
+    ]
+    assert {
+        one["class"] for one in json.loads(Path("results/chelsea.json").read_text())["detections"]
+    } <= {"Egyptian cat"}
+
+
+def test_run_uses_its_settings(call):
+    call(
+        *("run", "cat.png", *PADDED, "-o", "out", "--scale", "0.5", "--border", "valid"),
+        *("--engine", "crop", "--stride", "3", "--mean", "0.1,0.2,0.3"),
+        *("--class-names", "names.txt"),
+    )
+    grid = heatmap.load("out/cat.npz")
+    assert grid.geometry.scaled_hw == (50, 60)
+    assert grid.geometry.border == "valid"
+    assert grid.geometry.stride_px == 3
+    assert grid.scores.shape[:2] == ((50 - 32) // 3 + 1, (60 - 32) // 3 + 1)
+    assert grid.origin.engine == "crop"
+    assert grid.classes.names == CLASS_NAMES
+    call("run", "cat.png", *PADDED, "-o", "out2", *("--scale", "0.5", "--border", "valid"))
+    assert not np.allclose(heatmap.load("out2/cat.npz").scores[0, 0], grid.scores[0, 0], rtol=1e-3)
+
+
+def test_an_asked_class_that_is_not_found_is_named_with_its_best(call):
+    call("run", "cat.png", *PADDED, "-o", "out")
+    peaks = heatmap.load("out/cat.npz").probabilities().max(axis=(0, 1))
+    least = int(peaks.argmin())
+    assert peaks[least] < 0.995
+    outcome = call("run", "cat.png", *PADDED, "-c", least, "--conf", 1)
+    assert (
+        f"nothing found; the best is class {least} with {peaks[least]:.2g}: "
+        "try another --scale, --conf or --engine crop"
+    ) in outcome.out.splitlines()
+
+
+def test_an_inexact_network_is_cropped_with_a_note(call):
+    outcome = call("run", "cat.png", *SQUEEZING, "-o", "out")
+    note = re.search(r"^note: (.*)$", outcome.out, re.MULTILINE)[1]
+    assert note.startswith("scored crop by crop: sliding would be inexact: ")
+    assert "mean" in note
+    assert "--engine crop" not in note
+    assert heatmap.load("out/cat.npz").origin.engine == "crop"
+
+
+def test_an_inexact_network_slides_when_told_to(call):
+    outcome = call("run", "cat.png", *SQUEEZING, "-o", "out", "--engine", "slide")
+    assert re.search(r"^note: slid all the same, but sliding is inexact: ", outcome.out, re.M)
+    assert heatmap.load("out/cat.npz").origin.engine == "slide"
+
+
+def test_a_refused_network_is_cropped_and_never_slides(call):
+    assert_one_line(
+        call("run", "cat.png", *ATTENDING, "--engine", "slide"), "cannot slide", "use --engine crop"
+    )
+    assert not Path("results").exists()
+    outcome = call("run", "cat.png", *ATTENDING, "--json")
+    assert json.loads(outcome.out)["origin"]["engine"] == "crop"
+    assert json.loads(outcome.out)["origin"]["weights"]["text"] == "random (seed 0)"
+
+
+def test_a_group_of_the_built_in_model_is_one_class(call):
+    cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
+    outcome = call("run", "chelsea.jpg", "-c", "cat", "-c", "dog")
+    assert (outcome.code, outcome.err) == (0, "")
+    told = json.loads(Path("results/chelsea.json").read_text())
+    assert [(one["class"], len(one["indices"])) for one in told["overlays"]] == [
+        ("cat", 5),
+        ("dog", 118),
+    ]
+    assert {"results/chelsea.cat.png", "results/chelsea.dog.png"} < set(everything("results"))
+    cat, *_ = told["detections"]
+    assert cat["class"] == "cat"
+    grid = heatmap.load("results/chelsea.npz")
+    single = grid.probabilities()[tuple(cat["cell"])]
+    assert cat["confidence"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
+    assert cat["confidence"] > single.max() + 0.01
+    assert re.search(rf"^cat +{cat['score']:.0%} ", outcome.out, re.MULTILINE)
+    again = call("render", "results/chelsea.npz", "-c", "dog", "-o", "again")
+    assert again.out == "dog: again/chelsea.dog.png\n"
+
+
+def test_groups_of_a_file_are_classes_to_ask_for_and_to_keep(call):
+    Path("groups.json").write_text('{"pair": [1, "class 3"], "all": ["0-4"]}')
+    arguments = ("run", "cat.png", *PADDED, "--groups", "groups.json", "-c", "pair")
+    assert call(*arguments, "-o", "out", "--conf", 0).code == 0
+    told = json.loads(Path("out/cat.json").read_text())
+    grid = heatmap.load("out/cat.npz")
+    assert told["detections"]
+    for one in told["detections"]:
+        assert (one["class"], one["indices"]) == ("pair", [1, 3])
+        expected = grid.probabilities()[tuple(one["cell"])][[1, 3]].sum()
+        assert one["confidence"] == pytest.approx(expected, abs=1e-6)
+    assert everything("out") == ["out/cat.json", "out/cat.npz", "out/cat.pair.png"]
+    assert call(*arguments, "-o", "kept", "--store-classes", "pair").code == 0
+    assert heatmap.load("kept/cat.npz").classes.names == ("class 1", "class 3")
+    assert_one_line(
+        call(*arguments, "--store-classes", "1"),
+        "class 'pair' is asked for and not stored: add --store-classes pair",
+    )
+
+
+def test_run_takes_all_of_them(call):
+    mask = np.zeros((100, 120), np.uint8)
+    mask[40:, :70] = 255
+    cv2.imwrite("mask.png", mask)
+    outcome = call(
+        *("run", "cat.png", *PADDED, "-o", "out", "--scale", "1", "--scale", "2", "--fuse", "max"),
+        *(
+            "--stride",
+            "2",
+            "--memory",
+            "50MB",
+            "--store-classes",
+            "3",
+            "--store-classes",
+            "class 1",
+        ),
+        *("--skip-background", "--mask", "mask.png", "--dtype", "bfloat16", "-c", "3"),
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    told = json.loads(Path("out/cat.json").read_text("utf-8"))
+    made = heatmap.load("out/cat.npz")
+    assert made.classes.names == ("class 3", "class 1")
+    assert made.geometry.stride_px == 2
+    assert made.origin.computation.dtype == "bfloat16"
+    assert made.origin.fuse == "max"
+    assert list(told["scales"]) == ["x1", "x2"]
+    assert 0 < told["not_scored"] < told["windows"]
+    assert f"note: {told['not_scored']} of {told['windows']} windows skipped\n" in outcome.out
+    assert "note: scales 1, 2 fused on the finest\n" in outcome.out
+    for name in ("cat.npz", "cat.x1.npz", "cat.x2.npz", "cat.class-3.png", "cat.json"):
+        assert f"wrote out/{name}\n" in outcome.out
+
+
+def test_run_at_auto_scales_says_which(call):
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--scale", "auto")
+    assert "note: scales 0.25, 0.5, 1, 2, 3 fused on the finest\n" in outcome.out
+
+
+def test_run_and_verify_take_a_finer_stride(call):
+    call("run", "cat.png", *PLAIN, "-o", "out", "--stride", "1", "--border", "valid")
+    assert heatmap.load("out/cat.npz").scores.shape == (69, 89, 5)
+    outcome = call("verify", "cat.png", *PLAIN, "-o", "out", "--stride", "2", "--json")
+    assert outcome.code == 0
+    told = json.loads(outcome.out)
+    assert told["geometry"]["stride_px"] == 2
+    for command in ("run", "verify"):
+        assert_one_line(call(command, "cat.png", *PLAIN, "--stride", "3"), "slides at 4, 2, 1 px")
+
+
+def test_a_photo_that_is_skipped_whole_says_so(call):
+    cv2.imwrite("flat.png", np.full((100, 120, 3), 200, np.uint8))
+    outcome = call("run", "flat.png", *PADDED, "-o", "out", "--skip-background")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "nothing found: every window was skipped\n" in outcome.out
+    assert "414 of 414 windows skipped" in outcome.out
