@@ -13,6 +13,7 @@ import skimage.data
 import heatmap.scoring.scorer
 from heatmap.cli import main as cli
 from tests.support.command_line import CLASS_NAMES, NETWORKS, Outcome
+from tests.support.training import coloured_photos
 
 _prepare = heatmap.scoring.scorer.prepare
 
@@ -55,3 +56,9 @@ def call(tmp_path, monkeypatch, capsys, prepare_once):
         return Outcome(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three folders of coloured photos to train on."""
+    return coloured_photos(tmp_path / "photos")

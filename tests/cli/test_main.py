@@ -1,7 +1,6 @@
 """The program as a whole: exit codes, and ends that nobody foresaw."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import heatmap
 from heatmap.scoring import scorer as scoring
 from tests.support.command_line import PADDED, Outcome, everything
+from tests.support.paths import ROOT
 
 
 def test_version(call):
@@ -54,7 +54,7 @@ def test_an_unforeseen_error_is_one_line_too(call, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("heatmap.runs.settings.prepare", broken)
+    monkeypatch.setattr(scoring, "prepare", broken)
     outcome = call("run", "cat.png", *PADDED)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("heatmap: unexpected RuntimeError: first line second line (")
@@ -67,49 +67,60 @@ def test_interrupting_leaves_nothing(call, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scoring.Scorer, "confidence", interrupted)
+    monkeypatch.setattr(scoring.Scorer, "score", interrupted)
     before = everything()
     assert call("run", "cat.png", *PADDED) == Outcome(130, "", "\nheatmap: interrupted\n")
     assert everything() == before
 
 
+# The rest starts processes, which is slow: one for each thing that cannot be seen from inside.
+
+HEATMAP = [sys.executable, "-c", "from heatmap.cli.main import main; main()"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Of a process that finds this checkout."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
 def test_a_reader_that_goes_away_is_no_error(call):
-    script = Path(sys.executable).with_name("heatmap")
     process = subprocess.Popen(
-        [script, "models", "squeezenet1_1", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        [*HEATMAP, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     )
     process.stdout.close()
     assert process.stderr.read() == b""
     process.wait()
 
 
-SLOW = """
-import sys, time
-from heatmap import cli, collecting, grid, running, scoring
-for module in (grid, collecting, running):
+PAUSING = """
+import time
+from heatmap.cli.main import main
+from heatmap.grid import collector, score_grid
+from heatmap.runs import run
+
+for module in (score_grid, collector, run):
     module.LARGE_GRID_BYTES = 0
-finish = collecting.Collector.finish
+finish = collector.Collector.finish
+
 
 def slow(self, origin):
     print("ready", flush=True)
     time.sleep(60)
     return finish(self, origin)
 
-collecting.Collector.finish = slow
-sys.argv = ["heatmap", *sys.argv[1:]]
-cli.main()
+
+collector.Collector.finish = slow
+main()
 """
 
 
 def test_being_terminated_leaves_no_file(call):
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, "run", "cat.png", *PADDED, "-o", "out"],
+        [sys.executable, "-c", PAUSING, "run", "cat.png", *PADDED, "-o", "out"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([".", *sys.path])},
+        env=environment(),
     )
     before = everything()
     assert process.stdout.readline() == "ready\n"
@@ -121,16 +132,16 @@ def test_being_terminated_leaves_no_file(call):
     assert everything() == before
 
 
-def test_names_that_the_terminal_cannot_show_are_escaped(call, tmp_path):
-    name = os.fsdecode(b"caf\xe9.png")
-    shutil.copy("cat.png", name)
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict", "PYTHONPATH": str(tmp_path)}
+def test_names_that_the_terminal_cannot_show_are_escaped(call):
+    call("run", "cat.png", *PADDED, "-o", "out")
+    name = os.fsdecode(b"out/caf\xe9.npz")
+    Path("out/cat.npz").rename(name)
     done = subprocess.run(
-        [Path(sys.executable).with_name("heatmap"), "run", name, *PADDED, "-c", "class 0"],
+        [*HEATMAP, "render", name, "-c", "class 0"],
         capture_output=True,
-        env=environment,
+        env=environment(PYTHONIOENCODING="ascii:strict"),
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert rb"wrote results/caf\udce9.npz" in done.stdout
-    assert os.fsdecode(b"results/caf\xe9.json") in everything("results")
+    assert rb"class 0: results/caf\udce9.class-0.png" in done.stdout
+    assert os.fsdecode(b"results/caf\xe9.class-0.png") in everything("results")

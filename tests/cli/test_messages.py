@@ -42,7 +42,7 @@ from tests.support.command_line import ATTENDING, NETWORKS, PADDED, assert_one_l
         (("-m", "nowhere:nothing"), ("nowhere:nothing", "No module named 'nowhere'")),
         (("-m", "alexnett"), ("no model is called 'alexnett'", "did you mean alexnet")),
         (("-m", "timm/vit_tinny_patch16_224"), ("did you mean", "timm/vit_tiny_patch16_224")),
-        (("-m", "own.pth"), ("-m vgg16 --weights own.pth",)),
+        (("-m", "own.pth"), ("vgg16, and give --weights own.pth",)),
         (("-m", "own.heatmap"), ("own.heatmap",)),
     ],
 )

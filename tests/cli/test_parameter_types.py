@@ -7,7 +7,6 @@ from click.testing import CliRunner
 from heatmap.cli.options import compute_options, model_options, scales_options
 from heatmap.cli.parameter_types import Memory, PhotoSize, ThreeNumbers, WholeNumbers
 
-
 photo_size_option = click.option("--photo-size", "photo_hw", type=PhotoSize())
 
 

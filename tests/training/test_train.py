@@ -19,57 +19,22 @@ from heatmap.photo.photo import read_photo
 from heatmap.training.augment import view
 from heatmap.training.fit import Fit, Task
 from heatmap.training.train import TrainingReporter
+from tests.support.training import COLOURS, NETWORK, coloured_photos, content, paint
 
-COLOURS = {"blue": (200, 40, 40), "green": (40, 200, 40), "red": (40, 40, 200)}
 SHORT = Schedule(epochs=5, batch=8, rate=1e-2, views=3, patience=5)
-NETWORK = '''
-import torch
-from torch import nn
-
-def network():
-    """Window 20 px, stride 2, no padding; its weights are the same each time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        return nn.Sequential(
-            nn.Conv2d(3, 6, 5, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3),
-            nn.ReLU(), nn.Flatten(), nn.Linear(6 * 6 * 6, 12), nn.ReLU(), nn.Dropout(),
-            nn.Linear(12, 4),
-        )
-'''
-
-
-def paint(path, colour, hw, drawn):
-    """A photo of one colour under noise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.array(colour) + drawn.normal(0, 25, (*hw, 3))
-    cv2.imwrite(str(path), np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """Three folders of ten coloured photos, and a network to train from scratch."""
-    drawn = np.random.default_rng(0)
-    for name, colour in COLOURS.items():
-        for number in range(10):
-            hw = (24 + number, 30 - number)
-            paint(tmp_path / "photos" / name / f"{number}.png", colour, hw, drawn)
-    (tmp_path / "training_networks.py").write_text(NETWORK)
-    monkeypatch.syspath_prepend(tmp_path)
+    """Three folders of ten coloured photos."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "photos"
+    return coloured_photos(tmp_path / "photos")
 
 
 def trained(photos, output="net.safetensors", **given):
     options = {"window": 20, **given.pop("options", {})}
     schedule = given.pop("schedule", SHORT)
-    return train(
-        photos, output, "training_networks:network", schedule=schedule, options=options, **given
-    )
-
-
-def content(path="net.safetensors"):
-    """Both files of a checkpoint."""
-    return [open(one, "rb").read() for one in (path, path.replace(".safetensors", ".json"))]
+    return train(photos, output, NETWORK, schedule=schedule, options=options, **given)
 
 
 class StopsAfter(TrainingReporter):
@@ -193,7 +158,7 @@ def test_what_is_frozen_is_computed_once_and_stays(photos, monkeypatch):
     told = Records()
     done = trained(photos, reporter=told)
     assert told.views == 24 * 3 + 6
-    original = load_classifier("training_networks:network", window=20).module.state_dict()
+    original = load_classifier(NETWORK, window=20).module.state_dict()
     made = done.classifier.module.state_dict()
     assert torch.equal(made["trunk.0.weight"], original["0.weight"])
     assert torch.equal(made["trunk.1.running_mean"], original["1.running_mean"])
@@ -390,13 +355,13 @@ def test_a_broken_photo_stops_before_anything_is_to_go_on_from(photos, tmp_path)
 
 
 def test_classes_without_names_get_those_of_the_folders(photos):
-    adapted = heatmap.adapt("training_networks:network", window=20, num_classes=3)
+    adapted = heatmap.adapt(NETWORK, window=20, num_classes=3)
     done = train(photos, "net.safetensors", adapted, schedule=SHORT)
     assert load_classifier(done.path).classes.names == tuple(COLOURS)
 
 
 def test_a_module_is_refused_before_training(photos):
-    module = load_classifier("training_networks:network", window=20).module
+    module = load_classifier(NETWORK, window=20).module
     with pytest.raises(ModelError, match="came as a module and cannot be built again by name"):
         train(photos, "net.safetensors", module, options={"window": 20})
 

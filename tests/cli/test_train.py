@@ -1,0 +1,97 @@
+"""`heatmap train`."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import assert_one_line, everything
+from tests.support.paths import ROOT
+from tests.support.training import COLOURS, content
+from tests.support.training import NETWORK as SMALL
+
+NETWORK = ("-m", SMALL, "--window", "20")
+QUICK = ("--epochs", "4", "--views", "2", "--rate", "0.01", "--batch", "8")
+
+
+def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):
+    outcome = call("train", "photos", *NETWORK, *QUICK, "-o", "net.safetensors")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "red: 8 training examples, 2 for validation" in outcome.out
+    epochs = re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M)
+    assert len(epochs) == 4
+    assert re.search(r"kept epoch \d; wrote net.safetensors", outcome.out)
+    assert call("run", "cat.png", "-m", "net.safetensors", "-c", "red").code == 0
+    told = json.loads(call("train", "photos", *NETWORK, *QUICK, "--json").out)
+    assert told["checkpoint"] == "trained.safetensors"
+    assert [epoch["number"] for epoch in told["history"]] == [1, 2, 3, 4]
+    assert content("trained.safetensors") == content("net.safetensors")
+
+
+def test_interrupting_says_how_to_go_on(call, photos, monkeypatch):
+    def interrupted(self, path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("heatmap.training.fit.Fit.save", interrupted)
+        outcome = call("train", "photos", *NETWORK, *QUICK)
+    assert outcome.code == 130
+    assert outcome.err == "heatmap: interrupted\n"
+    assert outcome.out.endswith("stopped; the same command with --resume goes on\n")
+    refused = call("train", "photos", *NETWORK, *QUICK)
+    assert_one_line(refused, "trained.training holds a training", "--resume")
+    assert call("train", "photos", *NETWORK, *QUICK, "--resume").code == 0
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_gives_the_same_checkpoint(photos, tmp_path, monkeypatch):
+    """kill -9 between two epochs, from outside."""
+    monkeypatch.chdir(tmp_path)
+    code = "from heatmap.cli.main import main; main()"
+    given = ["train", "photos", *NETWORK, *QUICK, "--epochs", "60", "--patience", "60"]
+    command = [sys.executable, "-u", "-c", code, *given]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def run(*more):
+        return subprocess.run(
+            [*command, *more], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    assert run("-o", "whole.safetensors").returncode == 0
+    began = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
+    for line in began.stdout:
+        if line.startswith(b"epoch   7"):
+            break
+    time.sleep(0.05)
+    os.kill(began.pid, signal.SIGKILL)
+    began.communicate()
+    assert not (tmp_path / "trained.safetensors").exists()
+    resumed = run("--resume")
+    assert re.search(r"going on after epoch ([789]|[1-5]\d)\n", resumed.stdout)
+    assert content("trained.safetensors") == content("whole.safetensors")
+    assert sorted(COLOURS) == json.loads(Path("trained.json").read_text())["class_names"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("train", "nowhere"), ("nowhere: no such folder",)),
+        (("train", "photos/red/3.png"), ("photos/red/3.png: is a file, not a folder",)),
+        (("train", "photos/red"), ("holds 0 folders", "at least 2 classes")),
+        (("train", "photos", "--validation-split", "1"), ("validation_split is 1",)),
+        (("train", "photos", "--boxes", "none.json"), ("none.json",)),
+        (("train", "photos", "-o", "net.pt"), ("net.pt", "ends in .safetensors")),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(call, photos, arguments, parts):
+    Path("taken.json").write_text("{}")
+    before = everything()
+    outcome = call(*arguments)
+    assert_one_line(outcome, *parts)
+    assert everything() == before

@@ -1,0 +1,50 @@
+"""Coloured photos, and a small network that learns to tell them apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+COLOURS = {"blue": (200, 40, 40), "green": (40, 200, 40), "red": (40, 40, 200)}
+NETWORK = "tests.support.training:network"
+WINDOW = 20
+
+
+def network() -> nn.Module:
+    """Window 20 px, stride 2, no padding; its weights are the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return nn.Sequential(
+            *(nn.Conv2d(3, 6, 5, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3)),
+            *(nn.ReLU(), nn.Flatten(), nn.Linear(6 * 6 * 6, 12), nn.ReLU(), nn.Dropout()),
+            nn.Linear(12, 4),
+        )
+
+
+def paint(
+    path: Path, colour: tuple[int, int, int], hw: tuple[int, int], drawn: np.random.Generator
+) -> None:
+    """A photo of one colour under noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.array(colour) + drawn.normal(0, 25, (*hw, 3))
+    cv2.imwrite(str(path), np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def coloured_photos(folder: Path) -> Path:
+    """A folder for each of three colours, with ten photos in each."""
+    drawn = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        for number in range(10):
+            hw = (24 + number, 30 - number)
+            paint(folder / name / f"{number}.png", colour, hw, drawn)
+    return folder
+
+
+def content(path: str = "net.safetensors") -> list[bytes]:
+    """Both files of a checkpoint."""
+    files = (Path(path), Path(path).with_suffix(".json"))
+    return [file.read_bytes() for file in files]
