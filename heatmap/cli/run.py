@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 def run(photo: Path, **options: Any) -> None:
     """Score PHOTO, detect objects, and write grid, overlays and boxes.
 
-    Prints each detection with its class, confidence, place and box. Without --class, any of
-    the model's classes is detected.
+    Prints each detection with its class, confidence, place and box. Any class of the model is
+    looked for unless some are named.
     """
     from ..runs.run import run as run_photo
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import cv2
 import pytest
 import skimage.data
 
-import heatmap.scoring.scorer
 from heatmap.cli import main as cli
+from heatmap.scoring import prepare as preparing
 from tests.support.command_line import CLASS_NAMES, NETWORKS, Outcome
 from tests.support.training import coloured_photos
 
-_prepare = heatmap.scoring.scorer.prepare
+_prepare = preparing.prepare
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,7 @@ def prepare_once() -> Callable[..., Any]:
     """As ``heatmap.prepare``; what small networks and the built-in one become is kept."""
     prepared: dict[str, Any] = {}
 
+    @wraps(_prepare)
     def prepare(model: Any, **options: Any) -> Any:
         if str(model).partition(":")[0] not in (NETWORKS, "efficientnet_lite0"):
             return _prepare(model, **options)
@@ -43,7 +45,7 @@ def call(tmp_path, monkeypatch, capsys, prepare_once):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HEATMAP_DEBUG", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(heatmap.scoring.scorer, "prepare", prepare_once)
+    monkeypatch.setattr(preparing, "prepare", prepare_once)
 
     def run(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["heatmap", *map(str, arguments)])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import assert_one_line, everything
+from tests.support.command_line import ATTENDING, assert_one_line, everything
 from tests.support.training import NETWORK as SMALL
 
 NETWORK = ("-m", SMALL, "--window", "20")
@@ -42,7 +42,7 @@ def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):
         (("adapt", *NETWORK, "--freeze", "most"), ("freeze is 'most'",)),
         (("adapt", *NETWORK, "--class-names", "none.txt"), ("none.txt",)),
         (("adapt", "-m", SMALL), ("which window", "--window")),
-        (("adapt", "-m", "timm/vit_tiny_patch16_224", "--weights", "random"), ("class token",)),
+        (("adapt", *ATTENDING), ("class token",)),
         (("adapt", *NETWORK, "-o", "taken.safetensors"), ("taken.json", "describes no checkpoint")),
     ],
 )

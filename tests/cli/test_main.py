@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import heatmap
-from heatmap.scoring import scorer as scoring
+from heatmap.scoring import prepare as preparing
+from heatmap.scoring.scorer import Scorer
 from tests.support.command_line import PADDED, Outcome, everything
 from tests.support.paths import ROOT
 
@@ -54,7 +55,7 @@ def test_an_unforeseen_error_is_one_line_too(call, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr(scoring, "prepare", broken)
+    monkeypatch.setattr(preparing, "prepare", broken)
     outcome = call("run", "cat.png", *PADDED)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("heatmap: unexpected RuntimeError: first line second line (")
@@ -67,7 +68,7 @@ def test_interrupting_leaves_nothing(call, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scoring.Scorer, "score", interrupted)
+    monkeypatch.setattr(Scorer, "score", interrupted)
     before = everything()
     assert call("run", "cat.png", *PADDED) == Outcome(130, "", "\nheatmap: interrupted\n")
     assert everything() == before
@@ -133,15 +134,14 @@ def test_being_terminated_leaves_no_file(call):
 
 
 def test_names_that_the_terminal_cannot_show_are_escaped(call):
-    call("run", "cat.png", *PADDED, "-o", "out")
-    name = os.fsdecode(b"out/caf\xe9.npz")
-    Path("out/cat.npz").rename(name)
+    name = os.fsdecode(b"caf\xe9.png")
+    Path("cat.png").rename(name)
     done = subprocess.run(
-        [*HEATMAP, "render", name, "-c", "class 0"],
+        [*HEATMAP, "run", name, *PADDED, "-c", "class 0"],
         capture_output=True,
         env=environment(PYTHONIOENCODING="ascii:strict"),
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert rb"class 0: results/caf\udce9.class-0.png" in done.stdout
-    assert os.fsdecode(b"results/caf\xe9.class-0.png") in everything("results")
+    assert rb"wrote results/caf\udce9.npz" in done.stdout
+    assert os.fsdecode(b"results/caf\xe9.json") in everything("results")

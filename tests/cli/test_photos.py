@@ -35,16 +35,16 @@ def save_turned(path):
 
 ODD_PHOTOS = {
     "1x1.png": (lambda p: save_with_pillow(p, hw=(1, 1)), "1 x 1 px"),
-    "1x5000.png": (lambda p: save_with_pillow(p, hw=(1, 5000)), "1 x 5000 px"),
-    "grey.png": (lambda p: save_with_pillow(p, "L"), "40 x 50 px"),
-    "rgba.png": (lambda p: save_with_pillow(p, "RGBA"), "40 x 50 px"),
+    "1x5000.png": (lambda p: save_with_pillow(p, hw=(1, 5000)), "5000 x 1 px"),
+    "grey.png": (lambda p: save_with_pillow(p, "L"), "50 x 40 px"),
+    "rgba.png": (lambda p: save_with_pillow(p, "RGBA"), "50 x 40 px"),
     "cmyk.jpg": (lambda p: save_with_pillow(p, "CMYK"), "note: CMYK brought to sRGB"),
-    "palette.png": (lambda p: save_with_pillow(p, "P"), "40 x 50 px"),
+    "palette.png": (lambda p: save_with_pillow(p, "P"), "50 x 40 px"),
     "16 bit.png": (
         lambda p: cv2.imwrite(p, np.full((40, 50, 3), 40_000, np.uint16)),
         "note: 16-bit reduced to 8",
     ),
-    "turned.jpg": (save_turned, "50 x 40 px"),
+    "turned.jpg": (save_turned, "40 x 50 px"),
     "animated.gif": (save_frames, "note: first of 2 frames"),
 }
 
@@ -101,7 +101,7 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
     call_named = ("run", path, *PADDED, "--class-names", "names.txt", "-o", out.parent)
     outcome = call(*call_named, "--conf", "0.2")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith(f"{path}: 100 x 120 px")
+    assert outcome.out.startswith(f"{path}: 120 x 100 px\n")
     assert f"wrote {out}.npz\n" in outcome.out
     assert heatmap.load(f"{out}.npz").origin.photo == str(path)
     assert call("verify", path, *PADDED, "-o", out.parent).out.endswith(f"wrote {out}.verify.png\n")
@@ -112,5 +112,5 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
 def test_class_names_are_shown_as_they_are(call):
     wanted = [part for name in (0, 1, 4) for part in ("-c", name)]
     outcome = call(*("run", "cat.png", *PADDED, "--class-names", "names.txt", "--conf", 0, *wanted))
-    first_words = {re.split(r" +\d+%  ", line)[0] for line in outcome.out.splitlines()[2:-5]}
+    first_words = {re.split(r" +\d+%  ", line)[0] for line in outcome.out.splitlines()[4:-5]}
     assert first_words == {CLASS_NAMES[0], CLASS_NAMES[1], CLASS_NAMES[4]}

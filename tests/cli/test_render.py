@@ -1,7 +1,6 @@
 """`heatmap render`."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -10,13 +9,14 @@ import pytest
 
 import heatmap
 from heatmap.rendering import overlay as rendering
-from heatmap.scoring import scorer as scoring
+from heatmap.scoring import prepare as preparing
 from tests.support.command_line import PADDED, POOLED, assert_one_line, everything, save_with_pillow
+from tests.support.command_networks import padded
 
 
 def test_render_draws_what_run_drew_without_a_network(call, monkeypatch):
     call("run", "cat.png", *PADDED, "-o", "out", "--top", 2, "--stretch", "--opacity", 0.5)
-    monkeypatch.setattr(scoring, "prepare", None)
+    monkeypatch.setattr(preparing, "prepare", None)
     outcome = call(
         *("render", "out/cat.npz", "-o", "again", "--top", 2, "--stretch", "--opacity", 0.5)
     )
@@ -55,7 +55,7 @@ def test_render_json_lists_the_pictures_and_keeps_like_names_apart(call):
         (("cat.png",), ("cat.png: not a score grid",)),
         ((".",), ("not a score grid", "directory")),
         (("done/cat.npz", "nowhere.png"), ("nowhere.png: no such file",)),
-        (("done/cat.npz", "small.png"), ("10 x 10", "100 x 120")),
+        (("done/cat.npz", "small.png"), ("10 x 10", "120 x 100")),
         (("done/cat.npz", "-c", "cat"), ("no class 'cat'",)),
     ],
 )
@@ -68,9 +68,8 @@ def test_render_of_bad_input(call, arguments, parts):
 
 
 def test_render_needs_the_photo_of_an_array(call):
-    module = sys.modules.get("cli_networks") or __import__("cli_networks")
-    classifier = heatmap.load_classifier(module.padded(), window=32)
+    classifier = heatmap.load_classifier(padded(), window=32)
     heatmap.score(np.zeros((40, 50, 3), np.uint8), classifier).save("array.npz")
-    assert_one_line(call("render", "array.npz"), "array.npz", "name the photo")
+    assert_one_line(call("render", "array.npz"), "array.npz", "name the photo as PHOTO too")
     save_with_pillow("photo.png")
     assert call("render", "array.npz", "photo.png").code == 0

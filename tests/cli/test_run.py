@@ -40,7 +40,7 @@ def test_run_writes_files_that_agree_with_what_it_says(call):
         columns = ("left", "middle", "right")[int(3 * (left + right) / 2 / 120)]
         row = [
             one["class"],
-            f"{one['score']:.0%}",
+            f"{one['confidence']:.0%}",
             f"{rows} {columns}".replace("middle middle", "middle"),
             f"{(right - left) * (bottom - top) / 120:.0f}%",
             f"{left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}",
@@ -54,7 +54,9 @@ def test_run_writes_files_that_agree_with_what_it_says(call):
         assert width >= 120
     for path in everything("out"):
         assert f"wrote {path}\n" in outcome.out
-    assert "100 x 120 px, 18 x 23 windows of 32 px, 4 px apart" in outcome.out
+    assert outcome.out.startswith(
+        "cat.png: 120 x 100 px\n18 rows x 23 columns of windows, 32 px wide, 4 px apart\nmodel: "
+    )
 
 
 def test_run_prints_the_same_as_json(call):
@@ -67,8 +69,10 @@ def test_run_with_the_built_in_model(call):
     cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
     outcome = call("run", "chelsea.jpg", "-c", "Egyptian cat", "--top", 3)
     assert outcome.code == 0
-    assert (
-        "300 x 451 px, 4 x 9 windows of 224 px, 32 px apart, by efficientnet_lite0" in outcome.out
+    assert outcome.out.startswith(
+        "chelsea.jpg: 451 x 300 px\n"
+        "4 rows x 9 columns of windows, 224 px wide, 32 px apart\n"
+        "model: efficientnet_lite0, weights ImageNet"
     )
     assert everything("results") == [
         "results/chelsea.Egyptian-cat.png",
@@ -98,14 +102,14 @@ def test_run_uses_its_settings(call):
     assert not np.allclose(heatmap.load("out2/cat.npz").scores[0, 0], grid.scores[0, 0], rtol=1e-3)
 
 
-def test_an_asked_class_that_is_not_found_is_named_with_its_best(call):
+def test_a_class_that_is_not_detected_is_named_with_its_highest_confidence(call):
     call("run", "cat.png", *PADDED, "-o", "out")
     peaks = heatmap.load("out/cat.npz").probabilities().max(axis=(0, 1))
     least = int(peaks.argmin())
     assert peaks[least] < 0.995
     outcome = call("run", "cat.png", *PADDED, "-c", least, "--conf", 1)
     assert (
-        f"nothing found; the best is class {least} with {peaks[least]:.2g}: "
+        f"nothing detected; the most confident is class {least} with {peaks[least]:.2g}: "
         "try another --scale, --conf or --engine crop"
     ) in outcome.out.splitlines()
 
@@ -132,7 +136,13 @@ def test_a_refused_network_is_cropped_and_never_slides(call):
     assert not Path("results").exists()
     outcome = call("run", "cat.png", *ATTENDING, "--json")
     assert json.loads(outcome.out)["origin"]["engine"] == "crop"
+
+
+def test_random_weights_are_named_as_such(call):
+    model = ("-m", "squeezenet1_1", "--weights", "random")
+    outcome = call("run", "cat.png", *model, "--json")
     assert json.loads(outcome.out)["origin"]["weights"]["text"] == "random (seed 0)"
+    assert "model: squeezenet1_1, weights random (seed 0)\n" in call("run", "cat.png", *model).out
 
 
 def test_a_group_of_the_built_in_model_is_one_class(call):
@@ -151,7 +161,7 @@ def test_a_group_of_the_built_in_model_is_one_class(call):
     single = grid.probabilities()[tuple(cat["cell"])]
     assert cat["confidence"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
     assert cat["confidence"] > single.max() + 0.01
-    assert re.search(rf"^cat +{cat['score']:.0%} ", outcome.out, re.MULTILINE)
+    assert re.search(rf"^cat +{cat['confidence']:.0%} ", outcome.out, re.MULTILINE)
     again = call("render", "results/chelsea.npz", "-c", "dog", "-o", "again")
     assert again.out == "dog: again/chelsea.dog.png\n"
 
@@ -182,16 +192,8 @@ def test_run_takes_all_of_them(call):
     cv2.imwrite("mask.png", mask)
     outcome = call(
         *("run", "cat.png", *PADDED, "-o", "out", "--scale", "1", "--scale", "2", "--fuse", "max"),
-        *(
-            "--stride",
-            "2",
-            "--memory",
-            "50MB",
-            "--store-classes",
-            "3",
-            "--store-classes",
-            "class 1",
-        ),
+        *("--stride", "2", "--memory", "50MB"),
+        *("--store-classes", "3", "--store-classes", "class 1"),
         *("--skip-background", "--mask", "mask.png", "--dtype", "bfloat16", "-c", "3"),
     )
     assert (outcome.code, outcome.err) == (0, "")
@@ -229,5 +231,5 @@ def test_a_photo_that_is_skipped_whole_says_so(call):
     cv2.imwrite("flat.png", np.full((100, 120, 3), 200, np.uint8))
     outcome = call("run", "flat.png", *PADDED, "-o", "out", "--skip-background")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "nothing found: every window was skipped\n" in outcome.out
+    assert "nothing detected: every window was skipped\n" in outcome.out
     assert "414 of 414 windows skipped" in outcome.out

@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import pytest
 
-from heatmap.scoring import scorer as scoring
+from heatmap.scoring import prepare as preparing
 from tests.support.command_line import PADDED, PLAIN, everything
 
 
 def test_verify_of_a_padded_network_does_not_say_equal(call):
     outcome = call("verify", "cat.png", *PADDED, "-o", "out", "--windows", 50)
     assert (outcome.code, outcome.err) == (0, "")
-    assert "18 x 23 windows, 50 compared" in outcome.out
+    assert "18 rows x 23 columns of windows, 50 compared\n" in outcome.out
     assert "2 layers pad" in outcome.out
     assert "(extrapolated from 50 windows)" in outcome.out
     assert not re.search("equal|equivalent", outcome.out)
@@ -56,14 +56,16 @@ def test_verify_json_holds_what_the_table_shows(call):
 
 @pytest.mark.parametrize("extra", [(), ("--json",)])
 def test_verify_exits_with_1_where_the_converted_head_is_wrong(call, monkeypatch, extra):
-    right = scoring.convert
+    right = preparing.convert
 
     def wrong(*arguments, **options):
         network = right(*arguments, **options)
         network.head.register_forward_hook(lambda module, given, scores: scores * 1.001)
         return network
 
-    monkeypatch.setattr(scoring, "convert", wrong)
+    monkeypatch.setattr(preparing, "convert", wrong)
+    # Not one that other tests use too.
+    monkeypatch.setattr(preparing, "prepare", preparing.prepare.__wrapped__)
     outcome = call("verify", "cat.png", *PADDED, *extra)
     assert (outcome.code, outcome.err) == (1, "")
     assert "The converted head is wrong" in outcome.out

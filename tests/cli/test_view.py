@@ -54,7 +54,7 @@ def test_view_takes_a_photo_that_was_moved(call):
     ("results", "parts"),
     [
         ("nowhere", ("nowhere: not the result of a run", "No such file")),
-        ("empty", ("empty: no results in this folder", "heatmap run PHOTO")),
+        ("empty", ("empty: no results in this folder: run a photo into it first",)),
         ("cat.png", ("cat.png: not the result of a run",)),
     ],
 )
