@@ -108,7 +108,7 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
     height, width = photo_hw or (window, window)
     if min(height, width) < window:
         raise GeometryError(
-            f"photo is {height} x {width} px, the window is {window} px: give at least that"
+            f"photo is {width} x {height} px, the window is {window} px: give at least that"
         )
     network = convert(classifier.module, window, allow_inexact=True, fuse=False)
     seen = network.whole_windows(torch.empty(1, 3, height, width, device="meta")).shape

@@ -71,7 +71,9 @@ class ClassToken(nn.Module):
         self.mix = nn.MultiheadAttention(8, 1, batch_first=True)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        tokens = torch.cat([self.token.expand(len(maps), -1, -1), maps.flatten(2).transpose(1, 2)], 1)
+        tokens = torch.cat(
+            [self.token.expand(len(maps), -1, -1), maps.flatten(2).transpose(1, 2)], 1
+        )
         return self.mix(tokens, tokens, tokens)[0][:, 0]
 
 
