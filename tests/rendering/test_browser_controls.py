@@ -1,0 +1,139 @@
+"""The page in a real browser under mouse, keys, fingers, and on a phone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.browser import (
+    PHONE,
+    some_detections,
+)
+from tests.support.pages import make_grid
+
+
+def test_keys_zoom_move_and_fit(opened):
+    page = opened()
+    fitting = page.box("#frame")
+    page.press("+")
+    larger = page.box("#frame")
+    assert (larger[2] - larger[0]) / (fitting[2] - fitting[0]) == pytest.approx(1.3, rel=1e-3)
+    page.press("ArrowLeft")
+    assert page.box("#frame")[0] > larger[0] + 50
+    page.press("ArrowUp")
+    assert page.box("#frame")[1] > larger[1] + 50
+    page.press("0")
+    np.testing.assert_allclose(page.box("#frame"), fitting)
+    page.press("-")
+    assert page.box("#frame")[2] < fitting[2]
+
+
+def test_keys_of_a_control_are_left_to_it(opened):
+    page = opened()
+    before = page.box("#frame")
+    page.page.get_by_role("slider", name="Opacity").focus()
+    page.press("ArrowRight")
+    assert page.texts("#opacity-value") == ["71%"]
+    page.page.get_by_role("searchbox").focus()
+    page.page.keyboard.type("0+-")
+    assert page.page.get_by_role("searchbox").input_value() == "0+-"
+    np.testing.assert_allclose(page.box("#frame"), before)
+
+
+def test_wheel_zooms_around_the_pointer(opened):
+    page = opened()
+    page.point(100, 80)
+    under = np.array(page.place(100, 80))
+    before = page.box("#frame")
+    page.page.mouse.wheel(0, -400)
+    np.testing.assert_allclose(page.place(100, 80), under, atol=0.5)
+    assert page.box("#frame")[2] - page.box("#frame")[0] > 1.5 * (before[2] - before[0])
+
+
+def test_drag_moves_the_picture_and_pins_nothing(opened):
+    page = opened()
+    before = page.box("#frame")
+    page.page.mouse.move(400, 400)
+    page.page.mouse.down()
+    page.page.mouse.move(430, 380, steps=4)
+    page.page.mouse.move(460, 350, steps=4)
+    page.page.mouse.up()
+    np.testing.assert_allclose(page.box("#frame") - before, [60, -50, 60, -50], atol=0.5)
+    assert page.texts("#window-heading") == ["Window under the pointer"]
+
+
+def test_two_fingers_zoom_one_moves_and_a_tap_pins(opened):
+    page = opened(viewport=PHONE, has_touch=True, is_mobile=True)
+    before = page.box("#frame")
+    session = page.page.context.new_cdp_session(page.page)
+
+    def touch(kind: str, *fingers: tuple[float, float]) -> None:
+        places = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(fingers)]
+        session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": places})
+        page.settle()
+
+    touch("Start", (130, 200), (230, 200))
+    for way in (10, 30, 50):
+        touch("Move", (130 - way, 200), (230 + way, 200))
+    touch("End")
+    after = page.box("#frame")
+    assert (after[2] - after[0]) / (before[2] - before[0]) == pytest.approx(2, abs=0.05)
+    # What lay between the fingers still does.
+    assert after[0] - 180 == pytest.approx(2 * (before[0] - 180), abs=2)
+    assert page.texts("#window-heading") == ["Window"]
+    touch("Start", (180, 200))
+    for way in (10, 20, 30):
+        touch("Move", (180 + way, 200))
+    touch("End")
+    assert page.box("#frame")[0] - after[0] == pytest.approx(30, abs=1)
+    page.page.touchscreen.tap(180, 200)
+    assert page.texts("#window-heading") == ["Pinned window"]
+
+
+def test_phone_shows_picture_and_controls_without_scrolling_sideways(opened):
+    grid = make_grid()
+    page = opened(
+        grid=grid, detections=some_detections(grid), viewport=PHONE, has_touch=True, is_mobile=True
+    )
+    widest = page.page.evaluate(
+        "() => Math.max(...[...document.querySelectorAll('body *')]"
+        ".filter((one) => !one.closest('.stage'))"
+        ".map((one) => one.getBoundingClientRect().right))"
+    )
+    assert widest <= PHONE["width"]
+    assert page.page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
+    frame = page.box("#frame")
+    assert frame[2] - frame[0] > 0.9 * PHONE["width"]
+    panel = page.box(".panel")
+    assert panel[1] == page.box("#stage")[3]
+    assert panel[3] == PHONE["height"]
+
+
+def test_every_control_has_a_name_and_shows_its_focus(opened):
+    grid = make_grid()
+    page = opened(grid=grid, detections=some_detections(grid))
+    page.page.locator("body").press("Tab")
+    seen = []
+    for _ in range(20):
+        seen.append(
+            page.page.evaluate(
+                """() => {
+                    const active = document.activeElement;
+                    const shown = active.name === "class" ? active.parentElement : active;
+                    const { outlineStyle, outlineWidth } = getComputedStyle(shown);
+                    const width = outlineStyle === "none" ? 0 : parseFloat(outlineWidth);
+                    return [active.id || active.className || active.name || active.tagName, width];
+                }"""
+            )
+        )
+        page.press("Tab")
+    reached = {name for name, _ in seen}
+    assert reached >= {"stage", "tag", "zoom-in", "theme", "opacity", "threshold", "show-boxes"}
+    assert reached >= {"next", "search", "class"}
+    assert min(width for name, width in seen if name != "BODY") >= 2, seen
+    unnamed = page.page.evaluate(
+        """() => [...document.querySelectorAll("button, input")]
+            .filter((one) => !(one.ariaLabel || one.labels?.length || one.textContent.trim()))
+            .map((one) => one.id)"""
+    )
+    assert unnamed == []

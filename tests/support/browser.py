@@ -1,0 +1,124 @@
+"""The page in a real browser: chromium, headless, from file://; what tests see and do of it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from tests.support.pages import CAT, PHOTO_HW, find
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+GREY = 128
+HOSTILE = "<img src=x onerror=alert(1)>.png"
+DESKTOP = {"width": 1200, "height": 800}
+PHONE = {"width": 360, "height": 740}
+
+
+def start(playwright):
+    path = shutil.which("chromium")
+    if path is None:
+        raise FileNotFoundError("chromium is missing: apt-get install chromium")
+    return playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+
+
+@dataclass
+class Opened:
+    """A page that was opened, and what happened since."""
+
+    page: object
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+    def settle(self) -> None:
+        """Until what was asked for is drawn."""
+        self.page.evaluate("() => new Promise((r) => requestAnimationFrame(() => setTimeout(r)))")
+
+    def box(self, selector: str) -> np.ndarray:
+        """Where an element lies on the screen: left, top, right, bottom."""
+        self.settle()
+        side = self.page.locator(selector).bounding_box()
+        left, top = side["x"], side["y"]
+        return np.array([left, top, left + side["width"], top + side["height"]])
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """A photo point on the screen."""
+        return self.places([(x, y)])[0]
+
+    def places(self, photo_points) -> list[tuple[float, float]]:
+        """Photo points on the screen."""
+        left, top, right, bottom = self.box("#frame")
+        height, width = PHOTO_HW
+        across, down = (right - left) / width, (bottom - top) / height
+        return [(left + x * across, top + y * down) for x, y in photo_points]
+
+    def colours_at(self, pixels) -> np.ndarray:
+        """Of the screen at the middle of photo pixels (x, y): (n, 3)."""
+        screen = self.pixels().astype(int)
+        places = self.places([(x + 0.5, y + 0.5) for x, y in pixels])
+        return np.array([screen[int(row), int(column)] for column, row in places])
+
+    def on_screen(self, xyxy) -> np.ndarray:
+        """A box in photo px on the screen."""
+        return np.array([*self.place(*xyxy[:2]), *self.place(*xyxy[2:])])
+
+    def point(self, x: float, y: float) -> None:
+        self.page.mouse.move(*self.place(x, y))
+        self.settle()
+
+    def click(self, x: float, y: float) -> None:
+        self.page.mouse.click(*self.place(x, y))
+        self.settle()
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+        self.settle()
+
+    def pixels(self) -> np.ndarray:
+        """The screen without boxes and outlines, RGB."""
+        self.page.mouse.move(0, 0)
+        self.settle()
+        shot = self.page.screenshot(style="#frame { display: none !important; }")
+        return cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+
+    def colour(self, x: float, y: float) -> np.ndarray:
+        """Of the screen at a photo point."""
+        column, row = self.place(x, y)
+        return self.pixels()[int(row), int(column)].astype(int)
+
+    def slide(self, name: str, value: int) -> None:
+        self.page.get_by_role("slider", name=name).fill(str(value))
+        self.settle()
+
+    def texts(self, selector: str) -> list[str]:
+        self.settle()
+        return self.page.locator(selector).all_inner_texts()
+
+
+def some_detections(grid):
+    cup = grid.classes.find("cup")
+    return [find(grid, CAT, 0.9), find(grid, cup, 0.6)]
+
+
+def points(step: int = 70) -> list[tuple[int, int]]:
+    """Photo points all over it, its corners among them."""
+    height, width = PHOTO_HW
+    return [(x, y) for y in (*range(2, height, step), height - 3) for x in range(2, width, step)]
+
+
+def highest(grid) -> int:
+    """The class of the highest probability, which the page shows first."""
+    return int(grid.probabilities().max(axis=(0, 1)).argmax())
+
+
+def hottest(grid, wanted) -> tuple[float, float]:
+    """The centre of the window that is most confident of a class."""
+    return grid.geometry.centre_xy(
+        *np.unravel_index(grid.class_map(wanted).argmax(), grid.geometry.grid_hw)
+    )
