@@ -1,16 +1,27 @@
-"""Photos, grids and found objects of which tests make pages."""
+"""Photos, grids and detections of which tests make pages, and what pages hold."""
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
 
+import cv2
 import numpy as np
+import skimage.data
+import tifffile
 
 from heatmap.classes import ClassGroup, ClassList
+from heatmap.files import write_all
 from heatmap.geometry import Geometry, Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.localize import Detection
+from heatmap.photo.photo import Photo
+from heatmap.photo.photo_file import PhotoFile
+from heatmap.rendering.page import page_files
 
 PHOTO_HW = (300, 420)
 NAMES = ("tabby", "tiger cat", "crane", "crane", "<b>bold</b>", "cup", "moon", "wall", "dust")
@@ -66,3 +77,58 @@ def window_in_photo(geometry: Geometry, row: int, column: int) -> tuple[float, f
 
 def origin(**changes) -> Origin:
     return replace(ORIGIN, **changes)
+
+
+def make_photo(path: str = "", hw: tuple[int, int] = PHOTO_HW) -> Photo:
+    resized = cv2.resize(skimage.data.chelsea(), hw[::-1], interpolation=cv2.INTER_AREA)
+    return Photo(resized, path)
+
+
+def make_file(path: Path, hw: tuple[int, int] = PHOTO_HW) -> PhotoFile:
+    tifffile.imwrite(path, make_photo(hw=hw).pixels, tile=(128, 128), photometric="rgb")
+    return PhotoFile(path)
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes, and the text of those without elements."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.closed = True
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        self.texts.append("")
+        self.closed = False
+
+    def handle_endtag(self, tag):
+        self.closed = True
+
+    def handle_data(self, data):
+        if not self.closed:
+            self.texts[-1] += data
+
+    def of(self, tag: str) -> list[tuple[dict, str]]:
+        pairs = zip(self.found, self.texts, strict=True)
+        return [(attributes, text) for (name, attributes), text in pairs if name == tag]
+
+
+def written(folder: Path, photo=None, grid=None, found=(), **options) -> Elements:
+    photo, grid = photo or make_photo(), grid or make_grid()
+    files = page_files(photo, grid, found, **options)
+    write_all({folder / f"page{suffix}": write for suffix, write in files.items()})
+    return Elements((folder / "page.html").read_text("utf-8"))
+
+
+def data_of(page: Elements) -> dict:
+    [text] = [text for attributes, text in page.of("script") if attributes.get("id") == "data"]
+    return json.loads(text)
+
+
+def picture_of(data: dict) -> tuple[str, np.ndarray]:
+    kind, content = data["photo"]["image"].split(";base64,")
+    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(content), np.uint8), cv2.IMREAD_COLOR)
+    return kind, decoded[:, :, ::-1]

@@ -1,0 +1,108 @@
+"""The same batch once more: what is new, missing or changed is done, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from heatmap.errors import ResultError
+from heatmap.runs.batch import BatchSources, plan_batch
+from heatmap.runs.request import Display, Limits, MultiScale, Request
+from heatmap.runs.save import Extras
+from heatmap.runs.settings import ScorerRecipe
+from tests.support.batch_runs import REQUEST, plan, run
+from tests.support.batches import MODEL, WINDOW, files, lines, times, write_photo
+
+
+def test_a_changed_photo_is_done_again_and_no_other(photos, out):
+    run(photos, out)
+    write_photo(photos / "sub/a.jpg", 17)
+    assert plan(photos, out) == {"sub/a.jpg": "photo changed"}
+    before = times(out / "photos" / "a.jpg")
+    done = run(photos, out)
+    assert [task.item.name for task in done.work.todo] == ["sub/a.jpg"]
+    assert times(out / "photos" / "a.jpg") == before
+    assert plan(photos, out) == {}
+
+
+def test_a_new_time_alone_changes_nothing(photos, out):
+    run(photos, out)
+    os.utime(photos / "a.jpg", (1, 1))
+    assert plan(photos, out) == {}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(Display(conf=0.4)),
+        replace(REQUEST, placement=MultiScale(border="valid")),
+        replace(REQUEST, placement=MultiScale(scales=(0.8, 1.0))),
+        replace(REQUEST, limits=Limits(memory=10**8)),
+        replace(REQUEST, extras=Extras(formats=("csv",))),
+    ],
+)
+def test_a_changed_setting_redoes_all(photos, out, request_):
+    run(photos, out)
+    assert set(plan(photos, out, request_).values()) == {"settings changed"}
+    assert len(plan(photos, out, request_)) == 4
+
+
+def test_another_model_redoes_all(photos, out, tmp_path):
+    run(photos, out)
+    other = ScorerRecipe(MODEL, options={"window": WINDOW, "mean": (0.4, 0.4, 0.4)})
+    assert len(plan_batch(BatchSources([photos]), out, other, REQUEST).todo) == 4
+
+
+def test_files_of_earlier_settings_go(photos, out):
+    run(photos, out, replace(REQUEST, extras=Extras(formats=("csv",), html=True)))
+    assert (out / "photos/a.jpg/a.csv").exists()
+    (out / "photos/a.jpg/own notes.md").write_text("the user's")
+    run(photos, out)
+    left = {path.name for path in (out / "photos/a.jpg").iterdir()}
+    assert "own notes.md" in left
+    assert not left & {"a.csv", "a.html"}
+
+
+def test_missing_results_are_made_again(photos, out):
+    run(photos, out)
+    before = files(out / "photos")
+    (out / "photos/a.png/a.npz").unlink()
+    shutil.rmtree(out / "photos/sub/a.jpg")
+    assert plan(photos, out) == {"a.png": "results missing", "sub/a.jpg": "results missing"}
+    run(photos, out)
+    assert files(out / "photos") == before
+
+
+def test_memory_and_threads_are_used_again(photos, out, monkeypatch):
+    run(photos, out)
+    monkeypatch.setattr("heatmap.runs.settings.free_memory", lambda: 12345678)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 7)
+    assert plan(photos, out) == {}
+    assert lines(out)[0]["settings"]["memory"] > 12345678
+
+
+def test_more_photos_are_done_beside_those_that_are(photos, out):
+    run(photos, out)
+    write_photo(photos / "c.jpg", 5)
+    done = run(photos, out)
+    assert [task.item.name for task in done.work.todo] == ["c.jpg"]
+    assert (out / "summary.csv").read_text().count("sub/deep/b.tif") >= 1
+    assert "c.jpg" in (out / "summary.csv").read_text()
+
+
+def test_another_photo_of_the_same_name_is_refused(photos, out, tmp_path):
+    run(photos, out)
+    write_photo(tmp_path / "other" / "a.jpg", 9)
+    before = files(out)
+    with pytest.raises(ResultError, match=r"holds the results of .*in/a\.jpg.*another folder"):
+        run(tmp_path / "other", out)
+    assert files(out) == before
+
+
+def test_photos_may_have_been_moved(photos, out, tmp_path):
+    run(photos, out)
+    photos.rename(tmp_path / "moved")
+    assert plan(tmp_path / "moved", out) == {}

@@ -1,0 +1,87 @@
+"""Photos of a batch that fail: each is named with its reason, and the others are done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from heatmap.errors import ClassError, GeometryError
+from heatmap.runs import worker as working
+from heatmap.runs.manifest import error_of
+from heatmap.runs.request import Display, MultiScale, Request
+from tests.support.batch_runs import REQUEST, plan, run
+from tests.support.batches import broken, lines, write_photo
+
+
+def test_broken_photos_are_named_and_the_others_done(photos, out):
+    reasons = broken(photos / "broken")
+    done = run(photos, out)
+    assert len(reasons) == 20
+    failed = {record.name: record.message for record in done.failed}
+    assert failed.keys() == {f"broken/{name}" for name in reasons}
+    for name, reason in reasons.items():
+        assert reason in failed[f"broken/{name}"]
+        assert not (out / "photos/broken" / name).exists()
+    assert sum(record.state == "done" for record in done.records) == 4
+
+
+def test_what_would_help_a_photo_that_failed_is_recorded_as_data(photos, out):
+    cv2.imwrite(str(photos / "tiny.png"), np.zeros((20, 24, 3), np.uint8))
+    inside = replace(REQUEST, placement=MultiScale(border="valid"))
+    (record,) = run(photos, out, inside).failed
+    assert {"parameter": "border", "value": "cover", "text": "use {}"} in record.ways
+    assert "24 x 20 px" in record.message
+    assert "border" not in record.message
+    assert "use border='cover'" in str(error_of(record))
+    assert [line["ways"] for line in lines(out) if line.get("name") == "tiny.png"] == [
+        [dict(way) for way in record.ways]
+    ]
+
+
+def test_what_failed_is_tried_again_only_when_asked_or_changed(photos, out):
+    (photos / "x.jpg").write_bytes(b"")
+    run(photos, out)
+    assert plan(photos, out) == {}
+    assert len(run(photos, out).failed) == 1
+    assert plan(photos, out, retry_failed=True) == {"x.jpg": "failed before"}
+    write_photo(photos / "x.jpg")
+    assert plan(photos, out) == {"x.jpg": "photo changed"}
+    assert run(photos, out).failed == ()
+
+
+def test_a_photo_that_breaks_loses_its_results(photos, out):
+    run(photos, out)
+    (photos / "a.jpg").write_bytes(b"")
+    run(photos, out)
+    assert not (out / "photos/a.jpg").exists()
+    assert (out / "photos/a.png").exists()
+
+
+def test_an_error_that_nobody_foresaw_is_recorded(photos, out, monkeypatch):
+    real = working.PhotoRun.finish
+
+    def finish(self, folder):
+        if "a.png" in str(folder):
+            raise ZeroDivisionError("by  nought\nhere")
+        return real(self, folder)
+
+    monkeypatch.setattr(working.PhotoRun, "finish", finish)
+    (record,) = run(photos, out).failed
+    assert record.name == "a.png"
+    assert record.message == "unexpected ZeroDivisionError: by nought here"
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (Request(Display(classes=("no such thing",))), ClassError),
+        (Request(placement=MultiScale(stride=3)), GeometryError),
+    ],
+)
+def test_what_no_photo_could_have_is_refused_at_once(photos, out, request_, error):
+    with pytest.raises(error):
+        run(photos, out, request_)
+    assert not (out / "photos").exists()

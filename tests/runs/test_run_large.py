@@ -1,0 +1,186 @@
+"""Large photos and grids in a run, its progress, and what an interruption leaves."""
+
+import shutil
+from collections import namedtuple
+
+import cv2
+import numpy as np
+import pytest
+
+import heatmap
+from heatmap.classes import ClassGroup
+from heatmap.errors import GeometryError, HeatmapError, ResultError, Use
+from heatmap.grid import collector as collecting
+from heatmap.grid import score_grid as grid
+from heatmap.grid.skip import Skip
+from heatmap.photo import photo_file as streams
+from heatmap.rendering import pyramid as pyramids
+from heatmap.rendering.overlay import overlay
+from heatmap.runs import run as running
+from heatmap.runs.request import Display, Limits, MultiScale
+from heatmap.runs.run import planned_bytes, run
+from tests.support.runs import PHOTO, SEVERAL, Recorder, names, told
+
+
+@pytest.mark.parametrize("placement", [MultiScale(), MultiScale(stride=2), SEVERAL])
+def test_a_photo_on_disk_gives_what_one_in_memory_gives(
+    tmp_path, scorer, photo, placement, monkeypatch
+):
+    small = run(
+        photo, scorer, tmp_path / "small", placement=placement, display=Display(classes=(1,))
+    )
+    monkeypatch.setattr(streams, "LARGE_PX", 1000)
+    monkeypatch.setattr(pyramids, "PREVIEW_PX", 80)
+    done = run(
+        photo, scorer, tmp_path / "large", placement=placement, display=Display(classes=(1,))
+    )
+    assert isinstance(done.photo, streams.PhotoFile)
+    largest = np.abs(small.grid.scores).max()
+    np.testing.assert_allclose(done.grid.scores, small.grid.scores, atol=1e-5 * largest, rtol=0)
+    assert done.grid.origin.photo_digest == small.grid.origin.photo_digest
+    assert told(done)["overlays"] == [
+        {
+            "class": "class 1",
+            "indices": [1],
+            "file": "cat.class-1.tif",
+            "preview": "cat.class-1.preview.png",
+        }
+    ]
+    assert {"cat.class-1.tif", "cat.class-1.preview.png"} < set(names(tmp_path / "large"))
+    group = ClassGroup("class 1", (1,))
+    pyramid = cv2.imread(str(done.saved.overlays[group]))[:, :, ::-1].astype(int)
+    expected = overlay(PHOTO, small.grid, 1, legend=False)
+    assert np.abs(pyramid - expected).mean() < 4
+    assert cv2.imread(str(done.saved.previews[group])).shape[1] >= 80
+
+
+@pytest.mark.parametrize("placement", [MultiScale(), SEVERAL])
+def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placement, monkeypatch):
+    small = run(photo, scorer, tmp_path / "small", placement=placement)
+    for module in (grid, collecting, running):
+        monkeypatch.setattr(module, "LARGE_GRID_BYTES", 0)
+    done = run(photo, scorer, tmp_path / "out", placement=placement)
+    assert isinstance(done.grid.scores, np.memmap)
+    np.testing.assert_array_equal(done.grid.scores, small.grid.scores)
+    assert done.detections == small.detections
+    stems = ["cat", *(f"cat.{name}" for name in done.scales)]
+    expected = [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".scores.npy")]
+    pictures = [path.name for path in done.saved.overlays.values()]
+    # Nothing temporary is left, though the grids are still in use.
+    assert names(tmp_path / "out") == sorted([*expected, *pictures, "cat.json"])
+    loaded = heatmap.load(done.saved.grid)
+    np.testing.assert_array_equal(loaded.scores, small.grid.scores)
+
+
+def test_the_bytes_on_disk_are_told_before_scoring(tmp_path, scorer, photo, large_grids):
+    reporter = Recorder()
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+    held = (done.grid, *done.scales.values())
+    needed = sum(grid.scores.nbytes for grid in held)
+    told = ("note", f"the scores will take {needed / 1e9:.1f} GB on disk")
+    assert reporter.events[0] == (*told, Use("store_classes", text="{} keeps fewer"))
+    assert [event[0] for event in reporter.events].count("note") == 1
+
+
+def test_planned_bytes_are_of_the_classes_kept_and_of_large_grids_only(scorer, monkeypatch):
+    sizes = {
+        scale: scorer.score(PHOTO, heatmap.Placement(scale=scale)).scores.nbytes
+        for scale in (0.5, 1.0, 2.0)
+    }
+
+    def planned(placement=SEVERAL, **limits):
+        return planned_bytes((100, 120), scorer, placement, Limits(**limits))
+
+    assert planned() == 0
+    monkeypatch.setattr(running, "LARGE_GRID_BYTES", sizes[1.0])
+    assert planned() == 2 * sizes[2.0]
+    monkeypatch.setattr(running, "LARGE_GRID_BYTES", 0)
+    assert planned() == sum(sizes.values()) + sizes[2.0]
+    assert planned(MultiScale()) == sizes[1.0]
+    assert planned(MultiScale(), store_classes=(3, "class 3", 0)) == sizes[1.0] * 2 / 5
+    with pytest.raises(GeometryError, match="stride is 3 px"):
+        planned(MultiScale(stride=3))
+
+
+def test_a_disk_without_room_for_all_scales_is_refused_before_scoring(
+    tmp_path, scorer, photo, large_grids, monkeypatch
+):
+    needed = planned_bytes((100, 120), scorer, SEVERAL, Limits())
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, needed - 1))
+    reporter = Recorder()
+    with pytest.raises(ResultError, match="the scores take"):
+        run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+    assert reporter.events == []
+
+
+def test_each_scale_is_named_and_counted_from_its_beginning(tmp_path, scorer, photo):
+    reporter = Recorder()
+    done = run(
+        *(photo, scorer, tmp_path / "out"),
+        placement=SEVERAL,
+        limits=Limits(memory=3_000_000),
+        reporter=reporter,
+    )
+    said = [event[1] for event in reporter.events if event[0] == "stage"]
+    assert said == [
+        *(f"scoring cat.tif at scale {scale}" for scale in ("0.5", "1", "2")),
+        "drawing and saving cat.tif",
+    ]
+    starts = [at for at, event in enumerate(reporter.events) if event[0] == "stage"]
+    for start, end, one in zip(starts, starts[1:], done.scales.values(), strict=False):
+        counts = [event[1] for event in reporter.events[start + 1 : end]]
+        totals = {event[2] for event in reporter.events[start + 1 : end]}
+        windows = one.geometry.grid_hw[0] * one.geometry.grid_hw[1]
+        assert totals == {windows}
+        assert counts == sorted(set(counts))
+        assert counts[-1] == windows
+    assert len(reporter.events) > len(said) + 3
+
+
+def test_a_single_scale_needs_no_name(tmp_path, scorer, photo):
+    reporter = Recorder()
+    run(photo, scorer, tmp_path / "out", reporter=reporter)
+    assert reporter.events[0] == ("stage", "scoring cat.tif")
+
+
+@pytest.mark.parametrize("kind", ["large photo", "large grid", "both", "neither"])
+def test_an_interruption_at_any_moment_leaves_nothing(tmp_path, scorer, photo, monkeypatch, kind):
+    if kind in ("large grid", "both"):
+        for module in (grid, collecting, running):
+            monkeypatch.setattr(module, "LARGE_GRID_BYTES", 0)
+    if kind in ("large photo", "both"):
+        monkeypatch.setattr(streams, "LARGE_PX", 1000)
+    (tmp_path / "out").mkdir()
+    before, moment = names(tmp_path), 1
+    while True:
+        try:
+            reporter = Recorder(interrupt_at=moment)
+            run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+            break
+        except KeyboardInterrupt:
+            assert names(tmp_path) == before
+        moment += 1
+    assert moment > 6
+
+
+@pytest.mark.parametrize("failing", ["encode_image", "json.dumps"])
+def test_a_failure_while_saving_leaves_nothing(
+    tmp_path, scorer, photo, large_grids, monkeypatch, failing
+):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"heatmap.runs.save.{failing}", interrupted)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run(photo, scorer, tmp_path / "out", placement=SEVERAL)
+    assert names(tmp_path / "out") == []
+
+
+def test_errors_of_the_photo_or_the_mask_leave_nothing(tmp_path, scorer, photo, large_grids):
+    (tmp_path / "out").mkdir()
+    for skip in (Skip(mask=tmp_path / "nowhere.png"), Skip(mask=np.zeros((9, 9, 3), np.uint8))):
+        with pytest.raises(HeatmapError):
+            run(photo, scorer, tmp_path / "out", limits=Limits(skip=skip))
+    assert names(tmp_path / "out") == []

@@ -1,0 +1,79 @@
+"""Batches of the small network of batches.py, in this process and in others."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from heatmap.cli.main import main
+from heatmap.runs.batch import BatchSources, batch, plan_batch
+from heatmap.runs.request import Display, Request
+from heatmap.runs.settings import ScorerRecipe
+from tests.support.batches import MODEL, WINDOW
+
+RECIPE = ScorerRecipe(MODEL, options={"window": WINDOW})
+REQUEST = Request(Display(conf=0.5))
+COMMAND = ["heatmap", "batch", "-m", MODEL, "--window", str(WINDOW), "--conf", "0.5", "--json"]
+
+# Processes fork from one that has loaded what takes seconds.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    ["heatmap.cli.main", "heatmap.runs.batch", "heatmap.scoring.scorer", "torchvision", "timm"]
+)
+
+
+def run(photos, out, request=REQUEST, *, retry_failed=False, **options):
+    return batch(BatchSources([photos], retry_failed), out, RECIPE, request, **options)
+
+
+def plan(photos, out, request=REQUEST, **options):
+    work = plan_batch(BatchSources([photos], **options), out, RECIPE, request)
+    return {task.item.name: task.why for task in work.todo}
+
+
+def heatmap_batch(arguments: list[str], streams: tuple[Path, Path]) -> None:
+    """Be the command line, with standard output and error in files."""
+    for number, path in enumerate(streams, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = arguments
+    main()
+
+
+@dataclass(frozen=True)
+class Command:
+    """`heatmap batch` in a process of its own."""
+
+    process: BaseProcess
+    streams: tuple[Path, Path]
+
+    def wait_for(self, lines: int) -> None:
+        """Until so many lines were printed."""
+        deadline = time.monotonic() + 60
+        while self.streams[0].read_text().count("\n") < lines and self.process.is_alive():
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+    def send(self, which: signal.Signals) -> None:
+        os.kill(self.process.pid, which)
+
+    def finish(self) -> tuple[int, str, str]:
+        """Exit code, standard output and error, once it has ended."""
+        self.process.join(300)
+        return self.process.exitcode, *(path.read_text() for path in self.streams)
+
+
+def spawn(photos, out, *options) -> Command:
+    streams = out.with_name(f"{out.name}.out"), out.with_name(f"{out.name}.err")
+    for path in streams:
+        path.write_text("")
+    arguments = [*COMMAND, str(photos), "-o", str(out), *options]
+    process = FORKS.Process(target=heatmap_batch, args=(arguments, streams))
+    process.start()
+    return Command(process, streams)
