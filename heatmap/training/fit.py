@@ -1,4 +1,4 @@
-"""Fitting a head to examples: epochs, early stopping, and a state to go on from."""
+"""Fit a network to examples: epochs, early stopping, and a state to go on from."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ..errors import ModelError, ResultError, reason_of
 from ..files import writing
 from ..networks.state_dict import StateDict
 
-# Rows of what the trainable part takes, by their places in the store.
-Rows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
+# Reads what the trainable part takes, by row numbers of the store.
+ReadRows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,22 @@ class Schedule:
     """How to train.
 
     Attributes:
-        epochs: at most so many passes over the examples.
-        batch: examples a step.
-        rate: learning rate of AdamW (Loshchilov and Hutter, arXiv 1711.05101).
-        decay: its weight decay.
-        views: how many views of each example are made, the plain one among them; each
-            epoch takes one of each example, drawn anew.
+        epochs: at most so many passes over the examples, 1 or more.
+        batch: examples a step, 1 or more.
+        rate: learning rate of AdamW (Loshchilov and Hutter, arXiv 1711.05101), above 0 and
+            below 100.
+        decay: its weight decay, 0 to below 100.
+        views: how many views of each example are made, 1 or more: the plain one, and others
+            that are augmented. Each epoch takes one of each example, drawn anew.
         validation_split: share of the photos that are kept for validation, 0 to below 1.
         patience: epochs without a smaller validation loss after which training stops.
-        seed: of everything that is drawn.
+        seed: of everything that is drawn, 0 to below 2^63.
 
     Raises:
         ModelError: a value out of range.
+
+    >>> Schedule(epochs=5).rate
+    0.001
     """
 
     epochs: int = 40
@@ -67,11 +71,14 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Means over one epoch: cross-entropy (natural logarithm), by the weights of classes, and
-    share of right answers, 0..1.
+    """Means over one epoch.
 
-    ``validation_loss`` and ``validation_accuracy`` are those of the validation split, None
-    without any.
+    Attributes:
+        number: which epoch, from 1 on.
+        loss: cross-entropy (natural logarithm) on the training examples, weighted by class.
+        accuracy: share of them that the network gets right, 0..1.
+        validation_loss, validation_accuracy: the same of the validation split after the
+            epoch; None without one.
     """
 
     number: int
@@ -82,23 +89,38 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What to learn: ``train_labels[i]`` belongs to ``views`` rows of the store from
-    ``i * views`` on, ``validation_labels[i]`` to row ``len(train_labels) * views + i``.
-    ``weights`` holds one number a class, by which its examples count."""
+class LabelledRows:
+    """What to learn from.
 
-    rows: Rows
+    Attributes:
+        read: reads rows of the store.
+        train_labels: class indices; number i belongs to ``views`` rows of the store from
+            ``i * views`` on.
+        validation_labels: number i belongs to row ``len(train_labels) * views + i``.
+        class_weights: float32 (K,), by which the examples of each class count.
+    """
+
+    read: ReadRows
     train_labels: npt.NDArray[np.int64]
     validation_labels: npt.NDArray[np.int64]
-    weights: Tensor
+    class_weights: Tensor
 
 
 @dataclass
 class Fit:
-    """A fit under way. ``best`` are the parameters of the epoch that counts so far."""
+    """A fit under way.
+
+    Attributes:
+        module: what is trained, of what ``examples`` reads to logits (B, K).
+        examples: what to learn from.
+        schedule: how.
+        history: the epochs done.
+        best: the parameters of the best epoch so far, by name.
+        best_epoch: its number; 0 before the first.
+    """
 
     module: nn.Module
-    task: Task
+    examples: LabelledRows
     schedule: Schedule
     history: list[Epoch] = field(default_factory=list)
     best: StateDict = field(default_factory=dict)
@@ -106,7 +128,9 @@ class Fit:
 
     def __post_init__(self) -> None:
         self.parameters = {
-            name: one for name, one in self.module.named_parameters() if one.requires_grad
+            name: parameter
+            for name, parameter in self.module.named_parameters()
+            if parameter.requires_grad
         }
         if not self.parameters:
             raise ModelError("every layer is frozen: there is nothing to train")
@@ -116,9 +140,12 @@ class Fit:
 
     @property
     def finished(self) -> bool:
+        """Whether all epochs are done, or the validation loss has not fallen for too long."""
         done = len(self.history)
+        if done >= self.schedule.epochs:
+            return True
         stalled = done - self.best_epoch >= self.schedule.patience
-        return done >= self.schedule.epochs or (len(self.task.validation_labels) > 0 and stalled)
+        return stalled and len(self.examples.validation_labels) > 0
 
     def epochs(self) -> Iterator[Epoch]:
         """Train epoch by epoch, until done; what each gives depends on the state alone."""
@@ -132,7 +159,9 @@ class Fit:
             self.history.append(epoch)
             if self._is_best(epoch):
                 self.best_epoch = number
-                self.best = {name: one.detach().clone() for name, one in self.parameters.items()}
+                self.best = {
+                    name: parameter.detach().clone() for name, parameter in self.parameters.items()
+                }
             yield epoch
 
     def _is_best(self, epoch: Epoch) -> bool:
@@ -142,54 +171,54 @@ class Fit:
         return earlier is None or epoch.validation_loss < earlier
 
     def _train(self, number: int) -> tuple[float, float]:
-        labels, views = self.task.train_labels, self.schedule.views
+        labels, views = self.examples.train_labels, self.schedule.views
         drawn = np.random.default_rng([self.schedule.seed, number])
         order = drawn.permutation(len(labels))
         rows = np.arange(len(labels)) * views + drawn.integers(views, size=len(labels))
         _dropout(self.module, active=True)
         loss_sum = right = 0.0
         for start in range(0, len(order), self.schedule.batch):
-            chosen = order[start : start + self.schedule.batch]
-            wanted = torch.from_numpy(labels[chosen])
+            batch = order[start : start + self.schedule.batch]
+            wanted = torch.from_numpy(labels[batch])
             self.optimizer.zero_grad()
-            logits = self.module(self.task.rows(rows[chosen]))
-            loss = self._loss(logits, wanted) / len(chosen)
+            logits = self.module(self.examples.read(rows[batch]))
+            loss = self._loss(logits, wanted) / len(batch)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-            loss_sum += loss.item() * len(chosen)
+            loss_sum += loss.item() * len(batch)
             right += (logits.argmax(1) == wanted).sum().item()
         _dropout(self.module, active=False)
         return loss_sum / len(labels), right / len(labels)
 
-    def _loss(self, logits: Tensor, wanted: Tensor) -> Tensor:
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The sum of cross-entropies, each by its class's weight.
 
         Not the mean that torch takes, which undoes the weights in batches of one class.
         """
-        each = functional.cross_entropy(logits, wanted, reduction="none")
-        return (each * self.task.weights[wanted]).sum()
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+        return (losses * self.examples.class_weights[labels]).sum()
 
     def _check_finite(self, epoch: Epoch) -> None:
         losses = (epoch.loss, epoch.validation_loss or 0.0)
-        fine = all(map(math.isfinite, losses))
-        if not fine or not all(one.isfinite().all() for one in self.parameters.values()):
+        finite = all(map(math.isfinite, losses))
+        if not finite or not all(values.isfinite().all() for values in self.parameters.values()):
             raise ModelError(
                 f"training went astray in epoch {epoch.number}: losses are {epoch.loss:g} and "
                 f"{epoch.validation_loss}: give a rate below {self.schedule.rate:g}"
             )
 
     def _validate(self) -> tuple[float, float] | tuple[None, None]:
-        labels = self.task.validation_labels
+        labels = self.examples.validation_labels
         if not len(labels):
             return None, None
-        first = len(self.task.train_labels) * self.schedule.views
+        first = len(self.examples.train_labels) * self.schedule.views
         loss_sum = right = 0.0
         with torch.no_grad():
             # No more at once than in training: a trunk that is not frozen takes much memory.
             for start in range(0, len(labels), self.schedule.batch):
                 wanted = torch.from_numpy(labels[start : start + self.schedule.batch])
                 rows = first + start + np.arange(len(wanted))
-                logits = self.module(self.task.rows(rows))
+                logits = self.module(self.examples.read(rows))
                 loss_sum += self._loss(logits, wanted).item()
                 right += (logits.argmax(1) == wanted).sum().item()
         return loss_sum / len(labels), right / len(labels)
@@ -200,19 +229,19 @@ class Fit:
         Raises:
             ResultError: it cannot be written.
         """
-        tensors: StateDict = {f"best.{name}": one for name, one in self.best.items()}
+        tensors: StateDict = {f"best.{name}": values for name, values in self.best.items()}
         for name, parameter in self.parameters.items():
             tensors[f"last.{name}"] = parameter.detach()
             for kind, value in self.optimizer.state[parameter].items():
                 tensors[f"{kind}.{name}"] = torch.as_tensor(value)
-        known = {
+        progress = {
             "best_epoch": self.best_epoch,
             "history": [asdict(epoch) for epoch in self.history],
         }
-        whole = {name: one.contiguous() for name, one in tensors.items()}
+        contiguous = {name: values.contiguous() for name, values in tensors.items()}
         with writing(path) as temporary:
             try:
-                save_file(whole, temporary, metadata={"fit": json.dumps(known)})
+                save_file(contiguous, temporary, metadata={"fit": json.dumps(progress)})
             except SafetensorError as error:
                 raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error
 
@@ -225,15 +254,15 @@ class Fit:
         try:
             with safe_open(path, framework="pt") as opened:
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-                known = json.loads(opened.metadata()["fit"])
-            self._restore(tensors, known)
+                progress = json.loads(opened.metadata()["fit"])
+            self._restore(tensors, progress)
         # A damaged file raises a dozen kinds.
         except Exception as error:
             raise ModelError(
                 f"{path}: cannot be gone on from: {reason_of(error)}: remove it to start anew"
             ) from error
 
-    def _restore(self, tensors: StateDict, known: Mapping[str, object]) -> None:
+    def _restore(self, tensors: StateDict, progress: Mapping[str, object]) -> None:
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(tensors[f"last.{name}"])
@@ -241,8 +270,8 @@ class Fit:
                     kind: tensors[f"{kind}.{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")
                 }
         self.best = {name: tensors[f"best.{name}"] for name in self.parameters}
-        self.best_epoch = int(str(known["best_epoch"]))
-        history = known["history"]
+        self.best_epoch = int(str(progress["best_epoch"]))
+        history = progress["history"]
         assert isinstance(history, list)
         self.history = [Epoch(**epoch) for epoch in history]
 

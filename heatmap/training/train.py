@@ -1,4 +1,4 @@
-"""Training: photos and their classes in, a checkpoint out that slides."""
+"""Train a network on photos of one's own: photos and their classes in, a checkpoint out."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..classes import ClassList
-from ..errors import ModelError, ResultError
+from ..errors import ModelError, ResultError, Use, reason_of
 from ..networks.adapt import AdaptOptions, adapt
 from ..networks.adapted import Adapted
 from ..networks.checkpoint import check_named, check_target, save_checkpoint
 from ..networks.classifier import Classifier
-from ..networks.load import load_original
+from ..networks.load import Model, load_original
 from ..networks.registry import DEFAULT_MODEL
 from ..networks.state_dict import digest_of_weights
 from ..progress import Reporter
 from .examples import Examples, boxed_examples, folder_examples
-from .fit import Epoch, Fit, Schedule, Task
+from .fit import Epoch, Fit, LabelledRows, Schedule
+from .view_store import ViewStore
 from .work_folder import WorkFolder, work_folder
 
 
 class TrainingReporter(Reporter):
-    """Is told how training goes; does nothing by itself. What it advances by are views."""
+    """Is told how training goes on; does nothing by itself. ``advance`` counts views."""
 
     def begins(self, examples: Examples, classifier: Classifier) -> None:
         """Before the first view is made."""
@@ -43,7 +44,15 @@ class TrainingReporter(Reporter):
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave: the classifier, its checkpoint, and each epoch."""
+    """What training gave.
+
+    Attributes:
+        classifier: the trained network, as every ``model`` parameter takes it.
+        path: of its checkpoint.
+        examples: what it was trained on.
+        history: the epochs, the first one first.
+        best: the epoch whose parameters it has.
+    """
 
     classifier: Classifier
     path: Path
@@ -55,7 +64,7 @@ class Trained:
 def train(
     folder: str | Path,
     output: str | Path,
-    model: str | Path | nn.Module | Classifier = DEFAULT_MODEL,
+    model: Model = DEFAULT_MODEL,
     *,
     boxes: str | Path | None = None,
     schedule: Schedule | None = None,
@@ -63,7 +72,7 @@ def train(
     reporter: TrainingReporter | None = None,
     options: AdaptOptions | None = None,
 ) -> Trained:
-    """Train a network on photos of one's own; the checkpoint is for `heatmap run -m`.
+    """Train a network on photos of one's own, and write it as a checkpoint.
 
     What is frozen is computed once for every view of every example; only the rest is
     trained, with AdamW on cross-entropy, each class with the same weight. The parameters
@@ -71,61 +80,53 @@ def train(
     threads, the checkpoint has the same bits, interrupted and resumed or not.
 
     Args:
-        folder: a folder a class (examples.folder_examples), or with ``boxes`` whole
-            photos (examples.boxed_examples), whose rest makes the class "background".
+        folder: a folder a class, or with ``boxes`` whole photos, the rest of which makes
+            the class "background".
         output: checkpoint to write, x.safetensors. While training goes on its state lies
             in the folder x.training beside it.
         model: a network to adapt to these classes; or one that was adapted to just these,
             whose training goes on.
+        boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
         schedule: how to train.
         resume: go on from the last whole epoch of a training that was interrupted.
+        reporter: is told how training goes on.
         options: of :func:`heatmap.adapt`, but for the classes and the seed.
 
     Raises:
         PhotoError, ResultError: photos or boxes that cannot be used, or files in the way.
         ModelError: a network, option or state that cannot be used.
     """
-    schedule, reporter, target = (
-        schedule or Schedule(),
-        reporter or TrainingReporter(),
-        Path(output),
-    )
+    schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
+    target = Path(output)
     check_target(target)
-    split = {"validation_split": schedule.validation_split, "seed": schedule.seed}
-    examples = (
-        folder_examples(folder, without=work_folder(target), **split)  # type: ignore[arg-type]
-        if boxes is None
-        else boxed_examples(folder, boxes, **split)  # type: ignore[arg-type]
-    )
+    examples = _examples(Path(folder), boxes, target, schedule)
     classifier = _classifier(model, examples, schedule, options or AdaptOptions())
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
     reporter.begins(examples, classifier)
-    module = classifier.module
-    assert isinstance(module, Adapted)
-    frozen, learner = module.split()
-    store = work.store(examples, schedule, classifier.preprocessing, frozen, reporter.advance)
-    # The caller may have turned gradients off.
-    with torch.inference_mode(False), torch.enable_grad():
-        fit = Fit(learner, _task(store, examples, classifier, frozen), schedule)
-        _run(fit, work, reporter)
+    fit = _fit(classifier, examples, schedule, work, reporter)
     trained = replace(
         classifier,
         weights=f"{classifier.weights}; trained on {Path(folder).resolve().name}",
-        weights_digest=digest_of_weights(module.state_dict()),
+        weights_digest=digest_of_weights(classifier.module.state_dict()),
     )
     save_checkpoint(trained, target, training=_record(fit, examples))
     work.clear()
     return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
 
 
+def _examples(folder: Path, boxes: str | Path | None, target: Path, schedule: Schedule) -> Examples:
+    share, seed = schedule.validation_split, schedule.seed
+    if boxes is None:
+        without = work_folder(target)
+        return folder_examples(folder, validation_split=share, seed=seed, without=without)
+    return boxed_examples(folder, boxes, validation_split=share, seed=seed)
+
+
 def _classifier(
-    model: str | Path | nn.Module | Classifier,
-    examples: Examples,
-    schedule: Schedule,
-    options: AdaptOptions,
+    model: Model, examples: Examples, schedule: Schedule, options: AdaptOptions
 ) -> Classifier:
-    weights, window = options.get("weights", "default"), options.get("window")
-    loaded = load_original(model, weights, window)
+    """The network to train, adapted to the classes of the examples."""
+    loaded = load_original(model, options.get("weights", "default"), options.get("window"))
     check_named(loaded)
     if loaded.adaptation is None:
         rest: AdaptOptions = {**options}
@@ -139,58 +140,81 @@ def _classifier(
             f"{loaded.name} tells {', '.join(loaded.classes.names)}; the photos show "
             f"{', '.join(examples.classes)}: train {loaded.architecture} on them"
         )
-    if set(options) - {"weights"}:
-        raise ModelError(f"{loaded.name} is adapted already: leave {', '.join(options)} out")
+    excess = [name for name in options if name != "weights"]
+    if excess:
+        text = "leave {} out" if len(excess) == 1 else "leave {} and all else of the new head out"
+        raise ModelError(f"{loaded.name} is adapted already", Use(excess[0], text=text))
     # Training must not change the caller's.
     return replace(loaded, module=copy.deepcopy(loaded.module))
 
 
 def _settings(examples: Examples, classifier: Classifier, schedule: Schedule) -> str:
     """Digest of all that decides what training gives, threads and machine aside."""
-    whole = hashlib.sha256(classifier.weights_digest.encode())
-    known = (
+    everything = hashlib.sha256(classifier.weights_digest.encode())
+    regions = (*examples.training, *examples.validation)
+    described = (
         asdict(schedule),
         asdict(classifier.preprocessing),
         classifier.adaptation and asdict(classifier.adaptation),
         examples.classes,
-        [asdict(one) for one in (*examples.training, *examples.validation)],
+        [asdict(example) for example in regions],
     )
-    whole.update(json.dumps(known).encode())
-    for photo in sorted({one.photo for one in (*examples.training, *examples.validation)}):
+    everything.update(json.dumps(described).encode())
+    for photo in sorted({example.photo for example in regions}):
+        path = examples.folder / photo
         try:
-            whole.update((examples.folder / photo).read_bytes())
+            everything.update(path.read_bytes())
         except OSError as error:
-            raise ResultError(f"{examples.folder / photo}: cannot be read: {error}") from error
-    return whole.hexdigest()
+            raise ResultError(f"{path}: cannot be read: {reason_of(error)}") from error
+    return everything.hexdigest()
 
 
-def _task(
-    store: npt.NDArray[np.generic], examples: Examples, classifier: Classifier, frozen: object
-) -> Task:
-    def rows(places: npt.NDArray[np.int64]) -> Tensor:
-        read = np.ascontiguousarray(store[places])
-        return classifier.preprocessing.tensor(read) if frozen is None else torch.from_numpy(read)
+def _fit(
+    classifier: Classifier,
+    examples: Examples,
+    schedule: Schedule,
+    work: WorkFolder,
+    reporter: TrainingReporter,
+) -> Fit:
+    """Train the module of ``classifier``, which then has the parameters of the best epoch."""
+    module = classifier.module
+    assert isinstance(module, Adapted)
+    frozen, learner = module.split()
+    store = ViewStore(examples, schedule, classifier.preprocessing, frozen)
+    labelled = _labelled(store, store.rows(work.views, reporter.advance))
+    # The caller may have turned gradients off.
+    with torch.inference_mode(False), torch.enable_grad():
+        fit = Fit(learner, labelled, schedule)
+        if work.state.exists():
+            fit.load(work.state)
+            reporter.resumed(len(fit.history))
+        for epoch in fit.epochs():
+            fit.save(work.state)
+            reporter.epoch(epoch, fit.best_epoch == epoch.number)
+        fit.take_best()
+    return fit
 
-    labels = np.array([one.label for one in examples.training])
+
+def _labelled(store: ViewStore, rows: npt.NDArray[np.generic]) -> LabelledRows:
+    """The rows of the store with the class of each."""
+
+    def read(indices: npt.NDArray[np.int64]) -> Tensor:
+        values = np.ascontiguousarray(rows[indices])
+        if store.frozen is None:
+            return store.preprocessing.tensor(values)
+        return torch.from_numpy(values)
+
+    examples = store.examples
+    labels = np.array([example.label for example in examples.training])
     counts = np.bincount(labels, minlength=len(examples.classes))
     # Each class weighs the same, however many examples it has.
     weights = len(labels) / (len(counts) * np.maximum(counts, 1))
-    return Task(
-        rows,
+    return LabelledRows(
+        read,
         labels,
-        np.array([one.label for one in examples.validation], np.int64),
+        np.array([example.label for example in examples.validation], np.int64),
         torch.from_numpy(weights.astype(np.float32)),
     )
-
-
-def _run(fit: Fit, work: WorkFolder, reporter: TrainingReporter) -> None:
-    if work.state.exists():
-        fit.load(work.state)
-        reporter.resumed(len(fit.history))
-    for epoch in fit.epochs():
-        fit.save(work.state)
-        reporter.epoch(epoch, fit.best_epoch == epoch.number)
-    fit.take_best()
 
 
 def _record(fit: Fit, examples: Examples) -> dict[str, object]:

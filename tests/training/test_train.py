@@ -17,7 +17,7 @@ import heatmap
 from heatmap import ModelError, PhotoError, ResultError, Schedule, load_classifier, train
 from heatmap.photo.photo import read_photo
 from heatmap.training.augment import view
-from heatmap.training.fit import Fit, Task
+from heatmap.training.fit import Fit, LabelledRows
 from heatmap.training.train import TrainingReporter
 from tests.support.training import COLOURS, NETWORK, coloured_photos, content, paint
 
@@ -193,7 +193,7 @@ def test_rare_classes_count_as_much_as_others(photos, monkeypatch):
     trained(photos, schedule=replace(SHORT, epochs=1))
     counts = np.bincount(tasks[0].train_labels)
     assert list(counts) == [8, 8, 4]
-    assert (tasks[0].weights.numpy() * counts).tolist() == pytest.approx([20 / 3] * 3)
+    assert (tasks[0].class_weights.numpy() * counts).tolist() == pytest.approx([20 / 3] * 3)
 
 
 def test_weights_of_classes_make_up_for_their_numbers():
@@ -204,7 +204,7 @@ def test_weights_of_classes_make_up_for_their_numbers():
     def moved(weights):
         learner = nn.Linear(4, 2, bias=False)
         nn.init.zeros_(learner.weight)
-        task = Task(
+        task = LabelledRows(
             lambda places: rows[places % len(rows)], labels, np.array([], np.int64), weights
         )
         fit = Fit(learner, task, Schedule(epochs=1, batch=10, views=1, validation_split=0.0))
@@ -217,7 +217,7 @@ def test_weights_of_classes_make_up_for_their_numbers():
 
 def test_a_loss_that_is_no_number_ends_training():
     rows = torch.full((4, 3), float("inf"))
-    task = Task(
+    task = LabelledRows(
         lambda places: rows[places % len(rows)],
         np.array([0, 1, 0, 1]),
         np.array([0]),
@@ -231,7 +231,7 @@ def test_a_loss_that_is_no_number_ends_training():
 def test_parameters_that_are_no_numbers_end_training_too():
     """The loss is taken before the step that spoils them."""
     rows = torch.tensor([[3e38, 1.0], [1.0, 1.0]])
-    task = Task(
+    task = LabelledRows(
         lambda places: rows[places % len(rows)], np.array([0, 1]), np.array([], int), torch.ones(2)
     )
     fit = Fit(nn.Linear(2, 2), task, Schedule(epochs=1, views=1, rate=99.0, decay=99.0))
@@ -246,7 +246,8 @@ def test_weights_of_classes_count_in_every_batch(batch):
     """Loss is linear in the weights, however examples fall into batches."""
     labels = np.array([0] * 8 + [1] * 2)
     rows = torch.ones(10, 2)
-    task = Task(lambda places: rows[places % len(rows)], labels, labels, torch.tensor([0.625, 2.5]))
+    weights = torch.tensor([0.625, 2.5])
+    task = LabelledRows(lambda indices: rows[indices % len(rows)], labels, labels, weights)
     module = nn.Linear(2, 2)
     nn.init.zeros_(module.weight)
     nn.init.zeros_(module.bias)

@@ -1,0 +1,105 @@
+"""The views of all examples as the trainable part takes them: made once, and kept on disk."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..errors import ResultError, Use
+from ..files import lack_of_room, writing
+from ..networks.classifier import Preprocessing
+from ..photo.photo import read_photo
+from .augment import view
+from .examples import Example, Examples
+from .fit import Schedule
+
+# Views that go through what is frozen at once.
+BATCH = 16
+
+# Told how many views are done, and of how many.
+Advance = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class ViewStore:
+    """What the trainable part takes of every view of every example.
+
+    A row a view: what ``frozen`` gives of it, float32; or without ``frozen`` its pixels, uint8
+    (window, window, 3). First all views of each training example, then one of each
+    validation example.
+    """
+
+    examples: Examples
+    schedule: Schedule
+    preprocessing: Preprocessing
+    frozen: nn.Module | None
+
+    def __len__(self) -> int:
+        training, validation = self.examples.training, self.examples.validation
+        return len(training) * self.schedule.views + len(validation)
+
+    def rows(self, path: Path, advance: Advance) -> npt.NDArray[np.generic]:
+        """All rows, read from the file ``path`` as they are needed; made where it is not there.
+
+        Raises:
+            ResultError: they do not fit on the disk, or cannot be written.
+            PhotoError: a photo that cannot be read.
+        """
+        if not path.exists():
+            self._write(path, advance)
+        return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+    def _write(self, path: Path, advance: Advance) -> None:
+        batches = self._batches()
+        first = next(batches)
+        lack = lack_of_room(len(self) * first[0].nbytes, path.parent)
+        if lack:
+            raise ResultError(f"{len(self)} views take {lack}", Use("views", text="use fewer {}"))
+        with writing(path) as temporary:
+            shape = (len(self), *first.shape[1:])
+            rows = np.lib.format.open_memmap(temporary, "w+", first.dtype, shape)
+            done = 0
+            for batch in itertools.chain([first], batches):
+                rows[done : done + len(batch)] = batch
+                done += len(batch)
+                advance(done, len(self))
+            rows.flush()
+            del rows
+
+    def _batches(self) -> Iterator[npt.NDArray[np.generic]]:
+        views = self._views()
+        while batch := list(itertools.islice(views, BATCH)):
+            yield self._through_frozen(np.stack(batch))
+
+    def _views(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """Views in the order of the rows; each photo is read once for neighbours in it."""
+        window = self.preprocessing.window_px
+        photo, pixels = "", np.empty((0, 0, 3), np.uint8)
+        for index, example, count in self._counted():
+            if example.photo != photo:
+                photo = example.photo
+                pixels = read_photo(self.examples.folder / photo).pixels
+            seed = (self.schedule.seed, index)
+            for number in range(count):
+                yield view(pixels, example.xyxy, window, number=number, seed=seed)
+
+    def _counted(self) -> Iterator[tuple[int, Example, int]]:
+        """Each example with its number in its part, and how many views are made of it."""
+        for index, example in enumerate(self.examples.training):
+            yield index, example, self.schedule.views
+        for index, example in enumerate(self.examples.validation):
+            yield index, example, 1
+
+    def _through_frozen(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.generic]:
+        if self.frozen is None:
+            return pixels
+        with torch.inference_mode():
+            features = self.frozen(self.preprocessing.tensor(pixels))
+            return features.contiguous().numpy()  # type: ignore[no-any-return]
