@@ -1,4 +1,4 @@
-"""Views of an example: the region at the window's size, plain or augmented."""
+"""Views of an example: its region at the window's size, plain or augmented."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIGHT_JITTER = 0.2  # of brightness and of contrast, each way
 
 
 @dataclass(frozen=True)
-class _Square:
+class _Region:
     """What is cut out: whole px of the photo, perhaps outside it."""
 
     left: int
@@ -60,62 +60,63 @@ def view(
     hw = (pixels.shape[0], pixels.shape[1])
     if number == 0:
         return _scaled(_cut(pixels, _plain(xyxy, hw)), window_px)
-    drawn = np.random.default_rng([*seed, number])
-    square = _drawn_within(hw, drawn) if xyxy is None else _drawn_around(_plain(xyxy, hw), drawn)
-    seen = _scaled(_cut(pixels, square), window_px)
-    if drawn.random() < 0.5:
-        seen = seen[:, ::-1]
-    return _in_other_light(seen, drawn)
+    noise = np.random.default_rng([*seed, number])
+    region = _random_within(hw, noise) if xyxy is None else _random_around(_plain(xyxy, hw), noise)
+    scaled = _scaled(_cut(pixels, region), window_px)
+    if noise.random() < 0.5:
+        scaled = scaled[:, ::-1]
+    return _in_other_light(scaled, noise)
 
 
-def _plain(xyxy: Box | None, hw: tuple[int, int]) -> _Square:
+def _plain(xyxy: Box | None, hw: tuple[int, int]) -> _Region:
     if xyxy is None:
         side = min(hw)
-        return _Square((hw[1] - side) // 2, (hw[0] - side) // 2, side, side)
+        return _Region((hw[1] - side) // 2, (hw[0] - side) // 2, side, side)
     left, top, right, bottom = map(round, xyxy)
-    return _Square(left, top, max(1, right - left), max(1, bottom - top))
+    return _Region(left, top, max(1, right - left), max(1, bottom - top))
 
 
-def _drawn_within(hw: tuple[int, int], drawn: np.random.Generator) -> _Square:
-    side = max(1, round(min(hw) * min(1.0, _factor(drawn))))
-    top, left = (int(drawn.integers(length - side, endpoint=True)) for length in hw)
-    return _Square(left, top, side, side)
+def _random_within(hw: tuple[int, int], noise: np.random.Generator) -> _Region:
+    """A square anywhere within the photo."""
+    side = max(1, round(min(hw) * min(1.0, _factor(noise))))
+    top, left = (int(noise.integers(length - side, endpoint=True)) for length in hw)
+    return _Region(left, top, side, side)
 
 
-def _drawn_around(square: _Square, drawn: np.random.Generator) -> _Square:
+def _random_around(region: _Region, noise: np.random.Generator) -> _Region:
     """Another size around the same centre, then moved."""
-    factor = _factor(drawn)
-    width, height = (max(1, round(side * factor)) for side in (square.width, square.height))
-    right, down = drawn.uniform(-SHIFT, SHIFT, 2)
-    return _Square(
-        round(square.left + (square.width - width) / 2 + right * width),
-        round(square.top + (square.height - height) / 2 + down * height),
+    factor = _factor(noise)
+    width, height = (max(1, round(side * factor)) for side in (region.width, region.height))
+    right, down = noise.uniform(-SHIFT, SHIFT, 2)
+    return _Region(
+        round(region.left + (region.width - width) / 2 + right * width),
+        round(region.top + (region.height - height) / 2 + down * height),
         width,
         height,
     )
 
 
-def _factor(drawn: np.random.Generator) -> float:
-    """As often longer as shorter."""
-    most = math.log(SCALE_JITTER)
-    return math.exp(drawn.uniform(-most, most))
+def _factor(noise: np.random.Generator) -> float:
+    """By what a side is multiplied: as often longer as shorter."""
+    limit = math.log(SCALE_JITTER)
+    return math.exp(noise.uniform(-limit, limit))
 
 
-def _cut(pixels: npt.NDArray[np.uint8], square: _Square) -> npt.NDArray[np.uint8]:
-    """A view of the photo where all of the square lies in it."""
-    bottom, right = square.top + square.height, square.left + square.width
-    if min(square.top, square.left) >= 0 and bottom <= len(pixels) and right <= pixels.shape[1]:
-        return pixels[square.top : bottom, square.left : right]
-    rows = _sources(square.top, bottom, pixels.shape[0])
-    columns = _sources(square.left, right, pixels.shape[1])
+def _cut(pixels: npt.NDArray[np.uint8], region: _Region) -> npt.NDArray[np.uint8]:
+    """The pixels of a region; no copy where all of it lies in the photo."""
+    bottom, right = region.top + region.height, region.left + region.width
+    if min(region.top, region.left) >= 0 and bottom <= len(pixels) and right <= pixels.shape[1]:
+        return pixels[region.top : bottom, region.left : right]
+    rows = _sources(region.top, bottom, pixels.shape[0])
+    columns = _sources(region.left, right, pixels.shape[1])
     return pixels[rows[:, None], columns]
 
 
 def _sources(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
     """Which row (column) of the photo stands at each one from start to stop: REFLECT_101."""
     period = max(1, 2 * (length - 1))
-    along = np.arange(start, stop) % period
-    return np.minimum(along, period - along)
+    phase = np.arange(start, stop) % period
+    return np.minimum(phase, period - phase)
 
 
 def _scaled(region: npt.NDArray[np.uint8], window_px: int) -> npt.NDArray[np.uint8]:
@@ -129,10 +130,10 @@ def _scaled(region: npt.NDArray[np.uint8], window_px: int) -> npt.NDArray[np.uin
 
 
 def _in_other_light(
-    seen: npt.NDArray[np.uint8], drawn: np.random.Generator
+    scaled: npt.NDArray[np.uint8], noise: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
     """Brightness multiplies all values, contrast their distance from the view's mean."""
-    brightness, contrast = drawn.uniform(1 - LIGHT_JITTER, 1 + LIGHT_JITTER, 2)
-    values = brightness * (contrast * np.arange(256) + (1 - contrast) * seen.mean())
+    brightness, contrast = noise.uniform(1 - LIGHT_JITTER, 1 + LIGHT_JITTER, 2)
+    values = brightness * (contrast * np.arange(256) + (1 - contrast) * scaled.mean())
     table: npt.NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return table[seen]
+    return table[scaled]

@@ -1,4 +1,4 @@
-"""What to train on: regions of photos with the class each shows."""
+"""What to train on: regions of photos, each with its class."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ MOST_BACKGROUND = 3  # regions of background a photo
 
 @dataclass(frozen=True)
 class Example:
-    """One thing to learn: a region of a photo, and what it shows.
+    """A region of a photo, and its class.
 
-    ``photo`` is the path within the folder, with "/"; ``label`` an index into
-    :attr:`Examples.classes`. ``xyxy`` is the region in px of the upright photo: a square on
-    whole pixels, which reaches outside a photo that is too small for it. None is the whole
-    photo.
+    Attributes:
+        photo: path within the folder, with "/".
+        label: index of the class in :attr:`Examples.classes`.
+        xyxy: the region in px of the upright photo: a square on whole pixels, which reaches
+            outside a photo that is too small for it. None is the whole photo.
     """
 
     photo: str
@@ -39,7 +40,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a folder gives to train on: those of a photo stand together, in one of both parts."""
+    """What a folder gives to train on.
+
+    All examples of a photo are in one of the two parts, one behind the other.
+
+    Attributes:
+        folder: where the photos lie.
+        classes: names of the classes; labels are their indices.
+        training: the examples to train on.
+        validation: the validation split.
+    """
 
     folder: Path
     classes: tuple[str, ...]
@@ -49,7 +59,7 @@ class Examples:
     def counts(self) -> dict[str, tuple[int, int]]:
         """How many examples each class has for training and for validation."""
         training, validation = (
-            Counter(one.label for one in part) for part in (self.training, self.validation)
+            Counter(example.label for example in part) for part in (self.training, self.validation)
         )
         return {
             name: (training[label], validation[label]) for label, name in enumerate(self.classes)
@@ -77,13 +87,15 @@ def folder_examples(
     """
     _check_split(validation_split)
     folder = _existing(folder)
-    places = _class_folders(folder, without)
+    class_folders = _class_folders(folder, without)
+    least = 2 if validation_split > 0 else 1
     examples = [
         Example(photo, label)
-        for label, place in enumerate(places)
-        for photo in _photos_of(folder, place, least=2 if validation_split > 0 else 1)
+        for label, class_folder in enumerate(class_folders)
+        for photo in _photos_of(folder, class_folder, least=least)
     ]
-    return _split(folder, [place.name for place in places], examples, validation_split, seed)
+    classes = [class_folder.name for class_folder in class_folders]
+    return _split(folder, classes, examples, validation_split, seed)
 
 
 def boxed_examples(
@@ -122,18 +134,21 @@ def boxed_examples(
     """
     _check_split(validation_split)
     folder = _existing(folder)
-    found = read_boxes(boxes)
-    classes = _labels(found, background)
-    photos = _opened(folder, found)
+    box_file = read_boxes(boxes)
+    classes = _labels(box_file, background)
+    photos = _measured_photos(folder, box_file)
     objects = _objects(photos, classes)
-    _check_seen(found, classes, objects)
+    _check_every_label(box_file, classes, objects)
     beside = _background(photos, objects, len(classes), seed)
     if not beside:
         raise ResultError(
             f"{boxes}: {len(photos)} photos have no place free of boxes: "
             "list photos without boxes too"
         )
-    examples = sorted([*objects, *beside], key=lambda one: (one.photo, one.label, one.xyxy or ()))
+    examples = sorted(
+        [*objects, *beside],
+        key=lambda example: (example.photo, example.label, example.xyxy or ()),
+    )
     return _split(folder, [*classes, background], examples, validation_split, seed)
 
 
@@ -147,133 +162,138 @@ def _check_split(validation_split: float) -> None:
 
 def _existing(folder: str | Path) -> Path:
     if not Path(folder).is_dir():
-        there = Path(folder).exists()
-        raise PhotoError(f"{folder}: {'is a file, not a folder' if there else 'no such folder'}")
+        is_file = Path(folder).exists()
+        raise PhotoError(f"{folder}: {'is a file, not a folder' if is_file else 'no such folder'}")
     return Path(folder)
 
 
 def _class_folders(folder: Path, without: Path | None) -> list[Path]:
     try:
-        places = [one for one in folder.iterdir() if one.is_dir() and one.name[0] != "."]
+        folders = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
         if without is not None:
-            places = [one for one in places if one.resolve() != without.resolve()]
+            folders = [path for path in folders if path.resolve() != without.resolve()]
     except OSError as error:
         raise PhotoError(f"{folder}: cannot be read: {reason_of(error)}") from error
-    if len(places) < 2:
-        names = f" ({places[0].name})" if places else ""
+    if len(folders) < 2:
+        names = f" ({folders[0].name})" if folders else ""
         raise PhotoError(
-            f"{folder}: holds {len(places)} folders{names}, a classifier needs at least 2 classes: "
-            "put the photos of each class in a folder of its name"
+            f"{folder}: holds {len(folders)} folders{names}, a classifier needs at least 2 "
+            "classes: put the photos of each class in a folder of its name"
         )
-    return sorted(places, key=lambda one: one.name)
+    return sorted(folders, key=lambda path: path.name)
 
 
-def _photos_of(folder: Path, place: Path, *, least: int) -> list[str]:
+def _photos_of(folder: Path, class_folder: Path, *, least: int) -> list[str]:
     """The photos of a class, by name."""
-    photos = [one for one in files_below(place) if one.suffix.lower() in SUFFIXES]
+    photos = [path for path in files_below(class_folder) if path.suffix.lower() in SUFFIXES]
     if not photos:
-        raise PhotoError(f"{place}: no photo in it: put some there or take the folder away")
+        raise PhotoError(f"{class_folder}: no photo in it: put some there or take the folder away")
     if len(photos) < least:
         raise PhotoError(
-            f"{place}: holds {len(photos)} photo, training and validation need at least {least}",
+            f"{class_folder}: holds {len(photos)} photo, training and validation need at least "
+            f"{least}",
             Use("validation_split", 0, text="add photos or use {}"),
         )
-    return sorted(one.relative_to(folder).as_posix() for one in photos)
+    return sorted(path.relative_to(folder).as_posix() for path in photos)
 
 
-def _labels(found: BoxFile, background: str) -> list[str]:
-    labels = sorted(found.label_counts())
+def _labels(box_file: BoxFile, background: str) -> list[str]:
+    labels = sorted(box_file.label_counts())
     if not labels:
-        raise ResultError(f"{found.path}: holds no boxes")
+        raise ResultError(f"{box_file.path}: holds no boxes")
     if background in labels:
         raise ResultError(
-            f"{found.path}: label {background!r} is also the name of the background: "
+            f"{box_file.path}: label {background!r} is also the name of the background: "
             "give one of them another"
         )
     return labels
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A photo with its size in px, and all its boxes, in order."""
+class _MeasuredPhoto:
+    """A photo with its size (H, W) in px, and all its boxes, in order."""
 
     name: str
     hw: tuple[int, int]
     boxes: tuple[LabelledBox, ...]
 
 
-def _opened(folder: Path, found: BoxFile) -> list[_Opened]:
+def _measured_photos(folder: Path, box_file: BoxFile) -> list[_MeasuredPhoto]:
     """The listed photos by name, which must be those that the boxes were drawn on."""
-    names = {posixpath.normpath(one.file): one for one in found.photos}
-    if len(names) < len(found.photos):
-        twice = next(one.file for one in found.photos if one not in names.values())
-        raise ResultError(f"{found.path}: {twice!r} is listed under another name too")
+    names = {posixpath.normpath(listed.file): listed for listed in box_file.photos}
+    if len(names) < len(box_file.photos):
+        twice = next(listed.file for listed in box_file.photos if listed not in names.values())
+        raise ResultError(f"{box_file.path}: {twice!r} is listed under another name too")
     missing = sorted(name for name in names if not (folder / name).is_file())
     if missing:
         raise PhotoError(
-            f"{folder}: lacks {len(missing)} of the {len(names)} photos that {found.path} lists, "
-            f"first {missing[0]!r}: give the folder that their names count from"
+            f"{folder}: lacks {len(missing)} of the {len(names)} photos that {box_file.path} "
+            f"lists, first {missing[0]!r}: give the folder that their names count from"
         )
-    return [_measured(folder, name, names[name], found.path) for name in sorted(names)]
+    return [_measured(folder, name, names[name], box_file.path) for name in sorted(names)]
 
 
-def _measured(folder: Path, name: str, listed: BoxedPhoto, source: str) -> _Opened:
+def _measured(folder: Path, name: str, listed: BoxedPhoto, source: str) -> _MeasuredPhoto:
     hw = upright_hw(folder / name)
     check_hw(listed, hw, folder / name, source)
     for box in listed.boxes:
         check_inside(box.xyxy, hw, f"{source}: {listed.file}: box of {box.label!r}")
-    return _Opened(name, hw, tuple(sorted(listed.boxes, key=lambda box: (box.label, box.xyxy))))
+    boxes = sorted(listed.boxes, key=lambda box: (box.label, box.xyxy))
+    return _MeasuredPhoto(name, hw, tuple(boxes))
 
 
-def _objects(photos: Sequence[_Opened], classes: Sequence[str]) -> list[Example]:
+def _objects(photos: Sequence[_MeasuredPhoto], classes: Sequence[str]) -> list[Example]:
     label_of = {name: label for label, name in enumerate(classes)}
-    found = []
+    objects = []
     for photo in photos:
         for box in photo.boxes:
             left, top, right, bottom = box.xyxy
             within = (max(left, 0), max(top, 0), min(right, photo.hw[1]), min(bottom, photo.hw[0]))
             if max(within[2] - within[0], within[3] - within[1]) >= SMALLEST_PX:
                 square = square_around(within, photo.hw)
-                found.append(Example(photo.name, label_of[box.label], square))
-    return found
+                objects.append(Example(photo.name, label_of[box.label], square))
+    return objects
 
 
-def _check_seen(found: BoxFile, classes: Sequence[str], objects: Sequence[Example]) -> None:
-    seen = {classes[one.label] for one in objects}
-    for label, count in found.label_counts().items():
-        if label not in seen:
+def _check_every_label(
+    box_file: BoxFile, classes: Sequence[str], objects: Sequence[Example]
+) -> None:
+    """Refuse a label whose boxes are all too small."""
+    remaining = {classes[example.label] for example in objects}
+    for label, count in box_file.label_counts().items():
+        if label not in remaining:
             raise ResultError(
-                f"{found.path}: none of the {count} boxes of {label!r} is {SMALLEST_PX} px long: "
-                "enlarge the photos or take the label out"
+                f"{box_file.path}: none of the {count} boxes of {label!r} is {SMALLEST_PX} px "
+                "long: enlarge the photos or take the label out"
             )
 
 
 def _background(
-    photos: Sequence[_Opened], objects: Sequence[Example], label: int, seed: int
+    photos: Sequence[_MeasuredPhoto], objects: Sequence[Example], label: int, seed: int
 ) -> list[Example]:
     """Regions beside the boxes of each photo, of the class ``label``."""
     sides: dict[str, list[int]] = {photo.name: [] for photo in photos}
-    for one in objects:
-        if one.xyxy is not None:
-            sides[one.photo].append(round(one.xyxy[2] - one.xyxy[0]))
-    common = [side for own in sides.values() for side in own]
-    most = min(MOST_BACKGROUND, max(1, round(len(objects) / label / len(photos))))
-    found = []
+    for example in objects:
+        if example.xyxy is not None:
+            sides[example.photo].append(round(example.xyxy[2] - example.xyxy[0]))
+    all_sides = [side for photo_sides in sides.values() for side in photo_sides]
+    count = min(MOST_BACKGROUND, max(1, round(len(objects) / label / len(photos))))
+    examples = []
     for photo in photos:
-        drawn = np.random.default_rng(list(seed_digest(seed, "background", photo.name)))
+        noise = np.random.default_rng(list(seed_digest(seed, "background", photo.name)))
         boxes = [box.xyxy for box in photo.boxes]
-        squares = squares_beside(boxes, photo.hw, (sides[photo.name], common), most, drawn)
-        found += [Example(photo.name, label, square) for square in squares]
-    return found
+        squares = squares_beside(boxes, photo.hw, (sides[photo.name], all_sides), count, noise)
+        examples += [Example(photo.name, label, square) for square in squares]
+    return examples
 
 
 def _split(
     folder: Path, classes: Sequence[str], examples: Sequence[Example], share: float, seed: int
 ) -> Examples:
     labels: dict[str, set[int]] = {}
-    for one in examples:
-        labels.setdefault(one.photo, set()).add(one.label)
-    kept = validation_photos(labels, share, seed)
-    training = tuple(one for one in examples if one.photo not in kept)
-    validation = tuple(one for one in examples if one.photo in kept)
+    for example in examples:
+        labels.setdefault(example.photo, set()).add(example.label)
+    chosen = validation_photos(labels, share, seed)
+    training = tuple(example for example in examples if example.photo not in chosen)
+    validation = tuple(example for example in examples if example.photo in chosen)
     return Examples(folder, tuple(classes), training, validation)

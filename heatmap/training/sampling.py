@@ -1,6 +1,6 @@
-"""Squares to learn from: one around each box, others beside all of them.
+"""What is drawn for training: squares around boxes and beside them, and the validation split.
 
-Whole pixels, left, top, right, bottom; no photo is opened here.
+Squares are whole pixels: left, top, right, bottom. No photo is opened here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,10 @@ import numpy.typing as npt
 from ..geometry import Box
 
 CONTEXT = 1.2  # side of a square, in long sides of its box
-
-
 MOST_COVERED = 0.05  # of a square beside the boxes, by all of them together
-
-
 DRAWS = 50  # tried in each photo, of each kind of side
-
+# Orders that are tried until every class of several photos is in both parts.
+ORDERS = 16
 
 Square: TypeAlias = tuple[int, int, int, int]
 
@@ -38,22 +35,23 @@ def square_around(xyxy: Box, hw: tuple[int, int]) -> Square:
     """
     left, top, right, bottom = xyxy
     side = math.ceil(CONTEXT * max(right - left, bottom - top))
-    x = _placed((left + right) / 2, side, hw[1])
-    y = _placed((top + bottom) / 2, side, hw[0])
+    x = _start((left + right) / 2, side, hw[1])
+    y = _start((top + bottom) / 2, side, hw[0])
     return x, y, x + side, y + side
 
 
-def _placed(centre: float, side: int, length: int) -> int:
-    room = length - side
-    return min(max(math.floor(centre - side / 2 + 0.5), min(0, room)), max(0, room))
+def _start(centre: float, side: int, length: int) -> int:
+    """Where a side begins that is centred, or moved into the photo, along one axis."""
+    spare = length - side
+    return min(max(math.floor(centre - side / 2 + 0.5), min(0, spare)), max(0, spare))
 
 
 def squares_beside(
     boxes: Sequence[Box],
     hw: tuple[int, int],
     sides_px: Sequence[Sequence[int]],
-    most: int,
-    drawn: np.random.Generator,
+    count: int,
+    noise: np.random.Generator,
 ) -> list[Square]:
     """Random squares within a photo of which all boxes together cover at most 5 %.
 
@@ -61,25 +59,25 @@ def squares_beside(
         boxes: of the photo, px.
         hw: height and width of the photo, px.
         sides_px: sides to draw from; those of the second list where too few of the first
-            found a place, and so on. Longer ones than the photo are cut to it.
-        most: how many squares; fewer where there is no room.
-        drawn: where chance comes from.
+            fit beside the boxes, and so on. Longer ones than the photo are cut to it.
+        count: how many squares; fewer where there is no room.
+        noise: what is drawn from.
     """
-    found: list[Square] = []
+    beside: list[Square] = []
     for sides in sides_px:
-        if len(sides) and len(found) < most:
-            squares = _drawn(sides, hw, drawn)
+        if len(sides) and len(beside) < count:
+            squares = _random_squares(sides, hw, noise)
             free = squares[_covered(squares, boxes) <= MOST_COVERED]
-            found += [(int(a), int(b), int(c), int(d)) for a, b, c, d in free[: most - len(found)]]
-    return found
+            beside += [(int(a), int(b), int(c), int(d)) for a, b, c, d in free]
+    return beside[:count]
 
 
-def _drawn(
-    sides_px: Sequence[int], hw: tuple[int, int], drawn: np.random.Generator
+def _random_squares(
+    sides_px: Sequence[int], hw: tuple[int, int], noise: np.random.Generator
 ) -> npt.NDArray[np.int64]:
     """``DRAWS`` squares anywhere within the photo, a row each."""
-    sides = np.minimum(drawn.choice(np.asarray(sides_px), DRAWS), min(hw))
-    top, left = (drawn.integers(length - sides, endpoint=True) for length in hw)
+    sides = np.minimum(noise.choice(np.asarray(sides_px), DRAWS), min(hw))
+    top, left = (noise.integers(length - sides, endpoint=True) for length in hw)
     return np.stack((left, top, left + sides, top + sides), axis=1)
 
 
@@ -88,15 +86,12 @@ def _covered(squares: npt.NDArray[np.int64], boxes: Sequence[Box]) -> npt.NDArra
     corners = np.asarray(boxes, np.float64).reshape(-1, 4)
     low = np.maximum(squares[:, None, :2], corners[:, :2])
     high = np.minimum(squares[:, None, 2:], corners[:, 2:])
-    shared = np.maximum(high - low, 0).prod(axis=2).sum(axis=1)
-    return np.asarray(shared / (squares[:, 2] - squares[:, 0]) ** 2)
-
-
-WAYS = 16  # to choose that are tried until every class of several photos is on both sides
+    common_px = np.maximum(high - low, 0).prod(axis=2).sum(axis=1)
+    return np.asarray(common_px / (squares[:, 2] - squares[:, 0]) ** 2)
 
 
 def seed_digest(*parts: int | str) -> bytes:
-    """What chance starts from: the same on every machine, unlike ``hash``."""
+    """32 bytes that a random generator can start from: the same on every machine."""
     return hashlib.sha256(ascii(parts).encode()).digest()
 
 
@@ -105,27 +100,27 @@ def validation_photos(labels: Mapping[str, Collection[int]], share: float, seed:
 
     Of each class the share of its photos is taken, to nearest, or one photo where that is
     none; where photos show several classes it may be more. Every class keeps a photo for
-    training; it lacks one for validation where it has no other, or where no way that was
+    training; it lacks one for validation where it has no other, or where no order that was
     tried spares one.
 
     Args:
         labels: by photo the classes it shows, each once.
         share: 0 (no photo) to below 1.
-        seed: which ones.
+        seed: decides which.
     """
     best: set[str] = set()
-    least: float = math.inf
-    for way in range(WAYS if share > 0 else 0):
-        order = sorted(labels, key=lambda photo: seed_digest(seed, way, photo))
-        lacking, held = _chosen(labels, order, share)
-        if lacking < least:
-            least, best = lacking, held
+    fewest: float = math.inf
+    for number in range(ORDERS if share > 0 else 0):
+        order = sorted(labels, key=lambda photo: seed_digest(seed, number, photo))
+        lacking, chosen = _first_of_each(labels, order, share)
+        if lacking < fewest:
+            fewest, best = lacking, chosen
         if lacking == 0:
             break
     return best
 
 
-def _chosen(
+def _first_of_each(
     labels: Mapping[str, Collection[int]], order: Sequence[str], share: float
 ) -> tuple[int, set[str]]:
     """The first photos of each class, and how many classes have none though they have several.
@@ -136,15 +131,16 @@ def _chosen(
     for photo in order:
         for label in labels[photo]:
             photos.setdefault(label, []).append(photo)
-    left = {label: len(having) for label, having in photos.items()}
-    held: set[str] = set()
-    for label, having in sorted(photos.items(), key=lambda item: (len(item[1]), item[0])):
-        wanted = max(1, round(share * len(having)))
-        for photo in having:
-            if len(having) - left[label] >= wanted:
+    for_training = {label: len(own) for label, own in photos.items()}
+    chosen: set[str] = set()
+    for label, own in sorted(photos.items(), key=lambda item: (len(item[1]), item[0])):
+        count = max(1, round(share * len(own)))
+        for photo in own:
+            if len(own) - for_training[label] >= count:
                 break
-            if photo not in held and all(left[other] > 1 for other in labels[photo]):
-                held.add(photo)
-                left.update({other: left[other] - 1 for other in labels[photo]})
-    lacking = [label for label, having in photos.items() if left[label] == len(having) > 1]
-    return len(lacking), held
+            if photo not in chosen and all(for_training[other] > 1 for other in labels[photo]):
+                chosen.add(photo)
+                for other in labels[photo]:
+                    for_training[other] -= 1
+    lacking = [label for label, own in photos.items() if for_training[label] == len(own) > 1]
+    return len(lacking), chosen
