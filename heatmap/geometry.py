@@ -25,6 +25,24 @@ Border = Literal["cover", "valid"]
 BORDERS: tuple[Border, ...] = ("cover", "valid")
 
 
+def whole_windows(length: int, window: int, stride: int) -> int:
+    """How many windows lie wholly inside a length, the first at its beginning, all in px.
+
+    >>> whole_windows(400, window=224, stride=32)
+    6
+    """
+    return (length - window) // stride + 1
+
+
+def length_of_windows(count: int, window: int, stride: int) -> int:
+    """Length in px that ``count`` windows tile exactly.
+
+    >>> length_of_windows(6, window=224, stride=32)
+    384
+    """
+    return (count - 1) * stride + window
+
+
 def size_text(hw: tuple[int, ...]) -> str:
     """A height and a width as people read them: width first.
 
@@ -89,8 +107,8 @@ class Geometry:
         """Height and width of what the windows tile exactly, in scaled pixels."""
         rows, columns = self.grid_hw
         return (
-            (rows - 1) * self.stride_px + self.window_px,
-            (columns - 1) * self.stride_px + self.window_px,
+            length_of_windows(rows, self.window_px, self.stride_px),
+            length_of_windows(columns, self.window_px, self.stride_px),
         )
 
     @property
@@ -201,7 +219,7 @@ def _plan_axis(
 ) -> tuple[int, int]:
     """Origin and number of cells along one axis."""
     if border == "valid":
-        return 0, (length - window) // stride + 1
+        return 0, whole_windows(length, window, stride)
     # A stride that divides the native one covers the same extended photo;
     # any other (the crop engine takes them all) makes its own.
     unit = native if native % stride == 0 else stride

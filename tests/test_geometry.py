@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatmap.errors import GeometryError
-from heatmap.geometry import BORDERS, Placement, plan_grid
+from heatmap.geometry import BORDERS, Placement, length_of_windows, plan_grid, whole_windows
 
 properties = settings(max_examples=200, deadline=None, derandomize=True)
 sides = st.integers(1, 400)
@@ -25,6 +25,16 @@ def plans(draw, border):
     photo_hw = (draw(st.integers(least, 300)), draw(st.integers(least, 300)))
     placement = Placement(stride=stride, border=border)
     return photo_hw, placement, {"window": window, "native_stride": native}
+
+
+@properties
+@given(window=st.integers(1, 64), stride=st.integers(1, 80), more=st.integers(0, 300))
+def test_whole_windows_are_all_that_lie_inside(window, stride, more):
+    length = window + more
+    starts = [start for start in range(0, length, stride) if start + window <= length]
+    count = whole_windows(length, window, stride)
+    assert count == len(starts)
+    assert length_of_windows(count, window, stride) == starts[-1] + window
 
 
 def test_vgg16_at_400_px_has_6_by_6_cells():

@@ -7,6 +7,8 @@ from typing import Literal
 from torch import Tensor, fx, nn
 
 from ..errors import GeometryError
+from ..geometry import whole_windows
+from .cut import cut_to_windows
 from .graph import arguments, operation, pair, read_attribute
 from .kernels.prepared import PreparedWeights, winograd_pays
 from .layers import SlidingLinear
@@ -112,11 +114,12 @@ class FullyConvolutional(nn.Module):
 
     def _one_pass(self, photos: Tensor) -> Tensor:
         stride = self.native_stride_px if self.stitched else self.stride_px
-        height, width = photos.shape[-2:]
-        rows, columns = (height - self.window_px) // stride, (width - self.window_px) // stride
-        whole = photos[..., : self.window_px + rows * stride, : self.window_px + columns * stride]
+        rows, columns = (
+            whole_windows(length, self.window_px, stride) for length in photos.shape[-2:]
+        )
+        whole = cut_to_windows(photos, self.window_px, stride)
         # A denser map may go on past the last window.
-        return self.head(self.trunk(whole))[..., : rows + 1, : columns + 1]  # type: ignore[no-any-return]
+        return self.head(self.trunk(whole))[..., :rows, :columns]  # type: ignore[no-any-return]
 
     def whole_windows(self, photos: Tensor) -> Tensor:
         """The part of (B, 3, H, W) that windows tile: window + k * stride px.
@@ -127,11 +130,10 @@ class FullyConvolutional(nn.Module):
             GeometryError: the photo is smaller than the window.
         """
         height, width = photos.shape[-2:]
-        window, stride = self.window_px, self.stride_px
+        window = self.window_px
         if height < window or width < window:
             raise GeometryError(f"input is {width} x {height} px, the window is {window} px")
-        rows, columns = (height - window) // stride, (width - window) // stride
-        return photos[..., : window + rows * stride, : window + columns * stride]
+        return cut_to_windows(photos, window, self.stride_px)
 
     @property
     def prepared(self) -> dict[fx.Node, PreparedWeights]:

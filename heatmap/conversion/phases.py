@@ -11,6 +11,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..geometry import whole_windows
+
 
 class PhasedHead(nn.Module):
     """A converted head over a feature map k times as dense as the one it was made for.
@@ -68,8 +70,7 @@ def shift_and_stitch(
     Returns:
         (B, K, (H - window) // stride + 1, (W - window) // stride + 1).
     """
-    height, width = photos.shape[-2:]
-    rows, columns = (height - window) // stride + 1, (width - window) // stride + 1
+    rows, columns = (whole_windows(length, window, stride) for length in photos.shape[-2:])
     k = native // stride
     stitched: Tensor | None = None
     for down in range(min(k, rows)):

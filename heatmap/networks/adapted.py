@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
+from ..conversion.cut import cut_to_windows
 from ..conversion.graph import read_attribute
 from ..errors import GeometryError, ModelError
 
@@ -141,11 +142,10 @@ class Adapted(nn.Module):
     def _whole_windows(self, photos: Tensor) -> Tensor:
         """Without what lies behind the last whole window: padding would make cells of it."""
         window, stride = self.adaptation.window_px, self.stride_px
-        down, across = ((side - window) % stride for side in photos.shape[2:])
-        if (down, across) == (0, 0):
+        if all((side - window) % stride == 0 for side in photos.shape[2:]):
+            # Recorded, the network keeps no cut that does nothing.
             return photos
-        height, width = photos.shape[2:]
-        return photos[:, :, : height - down, : width - across]
+        return cut_to_windows(photos, window, stride)
 
     def _grid(self, features: Tensor) -> Tensor:
         height, width = features.shape[2:]

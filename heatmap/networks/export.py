@@ -22,9 +22,11 @@ from torch.fx.experimental import _config as tracing_config
 
 from ..conversion.check import relative_difference
 from ..conversion.convert import convert
+from ..conversion.cut import cut_to_windows
 from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, HeatmapError, ResultError, reason_of
 from ..files import writing
+from ..geometry import whole_windows
 from ..versions import package_versions
 from .classifier import Classifier
 from .load import load_classifier
@@ -165,13 +167,12 @@ class _Recordable(nn.Module):
         self.window_px, self.stride_px = network.window_px, network.stride_px
 
     def forward(self, photos: Tensor) -> Tensor:
-        rows = (photos.shape[2] - self.window_px) // self.stride_px
-        columns = (photos.shape[3] - self.window_px) // self.stride_px
-        # Slices would be as long as the shorter of two numbers, unknown which.
-        whole = photos.narrow(2, 0, self.window_px + rows * self.stride_px)
-        whole = whole.narrow(3, 0, self.window_px + columns * self.stride_px)
+        rows, columns = (
+            whole_windows(side, self.window_px, self.stride_px) for side in photos.shape[2:]
+        )
+        whole = cut_to_windows(photos, self.window_px, self.stride_px)
         scores: Tensor = self.head(self.trunk(whole))
-        return scores.narrow(2, 0, rows + 1).narrow(3, 0, columns + 1)
+        return scores.narrow(2, 0, rows).narrow(3, 0, columns)
 
 
 def _recorded(network: FullyConvolutional) -> ExportedProgram:

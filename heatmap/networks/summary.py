@@ -16,6 +16,7 @@ from ..conversion.network import FullyConvolutional
 from ..conversion.operation_facts import Fact, has
 from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
+from ..geometry import whole_windows
 from .load import Model, load_classifier
 from .registry import DEFAULT_MODEL
 
@@ -120,7 +121,10 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
     return Summary(
         model=classifier.name,
         photo_hw=(height, width),
-        grid_hw=((height - window) // native + 1, (width - window) // native + 1),
+        grid_hw=(
+            whole_windows(height, window, native),
+            whole_windows(width, window, native),
+        ),
         window_px=window,
         native_stride_px=native,
         rows=tuple(rows),

@@ -102,6 +102,20 @@ def place(pixels: Pixels, geometry: Geometry) -> Pixels:
     return placed.copy() if shared else np.ascontiguousarray(placed)
 
 
+def reflected(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
+    """Which of ``length`` rows (columns) stands at each from ``start`` to ``stop``.
+
+    Beyond both ends is their reflection, REFLECT_101 of OpenCV, again and again where there
+    are fewer of them than that takes; a single one is repeated.
+
+    >>> reflected(-2, 5, 3).tolist()
+    [2, 1, 0, 1, 2, 1, 0]
+    """
+    period = max(1, 2 * (length - 1))
+    along = np.arange(start, stop) % period
+    return np.minimum(along, period - along)
+
+
 @dataclass(frozen=True)
 class _Axis:
     """Rows or columns: ``before`` reflected ones, ``length`` of the photo, reflected ones."""
@@ -112,9 +126,7 @@ class _Axis:
 
     def sources(self, start: int, stop: int) -> npt.NDArray[np.intp]:
         """Which row (column) of the photo stands at each placed one."""
-        period = max(1, 2 * (self.length - 1))
-        along = (np.arange(start, stop) - self.before) % period
-        return np.minimum(along, period - along)
+        return reflected(start - self.before, stop - self.before, self.length)
 
     def take(
         self, held: npt.NDArray[Any], first: int, start: int, stop: int, *, axis: int

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..errors import GeometryError
 from ..geometry import Box
+from ..photo.extended import reflected
 
 SCALE_JITTER = 1.25  # the region's side is divided or multiplied by at most this
 SHIFT = 0.1  # of the region's side, each way
@@ -107,16 +108,9 @@ def _cut(pixels: npt.NDArray[np.uint8], region: _Region) -> npt.NDArray[np.uint8
     bottom, right = region.top + region.height, region.left + region.width
     if min(region.top, region.left) >= 0 and bottom <= len(pixels) and right <= pixels.shape[1]:
         return pixels[region.top : bottom, region.left : right]
-    rows = _sources(region.top, bottom, pixels.shape[0])
-    columns = _sources(region.left, right, pixels.shape[1])
+    rows = reflected(region.top, bottom, pixels.shape[0])
+    columns = reflected(region.left, right, pixels.shape[1])
     return pixels[rows[:, None], columns]
-
-
-def _sources(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
-    """Which row (column) of the photo stands at each one from start to stop: REFLECT_101."""
-    period = max(1, 2 * (length - 1))
-    phase = np.arange(start, stop) % period
-    return np.minimum(phase, period - phase)
 
 
 def _scaled(region: npt.NDArray[np.uint8], window_px: int) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from heatmap.errors import GeometryError, PhotoError
 from heatmap.geometry import BORDERS, Geometry, Placement, plan_grid
-from heatmap.photo.extended import PlacedRows, place
+from heatmap.photo.extended import PlacedRows, place, reflected
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
 
@@ -32,7 +32,7 @@ def largest_difference(first: np.ndarray, second: np.ndarray) -> int:
 # The whole of it.
 
 
-def reflected(length: int, before: int, after: int) -> np.ndarray:
+def walked(length: int, before: int, after: int) -> np.ndarray:
     """Indices along one axis, walked one step at a time, turning round at either end."""
 
     def walk(position: int, step: int, steps: int) -> list[int]:
@@ -46,6 +46,14 @@ def reflected(length: int, before: int, after: int) -> np.ndarray:
 
     inside = list(range(length))
     return np.array(walk(0, -1, before)[::-1] + inside + walk(length - 1, 1, after))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(length=st.integers(1, 9), before=st.integers(0, 40), after=st.integers(0, 40))
+def test_reflection_turns_round_at_either_end(length, before, after):
+    indices = reflected(-before, length + after, length)
+    np.testing.assert_array_equal(indices, walked(length, before, after))
+    np.testing.assert_array_equal(indices, np.pad(np.arange(length), (before, after), "reflect"))
 
 
 @settings(max_examples=300, deadline=None)
@@ -62,8 +70,8 @@ def test_place_extends_and_cuts_as_the_geometry_says(hw, window, native, border)
     pixels.flags.writeable = False
     placed = place(pixels, geometry)
     top, bottom, left, right = geometry.margins_tblr
-    rows = reflected(hw[0], max(top, 0), max(bottom, 0))[: geometry.extended_hw[0]]
-    columns = reflected(hw[1], max(left, 0), max(right, 0))[: geometry.extended_hw[1]]
+    rows = walked(hw[0], max(top, 0), max(bottom, 0))[: geometry.extended_hw[0]]
+    columns = walked(hw[1], max(left, 0), max(right, 0))[: geometry.extended_hw[1]]
     np.testing.assert_array_equal(placed, pixels[rows][:, columns])
     by_numpy = np.pad(
         pixels[: hw[0] + min(bottom, 0), : hw[1] + min(right, 0)],
