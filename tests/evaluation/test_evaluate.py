@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -71,6 +72,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@cache
 def random_scorer(head: str) -> heatmap.Scorer:
     torch.manual_seed(0)
     return heatmap.prepare(randomise(Classifier(heads()[head]), WINDOW), window=WINDOW)

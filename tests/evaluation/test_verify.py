@@ -13,6 +13,11 @@ from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
 from tests.support.scoring import padded, padding_free, photo, prepare
 
 
+@pytest.fixture(scope="module")
+def padded_scorer():
+    return prepare(padded())
+
+
 def test_padding_free_network_slides_as_it_crops():
     report = verify(photo(60, 83), prepare(padding_free()))
     assert report.passed
@@ -23,8 +28,8 @@ def test_padding_free_network_slides_as_it_crops():
     assert report.conclusion.startswith("Sliding equals cropping")
 
 
-def test_padded_network_differs_and_is_never_called_equivalent():
-    report = verify(photo(60, 83), prepare(padded()))
+def test_padded_network_differs_and_is_never_called_equivalent(padded_scorer):
+    report = verify(photo(60, 83), padded_scorer)
     assert report.passed
     assert report.head.relative < 1e-5
     assert report.everywhere.relative > 1e-3
@@ -33,8 +38,8 @@ def test_padded_network_differs_and_is_never_called_equivalent():
     assert "equivalent" not in report.conclusion
 
 
-def test_figures_are_those_of_a_plain_comparison():
-    report = verify(photo(60, 83), prepare(padded()))
+def test_figures_are_those_of_a_plain_comparison(padded_scorer):
+    report = verify(photo(60, 83), padded_scorer)
     slid, cropped = report.grid.scores.astype(float), report.cropped.astype(float)
     difference = np.abs(slid - cropped)
     seen = report.everywhere
@@ -49,15 +54,15 @@ def test_figures_are_those_of_a_plain_comparison():
     assert max(report.inner.largest, report.edge.largest) == seen.largest
 
 
-def test_grid_of_edges_only_has_no_inner_windows():
-    report = verify(photo(40, 60), prepare(padded()), border="cover", scale=0.8)
+def test_grid_of_edges_only_has_no_inner_windows(padded_scorer):
+    report = verify(photo(40, 60), padded_scorer, border="cover", scale=0.8)
     assert report.grid.geometry.grid_hw[0] == 1
     assert report.inner is None
     assert report.edge.windows == report.everywhere.windows
 
 
-def test_sample_is_crossed_out_elsewhere_and_time_is_extrapolated():
-    report = verify(photo(60, 83), prepare(padded()), windows=10)
+def test_sample_is_crossed_out_elsewhere_and_time_is_extrapolated(padded_scorer):
+    report = verify(photo(60, 83), padded_scorer, windows=10)
     total = report.grid.scores[:, :, 0].size
     known = ~np.isnan(report.cropped).any(axis=2)
     assert known.sum() == report.everywhere.windows == report.timing.crop_windows == 10
@@ -65,7 +70,7 @@ def test_sample_is_crossed_out_elsewhere_and_time_is_extrapolated():
     per_window = report.timing.crop_measured_s / 10
     assert report.timing.crop_s == pytest.approx(per_window * total)
     assert report.timing.ratio == pytest.approx(report.timing.crop_s / report.timing.slide_s)
-    whole = verify(photo(60, 83), prepare(padded()), windows=total)
+    whole = verify(photo(60, 83), padded_scorer, windows=total)
     assert not whole.timing.extrapolated
     assert np.allclose(whole.cropped[known], report.cropped[known], atol=1e-5)
 
@@ -95,8 +100,8 @@ def test_inexact_network_says_which_layer():
     assert "looks at the whole photo" in report.conclusion
 
 
-def test_report_is_plain_data_and_a_picture():
-    report = verify(photo(60, 83), prepare(padded()), windows=10)
+def test_report_is_plain_data_and_a_picture(padded_scorer):
+    report = verify(photo(60, 83), padded_scorer, windows=10)
     described = json.loads(json.dumps(describe_report(report)))
     assert described["passed"] is True
     assert described["sliding_against_cropping"]["everywhere"]["windows"] == 10
