@@ -12,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassList
-from ..errors import ResultError
+from ..errors import ResultError, Use
 from ..files import TEMPORARY, named_error, room_for
 from ..geometry import Geometry
 from .origin import Origin
-from .score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid, probabilities_of, start_npy
-
-Scores = npt.NDArray[np.float32]
+from .score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid, Scores, probabilities_of, start_npy
 
 
 class Collector:
@@ -34,25 +32,27 @@ class Collector:
         classes: ClassList,
         kind: Kind,
         *,
-        keep: Sequence[int] | None = None,
+        stored: Sequence[int] | None = None,
         folder: Path | None = None,
     ) -> None:
         """
         Args:
             geometry, classes, kind: of what will be written.
-            keep: indices of the classes to keep. Their *probabilities* are kept, since a
-                softmax needs all classes.
+            stored: indices of the classes to store, None for all. Of some classes the
+                *probabilities* are stored, since a softmax needs all logits.
             folder: where it will be saved: a large grid grows on the same disk.
 
         Raises:
-            ResultError: the grid does not fit on the disk; or an empty ``keep``.
+            ResultError: the grid does not fit on the disk; or an empty ``stored``.
         """
-        if keep is not None and not keep:
-            raise ResultError("no class is kept: name at least one, or keep all")
+        if stored is not None and not stored:
+            raise ResultError(
+                "no class is stored", Use("store_classes", text="name at least one in {}")
+            )
         self._kind = kind
-        self._keep = None if keep is None else list(dict.fromkeys(keep))
+        self._stored = None if stored is None else list(dict.fromkeys(stored))
         self._geometry = geometry
-        self._classes = classes if self._keep is None else classes.only(self._keep)
+        self._classes = classes if self._stored is None else classes.only(self._stored)
         shape = (*geometry.grid_hw, len(self._classes))
         large = grid_bytes(geometry, len(self._classes)) > LARGE_GRID_BYTES
         self._file = _File(shape, folder) if large else None
@@ -61,8 +61,8 @@ class Collector:
 
     def write(self, row: int, column: int, scores: Scores) -> None:
         """Put a block (n, m, K) of all K classes at the cells from (row, column) on."""
-        if self._keep is not None:
-            scores = probabilities_of(scores, self._kind)[:, :, self._keep]
+        if self._stored is not None:
+            scores = probabilities_of(scores, self._kind)[:, :, self._stored]
         rows, columns = slice(row, row + scores.shape[0]), slice(column, column + scores.shape[1])
         self._written[rows, columns] = True
         if self._file is None:
@@ -82,7 +82,7 @@ class Collector:
             scores=self._scores if self._file is None else self._file.kept(),
             geometry=self._geometry,
             classes=self._classes,
-            kind=self._kind if self._keep is None else "probabilities",
+            kind=self._kind if self._stored is None else "probabilities",
             origin=origin,
         )
         if self._file is not None:

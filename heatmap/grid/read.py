@@ -23,10 +23,15 @@ from .score_grid import FORMAT, FORMAT_LARGE, ScoreGrid
 
 
 def load(path: str | Path) -> ScoreGrid:
-    """Read a grid that :meth:`ScoreGrid.save` wrote.
+    """Read a score grid that :meth:`heatmap.ScoreGrid.save` wrote.
+
+    Args:
+        path: the ``.npz`` file. Scores of a large grid lie beside it, in ``.scores.npy``, and are
+            read as they are needed.
 
     Raises:
-        ResultError: no such file, not such a file, or one of an unknown format.
+        ResultError: no such file, another kind of file, a damaged one, or one of another format
+            than this version writes: score the photo again then.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -102,21 +107,21 @@ def _classes(meta: Mapping[str, Any]) -> ClassList:
     return ClassList(names, _texts(meta["wnids"]), groups)
 
 
-def _geometry(found: Mapping[str, Any]) -> Geometry:
+def _geometry(described: Mapping[str, Any]) -> Geometry:
     """The geometry as JSON holds it, with every number checked to be one."""
-    unknown = set(found) - {known.name for known in fields(Geometry)}
+    unknown = set(described) - {part.name for part in fields(Geometry)}
     if unknown:
         raise ValueError(f"geometry has {', '.join(sorted(unknown))}")
-    if found["border"] not in BORDERS:
-        raise ValueError(f"border is {found['border']!r}")
+    if described["border"] not in BORDERS:
+        raise ValueError(f"border is {described['border']!r}")
     geometry = Geometry(
-        photo_hw=_pair(found["photo_hw"]),
-        scaled_hw=_pair(found["scaled_hw"]),
-        window_px=operator.index(found["window_px"]),
-        stride_px=operator.index(found["stride_px"]),
-        origin_yx=_pair(found["origin_yx"]),
-        grid_hw=_pair(found["grid_hw"]),
-        border=found["border"],
+        photo_hw=_pair(described["photo_hw"]),
+        scaled_hw=_pair(described["scaled_hw"]),
+        window_px=operator.index(described["window_px"]),
+        stride_px=operator.index(described["stride_px"]),
+        origin_yx=_pair(described["origin_yx"]),
+        grid_hw=_pair(described["grid_hw"]),
+        border=described["border"],
     )
     sides = (*geometry.photo_hw, *geometry.scaled_hw, geometry.window_px, geometry.stride_px)
     if min(sides) < 1:

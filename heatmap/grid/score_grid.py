@@ -1,4 +1,4 @@
-"""The score grid: what a classifier says of every window of a photo."""
+"""The score grid: a classifier's scores for every window of a photo, and its file."""
 
 from __future__ import annotations
 
@@ -25,18 +25,22 @@ from .origin import Origin
 from .upsample import upsample
 
 Kind = Literal["logits", "probabilities"]
+Scores = npt.NDArray[np.float32]
 
-
+# Format 4 is format 3 with the scores in a file of their own; both are read.
+FORMAT, FORMAT_LARGE = 3, 4
 # Past this, scores are kept on disk: 1000 classes of a 65 megapixel photo at stride 32.
 LARGE_GRID_BYTES = 2**28
-
-
-# What is worked out from scores at once.
+# How much of the scores is worked on at once.
 _BLOCK_BYTES = 2**25
 
 
-def probabilities_of(scores: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray[np.float32]:
-    """Softmax over the last axis of logits; probabilities as they are. NaN stays NaN."""
+def probabilities_of(scores: Scores, kind: Kind) -> Scores:
+    """Softmax over the last axis of logits; probabilities as they are. NaN stays NaN.
+
+    >>> probabilities_of(np.zeros((1, 1, 4), np.float32), "logits").tolist()
+    [[[0.25, 0.25, 0.25, 0.25]]]
+    """
     if kind == "probabilities":
         return scores
     shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -45,16 +49,33 @@ def probabilities_of(scores: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray
 
 @dataclass(frozen=True, eq=False)
 class ScoreGrid:
-    """Scores of N x M windows for K classes, with their geometry.
+    """Scores of K classes for every window of a photo: N rows and M columns of windows.
 
-    ``scores`` is float32 (N, M, K), read-only: logits, or probabilities in
-    0..1 where ``kind`` says so (a network that ends in a softmax). Windows that were
-    not scored are NaN. ``grown_in`` is the temporary file in which large scores were
-    collected; saving moves it. ``dataclasses.replace`` leaves it out, since the scores
-    may then be others.
+    Attributes:
+        scores: float32 (N, M, K), read-only; NaN where a window was not scored. Those past
+            ``LARGE_GRID_BYTES`` lie on disk and are read as they are needed.
+        geometry: where each window lies on the photo.
+        classes: names of the K classes, and groups of them.
+        kind: whether the scores are "logits", or "probabilities" in 0..1 (of a network that
+            ends in a softmax, or where only some classes were stored).
+        origin: the photo, the network, and how the scores were computed.
+        grown_in: the temporary file in which large scores were collected; saving moves it.
+            ``dataclasses.replace`` leaves it out, since the scores may then be others.
+
+    Raises:
+        ResultError: scores of another shape than geometry and classes say, or an unknown kind.
+
+    >>> from heatmap.geometry import Placement, plan_grid
+    >>> from heatmap.grid.origin import Weights
+    >>> geometry = plan_grid((224, 256), Placement(), window=224, native_stride=32)
+    >>> origin = Origin("", "", "made up", Weights("own", "made up", ""), "slide", "exact")
+    >>> scores = np.array([[[2, 0], [0, 1]]], dtype=np.float32)
+    >>> grid = ScoreGrid(scores, geometry, ClassList(("cat", "dog")), "logits", origin)
+    >>> print(grid.class_map("cat").round(2), grid.heatmap("cat").shape)
+    [[0.88 0.27]] (224, 256)
     """
 
-    scores: npt.NDArray[np.float32]
+    scores: Scores
     geometry: Geometry
     classes: ClassList
     kind: Kind
@@ -87,7 +108,7 @@ class ScoreGrid:
         return np.concatenate([~np.isnan(self.scores[rows, :, 0]) for rows in self.row_blocks()])
 
     def row_blocks(self) -> Iterator[slice]:
-        """Rows of the grid, a few at a time."""
+        """Rows of the grid, a few at a time, so that large scores need not be in memory at once."""
         rows, columns, classes = self.scores.shape
         at_once = max(1, _BLOCK_BYTES // (4 * columns * classes))
         for top in range(0, rows, at_once):
@@ -98,13 +119,18 @@ class ScoreGrid:
                 self.scores._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def probabilities(self) -> npt.NDArray[np.float32]:
-        """Softmax over the classes of every window: float32 (N, M, K) in 0..1, all in memory."""
+        """Probabilities of all classes: float32 (N, M, K) in 0..1, all in memory.
+
+        Softmax over the classes of each window; NaN where a window was not scored.
+        """
         return probabilities_of(self.scores, self.kind)
 
     def best(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-        """The most probable class of every window, (N, M), and its probability.
+        """The most probable class of every window.
 
-        NaN, and class 0, where a window was not scored.
+        Returns:
+            Its index, (N, M), and its probability, float32 (N, M) in 0..1. Index 0 and NaN
+            where a window was not scored.
         """
         indices = np.zeros(self.geometry.grid_hw, dtype=np.intp)
         highest = np.empty(self.geometry.grid_hw, dtype=np.float32)
@@ -115,24 +141,27 @@ class ScoreGrid:
         return indices, highest
 
     def class_maps(self, groups: Sequence[ClassGroup]) -> npt.NDArray[np.float32]:
-        """Probabilities of some classes or groups, float32 (N, M, len(groups)).
+        """Probabilities of some classes or groups: float32 (N, M, len(groups)) in 0..1.
 
-        Those of a group are added, to at most 1 (fused by their maximum they may go beyond).
-        NaN where not scored.
+        Those of a group's classes are added, to at most 1 (of scales fused by their maximum the
+        sum may be larger). NaN where a window was not scored.
         """
         maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
         for rows in self.row_blocks():
             probabilities = probabilities_of(self.scores[rows], self.kind)
-            for place, group in enumerate(groups):
+            for column, group in enumerate(groups):
                 added = probabilities[:, :, list(group.indices)].sum(axis=2)
-                maps[rows, :, place] = np.minimum(added, 1)
+                maps[rows, :, column] = np.minimum(added, 1)
         return maps
 
     def class_map(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
-        """One class or group, float32 (N, M); probabilities unless logits are asked for.
+        """One class or group of every window: float32 (N, M), NaN where a window was not scored.
 
-        The logit of a group is the logarithm of the sum of its exponentials: that which
-        softmax would give the group's probability. NaN where a window was not scored.
+        Args:
+            wanted: a class or group: name, index, WordNet id, or a :class:`ClassGroup`.
+            kind: "probabilities", 0..1, or "logits". The logit of a group is the logarithm of
+                the sum of its classes' exponentials: softmax makes the group's probability of
+                it.
 
         Raises:
             ClassError: an unknown class.
@@ -144,7 +173,7 @@ class ScoreGrid:
         if self.kind != "logits":
             raise ResultError(
                 "this grid holds probabilities (the network ends in a softmax, or only some "
-                "classes were kept), not logits"
+                "classes were stored), not logits"
             )
         cells = np.empty(self.geometry.grid_hw, dtype=np.float32)
         for rows in self.row_blocks():
@@ -155,11 +184,18 @@ class ScoreGrid:
         return cells
 
     def heatmap(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
-        """One class or group, upsampled to photo pixels: float32 (H, W).
+        """One class or group, upsampled to the pixels of the photo: float32 (H, W).
 
-        Windows that were not scored count as probability 0 (as the smallest logit).
+        Each window's value stands at its centre, with linear interpolation between centres and
+        the edge value past the outermost ones. Windows that were not scored count as
+        probability 0 (as the smallest logit).
 
-        Raises: as :meth:`class_map`.
+        Args:
+            wanted, kind: as :meth:`class_map` takes them.
+
+        Raises:
+            ClassError: an unknown class.
+            ResultError: logits asked of a grid that holds probabilities.
         """
         cells = self.class_map(wanted, kind=kind)
         missing = np.isnan(cells)
@@ -169,11 +205,10 @@ class ScoreGrid:
         return upsample(cells, self.geometry)
 
     def winners(self, count: int) -> list[ClassGroup]:
-        """The classes that win the most anywhere, best first.
+        """So many classes, those first that are the most probable one somewhere.
 
-        A class is ranked by its highest probability over all windows in which
-        it is the most probable one; classes that win nowhere follow by their
-        highest probability.
+        They are ranked by their highest probability in such a window; classes that win in no
+        window follow, by their highest probability in any.
         """
         won = np.zeros(len(self.classes), dtype=np.float32)
         reached = np.zeros(len(self.classes), dtype=np.float32)
@@ -186,7 +221,10 @@ class ScoreGrid:
         return [self.classes.single(int(index)) for index in order[:count]]
 
     def files(self, path: Path) -> dict[Path, Callable[[Path], object]]:
-        """The files of this grid saved as ``path`` (cat.npz): for each, what writes it."""
+        """What writes each file of this grid when it is saved as ``path`` (cat.npz).
+
+        A function for each path of a file; it takes the path to write to.
+        """
         scores = scores_path(path)
         description: dict[str, object] = {
             "format": FORMAT_LARGE if self.is_large else FORMAT,
@@ -206,23 +244,19 @@ class ScoreGrid:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write the grid; :func:`load` reads it back.
+        """Write the grid to a file; :func:`heatmap.load` reads it back.
 
-        ``cat.npz`` holds all of it, but for scores past ``LARGE_GRID_BYTES``, which
-        go to ``cat.scores.npy`` beside it.
+        ``cat.npz`` holds all of it, except that scores past ``LARGE_GRID_BYTES`` go to
+        ``cat.scores.npy`` beside it.
+
+        Returns:
+            The path.
 
         Raises:
-            ResultError: the path cannot be written; nothing is then.
+            ResultError: the path cannot be written; then nothing is.
         """
         write_all(self.files(Path(path)))
         return Path(path)
-
-
-Scores = npt.NDArray[np.float32]
-
-
-# Format 4 is format 3 with the scores in a file of their own; both are read.
-FORMAT, FORMAT_LARGE = 3, 4
 
 
 def packed(description: Mapping[str, Any], scores: Scores | None) -> bytes:

@@ -25,12 +25,8 @@ from ..grid.score_grid import ScoreGrid, probabilities_of
 
 # Scales above 1 are tried only where the enlarged photo keeps to this many pixels.
 ENLARGED_PX = 32 * 2**20
-
-
 # Rows are fused a few at a time: this much of the result, and a few times as much beside it.
 BLOCK_BYTES = 32 * 2**20
-
-
 # Positions are rounded to this share of a cell: a neighbour's value must not come into a cell
 # that was not scored by what arithmetic leaves.
 POSITION_DECIMALS = 6
@@ -53,6 +49,9 @@ def auto_scales(photo_hw: tuple[int, int], window: int) -> tuple[float, ...]:
     Args:
         photo_hw: height and width of the photo, px.
         window: side of the classifier's input, px.
+
+    >>> auto_scales((480, 640), 224)
+    (0.5, 1.0, 2.0, 3.0)
     """
     highest_allowed = max(0, math.floor(math.log2(ENLARGED_PX / math.prod(photo_hw)) / 2))
     smallest = min(round(math.log2(window / min(photo_hw))), highest_allowed)
@@ -103,19 +102,27 @@ def finest(grids: Sequence[ScoreGrid]) -> ScoreGrid:
 def fuse_scales(
     grids: Sequence[ScoreGrid], fuse: Fusion = "mean", folder: Path | None = None
 ) -> ScoreGrid:
-    """One grid of several of one photo at different scales: on the cells of the finest one.
+    """Fuse the grids of one photo at several scales into one, on the cells of the finest.
 
     The others are interpolated linearly between their cell centres at the centres of the
-    finest one, with the edge value past the outermost centres. Of each cell the result holds
-    the mean or the largest of the probabilities of all scales, class by class; after "max"
+    finest one, with the edge value past the outermost centres. Each cell of the result is the
+    mean or the maximum over the scales of its probabilities, class by class; after "max"
     those of a cell may add up to more than 1. Cells that a scale did not score (NaN) take
     no part, with the weights of the rest renormalised; a cell is NaN only where no scale has
-    a score for it. A large result grows on disk, on that of ``folder``, as any large grid.
+    a score for it.
 
     The mean is the default because it points better: of 170 (photo, class) pairs its maximum
     lay at an object in 0.606 with scales 0.5, 1 and 2, and in 0.671 with 1, 2 and 3; the
     largest in 0.553 and 0.624; scales 0.5, 1, 2 and 3 alone in 0.171, 0.500, 0.612 and 0.612
     (`benchmarks/scales.py`, 100 COCO photos, EfficientNet-Lite0).
+
+    Args:
+        grids: at least one.
+        fuse: "mean" or "max".
+        folder: where the result will be saved: one too large for memory grows on that disk.
+
+    Returns:
+        A grid of probabilities, float32 (N, M, K) of the finest grid's cells.
 
     Raises:
         ResultError: no grid, grids of different photos or models, an unknown ``fuse``, or
@@ -150,7 +157,7 @@ def fused_rows(
         raise ResultError(f"scales fused by {fuse!r}: choose one of {', '.join(get_args(Fusion))}")
     target = finest(grids)
     rows, columns, count = target.scores.shape
-    axes = [_axes(grid.geometry, target.geometry) for grid in grids]
+    axes = [_neighbours(grid.geometry, target.geometry) for grid in grids]
     height = max(1, BLOCK_BYTES // (columns * count * 4))
     for row in range(0, rows, height):
         parts = [
@@ -161,7 +168,7 @@ def fused_rows(
 
 
 @dataclass(frozen=True)
-class _Axis:
+class _Neighbours:
     """Between which cells along an axis of a grid each cell of another lies.
 
     Its value is ``below`` times that at ``low`` and ``above`` times that at ``high``: the two
@@ -174,7 +181,7 @@ class _Axis:
     above: npt.NDArray[np.float32]
 
     @classmethod
-    def at(cls, positions: Sequence[float], cells: int) -> _Axis:
+    def at(cls, positions: Sequence[float], cells: int) -> _Neighbours:
         """Fractional positions, those past the outermost of so many cells held there."""
         held = np.clip(np.round(positions, POSITION_DECIMALS), 0, cells - 1)
         low = held.astype(np.int64)
@@ -184,15 +191,15 @@ class _Axis:
         below, above = (1 - above).astype(np.float32), above.astype(np.float32)
         return cls(low, np.minimum(low + 1, cells - 1), below, above)
 
-    def some(self, start: int, stop: int) -> _Axis:
-        return _Axis(
+    def some(self, start: int, stop: int) -> _Neighbours:
+        return _Neighbours(
             self.low[start:stop],
             self.high[start:stop],
             self.below[start:stop],
             self.above[start:stop],
         )
 
-    def shifted(self, cells: int) -> _Axis:
+    def shifted(self, cells: int) -> _Neighbours:
         """The same where the grid begins so many cells later."""
         return replace(self, low=self.low - cells, high=self.high - cells)
 
@@ -203,19 +210,19 @@ class _Axis:
         return np.asarray(low + self.above.reshape(shape) * values.take(self.high, axis))
 
 
-def _axes(source: Geometry, target: Geometry) -> tuple[_Axis, _Axis]:
+def _neighbours(source: Geometry, target: Geometry) -> tuple[_Neighbours, _Neighbours]:
     """Where the rows and the columns of the target lie in the source."""
     rows, columns = target.grid_hw
     down = [source.cell_at(*target.centre_xy(row, 0))[0] for row in range(rows)]
     across = [source.cell_at(*target.centre_xy(0, column))[1] for column in range(columns)]
-    return _Axis.at(down, source.grid_hw[0]), _Axis.at(across, source.grid_hw[1])
+    return _Neighbours.at(down, source.grid_hw[0]), _Neighbours.at(across, source.grid_hw[1])
 
 
 # Weighted sums (n, M, K) of the cells that were scored, and their weights (n, M, 1).
 _Weighted = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
-def _interpolated(grid: ScoreGrid, down: _Axis, across: _Axis) -> _Weighted:
+def _interpolated(grid: ScoreGrid, down: _Neighbours, across: _Neighbours) -> _Weighted:
     first, end = int(down.low[0]), int(down.high[-1]) + 1
     near = probabilities_of(np.asarray(grid.scores[first:end]), grid.kind)
     scored = ~np.isnan(near[:, :, :1])

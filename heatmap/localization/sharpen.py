@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ..classes import ClassGroup
 from ..errors import ResultError
 from ..geometry import Box, shrunk_hw
-from ..grid.position_scores import PositionScores
+from ..grid.position_scores import Cells, PositionScores
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
 from .localize import Detection
@@ -24,8 +23,6 @@ REGION_SHARE = 0.125
 _SAME_OBJECT = 0.5
 # Regions are found on the photo shrunk to this on its longer side.
 _CANVAS_PX = 1024
-
-Cells = npt.NDArray[np.float32]
 
 
 def sharp_maps(scored: Sequence[PositionScores], groups: Sequence[ClassGroup]) -> ScoreGrid:

@@ -132,7 +132,7 @@ class Scorer:
         network = self.network_at(geometry.stride_px) if self.engine == "slide" else None
         job = self._pass(opened, geometry, network, memory, wanted)
         collector = Collector(
-            geometry, self.classifier.classes, self.kind(), keep=kept, folder=folder
+            geometry, self.classifier.classes, self.kind(), stored=kept, folder=folder
         )
         origin = self.origin(opened, self._collect(job, collector, progress))
         if kept is not None:

@@ -56,36 +56,36 @@ def spans(end: int):
 @settings(max_examples=60, deadline=None)
 @given(
     blocks=st.lists(st.tuples(spans(5), spans(6)).map(lambda s: (*s[0], *s[1])), max_size=6),
-    keep=st.none() | st.lists(st.integers(0, 3), min_size=1, max_size=5),
+    stored=st.none() | st.lists(st.integers(0, 3), min_size=1, max_size=5),
     on_disk=st.booleans(),
 )
 def test_any_blocks_give_the_cells_written_and_nan_elsewhere(
-    tmp_path_factory, blocks, keep, on_disk
+    tmp_path_factory, blocks, stored, on_disk
 ):
     expected = np.full_like(SCORES, np.nan)
     for top, bottom, left, right in blocks:
         expected[top:bottom, left:right] = SCORES[top:bottom, left:right]
     names = CLASSES.names
-    if keep is not None:
-        kept = list(dict.fromkeys(keep))
+    if stored is not None:
+        kept = list(dict.fromkeys(stored))
         exact = np.exp(expected.astype(float))
         expected = (exact / exact.sum(axis=2, keepdims=True))[:, :, kept]
         names = tuple(names[index] for index in kept)
     with large_from(0 if on_disk else 2**20):
-        made = collected(tmp_path_factory.mktemp("grid"), blocks, keep=keep)
+        made = collected(tmp_path_factory.mktemp("grid"), blocks, stored=stored)
         assert isinstance(made.scores, np.memmap) == on_disk
         np.testing.assert_allclose(made.scores, expected, rtol=1e-5)
         assert made.classes.names == names
-        assert made.kind == ("logits" if keep is None else "probabilities")
+        assert made.kind == ("logits" if stored is None else "probabilities")
         np.testing.assert_array_equal(made.scored, ~np.isnan(expected[:, :, 0]))
 
 
-def test_kept_classes_are_those_of_the_softmax_over_all(tmp_path):
-    made = collected(tmp_path, keep=[2, 0])
+def test_stored_classes_are_those_of_the_softmax_over_all(tmp_path):
+    made = collected(tmp_path, stored=[2, 0])
     whole = collected(tmp_path)
     np.testing.assert_array_equal(made.scores, whole.class_maps(CLASSES.find_all([2, 0])))
     np.testing.assert_array_equal(made.class_map("wall"), whole.class_map("wall"))
-    with pytest.raises(ResultError, match="only some classes were kept"):
+    with pytest.raises(ResultError, match="only some classes were stored"):
         made.class_map("wall", kind="logits")
 
 
@@ -171,8 +171,8 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(tmp_path, large):
 
 
 def test_no_class_to_keep_is_refused(tmp_path):
-    with pytest.raises(ResultError, match="no class is kept"):
-        collected(tmp_path, keep=[])
+    with pytest.raises(ResultError, match="no class is stored: name at least one in store_classes"):
+        collected(tmp_path, stored=[])
 
 
 def test_grid_bytes_are_those_that_the_issue_of_a_gigapixel_names():
