@@ -60,7 +60,7 @@ def show_cat(scorer: heatmap.Scorer, folder: Path) -> bool:
 def describe(done: heatmap.Run) -> None:
     height, width = done.grid.geometry.photo_hw
     rows, columns = done.grid.geometry.grid_hw
-    print(f"\n{done.photo.path}: {height} x {width} px, {rows} x {columns} windows")
+    print(f"\n{done.photo.path}: {width} x {height} px, {rows} rows x {columns} columns of windows")
     for one in done.detections:
         left, top, right, bottom = (round(side) for side in one.xyxy)
         print(f"  {one.name:16} {one.confidence:.2f} in {left}, {top} to {right}, {bottom}")

@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -27,14 +28,23 @@ def scorer() -> heatmap.Scorer:
     return heatmap.prepare()
 
 
-@pytest.fixture(scope="module")
-def collage():
-    path = SAMPLES / "make_collage.py"
-    spec = importlib.util.spec_from_file_location("make_collage", path)
+def sample(name: str) -> ModuleType:
+    """A module of samples/."""
+    spec = importlib.util.spec_from_file_location(name, SAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return module.make_collage()
+    return module
+
+
+@pytest.fixture(scope="module")
+def collage():
+    return sample("make_collage").make_collage()
+
+
+@pytest.fixture(scope="module")
+def collage_grid(scorer, collage) -> heatmap.ScoreGrid:
+    return heatmap.score(collage[0], scorer)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +62,7 @@ def untold(scorer, saved_collage) -> Run:
 
 @pytest.fixture(scope="module")
 def asked(scorer, saved_collage, collage) -> Run:
-    display = Display(classes=[one.label for one in collage[1]])
+    display = Display(classes=[labelled.label for labelled in collage[1]])
     return run(saved_collage, scorer, saved_collage.parent / "asked", display=display)
 
 
@@ -76,58 +86,63 @@ def test_cat_is_hot_and_the_wall_is_not(scorer):
     assert mean_in(heat, CAT_FACE_XYXY) >= 5 * mean_in(heat, WALL_XYXY)
 
 
-def test_hottest_pixel_of_each_labelled_object_lies_in_its_box(scorer, collage):
-    photo, objects = collage
-    grid = heatmap.score(photo, scorer)
+def test_hottest_pixel_of_each_labelled_object_lies_in_its_box(collage_grid, collage):
+    objects = collage[1]
     assert len(objects) >= 5
-    for one in objects:
-        heat = grid.heatmap(one.label)
+    for labelled in objects:
+        heat = collage_grid.heatmap(labelled.label)
         y, x = np.unravel_index(heat.argmax(), heat.shape)
-        left, top, right, bottom = one.box_xyxy
-        assert left <= x < right, one.label
-        assert top <= y < bottom, one.label
+        left, top, right, bottom = labelled.box_xyxy
+        assert left <= x < right, labelled.label
+        assert top <= y < bottom, labelled.label
 
 
-def test_localize_finds_the_labelled_objects_without_being_told(scorer, collage):
-    photo, objects = collage
-    found = heatmap.localize(heatmap.score(photo, scorer))
-    for one in objects:
-        best = next(item for item in found if item.name == one.label)
+def test_localize_finds_the_labelled_objects_without_being_told(collage_grid, collage):
+    detections = heatmap.localize(collage_grid)
+    for labelled in collage[1]:
+        best = next(item for item in detections if item.name == labelled.label)
         x, y = (best.xyxy[0] + best.xyxy[2]) / 2, (best.xyxy[1] + best.xyxy[3]) / 2
-        left, top, right, bottom = one.box_xyxy
-        assert left <= x < right, one.label
-        assert top <= y < bottom, one.label
+        left, top, right, bottom = labelled.box_xyxy
+        assert left <= x < right, labelled.label
+        assert top <= y < bottom, labelled.label
 
 
 def test_boxes_lie_tight_around_the_objects_without_being_told(untold, collage):
     ious = []
-    for one in collage[1]:
-        best = next(item for item in untold.detections if item.name == one.label)
-        ious.append(iou(best.xyxy, one.box_xyxy))
+    for labelled in collage[1]:
+        best = next(item for item in untold.detections if item.name == labelled.label)
+        ious.append(iou(best.xyxy, labelled.box_xyxy))
     assert min(ious) >= 0.3
     assert sum(value >= 0.5 for value in ious) >= len(ious) - 1 >= 4
 
 
 def test_nothing_else_is_as_hot_as_the_object_in_a_sharp_map(asked, collage):
     _, objects = collage
-    assert asked.sharp.classes.names == tuple(one.label for one in objects)
-    for one in objects:
-        heat = asked.sharp.heatmap(one.label)
-        left, top, right, bottom = one.box_xyxy
+    assert asked.sharp.classes.names == tuple(labelled.label for labelled in objects)
+    for labelled in objects:
+        heat = asked.sharp.heatmap(labelled.label)
+        left, top, right, bottom = labelled.box_xyxy
         x, y = np.arange(heat.shape[1]) + 0.5, np.arange(heat.shape[0]) + 0.5
         inside = np.outer((top <= y) & (y < bottom), (left <= x) & (x < right))
-        assert heat[~inside].max() < heat[inside].max(), one.label
+        assert heat[~inside].max() < heat[inside].max(), labelled.label
 
 
-def test_no_box_beside_the_object_is_surer_than_one_on_it(asked, collage):
-    for one in collage[1]:
-        boxes = [item for item in asked.detections if item.name == one.label]
-        on_it = [item.confidence for item in boxes if iou(item.xyxy, one.box_xyxy) > 0]
-        beside = [item.confidence for item in boxes if iou(item.xyxy, one.box_xyxy) == 0]
-        assert on_it, one.label
-        assert max(beside, default=0) <= max(on_it), one.label
+def test_no_box_beside_the_object_is_more_confident_than_one_on_it(asked, collage):
+    for labelled in collage[1]:
+        boxes = [item for item in asked.detections if item.name == labelled.label]
+        on_it = [item.confidence for item in boxes if iou(item.xyxy, labelled.box_xyxy) > 0]
+        beside = [item.confidence for item in boxes if iou(item.xyxy, labelled.box_xyxy) == 0]
+        assert on_it, labelled.label
+        assert max(beside, default=0) <= max(on_it), labelled.label
 
 
+def test_a_photo_of_the_demo_runs(scorer, collage, tmp_path):
+    """It finds make_collage, which the fixture has loaded."""
+    assert sample("demo").show_cat(scorer, tmp_path)
+    assert (tmp_path / "chelsea.Egyptian-cat.png").exists()
+
+
+@pytest.mark.slow
 def test_the_demo_runs(tmp_path):
     demo = SAMPLES / "demo.py"
     done = subprocess.run(
