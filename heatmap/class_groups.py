@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .classes import ClassGroup, ClassList
-from .errors import ClassError, reason_of
+from .errors import ClassError
+from .files import read_bytes
 
 Definitions: TypeAlias = Mapping[str, Sequence[str | int]]
 
@@ -53,12 +54,9 @@ def read_groups(path: str | Path, classes: ClassList) -> tuple[ClassGroup, ...]:
             there, groups that hold each other in a circle, or a group whose name is a
             class's already.
     """
+    content = read_bytes(path, ClassError, "groups")
     try:
-        own = _resolved(_parsed(Path(path).read_bytes()), classes)
-    # ValueError: a path with a null character.
-    except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise ClassError(f"{path}: groups cannot be read: {reason}") from error
+        own = _resolved(_parsed(content), classes)
     except ClassError as error:
         raise ClassError(f"{path}: {error}") from error
     overridden = {group.name.casefold() for group in own}

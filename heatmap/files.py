@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, where the disk has room for them."""
+"""Files read, or refused in one line; files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,13 +10,50 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import ResultError, Use, reason_of
+from .errors import HeatmapError, ResultError, Use, reason_of
 
 # What the names of files and folders begin with that are not whole yet.
 TEMPORARY = ".heatmap-"
 
 # Makes a file, or a folder, at the path that it gets.
 Writer: TypeAlias = Callable[[Path], object]
+
+
+def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> bytes:
+    """What a file holds.
+
+    Args:
+        path: of the file.
+        error: the class of what is raised.
+        what: what of the file is read, where that needs saying ("groups").
+
+    Raises:
+        HeatmapError: of that class, in one line: the file is not there or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    # ValueError: a name with a null character.
+    except (OSError, ValueError) as reason:
+        raise error(_unreadable(path, what, reason_of(reason))) from reason
+
+
+def read_text(path: str | Path, error: type[HeatmapError], what: str = "") -> str:
+    """The text that a file holds: UTF-8, with or without a byte order mark.
+
+    Args:
+        path, error, what: as :func:`read_bytes` takes them.
+
+    Raises:
+        HeatmapError: of that class, in one line: as :func:`read_bytes`, or other bytes.
+    """
+    try:
+        return read_bytes(path, error, what).decode("utf-8-sig")
+    except UnicodeDecodeError as reason:
+        raise error(_unreadable(path, what, "is not UTF-8 text")) from reason
+
+
+def _unreadable(path: str | Path, what: str, reason: str) -> str:
+    return f"{path}: {what} cannot be read: {reason}".replace(":  ", ": ")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files are read or refused in one line, and appear whole or not at all."""
 
 import errno
 import os
@@ -6,9 +6,11 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from heatmap.errors import ResultError
-from heatmap.files import write_all, writing
+from heatmap.errors import PhotoError, ResultError
+from heatmap.files import read_bytes, read_text, write_all, writing
 
 
 def names(folder: Path) -> list[str]:
@@ -189,3 +191,37 @@ def test_folder_that_cannot_be_moved_leaves_the_earlier_one(tmp_path, monkeypatc
         write_all({target: make_folder("a")})
     assert (target / "a").read_text() == "old"
     assert names(tmp_path) == ["cat.tiles"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nowhere.txt", "No such file or directory"),
+        (".", "Is a directory"),
+        ("null\0.txt", "embedded null byte"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_bytes, read_text])
+def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, read, name, reason):
+    path = tmp_path / name
+    with pytest.raises(PhotoError) as refusal:
+        read(path, PhotoError)
+    assert str(refusal.value) == f"{path}: cannot be read: {reason}"
+    with pytest.raises(ResultError) as refusal:
+        read(path, ResultError, "groups")
+    assert str(refusal.value) == f"{path}: groups cannot be read: {reason}"
+
+
+@given(text=st.text())
+def test_text_is_read_with_and_without_a_byte_order_mark(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "text"
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_bytes(text.encode(encoding))
+        assert read_text(path, ResultError) == text.removeprefix("\ufeff" * (encoding == "utf-8"))
+        assert read_bytes(path, ResultError) == text.encode(encoding)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "latin").write_bytes(b"caf\xe9")
+    with pytest.raises(ResultError, match=r"latin: cannot be read: is not UTF-8 text$"):
+        read_text(tmp_path / "latin", ResultError)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import GeometryError, PhotoError
-from ..geometry import Geometry
+from ..geometry import Geometry, size_text
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 
@@ -41,8 +41,8 @@ BLOCK_PX = 32
 class Skip:
     """What to leave out.
 
-    ``flat`` leaves out windows that hold nothing but flat background (skipping.py says
-    how flat); ``mask`` those that hold nothing of what is not black in a mask: a path or
+    ``flat`` leaves out windows that hold nothing but flat background (``FLAT_DEVIATION``
+    says how flat); ``mask`` those that hold nothing of what is not black in a mask: a path or
     an RGB uint8 array of the photo's proportions.
     """
 
@@ -157,7 +157,7 @@ def cells_to_score(busy: Bools, geometry: Geometry, block_px: int) -> Bools:
     expected = (-(-height // block_px), -(-width // block_px))
     if busy.shape != expected:
         raise GeometryError(
-            f"blocks are {busy.shape}, a photo of {height} x {width} px has {expected} "
+            f"blocks are {busy.shape}, a photo of {width} x {height} px has {expected} "
             f"of {block_px} px"
         )
     rows, columns = geometry.grid_hw
@@ -176,8 +176,8 @@ def _check_proportions(mask_hw: tuple[int, int], photo_hw: tuple[int, int]) -> N
     ratio = mask_hw[0] * photo_hw[1] / (mask_hw[1] * photo_hw[0])
     if max(ratio, 1 / ratio) > 1 + MOST_ASPECT_ERROR:
         raise GeometryError(
-            f"the mask is {mask_hw[0]} x {mask_hw[1]} px, the photo {photo_hw[0]} x "
-            f"{photo_hw[1]}: give a mask of the photo's size, or of the same proportions"
+            f"the mask is {size_text(mask_hw)}, the photo {size_text(photo_hw)}: "
+            "give a mask of the photo's size, or of the same proportions"
         )
 
 

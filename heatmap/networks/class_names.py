@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..classes import ClassList
-from ..errors import ModelError, reason_of
+from ..errors import ModelError
+from ..files import read_text
 
 # Names, or a text file with one a line.
 ClassNames: TypeAlias = Sequence[str] | str | Path | ClassList
@@ -50,11 +51,8 @@ def read_class_names(class_names: ClassNames) -> ClassList:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in path.read_text("utf-8").rstrip().splitlines()]
-    except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise ModelError(f"{path}: class names cannot be read: {reason}") from error
+    text = read_text(path, ModelError, "class names")
+    lines = [line.strip() for line in text.rstrip().splitlines()]
     if "" in lines:
         raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name a line")
     return lines

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..classes import Wanted
-from ..errors import PhotoError, ResultError
-from ..geometry import Box
+from ..errors import PhotoError, ResultError, reason_of
+from ..files import read_text
+from ..geometry import Box, size_text
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -81,7 +82,7 @@ def read_boxes(path: str | Path) -> BoxFile:
     Raises:
         ResultError: the file cannot be read, or is none of these; the place is named.
     """
-    text = _read_text(Path(path))
+    text = _read_text(path)
     if text.lstrip()[:1] not in ("{", "["):
         return _from_csv(text, str(path))
     data = _parse_json(text, str(path))
@@ -99,18 +100,18 @@ def read_mapping(path: str | Path) -> dict[str, tuple[Wanted, ...]]:
     Raises:
         ResultError: the file cannot be read, or holds something else.
     """
-    data = _parse_json(_read_text(Path(path)), str(path))
+    data = _parse_json(_read_text(path), str(path))
     if not isinstance(data, dict):
         raise ResultError(f'{path}: holds no object: give {{"label": ["class", ...], ...}}')
     return {label: _wanted(value, f"{path}: {label!r}") for label, value in data.items()}
 
 
 def _wanted(value: object, name: str) -> tuple[Wanted, ...]:
-    given = value if isinstance(value, list) else [value]
-    for one in given:
-        if isinstance(one, bool) or not isinstance(one, str | int):
-            raise ResultError(f"{name}: is {_shown(one)}: give class names, indices or wnids")
-    return tuple(given)
+    classes = value if isinstance(value, list) else [value]
+    for wanted in classes:
+        if isinstance(wanted, bool) or not isinstance(wanted, str | int):
+            raise ResultError(f"{name}: is {_shown(wanted)}: give class names, indices or wnids")
+    return tuple(classes)
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,9 @@ class _Entry:
         return value
 
     def entries(self, key: str) -> list[_Entry]:
-        """The objects of a list, named by its place: "boxes.json: images[3]"."""
-        listed: list[object] = self.get(key, list)
-        return [_Entry.of(one, f"{self.name}: {key}[{i}]") for i, one in enumerate(listed)]
+        """The objects of a list, named by their index: "boxes.json: images[3]"."""
+        values: list[object] = self.get(key, list)
+        return [_Entry.of(value, f"{self.name}: {key}[{i}]") for i, value in enumerate(values)]
 
     def number(self, key: str) -> float:
         return _number(self._value(key), f"{self.name}: {key!r}")
@@ -152,7 +153,7 @@ class _Entry:
             return None
         height, width = self.number("height"), self.number("width")
         if min(height, width) < 1 or not (height.is_integer() and width.is_integer()):
-            raise ResultError(f"{self.name}: is {height:g} x {width:g} px, expected whole numbers")
+            raise ResultError(f"{self.name}: is {width:g} x {height:g} px, expected whole numbers")
         return int(height), int(width)
 
     def _value(self, key: str) -> object:
@@ -162,16 +163,19 @@ class _Entry:
 
 
 def _from_coco(data: _Entry) -> BoxFile:
-    labels = {key: one.get("name", str) for key, one in _by_id(data, "categories").items()}
+    labels = {
+        key: category.get("name", str) for key, category in _by_id(data, "categories").items()
+    }
     images = _by_id(data, "images")
     boxes: dict[int | str, list[LabelledBox]] = {key: [] for key in images}
     crowds = 0
-    for one in data.entries("annotations"):
-        if one.values.get("iscrowd"):
+    for annotation in data.entries("annotations"):
+        if annotation.values.get("iscrowd"):
             crowds += 1
             continue
-        label = labels[_known(one, "category_id", labels)]
-        boxes[_known(one, "image_id", images)].append(_box(label, _coco_xyxy(one), one.name))
+        label = labels[_listed_id(annotation, "category_id", labels)]
+        box = _box(label, _coco_xyxy(annotation), annotation.name)
+        boxes[_listed_id(annotation, "image_id", images)].append(box)
     photos = [
         BoxedPhoto(image.get("file_name", str), image.hw(), tuple(boxes[key]))
         for key, image in images.items()
@@ -180,45 +184,45 @@ def _from_coco(data: _Entry) -> BoxFile:
 
 
 def _by_id(data: _Entry, key: str) -> dict[int | str, _Entry]:
-    found: dict[int | str, _Entry] = {}
-    for one in data.entries(key):
-        identity = one.identity("id")
-        if identity in found:
-            raise ResultError(f"{one.name}: id {identity!r} was given to another before")
-        found[identity] = one
-    return found
+    entries: dict[int | str, _Entry] = {}
+    for entry in data.entries(key):
+        identity = entry.identity("id")
+        if identity in entries:
+            raise ResultError(f"{entry.name}: id {identity!r} was given to another before")
+        entries[identity] = entry
+    return entries
 
 
-def _known(entry: _Entry, key: str, known: Mapping[int | str, object]) -> int | str:
+def _listed_id(entry: _Entry, key: str, listed: Mapping[int | str, object]) -> int | str:
     identity = entry.identity(key)
-    if identity not in known:
+    if identity not in listed:
         raise ResultError(f"{entry.name}: {key!r} is {identity!r}, which the file does not list")
     return identity
 
 
 def _coco_xyxy(entry: _Entry) -> Box:
-    given: list[object] = entry.get("bbox", list)
-    if len(given) != 4:
-        raise ResultError(f"{entry.name}: 'bbox' has {len(given)} numbers, expected 4")
-    left, top, width, height = (_number(one, f"{entry.name}: 'bbox'") for one in given)
+    numbers: list[object] = entry.get("bbox", list)
+    if len(numbers) != 4:
+        raise ResultError(f"{entry.name}: 'bbox' has {len(numbers)} numbers, expected 4")
+    left, top, width, height = (_number(number, f"{entry.name}: 'bbox'") for number in numbers)
     return left, top, left + width, top + height
 
 
 def _from_list(data: object, path: str) -> BoxFile:
     photos = []
-    for one in _Entry({"photos": data}, path).entries("photos"):
-        file = one.get("file", str)
+    for photo in _Entry({"photos": data}, path).entries("photos"):
+        file = photo.get("file", str)
         boxes = [
-            _box(box.get("label", str), _corners(box), box.name) for box in one.entries("boxes")
+            _box(box.get("label", str), _corners(box), box.name) for box in photo.entries("boxes")
         ]
-        photos.append(BoxedPhoto(file, one.hw(), tuple(boxes)))
+        photos.append(BoxedPhoto(file, photo.hw(), tuple(boxes)))
     return _gathered(path, photos)
 
 
 def _from_csv(text: str, path: str) -> BoxFile:
     rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     columns = ("file", "label", *CORNERS)
-    found: dict[str, list[LabelledBox]] = {}
+    by_file: dict[str, list[LabelledBox]] = {}
     try:
         missing = [name for name in columns if name not in (rows.fieldnames or ())]
         if missing:
@@ -233,10 +237,11 @@ def _from_csv(text: str, path: str) -> BoxFile:
                 f"{path}: line {rows.line_num}",
             )
             box = _box(entry.get("label", str), _corners(entry), entry.name)
-            found.setdefault(entry.get("file", str), []).append(box)
+            by_file.setdefault(entry.get("file", str), []).append(box)
     except csv.Error as error:
         raise ResultError(f"{path}: line {rows.line_num}: {error}") from error
-    return _gathered(path, [BoxedPhoto(file, None, tuple(boxes)) for file, boxes in found.items()])
+    photos = [BoxedPhoto(file, None, tuple(boxes)) for file, boxes in by_file.items()]
+    return _gathered(path, photos)
 
 
 def _corners(entry: _Entry) -> Box:
@@ -254,14 +259,14 @@ def _box(label: str, xyxy: Box, name: str) -> LabelledBox:
 
 def _gathered(path: str, photos: Sequence[BoxedPhoto], crowds: int = 0) -> BoxFile:
     """All photos, each once; boxes without an area, of which COCO has some, only counted."""
-    twice = [file for file, times in Counter(one.file for one in photos).items() if times > 1]
+    twice = [file for file, times in Counter(photo.file for photo in photos).items() if times > 1]
     if twice:
         raise ResultError(f"{path}: {twice[0]!r} is listed twice: give all its boxes in one place")
-    kept = tuple(
-        replace(one, boxes=tuple(box for box in one.boxes if box.area > 0)) for one in photos
+    with_area = tuple(
+        replace(photo, boxes=tuple(box for box in photo.boxes if box.area > 0)) for photo in photos
     )
-    boxes = sum(len(one.boxes) for one in photos)
-    return BoxFile(path, kept, crowds, empty=boxes - sum(len(one.boxes) for one in kept))
+    boxes, left = (sum(len(photo.boxes) for photo in some) for some in (photos, with_area))
+    return BoxFile(path, with_area, crowds, empty=boxes - left)
 
 
 def _number(value: object, name: str) -> float:
@@ -283,13 +288,8 @@ def _shown(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _read_text(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    # ValueError: a name with a null character, or bytes that are not UTF-8.
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
-        raise ResultError(f"{path}: cannot be read: {reason}") from error
+def _read_text(path: str | Path) -> str:
+    text = read_text(path, ResultError)
     if not text.strip():
         raise ResultError(f"{path}: is empty")
     return text
@@ -300,7 +300,7 @@ def _parse_json(text: str, path: str) -> object:
         parsed: object = json.loads(text)
     # RecursionError: brackets nested by the thousand.
     except (ValueError, RecursionError) as error:
-        raise ResultError(f"{path}: is not JSON: {str(error).splitlines()[0]}") from error
+        raise ResultError(f"{path}: is not JSON: {reason_of(error)}") from error
     return parsed
 
 
@@ -320,9 +320,7 @@ def check_hw(boxed: BoxedPhoto, hw: tuple[int, int], path: Path, source: str) ->
     """
     if boxed.hw is not None and boxed.hw != hw:
         turned = ": boxes must be those of the photo turned upright" if boxed.hw == hw[::-1] else ""
-        raise PhotoError(
-            f"{path}: is {hw[0]} x {hw[1]} px, {source} says {boxed.hw[0]} x {boxed.hw[1]}{turned}"
-        )
+        raise PhotoError(f"{path}: is {size_text(hw)}, {source} says {size_text(boxed.hw)}{turned}")
 
 
 def check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
@@ -335,5 +333,5 @@ def check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
     if max(-left, -top, right - hw[1], bottom - hw[0]) > _SLACK_PX:
         raise ResultError(
             f"{name} ({left:g}, {top:g}, {right:g}, {bottom:g}) reaches outside the photo of "
-            f"{hw[0]} x {hw[1]} px: give left, top, right, bottom in px"
+            f"{size_text(hw)}: give left, top, right, bottom in px"
         )

@@ -58,14 +58,14 @@ def encoded(path: Path) -> Iterator[Encoded]:
         PhotoError: no such file, no image, or what :func:`naming` tells.
     """
     with _open(path) as stream:
-        found = os.fstat(stream.fileno())
+        status = os.fstat(stream.fileno())
         # By descriptor: pyvips takes only names that are UTF-8, files may have others.
         source = pyvips.Source.new_from_descriptor(stream.fileno())
         file_format = _format_of(source)
         if file_format is None:
-            known = ", ".join(_FORMATS.values())
-            raise PhotoError(f"{path}: not an image that can be read (none of {known})")
-        stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+            formats = ", ".join(_FORMATS.values())
+            raise PhotoError(f"{path}: not an image that can be read (none of {formats})")
+        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with naming(path, file_format):
             yield Encoded(source, file_format, stamp)
 
@@ -119,8 +119,8 @@ def is_tiled(opened: Encoded) -> bool:
     """Whether regions can be read in any order, as from a tiled TIFF."""
     if opened.file_format != "TIFF":
         return False
-    _, found = pyvips.Image.tiffload_source(opened.source, flags=True)
-    return bool(found["flags"] & _PARTIAL)
+    _, options = pyvips.Image.tiffload_source(opened.source, flags=True)
+    return bool(options["flags"] & _PARTIAL)
 
 
 def is_interlaced(image: pyvips.Image) -> bool:
@@ -131,21 +131,20 @@ def is_interlaced(image: pyvips.Image) -> bool:
 def _open(path: Path) -> BinaryIO:
     """Open a regular file that holds something; anything else in one line."""
     try:
-        found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise PhotoError(f"{path}: is a directory: give a photo")
         # Opening a pipe would wait for ever.
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise PhotoError(f"{path}: is not a regular file: give a photo")
-        if found.st_size == 0:
+        if status.st_size == 0:
             raise PhotoError(f"{path}: is empty")
         return path.open("rb")
     except FileNotFoundError as error:
         raise PhotoError(f"{path}: no such file") from error
     # ValueError: a name with a null character.
     except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise PhotoError(f"{path}: cannot be opened: {reason}") from error
+        raise PhotoError(f"{path}: cannot be opened: {reason_of(error)}") from error
 
 
 def _format_of(source: pyvips.Source) -> str | None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import GeometryError
-from ..geometry import Geometry
+from ..geometry import Geometry, size_text
 from .photo import Photo
 from .photo_file import PhotoFile
 from .rows import READ_ROWS
@@ -33,8 +33,8 @@ class PlacedRows:
     def __init__(self, photo: Photo | PhotoFile, geometry: Geometry) -> None:
         if photo.hw != geometry.photo_hw:
             raise GeometryError(
-                f"photo is {photo.hw[0]} x {photo.hw[1]} px, the geometry was planned "
-                f"for {geometry.photo_hw[0]} x {geometry.photo_hw[1]}: plan it anew"
+                f"photo is {size_text(photo.hw)}, the geometry was planned for "
+                f"{size_text(geometry.photo_hw)}: plan it anew"
             )
         self._photo = photo
         self._scaled_hw = geometry.scaled_hw
@@ -66,21 +66,21 @@ class PlacedRows:
         # At the bottom reflection goes back up: the first row that will still be needed.
         needed = np.minimum.accumulate(down[::-1])[::-1]
         left = int(across.min())
-        window = self._window(int(needed[0]), (left, int(across.max()) + 1))
+        rows_held = self._held_rows(int(needed[0]), (left, int(across.max()) + 1))
         for start, stop in pairwise(starts):
             rows = down[start - starts[0] : stop - starts[0]]
             first = int(needed[start - starts[0]])
-            held = window.reach(first, int(rows.max()) + 1)
+            held = rows_held.between(first, int(rows.max()) + 1)
             strip = self._down.take(held, first, start, stop, axis=0)
             yield self._across.take(strip, left, *columns, axis=1)
         if starts[-1] == self._down.total:
             # What lies below is cut, but damage there is seen, and the digest known.
-            window.drain()
+            rows_held.drain()
 
-    def _window(self, first: int, columns: tuple[int, int]) -> _Window:
+    def _held_rows(self, first: int, columns: tuple[int, int]) -> _HeldRows:
         # Rows in memory need no copying together from strips.
         height = self._scaled_hw[0] if isinstance(self._photo, Photo) else READ_ROWS
-        return _Window(
+        return _HeldRows(
             self._photo.strips(height, first=first, columns=columns, scaled_hw=self._scaled_hw),
             first,
         )
@@ -145,7 +145,7 @@ class _Axis:
         return np.concatenate((above, inner, below), axis=axis)
 
 
-class _Window:
+class _HeldRows:
     """The rows of a stream that are held: new ones come in below, old ones go above."""
 
     def __init__(self, strips: Iterator[Pixels], first: int) -> None:
@@ -153,7 +153,7 @@ class _Window:
         self._first = first
         self._held: list[Pixels] = []
 
-    def reach(self, first: int, stop: int) -> Pixels:
+    def between(self, first: int, stop: int) -> Pixels:
         """Rows from ``first`` to at least ``stop``; what lies above is let go."""
         held = sum(map(len, self._held))
         while self._first + held < stop:

@@ -27,8 +27,8 @@ def files_below(folder: Path, output: Path | None = None) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise PhotoError(f"{error.filename}: cannot be read: {reason_of(error)}") from error
 
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        inside = Path(place)
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        inside = Path(parent)
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and inside / name != output
         )

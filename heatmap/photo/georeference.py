@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from ..errors import PhotoError
+from ..errors import PhotoError, reason_of
+from ..geometry import size_text
 from .decode import encoded, open_image
 from .photo import Photo
 from .photo_file import PhotoFile
@@ -152,8 +153,8 @@ def _raw_of_upright(orientation: int, raw_hw: tuple[int, int]) -> Affine:
 def _check_size(raw_hw: tuple[int, int], upright_hw: tuple[int, int], *, turned: bool) -> None:
     if (raw_hw[::-1] if turned else raw_hw) != upright_hw:
         raise PhotoError(
-            f"is {raw_hw[0]} x {raw_hw[1]} px in the file now, the photo that was scored is "
-            f"{upright_hw[0]} x {upright_hw[1]} px: start again"
+            f"is {size_text(raw_hw)} in the file now, the photo that was scored is "
+            f"{size_text(upright_hw)}: start again"
         )
 
 
@@ -286,10 +287,13 @@ def _affine_beside(path: Path) -> Affine | None:
     if world is None:
         return None
     try:
-        numbers = [float(word) for word in world.read_text("utf-8-sig").split()]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "holds more than numbers"
+        numbers = [float(word) for word in world.read_bytes().decode("utf-8-sig").split()]
+    except OSError as error:
+        reason = reason_of(error)
         raise PhotoError(f"world file {world.name} cannot be read: {reason}: {_WAY_OUT}") from error
+    # Of what is no text too.
+    except ValueError as error:
+        raise PhotoError(f"world file {world.name} holds more than numbers: {_WAY_OUT}") from error
     if len(numbers) != 6:
         raise PhotoError(f"world file {world.name} holds {len(numbers)} numbers, not 6: {_WAY_OUT}")
     a, d, b, e, x, y = numbers

@@ -1,4 +1,4 @@
-"""Photos that stay on disk: the same pixels as :mod:`photos` reads, a few rows at a time.
+"""Photos that stay on disk: the same pixels as :mod:`photo` reads, a few rows at a time.
 
 Tiled TIFFs are read at any place; JPEG, PNG and other TIFFs from the top, anew for each
 pass. What cannot be read in order (turned by EXIF, progressive or interlaced, gone
@@ -70,7 +70,7 @@ class PhotoFile:
 
     @property
     def digest(self) -> str:
-        """As :attr:`photos.Photo.digest`; reads the file through unless a pass already has.
+        """As :attr:`photo.Photo.digest`; reads the file through unless a pass already has.
 
         Raises:
             PhotoError: the file is damaged, or was changed.

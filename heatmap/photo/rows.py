@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from ..errors import GeometryError
+from ..errors import GeometryError, Use
 
 # libvips notes what went wrong for all threads in one place: what one reads, and whether it was
 # whole, is one step.
@@ -73,8 +73,8 @@ def resized(image: pyvips.Image, target_hw: tuple[int, int]) -> pyvips.Image:
         return _enlarged(shrunk, height, width)
     except pyvips.Error as error:
         raise GeometryError(
-            f"photo of {image.height} x {image.width} px can't be resized to "
-            f"{height} x {width} px: choose another scale"
+            f"photo of {image.width} x {image.height} px can't be resized to {width} x {height} px",
+            Use("scale", text="choose another {}"),
         ) from error
 
 

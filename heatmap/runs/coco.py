@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..errors import ClassError, ResultError, reason_of
+from ..errors import ClassError, ResultError
+from ..files import read_bytes
 from ..geometry import Box
 from ..localization.localize import Detection
 
@@ -60,14 +61,12 @@ class CocoIds:
             ResultError: no such file, no COCO dataset, or one in which a name has two ids.
         """
         try:
-            content = json.loads(Path(path).read_bytes())
+            content = json.loads(read_bytes(path, ResultError))
             images = ((Path(image["file_name"]).name, image["id"]) for image in content["images"])
             categories = (
                 (category["name"].casefold(), category["id"]) for category in content["categories"]
             )
             return cls(str(path), _by_name(images, path), _by_name(categories, path))
-        except OSError as error:
-            raise ResultError(f"{path}: cannot be read: {reason_of(error)}") from error
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ResultError(
                 f"{path}: is no COCO dataset with images (id, file_name) and categories "

@@ -10,14 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..choices import Engine
 from ..classes import ClassGroup, Wanted
-from ..errors import PhotoError, reason_of
+from ..errors import PhotoError
+from ..files import read_bytes
 from ..memory import free_memory
 from ..versions import package_versions
 from .request import Request
@@ -144,10 +144,7 @@ def _mask(mask: Any) -> str | None:
     """A digest of what a mask holds."""
     if mask is None or isinstance(mask, np.ndarray):
         return None if mask is None else _digest(mask.tobytes())
-    try:
-        return _digest(Path(mask).read_bytes())
-    except OSError as error:
-        raise PhotoError(f"{mask}: cannot be opened: {reason_of(error)}") from error
+    return _digest(read_bytes(mask, PhotoError))
 
 
 def _digest(content: bytes) -> str:

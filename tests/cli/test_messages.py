@@ -63,7 +63,7 @@ def test_bad_settings_end_in_one_line_and_leave_nothing(call, arguments, parts):
         ),
         (("--mask", "nowhere.png"), ("nowhere.png",)),
         (("--mask", "names.txt"), ("names.txt",)),
-        (("--mask", "tall.png"), ("the mask is 120 x 100 px", "the photo 100 x 120")),
+        (("--mask", "tall.png"), ("the mask is 100 x 120 px", "the photo 120 x 100")),
         (("--mask", "black.png"), ("the mask is 0 everywhere",)),
         (("--scale", "1", "--scale", "-1"), ("scale is -1",)),
         (("--device", "cuda"), ("device cuda is not there: use --device cpu",)),

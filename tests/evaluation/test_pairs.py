@@ -110,9 +110,9 @@ def test_sizes_are_those_of_the_upright_photo(folder):
     box = ("cat", (0, 0, 40, 60))
     photos, _ = paired(folder, boxed("turned.jpg", box, hw=(60, 40)))
     assert len(photos) == 1
-    with pytest.raises(PhotoError, match=r"is 60 x 40 px, boxes\.json says 40 x 60: .* upright"):
+    with pytest.raises(PhotoError, match=r"is 40 x 60 px, boxes\.json says 60 x 40 px: .* upright"):
         paired(folder, boxed("turned.jpg", box, hw=(40, 60)))
-    with pytest.raises(PhotoError, match=r"a\.png: is 40 x 60 px, boxes.json says 41 x 60$"):
+    with pytest.raises(PhotoError, match=r"a\.png: is 60 x 40 px, boxes.json says 60 x 41 px$"):
         paired(folder, boxed("a.png", box, hw=(41, 60)))
 
 
@@ -120,7 +120,7 @@ def test_sizes_are_those_of_the_upright_photo(folder):
     "xyxy", [(0, 0, 61.1, 9), (0, 0, 9, 41.1), (-1.1, 0, 9, 9), (0, -1.1, 9, 9), (70, 0, 80, 9)]
 )
 def test_boxes_outside_the_photo_are_refused(folder, xyxy):
-    with pytest.raises(ResultError, match=r"boxes.json: a.png: box of 'cat' .* 40 x 60 px"):
+    with pytest.raises(ResultError, match=r"boxes.json: a.png: box of 'cat' .* 60 x 40 px"):
         paired(folder, boxed("a.png", ("cat", xyxy)))
 
 

@@ -92,7 +92,7 @@ def test_masks_that_cannot_be_meant_are_refused(tmp_path):
     black = np.zeros((150, 210, 3), np.uint8)
     with pytest.raises(PhotoError, match="the mask is 0 everywhere"):
         Skip(mask=black).wanted(photo, geometry)
-    with pytest.raises(GeometryError, match="the mask is 210 x 150 px, the photo 150 x 210"):
+    with pytest.raises(GeometryError, match="the mask is 150 x 210 px, the photo 210 x 150"):
         Skip(mask=np.ones((210, 150, 3), np.uint8)).wanted(photo, geometry)
     with pytest.raises(PhotoError, match=r"nowhere\.png"):
         Skip(mask=tmp_path / "nowhere.png").wanted(photo, geometry)

@@ -136,7 +136,7 @@ def test_a_mask_within_a_percent_of_the_proportions_is_taken():
         [10, 19],
     ]
     for photo_hw in ((1011, 2000), (1000, 2021)):
-        with pytest.raises(GeometryError, match=r"mask is 100 x 200 px, the photo \d+ x \d+"):
+        with pytest.raises(GeometryError, match=r"mask is 200 x 100 px, the photo \d+ x \d+"):
             mask_blocks(Streamed(mask), photo_hw, 100)
 
 
@@ -152,7 +152,7 @@ def test_what_makes_no_sense_is_refused():
         with pytest.raises(GeometryError, match="flat deviation is"):
             flat_blocks([black], 10, most_deviation=deviation)
     geometry = plan_grid((300, 410), window=64, native_stride=32)
-    with pytest.raises(GeometryError, match=r"blocks are \(2, 2\), a photo of 300 x 410 px has"):
+    with pytest.raises(GeometryError, match=r"blocks are \(2, 2\), a photo of 410 x 300 px has"):
         cells_to_score(np.ones((2, 2), bool), geometry, 32)
 
 

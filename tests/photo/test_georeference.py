@@ -285,7 +285,7 @@ class TestWithoutAPlace:
 
     def test_a_file_of_another_size_is_named(self, tmp_path):
         path = write_geotiff(tmp_path / "a.tif", NORTH_UP)
-        with pytest.raises(PhotoError, match=r"a\.tif: is 6 x 9 px in the file now.* 5 x 9 px"):
+        with pytest.raises(PhotoError, match=r"a\.tif: is 9 x 6 px in the file now.* 9 x 5 px"):
             georeference_of(Photo(PIXELS[:5], str(path)))
 
 

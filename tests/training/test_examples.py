@@ -341,17 +341,17 @@ BOXES = {
     "other size": (
         [entry("a.png", WHOLE, hw=(75, 100))],
         PhotoError,
-        "{folder}/a.png: is 150 x 200 px, {boxes} says 75 x 100",
+        "{folder}/a.png: is 200 x 150 px, {boxes} says 100 x 75",
     ),
     "lying": (
         [entry("sub/b.jpg", WHOLE, hw=(160, 120))],
         PhotoError,
-        "{folder}/sub/b.jpg: is 120 x 160 px, {boxes} says 160 x 120: boxes must be those of",
+        "{folder}/sub/b.jpg: is 160 x 120 px, {boxes} says 120 x 160 px: boxes must be those of",
     ),
     "outside": (
         [entry("a.png", ("dog", 150, 0, 202, 50))],
         ResultError,
-        "{boxes}: a.png: box of 'dog' (150, 0, 202, 50) reaches outside the photo of 150 x 200",
+        "{boxes}: a.png: box of 'dog' (150, 0, 202, 50) reaches outside the photo of 200 x 150",
     ),
     "twice": (
         [entry("a.png", WHOLE), entry("./a.png")],
