@@ -58,14 +58,14 @@ def cam_method(classifier: Classifier, kind: CamKind, scale: float = 1.0) -> Met
             method is used, the network does not take a photo of this size.
         GeometryError: when it is used, a scale that photos cannot be resized by.
     """
-    maker: _Cam | _GradCam
-    with _telling(classifier, kind):
-        maker = _Cam.of(classifier) if kind == "cam" else _GradCam.of(classifier)
+    mapper: _Cam | _GradCam
+    with _in_one_line(classifier, kind):
+        mapper = _Cam.of(classifier) if kind == "cam" else _GradCam.of(classifier)
 
     def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:
-        batch = _batch(classifier, _resized(photo, maker.layer.stride_px, scale))
-        with _telling(classifier, kind):
-            return [_answer(cells, photo.hw) for cells in maker.maps(batch, groups)]
+        batch = _batch(classifier, _resized(photo, mapper.layer.stride_px, scale))
+        with _in_one_line(classifier, kind):
+            return [_answer(cells, photo.hw) for cells in mapper.maps(batch, groups)]
 
     return answer
 
@@ -118,13 +118,13 @@ class _Cam:
                 f"CAM needs a network that ends in a mean over its map and one linear layer, "
                 f"{classifier.name} has {len(linears)} linear layers: compare with Grad-CAM"
             )
-        found = cls(classifier.module, _last_map(classifier), linears[0])
-        if not found.explains(classifier):
+        cam = cls(classifier.module, _last_map(classifier), linears[0])
+        if not cam.explains(classifier):
             raise ModelError(
                 f"CAM needs a network whose scores are means of its last map, weighted by "
                 f"{linears[0]}; those of {classifier.name} are not: compare with Grad-CAM"
             )
-        return found
+        return cam
 
     def maps(self, batch: torch.Tensor, groups: Sequence[ClassGroup]) -> list[torch.Tensor]:
         """The map of each group, (h, w)."""
@@ -149,15 +149,15 @@ class _Cam:
         linear = self.module.get_submodule(self.linear)
         assert isinstance(linear, nn.Linear)
         bias = torch.zeros_like(scores) if linear.bias is None else linear.bias
-        some = (0, len(scores) - 1)
+        first_and_last = (0, len(scores) - 1)
         try:
-            maps = self.maps(batch, [ClassGroup("", (index,)) for index in some])
+            maps = self.maps(batch, [ClassGroup("", (index,)) for index in first_and_last])
         except RuntimeError:
             # The layer takes another number of values than the map has channels.
             return False
         misses = [
             (cells.mean() + bias[index] - scores[index]).abs()
-            for index, cells in zip(some, maps, strict=True)
+            for index, cells in zip(first_and_last, maps, strict=True)
         ]
         return bool(max(misses) <= _MEAN_TOLERANCE * scores.abs().max())
 
@@ -244,8 +244,8 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _telling(classifier: Classifier, kind: CamKind) -> Iterator[None]:
-    """What torchcam and the network raise, in one line; they may raise anything."""
+def _in_one_line(classifier: Classifier, kind: CamKind) -> Iterator[None]:
+    """Turn whatever torchcam and the network raise into a ModelError of one line."""
     try:
         yield
     except HeatmapError:
