@@ -27,7 +27,12 @@ from .summary import print_summary
         "--class-names", type=click.Path(), metavar="FILE", help="Their names, one a line."
     ),
     click.option(
-        "--seed", type=int, default=0, show_default=True, help="Seed of re-initialised weights."
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Seed of re-initialised weights.",
     ),
 )
 @under(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from ..errors import HeatmapError, Use
+from ..geometry import scale_of
 from ..progress import Reporter
 from .command import in_options
+
+if TYPE_CHECKING:
+    from ..grid.score_grid import ScoreGrid
 
 _PIPE_WIDTH = 10_000
 
@@ -20,6 +25,20 @@ def make_console() -> Console:
     """Standard output; in a pipe each line stays whole, whatever width a terminal would have."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
+    """A photo and its size, where its windows lie, and the model that scored them."""
+    geometry, origin = grid.geometry, grid.origin
+    (height, width), (rows, columns) = geometry.photo_hw, geometry.grid_hw
+    scale = scale_of(geometry)
+    resized = "" if scale == 1 else f", on the photo resized by {scale:.3g}"
+    console.print(f"{escape(photo)}: {width} x {height} px", soft_wrap=True)
+    console.print(
+        f"{rows} rows x {columns} columns of windows, {geometry.window_px} px wide, "
+        f"{geometry.stride_px} px apart{resized}"
+    )
+    console.print(f"model: {escape(origin.model)}, weights {escape(origin.weights.text)}")
 
 
 class ProgressLine(Reporter):

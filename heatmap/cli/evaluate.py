@@ -14,7 +14,7 @@ from rich.table import Table
 
 from .command import Command
 from .console import make_console, progress_line
-from .options import FILE, json_option, model_options, several_scales_options
+from .options import FILE, json_option, model_options, several_scales_options, under
 from .request import recipe_of
 
 if TYPE_CHECKING:
@@ -26,17 +26,21 @@ if TYPE_CHECKING:
 @click.argument("boxes", type=FILE)
 @model_options
 @several_scales_options
-@click.option(
-    "--labels",
-    type=FILE,
-    metavar="FILE",
-    help="JSON file that says which classes each label of the boxes means.",
-)
-@click.option(
-    "--cam/--no-cam",
-    default=True,
-    show_default=True,
-    help="Measure CAM and Grad-CAM of the same network too (needs torchcam).",
+@under(
+    "Evaluation",
+    click.option(
+        "--labels",
+        "mapping",
+        type=FILE,
+        metavar="FILE",
+        help="JSON file that says which classes each label of the boxes means.",
+    ),
+    click.option(
+        "--cam/--no-cam",
+        default=True,
+        show_default=True,
+        help="Measure CAM and Grad-CAM of the same network too (needs torchcam).",
+    ),
 )
 @json_option
 def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
@@ -56,7 +60,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
             scorer,
             scales=options["scales"],
             fuse=options["fuse"],
-            mapping=options["labels"],
+            mapping=options["mapping"],
             cam=options["cam"],
             progress=line.advance,
         )

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .command import Command
-from .console import make_console, progress_line
+from .console import make_console, print_scored, progress_line
 from .options import (
     FILE,
     border_option,
@@ -82,14 +82,7 @@ def run(photo: Path, **options: Any) -> None:
 def _print(done: Run, scorer: Scorer) -> None:
     """What was detected, with which settings, and where the files are."""
     console, grid = make_console(), done.grid
-    height, width = grid.geometry.photo_hw
-    rows, columns = grid.geometry.grid_hw
-    console.print(f"{escape(done.photo.path)}: {width} x {height} px", soft_wrap=True)
-    console.print(
-        f"{rows} rows x {columns} columns of windows, {grid.geometry.window_px} px wide, "
-        f"{grid.geometry.stride_px} px apart"
-    )
-    console.print(f"model: {escape(grid.origin.model)}, weights {escape(grid.origin.weights.text)}")
+    print_scored(console, done.photo.path, grid)
     for note in (*done.photo.notes, *_sliding_notes(grid, scorer), *_grid_notes(done)):
         console.print(f"note: {escape(note)}")
     console.print(_detection_table(done) if done.detections else _nothing_detected(done))
@@ -162,7 +155,7 @@ def _cells(detection: Detection, photo_hw: tuple[int, int]) -> tuple[str, ...]:
     left, top, right, bottom = (round(side) for side in detection.xyxy)
     return (
         escape(detection.name),
-        f"{detection.confidence:.0%}",
+        f"{detection.confidence:.2f}",
         _whereabouts(detection.xyxy, photo_hw),
         _area_fraction(detection.xyxy, photo_hw),
         f"{left}, {top} to {right}, {bottom}",

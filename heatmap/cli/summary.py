@@ -13,7 +13,7 @@ from rich.table import Table
 
 from .command import Command
 from .console import make_console, progress_line
-from .options import json_option, model_options
+from .options import json_option, model_options, under
 from .parameter_types import PhotoSize
 
 if TYPE_CHECKING:
@@ -24,11 +24,15 @@ _MIB = 2**20
 
 @click.command(cls=Command)
 @model_options
-@click.option(
-    "--photo-size",
-    "photo_hw",
-    type=PhotoSize(),
-    help="Width x height of the photo, px; default: one window.",
+@under(
+    "Photo",
+    click.option(
+        "--photo-size",
+        "photo_hw",
+        type=PhotoSize(),
+        metavar="WIDTHxHEIGHT",
+        help="Size of the photo in px; default: one window.",
+    ),
 )
 @json_option
 def summary(photo_hw: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
@@ -52,6 +56,7 @@ def print_summary(summary: Summary) -> None:
     """The layer table and its totals."""
     console = make_console()
     console.print(_layer_table(summary.rows))
+    console.print("output: channels x height x width; stride and receptive field: px of the photo")
     height, width = summary.photo_hw
     rows, columns = summary.grid_hw
     console.print(
@@ -80,7 +85,7 @@ def _layer_table(rows: Iterable[LayerRow]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading in ("layer", "type", "kernel"):
         table.add_column(heading, overflow="fold")
-    for heading in ("output", "parameters", "stride", "field"):
+    for heading in ("output", "parameters", "stride", "receptive\nfield"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         fixed = "" if row.trainable else " fixed"

@@ -36,10 +36,20 @@ training_options = under(
         help="Examples in a step.",
     ),
     click.option(
-        "--rate", type=float, default=1e-3, show_default=True, help="Learning rate of AdamW."
+        "--rate",
+        type=float,
+        default=1e-3,
+        show_default=True,
+        metavar="RATE",
+        help="Learning rate of AdamW.",
     ),
     click.option(
-        "--decay", type=float, default=1e-2, show_default=True, help="Weight decay of AdamW."
+        "--decay",
+        type=float,
+        default=1e-2,
+        show_default=True,
+        metavar="DECAY",
+        help="Weight decay of AdamW.",
     ),
     click.option(
         "--views",

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .command import Command
-from .console import make_console, progress_line
+from .console import make_console, print_scored, progress_line
 from .options import (
     FILE,
     border_option,
@@ -21,6 +21,7 @@ from .options import (
     output_option,
     scale_option,
     stride_option,
+    under,
 )
 from .request import recipe_of
 
@@ -34,20 +35,26 @@ if TYPE_CHECKING:
 @stride_option
 @scale_option
 @border_option
-@click.option(
-    "-c",
-    "--class",
-    "wanted",
-    metavar="CLASS",
-    help="Class to draw; default: the one that wins the most windows.",
+@under(
+    "Windows",
+    click.option(
+        "--windows",
+        type=click.IntRange(min=1),
+        default=128,
+        show_default=True,
+        metavar="N",
+        help="Most windows to crop.",
+    ),
 )
-@click.option(
-    "--windows",
-    type=click.IntRange(min=1),
-    default=128,
-    show_default=True,
-    metavar="N",
-    help="Most windows to crop.",
+@under(
+    "Output",
+    click.option(
+        "-c",
+        "--class",
+        "wanted",
+        metavar="CLASS",
+        help="Class to draw; default: the one that wins the most windows.",
+    ),
 )
 @output_option
 @json_option
@@ -77,24 +84,22 @@ def verify(photo: Path, **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps({**describe_report(report), "picture": str(path)}, indent=2))
     else:
-        _print(report, path)
+        _print(photo, report, path)
     sys.exit(0 if report.passed else 1)
 
 
-def _print(report: VerifyReport, picture: Path) -> None:
+def _print(photo: Path, report: VerifyReport, picture: Path) -> None:
     """Claims 1 and 3, the times, and the conclusion."""
     console, grid, timing = make_console(), report.grid, report.timing
-    rows, columns = grid.geometry.grid_hw
-    console.print(f"model: {escape(grid.origin.model)}, weights {escape(grid.origin.weights.text)}")
-    console.print(
-        f"{rows} rows x {columns} columns of windows, {report.everywhere.windows} compared"
-    )
+    print_scored(console, str(photo), grid)
+    compared = report.everywhere.windows
+    console.print(f"{compared} of {grid.scored.size} windows compared")
     verdict = "exact" if report.head.holds else "[red]NOT EXACT[/red]"
     console.print(
         f"converted head against the original head on {report.head.slices} slices: "
         f"{report.head.relative:.1e} of the largest score, {verdict}"
     )
-    console.print("sliding against cropping, differences in units of the scores:")
+    console.print("sliding against cropping, in units of the scores:")
     console.print(_agreement_table(report))
     how = f" (extrapolated from {timing.crop_windows} windows)" if timing.extrapolated else ""
     console.print(

@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 
 from .command import Command
-from .options import FILE, json_option
+from .options import FILE, json_option, under
 
 
 @click.command(cls=Command)
 @click.argument("results", type=FILE)
-@click.option(
-    "--photo", type=FILE, metavar="FILE", help="The photo, if it is no longer where it was scored."
+@under(
+    "Photo",
+    click.option(
+        "--photo", type=FILE, metavar="FILE", help="The photo, if it is not where it was scored."
+    ),
 )
 @json_option
 def view(results: Path, photo: Path | None, as_json: bool) -> None:

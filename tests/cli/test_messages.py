@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from heatmap.scoring import device as devices
-from tests.support.command_line import ATTENDING, NETWORKS, PADDED, assert_one_line, everything
+from tests.support.command_line import (
+    ATTENDING,
+    NETWORKS,
+    PADDED,
+    SQUEEZING,
+    assert_one_line,
+    everything,
+    network,
+)
 
 
 @pytest.mark.parametrize(
@@ -157,3 +165,43 @@ def test_where_only_sliding_makes_sense_no_other_engine_is_advised(call, command
     outcome = call(*command, *ATTENDING)
     assert_one_line(outcome, "cannot slide", "`heatmap run` scores it crop by crop")
     assert "--engine" not in outcome.err
+
+
+# One of each kind, whole.
+
+NO_WINDOW = "photo is 60 x 50 px at scale 0.5, the window is 32 px"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("run", "none.png"), "none.png: no such file"),
+        (("run", "names.txt"), "names.txt: not an image"),
+        (("run", "small.png", *PADDED, "--border", "valid"), "?"),
+        (("verify", "small.png", *PADDED, "--border", "valid"), "?"),
+        (("run", "cat.png", *PADDED, "-c", "dog"), "?"),
+        (("render", "done/cat.npz", "-c", "dog"), "?"),
+        (("run", "cat.png", *PADDED, "--stride", "3"), "?"),
+        (("verify", "cat.png", *PADDED, "--stride", "3"), "?"),
+        (("export", *PADDED, "--stride", "3", "-o", "net.onnx"), "?"),
+        (("run", "cat.png", *SQUEEZING, "--engine", "slide", "--stride", "3"), "?"),
+        (("run", "cat.png", *ATTENDING, "--engine", "slide"), "?"),
+        (("verify", "cat.png", *ATTENDING), "?"),
+        (("summary", *ATTENDING), "?"),
+        (("export", *ATTENDING, "-o", "net.onnx"), "?"),
+        (("export", *SQUEEZING, "-o", "net.onnx"), "?"),
+        (("adapt", *ATTENDING), "?"),
+        (("run", "cat.png", *PADDED, "-o", "names.txt/out"), "?"),
+        (("batch", "cat.png", *PADDED, "-o", "names.txt/out"), "?"),
+        (("export", *PADDED, "-o", "names.txt/net.onnx"), "?"),
+        (("adapt", *network("padded"), "-o", "names.txt/net.safetensors"), "?"),
+        (("run", "cat.png", *PADDED, "--memory", "1kB"), "?"),
+    ],
+)
+def test_each_kind_of_message_in_the_options_of_its_command(call, arguments, line):
+    cv2.imwrite("small.png", np.zeros((20, 24, 3), np.uint8))
+    if "done/cat.npz" in arguments:
+        call("run", "cat.png", *PADDED, "-o", "done")
+    outcome = call(*arguments)
+    print(outcome.err)
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", f"heatmap: {line}\n")

@@ -17,7 +17,7 @@ def test_models_says_the_same_as_json_and_keeps_it(call):
     outcome = call("models", "squeezenet1_*")
     assert (outcome.code, outcome.err) == (0, "")
     lines = [line.split() for line in outcome.out.splitlines()]
-    assert lines[0] == ["model", "window", "stride", "sliding"]
+    assert lines[0] == ["model", "window", "stride", "sliding", "note"]
     facts = ("name", "window_px", "native_stride_px", "sliding", "reason")
     assert lines[1:] == [" ".join(str(one[fact]) for fact in facts).split() for one in told]
     assert told[1]["reason"] == "8 layers pad: differs from cropping"

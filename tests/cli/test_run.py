@@ -40,7 +40,7 @@ def test_run_writes_files_that_agree_with_what_it_says(call):
         columns = ("left", "middle", "right")[int(3 * (left + right) / 2 / 120)]
         row = [
             one["class"],
-            f"{one['confidence']:.0%}",
+            f"{one['confidence']:.2f}",
             f"{rows} {columns}".replace("middle middle", "middle"),
             f"{(right - left) * (bottom - top) / 120:.0f}%",
             f"{left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}",
@@ -161,7 +161,7 @@ def test_a_group_of_the_built_in_model_is_one_class(call):
     single = grid.probabilities()[tuple(cat["cell"])]
     assert cat["confidence"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
     assert cat["confidence"] > single.max() + 0.01
-    assert re.search(rf"^cat +{cat['confidence']:.0%} ", outcome.out, re.MULTILINE)
+    assert re.search(rf"^cat +{cat['confidence']:.2f} ", outcome.out, re.MULTILINE)
     again = call("render", "results/chelsea.npz", "-c", "dog", "-o", "again")
     assert again.out == "dog: again/chelsea.dog.png\n"
 
@@ -214,6 +214,7 @@ def test_run_takes_all_of_them(call):
 def test_run_at_auto_scales_says_which(call):
     outcome = call("run", "cat.png", *PADDED, "-o", "out", "--scale", "auto")
     assert "note: scales 0.25, 0.5, 1, 2, 3 fused on the finest\n" in outcome.out
+    assert "32 px wide, 4 px apart, on the photo resized by 3\n" in outcome.out
 
 
 def test_run_and_verify_take_a_finer_stride(call):
