@@ -41,9 +41,8 @@ def models(pattern: str | None, as_json: bool) -> None:
 def _print(facts: Iterable[ModelFacts]) -> None:
     """One line a model, as each becomes known."""
     console = make_console()
-    console.print(
-        f"{'model':{_NAME_WIDTH}} {'window':>6} {'stride':>6} {'sliding':8} note", style="bold"
-    )
+    heading = f"{'model':{_NAME_WIDTH}} {'window':>6} {'stride':>6} {'sliding':8} note"
+    console.print(heading, style="bold")
     for fact in facts:
         stride = str(fact.native_stride_px or "")
         numbers = f"{fact.window_px or '':>6} {stride:>6}"

@@ -15,7 +15,8 @@ def test_summary_json_holds_what_the_table_shows(call):
     assert (shown.code, shown.err) == (0, "")
     lines = shown.out.splitlines()
     assert len(told["rows"]) == 5
-    for row, line in zip(told["rows"], lines[1:], strict=False):
+    # The heading takes two lines.
+    for row, line in zip(told["rows"], lines[2:], strict=False):
         assert line.startswith(f"{row['path']} ")
         assert row["kind"] in line
         assert "x".join(map(str, row["shape"])) in line
@@ -24,11 +25,11 @@ def test_summary_json_holds_what_the_table_shows(call):
             assert f" {row['parameters']:,} " in line
         assert (" fixed" in line) == (row["parameters"] > row["trainable"])
     assert told["rows"][0]["trainable"] == 0
-    assert "8x8, 8 to 5" in lines[5]
-    assert lines[6].endswith(
+    assert "8x8, 8 to 5" in lines[6]
+    assert lines[8].endswith(
         " on 120 x 100 px: 18 rows x 23 columns of windows, 32 px wide, 4 px apart"
     )
-    assert lines[7] == "parameters 3,373: 3,149 trainable, 224 fixed"
+    assert lines[9] == "parameters 3,373: 3,149 trainable, 224 fixed"
     assert told["grid_hw"] == [18, 23]
 
 
