@@ -55,7 +55,7 @@ def measure(name: str, width_px: int) -> dict[str, float]:
     with torch.inference_mode(), kept_memory():
         seconds = in_turn(ways, rounds=1 if name == "vgg16" else 2)
     megapixels = HEIGHT_PX * width_px / 1e6
-    return {way: found / megapixels for way, found in seconds.items()}
+    return {way: taken / megapixels for way, taken in seconds.items()}
 
 
 def in_bands(network: FullyConvolutional, photo: Tensor, band_px: int) -> None:

@@ -23,10 +23,8 @@ from tables import Target, print_table, print_targets
 
 import heatmap
 from heatmap.memory import kept_memory
-from heatmap.photo.photo import read_photo
 from heatmap.runs.batch import BatchReporter, BatchSources, batch
 from heatmap.runs.request import Request
-from heatmap.runs.save import Extras
 from heatmap.runs.settings import ScorerRecipe
 
 PHOTOS = 50
@@ -59,7 +57,7 @@ def main() -> None:
             for way in WAYS:
                 seconds[way].append(measure(way, photos))
                 print(f"turn {turn}: {way}: {seconds[way][-1]:.2f} s", file=sys.stderr)
-    rates = {way: count / median(found) for way, found in seconds.items()}
+    rates = {way: count / median(taken) for way, taken in seconds.items()}
     print_table(
         ("way", "photos a second", "of the network alone"),
         [(way, f"{rate:.2f}", f"{rate / rates[BARE]:.2f}") for way, rate in rates.items()],
@@ -71,9 +69,9 @@ def write_photos(folder: Path, count: int) -> None:
     """Squares out of the samples' collage, laid side by side, JPEG."""
     folder.mkdir()
     collage, _ = make_collage()
-    field, places = np.tile(collage, (2, 2, 1)), np.random.default_rng(0)
+    field, draws = np.tile(collage, (2, 2, 1)), np.random.default_rng(0)
     for number in range(count):
-        top, left = (int(places.integers(0, side)) for side in collage.shape[:2])
+        top, left = (int(draws.integers(0, side)) for side in collage.shape[:2])
         photo = np.ascontiguousarray(field[top : top + SIDE_PX, left : left + SIDE_PX])
         write_jpeg(folder / f"{number:03}.jpg", photo)
 
@@ -87,7 +85,7 @@ def alone(photos: Path) -> float:
     scorer = heatmap.prepare()
     network = scorer.network_at(scorer.native_stride_px)
     prepare = scorer.classifier.preprocessing.tensor
-    tensors = [prepare(read_photo(path).pixels) for path in sorted(photos.iterdir())]
+    tensors = [prepare(heatmap.read_photo(path).pixels) for path in sorted(photos.iterdir())]
     with torch.inference_mode():
         started = time.perf_counter()
         for tensor in tensors:
@@ -97,7 +95,7 @@ def alone(photos: Path) -> float:
 
 def batched(photos: Path, *, html: bool) -> float:
     clock, recipe = Clock(), ScorerRecipe(heatmap.load_classifier().name)
-    request = Request(extras=Extras(html=html))
+    request = Request(extras=heatmap.Extras(html=html))
     with tempfile.TemporaryDirectory() as folder:
         batch(BatchSources([photos]), Path(folder), recipe, request, reporter=clock)
         return time.perf_counter() - clock.started

@@ -43,7 +43,7 @@ def main() -> None:
     for channels, classes, rows, columns in CASES:
         maps = torch.randn(1, channels, rows + 2, columns + 2, generator=noise).relu()
         weight = torch.randn(classes, channels, 3, 3, generator=noise) / (9 * channels) ** 0.5
-        report(*(each.contiguous(memory_format=torch.channels_last) for each in (maps, weight)))
+        report(*(tensor.contiguous(memory_format=torch.channels_last) for tensor in (maps, weight)))
 
 
 @torch.inference_mode()

@@ -38,7 +38,7 @@ COMPARED_PX = 4096
 # Photos up to this size take seconds, which scatter more than minutes do.
 SMALL_PX = 4096
 TURNS = 5
-# Where memory is not kept between bands: see heatmap/allocation.py.
+# Where memory is not kept between bands: see heatmap/memory.py.
 GIVEN_BACK = "--given-back"
 GIVEN_BACK_PX = 8192
 
@@ -71,18 +71,18 @@ class Measured:
 def main() -> None:
     sides = [int(side) for side in sys.argv[1:]] or SIDES_PX
     print_machine()
-    measured = [one for suffix in SUFFIXES for one in measure(suffix, sides)]
+    measured = [photo for suffix in SUFFIXES for photo in measure(suffix, sides)]
     print_table(
         ("photo", "file, MB", "seconds", "s a megapixel", "peak, GB"),
         [
             (
-                one.what,
-                f"{one.file_mb:.0f}",
-                f"{one.seconds:.1f}",
-                f"{one.seconds_per_megapixel:.3f}",
-                f"{one.peak_gb:.2f}",
+                photo.what,
+                f"{photo.file_mb:.0f}",
+                f"{photo.seconds:.1f}",
+                f"{photo.seconds_per_megapixel:.3f}",
+                f"{photo.peak_gb:.2f}",
             )
-            for one in measured
+            for photo in measured
         ],
     )
     if {COMPARED_PX, SIDES_PX[-1]} <= set(sides):
@@ -91,7 +91,7 @@ def main() -> None:
 
 def measure(suffix: str, sides: Sequence[int]) -> list[Measured]:
     """Every size, and one without memory being kept."""
-    found: dict[tuple[int, bool], list[Measured]] = {}
+    runs: dict[tuple[int, bool], list[Measured]] = {}
     with tempfile.TemporaryDirectory() as folder:
         paths = {side: Path(folder) / f"{side}{suffix}" for side in sides}
         for side, path in paths.items():
@@ -100,9 +100,9 @@ def measure(suffix: str, sides: Sequence[int]) -> list[Measured]:
             for side, path in paths.items():
                 for options in ([], [GIVEN_BACK])[: 1 + (side == GIVEN_BACK_PX)]:
                     if side <= SMALL_PX or turn == TURNS // 2:
-                        one = measured_alone(path, side, options)
-                        found.setdefault((side, one.given_back), []).append(one)
-    return [median(several) for several in found.values()]
+                        run = measured_alone(path, side, options)
+                        runs.setdefault((side, run.given_back), []).append(run)
+    return [median(several) for several in runs.values()]
 
 
 def measured_alone(path: Path, side_px: int, options: list[str]) -> Measured:
@@ -114,12 +114,12 @@ def measured_alone(path: Path, side_px: int, options: list[str]) -> Measured:
 
 
 def median(several: list[Measured]) -> Measured:
-    return sorted(several, key=lambda one: one.seconds)[len(several) // 2]
+    return sorted(several, key=lambda run: run.seconds)[len(several) // 2]
 
 
 def targets(suffix: str, measured: list[Measured]) -> list[Target]:
-    alike = [one for one in measured if one.suffix == suffix and not one.given_back]
-    by_side = {one.side_px: one for one in alike}
+    alike = [run for run in measured if run.suffix == suffix and not run.given_back]
+    by_side = {run.side_px: run for run in alike}
     largest, compared = by_side[SIDES_PX[-1]], by_side[COMPARED_PX]
     growth = largest.seconds_per_megapixel / compared.seconds_per_megapixel
     return [

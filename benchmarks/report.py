@@ -54,7 +54,7 @@ SECTIONS = (
         "EfficientNet-Lite0 with `--memory 1GB`, each photo in a process of its own; the peak is "
         "of the whole process, Python, torch and weights included. A flat column of seconds a "
         "megapixel means that a photo may be of any size. Photos up to 17 megapixels: median of "
-        "five. *Memory given back*: as it would be without `heatmap/allocation.py`, which keeps "
+        "five. *Memory given back*: as it would be without `heatmap/memory.py`, which keeps "
         "freed memory from one band to the next.",
     ),
     Section(
@@ -100,7 +100,7 @@ def main() -> None:
     wanted = sys.argv[1:] or [section.script for section in SECTIONS]
     if unknown := set(wanted) - {section.script for section in SECTIONS}:
         raise SystemExit(f"no section is made by {', '.join(sorted(unknown))}")
-    outputs = {one.script: run(one) for one in SECTIONS if one.script in wanted}
+    outputs = {section.script: run(section) for section in SECTIONS if section.script in wanted}
     # Versions of peers stand with the first script only.
     machine = next(iter(outputs.values()))[0]
     earlier = {} if len(outputs) == len(SECTIONS) else read_sections(machine)
@@ -128,11 +128,11 @@ def read_sections(machine: str) -> dict[str, list[str]]:
     if f"- {machine}" not in text.splitlines():
         raise SystemExit(f"{REPORT} is from another machine than {machine}: run all anew")
     head, *sections = text.strip().split("\n\n## ")
-    found = {"": head.splitlines()}
+    lines_by_title = {"": head.splitlines()}
     for section in sections:
         title, _, rest = section.partition("\n\n")
-        found[title] = rest.splitlines()
-    return found
+        lines_by_title[title] = rest.splitlines()
+    return lines_by_title
 
 
 def run(section: Section) -> list[str]:

@@ -1,4 +1,4 @@
-"""Photos to measure on, made from those inside scikit-image and scikit-learn."""
+"""Photos to measure on, made from the samples' collage."""
 
 from __future__ import annotations
 

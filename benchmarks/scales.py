@@ -3,7 +3,7 @@
     python benchmarks/scales.py FOLDER
 
 FOLDER holds photos, `boxes.json` and `coco_to_imagenet.json` (COCO classes to ImageNet
-indices). For each photo and class in it, the score of a place is the sum of the
+indices). For each photo and class in it, the score of a pixel is the sum of the
 probabilities of the class's ImageNet indices; a hit is a heatmap whose maximum lies within
 15 px of a box of the class. Small: all boxes of the class take less than a quarter of the photo.
 """
@@ -51,10 +51,10 @@ def main() -> None:
     print_table(hits, np.array(small))
 
 
-def boxes_by_class(boxes: list[dict[str, Any]], known: Iterable[str]) -> dict[str, Boxes]:
+def boxes_by_class(boxes: list[dict[str, Any]], labels: Iterable[str]) -> dict[str, Boxes]:
     wanted: dict[str, Boxes] = defaultdict(list)
     for box in boxes:
-        if box["label"] in known:
+        if box["label"] in labels:
             wanted[box["label"]].append((box["xmin"], box["ymin"], box["xmax"], box["ymax"]))
     return wanted
 
@@ -90,9 +90,9 @@ def points(grid: heatmap.ScoreGrid, indices: list[int], boxes: Boxes) -> bool:
 def print_table(hits: dict[str, list[bool]], small: np.ndarray) -> None:
     print(f"{len(small)} pairs of photo and class, {small.sum()} of them small")
     print(f"{'scales':18} {'all':>6} {'small':>6}")
-    for name, each in hits.items():
-        found = np.array(each)
-        print(f"{name:18} {found.mean():6.3f} {found[small].mean():6.3f}")
+    for name, outcomes in hits.items():
+        hit = np.array(outcomes)
+        print(f"{name:18} {hit.mean():6.3f} {hit[small].mean():6.3f}")
 
 
 if __name__ == "__main__":

@@ -72,8 +72,8 @@ def main() -> None:
             seconds = measure(name, scorer, Path(folder))
         print(f"\n### {name}, {scorer.classifier.weights} weights")
         print_seconds(seconds)
-        if found := targets(name, seconds):
-            print_targets(found)
+        if compared := targets(name, seconds):
+            print_targets(compared)
 
 
 def weights_of(name: str) -> str:
@@ -87,17 +87,17 @@ def check_same(name: str, scorer: heatmap.Scorer) -> None:
     plain = tensor.contiguous()
     for stride in TUTORIAL_STRIDES[name]:
         with torch.inference_mode():
-            found = tutorial_form(name, scorer.classifier.module, stride)(plain)
-            require_same(f"tutorial form at {stride}", found, scorer.network_at(stride)(tensor))
+            scores = tutorial_form(name, scorer.classifier.module, stride)(plain)
+            require_same(f"tutorial form at {stride}", scores, scorer.network_at(stride)(tensor))
     crops = torch.from_numpy(engine_scores(scorer, photo))
     for what, peer in ((MONAI, monai_scores), (SAHI, sahi_scores)):
         require_same(what, torch.from_numpy(peer(scorer.classifier, photo, 32)), crops)
 
 
-def require_same(what: str, found: torch.Tensor, expected: torch.Tensor) -> None:
-    if found.shape != expected.shape:
-        raise SystemExit(f"{what}: {tuple(found.shape)} instead of {tuple(expected.shape)}")
-    difference = relative_difference(found, expected)
+def require_same(what: str, scores: torch.Tensor, expected: torch.Tensor) -> None:
+    if scores.shape != expected.shape:
+        raise SystemExit(f"{what}: {tuple(scores.shape)} instead of {tuple(expected.shape)}")
+    difference = relative_difference(scores, expected)
     print(f"{what}: differs by {difference:.1e}", file=sys.stderr)
     if not difference < SAME:
         raise SystemExit(f"{what}: scores differ by {difference:.1e}")
@@ -174,30 +174,30 @@ def print_seconds(seconds: Seconds) -> None:
 def row(way: str, seconds: Seconds) -> list[str]:
     cells = [way]
     for stride in STRIDES:
-        found = seconds.get((way, stride))
-        if found is None:
+        taken = seconds.get((way, stride))
+        if taken is None:
             cells += ["", ""]
         else:
-            cells += [f"{found:.2f}", f"{found / seconds[SCORE, stride]:.2f}"]
+            cells += [f"{taken:.2f}", f"{taken / seconds[SCORE, stride]:.2f}"]
     return cells
 
 
 def targets(name: str, seconds: Seconds) -> list[Target]:
     """Of VGG16; smaller networks take less time than the files and pictures of a run."""
-    found = []
+    compared = []
     if name == "vgg16":
         for stride, wanted in CROP_TARGETS.items():
             best = min(seconds[way, stride] for way in CROPPING)
             ratio = best / seconds[SCORE, stride]
-            found.append(Target(f"stride {stride}: best cropping / score", ratio, wanted))
+            compared.append(Target(f"stride {stride}: best cropping / score", ratio, wanted))
         for stride, wanted in TUTORIAL_TARGETS.items():
             ratio = seconds[TUTORIAL, stride] / seconds[SCORE, stride]
-            found.append(Target(f"stride {stride}: tutorial form / score", ratio, wanted))
+            compared.append(Target(f"stride {stride}: tutorial form / score", ratio, wanted))
         for stride in STRIDES:
             ratio = seconds[RUN, stride] / seconds[NETWORK, stride]
             what = f"stride {stride}: run / trunk and head"
-            found.append(Target(what, ratio, END_TO_END, at_least=False))
-    return found
+            compared.append(Target(what, ratio, END_TO_END, at_least=False))
+    return compared
 
 
 if __name__ == "__main__":

@@ -29,21 +29,21 @@ def main() -> None:
 def show_collage(scorer: heatmap.Scorer, folder: Path) -> bool:
     """Find the labelled objects of the collage at default settings."""
     objects = write_collage(folder)
-    display = heatmap.Display(classes=[one.label for one in objects])
+    display = heatmap.Display(classes=[labelled.label for labelled in objects])
     done = heatmap.run(folder / "collage.png", scorer, folder, display=display)
     describe(done)
     print("hottest pixel of       x     y  probability  px inside its box")
-    inside = [check_object(done.grid, one) for one in objects]
+    inside = [check_object(done.grid, labelled) for labelled in objects]
     return all(inside)
 
 
-def check_object(grid: heatmap.ScoreGrid, one: LabelledObject) -> bool:
+def check_object(grid: heatmap.ScoreGrid, labelled: LabelledObject) -> bool:
     """Print where a class is hottest, and how far inside the object's box that is."""
-    heat = grid.heatmap(one.label)
+    heat = grid.heatmap(labelled.label)
     y, x = np.unravel_index(heat.argmax(), heat.shape)
-    left, top, right, bottom = one.box_xyxy
+    left, top, right, bottom = labelled.box_xyxy
     inside = min(x - left, y - top, right - x, bottom - y)
-    print(f"{one.label:18} {x:5} {y:5} {heat.max():12.2f} {inside:18.0f}")
+    print(f"{labelled.label:18} {x:5} {y:5} {heat.max():12.2f} {inside:18.0f}")
     return bool(inside >= 0)
 
 
@@ -61,9 +61,11 @@ def describe(done: heatmap.Run) -> None:
     height, width = done.grid.geometry.photo_hw
     rows, columns = done.grid.geometry.grid_hw
     print(f"\n{done.photo.path}: {width} x {height} px, {rows} rows x {columns} columns of windows")
-    for one in done.detections:
-        left, top, right, bottom = (round(side) for side in one.xyxy)
-        print(f"  {one.name:16} {one.confidence:.2f} in {left}, {top} to {right}, {bottom}")
+    for detection in done.detections:
+        left, top, right, bottom = (round(side) for side in detection.xyxy)
+        print(
+            f"  {detection.name:16} {detection.confidence:.2f} in {left}, {top} to {right}, {bottom}"
+        )
     for picture in done.saved.overlays.values():
         print(f"  see {picture}")
 

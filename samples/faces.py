@@ -110,8 +110,8 @@ def write_false_alarms(folder: Path, first: heatmap.Trained) -> int:
     for photo in faceless():
         for scale in SCALES:
             grid = heatmap.score(photo, scorer, scale=scale, border="valid")
-            for found in heatmap.localize(grid, ["face"]):
-                left, top, right, bottom = map(round, found.xyxy)
+            for detection in heatmap.localize(grid, ["face"]):
+                left, top, right, bottom = map(round, detection.xyxy)
                 alarm = Image.fromarray(photo[top:bottom, left:right])
                 alarm = alarm.resize((WINDOW_PX, WINDOW_PX), Image.Resampling.LANCZOS)
                 alarm.save(folder / "other" / f"alarm-{count:04}.png")
@@ -143,7 +143,7 @@ def find_face(folder: Path, trained: heatmap.Trained) -> bool:
     scorer = heatmap.prepare(trained.classifier)
     report = heatmap.verify(path, scorer, scale=SCALE, windows=10_000)
     heat = report.grid.heatmap("face")
-    y, x = (int(place) for place in np.unravel_index(heat.argmax(), heat.shape))
+    y, x = map(int, np.unravel_index(heat.argmax(), heat.shape))
     left, top, right, bottom = FACE_XYXY
     on_face = left <= x < right and top <= y < bottom
     elsewhere = heat.copy()

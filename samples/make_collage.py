@@ -75,14 +75,14 @@ class LabelledObject:
 def make_collage() -> tuple[Pixels, list[LabelledObject]]:
     """The collage, RGB uint8 (H, W, 3), and its labelled objects, row by row."""
     photos = {name: read_source(name) for row in ROWS for name in row}
-    places = lay_out({name: photo.shape[:2] for name, photo in photos.items()})
-    height = max(bottom for *_, bottom in places.values()) + MARGIN_PX
+    boxes = lay_out({name: photo.shape[:2] for name, photo in photos.items()})
+    height = max(bottom for *_, bottom in boxes.values()) + MARGIN_PX
     collage = np.full((height, WIDTH_PX, 3), BACKGROUND, dtype=np.uint8)
-    for name, (left, top, right, bottom) in places.items():
+    for name, (left, top, right, bottom) in boxes.items():
         collage[top:bottom, left:right] = _resized(photos[name], (right - left, bottom - top))
     objects = [
-        _labelled(name, photos[name].shape[:2], place)
-        for name, place in places.items()
+        _labelled(name, photos[name].shape[:2], photo_xyxy)
+        for name, photo_xyxy in boxes.items()
         if name in OBJECTS
     ]
     return collage, objects
@@ -103,7 +103,7 @@ def _resized(photo: Pixels, size_wh: tuple[int, int]) -> Pixels:
 
 def lay_out(sizes_hw: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int, int, int]]:
     """Where each photo goes, (left, top, right, bottom): whole, in rows of one width."""
-    places = {}
+    boxes = {}
     top = MARGIN_PX
     for row in ROWS:
         aspects = [sizes_hw[name][1] / sizes_hw[name][0] for name in row]
@@ -112,20 +112,20 @@ def lay_out(sizes_hw: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int, i
         ends = np.rint(np.cumsum([0.0, *aspects]) * free_px / sum(aspects)).astype(int).tolist()
         for index, name in enumerate(row):
             shift = MARGIN_PX + GAP_PX * index
-            places[name] = (ends[index] + shift, top, ends[index + 1] + shift, bottom)
+            boxes[name] = (ends[index] + shift, top, ends[index + 1] + shift, bottom)
         top = bottom + GAP_PX
-    return places
+    return boxes
 
 
 def _labelled(
-    name: str, source_hw: tuple[int, int], place: tuple[int, int, int, int]
+    name: str, source_hw: tuple[int, int], photo_xyxy: tuple[int, int, int, int]
 ) -> LabelledObject:
     """Carry an object's box from its source photo into the collage."""
     label, (x0, y0, x1, y1) = OBJECTS[name]
-    left, top, right, bottom = place
+    left, top, right, bottom = photo_xyxy
     scale_y, scale_x = (bottom - top) / source_hw[0], (right - left) / source_hw[1]
     box = (left + x0 * scale_x, top + y0 * scale_y, left + x1 * scale_x, top + y1 * scale_y)
-    return LabelledObject(label, name, box, place)
+    return LabelledObject(label, name, box, photo_xyxy)
 
 
 def write_collage(folder: Path) -> list[LabelledObject]:
@@ -133,9 +133,9 @@ def write_collage(folder: Path) -> list[LabelledObject]:
     collage, objects = make_collage()
     folder.mkdir(parents=True, exist_ok=True)
     Image.fromarray(collage).save(folder / "collage.png")
-    known = {"photo": "collage.png", "objects": [asdict(item) for item in objects]}
-    (folder / "collage.json").write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-    rows = [f"collage.png,{one.label},{','.join(map(str, one.box_xyxy))}" for one in objects]
+    description = {"photo": "collage.png", "objects": [asdict(item) for item in objects]}
+    (folder / "collage.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    rows = [f"collage.png,{item.label},{','.join(map(str, item.box_xyxy))}" for item in objects]
     table = "\n".join(["file,label,xmin,ymin,xmax,ymax", *rows])
     (folder / "collage.csv").write_text(table + "\n", encoding="utf-8")
     return objects

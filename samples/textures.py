@@ -70,7 +70,7 @@ def write_tiles(folder: Path) -> int:
 def write_mosaic(folder: Path) -> Labels:
     """Write mosaic.png and mosaic.truth.png, and give the class of each pixel, (512, 768).
 
-    The truth is a picture with a palette: its values are places in CLASSES.
+    The truth is a picture with a palette: its values are indices into CLASSES.
     """
     seen = [0] * len(CLASSES)
     rows = []
@@ -133,10 +133,10 @@ def draw(mosaic: Pixels, winner: Labels, accuracy: float) -> Pixels:
 def with_borders(picture: Pixels) -> Pixels:
     """White lines where the blocks of the mosaic meet."""
     lined = picture.copy()
-    for place in range(BLOCK_PX, len(lined), BLOCK_PX):
-        lined[place - 2 : place + 2] = 255
-    for place in range(BLOCK_PX, lined.shape[1], BLOCK_PX):
-        lined[:, place - 2 : place + 2] = 255
+    for row in range(BLOCK_PX, len(lined), BLOCK_PX):
+        lined[row - 2 : row + 2] = 255
+    for column in range(BLOCK_PX, lined.shape[1], BLOCK_PX):
+        lined[:, column - 2 : column + 2] = 255
     return lined
 
 
