@@ -63,9 +63,8 @@ def describe(done: heatmap.Run) -> None:
     print(f"\n{done.photo.path}: {width} x {height} px, {rows} rows x {columns} columns of windows")
     for detection in done.detections:
         left, top, right, bottom = (round(side) for side in detection.xyxy)
-        print(
-            f"  {detection.name:16} {detection.confidence:.2f} in {left}, {top} to {right}, {bottom}"
-        )
+        corners = f"{left}, {top} to {right}, {bottom}"
+        print(f"  {detection.name:16} {detection.confidence:.2f} in {corners}")
     for picture in done.saved.overlays.values():
         print(f"  see {picture}")
 
