@@ -12,13 +12,12 @@ import numpy.typing as npt
 from ..classes import Wanted
 from ..errors import ResultError
 from ..geometry import Geometry
+from ..grid.position_scores import Cells
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
 
 # RGB or RGBA uint8 (H, W, channels); levels (H, W).
 Image = npt.NDArray[np.uint8]
-# One value a window, float32 (N, M).
-Cells = npt.NDArray[np.float32]
 
 # Of the highest score.
 OPACITY = 0.7

@@ -26,6 +26,7 @@ from ..classes import ClassGroup
 from ..errors import ResultError
 from ..files import Writer
 from ..geometry import Box, Geometry, check_size
+from ..grid.position_scores import Cells
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
 from ..localization.localize import Detection
@@ -33,7 +34,7 @@ from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
-from ..rendering.paint import Cells, nearest
+from ..rendering.paint import nearest
 from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
 
 FORMATS = ("csv", "coco", "geojson", "tiff")
