@@ -201,7 +201,8 @@ def test_what_is_no_result_is_one_line(tmp_path, content):
 def test_an_earlier_format_says_what_to_do(tmp_path, photo):
     saved(tmp_path / "out", photo)
     file = tmp_path / "out" / "my cat.json"
-    change(file, lambda told: told.update(format=2))
+    # It called detections "found".
+    change(file, lambda told: told.update(format=2, found=told.pop("detections")))
     for path in (file, file.parent):
         refused(path, "my cat.json: result format 2", "reads format 3", "run the photo again")
 
