@@ -78,12 +78,24 @@ class Placement:
 
 @dataclass(frozen=True)
 class Geometry:
-    """One grid of windows over one photo.
+    """One grid of windows over one photo: the one mapping between cells and photo pixels.
 
-    The photo (``photo_hw``) is resized to ``scaled_hw``, extended by reflection
-    to ``extended_hw`` and cut into ``grid_hw`` windows of ``window_px``,
-    ``stride_px`` apart. ``origin_yx`` is the top-left of cell (0, 0) in scaled
-    pixels: zero or negative. All other methods answer in photo pixels.
+    The photo is resized, extended by reflection (or cut) to ``extended_hw``, and tiled with
+    windows. Cell (row, column) is the window whose top left lies at
+    ``origin + (row, column) * stride``.
+
+    >>> geometry = plan_grid((300, 451), window=224, native_stride=32)
+    >>> geometry.grid_hw, geometry.centre_xy(0, 0)
+    ((4, 9), (98.0, 102.0))
+
+    Attributes:
+        photo_hw: height and width of the photo, px; methods answer in its pixels.
+        scaled_hw: height and width of it resized, px.
+        window_px: side of a window, in scaled px.
+        stride_px: distance between neighbouring windows, in scaled px.
+        origin_yx: top and left of cell (0, 0) in scaled px: 0 or negative.
+        grid_hw: how many rows and columns of windows there are: N and M.
+        border: "cover" or "valid", as in :class:`Placement`.
     """
 
     photo_hw: tuple[int, int]
@@ -177,6 +189,9 @@ def plan_grid(
     native_stride: int,
 ) -> Geometry:
     """Lay a grid of windows over a photo.
+
+    >>> plan_grid((400, 400), Placement(border="valid"), window=224, native_stride=32).grid_hw
+    (6, 6)
 
     Args:
         photo_hw: height and width of the photo, px.

@@ -22,10 +22,15 @@ from .rows import READ_ROWS, READING, refuse_painted_tiles, resized, rows_of
 class Photo:
     """A photo in memory.
 
-    ``pixels`` is RGB uint8 (H, W, 3), EXIF-upright, contiguous, read-only. Of a
-    contiguous array given by a caller it is a view, not a copy: it shows what the
-    caller writes later. ``path`` is as given, or "" for an array. ``notes`` say what
-    the reader did that a person should know.
+    >>> Photo(np.zeros((480, 640, 3), np.uint8)).hw
+    (480, 640)
+
+    Attributes:
+        pixels: RGB uint8 (H, W, 3), EXIF-upright, contiguous, read-only. Of a contiguous
+            array given by a caller it is a view, not a copy: it shows what the caller
+            writes later.
+        path: as given, or "" for an array.
+        notes: what the reader did that a person should know.
 
     Raises:
         PhotoError: pixels of another type, dtype or shape, or with a side of 0.
@@ -96,10 +101,18 @@ def digest_of(hw: tuple[int, int]) -> hashlib._Hash:
 def read_photo(source: str | Path | npt.NDArray[np.uint8] | Photo) -> Photo:
     """Read a photo from a file, or take an RGB uint8 array (H, W, 3) as one.
 
+    >>> read_photo("cat.jpg").pixels  # doctest: +SKIP
+
     Files are JPEG, PNG, WebP, TIFF, GIF or HEIF/AVIF of any kind that has one meaning
     as a photo: they are turned upright and brought to 8-bit sRGB, transparency is laid
     over white, and of several frames the first is taken. Float values are taken as
     0..1 where none is above 1, else as 0..255. The caller's array is not changed.
+
+    Args:
+        source: a path, an array, or a photo, which is given back as it is.
+
+    Returns:
+        The photo, all of it in memory.
 
     Raises:
         PhotoError: no such file, no image, one that is cut short, has values or

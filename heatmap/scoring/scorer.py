@@ -43,6 +43,9 @@ Progress = Callable[[int, int], None]
 class Scorer:
     """A classifier made ready to score photos; make one with :func:`prepare`, use it for many.
 
+    >>> scorer = heatmap.prepare("efficientnet_lite0")  # doctest: +SKIP
+    >>> grid = scorer.score("cat.jpg", heatmap.Placement(scale=2.0))  # doctest: +SKIP
+
     Attributes:
         classifier: the original, unconverted.
         networks: its fully convolutional forms by stride, made when first asked for and
@@ -76,6 +79,10 @@ class Scorer:
 
     def plan(self, photo_hw: tuple[int, int], placement: Placement = Placement()) -> Geometry:
         """Lay the grid of windows that :meth:`score` would use.
+
+        Args:
+            photo_hw: height and width of the photo, px.
+            placement: stride, scale and border.
 
         Raises:
             GeometryError: no window fits, or the engine does not have this stride.
@@ -120,10 +127,22 @@ class Scorer:
         folder: Path | None = None,
         progress: Progress | None = None,
     ) -> ScoreGrid:
-        """Score every window of a photo; see :func:`score`.
+        """Score every window of a photo.
 
-        ``folder`` is where a grid too large for memory grows; ``progress`` is called
-        with the windows done and all that are to be scored.
+        Args:
+            photo: a path, an RGB uint8 array (H, W, 3), or a photo opened before.
+            placement: stride, scale and border.
+            memory: bytes that activations may take; None is half of what is free.
+            store_classes: keep the probabilities of these classes only.
+            skip: leave out flat background or what a mask leaves out; such cells are NaN.
+            folder: where a grid too large for memory grows.
+            progress: called with the windows done and all that are to be scored.
+
+        Returns:
+            The grid: ``scores`` is float32 (N, M, K).
+
+        Raises:
+            PhotoError, GeometryError, ModelError, ClassError: as :func:`heatmap.score`.
         """
         opened = open_photo(photo)
         geometry = self.plan(opened.hw, placement)
@@ -149,8 +168,17 @@ class Scorer:
     ) -> PositionScores | None:
         """Score every position of the feature map by itself, and from that every window.
 
-        Takes as long as :meth:`score` and gives the same windows, to rounding. None where
-        windows are no averages over positions, or their scores too many for memory.
+        Takes as long as :meth:`score` and gives the same windows, to rounding.
+
+        Args:
+            photo, placement, memory, progress: as :meth:`score` takes them.
+
+        Returns:
+            Scores of positions and of windows; None where windows are no averages over
+            positions, or the scores too many for memory.
+
+        Raises:
+            PhotoError, GeometryError, ModelError: as :func:`heatmap.score`.
         """
         opened = open_photo(photo)
         windows = self.plan(opened.hw, placement)

@@ -126,7 +126,7 @@ def test_extreme_shapes_are_resized(hw, scale):
 
 def test_place_refuses_a_photo_the_geometry_was_not_planned_for():
     geometry = plan_grid((40, 50), window=8, native_stride=4)
-    with pytest.raises(GeometryError, match="photo is 50 x 40 px, the geometry was planned for 40"):
+    with pytest.raises(GeometryError, match="photo is 40 x 50 px, the geometry was planned for 50"):
         place(noise(50, 40, 3), geometry)
 
 
