@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ..runs.batch import Batch, BatchPlan, BatchReporter
 from ..runs.manifest import Record, counts, error_of
-from .command import Command
+from .command import in_options
 
 BatchOutput = Literal["lines", "json", "quiet"]
 # Seconds between two lines that say how far it is.
@@ -38,6 +38,7 @@ class Tally:
         self.megapixels = 0.0
 
     def add(self, record: Record) -> None:
+        """Count a photo that is done or failed."""
         self.done += 1
         self.failed += record.state == "failed"
         self._left -= self._sizes.get(record.name, 0)
@@ -46,6 +47,7 @@ class Tally:
 
     @property
     def seconds(self) -> float:
+        """Since the first photo was begun; never 0."""
         return max(time.monotonic() - self._started, 1e-6)
 
     @property
@@ -55,6 +57,7 @@ class Tally:
         return self.seconds * self._left / sized if sized else None
 
     def describe(self) -> dict[str, Any]:
+        """All of it as JSON, rates in megapixels a second."""
         left = self.seconds_left
         return {
             "photos": self.done,
@@ -89,7 +92,7 @@ class BatchPrinter(BatchReporter):
         self.console = bar.console
         self._task = bar.add_task("", total=None)
         self._tally: Tally | None = None
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
         self.failed = 0
 
     def stage(self, what: str) -> None:
@@ -97,14 +100,16 @@ class BatchPrinter(BatchReporter):
         self._bar.update(self._task, description=escape(what))
 
     def begin(self, work: BatchPlan) -> None:
+        """Print what there is to do."""
         self._tally = Tally(work)
         if self._form == "json":
             _print_json({"event": "begin", "photos": len(work.todo), "unchanged": work.unchanged})
         elif self._form == "lines":
-            self._say(_to_do(work))
+            self._print(_to_do(work))
         self._bar.update(self._task, description="", completed=0, total=len(work.todo))
 
     def photo(self, record: Record) -> None:
+        """Print a photo that failed or was skipped, and how far the batch is."""
         if record.state == "failed":
             self.failed += 1
         if self._tally is not None and record.state != "skipped":
@@ -115,9 +120,11 @@ class BatchPrinter(BatchReporter):
         elif record.state == "failed":
             # Most messages begin with the path.
             named = record.path in record.message
-            self._say(f"failed: {'' if named else f'{record.name}: '}{_worded(record)}")
+            self._print(
+                f"failed: {'' if named else f'{record.name}: '}{in_options(error_of(record))}"
+            )
         elif record.state == "skipped" and self._form == "lines":
-            self._say(f"skipped: {record.name}: {record.message}")
+            self._print(f"skipped: {record.name}: {record.message}")
         if self._tally is not None:
             self._show(self._tally)
 
@@ -142,7 +149,7 @@ class BatchPrinter(BatchReporter):
     def interrupted(self) -> None:
         """Ctrl-C: what was done stays."""
         if self._form == "lines":
-            self._say(
+            self._print(
                 f"stopped; what was done lies in {self._output}, the same command goes on there"
             )
 
@@ -152,12 +159,12 @@ class BatchPrinter(BatchReporter):
         if (
             self._form == "lines"
             and not self.console.is_terminal
-            and (now - self._said >= _LINE_EVERY or tally.done == tally.total)
+            and (now - self._printed >= _LINE_EVERY or tally.done == tally.total)
         ):
-            self._said = now
-            self._say(str(tally))
+            self._printed = now
+            self._print(str(tally))
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self.console.print(escape(line), highlight=False, soft_wrap=True)
 
 
@@ -216,13 +223,6 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
     yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
     if states["failed"] and not any(task for task in done.work.todo):
         yield "what failed has not changed since: --retry-failed tries it again"
-
-
-def _worded(record: Record) -> str:
-    """Why a photo failed, and what would help in the options of this command."""
-    command = click.get_current_context().command
-    error = error_of(record)
-    return command.worded(error) if isinstance(command, Command) else str(error)
 
 
 def _photos(count: int) -> str:
