@@ -55,7 +55,7 @@ class Command:
 
     def wait_for(self, lines: int) -> None:
         """Until so many lines were printed."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while self.streams[0].read_text().count("\n") < lines and self.process.is_alive():
             assert time.monotonic() < deadline
             time.sleep(0.002)
