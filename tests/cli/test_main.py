@@ -106,7 +106,7 @@ finish = collector.Collector.finish
 
 def slow(self, origin):
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
     return finish(self, origin)
 
 
@@ -127,7 +127,7 @@ def test_being_terminated_leaves_no_file(call):
     assert process.stdout.readline() == "ready\n"
     assert len(everything()) > len(before)
     process.terminate()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 143
     assert err.splitlines()[1:] == ["heatmap: terminated"]
     assert everything() == before

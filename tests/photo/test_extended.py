@@ -248,7 +248,7 @@ def test_the_next_strip_is_made_while_this_one_is_used_and_no_more():
     strips = placed.strips(starts, (0, 10))
     assert photo.taken == 0
     next(strips)
-    assert photo.more.wait(timeout=10)
+    assert photo.more.wait(timeout=300)
     assert threads() != []
     strips.close()
     assert photo.taken == 20

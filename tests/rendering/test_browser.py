@@ -27,6 +27,7 @@ from tests.support.browser import (
     some_detections,
 )
 from tests.support.pages import PHOTO_HW, find, make_grid
+from tests.support.waiting import wait_until
 
 
 def test_page_opens_from_disk_quietly_and_fetches_nothing(opened):
@@ -158,13 +159,18 @@ def test_large_photo_loads_its_tiles_from_their_folder(opened, tmp_path, monkeyp
     monkeypatch.setattr(viewing, "PAGE_PREVIEW_PX", 64)
     photo, pixels = large_photo(tmp_path)
     page = opened(photo, detections=())
-    page.page.wait_for_timeout(200)
-    page.slide("Opacity", 0)
+    page.page.wait_for_load_state("networkidle")
     tiles = [url for url in page.requests if "page.tiles/" in url]
     assert tiles
     assert page.complaints == []
+    page.slide("Opacity", 0)
     expected = np.array([pixels[y, x] for x, y in points(40)], dtype=int)
-    assert np.abs(page.colours_at(points(40)) - expected).mean() < 8
+
+    def distance() -> float:
+        return np.abs(page.colours_at(points(40)) - expected).mean()
+
+    wait_until(lambda: distance() < 8)
+    assert distance() < 8
 
 
 def large_photo(folder: Path) -> tuple[PhotoFile, np.ndarray]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from heatmap.runs import worker as working
 from heatmap.runs.batch import BatchReporter, BatchSources, batch
 from heatmap.runs.request import Display
-from tests.support.batch_runs import RECIPE, REQUEST, plan, run, spawn
+from tests.support.batch_runs import RECIPE, REQUEST, Death, plan, run, spawn
 from tests.support.batches import broken, files, lines, times, write_photo
 
 
@@ -133,10 +132,8 @@ def test_killed_at_random_moments_it_comes_to_the_same(tmp_path, count, kills, l
 
     moments = random.Random(5)
     for _ in range(kills):
-        command = spawn(photos, tmp_path / "killed")
-        command.wait_for(moments.randint(*lines_before))
-        time.sleep(moments.random() * 0.05)
-        command.send(signal.SIGKILL)
+        death = Death(moments.randint(*lines_before), moments.random() * 0.05)
+        command = spawn(photos, tmp_path / "killed", death=death)
         assert command.finish()[0] == -signal.SIGKILL
     code, _, complained = spawn(photos, tmp_path / "killed").finish()
     assert code == 1, complained

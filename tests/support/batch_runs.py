@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -16,6 +17,7 @@ from heatmap.runs.batch import BatchSources, batch, plan_batch
 from heatmap.runs.request import Display, Request
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.batches import MODEL, WINDOW
+from tests.support.waiting import wait_until
 
 RECIPE = ScorerRecipe(MODEL, options={"window": WINDOW})
 REQUEST = Request(Display(conf=0.5))
@@ -37,8 +39,33 @@ def plan(photos, out, request=REQUEST, **options):
     return {task.item.name: task.why for task in work.todo}
 
 
-def heatmap_batch(arguments: list[str], streams: tuple[Path, Path]) -> None:
+@dataclass(frozen=True)
+class Death:
+    """When a process kills itself: so many seconds after it has printed so many lines.
+
+    By its own hand, since whoever watches it from outside may come too late on a busy machine.
+    """
+
+    lines: int
+    seconds: float
+
+    def await_in(self, stream: Path) -> None:
+        wait_until(lambda: printed(stream) >= self.lines)
+        time.sleep(self.seconds)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def printed(stream: Path) -> int:
+    """How many whole lines are in it."""
+    return stream.read_text().count("\n")
+
+
+def heatmap_batch(
+    arguments: list[str], streams: tuple[Path, Path], death: Death | None = None
+) -> None:
     """Be the command line, with standard output and error in files."""
+    if death is not None:
+        threading.Thread(target=death.await_in, args=(streams[0],), daemon=True).start()
     for number, path in enumerate(streams, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,11 +81,8 @@ class Command:
     streams: tuple[Path, Path]
 
     def wait_for(self, lines: int) -> None:
-        """Until so many lines were printed."""
-        deadline = time.monotonic() + 300
-        while self.streams[0].read_text().count("\n") < lines and self.process.is_alive():
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        """Until so many lines were printed, or it has ended."""
+        wait_until(lambda: printed(self.streams[0]) >= lines or not self.process.is_alive())
 
     def send(self, which: signal.Signals) -> None:
         os.kill(self.process.pid, which)
@@ -69,11 +93,11 @@ class Command:
         return self.process.exitcode, *(path.read_text() for path in self.streams)
 
 
-def spawn(photos, out, *options) -> Command:
+def spawn(photos, out, *options, death: Death | None = None) -> Command:
     streams = out.with_name(f"{out.name}.out"), out.with_name(f"{out.name}.err")
     for path in streams:
         path.write_text("")
     arguments = [*COMMAND, str(photos), "-o", str(out), *options]
-    process = FORKS.Process(target=heatmap_batch, args=(arguments, streams))
+    process = FORKS.Process(target=heatmap_batch, args=(arguments, streams, death))
     process.start()
     return Command(process, streams)
