@@ -96,7 +96,7 @@ def write_all(files: Mapping[Path, Writer]) -> None:
 def _temporary_beside(target: Path) -> Iterator[Path]:
     """A path of the same name in a temporary folder on the same disk."""
     try:
-        _make_folder(target)
+        make_folder(target)
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
     # ValueError: a name with a null character.
     except (OSError, ValueError) as error:
@@ -108,8 +108,13 @@ def _temporary_beside(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_folder(target: Path) -> None:
-    """Make the folder of a file and its parents; a file in the way is named."""
+def make_folder(target: Path) -> None:
+    """Make the folder of a file and its parents.
+
+    Raises:
+        ResultError: a file is in the way.
+        OSError: the folder cannot be made for another reason.
+    """
     for part in target.parents:
         if part.exists() and not part.is_dir():
             raise ResultError(f"{target}: cannot be written: {part} is a file, not a folder")

@@ -119,10 +119,8 @@ class BatchPrinter(BatchReporter):
             _print_json({"event": "photo", **asdict(record), **progress})
         elif record.state == "failed":
             # Most messages begin with the path.
-            named = record.path in record.message
-            self._print(
-                f"failed: {'' if named else f'{record.name}: '}{in_options(error_of(record))}"
-            )
+            name = "" if record.path in record.message else f"{record.name}: "
+            self._print(f"failed: {name}{in_options(error_of(record))}")
         elif record.state == "skipped" and self._form == "lines":
             self._print(f"skipped: {record.name}: {record.message}")
         if self._tally is not None:
@@ -218,7 +216,7 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
         yield _to_do(done.work)
     yield (
         f"{_photos(states['done'])} done, {states['failed']} failed, "
-        f"{states['skipped']} skipped; {detections} detections"
+        f"{states['skipped']} skipped; {detections} detection{'' if detections == 1 else 's'}"
     )
     yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
     if states["failed"] and not any(task for task in done.work.todo):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import HeatmapError, ResultError, Use, reason_of
+from ..files import make_folder
 from ..names import MANIFEST
 
 PhotoState = Literal["done", "failed", "skipped"]
@@ -158,7 +159,7 @@ def writing_manifest(folder: Path) -> Iterator[Manifest]:
     """
     path = folder / MANIFEST
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:
         raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error

@@ -204,6 +204,10 @@ NO_FOLDER = "cannot be written: names.txt is a file, not a folder"
         (("export", *ATTENDING, "-o", "net.onnx"), f"{TOKEN}: {CROPS}"),
         (("export", *SQUEEZING, "-o", "net.onnx"), f"{MEAN}: {CROPS}"),
         (("run", "cat.png", *PADDED, "-o", "names.txt/out"), f"names.txt/out/cat.npz: {NO_FOLDER}"),
+        (
+            ("batch", "cat.png", *PADDED, "-o", "names.txt/out"),
+            f"names.txt/out/manifest.jsonl: {NO_FOLDER}",
+        ),
         (("export", *PADDED, "-o", "names.txt/net.onnx"), f"names.txt/net.onnx: {NO_FOLDER}"),
         (
             ("adapt", *PADDED, "-o", "names.txt/net.safetensors"),
