@@ -2,7 +2,7 @@
 
     python benchmarks/cropping.py
 
-Behind `heatmap.scoring.crop.BATCH`, and behind the claim that `verify` times cropping
+Behind `heatmap.scoring.crop.CROP_BATCH`, and behind the claim that `verify` times cropping
 in a good form: photos in channels_last, many windows a pass.
 """
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torchcam.methods import CAM
 
 from heatmap import Classifier
-from heatmap.scoring.crop import BATCH
+from heatmap.scoring.crop import CROP_BATCH
 
 # What torchcam needs to know: the layer that gives the feature map, and the last one.
 CAM_LAYERS = {"resnet50": ("layer4", "fc"), "efficientnet_lite0": ("bn2", "classifier")}
@@ -68,7 +68,7 @@ def torchcam_map(classifier: Classifier, photo: npt.NDArray[np.uint8], index: in
 
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
     left = iter(items)
-    while batch := list(islice(left, BATCH)):
+    while batch := list(islice(left, CROP_BATCH)):
         yield batch
 
 

@@ -17,7 +17,7 @@ from ..networks.classifier import Classifier
 from .device import Compute
 
 # Windows a forward pass; more gained nothing on two cores (benchmarks/cropping.py).
-BATCH = 16
+CROP_BATCH = 16
 
 Cell = tuple[int, int]
 
@@ -35,7 +35,7 @@ def crop_scores(
     cells: Sequence[Cell],
     compute: Compute | None = None,
     *,
-    batch: int = BATCH,
+    batch: int = CROP_BATCH,
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Score windows by cropping, a batch at a time.
 

@@ -19,7 +19,7 @@ from ..networks.classifier import Classifier
 from ..photo.extended import PlacedRows
 from .bands.receptive_field import NotInBands
 from .bands.scanner import Block, Part, Scanner
-from .crop import BATCH, all_cells, crop_scores
+from .crop import CROP_BATCH, all_cells, crop_scores
 from .device import Compute, thread_count
 from .rectangles import rectangles
 
@@ -132,12 +132,12 @@ class PhotoPass:
         def blocks() -> Iterator[Block]:
             (placed,) = self.placed.strips((0, height), (0, width))
             crops = crop_scores(self.classifier, placed, self.geometry, cells, self.compute)
-            for start, scores in zip(range(0, len(cells), BATCH), crops, strict=True):
-                batch = cells[start : start + BATCH]
+            for start, scores in zip(range(0, len(cells), CROP_BATCH), crops, strict=True):
+                batch = cells[start : start + CROP_BATCH]
                 for (row, column), of_window in zip(batch, scores, strict=True):
                     yield row, column, of_window[None, None]
 
-        return ScoreStream(self.computed(batch=BATCH), blocks())
+        return ScoreStream(self.computed(batch=CROP_BATCH), blocks())
 
     def _check_memory(self, needed: int, how: str) -> None:
         """Refuse what does not fit rather than let the machine swap."""
