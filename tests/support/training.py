@@ -9,9 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from heatmap import Schedule, train
+from heatmap.training.train import TrainingReporter
+
 COLOURS = {"blue": (200, 40, 40), "green": (40, 200, 40), "red": (40, 40, 200)}
 NETWORK = "tests.support.training:network"
 WINDOW = 20
+SHORT = Schedule(epochs=5, batch=8, rate=1e-2, views=3, patience=5)
 
 
 def network() -> nn.Module:
@@ -48,3 +52,39 @@ def content(path: str = "net.safetensors") -> list[bytes]:
     """Both files of a checkpoint."""
     files = (Path(path), Path(path).with_suffix(".json"))
     return [file.read_bytes() for file in files]
+
+
+def trained(photos, output="net.safetensors", **given):
+    options = {"window": 20, **given.pop("options", {})}
+    schedule = given.pop("schedule", SHORT)
+    return train(photos, output, NETWORK, schedule=schedule, options=options, **given)
+
+
+class StopsAfter(TrainingReporter):
+    """Interrupts a training as Ctrl-C would."""
+
+    def __init__(self, epoch: int) -> None:
+        self.wanted = epoch
+
+    def epoch(self, epoch, best):
+        if epoch.number == self.wanted:
+            raise KeyboardInterrupt
+
+
+class Records(TrainingReporter):
+    def __init__(self) -> None:
+        self.views = self.went_on = 0
+        self.epochs = []
+
+    def advance(self, done, total):
+        self.views = done
+
+    def resumed(self, epochs):
+        self.went_on = epochs
+
+    def epoch(self, epoch, best):
+        self.epochs.append((epoch.number, best))
+
+
+def parts(found):
+    return [{one.photo for one in part} for part in (found.training, found.validation)]

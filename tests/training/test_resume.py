@@ -1,0 +1,141 @@
+"""Going on with a training where it was stopped, and what lies on disk until then."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from heatmap import ModelError, PhotoError, ResultError
+from tests.support.training import (
+    COLOURS,
+    SHORT,
+    Records,
+    StopsAfter,
+    content,
+    trained,
+)
+
+
+@pytest.mark.parametrize("freeze", ["trunk", "none"])
+def test_interrupting_and_resuming_gives_the_same_checkpoint(photos, freeze):
+    trained(photos, options={"freeze": freeze})
+    whole = content()
+    for stopped in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            trained(
+                photos, "cut.safetensors", options={"freeze": freeze}, reporter=StopsAfter(stopped)
+            )
+        told = Records()
+        trained(photos, "cut.safetensors", options={"freeze": freeze}, resume=True, reporter=told)
+        assert content("cut.safetensors") == whole
+        assert told.went_on == stopped
+        assert [number for number, _ in told.epochs] == list(range(stopped + 1, 6))
+        # The views of the first start serve the second.
+        assert told.views == 0
+
+
+def unfinished(photos, **given):
+    with pytest.raises(KeyboardInterrupt):
+        trained(photos, reporter=StopsAfter(2), **given)
+
+
+def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):
+    unfinished(photos)
+    with pytest.raises(ModelError, match=r"net.training holds a training .*: go on with resume"):
+        trained(photos)
+    for other in ({"schedule": replace(SHORT, rate=0.02)}, {"options": {"freeze": "none"}}):
+        with pytest.raises(ModelError, match="begun with other photos, network or settings"):
+            trained(photos, resume=True, **other)
+    photo = photos / "red" / "3.png"
+    kept = photo.read_bytes()
+    cv2.imwrite(str(photo), np.zeros((30, 30, 3), np.uint8))
+    with pytest.raises(ModelError, match="begun with other photos"):
+        trained(photos, resume=True)
+    photo.write_bytes(kept)
+    assert len(trained(photos, resume=True).history) == 5
+    # With nothing to go on from it begins.
+    assert len(trained(photos, resume=True).history) == 5
+
+
+def test_what_is_left_without_settings_is_not_gone_on_with(photos, tmp_path):
+    """As a kill while the folder is being removed may leave it."""
+    trained(photos)
+    whole = content()
+    unfinished(photos, schedule=replace(SHORT, seed=5))
+    (tmp_path / "net.training" / "settings.json").unlink()
+    told = Records()
+    trained(photos, resume=True, reporter=told)
+    assert (told.went_on, content()) == (0, whole)
+
+
+def test_photos_are_never_taken_for_a_training(photos, tmp_path):
+    photos.rename(tmp_path / "net.training")
+    with pytest.raises(ResultError, match=r"net.training: holds .*, which is no training's"):
+        trained(tmp_path / "net.training")
+    assert len(list((tmp_path / "net.training").rglob("*.png"))) == 30
+
+
+def test_a_file_of_boxes_is_never_taken_for_a_description(photos, tmp_path):
+    (tmp_path / "net.json").write_text("[]")
+    with pytest.raises(ResultError, match=r"net.json: is there already and describes no check"):
+        trained(photos)
+    assert (tmp_path / "net.json").read_text() == "[]"
+
+
+def test_a_broken_photo_stops_before_anything_is_to_go_on_from(photos, tmp_path):
+    photo = photos / "red" / "3.png"
+    kept = photo.read_bytes()
+    photo.write_bytes(b"no photo")
+    with pytest.raises(PhotoError, match=r"red/3.png"):
+        trained(photos)
+    photo.write_bytes(kept)
+    assert len(trained(photos).history) == 5
+
+
+def test_a_damaged_state_is_refused(photos, tmp_path):
+    unfinished(photos)
+    state = tmp_path / "net.training" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"cannot be gone on from: .* remove it to start anew"):
+        trained(photos, resume=True)
+
+
+def test_the_state_is_replaced_whole(photos, tmp_path, monkeypatch):
+    """An epoch whose state cannot be written leaves the earlier one as it was."""
+    unfinished(photos)
+    state = tmp_path / "net.training" / "state.safetensors"
+    before = state.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("heatmap.training.fit.save_file", full)
+        with pytest.raises(ResultError, match="No space left on device"):
+            trained(photos, resume=True)
+    assert state.read_bytes() == before
+    with safe_open(state, framework="pt") as opened:
+        assert len(json.loads(opened.metadata()["fit"])["history"]) == 2
+
+
+def test_views_that_do_not_fit_on_the_disk_are_refused_beforehand(photos, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(ResultError, match=r"78 views take .* GB.* use fewer views"):
+        trained(photos)
+    assert not (tmp_path / "net.training" / "views.npy").exists()
+
+
+def test_training_may_lie_among_the_photos(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    unfinished(".")
+    done = trained(".", resume=True)
+    assert done.classifier.classes.names == tuple(COLOURS)
+    assert "trained on photos" in done.classifier.weights
+    assert len(trained(".").history) == 5
