@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Channels that are summed in one chain. oneDNN adds all of them one after the other; here
-# chains added up round no more than torch's plain products do (tests/test_packing.py).
+# Channels that are summed in one chain. oneDNN adds all of them one after the other, and the
+# error of a sum grows with its chain: a few chains added up round less than a long one.
 CHANNELS = 1024
 # Rows that the layout is chosen for; others work as well.
 _ROWS = 256
