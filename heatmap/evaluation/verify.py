@@ -18,7 +18,7 @@ from ..geometry import Border, Geometry, Placement
 from ..grid.score_grid import ScoreGrid
 from ..networks.load import Model
 from ..networks.registry import DEFAULT_MODEL
-from ..photo.extended import place
+from ..photo.extended import extend
 from ..photo.photo import Photo, read_photo
 from ..scoring.crop import Cell, all_cells, crop_scores
 from ..scoring.prepare import prepare
@@ -67,19 +67,19 @@ def verify(
     scorer = _sliding(model if isinstance(model, Scorer) else prepare(model, engine="slide"))
     opened, placement = read_photo(photo), Placement(stride, scale, border)
     geometry = scorer.plan(opened.hw, placement)
-    placed = place(opened.pixels, geometry)
-    _warm_up(scorer, placed, geometry)
+    extended = extend(opened.pixels, geometry)
+    _warm_up(scorer, extended, geometry)
     started = time.perf_counter()
     grid = scorer.score(opened, placement)
     slide_s = time.perf_counter() - started
     cells = _sampled(all_cells(geometry), windows)
-    cropped, timing = _crop(scorer, placed, geometry, cells, slide_s)
+    cropped, timing = _crop(scorer, extended, geometry, cells, slide_s)
     edge = [cell for cell in cells if _at_edge(cell, geometry)]
     inner = [cell for cell in cells if not _at_edge(cell, geometry)]
     return VerifyReport(
         grid=grid,
         cropped=cropped,
-        head=_check_head(scorer, placed, grid),
+        head=_check_head(scorer, extended, grid),
         everywhere=_compare(grid.scores, cropped, cells),
         inner=_compare(grid.scores, cropped, inner) if inner else None,
         edge=_compare(grid.scores, cropped, edge) if edge else None,
@@ -99,13 +99,13 @@ def _sliding(scorer: Scorer) -> Scorer:
     return replace(scorer, engine="slide")
 
 
-def _warm_up(scorer: Scorer, placed: npt.NDArray[np.uint8], geometry: Geometry) -> None:
+def _warm_up(scorer: Scorer, extended: npt.NDArray[np.uint8], geometry: Geometry) -> None:
     """One window both ways, so that neither is charged for what only a first call costs."""
-    next(crop_scores(scorer.classifier, placed, geometry, [(0, 0)]))
+    next(crop_scores(scorer.classifier, extended, geometry, [(0, 0)]))
     side = geometry.window_px
     with torch.inference_mode():
         network = scorer.network_at(geometry.stride_px)
-        network(scorer.classifier.preprocessing.tensor(placed[:side, :side]))
+        network(scorer.classifier.preprocessing.tensor(extended[:side, :side]))
 
 
 def _network(scorer: Scorer) -> FullyConvolutional:
@@ -128,14 +128,14 @@ def _at_edge(cell: Cell, geometry: Geometry) -> bool:
 
 def _crop(
     scorer: Scorer,
-    placed: npt.NDArray[np.uint8],
+    extended: npt.NDArray[np.uint8],
     geometry: Geometry,
     cells: Sequence[Cell],
     slide_s: float,
 ) -> tuple[npt.NDArray[np.float32], Timing]:
     """Crop the sampled windows, timed; the whole grid's time follows in proportion."""
     started = time.perf_counter()
-    scores = np.concatenate(list(crop_scores(scorer.classifier, placed, geometry, cells)))
+    scores = np.concatenate(list(crop_scores(scorer.classifier, extended, geometry, cells)))
     measured = time.perf_counter() - started
     cropped = np.full((*geometry.grid_hw, scores.shape[1]), np.nan, dtype=np.float32)
     rows, columns = zip(*cells, strict=True)
@@ -145,12 +145,12 @@ def _crop(
     return cropped, Timing(slide_s, measured, len(cells), whole, len(cells) < total)
 
 
-def _check_head(scorer: Scorer, placed: npt.NDArray[np.uint8], grid: ScoreGrid) -> HeadCheck:
+def _check_head(scorer: Scorer, extended: npt.NDArray[np.uint8], grid: ScoreGrid) -> HeadCheck:
     """Claim 1, on cells of the native grid: the original head on the original's slices."""
     network = _network(scorer)
     reference, k = SliceReference(network.plan), network.native_stride_px // grid.geometry.stride_px
     with torch.inference_mode():
-        tensor = scorer.classifier.preprocessing.tensor(placed)
+        tensor = scorer.classifier.preprocessing.tensor(extended)
         photo = network.whole_windows(tensor).contiguous()
         features = reference.features(photo)
         # Below the last whole native stride a padded network sees more at a finer one.

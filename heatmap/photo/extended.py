@@ -20,7 +20,7 @@ from .rows import READ_ROWS
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
-class PlacedRows:
+class ExtendedRows:
     """A photo resized, and extended or cut, so that the windows of a geometry tile it.
 
     Reflection is REFLECT_101, repeated where the photo is smaller than the border. No
@@ -48,19 +48,19 @@ class PlacedRows:
         return self._photo.path
 
     def strips(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
-        """Rows ``starts[i]`` to ``starts[i + 1]`` of the placed photo, one strip after the other.
+        """Rows ``starts[i]`` to ``starts[i + 1]`` of the extended photo, one strip after the other.
 
         ``starts`` rise strictly; ``columns`` are the first and the one behind the last,
-        in placed pixels. Gives uint8 (rows, columns, 3), perhaps read-only views of the
+        in extended pixels. Gives uint8 (rows, columns, 3), perhaps read-only views of the
         photo. The next strip is made in a thread while the caller uses this one.
 
         Raises:
             PhotoError: the file is damaged there.
             GeometryError: a size that a photo cannot be resized to.
         """
-        return _made_ahead(self._made(starts, columns))
+        return _one_ahead(self._strips(starts, columns))
 
-    def _made(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
+    def _strips(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
         across = self._across.sources(*columns)
         down = self._down.sources(starts[0], starts[-1])
         # At the bottom reflection goes back up: the first row that will still be needed.
@@ -86,8 +86,8 @@ class PlacedRows:
         )
 
 
-def place(pixels: Pixels, geometry: Geometry) -> Pixels:
-    """All of a photo in memory as :class:`PlacedRows` gives it.
+def extend(pixels: Pixels, geometry: Geometry) -> Pixels:
+    """All of a photo in memory as :class:`ExtendedRows` gives it.
 
     ``pixels`` are those the geometry was planned for, uint8 (H, W, 3), and stay as
     they are. Returns a new contiguous uint8 array (*geometry.extended_hw, 3).
@@ -96,10 +96,10 @@ def place(pixels: Pixels, geometry: Geometry) -> Pixels:
         GeometryError: pixels of another height or width than the geometry's photo.
     """
     height, width = geometry.extended_hw
-    rows = PlacedRows(Photo(pixels), geometry)
-    (placed,) = rows.strips((0, height), (0, width))
-    shared = np.may_share_memory(placed, pixels)
-    return placed.copy() if shared else np.ascontiguousarray(placed)
+    rows = ExtendedRows(Photo(pixels), geometry)
+    (extended,) = rows.strips((0, height), (0, width))
+    shared = np.may_share_memory(extended, pixels)
+    return extended.copy() if shared else np.ascontiguousarray(extended)
 
 
 def reflected(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
@@ -125,7 +125,7 @@ class _Axis:
     total: int
 
     def sources(self, start: int, stop: int) -> npt.NDArray[np.intp]:
-        """Which row (column) of the photo stands at each placed one."""
+        """Which row (column) of the photo stands at each row (column) of the extended one."""
         return reflected(start - self.before, stop - self.before, self.length)
 
     def take(
@@ -170,7 +170,7 @@ class _HeldRows:
             pass
 
 
-def _made_ahead(strips: Iterator[Pixels]) -> Iterator[Pixels]:
+def _one_ahead(strips: Iterator[Pixels]) -> Iterator[Pixels]:
     """The same strips, the next one made in a thread that ends with this iterator."""
     with ThreadPoolExecutor(1, "heatmap-rows") as thread:
         ahead = thread.submit(next, strips, None)

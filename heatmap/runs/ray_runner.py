@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import HeatmapError, ModelError, ResultError, reason_of
-from ..photo.extended import PlacedRows
+from ..photo.extended import ExtendedRows
 from ..photo.photo_file import PhotoFile, is_larger
 from .batch import BatchSetup
 from .manifest import Record
@@ -114,8 +114,8 @@ class _RayWorker:
         if scorer.engine == "slide":
             at = scorer.positions_at if part.positions else scorer.network_at
             network = at(geometry.stride_px)
-        placed = PlacedRows(PhotoFile(photo), geometry)
-        job = PhotoPass(scorer.classifier, network, scorer.compute, placed, **part.job)
+        extended = ExtendedRows(PhotoFile(photo), geometry)
+        job = PhotoPass(scorer.classifier, network, scorer.compute, extended, **part.job)
         return list(job.start().blocks)
 
 
@@ -192,7 +192,7 @@ class _Pool:
             yield from self._taken(underway.popleft())
 
     def _tile(self, actor: Any, job: PhotoPass, parts: deque[_Tile]) -> Any:
-        return actor.tile.remote(job.placed.path, parts.popleft())
+        return actor.tile.remote(job.extended.path, parts.popleft())
 
     def _job(self, job: PhotoPass, first: int, end: int) -> dict[str, Any]:
         wanted = np.zeros(job.geometry.grid_hw, bool)

@@ -30,7 +30,7 @@ def all_cells(geometry: Geometry) -> list[Cell]:
 
 def crop_scores(
     classifier: Classifier,
-    placed: npt.NDArray[np.uint8],
+    extended: npt.NDArray[np.uint8],
     geometry: Geometry,
     cells: Sequence[Cell],
     compute: Compute | None = None,
@@ -41,8 +41,8 @@ def crop_scores(
 
     Args:
         classifier: the original, unconverted.
-        placed: uint8 (extended_h, extended_w, 3), as :func:`extended.place` gives it.
-        geometry: of ``placed``.
+        extended: uint8 (extended_h, extended_w, 3), as :func:`extended.extend` gives it.
+        geometry: of ``extended``.
         cells: which windows, in the order of the result.
         compute: device and number format; the CPU and float32 by default.
         batch: windows a forward pass.
@@ -56,7 +56,7 @@ def crop_scores(
     for start in range(0, len(cells), batch):
         crops = np.stack(
             [
-                placed[
+                extended[
                     row * stride : row * stride + window, column * stride : column * stride + window
                 ]
                 for row, column in cells[start : start + batch]

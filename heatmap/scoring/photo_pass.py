@@ -16,7 +16,7 @@ from ..errors import GeometryError, ModelError, Use
 from ..geometry import Geometry, size_text
 from ..grid.origin import Computation
 from ..networks.classifier import Classifier
-from ..photo.extended import PlacedRows
+from ..photo.extended import ExtendedRows
 from .bands.receptive_field import NotInBands
 from .bands.scanner import Block, Part, Scanner
 from .crop import CROP_BATCH, all_cells, crop_scores
@@ -35,7 +35,7 @@ class ScoreStream(NamedTuple):
 class PhotoPass:
     """One photo to be scored: by what, within which memory, and which of its cells.
 
-    ``network`` slides; without one every window is cropped. ``placed`` is the photo as the
+    ``network`` slides; without one every window is cropped. ``extended`` is the photo as the
     windows of ``geometry`` see it. ``memory`` bytes may be used; ``wanted`` cells (N, M) are
     scored, None is all.
     """
@@ -43,7 +43,7 @@ class PhotoPass:
     classifier: Classifier
     network: FullyConvolutional | None
     compute: Compute
-    placed: PlacedRows
+    extended: ExtendedRows
     geometry: Geometry
     memory: int
     wanted: npt.NDArray[np.bool_] | None = None
@@ -105,7 +105,7 @@ class PhotoPass:
 
     def _rows(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Tensor]:
         tensor = self.classifier.preprocessing.tensor
-        for strip in self.placed.strips(starts, columns):
+        for strip in self.extended.strips(starts, columns):
             yield self.compute.tensor(tensor(strip))
 
     def _in_one(self, network: FullyConvolutional) -> ScoreStream:
@@ -130,8 +130,8 @@ class PhotoPass:
             cells = [cell for cell in cells if self.wanted[cell]]
 
         def blocks() -> Iterator[Block]:
-            (placed,) = self.placed.strips((0, height), (0, width))
-            crops = crop_scores(self.classifier, placed, self.geometry, cells, self.compute)
+            (extended,) = self.extended.strips((0, height), (0, width))
+            crops = crop_scores(self.classifier, extended, self.geometry, cells, self.compute)
             for start, scores in zip(range(0, len(cells), CROP_BATCH), crops, strict=True):
                 batch = cells[start : start + CROP_BATCH]
                 for (row, column), of_window in zip(batch, scores, strict=True):

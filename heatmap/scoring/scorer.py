@@ -23,7 +23,7 @@ from ..grid.score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid
 from ..grid.skip import Skip
 from ..memory import free_memory, kept_memory
 from ..networks.classifier import Classifier
-from ..photo.extended import PlacedRows
+from ..photo.extended import ExtendedRows
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, PhotoSource, open_photo
 from ..versions import package_versions
@@ -209,7 +209,7 @@ class Scorer:
             self.classifier,
             network,
             self.compute,
-            PlacedRows(opened, geometry),
+            ExtendedRows(opened, geometry),
             geometry,
             memory or free_memory(),
             wanted,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from heatmap.errors import GeometryError, PhotoError
 from heatmap.geometry import BORDERS, Geometry, Placement, plan_grid
-from heatmap.photo.extended import PlacedRows, place, reflected
+from heatmap.photo.extended import ExtendedRows, extend, reflected
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
 
@@ -63,25 +63,25 @@ def test_reflection_turns_round_at_either_end(length, before, after):
     native=st.integers(1, 24),
     border=st.sampled_from(BORDERS),
 )
-def test_place_extends_and_cuts_as_the_geometry_says(hw, window, native, border):
+def test_extend_extends_and_cuts_as_the_geometry_says(hw, window, native, border):
     window = min(window, *hw) if border == "valid" else window
     geometry = plan_grid(hw, Placement(border=border), window=window, native_stride=native)
     pixels = noise(*hw, 3)
     pixels.flags.writeable = False
-    placed = place(pixels, geometry)
+    extended = extend(pixels, geometry)
     top, bottom, left, right = geometry.margins_tblr
     rows = walked(hw[0], max(top, 0), max(bottom, 0))[: geometry.extended_hw[0]]
     columns = walked(hw[1], max(left, 0), max(right, 0))[: geometry.extended_hw[1]]
-    np.testing.assert_array_equal(placed, pixels[rows][:, columns])
+    np.testing.assert_array_equal(extended, pixels[rows][:, columns])
     by_numpy = np.pad(
         pixels[: hw[0] + min(bottom, 0), : hw[1] + min(right, 0)],
         ((top, max(bottom, 0)), (left, max(right, 0)), (0, 0)),
         mode="reflect",
     )
-    np.testing.assert_array_equal(placed, by_numpy)
-    assert placed.shape == (*geometry.extended_hw, 3)
-    assert placed.flags.c_contiguous
-    assert not np.shares_memory(placed, pixels)
+    np.testing.assert_array_equal(extended, by_numpy)
+    assert extended.shape == (*geometry.extended_hw, 3)
+    assert extended.flags.c_contiguous
+    assert not np.shares_memory(extended, pixels)
 
 
 def scaled(hw: tuple[int, int], scale: float) -> Geometry:
@@ -96,22 +96,22 @@ def test_shrinking_is_that_of_pillow(scale):
     geometry = scaled((90, 120), scale)
     height, width = geometry.scaled_hw
     by_pillow = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
-    assert largest_difference(place(pixels, geometry), np.asarray(by_pillow)) <= 3
+    assert largest_difference(extend(pixels, geometry), np.asarray(by_pillow)) <= 3
 
 
 def test_shrinking_does_not_alias():
     grating = np.zeros((40, 300, 3), np.uint8)
     grating[:, ::3] = 255  # at a half there are no three columns left for a period
-    placed = place(grating, scaled((40, 300), 0.5))[:, 20:-20].astype(float)
-    assert placed.std() < 10 < grating[:, ::2].std()
+    extended = extend(grating, scaled((40, 300), 0.5))[:, 20:-20].astype(float)
+    assert extended.std() < 10 < grating[:, ::2].std()
 
 
 def test_enlarging_restores_a_smooth_photo_in_its_place():
     y, x = np.mgrid[0:60, 0:90] + 0.5
     smooth = np.stack([128 + 100 * np.sin(y / 9), 128 + 100 * np.cos(x / 11), x + y], axis=2)
     pixels = np.rint(smooth).astype(np.uint8)
-    small = place(pixels, scaled((60, 90), 1 / 3))
-    back = place(small, scaled((20, 30), 3.0))
+    small = extend(pixels, scaled((60, 90), 1 / 3))
+    back = extend(small, scaled((20, 30), 3.0))
     # Next to the edge nothing is known of what lies beyond; averaging flattens crests a little.
     assert largest_difference(back[6:-6, 6:-6], pixels[6:-6, 6:-6]) <= 3
 
@@ -120,14 +120,14 @@ def test_enlarging_restores_a_smooth_photo_in_its_place():
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_extreme_shapes_are_resized(hw, scale):
     geometry = plan_grid(hw, Placement(scale=scale), window=8, native_stride=4)
-    placed = place(np.full((*hw, 3), [9, 99, 199], np.uint8), geometry)
-    assert largest_difference(placed, np.full((*geometry.extended_hw, 3), [9, 99, 199])) == 0
+    extended = extend(np.full((*hw, 3), [9, 99, 199], np.uint8), geometry)
+    assert largest_difference(extended, np.full((*geometry.extended_hw, 3), [9, 99, 199])) == 0
 
 
-def test_place_refuses_a_photo_the_geometry_was_not_planned_for():
+def test_extend_refuses_a_photo_the_geometry_was_not_planned_for():
     geometry = plan_grid((40, 50), window=8, native_stride=4)
     with pytest.raises(GeometryError, match="photo is 40 x 50 px, the geometry was planned for 50"):
-        place(noise(50, 40, 3), geometry)
+        extend(noise(50, 40, 3), geometry)
 
 
 # In strips.
@@ -163,8 +163,8 @@ def test_strips_do_not_change_a_value(tmp_path_factory, data):
     kind = data.draw(st.sampled_from(["memory", "in order", "anywhere"]), "kind")
     path = tmp_path_factory.getbasetemp() / "strips"
     photo = Photo(pixels) if kind == "memory" else write(path, pixels, kind)
-    strips = list(PlacedRows(photo, geometry).strips(starts, tuple(columns)))
-    whole = place(pixels, geometry)
+    strips = list(ExtendedRows(photo, geometry).strips(starts, tuple(columns)))
+    whole = extend(pixels, geometry)
     assert len(strips) == len(starts) - 1
     for strip, (start, stop) in zip(strips, pairwise(starts), strict=True):
         np.testing.assert_array_equal(strip, whole[start:stop, slice(*columns)])
@@ -177,24 +177,24 @@ def test_strips_of_a_wide_file_do_not_change_a_value(tmp_path, kind, scale):
     pixels = noise(1500, 2100, 3)
     photo = write(tmp_path / "a", pixels, kind)
     geometry = plan_grid(photo.hw, Placement(scale=scale), window=224, native_stride=32)
-    whole = place(pixels, geometry)
+    whole = extend(pixels, geometry)
     height, width = geometry.extended_hw
     for columns in [(0, width), (200, 333)]:
-        strips = PlacedRows(photo, geometry).strips([*range(96, height, 96), height], columns)
+        strips = ExtendedRows(photo, geometry).strips([*range(96, height, 96), height], columns)
         np.testing.assert_array_equal(np.concatenate(list(strips)), whole[96:, slice(*columns)])
 
 
 def test_rows_of_a_photo_in_memory_are_not_copied():
     photo = Photo(noise(96, 96, 3))
     geometry = plan_grid((96, 96), window=32, native_stride=32)
-    strips = list(PlacedRows(photo, geometry).strips([0, 40, 96], (3, 90)))
+    strips = list(ExtendedRows(photo, geometry).strips([0, 40, 96], (3, 90)))
     assert all(np.shares_memory(strip, photo.pixels) for strip in strips)
 
 
 def test_a_photo_on_disk_is_held_in_part(tmp_path):
     photo = write(tmp_path / "a", noise(4000, 16, 3), "in order")
     geometry = plan_grid(photo.hw, window=16, native_stride=16)
-    rows = PlacedRows(photo, geometry).strips(range(0, geometry.extended_hw[0] + 1, 100), (0, 16))
+    rows = ExtendedRows(photo, geometry).strips(range(0, geometry.extended_hw[0] + 1, 100), (0, 16))
     largest = max(np.prod((strip if strip.base is None else strip.base).shape) for strip in rows)
     assert largest <= 300 * 16 * 3
 
@@ -204,7 +204,7 @@ def test_a_pass_to_the_end_finds_the_digest(tmp_path):
     photo = write(tmp_path / "a", pixels, "in order")
     # 20 rows are cut at the bottom, 18 columns at the right; ten more are not asked for.
     geometry = plan_grid(photo.hw, Placement(border="valid"), window=32, native_stride=32)
-    for _ in PlacedRows(photo, geometry).strips([0, 256, geometry.extended_hw[0]], (0, 22)):
+    for _ in ExtendedRows(photo, geometry).strips([0, 256, geometry.extended_hw[0]], (0, 22)):
         pass
     (tmp_path / "a").unlink()
     assert photo.digest == Photo(pixels).digest
@@ -217,9 +217,9 @@ def threads() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith("heatmap-rows")]
 
 
-def in_six_strips(photo) -> tuple[PlacedRows, range]:
+def in_six_strips(photo) -> tuple[ExtendedRows, range]:
     geometry = plan_grid(photo.hw, window=10, native_stride=10)
-    return PlacedRows(photo, geometry), range(0, 61, 10)
+    return ExtendedRows(photo, geometry), range(0, 61, 10)
 
 
 class Counting:
@@ -244,8 +244,8 @@ class Counting:
 
 def test_the_next_strip_is_made_while_this_one_is_used_and_no_more():
     photo = Counting()
-    placed, starts = in_six_strips(photo)
-    strips = placed.strips(starts, (0, 10))
+    extended, starts = in_six_strips(photo)
+    strips = extended.strips(starts, (0, 10))
     assert photo.taken == 0
     next(strips)
     assert photo.more.wait(timeout=300)
@@ -256,8 +256,8 @@ def test_the_next_strip_is_made_while_this_one_is_used_and_no_more():
 
 
 def test_an_error_in_the_thread_is_the_callers():
-    placed, starts = in_six_strips(Counting(breaks_at=35))
-    strips = placed.strips(starts, (0, 10))
+    extended, starts = in_six_strips(Counting(breaks_at=35))
+    strips = extended.strips(starts, (0, 10))
     assert [int(next(strips)[0, 0, 0]) for _ in range(3)] == [0, 10, 20]
     with pytest.raises(PhotoError, match=r"^cat\.jpg: is cut short$"):
         next(strips)
@@ -265,10 +265,10 @@ def test_an_error_in_the_thread_is_the_callers():
 
 
 def test_an_interrupted_caller_leaves_no_thread():
-    placed, starts = in_six_strips(Counting())
+    extended, starts = in_six_strips(Counting())
 
     def use() -> None:
-        for _ in placed.strips(starts, (0, 10)):
+        for _ in extended.strips(starts, (0, 10)):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -282,7 +282,7 @@ def test_damage_further_down_is_told_with_the_files_name(tmp_path):
     path.write_bytes(path.read_bytes()[:60000])
     photo = PhotoFile(path)
     geometry = plan_grid(photo.hw, window=50, native_stride=10)
-    strips = PlacedRows(photo, geometry).strips([0, 50, 600], (0, 50))
+    strips = ExtendedRows(photo, geometry).strips([0, 50, 600], (0, 50))
     assert next(strips).shape == (50, 50, 3)
     with pytest.raises(PhotoError, match=r"cat.png: is cut short, damaged"):
         next(strips)

@@ -13,7 +13,7 @@ from torch import nn
 import heatmap
 from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
-from heatmap.photo.extended import place
+from heatmap.photo.extended import extend
 from heatmap.scoring.network_cache import NetworkCache
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
 from tests.support.scoring import padded, padding_free, photo, prepare
@@ -164,10 +164,10 @@ def test_unknown_engine_is_refused():
         prepare(padded(), engine="fly")
 
 
-def test_place_gives_what_the_grid_was_scored_on():
+def test_extend_gives_what_the_grid_was_scored_on():
     scorer, pixels = prepare(padded()), photo(45, 61)
     geometry = scorer.plan((45, 61))
-    assert place(pixels, geometry).shape == (*geometry.extended_hw, 3)
+    assert extend(pixels, geometry).shape == (*geometry.extended_hw, 3)
 
 
 def test_scores_that_overflow_are_refused_and_no_skipped_windows():

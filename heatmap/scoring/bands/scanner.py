@@ -1,4 +1,4 @@
-"""From a placed photo to scores, part by part, in bands, within a budget of memory.
+"""From an extended photo to scores, part by part, in bands, within a budget of memory.
 
 A *part* is a rectangle of cells that goes through the network in one rolling pass: the
 whole grid where it can, strips of columns where even the lowest band would be too wide,
@@ -153,7 +153,7 @@ class Scanner:
 
         Args:
             part: of this scanner.
-            rows: gives the placed photo in bands; asked once.
+            rows: gives the extended photo in bands; asked once.
 
         Yields:
             (row, column, scores): scores float32 (n, m, K) of the cells from there on.
