@@ -25,7 +25,7 @@ import cv2
 import skimage.data
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.support.compare_files import first_difference
+from tests.support.compare_files import PICTURES, first_difference
 from tests.support.examples import save, small_demo
 
 PHOTOS = (
@@ -75,7 +75,7 @@ def main() -> None:
     for name in ("old", "old_python", "new", "new_python"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--photos", type=Path, help="folder; its first ten photos are taken")
-    parser.add_argument("--only", default="", help="commands that begin so")
+    parser.add_argument("--only", nargs="*", default=[""], help="commands that begin so")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         differences = compare(Path(folder), given)
@@ -89,7 +89,7 @@ def compare(folder: Path, given: argparse.Namespace) -> int:
         one = prepare(work, given.photos)
     differences = 0
     for command in COMMANDS:
-        if not command.startswith(given.only):
+        if not command.startswith(tuple(given.only)):
             continue
         line = command.format(one=one)
         before = execute(given.old, given.old_python, old, in_old_words(given.old, line))
@@ -147,7 +147,7 @@ class Outcome:
                 path.write_text(outcome.done.stdout, encoding="utf-8")
             if difference := first_difference(*printed):
                 yield f"printed: {difference}"
-        for name in sorted(self.files):
+        for name in sorted(self.files, key=lambda name: (name.endswith(PICTURES), name)):
             if difference := first_difference(self.work / name, other.work / name):
                 yield f"{name}: {difference}"
 

@@ -14,12 +14,21 @@ import tifffile
 from safetensors.numpy import load_file
 
 # Words of before 0.2 -> those of today.
-WORDS = {"found": "detections", "score": "confidence", "least_score": "conf"}
+WORDS = {
+    "found": "detections",
+    "score": "confidence",
+    "least_score": "conf",
+    "map_side": "map_px",
+    "trained_px": "trained_window_px",
+    "check_accuracy": "validation_accuracy",
+    "check_loss": "validation_loss",
+}
 # Times, versions and texts; ``origin`` has another form in every version.
 IGNORED = (
     *("origin", "versions", "format", "settings", "stamp", "reason", "description", "version"),
     *("seconds", "started", "took", "times", "timing", "conclusion", "path", "picture", "made"),
 )
+# A legend stands below an overlay; what it says is no number.
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 # Pages hold texts; their numbers stand in the JSON beside them.
 TEXTS = (".html", ".js", ".css", ".log", ".lock", ".jsonl")
@@ -87,8 +96,15 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     if suffix == ".safetensors":
         return load_file(path)
     if suffix in PICTURES:
-        return {"picture": cv2.imread(str(path), cv2.IMREAD_UNCHANGED)}
+        return {"picture": _above_legend(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))}
     raise ValueError(f"{path}: nothing here compares {suffix} files")
+
+
+def _above_legend(picture: np.ndarray) -> np.ndarray:
+    """Without the legend, whose words may change: paper down to the bottom on both sides."""
+    sides = picture[:, [0, -1]].reshape(len(picture), -1)
+    (inked,) = np.nonzero((sides != sides[-1]).any(axis=1))
+    return picture[: inked[-1] + 1] if len(inked) else picture
 
 
 def _of_arrays(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> str | None:
