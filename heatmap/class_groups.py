@@ -60,7 +60,8 @@ def read_groups(path: str | Path, classes: ClassList) -> tuple[ClassGroup, ...]:
     except ClassError as error:
         raise ClassError(f"{path}: {error}") from error
     overridden = {group.name.casefold() for group in own}
-    return own + tuple(one for one in classes.groups if one.name.casefold() not in overridden)
+    kept = (group for group in classes.groups if group.name.casefold() not in overridden)
+    return (*own, *kept)
 
 
 @lru_cache(maxsize=1)
@@ -68,25 +69,25 @@ def _built_in(names: tuple[str, ...], wnids: tuple[str, ...]) -> tuple[ClassGrou
     listed = "\n".join(names).encode("utf-8", "surrogatepass")
     if sha256(listed).hexdigest() != _IMAGENET_NAMES:
         return ()
-    written = files("heatmap").joinpath("imagenet_groups.json").read_bytes()
-    return _resolved(_parsed(written), ClassList(names, wnids))
+    content = files("heatmap").joinpath("imagenet_groups.json").read_bytes()
+    return _resolved(_parsed(content), ClassList(names, wnids))
 
 
-def _parsed(written: bytes) -> Definitions:
+def _parsed(content: bytes) -> Definitions:
     """The groups as they are written, checked to be lists of texts and integers."""
     try:
-        found: Any = json.loads(written, object_pairs_hook=_each_once)
+        groups: Any = json.loads(content, object_pairs_hook=_unique_groups)
     # Brackets nested a thousand deep are no groups either.
     except (ValueError, RecursionError) as error:
         raise ClassError(f"groups must be JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(groups, dict):
         raise ClassError('groups must be one JSON object, such as {"pet": ["cat", "hamster"]}')
-    for name, members in found.items():
+    for name, members in groups.items():
         _check_members(name, members)
-    return found
+    return groups
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_groups(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; of two groups under one name JSON would silently keep the second."""
     named: dict[str, tuple[str, Any]] = {}
     for name, members in pairs:
@@ -104,11 +105,11 @@ def _check_members(name: str, members: Any) -> None:
         raise ClassError(f'group {name!r} must be a list, such as ["cat", "hamster"]')
     if not members:
         raise ClassError(f"group {name!r} is empty: give it members or leave it out")
-    for place, member in enumerate(members, start=1):
+    for number, member in enumerate(members, start=1):
         # In Python, though not in JSON, true is an integer.
         if not isinstance(member, str | int) or isinstance(member, bool):
             raise ClassError(
-                f"member {place} of group {name!r} is neither text nor a whole number: "
+                f"member {number} of group {name!r} is neither text nor a whole number: "
                 "give a name, an index, a wnid, a range or a group"
             )
 
@@ -117,23 +118,25 @@ def _resolved(defined: Definitions, classes: ClassList) -> tuple[ClassGroup, ...
     """Each group with the indices of all that it holds, ascending and each once."""
     # Without indices as yet: so they can be found by name, and told from finished groups.
     pending = tuple(ClassGroup(name, ()) for name in defined)
-    known = replace(classes, groups=pending + classes.groups)
+    all_classes = replace(classes, groups=pending + classes.groups)
     for group in pending:
-        _check_name(group, known)
-    held = {group: _members(group, defined[group.name], known) for group in pending}
+        _check_name(group, all_classes)
+    members = {group: _members(group, defined[group.name], all_classes) for group in pending}
     indices: dict[ClassGroup, set[int]] = {}
-    for group in _inner_first(held):
-        indices[group] = {i for one in held[group] for i in indices.get(one, one.indices)}
+    for group in _inner_first(members):
+        indices[group] = {
+            index for member in members[group] for index in indices.get(member, member.indices)
+        }
     return tuple(ClassGroup(group.name, tuple(sorted(indices[group]))) for group in pending)
 
 
-def _check_name(group: ClassGroup, known: ClassList) -> None:
+def _check_name(group: ClassGroup, all_classes: ClassList) -> None:
     """Refuse a name that means a class: this group could never be asked for."""
     try:
-        meant: ClassGroup | None = known.find(group.name)
+        named: ClassGroup | None = all_classes.find(group.name)
     except ClassError:  # It is the name of several classes, or too large an index.
-        meant = None
-    if meant != group:
+        named = None
+    if named != group:
         raise ClassError(
             f"group {group.name!r} bears the name, index or wnid of a class, which goes first: "
             "rename the group, or leave it out and ask for the class"
@@ -141,29 +144,29 @@ def _check_name(group: ClassGroup, known: ClassList) -> None:
 
 
 def _members(
-    group: ClassGroup, members: Sequence[str | int], known: ClassList
+    group: ClassGroup, members: Sequence[str | int], all_classes: ClassList
 ) -> tuple[ClassGroup, ...]:
     try:
-        return tuple(_member(member, known) for member in members)
+        return tuple(_member(member, all_classes) for member in members)
     except ClassError as error:
         raise ClassError(f"group {group.name!r}: {error}") from error
 
 
-def _member(member: str | int, known: ClassList) -> ClassGroup:
+def _member(member: str | int, all_classes: ClassList) -> ClassGroup:
     text = str(member).strip()
     ends = _RANGE.fullmatch(text)
-    if ends is None or text in known.names:
-        return known.find(member)
+    if ends is None or text in all_classes.names:
+        return all_classes.find(member)
     first, last = (int(end) for end in ends.groups())
     if first > last:
         raise ClassError(f"range {text} is out of order: write {last}-{first}")
-    known.find(last)  # Refuses an index that is too large.
+    all_classes.find(last)  # Refuses an index that is too large.
     return ClassGroup(text, tuple(range(first, last + 1)))
 
 
-def _inner_first(held: Mapping[ClassGroup, Sequence[ClassGroup]]) -> list[ClassGroup]:
+def _inner_first(members: Mapping[ClassGroup, Sequence[ClassGroup]]) -> list[ClassGroup]:
     """The groups in such an order that each follows those within it."""
-    inner = {group: [one for one in held[group] if one in held] for group in held}
+    inner = {group: [member for member in members[group] if member in members] for group in members}
     try:
         return list(TopologicalSorter(inner).static_order())
     except CycleError as error:

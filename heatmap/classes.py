@@ -1,4 +1,4 @@
-"""Class names: from what a person types to indices of the score grid."""
+"""The classes of a network: from what a person types to class indices."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import TypeAlias
 
 from .errors import ClassError
 
-# A class of this name is where nothing is: found only where asked for.
+# A class of this name is where no object is: it is detected only where asked for.
 BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
 class ClassGroup:
-    """What is looked for: one class, or several whose probabilities are added ("dog")."""
+    """What is looked for: one class, or several whose probabilities are added ("dog").
+
+    Attributes:
+        name: as people know it.
+        indices: the class indices, ascending; one for a single class.
+
+    >>> ClassGroup("cat", (281, 282, 283, 284, 285)).name
+    'cat'
+    """
 
     name: str
     indices: tuple[int, ...]
@@ -26,10 +34,19 @@ Wanted: TypeAlias = str | int | ClassGroup
 
 @dataclass(frozen=True)
 class ClassList:
-    """The K classes of a model.
+    """The K classes of a network; number i is the one whose scores stand at index i.
 
-    ``wnids`` are WordNet ids where they are known; ``groups`` have names of their own,
-    such as "dog" for 118 breeds.
+    Attributes:
+        names: K names, of which several may be equal.
+        wnids: their WordNet ids ("n02123045"), or none.
+        groups: words for several classes, such as "dog" for 118 breeds.
+
+    Raises:
+        ClassError: another number of wnids than of names.
+
+    >>> classes = ClassList(("cat", "dog"), groups=(ClassGroup("pet", (0, 1)),))
+    >>> classes.find("pet").indices
+    (0, 1)
     """
 
     names: tuple[str, ...]
@@ -50,15 +67,15 @@ class ClassList:
 
     def only(self, indices: Iterable[int]) -> ClassList:
         """Some of the classes, in the order given, and the groups that are whole in them."""
-        places = {index: place for place, index in enumerate(indices)}
+        new_index = {index: number for number, index in enumerate(indices)}
         groups = (
-            ClassGroup(group.name, tuple(places[index] for index in group.indices))
+            ClassGroup(group.name, tuple(new_index[index] for index in group.indices))
             for group in self.groups
-            if places.keys() >= set(group.indices)
+            if new_index.keys() >= set(group.indices)
         )
         return ClassList(
-            tuple(self.names[index] for index in places),
-            tuple(self.wnids[index] for index in places) if self.wnids else (),
+            tuple(self.names[index] for index in new_index),
+            tuple(self.wnids[index] for index in new_index) if self.wnids else (),
             tuple(groups),
         )
 
@@ -67,10 +84,10 @@ class ClassList:
         return ClassGroup(self.names[index], (index,))
 
     def find(self, wanted: Wanted) -> ClassGroup:
-        """A class given as name, index, wnid or unique prefix of a name, or a group by its name.
+        """A class by its name, index, wnid or a unique prefix of its name, or a group by its name.
 
-        Names compare without regard to case; one of a class goes before that of a group.
-        Digits are an index, unless they are given as text and a class bears just that
+        Names compare without regard to case; a class goes before a group of the same name.
+        Digits are an index, unless they are given as text and a class has just that
         name. Where several classes share one exact name (ImageNet has two "crane"), the
         index or wnid must be given.
 
@@ -94,30 +111,30 @@ class ClassList:
         Raises:
             ClassError: as :meth:`find`.
         """
-        return list(dict.fromkeys(self.find(one) for one in wanted))
+        return list(dict.fromkeys(self.find(name) for name in wanted))
 
     def indices(self, wanted: Iterable[Wanted]) -> list[int]:
-        """The classes that are meant, those of groups one by one, each once.
+        """The indices of all that is wanted, those of groups included, each once.
 
         Raises:
             ClassError: as :meth:`find`.
         """
-        return list(dict.fromkeys(i for one in self.find_all(wanted) for i in one.indices))
+        return list(dict.fromkeys(i for group in self.find_all(wanted) for i in group.indices))
 
     def _named(self, text: str) -> ClassGroup:
         """A class by its name, then a group by its name, then a class by a prefix."""
         lowered = text.casefold()
         folded = [name.casefold() for name in self.names]
-        fitting = [index for index, name in enumerate(folded) if name == lowered]
-        if not fitting:
+        matches = [index for index, name in enumerate(folded) if name == lowered]
+        if not matches:
             for group in self.groups:
                 if group.name.casefold() == lowered:
                     return group
-            fitting = [i for i, name in enumerate(folded) if lowered and name.startswith(lowered)]
-        if len(fitting) == 1:
-            return self.single(fitting[0])
-        if fitting:
-            raise ClassError(f"class {text!r} fits {len(fitting)}: {self._listed(fitting)}")
+            matches = [i for i, name in enumerate(folded) if lowered and name.startswith(lowered)]
+        if len(matches) == 1:
+            return self.single(matches[0])
+        if matches:
+            raise ClassError(f"class {text!r} fits {len(matches)}: {self._listed(matches)}")
         raise ClassError(f"no class {text!r} among {len(self)}{self._suggestion(lowered, folded)}")
 
     def _at(self, index: int) -> ClassGroup:
@@ -127,18 +144,17 @@ class ClassList:
             )
         return self.single(index)
 
-    def _listed(self, indices: Iterable[int], most: int = 5) -> str:
-        listed = [f"{self.names[index]} ({index})" for index in indices]
-        return ", ".join(listed[:most]) + (
-            f" and {len(listed) - most} more" if len(listed) > most else ""
-        )
+    def _listed(self, indices: Iterable[int], limit: int = 5) -> str:
+        texts = [f"{self.names[index]} ({index})" for index in indices]
+        more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+        return ", ".join(texts[:limit]) + more
 
     def _suggestion(self, lowered: str, folded: list[str]) -> str:
-        grouped = [group.name.casefold() for group in self.groups]
-        near = difflib.get_close_matches(lowered, folded + grouped, n=3, cutoff=0.6)
-        holding = [name for name in folded if lowered and lowered in name]
-        shown = [
+        group_names = [group.name.casefold() for group in self.groups]
+        near = difflib.get_close_matches(lowered, folded + group_names, n=3, cutoff=0.6)
+        containing = [name for name in folded if lowered and lowered in name]
+        suggested = [
             f"{self.names[folded.index(name)]} ({folded.index(name)})" if name in folded else name
-            for name in list(dict.fromkeys(near + holding))[:3]
+            for name in list(dict.fromkeys(near + containing))[:3]
         ]
-        return f"; did you mean {', '.join(shown)}?" if shown else ""
+        return f"; did you mean {', '.join(suggested)}?" if suggested else ""

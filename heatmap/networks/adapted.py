@@ -1,4 +1,4 @@
-"""Networks with a head of one's own: a trained trunk, and what stands on its feature map.
+"""Adapted networks: a trained trunk with a head of another kind on its feature map.
 
 Everything is a convolution from the start, so that the module takes photos of any
 size from its window up. Three heads (Adaptation.head):
@@ -33,7 +33,7 @@ class Adaptation:
     """How a network was adapted: what building it again needs besides its weights.
 
     Attributes:
-        head: see above.
+        head: "fc", "pool" or "spp"; see above.
         window_px: side of its window, px; ``trained_window_px`` is the original's.
         map_side: side of the feature map at one window, in positions.
         levels: sides of the pyramid's grids, for ``spp``; else empty.
@@ -178,12 +178,16 @@ class Adapted(nn.Module):
         seen: set[str] = set()
         # In the order of computing, which that of the modules need not be.
         for node in self.trunk.graph.nodes:
-            paths = [str(one.target) for one in node.all_input_nodes if one.op == "get_attr"]
+            sources = [source for source in node.all_input_nodes if source.op == "get_attr"]
+            paths = [str(source.target) for source in sources]
             tensors = [read_attribute(self.trunk, path) for path in paths if path not in seen]
-            own = tuple(one for one in tensors if isinstance(one, nn.Parameter))
+            own = tuple(tensor for tensor in tensors if isinstance(tensor, nn.Parameter))
             seen.update(paths)
             if own:
                 yield own
+        yield from self._head_layers()
+
+    def _head_layers(self) -> Iterator[tuple[nn.Parameter, ...]]:
         for part in self.head.modules():
             own = tuple(part.parameters(recurse=False))
             if own:
@@ -195,21 +199,19 @@ class Adapted(nn.Module):
         Raises:
             ModelError: more layers to be fixed than there are.
         """
-        wanted, layers = self.adaptation.freeze, list(self.layers())
+        freeze, layers = self.adaptation.freeze, list(self.layers())
         fixed = 0
-        if wanted == "trunk":
-            fixed = len(layers) - sum(
-                1 for part in self.head.modules() if list(part.parameters(recurse=False))
-            )
-        elif wanted != "none":
-            fixed = int(wanted)
+        if freeze == "trunk":
+            fixed = len(layers) - len(list(self._head_layers()))
+        elif freeze != "none":
+            fixed = int(freeze)
         if not 0 <= fixed <= len(layers):
             raise ModelError(
                 f"{fixed} layers cannot be frozen: the network has {len(layers)} with parameters"
             )
-        for position, tensors in enumerate(layers):
+        for number, tensors in enumerate(layers):
             for tensor in tensors:
-                tensor.requires_grad_(position >= fixed)
+                tensor.requires_grad_(number >= fixed)
 
 
 class _Logits(nn.Module):
@@ -224,6 +226,6 @@ class _Logits(nn.Module):
 
 
 def _is_fixed(part: nn.Module) -> bool:
-    """Whether a layer gives the same for the same, however long is trained."""
+    """Whether a layer gives the same output for the same input however long is trained."""
     learns = any(parameter.requires_grad for parameter in part.parameters())
     return not learns and not isinstance(part, nn.Dropout)

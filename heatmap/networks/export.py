@@ -1,6 +1,6 @@
-"""The fully convolutional network as a file that runs without this package: ONNX or torch.export.
+"""Write the fully convolutional network as a file for other programs: ONNX or torch.export.
 
-What is written is loaded again and held against the network in torch, on two sizes.
+What is written is loaded again and compared with the network in torch, on two sizes.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ FACTS_NAME = "heatmap.json"
 
 @dataclass(frozen=True)
 class ProgramCheck:
-    """What a written file gave on some photos, beside the network in torch.
+    """What a written file gave on some photos, compared with the network in torch.
 
-    ``relative`` is the largest difference over the largest score.
+    Attributes:
+        photos: shape (B, 3, H, W) of the photos.
+        scores: shape (B, K, N, M) of the scores.
+        relative: the largest difference over the largest score.
     """
 
     photos: tuple[int, int, int, int]
@@ -58,7 +61,8 @@ class Program:
     """A written file, and how it was checked.
 
     Attributes:
-        path, size: the file, and the bytes that it and ``data`` take.
+        path: of the file.
+        size: the bytes that it and ``data`` take.
         data: file of the weights beside it, where one file cannot hold them.
         to: "onnx" or "torch".
         opset: version of ONNX's operations; None of a torch file.
@@ -95,10 +99,10 @@ def export(
     Weights past 2 GB go into a file of their own beside an ONNX file, PATH.data.
 
     Args:
-        model, options: as :func:`load_classifier` takes them.
+        model, options: as :func:`heatmap.load_classifier` takes them.
         path: ends in .onnx, or in .pt2 for torch.
-        to: "onnx", for ONNX Runtime and others (``torch.onnx.export``; needs the extra
-            "onnx"), or "torch" (``torch.export.save``).
+        to: "onnx", for ONNX Runtime and others (``torch.onnx.export``; needs the packages
+            onnx, onnxruntime and onnxscript), or "torch" (``torch.export.save``).
         stride: distance between windows, px; None is the network's own.
 
     Raises:
@@ -106,7 +110,7 @@ def export(
             cannot be written; or what the file gives is off by more than 1e-4 of the
             largest score.
         GeometryError: a stride that the network does not have.
-        ModelError: as :func:`load_classifier`; the extra is not installed.
+        ModelError: as :func:`heatmap.load_classifier`; a package is missing.
         ResultError: a path that cannot be written, or ends otherwise.
     """
     target = Path(path)
@@ -123,7 +127,7 @@ def export(
         network = _converted(classifier, stride)
         facts = _facts(classifier, network)
         write = _write_onnx if to == "onnx" else _write_torch
-        with _telling(classifier.name), _quiet():
+        with _one_line(classifier.name), _quiet():
             return write(_recorded(network), network, target, facts)
 
 
@@ -211,10 +215,10 @@ def _recorded(network: FullyConvolutional) -> ExportedProgram:
 def _write_torch(
     program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
 ) -> Program:
-    with writing(target) as made:
-        torch.export.save(program, made, extra_files={FACTS_NAME: json.dumps(facts)})
-        checks = _checked(network, torch.export.load(made).module())
-        size = made.stat().st_size
+    with writing(target) as temporary:
+        torch.export.save(program, temporary, extra_files={FACTS_NAME: json.dumps(facts)})
+        checks = _checked(network, torch.export.load(temporary).module())
+        size = temporary.stat().st_size
     return Program(target, size, None, "torch", None, facts, checks)
 
 
@@ -224,19 +228,19 @@ def _write_onnx(
     data = data_file(target) if is_large(program) else None
     model = onnx_model(program, network.classes, network.window_px, {FACTS_NAME: json.dumps(facts)})
     with ExitStack() as all_or_none:
-        made_data = all_or_none.enter_context(writing(data)) if data else None
-        made = all_or_none.enter_context(writing(target))
-        model.save(made, external_data=data is not None)
-        checks = _checked(network, onnx_runner(made))
-        size = sum(part.stat().st_size for part in made.parent.iterdir())
-        if made_data:
-            # It was there as well, since the one names the other as its neighbour.
-            data_file(made).rename(made_data)
+        temporary_data = all_or_none.enter_context(writing(data)) if data else None
+        temporary = all_or_none.enter_context(writing(target))
+        model.save(temporary, external_data=data is not None)
+        checks = _checked(network, onnx_runner(temporary))
+        size = sum(path.stat().st_size for path in temporary.parent.iterdir())
+        if temporary_data:
+            # It was written beside the file, which names it as its neighbour.
+            data_file(temporary).rename(temporary_data)
     return Program(target, size, data, "onnx", model.model.opset_imports[""], facts, checks)
 
 
 def _checked(network: FullyConvolutional, run: RunProgram) -> tuple[ProgramCheck, ...]:
-    """Hold what was written against the network, on one window and on more.
+    """Compare what was written with the network, on one window and on more.
 
     Raises:
         ConversionError: it gives something else.
@@ -251,14 +255,14 @@ def _check(network: FullyConvolutional, run: RunProgram, size: Sequence[int]) ->
     count, height, width = size
     noise = torch.Generator().manual_seed(0)
     photos = torch.randn(count, 3, height, width, generator=noise)
-    expected, found = network(photos), run(photos)
+    expected, scores = network(photos), run(photos)
     where = f"{count} x 3 x {height} x {width}"
-    if found.shape != expected.shape:
+    if scores.shape != expected.shape:
         raise ConversionError(
-            f"the written file gives {tuple(found.shape)} scores for {where}, "
+            f"the written file gives {tuple(scores.shape)} scores for {where}, "
             f"the network {tuple(expected.shape)}"
         )
-    difference = relative_difference(found, expected)
+    difference = relative_difference(scores, expected)
     if not difference <= EXPORT_TOLERANCE:
         raise ConversionError(
             f"the written file differs from the network by {difference:.1e} of its largest score "
@@ -268,8 +272,8 @@ def _check(network: FullyConvolutional, run: RunProgram, size: Sequence[int]) ->
 
 
 @contextmanager
-def _telling(name: str) -> Iterator[None]:
-    """What torch and ONNX Runtime raise, in one line; they may raise anything."""
+def _one_line(name: str) -> Iterator[None]:
+    """Turn what torch and ONNX Runtime raise, which may be anything, into one line."""
     try:
         yield
     except HeatmapError:
@@ -280,12 +284,12 @@ def _telling(name: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to ourselves what torch tells of its work."""
-    before = logging.root.manager.disable
+    """Keep what torch logs and warns of from being printed."""
+    level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        logging.disable(level)

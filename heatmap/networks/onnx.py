@@ -1,4 +1,4 @@
-"""ONNX files: how torch writes them, what they hold, and ONNX Runtime to run them."""
+"""ONNX files: written by torch, tidied, and run by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def onnx_model(
     a photo smaller than the window, px, is an error. The program is changed.
     """
     _leave_in_place(program)
-    made = torch.onnx.export(
+    written = torch.onnx.export(
         program, dynamo=True, verbose=False, input_names=["photos"], output_names=["scores"]
     )
-    assert made is not None
-    _refuse_below(made.model, window)
-    _tidy(made.model, classes)
-    made.model.metadata_props.update(notes)
-    return made
+    assert written is not None
+    _refuse_below(written.model, window)
+    _tidy(written.model, classes)
+    written.model.metadata_props.update(notes)
+    return written
 
 
 def _leave_in_place(program: ExportedProgram) -> None:
-    """Let nothing be overwritten: torch takes twice as long to write what fusing.py made so."""
+    """Let nothing be overwritten: torch takes twice as long to write what fuse.py made so."""
     for node in program.graph_module.graph.nodes:
         name, schema = operation(node), getattr(node.target, "_schema", None)
         if schema is not None and schema.is_mutable and name.endswith("_"):
@@ -77,8 +77,8 @@ def _refuse_below(model: Any, window: int) -> None:
     """Let photos that are smaller than the window fail before they reach the network.
 
     A pool of a map that is too small divides by zero in ONNX Runtime, which ends the process.
-    There is no operation that raises an error: each of the four lengths is looked up in their
-    own list, at its own place, or far outside where it is too small.
+    No operation of ONNX raises an error: each of the four lengths is looked up in the list of
+    them at its own index, or far outside where it is too small.
     """
     import onnx_ir
 
@@ -91,12 +91,12 @@ def _refuse_below(model: Any, window: int) -> None:
 
     shape = tape.op("Shape", [photos])
     missing = tape.op("Min", [tape.op("Sub", [shape, number(0, 3, window, window)]), number(0)])
-    places = tape.op("Add", [number(0, 1, 2, 3), tape.op("Mul", [missing, number(8)])])
-    looked_up = tape.op("GatherElements", [shape, places], {"axis": 0})
+    indices = tape.op("Add", [number(0, 1, 2, 3), tape.op("Mul", [missing, number(8)])])
+    looked_up = tape.op("GatherElements", [shape, indices], {"axis": 0})
     checked = tape.op("Reshape", [photos, looked_up])
-    for position, node in enumerate(tape.nodes):
-        node.name = f"large_enough_{position}"
-        node.outputs[0].name = f"large_enough_{position}"
+    for count, node in enumerate(tape.nodes):
+        node.name = f"large_enough_{count}"
+        node.outputs[0].name = f"large_enough_{count}"
     for node, index in readers:
         node.replace_input_with(index, checked)
     model.graph.insert_before(first, tape.nodes)
@@ -116,7 +116,7 @@ def onnx_runtime() -> Any:
     """ONNX Runtime; what torch needs for writing is there too.
 
     Raises:
-        ModelError: the extra "onnx" is not installed.
+        ModelError: onnx, onnxruntime or onnxscript is not installed.
     """
     try:
         import onnx  # noqa: F401

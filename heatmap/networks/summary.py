@@ -1,4 +1,4 @@
-"""The layer table of a converted network at a photo size."""
+"""The layer table of a converted network at one size of photo."""
 
 from __future__ import annotations
 
@@ -55,8 +55,18 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer: its output is ``shape`` (C, h, w) for one photo; stride and
-    receptive field are of one output position, in photo px."""
+    """One layer of the table.
+
+    Attributes:
+        path: the layer's name in the network.
+        kind: what it is, such as "Conv2d".
+        detail: kernel and channels of a convolution, else "".
+        shape: of its output for one photo: channels, height and width in positions.
+        parameters: how many numbers it holds.
+        trainable: how many of them training changes.
+        stride_px, field_px: distance of neighbouring positions and the receptive field of
+            one position, in px of the photo.
+    """
 
     path: str
     kind: str
@@ -70,12 +80,23 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """The table of a network. Sizes are float32 bytes.
+    """The layer table of a network, and its totals; bytes are those of float32.
 
-    ``activation_bytes`` adds up the outputs of all rows; training holds about
-    twice that (outputs and gradients). ``peak_bytes`` is what one scoring pass
-    holds at once. ``unused`` counts parameters of the original that no photo
-    passes when it scores (auxiliary heads).
+    Attributes:
+        model: the network's name.
+        photo_hw: height and width of the photo, px.
+        grid_hw: how many windows that photo holds, down and across.
+        window_px: side of a window.
+        native_stride_px: the network's own distance between windows.
+        rows: one a layer, in the order of computing.
+        parameters: how many numbers the network holds.
+        trainable: how many of them training changes.
+        unused: how many belong to layers that scoring does not use (auxiliary heads).
+        input_bytes: of the photo.
+        activation_bytes: of the outputs of all rows together; training holds about twice
+            that (outputs and gradients).
+        parameter_bytes: of the parameters.
+        peak_bytes: what one scoring pass holds at once.
     """
 
     model: str
@@ -98,10 +119,11 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
 
     Args:
         model: a name, a path to a checkpoint, an ``nn.Module`` or a Classifier.
-        photo_hw: photo size, px; None is one window.
+        photo_hw: height and width of the photo, px; None is one window.
 
     Raises:
-        ModelError, ConversionError: it cannot be had, or cannot slide.
+        ModelError: a network that cannot be loaded.
+        ConversionError: a network that cannot slide.
         GeometryError: the photo is smaller than the window.
     """
     classifier = load_classifier(model)
@@ -190,12 +212,12 @@ def _is_silent(node: fx.Node) -> bool:
     return operation(node) == "sym_size" or has(node, Fact.VIEW | Fact.COPY | Fact.CAST)
 
 
-def _row(tensors: list[torch.Tensor], **known: object) -> LayerRow:
+def _row(tensors: list[torch.Tensor], **fields: object) -> LayerRow:
     parameters = [t for t in tensors if isinstance(t, nn.Parameter)]
     return LayerRow(
         parameters=sum(p.numel() for p in parameters),
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
-        **known,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type]
     )
 
 

@@ -208,11 +208,11 @@ def test_the_original_shares_no_memory_with_what_was_made(averaging):
     ("name", "head"),
     [
         ("resnet18", "fc"),
-        ("squeezenet1_1", "pool"),
+        pytest.param("squeezenet1_1", "pool", marks=pytest.mark.slow),
         ("squeezenet1_1", "spp"),
-        ("mobilenet_v3_small", "pool"),
+        pytest.param("mobilenet_v3_small", "pool", marks=pytest.mark.slow),
         ("timm/test_convnext", "fc"),
-        ("timm/test_convnext", "spp"),
+        pytest.param("timm/test_convnext", "spp", marks=pytest.mark.slow),
     ],
 )
 def test_known_networks_adapt_and_come_back_from_a_checkpoint(tmp_path, name, head):

@@ -15,7 +15,7 @@ from heatmap.errors import ModelError
 from heatmap.networks import hub as downloads
 from heatmap.networks.hub import fetch_url
 from heatmap.networks.load import load_classifier
-from tests.networks.test_state_dict import scores, varied
+from tests.support.networks import scores_of, varied
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ class TestDefault:
         checkpoints_folder.mkdir(parents=True)
         torch.save(original.state_dict(), checkpoints_folder / file_name)
         found = load_classifier(name)
-        assert torch.equal(scores(found.module), scores(original))
+        assert torch.equal(scores_of(found.module), scores_of(original))
         assert found.weights == "torchvision IMAGENET1K_V1"
         assert found.classes.find("n02123045") == found.classes.find("tabby")
         assert found.classes.find("tabby").indices == (281,)
@@ -80,7 +80,7 @@ class TestDefault:
         save_file(original.state_dict(), repository / "snapshots" / "abc" / "model.safetensors")
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
         found = load_classifier("timm/resnet10t")
-        assert torch.equal(scores(found.module), scores(original))
+        assert torch.equal(scores_of(found.module), scores_of(original))
         assert found.weights == "timm resnet10t.c3_in1k"
         assert found.classes == load_classifier().classes
 

@@ -18,21 +18,7 @@ from heatmap.errors import ModelError
 from heatmap.networks.classifier import Preprocessing
 from heatmap.networks.load import load_classifier
 from heatmap.networks.state_dict import digest_of_weights, read_weights
-from tests.support.networks import randomise
-
-
-def varied(module):
-    """The module with weights under which outputs depend on inputs, which is checked."""
-    noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        first, second = randomise(module, 64)(noise)
-    assert not torch.allclose(first, second, rtol=1e-2)
-    return module
-
-
-def scores(module):
-    with torch.no_grad():
-        return module(torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)))
+from tests.support.networks import scores_of, varied
 
 
 @pytest.fixture
@@ -52,7 +38,7 @@ class TestFiles:
         path = tmp_path / "w.pth"
         torch.save(wrap(state), path)
         found = load_classifier("squeezenet1_1", weights=path)
-        assert torch.equal(scores(found.module), scores(squeezenet))
+        assert torch.equal(scores_of(found.module), scores_of(squeezenet))
         assert found.weights == "file w.pth"
         assert found.classes.names[281] == "tabby"
 
@@ -60,7 +46,7 @@ class TestFiles:
         original = varied(torchvision_models.mnasnet0_5())
         save_file(original.state_dict(), tmp_path / "w.safetensors")
         found = load_classifier("mnasnet0_5", weights=str(tmp_path / "w.safetensors"))
-        assert torch.equal(scores(found.module), scores(original))
+        assert torch.equal(scores_of(found.module), scores_of(original))
 
     def test_names_of_densenet_as_published(self, tmp_path):
         original = varied(torchvision_models.densenet121())
@@ -72,7 +58,7 @@ class TestFiles:
         assert "features.denseblock1.denselayer1.norm.1.weight" in old
         torch.save(old, tmp_path / "w.pth")
         found = load_classifier("densenet121", weights=tmp_path / "w.pth")
-        assert torch.equal(scores(found.module), scores(original))
+        assert torch.equal(scores_of(found.module), scores_of(original))
 
     def test_names_that_timm_changes(self, tmp_path):
         """ConvNeXt as its authors publish it, which timm renames and reshapes."""
@@ -94,13 +80,13 @@ class TestFiles:
         random_state = torch.get_rng_state()
         found = load_classifier("timm/convnext_atto", weights=tmp_path / "w.pth")
         assert torch.equal(torch.get_rng_state(), random_state)
-        assert torch.equal(scores(found.module), scores(original))
+        assert torch.equal(scores_of(found.module), scores_of(original))
 
     def test_auxiliary_classifiers_are_left_out(self, tmp_path):
         original = varied(torchvision_models.googlenet(aux_logits=True, init_weights=False))
         torch.save(original.state_dict(), tmp_path / "w.pth")
         found = load_classifier("googlenet", weights=tmp_path / "w.pth")
-        assert torch.equal(scores(found.module), scores(original))
+        assert torch.equal(scores_of(found.module), scores_of(original))
         assert not any("aux" in name for name in found.module.state_dict())
 
     @pytest.mark.parametrize(
@@ -115,7 +101,7 @@ class TestFiles:
         original = varied(make(num_classes=7))
         torch.save(original.state_dict(), tmp_path / "w.pth")
         found = load_classifier(name, weights=tmp_path / "w.pth")
-        assert torch.equal(scores(found.module), scores(original))
+        assert torch.equal(scores_of(found.module), scores_of(original))
         assert found.classes == ClassList.numbered(7)
 
     def test_the_built_in_under_the_names_of_its_package(self, tmp_path):
@@ -128,7 +114,7 @@ class TestFiles:
     def test_half_precision_is_widened(self, tmp_path, squeezenet):
         torch.save(squeezenet.half().state_dict(), tmp_path / "w.pth")
         found = load_classifier("squeezenet1_1", weights=tmp_path / "w.pth")
-        assert torch.equal(scores(found.module), scores(squeezenet.float()))
+        assert torch.equal(scores_of(found.module), scores_of(squeezenet.float()))
 
 
 def test_transforming_inside_the_network_became_preprocessing():

@@ -118,7 +118,7 @@ def test_peak_counts_what_is_alive_and_not_what_is_gone():
 
 
 def test_photo_smaller_than_the_window_is_refused():
-    with pytest.raises(GeometryError, match="photo is 100 x 300 px, the window is 224 px"):
+    with pytest.raises(GeometryError, match="photo is 300 x 100 px, the window is 224 px"):
         summary(load_classifier("resnet18", weights="random"), photo_hw=(100, 300))
 
 

@@ -244,3 +244,18 @@ REFUSED = {
         "one direction",
     ),
 }
+
+
+def varied(module):
+    """The module with weights under which outputs depend on inputs, which is checked."""
+    noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        first, second = randomise(module, 64)(noise)
+    assert not torch.allclose(first, second, rtol=1e-2)
+    return module
+
+
+def scores_of(module):
+    """What a network gives of one noisy photo of 64 x 64 px."""
+    with torch.no_grad():
+        return module(torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)))
