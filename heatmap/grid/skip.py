@@ -1,4 +1,4 @@
-"""Which windows need not be scored: flat background, and all that a mask leaves out.
+"""Which windows are not scored: flat background, and what a mask leaves out.
 
 Blocks of a photo are judged while it streams by, and windows by the blocks that they touch.
 """
@@ -39,14 +39,16 @@ BLOCK_PX = 32
 
 @dataclass(frozen=True)
 class Skip:
-    """What to leave out.
+    """Which windows of a photo are not scored; their cells in the grid are NaN.
 
-    ``flat`` leaves out windows that hold nothing but flat background (``FLAT_DEVIATION``
-    says how flat); ``mask`` those that hold nothing of what is not black in a mask: a path or
-    an RGB uint8 array of the photo's proportions.
+    Attributes:
+        background: leave out windows that show nothing but flat background: blocks of
+            ``BLOCK_PX`` whose values deviate by at most ``FLAT_DEVIATION`` levels.
+        mask: leave out windows where this picture is black all over: a path or an RGB uint8
+            array (H, W, 3) of the photo's proportions.
     """
 
-    flat: bool = False
+    background: bool = False
     mask: str | Path | npt.NDArray[np.uint8] | None = None
 
     def wanted(self, photo: Photo | PhotoFile, geometry: Geometry) -> npt.NDArray[np.bool_]:
@@ -59,7 +61,7 @@ class Skip:
         busy = np.ones((-(-height // BLOCK_PX), -(-width // BLOCK_PX)), bool)
         if self.mask is not None:
             busy &= mask_blocks(open_photo(self.mask), photo.hw, BLOCK_PX)
-        if self.flat:
+        if self.background:
             busy &= ~flat_blocks(photo.strips(), BLOCK_PX)
         return cells_to_score(busy, geometry, BLOCK_PX)
 

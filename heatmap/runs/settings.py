@@ -123,7 +123,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
             "stretch": display.stretch,
         },
         "store_classes": list(map(_wanted, request.limits.store_classes or ())),
-        "skip": None if skip is None else {"flat": skip.flat, "mask": _mask(skip.mask)},
+        "skip": None if skip is None else {"background": skip.background, "mask": _mask(skip.mask)},
         "formats": extras.formats,
         "html": extras.html,
         "thumbnail": extras.thumbnail,

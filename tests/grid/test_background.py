@@ -83,7 +83,9 @@ def test_a_photo_on_disk_and_masks_of_any_kind_give_the_same(tmp_path):
 def test_nothing_left_out_is_everything_wanted():
     geometry = plan_grid((150, 210), window=32, native_stride=16)
     assert Skip().wanted(Photo(made_photo(0)), geometry).all()
-    assert not Skip(flat=True).wanted(Photo(np.zeros((150, 210, 3), np.uint8)), geometry).any()
+    assert (
+        not Skip(background=True).wanted(Photo(np.zeros((150, 210, 3), np.uint8)), geometry).any()
+    )
 
 
 def test_masks_that_cannot_be_meant_are_refused(tmp_path):

@@ -185,7 +185,7 @@ def test_a_photo_of_which_all_is_skipped_is_a_result_too(tmp_path, engine):
     cv2.imwrite(str(tmp_path / "flat.png"), np.full((100, 120, 3), 200, np.uint8))
     done = run(
         *(tmp_path / "flat.png", scorer, tmp_path / "out"),
-        limits=Limits(skip=Skip(flat=True)),
+        limits=Limits(skip=Skip(background=True)),
         placement=SEVERAL,
     )
     assert done.detections == ()

@@ -193,7 +193,10 @@ def test_progress_counts_what_is_scored_and_a_kept_grid_says_of_how_many_classes
     pixels[:, :80] = 200
     told: list[tuple[int, int]] = []
     grid = prepare(padded()).score(
-        pixels, skip=Skip(flat=True), store_classes=[1, 2], progress=lambda *done: told.append(done)
+        pixels,
+        skip=Skip(background=True),
+        store_classes=[1, 2],
+        progress=lambda *done: told.append(done),
     )
     scored = int(grid.scored.sum())
     assert 0 < scored < grid.scored.size

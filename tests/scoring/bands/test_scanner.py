@@ -248,6 +248,6 @@ def test_what_is_skipped_is_nan_and_the_rest_is_as_without(scorer, memory):
 
 
 def test_a_photo_that_shows_nothing_is_not_scored_at_all(scorer):
-    grid = scorer.score(np.full((100, 120, 3), 200, np.uint8), skip=Skip(flat=True))
+    grid = scorer.score(np.full((100, 120, 3), 200, np.uint8), skip=Skip(background=True))
     assert np.isnan(grid.scores).all()
     assert grid.origin.computation.parts == 0
