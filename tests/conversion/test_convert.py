@@ -19,6 +19,7 @@ from tests.support.networks import (
     WINDOW,
     Classifier,
     Trunk,
+    converted,
     heads,
     randomise,
     slice_heads,
@@ -45,8 +46,7 @@ def by_slices(module: nn.Module, photos: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", heads())
 def test_head_slides_as_convolutions_and_equals_the_original_on_slices(name):
-    module = small_classifier(heads()[name])
-    network = convert(module, WINDOW)
+    module, network = converted(name)
     assert not isinstance(network.head, SliceHead)
     photos = photo(WINDOW + 3 * STRIDE, WINDOW + 2 * STRIDE)
     with torch.inference_mode():
@@ -58,8 +58,7 @@ def test_head_slides_as_convolutions_and_equals_the_original_on_slices(name):
 
 @pytest.mark.parametrize("name", slice_heads())
 def test_head_without_a_convolutional_form_runs_slice_by_slice(name):
-    module = small_classifier(slice_heads()[name])
-    network = convert(module, WINDOW)
+    module, network = converted(name)
     assert isinstance(network.head, SliceHead)
     photos = photo(WINDOW + 3 * STRIDE, WINDOW + 2 * STRIDE, batch=2)
     with torch.inference_mode():
@@ -70,7 +69,7 @@ def test_head_without_a_convolutional_form_runs_slice_by_slice(name):
 
 
 def test_slice_head_gives_the_same_in_small_portions(monkeypatch):
-    network = convert(small_classifier(slice_heads()["gated"]), WINDOW)
+    _, network = converted("gated")
     photos = photo(WINDOW + 6 * STRIDE, WINDOW + 2 * STRIDE, batch=2)
     with torch.inference_mode():
         whole = network(photos)
@@ -81,11 +80,11 @@ def test_slice_head_gives_the_same_in_small_portions(monkeypatch):
 
 @pytest.mark.parametrize("name", [*heads(), *slice_heads()])
 def test_one_window_gives_what_the_module_gives(name):
-    module = small_classifier({**heads(), **slice_heads()}[name])
+    module, network = converted(name)
     photos = photo(WINDOW, WINDOW, batch=3)
     with torch.inference_mode():
         expected = module(photos)
-        found = convert(module, WINDOW)(photos)
+        found = network(photos)
     assert (expected[0] - expected[1]).abs().max() > 1e-3
     assert relative_difference(found[:, :, 0, 0], expected) < 1e-5
 
@@ -126,7 +125,7 @@ def test_overhanging_ceil_mode_pool_counts_as_padding():
 
 @pytest.mark.parametrize("extra", range(STRIDE))
 def test_what_is_left_over_behind_the_last_window_makes_no_cells(extra):
-    network = convert(small_classifier(heads()["global pool"]), WINDOW)
+    _, network = converted("global pool")
     photos = photo(WINDOW + STRIDE + extra, WINDOW + extra)
     with torch.inference_mode():
         assert network(photos).shape == (1, 5, 2, 1)
@@ -135,7 +134,7 @@ def test_what_is_left_over_behind_the_last_window_makes_no_cells(extra):
 
 
 def test_input_smaller_than_the_window_is_refused_with_both_numbers():
-    network = convert(small_classifier(heads()["flatten"]), WINDOW)
+    _, network = converted("flatten")
     with pytest.raises(GeometryError, match="40 x 31 px, the window is 32 px"):
         network(photo(31, 40))
 
@@ -208,8 +207,8 @@ def test_channels_first_or_last_trunk_and_shuffled_channels():
 
 
 def test_last_softmax_is_reported_as_probabilities():
-    assert convert(small_classifier(heads()["softmax"]), WINDOW).outputs == "probabilities"
-    assert convert(small_classifier(heads()["flatten"]), WINDOW).outputs == "logits"
+    assert converted("softmax")[1].outputs == "probabilities"
+    assert converted("flatten")[1].outputs == "logits"
 
 
 @pytest.mark.parametrize("name", INEXACT)

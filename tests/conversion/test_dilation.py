@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ from heatmap.conversion.check import relative_difference
 from heatmap.conversion.phases import shift_and_stitch
 from heatmap.errors import GeometryError
 from heatmap.networks.registry import bare_network
-from tests.support.networks import Classifier, heads, randomise, scenes
+from tests.support.networks import Classifier, converted, heads, randomise, scenes
 
 
 class Branches(nn.Module):
@@ -49,8 +51,10 @@ POOLS = {
 }
 
 
-def _compare(module: nn.Module, window: int, stride: int, more: int = 2) -> float:
-    native = heatmap.convert(module, window)
+def _compare(
+    module: nn.Module, native: heatmap.FullyConvolutional, stride: int, more: int = 2
+) -> float:
+    window = native.window_px
     k = native.native_stride_px // stride
     side = window + more * native.native_stride_px
     photos = scenes(2, side, side + native.native_stride_px, seed=3)
@@ -64,17 +68,32 @@ def _compare(module: nn.Module, window: int, stride: int, more: int = 2) -> floa
     return relative_difference(found[..., ::k, ::k], reference)
 
 
+@cache
+def with_pool(name: str) -> tuple[nn.Module, heatmap.FullyConvolutional]:
+    module = randomise(Branches(POOLS[name]), 48)
+    return module, heatmap.convert(module, 48)
+
+
 @pytest.mark.parametrize("stride", [4, 2, 1])
-@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS.keys())
-def test_every_kth_cell_is_the_native_grid_for_every_pool(pool: nn.Module, stride: int) -> None:
-    module = randomise(Branches(pool), 48)
-    assert _compare(module, 48, stride) < 1e-5
+@pytest.mark.parametrize("pool", POOLS)
+def test_every_kth_cell_is_the_native_grid_for_every_pool(pool: str, stride: int) -> None:
+    assert _compare(*with_pool(pool), stride) < 1e-5
 
 
-@pytest.mark.parametrize("stride", [2, 1])
-@pytest.mark.parametrize("head", heads().values(), ids=heads().keys())
-def test_every_kth_cell_is_the_native_grid_for_every_head(head: nn.Module, stride: int) -> None:
-    assert _compare(randomise(Classifier(head), 32), 32, stride) < 1e-5
+@pytest.mark.parametrize(
+    ("head", "stride"),
+    [
+        *((name, 2) for name in heads()),
+        ("average and maximum", 1),
+        *(
+            pytest.param(name, 1, marks=pytest.mark.slow)
+            for name in heads()
+            if "average" not in name
+        ),
+    ],
+)
+def test_every_kth_cell_is_the_native_grid_for_every_head(head: str, stride: int) -> None:
+    assert _compare(*converted(head), stride) < 1e-5
 
 
 @pytest.mark.parametrize("stride", [2, 1])
@@ -88,23 +107,20 @@ def test_without_padding_all_cells_are_those_of_shifted_photos(stride: int) -> N
         assert relative_difference(dense(photos), stitched) < 1e-5
 
 
+@pytest.mark.parametrize("name", ["resnet18", "timm/tf_efficientnet_lite0"])
+def test_known_networks_at_a_finer_stride(name: str) -> None:
+    module = randomise(bare_network(name)[0], 64)
+    assert _compare(module, heatmap.convert(module, 64), 8, more=1) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stride", [16, 8, 4])
 @pytest.mark.parametrize(
-    "stride", [8, *(pytest.param(stride, marks=pytest.mark.slow) for stride in (16, 4))]
-)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "resnet18",
-        "timm/tf_efficientnet_lite0",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("vgg16", "densenet121", "convnext_tiny")
-        ),
-    ],
+    "name", ["resnet18", "timm/tf_efficientnet_lite0", "vgg16", "densenet121", "convnext_tiny"]
 )
 def test_known_networks_at_finer_strides(name: str, stride: int) -> None:
     module = randomise(bare_network(name)[0], 224)
-    assert _compare(module, 224, stride, more=1) < 1e-5
+    assert _compare(module, heatmap.convert(module, 224), stride, more=1) < 1e-5
 
 
 def test_what_dilation_cannot_do_is_stitched() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import nn
+
+from heatmap import FullyConvolutional, convert
 
 
 def scenes(batch: int, height: int, width: int, seed: int) -> torch.Tensor:
@@ -171,6 +175,13 @@ def small_classifier(head: nn.Module, padding: int = 1) -> nn.Module:
     """A classifier of window 32 px and stride 4 with weights under which its outputs differ."""
     torch.manual_seed(0)
     return randomise(Classifier(head, padding), WINDOW)
+
+
+@cache
+def converted(head: str) -> tuple[nn.Module, FullyConvolutional]:
+    """A small classifier with a head of that name, and its conversion; leave both as they are."""
+    module = small_classifier({**heads(), **slice_heads()}[head])
+    return module, convert(module, WINDOW)
 
 
 class Excited(nn.Module):
