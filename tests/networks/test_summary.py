@@ -122,6 +122,7 @@ def test_photo_smaller_than_the_window_is_refused():
         summary(load_classifier("resnet18", weights="random"), photo_hw=(100, 300))
 
 
+@pytest.mark.slow
 def test_vgg16_scores_400_px_photos_on_6_x_6_windows_with_an_exact_head():
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     scorer = heatmap.prepare("vgg16", weights="random", engine="slide")
