@@ -22,6 +22,7 @@ WORDS = {
     "trained_px": "trained_window_px",
     "check_accuracy": "validation_accuracy",
     "check_loss": "validation_loss",
+    "validation": "validation_split",
 }
 # Times, versions and texts; ``origin`` has another form in every version.
 IGNORED = (
@@ -96,15 +97,17 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     if suffix == ".safetensors":
         return load_file(path)
     if suffix in PICTURES:
-        return {"picture": _above_legend(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))}
+        return {"picture": _above_legend(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), path)}
     raise ValueError(f"{path}: nothing here compares {suffix} files")
 
 
-def _above_legend(picture: np.ndarray) -> np.ndarray:
-    """Without the legend, whose words may change: paper down to the bottom on both sides."""
-    sides = picture[:, [0, -1]].reshape(len(picture), -1)
-    (inked,) = np.nonzero((sides != sides[-1]).any(axis=1))
-    return picture[: inked[-1] + 1] if len(inked) else picture
+def _above_legend(picture: np.ndarray, path: Path) -> np.ndarray:
+    """Only the photo of an overlay, by the description beside it: the legend's words may change."""
+    description = path.with_name(f"{path.name.partition('.')[0]}.json")
+    if not description.exists():
+        return picture
+    photo = json.loads(description.read_text(encoding="utf-8")).get("photo")
+    return picture[: photo["height"], : photo["width"]] if isinstance(photo, dict) else picture
 
 
 def _of_arrays(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> str | None:
