@@ -9,17 +9,9 @@ import pytest
 
 from heatmap import class_groups as groups
 from heatmap.class_groups import built_in
-from heatmap.classes import ClassGroup, ClassList
 from heatmap.networks.zoo import imagenet_classes, timm_network, torchvision_network
 
 IMAGENET = imagenet_classes()
-
-
-ZOO = ClassList(
-    names=("tabby", "tiger", "beagle", "pug", "hamster", "7", "Crane", "crane"),
-    wnids=("n10", "n11", "n12", "n13", "n14", "n15", "n16", "n17"),
-    groups=(ClassGroup("dog", (2, 3)), ClassGroup("animal", (0, 1, 2, 3, 4))),
-)
 
 
 def names_of(word: str) -> set[str]:

@@ -130,7 +130,7 @@ class Adapted(nn.Module):
             return self.average(grid).flatten(1)  # type: ignore[no-any-return]
         if grid.shape[2:] != (1, 1):
             raise GeometryError(
-                f"photo holds {grid.shape[2]} x {grid.shape[3]} windows: give one, adapt the "
+                f"photo holds {grid.shape[2] * grid.shape[3]} windows: give one, adapt the "
                 "network with average, or slide it (heatmap.convert, heatmap.score)"
             )
         return grid.flatten(1)
@@ -152,7 +152,7 @@ class Adapted(nn.Module):
         least = self.adaptation.map_side if self.adaptation.head == "fc" else 1
         if min(height, width) < least:
             raise GeometryError(
-                f"photo gives a feature map of {height} x {width} positions, the head needs "
+                f"photo gives a feature map of {width} x {height} positions, the head needs "
                 f"{least} x {least}: give at least one window"
             )
         return self.head(features)  # type: ignore[no-any-return]

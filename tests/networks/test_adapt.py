@@ -62,7 +62,7 @@ def test_averaging_changes_nothing_at_one_window(flattening):
     plain = adapt(flattening, window=47, num_classes=3, average=False).module
     window = scenes(2, 47, 47, seed=1)
     assert torch.equal(average(window), plain(window))
-    with pytest.raises(GeometryError, match="3 x 1 windows"):
+    with pytest.raises(GeometryError, match="photo holds 3 windows"):
         plain(scenes(1, 55, 50, seed=1))
     assert average(scenes(1, 55, 50, seed=1)).shape == (1, 3)
 
