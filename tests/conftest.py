@@ -14,7 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # What the reason of a skip mentions -> the kind of test, and how to get it.
 KINDS = {
-    r"chromium|playwright": ("of the page in a browser", "apt-get install chromium"),
+    r"chromium|playwright": (
+        "of the page in a browser",
+        "apt-get install chromium; pip install playwright",
+    ),
     r"torchcam": ("beside torchcam", "pip install torchcam"),
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),

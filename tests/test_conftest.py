@@ -15,7 +15,7 @@ def test_kinds_are_counted_with_the_command_that_brings_them():
         "Skipped: this disk has only UTF-8",
     ]
     assert skipped_kinds(reasons) == [
-        "2 of the page in a browser (`apt-get install chromium` brings them)",
+        "2 of the page in a browser (`apt-get install chromium; pip install playwright` brings them)",
         "1 on Ray (`pip install ray` brings them)",
         "1 that this machine cannot run (this disk has only UTF-8)",
     ]
