@@ -1,4 +1,4 @@
-"""Any classifier as a fully convolutional network."""
+"""`convert`: any classifier as a fully convolutional network."""
 
 from __future__ import annotations
 
@@ -24,27 +24,39 @@ def convert(
     allow_inexact: bool = False,
     fuse: bool = True,
 ) -> FullyConvolutional:
-    """Make a classifier fully convolutional; the module itself is left as it was.
+    """Make a classifier fully convolutional, so that it scores all windows of a photo in one pass.
 
-    The head becomes convolutions over the trunk's feature map and equals the
-    original head on every slice of it (checked here on a 2 x 2 grid, and on one
-    window against the module itself).
+    The head becomes convolutions over the trunk's feature map (Long, Shelhamer and Darrell,
+    "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015, section 3.1) and equals
+    the original head on every slice of it. That is checked here on 2 x 2 windows of noise, and
+    on one window against the module itself, to 1e-3 of the largest score. The module is left as
+    it was.
+
+    >>> from heatmap import convert
+    >>> pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    >>> network = convert(nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), *pooled), window=32)
+    >>> network(torch.zeros(1, 3, 40, 48)).shape
+    torch.Size([1, 5, 3, 5])
 
     Args:
-        module: float32 (B, 3, window, window) -> (B, K), in eval or training mode
-            (converted as in eval mode).
+        module: (B, 3, window, window) -> (B, K), in any floating-point dtype; in training mode
+            it is converted as in eval mode. On the "meta" device nothing is checked.
         window: side of the classifier's input, px.
         stride: distance between windows, px: a divisor of the network's own (None).
             Finer ones are made by dilation; every k-th cell equals the native grid.
         allow_inexact: convert also a network whose scores depend on the whole
             input (squeeze-and-excitation, GroupNorm, GRN in the trunk).
         fuse: fold BatchNorm into convolutions and lay weights out for speed;
-            without it every layer stands as in the original (``summary``).
+            without it every layer stands as in the original.
+
+    Returns:
+        (B, 3, H, W) -> (B, K, N, M) with N = (H - window) // stride + 1, M alike from W, in eval
+        mode; scores are what the module gives, mostly logits (``outputs`` says which).
 
     Raises:
         ConversionError: the network cannot slide; names the layer and the reason.
-        InexactError: it can, but only inexactly.
-        GeometryError: a stride that the network does not have.
+        InexactError: it can, but only inexactly; names the layers that look at the whole input.
+        GeometryError: a stride that the network does not have; lists those it has.
     """
     # In inference mode the converted weights would keep no count of changes to them.
     with torch.inference_mode(False):
@@ -96,7 +108,11 @@ def _trunk_at(plan: Plan, stride: int) -> tuple[fx.GraphModule, bool]:
 
 
 def whole_input_reason(whole_input: tuple[tuple[str, str], ...]) -> str:
-    """Which layers look at the whole input, in words."""
+    """Which layers look at the whole input, in words.
+
+    >>> whole_input_reason((("se", "mean over the whole input"), ("norm", "group_norm")))
+    'se (mean over the whole input) and 1 more layer'
+    """
     name, why = whole_input[0]
     others = len(whole_input) - 1
     more = f" and {others} more layer{'s' if others > 1 else ''}" if others else ""
