@@ -1,7 +1,7 @@
 """Windows closer together: the trunk at a finer stride, by dilation.
 
 Where an operation's stride would take the distance between neighbouring positions
-past the wanted one, its stride shrinks, and every later operation reaches as many
+past the wanted one, its stride shrinks, and every later operation looks as many
 positions further: its dilation and padding are multiplied. Every k-th position then
 equals the native map; between them lie the maps of the shifted photos (Long, Shelhamer
 and Darrell, CVPR 2015, section 3.2: the filter rarefaction that gives what shift-and-stitch
@@ -26,10 +26,8 @@ from .layout import Layout
 
 aten = torch.ops.aten
 
-Pair = tuple[int, int]
 
-
-class NotByDilation(Exception):  # noqa: N818 - a signal to converting.py, not an error
+class NotByDilation(Exception):  # noqa: N818 - a signal to convert.py, not an error
     """This trunk has an operation that dilation cannot make denser."""
 
 
@@ -133,7 +131,7 @@ class _Denser:
         self.rate = self._rate(self.source)
         self.given = arguments(node)
 
-    def _rate(self, node: fx.Node) -> Pair:
+    def _rate(self, node: fx.Node) -> tuple[int, int]:
         layout: Layout = node.meta["layout"]
         down, across = (native // math.gcd(native, self.stride_px) for native in layout.stride_hw)
         return down, across
@@ -143,7 +141,7 @@ class _Denser:
         return (*self.rate, *self._rate(self.node)) != (1, 1, 1, 1)
 
     @property
-    def step(self) -> Pair:
+    def step(self) -> tuple[int, int]:
         """The stride that is left to this node, in positions of its source."""
         before, after = self.source.meta["layout"].stride_hw, self.node.meta["layout"].stride_hw
         return (
@@ -151,7 +149,7 @@ class _Denser:
             math.gcd(after[1], self.stride_px) // math.gcd(before[1], self.stride_px),
         )
 
-    def wider(self, value: Any) -> Pair:
+    def wider(self, value: Any) -> tuple[int, int]:
         """A number of positions (dilation, padding) at the source's rate."""
         down, across = pair(value)
         return down * self.rate[0], across * self.rate[1]
@@ -186,7 +184,7 @@ def _convolution(at: _Denser) -> None:
     )
 
 
-def _margins(at: _Denser, kernel: Pair) -> tuple[Pair, Pair]:
+def _margins(at: _Denser, kernel: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
     """Positions a pool sees above and below (left and right) of its source, at its rate.
 
     Below, ``ceil_mode`` may reach further: as far as at one window, so at all whole ones.
@@ -197,7 +195,7 @@ def _margins(at: _Denser, kernel: Pair) -> tuple[Pair, Pair]:
     return at.wider(list(padding)), at.wider(after)
 
 
-def _padded(at: _Denser, before: Pair, after: Pair, value: float) -> fx.Node:
+def _padded(at: _Denser, before: tuple[int, int], after: tuple[int, int], value: float) -> fx.Node:
     sides = [before[1], after[1], before[0], after[0]]
     if not any(sides):
         return at.source

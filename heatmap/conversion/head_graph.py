@@ -1,4 +1,4 @@
-"""A converted head under construction: its graph, its layers, and what each value is."""
+"""`HeadGraph`: a converted head under construction, its layers, and what each value is."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ class HeadGraph:
         self.values: dict[fx.Node, HeadValue] = {plan.feature: HeadValue(entry, "map")}
 
     def lay_out(self, node: fx.Node) -> None:
+        """Work out a node's layout inside a slice.
+
+        Raises:
+            NoConvolution: no rule has one for it.
+        """
         try:
             self.layouts[node] = layout_of(Call(node, self.layouts, Caveats()))
         except (CannotSlide, IndexError) as error:
@@ -56,14 +61,21 @@ class HeadGraph:
             self.layouts[node] = self.layouts[node.all_input_nodes[0]]
 
     def call(self, function: Any, *args: Any) -> fx.Node:
+        """A new node: a function of others."""
         return self.graph.call_function(function, args)
 
     def constant(self, node: fx.Node) -> torch.Tensor:
+        """The parameter or buffer of the original that a node reads.
+
+        Raises:
+            NoConvolution: it is computed instead.
+        """
         if node.op != "get_attr":
             raise NoConvolution
         return read_attribute(self.plan.traced.body, str(node.target))
 
     def add_layer(self, node: fx.Node, module: nn.Module, source: fx.Node) -> fx.Node:
+        """A new node: a layer, under the path of the one that ``node`` came from."""
         path = layer(node)[0]
         while path in self.layers:
             path += "_again"
@@ -81,8 +93,8 @@ class HeadGraph:
     def buffer(self, name: str, value: torch.Tensor) -> fx.Node:
         """A constant of the converted head, as a layer that holds it."""
         holder = nn.Module()
-        kept = value.detach()
-        holder.register_parameter("value", nn.Parameter(kept, requires_grad=value.requires_grad))
+        parameter = nn.Parameter(value.detach(), requires_grad=value.requires_grad)
+        holder.register_parameter("value", parameter)
         self.layers[f"constants.{name}"] = holder
         return self.graph.get_attr(f"constants.{name}.value")
 

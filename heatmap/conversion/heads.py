@@ -1,4 +1,4 @@
-"""The head as convolutions: what stands behind the trunk, rewritten to slide.
+"""`convert_head`: what stands behind the trunk, rewritten as convolutions that slide.
 
 Every tensor of the original head belongs to one slice of the feature map. In
 the converted head it is one map (B, C, N, M) for all slices at once, in one of
@@ -31,7 +31,7 @@ from .subgraphs import head_of, result_of
 aten = torch.ops.aten
 
 
-class NoPool(Exception):  # noqa: N818 - a signal to converting.py, not an error
+class NoPool(Exception):  # noqa: N818 - a signal to position_network.py, not an error
     """This head does not average over the positions of a window."""
 
 
@@ -112,17 +112,16 @@ def _elementwise(at: HeadGraph, node: fx.Node) -> HeadValue:
     operands = [at.values[n] for n in node.all_input_nodes if n in at.values]
     if len({(value.form, value.order) for value in operands}) > 1:
         raise NoConvolution
-    form = operands[0]
-    if form.form == "cell":
+    first = operands[0]
+    if first.form == "cell":
         _check_aligned(node, [n for n in node.all_input_nodes if n in at.values])
     copies: dict[fx.Node, fx.Node] = {}
     for source in node.all_input_nodes:
         if source in at.values:
             copies[source] = at.values[source].node
         else:
-            copies[source] = at.per_channel(node, source, form)
-    made = at.graph.node_copy(node, copies.__getitem__)
-    return HeadValue(made, form.form, form.order)
+            copies[source] = at.per_channel(node, source, first)
+    return HeadValue(at.graph.node_copy(node, copies.__getitem__), first.form, first.order)
 
 
 def _check_aligned(node: fx.Node, operands: list[fx.Node]) -> None:
@@ -147,8 +146,8 @@ def _convert_linear(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValu
         kernel = weight.view(weight.shape[0], n, m, -1).permute(0, 3, 1, 2)
     else:
         kernel = weight.view(weight.shape[0], -1, n, m)
-    made = at.add_layer(node, SlidingLinear.from_weights(kernel, bias), source.node)
-    return HeadValue(made, "cell")
+    layer = SlidingLinear.from_weights(kernel, bias)
+    return HeadValue(at.add_layer(node, layer, source.node), "cell")
 
 
 def _convert_convolution(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
@@ -160,8 +159,8 @@ def _convert_convolution(at: HeadGraph, node: fx.Node, source: HeadValue) -> Hea
         raise NoConvolution
     weight = at.constant(given["weight"])
     bias = at.constant(given["bias"]) if given["bias"] is not None else None
-    made = at.add_layer(node, SlidingLinear.from_weights(weight, bias), source.node)
-    return HeadValue(made, "cell" if joins else source.form)
+    layer = at.add_layer(node, SlidingLinear.from_weights(weight, bias), source.node)
+    return HeadValue(layer, "cell" if joins else source.form)
 
 
 def _convert_pool(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:

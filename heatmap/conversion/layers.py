@@ -47,18 +47,18 @@ class SlidingLinear(nn.Conv2d):
     @classmethod
     def from_weights(cls, weight: Tensor, bias: Tensor | None) -> SlidingLinear:
         """Take weights (K, C, n, m) as they are, without a copy where memory order allows."""
-        made = cls(
+        layer = cls(
             weight.shape[1],
             weight.shape[0],
             (weight.shape[2], weight.shape[3]),
             bias=bias is not None,
             device="meta",
         )
-        kept = weight.detach().contiguous(memory_format=torch.channels_last)
-        made.weight = nn.Parameter(kept, requires_grad=weight.requires_grad)
+        last = weight.detach().contiguous(memory_format=torch.channels_last)
+        layer.weight = nn.Parameter(last, requires_grad=weight.requires_grad)
         if bias is not None:
-            made.bias = nn.Parameter(bias.detach(), requires_grad=bias.requires_grad)
-        return made
+            layer.bias = nn.Parameter(bias.detach(), requires_grad=bias.requires_grad)
+        return layer
 
     def forward(self, maps: Tensor) -> Tensor:
         n, m = cast(tuple[int, int], self.kernel_size)
@@ -75,8 +75,8 @@ class SlidingLinear(nn.Conv2d):
             return convolve(maps, form, self.bias)
         if isinstance(form, PackedWeights):
             rows = maps.permute(0, 2, 3, 1)
-            found = form.product(rows.flatten(0, 2), self.bias)
-            return found.view(*rows.shape[:3], self.out_channels).permute(0, 3, 1, 2)
+            product = form.product(rows.flatten(0, 2), self.bias)
+            return product.view(*rows.shape[:3], self.out_channels).permute(0, 3, 1, 2)
         if outputs > MATRIX_PRODUCT_OUTPUTS and (n, m) != (1, 1):
             return super().forward(maps)
         return self._matrix_product(maps, n, m)

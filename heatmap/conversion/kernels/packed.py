@@ -46,8 +46,8 @@ class PackedWeights:
     ) -> Tensor:
         """(M, C) -> (M, K): rows times the transposed weights, plus a bias (K,), plus (M, K)."""
         if not self.packed:
-            found = functional.linear(rows, self.parts[0], bias)
-            return found if plus is None else found.add_(plus)
+            product = functional.linear(rows, self.parts[0], bias)
+            return product if plus is None else product.add_(plus)
         linear = torch.ops.mkldnn._linear_pointwise
         for part, weight in zip(torch.split(rows, self.channels, dim=1), self.parts, strict=True):
             if plus is None:

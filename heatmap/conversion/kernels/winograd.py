@@ -65,11 +65,12 @@ def matrices(n: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _vanishing_at(points: list[Fraction] | tuple[Fraction, ...]) -> list[Fraction]:
     """Coefficients of the product of (x - point), lowest power first."""
-    found = [Fraction(1)]
+    coefficients = [Fraction(1)]
     for point in points:
-        shifted, scaled = [Fraction(0), *found], [-point * value for value in found] + [Fraction(0)]
-        found = [one + other for one, other in zip(shifted, scaled, strict=True)]
-    return found
+        shifted = [Fraction(0), *coefficients]
+        scaled = [*(-point * value for value in coefficients), Fraction(0)]
+        coefficients = [first + second for first, second in zip(shifted, scaled, strict=True)]
+    return coefficients
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,10 @@ def convolve(
     for part in _groups(batch, down, across, min(_TILES, _VALUES // classes)):
         tiles = _transformed_tiles(strips[part], n)
         outputs[part] = _products(tiles, transformed).movedim((0, 1), (2, 4))
-    found = outputs.view(batch, down * OUTPUTS, across * OUTPUTS, classes)[:, :rows, :columns]
+    cut = outputs.view(batch, down * OUTPUTS, across * OUTPUTS, classes)[:, :rows, :columns]
     if bias is not None:
-        found += bias
-    return found.permute(0, 3, 1, 2)
+        cut += bias
+    return cut.permute(0, 3, 1, 2)
 
 
 def _dilated(
@@ -142,11 +143,11 @@ def _dilated(
     above, beside = padding_hw
     whole = functional.pad(maps, (beside, beside, above, above)) if any(padding_hw) else maps
     rows, columns = (side - (transformed.kernel - 1) * dilation for side in whole.shape[2:])
-    found = maps.new_empty(maps.shape[0], rows, columns, transformed.classes).permute(0, 3, 1, 2)
+    outputs = maps.new_empty(maps.shape[0], rows, columns, transformed.classes).permute(0, 3, 1, 2)
     for first, left in product(range(min(dilation, rows)), range(min(dilation, columns))):
         part = (..., slice(first, None, dilation), slice(left, None, dilation))
-        found[part] = convolve(whole[part], transformed, bias)
-    return found
+        outputs[part] = convolve(whole[part], transformed, bias)
+    return outputs
 
 
 def _groups(batch: int, down: int, across: int, tiles: int) -> Iterator[tuple[slice, slice]]:
@@ -172,8 +173,8 @@ def _transformed_tiles(strips: Tensor, n: int) -> Tensor:
 def _combined(parts: Sequence[Tensor], lines: list[list[float]]) -> Tensor:
     """Sums of parts, one for each line of factors: (lines, ...)."""
     sums = parts[0].new_empty(len(lines), *parts[0].shape)
-    for one, line in zip(sums, lines, strict=True):
-        _sum(parts, line, one)
+    for out, line in zip(sums, lines, strict=True):
+        _sum(parts, line, out)
     return sums
 
 
@@ -195,15 +196,15 @@ def _sum(terms: Sequence[Tensor], factors: Sequence[float], out: Tensor) -> None
 def _products(tiles: Tensor, transformed: TransformedWeights) -> Tensor:
     """Some tiles (n + 1, n + 1, B, D, A, C) to their outputs (2, 2, B, D, A, K)."""
     at = matrices(transformed.kernel)[0].tolist()
-    places = tiles.shape[2:5]
-    found = tiles.new_zeros(OUTPUTS, OUTPUTS, places.numel(), transformed.classes)
+    tiles_shape = tiles.shape[2:5]
+    sums = tiles.new_zeros(OUTPUTS, OUTPUTS, tiles_shape.numel(), transformed.classes)
     for row, weights in enumerate(transformed.points):
         across = _row_products([tile.flatten(0, 2) for tile in tiles[row]], weights, at[1])
-        for outputs, line in zip(found, at, strict=True):
+        for outputs, line in zip(sums, at, strict=True):
             if line[row]:
-                for output, one in zip(outputs, across, strict=True):
-                    output.add_(one, alpha=line[row])
-    return found.view(OUTPUTS, OUTPUTS, *places, transformed.classes)
+                for output, product_sum in zip(outputs, across, strict=True):
+                    output.add_(product_sum, alpha=line[row])
+    return sums.view(OUTPUTS, OUTPUTS, *tiles_shape, transformed.classes)
 
 
 def _row_products(
@@ -221,7 +222,7 @@ def _row_products(
         running.append(weight.product(tile, plus=running[-1] if running else None))
     *earlier, first = running
     second = first * points[len(earlier)]
-    for one, point, following in zip(earlier, points, points[1:], strict=False):
-        second.add_(one, alpha=point - following)
+    for partial, point, following in zip(earlier, points, points[1:], strict=False):
+        second.add_(partial, alpha=point - following)
     tile, weight = infinite
     return first, weight.product(tile, plus=second)
