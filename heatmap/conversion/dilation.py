@@ -157,17 +157,17 @@ class _Denser:
     def call(self, function: Any, *args: Any, like: fx.Node | None = None) -> fx.Node:
         """A new node before this one, laid out like another (this one's source)."""
         with self.graph.inserting_before(self.node):
-            made = self.graph.call_function(function, args)
-        made.meta = {"layout": (like or self.source).meta["layout"]}
-        return made
+            node = self.graph.call_function(function, args)
+        node.meta = {"layout": (like or self.source).meta["layout"]}
+        return node
 
     def constant(self, name: str, value: torch.Tensor) -> fx.Node:
         path = f"{self.node.name}_{name}"
         self.trunk.register_buffer(path, value)
         with self.graph.inserting_before(self.node):
-            made = self.graph.get_attr(path)
-        made.meta = {"val": value}
-        return made
+            node = self.graph.get_attr(path)
+        node.meta = {"val": value}
+        return node
 
     def becomes(self, function: Any, *args: Any) -> None:
         self.node.target = function

@@ -63,9 +63,9 @@ def _register(body: fx.GraphModule, conv: fx.Node, kind: str, value: torch.Tenso
     name = f"folded_{conv.name}_{kind}"
     body.register_parameter(name, nn.Parameter(value.detach(), requires_grad=False))
     with body.graph.inserting_before(conv):
-        made = body.graph.get_attr(name)
-    made.meta["val"] = value
-    return made
+        constant = body.graph.get_attr(name)
+    constant.meta["val"] = value
+    return constant
 
 
 def _overwrite(body: fx.GraphModule) -> None:

@@ -139,11 +139,11 @@ def _unique(items: Iterable[T]) -> tuple[T, ...]:
 
 def _dependent(traced: Traced) -> list[fx.Node]:
     """All nodes whose value depends on the photo, in order."""
-    found: dict[fx.Node, None] = {}
+    dependent: dict[fx.Node, None] = {}
     for node in traced.nodes:
-        if node.op == "placeholder" or any(source in found for source in node.all_input_nodes):
-            found[node] = None
-    return [node for node in found if node.op != "output"]
+        if node.op == "placeholder" or any(source in dependent for source in node.all_input_nodes):
+            dependent[node] = None
+    return [node for node in dependent if node.op != "output"]
 
 
 def _lay_out(nodes: list[fx.Node], traced: Traced) -> tuple[dict[fx.Node, Layout], Caveats]:
@@ -196,9 +196,9 @@ def joins_positions(node: fx.Node) -> bool:
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:
-    found, waiting = {node}, [node]
+    ancestors, waiting = {node}, [node]
     while waiting:
-        fresh = [source for source in waiting.pop().all_input_nodes if source not in found]
-        found.update(fresh)
+        fresh = [source for source in waiting.pop().all_input_nodes if source not in ancestors]
+        ancestors.update(fresh)
         waiting.extend(fresh)
-    return found
+    return ancestors

@@ -14,20 +14,20 @@ from .operation_facts import shares_memory
 
 def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Node, tuple[int, ...]]:
     """Shape of every node's tensor for an input of this shape; nothing is computed."""
-    found: dict[fx.Node, tuple[int, ...]] = {}
+    shapes: dict[fx.Node, tuple[int, ...]] = {}
 
     class Recorder(fx.Interpreter):
         def run_node(self, node: fx.Node) -> Any:
             result = super().run_node(node)
             if isinstance(result, torch.Tensor) and node.op != "output":
-                found[node] = tuple(result.shape)
+                shapes[node] = tuple(result.shape)
             return result
 
     weights = next(body.parameters(), torch.empty(0))
     with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         photo = torch.empty(input_shape, dtype=weights.dtype, device=weights.device)
         Recorder(body).run(photo)
-    return found
+    return shapes
 
 
 def peak_bytes(body: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) -> int:
@@ -36,7 +36,7 @@ def peak_bytes(body: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) 
     A tensor lives from the node that makes it to the last that reads it; views
     and in-place operations take no memory of their own.
     """
-    order = {node: position for position, node in enumerate(body.graph.nodes)}
+    order = {node: index for index, node in enumerate(body.graph.nodes)}
     owner: dict[fx.Node, fx.Node] = {}
     death: dict[fx.Node, int] = {}
     for node in body.graph.nodes:
@@ -51,8 +51,8 @@ def peak_bytes(body: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) 
         size = 4 * math.prod(shapes[node])
         changes[order[node]] = changes.get(order[node], 0) + size
         changes[last + 1] = changes.get(last + 1, 0) - size
-    alive = most = 0
-    for position in sorted(changes):
-        alive += changes[position]
-        most = max(most, alive)
-    return most
+    alive = peak = 0
+    for index in sorted(changes):
+        alive += changes[index]
+        peak = max(peak, alive)
+    return peak

@@ -59,16 +59,16 @@ def _module(plan: Plan, graph: fx.Graph) -> fx.GraphModule:
 def copy_nodes(
     graph: fx.Graph,
     nodes: Iterable[fx.Node],
-    known: Mapping[fx.Node, fx.Node],
+    copied: Mapping[fx.Node, fx.Node],
     layouts: Mapping[fx.Node, Layout],
     *,
     sliding: bool,
 ) -> dict[fx.Node, fx.Node]:
-    """Copy nodes into ``graph`` with baked sizes made dynamic; ``known`` holds what is there.
+    """Copy nodes into ``graph`` with baked sizes made dynamic; ``copied`` holds what is there.
 
     ``sliding`` says whether rows and columns may change too, or the batch only.
     """
-    copies = dict(known)
+    copies = dict(copied)
     for node in nodes:
         if operation(node) in _BAKED and node in layouts:
             copies[node] = _BAKED[operation(node)](_Copying(graph, node, copies, layouts, sliding))
@@ -103,19 +103,19 @@ class _Copying:
 
     def sizes(self, letters: str, lengths: Iterable[int]) -> list[Any]:
         """Lengths with those of batch, rows and columns replaced by the input's own."""
-        found: list[Any] = []
+        sizes: list[Any] = []
         for letter, length in zip(letters, lengths, strict=True):
             if letter == "b" and length != 1:
                 raise ConversionError(
                     f"{describe(self.node)} folds channels into the batch", Use("engine", "crop")
                 )
             if letter == "t" and self.sliding:
-                found.append(-1)
+                sizes.append(-1)
             elif letter == "b" or (letter in "hw" and self.sliding):
-                found.append(self.length(letter))
+                sizes.append(self.length(letter))
             else:
-                found.append(length)
-        return found
+                sizes.append(length)
+        return sizes
 
 
 def _copy_view(at: _Copying) -> fx.Node:

@@ -104,9 +104,9 @@ def _single_output(body: fx.GraphModule) -> None:
         node for node in output.all_input_nodes if isinstance(node.meta.get("val"), torch.Tensor)
     ]
     if len(tensors) != 1 or len(shape(tensors[0])) != 2 or shape(tensors[0])[0] != 1:
-        found = ", ".join(str(shape(node)) for node in tensors) or "no tensor"
+        shapes = ", ".join(str(shape(node)) for node in tensors) or "no tensor"
         raise ConversionError(
-            f"the module gives {found} for one window; a classifier gives one tensor (1, classes)"
+            f"the module gives {shapes} for one window; a classifier gives one tensor (1, classes)"
         )
     output.args = (tensors[0],)
     body.graph._codegen = fx.graph.CodeGen()
@@ -143,7 +143,7 @@ def _aliases(changed: fx.Node) -> set[fx.Node]:
     path = [changed]
     while has(path[-1], Fact.VIEW) and isinstance(path[-1].args[0], fx.Node):
         path.append(path[-1].args[0])
-    found, waiting = {path[-1]}, [path[-1]]
+    aliases, waiting = {path[-1]}, [path[-1]]
     while waiting:
         source = waiting.pop()
         # Of several parts of a tensor (chunk, split) only this one is changed.
@@ -153,9 +153,9 @@ def _aliases(changed: fx.Node) -> set[fx.Node]:
             if has(user, Fact.VIEW)
             and not (operation(user) == "getitem" and source in path and user not in path)
         ]
-        waiting += [view for view in views if view not in found]
-        found.update(views)
-    return found - {changed}
+        waiting += [view for view in views if view not in aliases]
+        aliases.update(views)
+    return aliases - {changed}
 
 
 def _drop_guards(body: fx.GraphModule) -> None:
