@@ -58,7 +58,7 @@ def read_groups(path: str | Path, classes: ClassList) -> tuple[ClassGroup, ...]:
     try:
         own = _resolved(_parsed(content), classes)
     except ClassError as error:
-        raise ClassError(f"{path}: {error}") from error
+        raise error.about(str(path)) from error
     overridden = {group.name.casefold() for group in own}
     kept = (group for group in classes.groups if group.name.casefold() not in overridden)
     return (*own, *kept)
@@ -149,7 +149,7 @@ def _members(
     try:
         return tuple(_member(member, all_classes) for member in members)
     except ClassError as error:
-        raise ClassError(f"group {group.name!r}: {error}") from error
+        raise error.about(f"group {group.name!r}") from error
 
 
 def _member(member: str | int, all_classes: ClassList) -> ClassGroup:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,10 @@ class HeatmapError(Exception):
 
     def __str__(self) -> str:
         return self.worded(str)
+
+    def about(self, subject: str) -> Self:
+        """The same error with what it is about put before the message; the ways out stay."""
+        return type(self)(f"{subject}: {self.message}", *self.ways)
 
     def worded(self, word: Callable[[Use], str]) -> str:
         """The message and the ways out as ``word`` says them; "" leaves one out."""

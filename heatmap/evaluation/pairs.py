@@ -100,7 +100,7 @@ def _joined(label: str, wanted: Sequence[Wanted], classes: ClassList) -> ClassGr
     try:
         groups = classes.find_all(wanted)
     except ClassError as error:
-        raise ClassError(f"label {label!r}: {error}") from error
+        raise error.about(f"label {label!r}") from error
     indices = dict.fromkeys(index for group in groups for index in group.indices)
     return ClassGroup(label, tuple(indices))
 

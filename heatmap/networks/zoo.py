@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..class_groups import built_in
 from ..classes import ClassList
-from ..errors import ModelError, Use
+from ..errors import ModelError, Use, reason_of
 from .classifier import Preprocessing
 from .hub import fetch_hub, fetch_url
 from .state_dict import StateDict
@@ -125,7 +125,7 @@ def timm_network(name: str) -> Architecture:
     try:
         config: Any = timm.get_pretrained_cfg(short, allow_unregistered=False)
     except RuntimeError as error:
-        raise ModelError(f"{name}: {error}") from error
+        raise ModelError(f"{name}: {reason_of(error)}") from error
     if not config.num_classes:
         raise ModelError(f"{name} gives features, not classes: choose one with a classifier")
 

@@ -76,7 +76,7 @@ def naming(path: Path, file_format: str) -> Iterator[None]:
     try:
         yield
     except PhotoError as error:
-        raise PhotoError(f"{path}: {error}") from error
+        raise error.about(str(path)) from error
     except pyvips.Error as error:
         raise PhotoError(
             f"{path}: is cut short, damaged or an unknown kind of {file_format}{_reason(error)}"
