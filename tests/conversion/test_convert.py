@@ -308,3 +308,15 @@ def test_module_made_in_inference_mode_is_converted(head, stride, fuse):
     photos = photo(WINDOW + STRIDE, WINDOW)
     assert torch.equal(network(photos), convert(plain, WINDOW, stride, fuse=fuse)(photos))
     assert not any(tensor.is_inference() for tensor in network.state_dict().values())
+
+
+@pytest.mark.parametrize("kernel", [3, 4])
+def test_padding_same_is_written_out_in_numbers(kernel):
+    same = nn.Conv2d(3, 8, kernel, padding="same", dilation=(1, 3))
+    pooled = nn.Sequential(nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(8 * 8 * 8, 5))
+    module = randomise(nn.Sequential(same, *pooled), WINDOW)
+    network = convert(module, WINDOW)
+    photos = photo(WINDOW, WINDOW)
+    with torch.inference_mode():
+        assert relative_difference(network(photos)[:, :, 0, 0], module(photos)) < 1e-5
+    assert network.padded
