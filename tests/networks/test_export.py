@@ -56,24 +56,33 @@ def test_vgg16_is_the_same_in_onnx_runtime(tmp_path):
     written.path.unlink()
 
 
+def test_a_head_that_runs_slice_by_slice_is_exported_too(tmp_path):
+    assert_exported_alike(tmp_path, "adaptive pool to another size", None, "torch")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "torch"])
 @pytest.mark.parametrize(
     ("head", "stride"),
     [
         ("adaptive pool to another size", 1),
-        pytest.param("flatten", 1, marks=pytest.mark.slow),
-        pytest.param("pool, LayerNorm, linear", 2, marks=pytest.mark.slow),
-        pytest.param("flatten", None, marks=pytest.mark.slow),
-        pytest.param("softmax", None, marks=pytest.mark.slow),
-        pytest.param("adaptive pool to another size", None, marks=pytest.mark.slow),
+        ("flatten", 1),
+        ("pool, LayerNorm, linear", 2),
+        ("flatten", None),
+        ("softmax", None),
+        ("adaptive pool to another size", None),
     ],
 )
-def test_every_kind_of_head_at_every_stride(tmp_path, head, stride):
+def test_every_kind_of_head_at_every_stride(tmp_path, head, stride, to):
+    assert_exported_alike(tmp_path, head, stride, to)
+
+
+def assert_exported_alike(folder, head, stride, to):
     module = seeded(head)
     network = heatmap.convert(module, WINDOW, stride)
-    for to, opened in OPEN.items():
-        path = tmp_path / f"small{PROGRAM_SUFFIXES[to]}"
-        heatmap.export(module, path, to=to, stride=stride, window=WINDOW)
-        assert_same(opened(path), network)
+    path = folder / f"small{PROGRAM_SUFFIXES[to]}"
+    heatmap.export(module, path, to=to, stride=stride, window=WINDOW)
+    assert_same(OPEN[to](path), network)
 
 
 def assert_scores_without_this_package(path, photo, score):

@@ -37,7 +37,8 @@ def test_vgg16_shows_fc6_as_a_7_x_7_convolution(vgg16):
 
 
 def test_vgg16_trunk_rows_have_the_shapes_of_the_network(vgg16):
-    kinds = [type(layer).__name__ for layer in torchvision.models.vgg16().features]
+    with torch.device("meta"):
+        kinds = [type(layer).__name__ for layer in torchvision.models.vgg16().features]
     trunk = [row for row in vgg16.rows if row.path.startswith("features")]
     assert [row.kind for row in trunk] == kinds
     assert trunk[-1].shape == (512, 12, 12)
@@ -50,6 +51,15 @@ def test_resnet18_counts_every_parameter_once_and_keeps_batch_norm_rows():
     assert sum(row.kind == "BatchNorm2d" for row in found.rows) == 20
 
 
+def test_layers_that_no_output_passes_are_counted_as_unused():
+    module = padded("fc layers")
+    module.auxiliary = nn.Linear(7, 3)
+    table = summary(load_classifier(module, window=WINDOW))
+    assert table.unused == 7 * 3 + 3
+    assert table.parameters - table.unused == sum(row.parameters for row in table.rows)
+
+
+@pytest.mark.slow
 def test_auxiliary_heads_are_counted_as_unused():
     module = torchvision.models.googlenet(aux_logits=True, init_weights=False).eval()
     found = summary(load_classifier(module, window=224))
