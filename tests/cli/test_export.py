@@ -56,7 +56,7 @@ def once(function):
     return called
 
 
-@pytest.mark.parametrize("to", ["onnx", "torch"])
+@pytest.mark.parametrize("to", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_the_command_says_what_json_holds(call, to, monkeypatch):
     # The second of the two calls finds ONNX written already.
     monkeypatch.setattr(programs, "onnx_model", once(programs.onnx_model))

@@ -207,7 +207,7 @@ def test_the_original_shares_no_memory_with_what_was_made(averaging):
 @pytest.mark.parametrize(
     ("name", "head"),
     [
-        ("resnet18", "fc"),
+        pytest.param("resnet18", "fc", marks=pytest.mark.slow),
         pytest.param("squeezenet1_1", "pool", marks=pytest.mark.slow),
         ("squeezenet1_1", "spp"),
         pytest.param("mobilenet_v3_small", "pool", marks=pytest.mark.slow),

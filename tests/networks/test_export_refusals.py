@@ -43,7 +43,7 @@ def test_a_stride_that_takes_a_pass_for_every_shift_is_refused(tmp_path, to):
 
 
 @pytest.mark.usefixtures("_written_at_once")
-@pytest.mark.parametrize("to", ["onnx", "torch"])
+@pytest.mark.parametrize("to", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

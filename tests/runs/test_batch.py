@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import pytest
 import torch
 from skimage.data import chelsea
 
@@ -77,6 +78,7 @@ def test_other_files_are_recorded_as_skipped_once(photos, out):
     assert sum(line.get("state") == "skipped" for line in lines(out)) == 1
 
 
+@pytest.mark.slow
 def test_scores_have_the_same_bits_whatever_was_scored_before():
     # Enough windows for the second to go another way.
     recipe, photo = ScorerRecipe("efficientnet_lite0"), cv2.resize(chelsea(), (1024, 1024))
