@@ -2,7 +2,7 @@
 
 grid = heatmap.score("photo.jpg")           # every window of the photo, scored
 image = heatmap.overlay("photo.jpg", grid, "tabby")
-found = heatmap.localize(grid)
+detections = heatmap.localize(grid)
 report = heatmap.verify("photo.jpg", model="vgg16")
 fcn = heatmap.convert(module, window=224)   # (B, 3, H, W) -> (B, K, N, M)
 """
@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import lazy_loader
 
-# What is public stands in __init__.pyi. It is imported on first use, so that
+# The public names are listed in __init__.pyi and imported on first use, so that
 # `heatmap --help` answers before torch is loaded.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 

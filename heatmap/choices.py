@@ -1,4 +1,4 @@
-"""What a network can be asked to compute with: engine, device and number format, by name."""
+"""The names of the engines, devices and number formats that a network can compute with."""
 
 from __future__ import annotations
 

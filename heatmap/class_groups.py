@@ -44,15 +44,15 @@ def built_in(names: Sequence[str], wnids: Sequence[str] = ()) -> tuple[ClassGrou
 
 
 def read_groups(path: str | Path, classes: ClassList) -> tuple[ClassGroup, ...]:
-    """The groups of a JSON file, and after them those of ``classes`` that it does not override.
+    """The groups of a JSON file, followed by those of ``classes`` that it does not override.
 
     Members may be groups of ``classes`` too. These stay as they are: where the file
     gives "dog" another meaning, the built-in "animal" still holds the built-in "dog".
 
     Raises:
-        ClassError: a file that cannot be read or holds no groups, a member that is not
-            there, groups that hold each other in a circle, or a group whose name is a
-            class's already.
+        ClassError: a file that cannot be read or holds no groups, a member that does not
+            exist, groups that contain each other in a circle, or a group with the name of a
+            class.
     """
     content = read_bytes(path, ClassError, "groups")
     try:
@@ -115,8 +115,8 @@ def _check_members(name: str, members: Any) -> None:
 
 
 def _resolved(defined: Definitions, classes: ClassList) -> tuple[ClassGroup, ...]:
-    """Each group with the indices of all that it holds, ascending and each once."""
-    # Without indices as yet: so they can be found by name, and told from finished groups.
+    """Each group with the indices of all its members, ascending and without duplicates."""
+    # Without indices yet, so that they can be found by name and told from finished groups.
     pending = tuple(ClassGroup(name, ()) for name in defined)
     all_classes = replace(classes, groups=pending + classes.groups)
     for group in pending:
@@ -131,14 +131,14 @@ def _resolved(defined: Definitions, classes: ClassList) -> tuple[ClassGroup, ...
 
 
 def _check_name(group: ClassGroup, all_classes: ClassList) -> None:
-    """Refuse a name that means a class: this group could never be asked for."""
+    """Refuse a name that means a class: the class would always be found instead of the group."""
     try:
         named: ClassGroup | None = all_classes.find(group.name)
     except ClassError:  # It is the name of several classes, or too large an index.
         named = None
     if named != group:
         raise ClassError(
-            f"group {group.name!r} bears the name, index or wnid of a class, which goes first: "
+            f"group {group.name!r} has the name, index or wnid of a class, which takes precedence: "
             "rename the group, or leave it out and ask for the class"
         )
 
@@ -165,11 +165,11 @@ def _member(member: str | int, all_classes: ClassList) -> ClassGroup:
 
 
 def _inner_first(members: Mapping[ClassGroup, Sequence[ClassGroup]]) -> list[ClassGroup]:
-    """The groups in such an order that each follows those within it."""
+    """The groups, ordered so that each follows the groups within it."""
     inner = {group: [member for member in members[group] if member in members] for group in members}
     try:
         return list(TopologicalSorter(inner).static_order())
     except CycleError as error:
-        # Each in the list is held by the next.
+        # Each group in the list is a member of the next.
         circle = " > ".join(group.name for group in reversed(error.args[1]))
-        raise ClassError(f"groups hold each other in a circle: {circle}") from error
+        raise ClassError(f"groups contain each other in a circle: {circle}") from error

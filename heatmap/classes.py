@@ -9,17 +9,17 @@ from typing import TypeAlias
 
 from .errors import ClassError
 
-# A class of this name is where no object is: it is detected only where asked for.
+# A class of this name means that there is no object: it is detected only if asked for.
 BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
 class ClassGroup:
-    """What is looked for: one class, or several whose probabilities are added ("dog").
+    """One class, or several whose probabilities are added ("dog"), to look for as one.
 
     Attributes:
-        name: as people know it.
-        indices: the class indices, ascending; one for a single class.
+        name: what people call it.
+        indices: the class indices, ascending; one index for a single class.
 
     >>> ClassGroup("cat", (281, 282, 283, 284, 285)).name
     'cat'
@@ -34,15 +34,15 @@ Wanted: TypeAlias = str | int | ClassGroup
 
 @dataclass(frozen=True)
 class ClassList:
-    """The K classes of a network; number i is the one whose scores stand at index i.
+    """The K classes of a network, in the order of its outputs: class i has the scores at index i.
 
     Attributes:
-        names: K names, of which several may be equal.
-        wnids: their WordNet ids ("n02123045"), or none.
-        groups: words for several classes, such as "dog" for 118 breeds.
+        names: K names; several may be equal.
+        wnids: K WordNet ids ("n02123045"), or none.
+        groups: names for several classes together, such as "dog" for 118 breeds.
 
     Raises:
-        ClassError: another number of wnids than of names.
+        ClassError: the numbers of wnids and names differ.
 
     >>> classes = ClassList(("cat", "dog"), groups=(ClassGroup("pet", (0, 1)),))
     >>> classes.find("pet").indices
@@ -66,7 +66,7 @@ class ClassList:
         return cls(tuple(f"class {index}" for index in range(count)))
 
     def only(self, indices: Iterable[int]) -> ClassList:
-        """Some of the classes, in the order given, and the groups that are whole in them."""
+        """Some of the classes, in the order given, with the groups that they complete."""
         new_index = {index: number for number, index in enumerate(indices)}
         groups = (
             ClassGroup(group.name, tuple(new_index[index] for index in group.indices))
@@ -80,24 +80,23 @@ class ClassList:
         )
 
     def single(self, index: int) -> ClassGroup:
-        """One class as a group of its own."""
+        """One class as a group with a single member."""
         return ClassGroup(self.names[index], (index,))
 
     def find(self, wanted: Wanted) -> ClassGroup:
-        """A class by its name, index, wnid or a unique prefix of its name, or a group by its name.
+        """Find a class by name, index, wnid or unique prefix of its name, or a group by name.
 
-        Names compare without regard to case; a class goes before a group of the same name.
-        Digits are an index, unless they are given as text and a class has just that
-        name. Where several classes share one exact name (ImageNet has two "crane"), the
-        index or wnid must be given.
+        Case does not matter. A class takes precedence over a group of the same name. Digits
+        are an index, unless they are given as text and a class has exactly that name. Where
+        several classes share a name (ImageNet has two "crane"), give the index or wnid.
 
         Raises:
-            ClassError: none fits (the nearest names are suggested), or several do.
+            ClassError: nothing matches (similar names are suggested), or several classes do.
         """
         if isinstance(wanted, ClassGroup):
             return wanted
         text = str(wanted).strip()
-        # A class that is itself called "7" (digits, say) is meant by the text "7".
+        # The text "7" means a class with the name "7" if there is one (of digits, for one).
         is_name = isinstance(wanted, str) and text in self.names
         if text.isascii() and text.isdigit() and len(text) < 10 and not is_name:
             return self._at(int(text))
@@ -106,7 +105,7 @@ class ClassList:
         return self._named(text)
 
     def find_all(self, wanted: Iterable[Wanted]) -> list[ClassGroup]:
-        """Each of several, once, in the order given.
+        """Find several, in the order given and without duplicates.
 
         Raises:
             ClassError: as :meth:`find`.
@@ -114,7 +113,7 @@ class ClassList:
         return list(dict.fromkeys(self.find(name) for name in wanted))
 
     def indices(self, wanted: Iterable[Wanted]) -> list[int]:
-        """The indices of all that is wanted, those of groups included, each once.
+        """The class indices of several classes and groups, without duplicates.
 
         Raises:
             ClassError: as :meth:`find`.

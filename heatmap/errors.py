@@ -5,13 +5,13 @@
     ├── GeometryError     window, stride, scale or border that do not fit
     ├── ModelError        an unknown model, weights that are missing or do not match
     ├── ConversionError   a network that cannot slide
-    │   └── InexactError  a network that can, but whose scores depend on the whole input
+    │   └── InexactError  a network that can slide, but whose scores depend on the whole input
     ├── ClassError        a class that the model does not have
     └── ResultError       a result that cannot be read or written
 
-An error says what is wrong, in one line that names the thing and the numbers, and carries the
-ways out as data: which parameter to give, and which value helps. ``str()`` words them for Python;
-the command line words them in its options, prints the line and exits with code 1.
+An error says what is wrong in one line, with the names and numbers involved, and carries the
+remedies as data: which parameter to change, and a value that helps. ``str()`` words them for
+Python; the command line words them as its options, prints the line and exits with code 1.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Use:
-    """A way out of an error: a parameter to give, with the value that helps where one is known.
+    """A remedy for an error: a parameter to give, with a value that helps where one is known.
 
-    ``text`` says how, with ``{}`` for parameter and value: "use a larger {}".
+    Attributes:
+        parameter: name of the Python parameter.
+        value: a value that would help; None where any other value might.
+        text: the advice, with ``{}`` for parameter and value: "use a larger {}".
 
     >>> str(Use("border", "cover"))
     "use border='cover'"
@@ -43,14 +46,16 @@ class Use:
 class HeatmapError(Exception):
     """Base class of all errors that heatmap raises on purpose.
 
-    ``message`` says what is wrong, ``ways`` what would help.
+    Attributes:
+        message: what is wrong, without the advice.
+        ways: the remedies (:class:`Use`).
 
     >>> print(HeatmapError("no window fits", Use("border", "cover"), Use("scale", 2)))
     no window fits: use border='cover' or scale=2
     """
 
     def __init__(self, message: str, *ways: Use) -> None:
-        # All of them, or else the error could not be pickled.
+        # Pass all arguments on, or the error could not be unpickled.
         super().__init__(message, *ways)
         self.message = message
         self.ways = ways
@@ -59,11 +64,11 @@ class HeatmapError(Exception):
         return self.worded(str)
 
     def about(self, subject: str) -> Self:
-        """The same error with what it is about put before the message; the ways out stay."""
+        """The same error with ``subject: `` before its message and the same remedies."""
         return type(self)(f"{subject}: {self.message}", *self.ways)
 
     def worded(self, word: Callable[[Use], str]) -> str:
-        """The message and the ways out as ``word`` says them; "" leaves one out."""
+        """The message and the remedies as ``word`` phrases them; one phrased as "" is left out."""
         texts = [text for text in map(word, self.ways) if text]
         # "use a or b" instead of "use a or use b".
         shortened = [
@@ -80,7 +85,7 @@ class PhotoError(HeatmapError):
 
 
 class GeometryError(HeatmapError):
-    """Window, stride, scale or border that do not fit the photo or the network."""
+    """A window, stride, scale or border that does not fit the photo or the network."""
 
 
 class ModelError(HeatmapError):
@@ -92,7 +97,7 @@ class ConversionError(HeatmapError):
 
 
 class InexactError(ConversionError):
-    """A network whose sliding scores depend on what else is in the photo."""
+    """A network that can slide, but whose scores then depend on what else is in the photo."""
 
 
 class ClassError(HeatmapError):
@@ -104,9 +109,9 @@ class ResultError(HeatmapError):
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, in one line: as the system says it, or the error's first line.
+    """Why something failed, in one line: the system's own message, or the error's first line.
 
-    The kind of an error that says nothing.
+    For an error without a message, the name of its class.
     """
     said = getattr(error, "strerror", None) or str(error)
     return next(iter(said.strip().splitlines()), type(error).__name__).rstrip(".:")

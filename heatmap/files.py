@@ -1,4 +1,4 @@
-"""Files read, or refused in one line; files and folders that appear whole or not at all."""
+"""Reading files with one-line errors, and writing files and folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import TypeAlias
 
 from .errors import HeatmapError, ResultError, Use, reason_of
 
-# What the names of files and folders begin with that are not whole yet.
+# Prefix of the names of files and folders that are not complete yet.
 TEMPORARY = ".heatmap-"
 
-# Makes a file, or a folder, at the path that it gets.
+# A function that makes a file or a folder at the path it is given.
 Writer: TypeAlias = Callable[[Path], object]
 
 
 def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> bytes:
-    """What a file holds.
+    """The bytes of a file.
 
     Args:
-        path: of the file.
-        error: the class of what is raised.
-        what: what of the file is read, where that needs saying ("groups").
+        path: the file.
+        error: the class of error to raise.
+        what: what is read from the file, where the message should say so ("groups").
 
     Raises:
-        HeatmapError: of that class, in one line: the file is not there or cannot be read.
+        HeatmapError: of class ``error``, where the file does not exist or cannot be read.
     """
     try:
         return Path(path).read_bytes()
@@ -38,13 +38,13 @@ def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> b
 
 
 def read_text(path: str | Path, error: type[HeatmapError], what: str = "") -> str:
-    """The text that a file holds: UTF-8, with or without a byte order mark.
+    """The text of a UTF-8 file, with or without a byte order mark.
 
     Args:
-        path, error, what: as :func:`read_bytes` takes them.
+        path, error, what: as in :func:`read_bytes`.
 
     Raises:
-        HeatmapError: of that class, in one line: as :func:`read_bytes`, or other bytes.
+        HeatmapError: of class ``error``, as :func:`read_bytes`, or where it is not UTF-8.
     """
     try:
         return read_bytes(path, error, what).decode("utf-8-sig")
@@ -58,14 +58,14 @@ def _unreadable(path: str | Path, what: str, reason: str) -> str:
 
 @contextmanager
 def writing(target: Path) -> Iterator[Path]:
-    """Give a temporary path where nothing is yet; move what is made there to ``target``.
+    """Give an unused temporary path, and move what the block makes there to ``target``.
 
-    The block makes a file there, or a folder. Missing parent folders are made. On any
-    failure what was made is removed and ``target`` stays as it was. An earlier file is
-    replaced, and so is an earlier folder, unless it holds what the new one does not.
+    The block makes a file or a folder. Missing parent folders are made. On any failure
+    the temporary is removed and ``target`` stays as it was. An earlier file is replaced,
+    and so is an earlier folder, unless it holds something that the new one does not.
 
     Raises:
-        ResultError: it cannot be written, or something else is in the way.
+        ResultError: the target cannot be written, or something else is in the way.
     """
     with _temporary_beside(target) as temporary:
         try:
@@ -77,17 +77,20 @@ def writing(target: Path) -> Iterator[Path]:
 
 
 def write_all(files: Mapping[Path, Writer]) -> None:
-    """Write several files or folders, each by a function that gets its temporary path; all or none.
+    """Write several files or folders, all of them or none.
+
+    Args:
+        files: for each target the function that writes it, given a temporary path.
 
     Raises:
-        ResultError: one cannot be written.
+        ResultError: one of them cannot be written.
     """
     with ExitStack() as all_or_none:
         temporaries = {}
         for target, write in files.items():
             temporaries[target] = all_or_none.enter_context(writing(target))
             write(temporaries[target])
-        # Before the first of them is moved.
+        # Checked before the first of them is moved.
         for target, temporary in temporaries.items():
             _check_replaceable(temporary, target)
 
@@ -109,7 +112,7 @@ def _temporary_beside(target: Path) -> Iterator[Path]:
 
 
 def make_folder(target: Path) -> None:
-    """Make the folder of a file and its parents.
+    """Make the folder that a file goes into, with its parents.
 
     Raises:
         ResultError: a file is in the way.
@@ -122,10 +125,11 @@ def make_folder(target: Path) -> None:
 
 
 def _check_replaceable(temporary: Path, target: Path) -> None:
-    """Refuse a target that what was made must not replace.
+    """Refuse a target that must not be replaced.
 
     Raises:
-        ResultError: it is a folder for a file, a file for a folder, or holds other things.
+        ResultError: it is a folder and the new one a file, or the reverse, or it is a folder
+            that holds other things.
     """
     if target.is_dir() and not temporary.is_dir():
         raise ResultError(f"{target}: cannot be written: is a directory")
@@ -143,10 +147,10 @@ def _check_replaceable(temporary: Path, target: Path) -> None:
 
 
 def _move(temporary: Path, target: Path) -> None:
-    """Rename what was made; an earlier folder first makes way, into the temporary one."""
+    """Rename to the target; an earlier folder is first moved out of the way."""
     earlier = temporary.with_name(f"{temporary.name}.earlier")
     if not temporary.is_dir():
-        # Scores grow in a private file; results get the rights that any new file gets.
+        # Scores are first written to a private file; a result gets the usual permissions.
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
@@ -161,13 +165,12 @@ def _move(temporary: Path, target: Path) -> None:
 
 
 def lack_of_room(needed: int, folder: Path) -> str:
-    """What is missing where so many bytes are to be written, "" where they fit on the disk.
+    """How much disk space is needed and how much is free, or "" if there is enough.
 
-    The one rule for room on disk. It says how many bytes that are, and how many are free:
-    the end of a sentence that begins with what is to be written.
+    The text completes a sentence such as "the scores take ...".
 
     Raises:
-        OSError: the folder is not there.
+        OSError: the folder does not exist.
     """
     free = shutil.disk_usage(folder).free
     if needed <= free:
@@ -176,8 +179,9 @@ def lack_of_room(needed: int, folder: Path) -> str:
 
 
 def room_for(needed: int, folder: Path | None) -> Path:
-    """Where so many bytes of scores can grow: ``folder``, the nearest one above it that is
-    there, or that of temporary files.
+    """A folder whose disk has room for ``needed`` bytes of scores.
+
+    It is ``folder`` or its nearest existing parent; for None, the system's temporary folder.
 
     Raises:
         ResultError: they do not fit on its disk.
@@ -188,7 +192,7 @@ def room_for(needed: int, folder: Path | None) -> Path:
     if lack:
         raise ResultError(
             f"the scores take {lack}",
-            Use("store_classes", text="use {} to keep fewer"),
+            Use("store_classes", text="use {} to store fewer"),
             Use("stride", text="use a larger {}"),
             Use("scale", text="use a smaller {}"),
         )
@@ -197,12 +201,13 @@ def room_for(needed: int, folder: Path | None) -> Path:
 
 @contextmanager
 def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
-    """A temporary folder on the disk of ``folder`` for grids of so many bytes; it goes at the end.
+    """A temporary folder for ``needed`` bytes of scores, on the disk of ``folder``.
 
-    ``folder`` itself where none are needed: nothing will grow there.
+    It is removed at the end. Where ``needed`` is 0, it is ``folder`` itself: nothing will be
+    written there.
 
     Raises:
-        ResultError: no room on the disk.
+        ResultError: not enough space on the disk.
     """
     if not needed:
         yield folder
@@ -216,10 +221,10 @@ def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_error(folder: Path) -> Iterator[None]:
-    """Turn an OSError of the block into one line that names the folder.
+    """Turn an OSError of the block into a one-line error that names the folder.
 
     Raises:
-        ResultError: for every OSError.
+        ResultError: in place of any OSError.
     """
     try:
         yield
@@ -228,6 +233,6 @@ def named_error(folder: Path) -> Iterator[None]:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
+    """The folder itself, or its nearest parent that exists."""
     absolute = folder.absolute()
     return next(path for path in (absolute, *absolute.parents) if path.is_dir())

@@ -26,7 +26,7 @@ BORDERS: tuple[Border, ...] = ("cover", "valid")
 
 
 def whole_windows(length: int, window: int, stride: int) -> int:
-    """How many windows lie wholly inside a length, the first at its beginning, all in px.
+    """How many windows fit wholly into ``length``, the first at its beginning; all in px.
 
     >>> whole_windows(400, window=224, stride=32)
     6
@@ -35,7 +35,7 @@ def whole_windows(length: int, window: int, stride: int) -> int:
 
 
 def length_of_windows(count: int, window: int, stride: int) -> int:
-    """Length in px that ``count`` windows tile exactly.
+    """Length in px that ``count`` overlapping windows cover exactly.
 
     >>> length_of_windows(6, window=224, stride=32)
     384
@@ -44,7 +44,7 @@ def length_of_windows(count: int, window: int, stride: int) -> int:
 
 
 def size_text(hw: tuple[int, ...]) -> str:
-    """A height and a width as people read them: width first.
+    """A (height, width) as text for people: width first.
 
     >>> size_text((480, 640))
     '640 x 480 px'
@@ -53,7 +53,7 @@ def size_text(hw: tuple[int, ...]) -> str:
 
 
 def shrunk_hw(hw: tuple[int, int], longest_px: int) -> tuple[int, int]:
-    """Height and width of a photo made no longer than this on either side; never enlarged."""
+    """Height and width of a photo shrunk so that its longer side is at most ``longest_px``."""
     share = min(1.0, longest_px / max(hw))
     return max(1, round(hw[0] * share)), max(1, round(hw[1] * share))
 
@@ -62,13 +62,15 @@ def shrunk_hw(hw: tuple[int, int], longest_px: int) -> tuple[int, int]:
 class Placement:
     """How windows are laid over a photo, whatever its size.
 
-    ``stride`` is the distance between neighbouring windows, px; None is the network's own.
-    ``scale`` resizes the photo before it is scored: a window then covers window / scale px of
-    it. ``border`` is "cover", which extends the photo by reflection so that every pixel lies
-    in a window, or "valid", which keeps to windows wholly inside.
-
     >>> Placement(scale=2.0)
     Placement(stride=None, scale=2.0, border='cover')
+
+    Attributes:
+        stride: distance between neighbouring windows, px; None is the network's native stride.
+        scale: factor by which the photo is resized before it is scored; a window then covers
+            window / scale px of the photo.
+        border: "cover" extends the photo by reflection so that every pixel lies in a window;
+            "valid" takes only windows that lie wholly inside the photo.
     """
 
     stride: int | None = None
@@ -89,12 +91,12 @@ class Geometry:
     ((4, 9), (98.0, 102.0))
 
     Attributes:
-        photo_hw: height and width of the photo, px; methods answer in its pixels.
-        scaled_hw: height and width of it resized, px.
+        photo_hw: height and width of the photo, px; methods return positions in its pixels.
+        scaled_hw: height and width of the resized photo, px.
         window_px: side of a window, in scaled px.
         stride_px: distance between neighbouring windows, in scaled px.
-        origin_yx: top and left of cell (0, 0) in scaled px: 0 or negative.
-        grid_hw: how many rows and columns of windows there are: N and M.
+        origin_yx: top and left of the window of cell (0, 0), in scaled px: 0 or negative.
+        grid_hw: number of rows (N) and columns (M) of windows.
         border: "cover" or "valid", as in :class:`Placement`.
     """
 
@@ -108,7 +110,7 @@ class Geometry:
 
     @property
     def scale_yx(self) -> tuple[float, float]:
-        """Resized over original, of each axis, as rounded."""
+        """Actual resize factor of each axis, after rounding to whole pixels."""
         return (
             self.scaled_hw[0] / self.photo_hw[0],
             self.scaled_hw[1] / self.photo_hw[1],
@@ -116,7 +118,7 @@ class Geometry:
 
     @property
     def extended_hw(self) -> tuple[int, int]:
-        """Height and width of what the windows tile exactly, in scaled pixels."""
+        """Height and width of the area that the windows cover exactly, in scaled px."""
         rows, columns = self.grid_hw
         return (
             length_of_windows(rows, self.window_px, self.stride_px),
@@ -127,8 +129,8 @@ class Geometry:
     def margins_tblr(self) -> tuple[int, int, int, int]:
         """Pixels to add (positive) or cut (negative) at top, bottom, left, right.
 
-        In scaled pixels; under ``valid`` the bottom and right ones are what is
-        left over behind the last window.
+        In scaled px; with border "valid", bottom and right are the rest beyond the last
+        window.
         """
         top, left = -self.origin_yx[0], -self.origin_yx[1]
         return (
@@ -139,7 +141,7 @@ class Geometry:
         )
 
     def window_xyxy(self, row: int, column: int) -> tuple[float, float, float, float]:
-        """The window of cell (row, column) in photo pixels; may reach outside it."""
+        """Left, top, right, bottom of a cell's window, photo px; may extend beyond the photo."""
         scale_y, scale_x = self.scale_yx
         top = self.origin_yx[0] + row * self.stride_px
         left = self.origin_yx[1] + column * self.stride_px
@@ -151,7 +153,7 @@ class Geometry:
         )
 
     def centre_xy(self, row: float, column: float) -> tuple[float, float]:
-        """Centre of a cell's window in photo pixels; fractional cells lie between."""
+        """Centre (x, y) of a cell's window, photo px; row and column may be fractional."""
         scale_y, scale_x = self.scale_yx
         return (
             (self.origin_yx[1] + column * self.stride_px + self.window_px / 2) / scale_x,
@@ -167,12 +169,12 @@ class Geometry:
         )
 
     def coverage(self) -> npt.NDArray[np.float32]:
-        """Share of each window that is real photo, (N, M), in 0..1."""
+        """Fraction of each window that is real photo, not reflection: float32 (N, M), 0..1."""
 
         def along(origin: int, cells: int, length: int) -> npt.NDArray[np.float64]:
             start = origin + np.arange(cells) * self.stride_px
             end = np.minimum(start + self.window_px, length)
-            # A stride above the window leaves windows wholly outside the photo.
+            # With a stride above the window, windows can lie wholly outside the photo.
             seen = np.maximum(end - np.maximum(start, 0), 0)
             return np.asarray(seen / self.window_px)
 
@@ -197,11 +199,11 @@ def plan_grid(
         photo_hw: height and width of the photo, px.
         placement: stride, scale and border.
         window: side of the classifier's input, px.
-        native_stride: the network's own stride, px; "cover" extends the photo to it, by
-            as much on both sides.
+        native_stride: the network's own stride, px; "cover" extends the photo evenly on both
+            sides until windows at this stride cover it exactly.
 
     Raises:
-        GeometryError: where no window fits, or a number is out of range.
+        GeometryError: no window fits, or a value is out of range.
     """
     scale, border = placement.scale, placement.border
     stride = native_stride if placement.stride is None else placement.stride
@@ -235,8 +237,8 @@ def _plan_axis(
     """Origin and number of cells along one axis."""
     if border == "valid":
         return 0, whole_windows(length, window, stride)
-    # A stride that divides the native one covers the same extended photo;
-    # any other (the crop engine takes them all) makes its own.
+    # A stride that divides the native one covers the same extended photo; any other
+    # (only the crop engine takes them) has an extended photo of its own.
     unit = native if native % stride == 0 else stride
     steps = max(0, -(-(length - window) // unit))
     extra = steps * unit + window - length
@@ -256,16 +258,16 @@ def _too_small(
 
 
 def scale_of(geometry: Geometry) -> float:
-    """Resized over original of the longer side, which rounding to pixels changes least."""
+    """Resize factor, measured on the longer side, where rounding to whole pixels matters least."""
     longer = int(geometry.photo_hw[1] > geometry.photo_hw[0])
     return geometry.scale_yx[longer]
 
 
 def check_size(photo_hw: tuple[int, ...], geometry: Geometry) -> None:
-    """Refuse a photo of another size than the scored one.
+    """Refuse a photo whose size is not that of the scored photo.
 
     Raises:
-        ResultError: it is.
+        ResultError: the sizes differ.
     """
     if photo_hw != geometry.photo_hw:
         raise ResultError(

@@ -1,8 +1,8 @@
-"""How much memory a pass may take, and freed memory kept for the next band.
+"""How much memory a pass may take, and keeping freed memory for the next band.
 
-The C library of Linux maps every tensor past 32 MB anew and unmaps it when it is let go, so
-that the kernel clears all of its pages again for the next band, which takes longer than most
-layers do (benchmarks/growth.py). While a pass runs, freed memory stays with the process.
+glibc maps a new memory region for every tensor above 32 MB and unmaps it when the tensor is
+freed, so the kernel clears all of its pages again for the next band, which takes longer than
+most layers do (benchmarks/growth.py). While a pass runs, the process keeps freed memory.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from functools import cache
 
 import psutil
 
-# Of the memory that is free, activations take at most this share unless told otherwise.
+# Activations take at most this fraction of the free memory unless a limit is given.
 MEMORY_SHARE = 0.5
 
-# Of glibc's malloc.h.
+# Parameters of mallopt, from glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
-# Heaps of other threads are too small for tensors: those begun meanwhile share the main one.
+# Heaps of other threads are too small for tensors: threads started meanwhile share the main one.
 _KEEP = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0, _ARENA_MAX: 1}
-# What may stay with the process: the next photo of some megapixels finds its pages there.
+# Bytes that the process may keep: enough for the next photo of a few megapixels.
 KEPT_BYTES = 2**29
-# Where glibc itself ends up once it has seen a large block come and go, but for those.
+# What glibc adapts to by itself after a large block was freed, except for KEPT_BYTES.
 _USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: KEPT_BYTES, _MMAP_MAX: 2**16, _ARENA_MAX: 0}
 
 _lock = threading.Lock()
@@ -35,16 +35,16 @@ _before = 0
 
 
 def free_memory() -> int:
-    """Bytes that activations may take where nobody says how many."""
+    """Bytes that activations may take where no limit is given: half of the free memory."""
     return int(psutil.virtual_memory().available * MEMORY_SHARE)
 
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Keep what is freed in the block, of the whole process; after it, ``KEPT_BYTES`` at most.
+    """Keep all memory that the process frees within the block; afterwards ``KEPT_BYTES`` at most.
 
-    Blocks within others, and in several threads, end with the last of them. Where the C
-    library is another one nothing is done.
+    Nested blocks and blocks in several threads count as one, which ends with the last of
+    them. Does nothing where the C library is not glibc.
     """
     global _holders, _before
     with _lock:

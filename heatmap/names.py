@@ -1,7 +1,7 @@
-"""The names of the files that runs and batches leave: one rule, to write them and to find them.
+"""The names of the result files of runs and batches, for writing and for finding them.
 
-All files of a photo ``cat.jpg`` begin with its stem ``cat`` and end in one of these suffixes;
-what there is one of for each class has the class between them: ``cat.tabby.png``.
+All result files of a photo ``cat.jpg`` begin with its stem ``cat`` and end in one of these
+suffixes; files of a single class have its name in between: ``cat.tabby.png``.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from pathlib import Path
 
 from .classes import ClassGroup
 
-# Of a photo.
+# Suffixes of files of a photo.
 DESCRIPTION, GRID, SHARP_GRID = ".json", ".npz", ".sharp.npz"
 PAGE, PAGE_TILES, THUMBNAIL = ".html", ".tiles", ".thumbnail.jpg"
 CSV, GEOJSON = ".csv", ".geojson"
 COCO, COCO_DATASET = ".coco.json", ".coco.dataset.json"
-# Of a class: a picture, or of a large photo a pyramid and a small picture; a heatmap.
+# Suffixes of files of a class: an overlay, or for a large photo a pyramid and a small preview;
+# a heatmap.
 OVERLAY, PYRAMID, PREVIEW, HEATMAP = ".png", ".tif", ".preview.png", ".heat.tif"
-# Beside a grid whose scores are too many for it.
+# Suffix of the file with the scores of a grid too large for one .npz.
 LARGE_SCORES = ".scores.npy"
 
-# Of a batch: in its folder, and below PHOTOS a folder for each photo.
+# Files of a batch, in its output folder; below PHOTOS each photo has a folder of its own.
 MANIFEST, SUMMARY, SHEET, PHOTOS = "manifest.jsonl", "summary.csv", "index.html", "photos"
 
 _SLUG_LENGTH = 60
@@ -34,32 +35,32 @@ _SLUG_LENGTH = 60
 
 @dataclass(frozen=True)
 class ResultNames:
-    """The paths of one photo's results: ``folder``, and what all of their names begin with."""
+    """The paths of one photo's results: their folder, and the stem that all names begin with."""
 
     folder: Path
     stem: str
 
     @classmethod
     def of_photo(cls, folder: str | Path, photo: str) -> ResultNames:
-        """Those of a photo by its path, "" where it was an array."""
+        """The names for the photo at a path, or for an array if the path is ""."""
         return cls(Path(folder), Path(photo).stem if photo else "photo")
 
     @classmethod
     def of_description(cls, description: Path) -> ResultNames:
-        """Those beside a ``cat.json``."""
+        """The names of the files beside an existing ``cat.json``."""
         return cls(description.parent, description.name.removesuffix(DESCRIPTION))
 
     def path(self, suffix: str) -> Path:
-        """The file of this suffix: ``cat.npz``."""
+        """The file with this suffix, such as ``cat.npz``."""
         return self.folder / f"{self.stem}{suffix}"
 
     def scale(self, name: str) -> Path:
-        """The grid of a single scale by its :func:`scale_name`: ``cat.x0.5.npz``."""
+        """The file of the grid of one scale, given its :func:`scale_name`: ``cat.x0.5.npz``."""
         return self.path(f".{name}{GRID}")
 
 
 def scale_name(scale: float) -> str:
-    """A resize factor in the name of a file: "x0.5"."""
+    """A resize factor as part of a file name: "x0.5"."""
     return f"x{scale:g}"
 
 
@@ -69,9 +70,9 @@ def scores_path(grid: Path) -> Path:
 
 
 def class_suffixes(groups: Sequence[ClassGroup]) -> list[str]:
-    """What stands for each class or group behind the stem: ".tabby".
+    """The part of the file name, after the stem, for each class or group: ".tabby".
 
-    Where slugs are alike, with its index; of a group, with the first two.
+    Where two slugs are equal, the class index is appended; for a group its first two indices.
     """
     slugs = [slug(group.name) for group in groups]
     counts = Counter(name.casefold() for name in slugs)
@@ -85,8 +86,8 @@ def class_suffixes(groups: Sequence[ClassGroup]) -> list[str]:
 def slug(name: str) -> str:
     """A class name as part of a file name: ASCII letters, digits, "-" and "_", 1 to 60 of them.
 
-    Accents are dropped. A name that is cut or has nothing left ends in a digest of
-    the whole, so that two of them stay apart.
+    Accents are dropped. A name that is shortened, or has no such character, ends in a digest
+    of the whole name, so that different names get different slugs.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     safe = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")

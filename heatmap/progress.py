@@ -1,4 +1,4 @@
-"""How long work tells of itself while it goes on."""
+"""The base class of progress reporters."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from .errors import Use
 
 
 class Reporter:
-    """Is told how work goes on; this one does nothing with it.
+    """Receives the progress of long work; this base class ignores it.
 
-    Override what is of interest. What a run, a batch or a training has to tell beyond
-    this, classes made from this one add.
+    Override the methods of interest. Subclasses add the events of a batch or a training.
     """
 
     def stage(self, what: str) -> None:
-        """What begins now, in words such as "scoring cat.jpg"."""
+        """A stage of the work begins, described in words such as "scoring cat.jpg"."""
 
     def advance(self, done: int, total: int) -> None:
-        """How much of the stage is done, in its own units (windows, views)."""
+        """``done`` of ``total`` units of the stage (windows, views) are finished."""
 
     def note(self, message: str, *ways: Use) -> None:
-        """Something worth knowing before going on, and what would avoid it."""
+        """Something worth knowing while the work continues, and what would avoid it."""

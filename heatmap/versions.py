@@ -1,11 +1,11 @@
-"""Versions of the packages that can change a result."""
+"""Versions of the installed packages that can change a result."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-# As the package index calls them.
+# Names as on the package index.
 _PACKAGES = (
     "heatmap-localizer",
     "torch",
@@ -19,7 +19,7 @@ _PACKAGES = (
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Name to version, of those installed."""
+    """The version of each of these packages that is installed, by name."""
     versions = {}
     for name in _PACKAGES:
         try:

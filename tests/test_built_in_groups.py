@@ -52,7 +52,7 @@ def test_every_group_is_found_by_its_name():
         assert IMAGENET.find(group.name.upper()) == group
 
 
-def test_no_group_bears_the_name_of_a_class():
+def test_no_group_has_the_name_of_a_class():
     classes = {name.casefold() for name in IMAGENET.names}
     assert [group.name for group in IMAGENET.groups if group.name.casefold() in classes] == []
 

@@ -111,16 +111,16 @@ def test_no_groups_are_no_change(tmp_path):
         ({"x": ["٠-٣"]}, "group 'x': no class '٠-٣'"),
         ({"x": ["9" * 5000 + "-3"]}, "group 'x': no class '999"),
         ({"x": ["3-" + "9" * 5000]}, "group 'x': no class '3-999"),
-        ({"x": ["pug", "X"]}, "groups hold each other in a circle: x > x$"),
+        ({"x": ["pug", "X"]}, "groups contain each other in a circle: x > x$"),
         (
             {"a": ["pug", "b"], "b": ["c"], "c": ["tabby", "a"], "d": ["a"]},
-            "groups hold each other in a circle: (a > b > c > a|b > c > a > b|c > a > b > c)$",
+            "groups contain each other in a circle: (a > b > c > a|b > c > a > b|c > a > b > c)$",
         ),
-        ({"Tabby": [1]}, "group 'Tabby' bears the name, index or wnid of a class.*: rename"),
-        ({"CRANE": [1]}, "group 'CRANE' bears the name.* or leave it out and ask for the class$"),
-        ({"3": [1]}, "group '3' bears the name, index"),
-        ({"300": [1]}, "group '300' bears the name, index"),
-        ({"n11": [1]}, "group 'n11' bears the name, index or wnid"),
+        ({"Tabby": [1]}, "group 'Tabby' has the name, index or wnid of a class.*: rename"),
+        ({"CRANE": [1]}, "group 'CRANE' has the name.* or leave it out and ask for the class$"),
+        ({"3": [1]}, "group '3' has the name, index"),
+        ({"300": [1]}, "group '300' has the name, index"),
+        ({"n11": [1]}, "group 'n11' has the name, index or wnid"),
     ],
 )
 def test_what_is_no_file_of_groups_is_refused_in_one_line(tmp_path, content, message):

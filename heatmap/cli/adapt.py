@@ -21,10 +21,13 @@ from .summary import print_summary
 @under(
     "New network",
     click.option(
-        "--num-classes", type=click.IntRange(min=1), metavar="K", help="How many new classes."
+        "--num-classes", type=click.IntRange(min=1), metavar="K", help="Number of new classes."
     ),
     click.option(
-        "--class-names", type=click.Path(), metavar="FILE", help="Their names, one a line."
+        "--class-names",
+        type=click.Path(),
+        metavar="FILE",
+        help="Text file of the names of the new classes, one per line.",
     ),
     click.option(
         "--seed",
@@ -32,7 +35,7 @@ from .summary import print_summary
         default=0,
         show_default=True,
         metavar="N",
-        help="Seed of re-initialised weights.",
+        help="Random seed of the re-initialised weights.",
     ),
 )
 @under(
@@ -42,14 +45,14 @@ from .summary import print_summary
         "--output",
         type=FILE,
         metavar="FILE",
-        help="Checkpoint to write, .safetensors; default: none, only the table is printed.",
+        help="Checkpoint to write, .safetensors; default: only print the table.",
     ),
 )
 @json_option
 def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
     """Give a network another window, other classes and another head.
 
-    Prints the layer table, with what training will change and what stays fixed.
+    Prints the layer table, with the trainable layers and those that stay fixed.
     docs/fc-to-conv.md explains the three heads.
     """
     from ..networks.adapt import adapt as adapt_network

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..runs.batch import BatchRunner
     from .batch_printer import BatchOutput
 
-# Seconds between two looks of --watch.
+# Seconds between two searches for photos with --watch.
 LOOK_EVERY = 5.0
 
 runner_options = under(
@@ -40,47 +40,55 @@ runner_options = under(
         type=click.Choice(["local", "ray"]),
         default="local",
         show_default=True,
-        help="This process, or workers on Ray (needs ray).",
+        help="Where to run: in this process, or in workers on Ray (needs ray).",
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Workers on Ray; default: one for each CPU.",
+        help="Number of workers on Ray; default: one per CPU.",
     ),
     click.option(
         "--threads",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Threads of each photo; default: 1 where several photos are done at a time.",
+        help="Threads per photo; default: 1 if several photos are run at a time.",
     ),
     click.option(
-        "--ray-address", metavar="ADDRESS", help="A cluster to join; default: start Ray here."
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Address of a Ray cluster to join; default: start Ray here.",
     ),
     click.option(
         "--gpus",
         type=click.FloatRange(min=0),
         metavar="N",
-        help="GPUs of each worker on Ray; default: 1 on cuda, else none.",
+        help="GPUs per worker on Ray; default: 1 on cuda, otherwise 0.",
     ),
 )
 progress_options = under(
     "Progress",
     click.option(
-        "--retry-failed", is_flag=True, help="Do again what failed, though nothing changed."
+        "--retry-failed", is_flag=True, help="Run failed photos again even if nothing has changed."
     ),
-    click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing."),
-    click.option("--watch", is_flag=True, help="Go on as photos arrive, until Ctrl-C."),
+    click.option(
+        "--dry-run", is_flag=True, help="Print what would be done, without writing anything."
+    ),
+    click.option(
+        "--watch",
+        is_flag=True,
+        help="Keep running and process new photos as they arrive, until Ctrl-C.",
+    ),
     click.option(
         "--every",
         type=click.FloatRange(min=0.1),
         default=LOOK_EVERY,
         show_default=True,
         metavar="SECONDS",
-        help="How often --watch looks; a file that changed meanwhile waits.",
+        help="How often --watch looks for photos; files still changing are left for the next time.",
     ),
-    click.option("--quiet", is_flag=True, help="Print nothing but what failed."),
-    click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each photo."),
+    click.option("--quiet", is_flag=True, help="Print only failures."),
+    click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per photo."),
 )
 
 
@@ -106,17 +114,17 @@ progress_options = under(
         default=Path("results"),
         show_default=True,
         metavar="FOLDER",
-        help="Folder for the results of all photos; made if missing.",
+        help="Folder for the results of all photos; created if missing.",
     ),
 )
 @progress_options
 def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     """Run many photos: folders, globs, lists of paths, single photos.
 
-    Results lie below the output folder as the photos lie below the folder that all SOURCEs
-    share; index.html shows all of them, summary.csv lists the detections, manifest.jsonl says
-    what became of each photo. Called again, it does what is missing, failed or changed. Exits
-    with 1 if a photo failed.
+    Results mirror the folder structure of the photos below the output folder; index.html shows
+    all of them, summary.csv lists the detections, and manifest.jsonl records the outcome for
+    each photo. Run again, the command processes only photos that are new or changed, or whose
+    results are missing. Exits with 1 if a photo failed.
     """
     from ..runs.batch import BatchSources, plan_batch
     from ..runs.batch import batch as run_batch
@@ -142,7 +150,7 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
 
 
 def _run(run_batch: Any, printer: Any, where: Any, output: Path, *given: Any, **common: Any) -> int:
-    """How many photos failed; --watch ends by Ctrl-C, anything else is cut short by it."""
+    """Run the batch and count failed photos; Ctrl-C ends --watch normally, anything else early."""
     try:
         done = run_batch(where, output, *given, reporter=printer, **common)
     except KeyboardInterrupt:

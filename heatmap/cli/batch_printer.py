@@ -22,12 +22,12 @@ from ..runs.manifest import Record, counts, error_of
 from .command import in_options
 
 BatchOutput = Literal["lines", "json", "quiet"]
-# Seconds between two lines that say how far it is.
+# Seconds between two progress lines.
 _LINE_EVERY = 10.0
 
 
 class Tally:
-    """How far a batch is: photos, megapixels and bytes done, and the time it took."""
+    """The progress of a batch: photos, megapixels and bytes done, and the time taken."""
 
     def __init__(self, work: BatchPlan) -> None:
         self.total = len(work.todo)
@@ -47,17 +47,17 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Since the first photo was begun; never 0."""
+        """Seconds since the first photo was started; never 0."""
         return max(time.monotonic() - self._started, 1e-6)
 
     @property
     def seconds_left(self) -> float | None:
-        """By the bytes of the files that are left; None before any is done."""
+        """Estimated from the bytes of the files left; None before any is done."""
         sized = sum(self._sizes.values()) - self._left
         return self.seconds * self._left / sized if sized else None
 
     def describe(self) -> dict[str, Any]:
-        """All of it as JSON, rates in megapixels a second."""
+        """The progress as JSON; rates in megapixels per second."""
         left = self.seconds_left
         return {
             "photos": self.done,
@@ -74,7 +74,7 @@ class Tally:
         parts = [
             f"{self.done} of {self.total} photos",
             f"{self.megapixels:.1f} megapixels",
-            f"{rate:.1f} a second",
+            f"{rate:.1f} per second",
         ]
         if self.failed:
             parts.append(f"{self.failed} failed")
@@ -85,7 +85,7 @@ class Tally:
 
 
 class BatchPrinter(BatchReporter):
-    """Prints what becomes of each photo; failures always."""
+    """Prints the outcome for each photo; failures in every output mode."""
 
     def __init__(self, form: BatchOutput, output: Path, bar: Progress) -> None:
         self._form, self._output, self._bar = form, output, bar
@@ -96,7 +96,7 @@ class BatchPrinter(BatchReporter):
         self.failed = 0
 
     def stage(self, what: str) -> None:
-        """Show what is done before the first photo."""
+        """Show what happens before the first photo."""
         self._bar.update(self._task, description=escape(what))
 
     def begin(self, work: BatchPlan) -> None:
@@ -109,7 +109,7 @@ class BatchPrinter(BatchReporter):
         self._bar.update(self._task, description="", completed=0, total=len(work.todo))
 
     def photo(self, record: Record) -> None:
-        """Print a photo that failed or was skipped, and how far the batch is."""
+        """Print a photo that failed or was skipped, and the progress of the batch."""
         if record.state == "failed":
             self.failed += 1
         if self._tally is not None and record.state != "skipped":
@@ -127,7 +127,7 @@ class BatchPrinter(BatchReporter):
             self._show(self._tally)
 
     def end(self, done: Batch) -> None:
-        """After the last photo: how all of the batch stands."""
+        """Print the state of the whole batch after the last photo."""
         states: dict[str, int] = dict(counts(done.records).items())
         if self._form == "json":
             detections = sum(len(record.detections) for record in done.records)
@@ -145,10 +145,10 @@ class BatchPrinter(BatchReporter):
                 click.echo(line)
 
     def interrupted(self) -> None:
-        """Ctrl-C: what was done stays."""
+        """Print that Ctrl-C stopped the batch; finished photos stay."""
         if self._form == "lines":
             self._print(
-                f"stopped; what was done lies in {self._output}, the same command goes on there"
+                f"stopped; finished results are in {self._output}, the same command continues there"
             )
 
     def _show(self, tally: Tally) -> None:
@@ -168,7 +168,7 @@ class BatchPrinter(BatchReporter):
 
 @contextmanager
 def batch_printer(form: BatchOutput, output: Path, model: str) -> Iterator[BatchPrinter]:
-    """What prints a batch, with a bar on standard error where that is a terminal."""
+    """A printer for a batch, with a progress bar on standard error if that is a terminal."""
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         bar.disable = form != "lines" or not bar.console.is_terminal
@@ -178,7 +178,7 @@ def batch_printer(form: BatchOutput, output: Path, model: str) -> Iterator[Batch
 
 
 def print_work(work: BatchPlan) -> None:
-    """What a batch would do, photo by photo."""
+    """Print what a batch would do, photo by photo."""
     for task in work.todo:
         click.echo(f"{task.item.name}: {task.why}")
     for record in work.skipped:
@@ -187,7 +187,7 @@ def print_work(work: BatchPlan) -> None:
 
 
 def describe_work(work: BatchPlan) -> dict[str, Any]:
-    """The same for JSON."""
+    """What a batch would do, as JSON."""
     return {
         "todo": [
             {"name": task.item.name, "path": str(task.item.path), "why": task.why}
@@ -202,7 +202,7 @@ def describe_work(work: BatchPlan) -> dict[str, Any]:
 
 
 def _to_do(work: BatchPlan) -> str:
-    """What there is to do, in one line."""
+    """What there is to do, as one line."""
     reasons = Counter(task.why for task in work.todo)
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     todo = f"{_photos(len(work.todo))} to do ({why})" if work.todo else "nothing to do"
@@ -220,7 +220,7 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
     )
     yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
     if states["failed"] and not any(task for task in done.work.todo):
-        yield "what failed has not changed since: --retry-failed tries it again"
+        yield "the failed photos have not changed since: --retry-failed tries them again"
 
 
 def _photos(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What all commands are: errors are one line in the words of their options; help has headings."""
+"""The base class of all commands: one-line errors that name options, and help with headings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import click
 
 from ..errors import HeatmapError, Use
 
-# A command without --engine has no other way to score than to slide.
+# Advice for commands without --engine, which can only slide.
 _CROPS = "`heatmap run` scores it crop by crop"
 
 
 class Failure(click.ClickException):
-    """What went wrong, on one line of standard error; the program ends with ``exit_code``."""
+    """An error, printed on one line of standard error; the program ends with ``exit_code``."""
 
     exit_code = 1
 
@@ -24,17 +24,17 @@ class Failure(click.ClickException):
 
 
 class Command(click.Command):
-    """A command that says errors in the words of its own options.
+    """A command whose errors name its own options.
 
-    Errors carry ways out by the names of Python's parameters (``errors.Use``). Each is worded
-    with the option or argument of that name; one that this command does not have is left out.
+    Errors carry their remedies by the names of Python parameters (``errors.Use``). Each is
+    worded with the option or argument of that name; one that this command lacks is left out.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command.
 
         Raises:
-            Failure: for every ``HeatmapError``.
+            Failure: in place of any ``HeatmapError``.
         """
         try:
             return super().invoke(ctx)
@@ -42,7 +42,7 @@ class Command(click.Command):
             raise Failure(self.worded(error)) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the options under the headings they have (``options.under``), the rest last."""
+        """List the options under their headings (``options.under``), the rest last."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -54,14 +54,14 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
     def worded(self, error: HeatmapError) -> str:
-        """An error with its ways out as options of this command."""
+        """An error with its remedies worded as options of this command."""
         advice = [way for way in error.ways if self._worded_way(way)]
         if not advice and any(way.parameter == "engine" for way in error.ways):
             return f"{error.message}: {_CROPS}"
         return error.worded(self._worded_way)
 
     def _worded_way(self, way: Use) -> str:
-        """A way out, or "" where this command does not have the parameter."""
+        """A remedy, or "" if this command does not have the parameter."""
         for parameter in self.params:
             spelling = _spelling(parameter, way.parameter)
             if spelling:
@@ -70,16 +70,16 @@ class Command(click.Command):
 
 
 def in_options(error: HeatmapError) -> str:
-    """An error in the options of the command that is running, in Python's words if none is."""
+    """An error worded for the command that is running, or for Python if there is none."""
     context = click.get_current_context(silent=True)
     command = None if context is None else context.command
     return command.worded(error) if isinstance(command, Command) else str(error)
 
 
 def _spelling(parameter: click.Parameter, name: str) -> str:
-    """How a parameter called ``name`` in Python is written here, "" if it is another one.
+    """How the Python parameter ``name`` is spelled on this command, "" if ``parameter`` is another.
 
-    An option by the spelling that is just the name, or else by its longest.
+    An option is spelled with exactly that name if it can be, otherwise with its longest form.
     """
     if isinstance(parameter, click.Argument):
         return (parameter.metavar or name.upper()) if parameter.name == name else ""
@@ -90,7 +90,7 @@ def _spelling(parameter: click.Parameter, name: str) -> str:
 
 
 def _given(parameter: click.Parameter, spelling: str, value: Any) -> str:
-    """An option with its value, as one types it."""
+    """An option with its value, as typed on the command line."""
     if value is None or isinstance(parameter, click.Argument):
         return spelling
     if isinstance(parameter, click.Option) and parameter.is_flag:
@@ -101,7 +101,7 @@ def _given(parameter: click.Parameter, spelling: str, value: Any) -> str:
 
 
 def _typed(parameter: click.Parameter, value: Any) -> str:
-    """A value as one types it: as the parameter's type spells it, in quotes where needed."""
+    """A value as typed on the command line, quoted where needed."""
     spell = getattr(parameter.type, "spell", None)
     if spell is not None:
         text = spell(value)

@@ -22,13 +22,13 @@ _PIPE_WIDTH = 10_000
 
 
 def make_console() -> Console:
-    """Standard output; in a pipe each line stays whole, whatever width a terminal would have."""
+    """A console on standard output that does not wrap lines in a pipe."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
 def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
-    """A photo and its size, where its windows lie, and the model that scored them."""
+    """Print a photo and its size, the layout of its windows, and the model that scored them."""
     geometry, origin = grid.geometry, grid.origin
     (height, width), (rows, columns) = geometry.photo_hw, geometry.grid_hw
     scale = scale_of(geometry)
@@ -42,14 +42,14 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
 
 
 class ProgressLine(Reporter):
-    """A line that shows the stage of the work, and how much of it is done where that is known."""
+    """A line that shows the current stage, with a progress bar where the total is known."""
 
     def __init__(self, bar: Progress) -> None:
         self.bar = bar
 
     def stage(self, what: str) -> None:
         """Show what begins now."""
-        # A new task, or else total and time left stay those of the stage before.
+        # A new task; otherwise total and remaining time of the previous stage would stay.
         self.bar.remove_task(self.bar.task_ids[0])
         self.bar.add_task(escape(what), total=None)
 
@@ -58,13 +58,13 @@ class ProgressLine(Reporter):
         self.bar.update(self.bar.task_ids[0], completed=done, total=total)
 
     def note(self, message: str, *ways: Use) -> None:
-        """Print a line that stays."""
+        """Print a line that is not overwritten."""
         text = in_options(HeatmapError(message, *ways))
         self.bar.console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Take the line away while something is printed, so that they do not run together."""
+        """Hide the line while something else is printed."""
         self.bar.stop()
         yield
         self.bar.start()

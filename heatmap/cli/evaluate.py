@@ -1,4 +1,4 @@
-"""`heatmap evaluate`: heatmaps against boxes that people drew."""
+"""`heatmap evaluate`: heatmaps against ground-truth boxes."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
         "mapping",
         type=FILE,
         metavar="FILE",
-        help="JSON file that says which classes each label of the boxes means.",
+        help="JSON file that maps each label of the boxes to classes of the model.",
     ),
     click.option(
         "--cam/--no-cam",
         default=True,
         show_default=True,
-        help="Measure CAM and Grad-CAM of the same network too (needs torchcam).",
+        help="Also measure CAM and Grad-CAM of the same network (needs torchcam).",
     ),
 )
 @json_option
 def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     """Measure how well heatmaps point at objects.
 
-    PHOTOS is a folder, BOXES a file of the true boxes: COCO instances, or a plain JSON or CSV
-    list. docs/evaluation.md says what is measured.
+    PHOTOS is a folder, BOXES a file of ground-truth boxes: COCO instances, or a plain JSON or
+    CSV list. docs/evaluation.md explains the measures.
     """
     from ..evaluation.evaluate import evaluate as evaluate_photos
 
@@ -71,13 +71,13 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
 
 
 def _print(evaluation: Evaluation) -> None:
-    """All methods in one table, then this package's figures for each label."""
+    """Print a table of all methods, then one of this package's figures for each label."""
     console = make_console()
     left = evaluation.left_out
-    console.print(f"{evaluation.pairs} pairs of photo and class on {evaluation.photos} photos")
+    console.print(f"{evaluation.pairs} (photo, class) pairs on {evaluation.photos} photos")
     if left.labels:
         listed = ", ".join(f"{label} ({count})" for label, count in sorted(left.labels.items()))
-        console.print(f"left out, no such class: {escape(listed)}")
+        console.print(f"left out, no corresponding class: {escape(listed)}")
     for count, what in ((left.crowds, "crowds"), (left.empty, "boxes without an area")):
         if count:
             console.print(f"left out: {count} {what}")
@@ -92,7 +92,7 @@ def _print(evaluation: Evaluation) -> None:
 
 
 def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
-    """Pointing over all, small and hard pairs; detected boxes, and best regions, at each IoU."""
+    """Pointing accuracy of all, small and hard pairs; boxes and best regions at each IoU."""
     from ..evaluation.metrics import IOUS
 
     table = Table(heading, box=None, pad_edge=False, header_style="bold")

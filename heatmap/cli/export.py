@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 def export(output: Path, as_json: bool, **options: Any) -> None:
     """Write the fully convolutional network for other programs.
 
-    It takes photos of any size and number, preprocessed as the facts in the file say. The
-    file is loaded again and compared with the network on photos of two sizes.
+    The exported network takes batches of photos of any size, preprocessed as the metadata in the
+    file says. The file is loaded again and compared with the network on photos of two sizes.
     """
     from ..networks.export import export as write
 
@@ -72,7 +72,7 @@ def _print(program: Program) -> None:
     click.echo(f"{facts['model']} ({facts['weights']}) as {form}")
     window, stride = facts["window_px"], facts["stride_px"]
     click.echo(
-        f"photos: float32 (batch, 3, height, width), {window} px or more, "
+        f"photos: float32 (batch, 3, height, width), at least {window} px high and wide, "
         f"{facts['channel_order'].upper()}, (pixel/255 - mean) / std"
     )
     click.echo(

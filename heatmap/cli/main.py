@@ -1,6 +1,6 @@
-"""The command line: thin layers on Python calls.
+"""The `heatmap` program: all commands, and what becomes of errors.
 
-Heavy imports stand inside the commands, so that ``--help`` answers at once.
+Heavy imports stand inside the commands, so that ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .view import view
 
 
 class CommandsInOrder(click.Group):
-    """A group that lists its commands as they were added: in the order of use."""
+    """A group that lists its commands in the order in which they were added."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands."""
@@ -56,14 +56,14 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; whatever goes wrong ends in one line and an exit code.
+    """Run the command line; every error ends in one line and an exit code.
 
-    0 done, 1 failed, 2 called wrongly, 130 interrupted, 143 terminated.
+    Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted, 143 terminated.
     """
-    # Ends like any exit: temporary files go.
+    # Ends like a normal exit, so that temporary files are removed.
     signal.signal(signal.SIGTERM, lambda *_: _end("terminated", 143))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name that the terminal's encoding does not have is no reason to fail.
+        # Do not fail on a name that the terminal's encoding cannot represent.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli.main(prog_name="heatmap", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""`heatmap models`: which networks there are, and which slide exactly."""
+"""`heatmap models`: the list of models, and which of them slide exactly."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _NAME_WIDTH = 34
 def models(pattern: str | None, as_json: bool) -> None:
     """List models: window, stride, and whether sliding is exact.
 
-    PATTERN selects by name ("resnet*"); "timm/..." names timm's. Every network is inspected by
-    the converter, about a second each the first time.
+    PATTERN selects models by name ("resnet*", "timm/resnet*"). The converter inspects each
+    network, which takes about a second per model the first time.
     """
     from ..networks.catalog import inspect_models
 
@@ -39,7 +39,7 @@ def models(pattern: str | None, as_json: bool) -> None:
 
 
 def _print(facts: Iterable[ModelFacts]) -> None:
-    """One line a model, as each becomes known."""
+    """Print one line per model as soon as it is inspected."""
     console = make_console()
     heading = f"{'model':{_NAME_WIDTH}} {'window':>6} {'stride':>6} {'sliding':8} note"
     console.print(heading, style="bold")

@@ -1,6 +1,6 @@
-"""Options that several commands share, each under the heading it has in ``--help``.
+"""Options that several commands share, grouped under the headings of ``--help``.
 
-Each is called as the parameter of the Python call that it stands for.
+Each option has the name of the corresponding Python parameter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
 
-# They stand in the library too, in modules that take long to load; a test compares them.
+# Copies of library defaults whose modules are slow to import; a test compares them.
 DEFAULT_MODEL = "efficientnet_lite0"
 OPACITY = 0.7
 CONFIDENCE_THRESHOLD = 0.3
@@ -27,7 +27,7 @@ IOU_THRESHOLD = 0.2
 
 
 def under(heading: str, *options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, listed in help under a heading of their own."""
+    """Several options as one decorator, listed in help under ``heading``."""
 
     def decorate(function: F) -> F:
         others = list(getattr(function, "__click_params__", []))
@@ -56,30 +56,39 @@ network_options = under(
         default="default",
         show_default=True,
         metavar="default|random|FILE",
-        help="Pretrained weights, random ones, or a .safetensors, .pt or .pth file.",
+        help="Pretrained or random weights, or a .safetensors, .pt or .pth file.",
     ),
 )
 model_options = under(
     "Model",
     network_options,
     click.option(
-        "--window", type=int, metavar="PX", help="Side of the network's input; default: its own."
+        "--window",
+        type=int,
+        metavar="PX",
+        help="Side of the network's square input; default: the model's own.",
     ),
-    click.option("--mean", type=ThreeNumbers(), help="Means of the channels, of pixel/255."),
     click.option(
-        "--std", type=ThreeNumbers(), help="Standard deviations of the channels, of pixel/255."
+        "--mean", type=ThreeNumbers(), help="Mean of each channel, in units of pixel/255."
     ),
     click.option(
-        "--channel-order", type=click.Choice(["rgb", "bgr"]), help="Order the network takes."
+        "--std",
+        type=ThreeNumbers(),
+        help="Standard deviation of each channel, in units of pixel/255.",
+    ),
+    click.option(
+        "--channel-order",
+        type=click.Choice(["rgb", "bgr"]),
+        help="Channel order of the network's input.",
     ),
     click.option(
         "--class-names",
         type=click.Path(),
         metavar="FILE",
-        help="Text file of the class names, one a line.",
+        help="Text file of the class names, one per line.",
     ),
     click.option(
-        "--groups", type=click.Path(), metavar="FILE", help="JSON file of your own class groups."
+        "--groups", type=click.Path(), metavar="FILE", help="JSON file of additional class groups."
     ),
 )
 adapt_options = under(
@@ -88,40 +97,41 @@ adapt_options = under(
         "--window",
         type=click.IntRange(min=1),
         metavar="PX",
-        help="Side of the new network's input; default: unchanged.",
+        help="Side of the new network's square input; default: unchanged.",
     ),
     click.option(
         "--head",
         type=click.Choice(["fc", "pool", "spp"]),
-        help="Default: fc where the network flattens its feature map, pool where it averages.",
+        help="Kind of head; default: fc if the network flattens its feature map, pool if it "
+        "averages it.",
     ),
     click.option(
         "--levels",
         type=WholeNumbers(),
         default="4,2,1",
         show_default=True,
-        help="Of the spp head: the sides of the grids it pools to.",
+        help="For --head spp: sides of the grids that it pools to.",
     ),
     click.option(
         "--fc6",
         type=click.Choice(["reinitialised", "resampled"]),
         default="reinitialised",
         show_default=True,
-        help="Of the fc head: a first layer of another size is re-initialised, or resampled "
-        "from the trained one.",
+        help="For --head fc: if the size of the first fully connected layer changes, re-initialise "
+        "it or resample the trained one.",
     ),
     click.option(
         "--freeze",
         default="trunk",
         show_default=True,
         metavar="trunk|none|N",
-        help="What training leaves as it is: the trunk, nothing, or the first N layers.",
+        help="Which layers are not trained: the trunk, none, or the first N.",
     ),
     click.option(
         "--average/--no-average",
         default=True,
         show_default=True,
-        help="Of the fc head: average over the windows of a larger photo, or refuse it.",
+        help="For --head fc: average over the windows of a larger photo, or refuse it.",
     ),
     click.option("--softmax", is_flag=True, help="End the network in a softmax."),
 )
@@ -133,7 +143,7 @@ stride_option = under(
         "--stride",
         type=int,
         metavar="PX",
-        help="Distance between windows; default: the network's own.",
+        help="Distance between neighbouring windows; default: the network's native stride.",
     ),
 )
 scale_option = under(
@@ -150,7 +160,7 @@ scale_option = under(
 
 
 def _scales_options(default: tuple[float, ...], *, scale: str, fuse: str) -> Callable[[F], F]:
-    """Options for several scales; the texts say what none of them means, and what fusing does."""
+    """Options for several scales; the help texts explain the default and the fusion."""
     return under(
         _WINDOWS,
         click.option(
@@ -174,14 +184,14 @@ def _scales_options(default: tuple[float, ...], *, scale: str, fuse: str) -> Cal
 
 scales_options = _scales_options(
     (1.0,),
-    scale="Resize the photo by this factor; repeat it to fuse several scales; default: 1.",
-    fuse="How probabilities of several scales become one.",
+    scale="Resize the photo by this factor; may be repeated to fuse several scales; default: 1.",
+    fuse="How to combine the probabilities of several scales.",
 )
 several_scales_options = _scales_options(
     (),
-    scale="Resize photos by this factor; repeat it to fuse several scales; default: both 1 and "
-    "auto are measured.",
-    fuse="How probabilities of several scales become one, where there are no sharp maps.",
+    scale="Resize photos by this factor; may be repeated to fuse several scales; default: measure "
+    "both 1 and auto.",
+    fuse="How to combine the probabilities of several scales where there are no sharp maps.",
 )
 border_option = under(
     _WINDOWS,
@@ -190,7 +200,8 @@ border_option = under(
         type=click.Choice(BORDERS),
         default="cover",
         show_default=True,
-        help="Extend the photo so that every pixel lies in a window, or keep inside it.",
+        help="cover: extend the photo so that every pixel lies in a window; valid: only windows "
+        "wholly inside the photo.",
     ),
 )
 engine_option = under(
@@ -200,13 +211,21 @@ engine_option = under(
         type=click.Choice(ENGINES),
         default="auto",
         show_default=True,
-        help="Slide, or crop every window; auto crops only where sliding is inexact or refused.",
+        help="slide: one pass over the photo; crop: window by window; auto: crop only where "
+        "sliding is inexact or refused.",
     ),
 )
 skip_options = under(
     _WINDOWS,
-    click.option("--skip-background", is_flag=True, help="Leave out windows of flat background."),
-    click.option("--mask", type=FILE, metavar="FILE", help="Picture, black where not to look."),
+    click.option(
+        "--skip-background", is_flag=True, help="Skip windows that show only flat background."
+    ),
+    click.option(
+        "--mask",
+        type=FILE,
+        metavar="FILE",
+        help="Image of the photo's proportions; windows where it is black are skipped.",
+    ),
 )
 detection_options = under(
     "Detections",
@@ -216,7 +235,7 @@ detection_options = under(
         "classes",
         multiple=True,
         metavar="CLASS",
-        help="Class to look for: name, index, prefix, or group (dog); may be repeated.",
+        help="Class to look for: name, index, wnid, unique prefix, or group; may be repeated.",
     ),
     click.option(
         "--conf",
@@ -224,7 +243,7 @@ detection_options = under(
         default=CONFIDENCE_THRESHOLD,
         show_default=True,
         metavar="P",
-        help="Confidence threshold: detections below it are left out.",
+        help="Confidence threshold: detections below it are dropped.",
     ),
     click.option(
         "--iou",
@@ -232,13 +251,13 @@ detection_options = under(
         default=IOU_THRESHOLD,
         show_default=True,
         metavar="SHARE",
-        help="IoU threshold: of windows that overlap more, only the most confident counts.",
+        help="IoU threshold: of windows that overlap more, only the most confident is kept.",
     ),
     click.option(
         "--max-det",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Most detections of a photo, or of each class asked for; default: all.",
+        help="Maximum number of detections per photo, or per class with -c; default: unlimited.",
     ),
 )
 overlay_options = under(
@@ -248,8 +267,8 @@ overlay_options = under(
         type=click.IntRange(min=0),
         default=0,
         metavar="K",
-        help="Draw the K classes that win the most windows; default: the classes detected, "
-        "5 at most.",
+        help="Draw the K top classes: those that are the most probable in some window, by highest "
+        "probability; default: the detected classes, at most 5.",
     ),
     click.option(
         "--opacity",
@@ -257,30 +276,34 @@ overlay_options = under(
         default=OPACITY,
         show_default=True,
         metavar="SHARE",
-        help="How far the highest scores cover the photo.",
+        help="Opacity of the highest scores on the photo.",
     ),
-    click.option("--stretch", is_flag=True, help="Spread the colours over this photo's own range."),
+    click.option(
+        "--stretch",
+        is_flag=True,
+        help="Scale the colours to this photo's own range of probabilities.",
+    ),
 )
 compute_options = under(
     "Computing",
     click.option(
         "--memory",
         type=Memory(),
-        help="Limit for activations, such as 2GB; default: half of what is free.",
+        help="Memory limit for activations, such as 2GB; default: half of the free memory.",
     ),
     click.option(
         "--device",
         type=click.Choice(DEVICES),
         default="cpu",
         show_default=True,
-        help="Where to compute.",
+        help="Device to compute on.",
     ),
     click.option(
         "--dtype",
         type=click.Choice(DTYPES),
         default="float32",
         show_default=True,
-        help="Number format to compute in.",
+        help="Number format of the computation.",
     ),
 )
 store_options = under(
@@ -296,15 +319,15 @@ store_options = under(
         "formats",
         multiple=True,
         type=click.Choice(["csv", "coco", "geojson", "tiff"]),
-        help="Write detections in this format too; tiff: the heatmaps, as float32.",
+        help="Also write detections in this format (tiff: float32 heatmaps); may be repeated.",
     ),
     click.option(
         "--coco",
         type=FILE,
         metavar="FILE",
-        help="COCO instances file whose image and category ids --format coco takes.",
+        help="COCO instances file that --format coco takes its image and category ids from.",
     ),
-    click.option("--html", is_flag=True, help="Write a page to look at in a browser."),
+    click.option("--html", is_flag=True, help="Also write an HTML page for the browser."),
 )
 output_option = under(
     "Output",
@@ -315,7 +338,7 @@ output_option = under(
         default=Path("results"),
         show_default=True,
         metavar="FOLDER",
-        help="Folder for the results; made if missing.",
+        help="Folder for the results; created if missing.",
     ),
 )
 json_option = under(

@@ -1,4 +1,4 @@
-"""How values of options are read, and spelled again in advice: sizes, memory, lists of numbers."""
+"""Types of option values: sizes, amounts of memory, and lists of numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ThreeNumbers(click.ParamType):  # type: ignore[type-arg]
         return red, green, blue
 
     def spell(self, value: tuple[float, ...]) -> str:
-        """As one types them."""
+        """As typed on the command line."""
         return ",".join(f"{number:g}" for number in value)
 
 
@@ -46,7 +46,7 @@ class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r}: give whole numbers, such as 4,2,1", param, ctx)
 
     def spell(self, value: tuple[int, ...]) -> str:
-        """As one types them."""
+        """As typed on the command line."""
         return ",".join(map(str, value))
 
 
@@ -58,7 +58,7 @@ class PhotoSize(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        """Height and width, as arrays have them."""
+        """(height, width), the order of array axes."""
         try:
             width, height = (int(part) for part in value.lower().split("x"))
         except ValueError:
@@ -66,7 +66,7 @@ class PhotoSize(click.ParamType):  # type: ignore[type-arg]
         return height, width
 
     def spell(self, value: tuple[int, int]) -> str:
-        """As one types it."""
+        """As typed on the command line."""
         height, width = value
         return f"{width}x{height}"
 
@@ -77,7 +77,7 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
     name = "SIZE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes, 1 or more."""
+        """The number of bytes, at least 1."""
         match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?", value.strip().lower())
         number = float(match[1]) * _BYTES[match[2]] if match else 0
         if not 1 <= number < math.inf:
@@ -85,15 +85,15 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
         return int(number)
 
     def spell(self, value: int) -> str:
-        """As one types it, in whole megabytes and not fewer than the bytes."""
+        """As typed, in whole megabytes, rounded up."""
         return f"{math.ceil(value / 10**6)}MB"
 
 
 def read_scales(values: tuple[str, ...], default: tuple[float, ...]) -> tuple[float, ...] | None:
-    """Resize factors of an option given several times, each once; None for "auto".
+    """Resize factors of a repeated option, without duplicates; None for "auto".
 
     Raises:
-        click.BadParameter: a value is no number, or "auto" does not stand alone.
+        click.BadParameter: a value is not a number, or "auto" is combined with others.
     """
     if values == ("auto",):
         return None

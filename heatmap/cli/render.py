@@ -24,7 +24,7 @@ from .request import view_of
 def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     """Draw overlays from a saved grid, without running the network.
 
-    PHOTO is the one that was scored; by default it is read from where the grid says it was.
+    PHOTO is the photo that was scored; by default it is read from the path saved in the grid.
     """
     from ..grid.read import load
     from ..photo.photo_file import open_photo
@@ -35,12 +35,12 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     if photo is None and not grid.origin.photo:
         raise ResultError(
             f"{grid_file}: was made from an array, not a file",
-            Use("photo", text="name the photo as {} too"),
+            Use("photo", text="give the photo as {}"),
         )
     opened = open_photo(photo or grid.origin.photo)
     view = view_of(options)
     detections = detect(view, grid)
-    # A detection in a sharp map is a single position, not the box of an object.
+    # In a grid of sharp maps a detection is a single position, not the box of an object.
     outlined = () if grid.origin.is_sharp else detections
     pictures = {
         group: draw(view, opened, grid, group, [box.xyxy for box in outlined if box.group == group])

@@ -1,4 +1,4 @@
-"""What the options ask for, as the objects that Python calls take."""
+"""Options of the command line as the objects that the Python functions take."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _VIEW = ("classes", "conf", "iou", "max_det", "top", "opacity", "stretch")
 
 
 def view_of(options: dict[str, Any]) -> Display:
-    """What to detect and to draw, from ``detection_options`` and ``overlay_options``."""
+    """What to detect and draw, from ``detection_options`` and ``overlay_options``."""
     from ..runs.request import Display
 
     return Display(**{name: options[name] for name in _VIEW})
 
 
 def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:
-    """How to prepare the scorer: ``model_options``, and device and dtype where they are there."""
+    """How to prepare the scorer, from ``model_options`` and, where given, device and dtype."""
     from ..runs.settings import ScorerRecipe
 
     names = (*_CLASSIFIER, *(name for name in ("device", "dtype") if name in options))
@@ -30,14 +30,14 @@ def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:
 
 
 def request_of(options: dict[str, Any]) -> Request:
-    """All that is asked of each photo, from the options that `run` and `batch` share."""
+    """How to process each photo, from the options that `run` and `batch` share."""
     from ..grid.skip import Skip
     from ..runs.coco import CocoIds
     from ..runs.request import Limits, MultiScale, Request
     from ..runs.save import Extras
 
     if options["coco"] is not None and "coco" not in options["formats"]:
-        raise click.UsageError("--coco says which ids --format coco writes: add --format coco")
+        raise click.UsageError("--coco gives the ids for --format coco: add --format coco")
     skips = options["skip_background"] or options["mask"] is not None
     return Request(
         view_of(options),

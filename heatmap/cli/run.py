@@ -1,4 +1,4 @@
-"""`heatmap run`: score one photo, detect objects, and say what and where they are."""
+"""`heatmap run`: score one photo, detect objects, and print what and where they are."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 def run(photo: Path, **options: Any) -> None:
     """Score PHOTO, detect objects, and write grid, overlays and boxes.
 
-    Prints each detection with its class, confidence, place and box. Any class of the model is
-    looked for unless some are named.
+    Prints each detection with its class, confidence, position and box. All classes of the model
+    are searched unless some are named with -c.
     """
     from ..runs.run import run as run_photo
 
@@ -80,7 +80,7 @@ def run(photo: Path, **options: Any) -> None:
 
 
 def _print(done: Run, scorer: Scorer) -> None:
-    """What was detected, with which settings, and where the files are."""
+    """Print what was detected, with which settings, and where the files are."""
     console, grid = make_console(), done.grid
     print_scored(console, done.photo.path, grid)
     for note in (*done.photo.notes, *_sliding_notes(grid, scorer), *_grid_notes(done)):
@@ -101,21 +101,21 @@ def _written(done: Run) -> Iterator[Path]:
 
 
 def _sliding_notes(grid: ScoreGrid, scorer: Scorer) -> Iterator[str]:
-    """What stands against sliding, where it was cropped for that or slid all the same."""
+    """Why the photo was cropped instead of slid over, or slid over although that is inexact."""
     crops, inexact = grid.origin.engine == "crop", grid.origin.sliding == "inexact"
     if crops and inexact:
         yield (
             f"scored crop by crop: sliding would be inexact: {scorer.why_not}; "
-            "--engine slide slides all the same"
+            "--engine slide slides anyway"
         )
     elif crops and scorer.why_not:
         yield f"scored crop by crop: {scorer.why_not}"
     elif inexact:
-        yield f"slid all the same, but sliding is inexact: {scorer.why_not}"
+        yield f"sliding is inexact for this network: {scorer.why_not}"
 
 
 def _grid_notes(done: Run) -> Iterator[str]:
-    """What a person should know of how the grid was made."""
+    """Notes on fused scales and skipped windows."""
     if done.scales:
         names = ", ".join(name.removeprefix("x") for name in done.scales)
         yield f"scales {names} fused on the finest"
@@ -126,7 +126,7 @@ def _grid_notes(done: Run) -> Iterator[str]:
 
 
 def _nothing_detected(done: Run) -> str:
-    """The most probable of the classes that were drawn, which are those that were asked for."""
+    """A message that names the most probable of the classes drawn, and its probability."""
     if not done.grid.scored.any():
         return "nothing detected: every window was skipped"
     drawn = list(done.saved.overlays)
@@ -140,7 +140,7 @@ def _nothing_detected(done: Run) -> str:
 
 
 def _detection_table(done: Run) -> Table:
-    """Each detection: class, confidence, where in the photo, area fraction, and the box."""
+    """A table of detections: class, confidence, where in the photo, area fraction, and box."""
     table = Table("class", box=None, pad_edge=False, header_style="bold")
     table.add_column("confidence", justify="right")
     table.add_column("where")
@@ -172,6 +172,6 @@ def _whereabouts(xyxy: Box, photo_hw: tuple[int, int]) -> str:
 
 
 def _area_fraction(xyxy: Box, photo_hw: tuple[int, int]) -> str:
-    """How much of the photo a box covers."""
+    """The fraction of the photo's area that a box covers, in percent."""
     area = (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1]) / (photo_hw[0] * photo_hw[1])
     return f"{area:.0%}" if area >= 0.01 else "< 1%"

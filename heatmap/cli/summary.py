@@ -38,8 +38,8 @@ _MIB = 2**20
 def summary(photo_hw: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
     """Print the layers of the converted network.
 
-    Each with its output for a photo of the given size, its parameters, its stride and its
-    receptive field (both in photo px); then the totals, and the memory they take.
+    For each layer: its output for a photo of the given size, its parameters, its stride and its
+    receptive field (both in photo px); then totals and memory.
     """
     from ..networks.load import load_classifier
     from ..networks.summary import summary as summary_of
@@ -53,7 +53,7 @@ def summary(photo_hw: tuple[int, int] | None, as_json: bool, **options: Any) -> 
 
 
 def print_summary(summary: Summary) -> None:
-    """The layer table and its totals."""
+    """Print the layer table and its totals."""
     console = make_console()
     console.print(_layer_table(summary.rows))
     console.print("output: channels x height x width; stride and receptive field: px of the photo")
@@ -78,9 +78,9 @@ def print_summary(summary: Summary) -> None:
 
 
 def _layer_table(rows: Iterable[LayerRow]) -> Table:
-    """One row a layer, close enough for VGG16 at 400 px to fit into 80 columns.
+    """One row per layer, narrow enough for VGG16 at 400 px to fit into 80 columns.
 
-    Where it does not fit, names are folded; numbers never are.
+    Where it does not fit, names are wrapped; numbers never are.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading in ("layer", "type", "kernel"):

@@ -1,4 +1,4 @@
-"""`heatmap train`: fit a network to one's own photos."""
+"""`heatmap train`: train a network on your own photos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ training_options = under(
         "--boxes",
         type=FILE,
         metavar="FILE",
-        help="Boxes on the photos of FOLDER: COCO instances, or a JSON or CSV list.",
+        help="Ground-truth boxes on the photos of FOLDER: COCO instances, or a JSON or CSV list.",
     ),
     click.option(
         "--epochs",
@@ -25,7 +25,7 @@ training_options = under(
         default=40,
         show_default=True,
         metavar="N",
-        help="Most passes over the examples.",
+        help="Maximum number of passes over the examples.",
     ),
     click.option(
         "--batch",
@@ -33,7 +33,7 @@ training_options = under(
         default=32,
         show_default=True,
         metavar="N",
-        help="Examples in a step.",
+        help="Batch size: examples per training step.",
     ),
     click.option(
         "--rate",
@@ -57,7 +57,7 @@ training_options = under(
         default=8,
         show_default=True,
         metavar="N",
-        help="Views of each example: the plain one, and augmented ones.",
+        help="Views per example: the original, and N - 1 augmented ones.",
     ),
     click.option(
         "--validation-split",
@@ -65,7 +65,7 @@ training_options = under(
         default=0.2,
         show_default=True,
         metavar="SHARE",
-        help="Share of the photos in the validation split; 0: none, and all epochs are trained.",
+        help="Share of the photos in the validation split; 0: none, and all epochs are run.",
     ),
     click.option(
         "--patience",
@@ -73,7 +73,7 @@ training_options = under(
         default=8,
         show_default=True,
         metavar="N",
-        help="Stop after so many epochs without a smaller validation loss.",
+        help="Stop after this many epochs without a lower validation loss.",
     ),
     click.option(
         "--seed",
@@ -81,9 +81,9 @@ training_options = under(
         default=0,
         show_default=True,
         metavar="N",
-        help="Seed of all random draws.",
+        help="Random seed of augmentation, split and weights.",
     ),
-    click.option("--resume", is_flag=True, help="Go on with a training that was interrupted."),
+    click.option("--resume", is_flag=True, help="Continue an interrupted training."),
 )
 
 
@@ -108,10 +108,10 @@ training_options = under(
 def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> None:
     """Train a network on the photos of FOLDER.
 
-    FOLDER holds one folder for each class; or, with --boxes, whole photos, whose remainder then
-    makes the class "background". What is frozen is computed only once. The checkpoint is for
-    `heatmap run -m`. A training that was interrupted goes on with --resume, from its last
-    whole epoch.
+    FOLDER holds one folder of photos for each class or, with --boxes, whole photos: their boxes
+    are the examples, and the rest becomes the class "background". The frozen layers run only
+    once per view. Use the checkpoint with `heatmap run -m`. --resume continues an interrupted
+    training after its last complete epoch.
     """
     from ..training.fit import Schedule
     from ..training.train import train as train_network
@@ -137,7 +137,7 @@ def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> Non
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, whatever their values: a checkpoint has its own defaults."""
+    """Only the options given explicitly, since a checkpoint has its own defaults."""
     source = click.get_current_context().get_parameter_source
     return {
         name: value

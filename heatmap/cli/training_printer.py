@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from ..training.fit import Epoch
     from ..training.train import Trained, TrainingReporter
 else:
-    # The class itself would load torch; this one overrides all that it adds.
+    # The class itself would load torch; TrainingPrinter overrides all methods that it adds.
     from ..progress import Reporter as TrainingReporter
 
 
 class TrainingPrinter(TrainingReporter):
-    """Prints how a training goes on in lines, or its outcome in JSON."""
+    """Prints the progress of a training as lines, or its outcome as JSON."""
 
     def __init__(self, line: ProgressLine, *, as_json: bool) -> None:
         self.line = line
         self.as_json = as_json
 
     def begins(self, examples: Examples, classifier: Classifier) -> None:
-        """Print the classes, with how many examples each has, and the network."""
+        """Print the classes with their numbers of examples, and the network."""
         for name, (training, validation) in examples.counts().items():
             self._print(f"{name}: {training} training examples, {validation} for validation")
         trainable = sum(p.numel() for p in classifier.module.parameters() if p.requires_grad)
@@ -42,12 +42,12 @@ class TrainingPrinter(TrainingReporter):
         self.line.stage("making views")
 
     def advance(self, done: int, total: int) -> None:
-        """Show how many views are made."""
+        """Show how many views have been made."""
         self.line.advance(done, total)
 
     def resumed(self, epochs: int) -> None:
-        """Print where an interrupted training goes on."""
-        self._print(f"going on after epoch {epochs}")
+        """Print after which epoch an interrupted training continues."""
+        self._print(f"continuing after epoch {epochs}")
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
         """Print the loss and accuracy of an epoch."""
@@ -58,7 +58,7 @@ class TrainingPrinter(TrainingReporter):
         self.line.stage("training")
 
     def end(self, trained: Trained) -> None:
-        """Print what came out."""
+        """Print the outcome."""
         if self.as_json:
             outcome = {
                 "checkpoint": str(trained.path),
@@ -73,8 +73,8 @@ class TrainingPrinter(TrainingReporter):
         )
 
     def interrupted(self) -> None:
-        """Ctrl-C: whole epochs stay."""
-        self._print("stopped; the same command with --resume goes on")
+        """Print that Ctrl-C stopped the training; complete epochs stay."""
+        self._print("stopped; the same command with --resume continues")
 
     def _print(self, text: str) -> None:
         if not self.as_json:
@@ -91,6 +91,6 @@ def _validation(epoch: Epoch) -> str:
 
 @contextmanager
 def training_printer(*, as_json: bool) -> Iterator[TrainingPrinter]:
-    """What prints one training."""
+    """A printer for one training."""
     with progress_line("reading") as line:
         yield TrainingPrinter(line, as_json=as_json)

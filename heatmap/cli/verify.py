@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         default=128,
         show_default=True,
         metavar="N",
-        help="Most windows to crop.",
+        help="Maximum number of windows to crop.",
     ),
 )
 @under(
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         "--class",
         "wanted",
         metavar="CLASS",
-        help="Class to draw; default: the one that wins the most windows.",
+        help="Class to draw; default: the top class of the photo.",
     ),
 )
 @output_option
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 def verify(photo: Path, **options: Any) -> None:
     """Compare sliding with cropping on PHOTO.
 
-    Prints how far apart their scores are and how much faster sliding is, and draws both. Exits
+    Prints how much their scores differ and how much faster sliding is, and draws both. Exits
     with 1 if the converted head is not exact.
     """
     from ..evaluation.verify import verify as verify_photo
@@ -89,7 +89,7 @@ def verify(photo: Path, **options: Any) -> None:
 
 
 def _print(photo: Path, report: VerifyReport, picture: Path) -> None:
-    """Claims 1 and 3, the times, and the conclusion."""
+    """Print the check of the head, sliding against cropping, the times and the conclusion."""
     console, grid, timing = make_console(), report.grid, report.timing
     print_scored(console, str(photo), grid)
     compared = report.everywhere.windows

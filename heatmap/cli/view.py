@@ -1,4 +1,4 @@
-"""`heatmap view`: pages from saved results."""
+"""`heatmap view`: pages for the browser from saved results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .options import FILE, json_option, under
 @under(
     "Photo",
     click.option(
-        "--photo", type=FILE, metavar="FILE", help="The photo, if it is not where it was scored."
+        "--photo", type=FILE, metavar="FILE", help="The photo, if it has moved since it was scored."
     ),
 )
 @json_option
@@ -24,7 +24,7 @@ def view(results: Path, photo: Path | None, as_json: bool) -> None:
     """Write a page that shows saved RESULTS in a browser.
 
     RESULTS is a folder that `heatmap run` wrote to, or the JSON file of one photo in it. The
-    page needs no network; that of a large photo needs the folder of tiles beside it.
+    page works offline; that of a large photo needs the folder of tiles beside it.
     """
     from ..runs.view import view as write_pages
 

@@ -38,8 +38,8 @@ def test_evaluate_prints_what_json_holds(boxed, network):
     assert list(told["methods"]) == ["heatmap, scale 1", "heatmap, scales auto"]
     lines = outcome.out.splitlines()
     assert lines[:2] == [
-        "2 pairs of photo and class on 2 photos",
-        "left out, no such class: sofa (1)",
+        "2 (photo, class) pairs on 2 photos",
+        "left out, no corresponding class: sofa (1)",
     ]
     for name, method in told["methods"].items():
         assert row_of(name, method["total"]) in rows_of(lines)

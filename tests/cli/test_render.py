@@ -70,6 +70,6 @@ def test_render_of_bad_input(call, arguments, parts):
 def test_render_needs_the_photo_of_an_array(call):
     classifier = heatmap.load_classifier(padded(), window=32)
     heatmap.score(np.zeros((40, 50, 3), np.uint8), classifier).save("array.npz")
-    assert_one_line(call("render", "array.npz"), "array.npz", "name the photo as PHOTO too")
+    assert_one_line(call("render", "array.npz"), "array.npz", "give the photo as PHOTO")
     save_with_pillow("photo.png")
     assert call("render", "array.npz", "photo.png").code == 0

@@ -125,7 +125,7 @@ def test_an_inexact_network_is_cropped_with_a_note(call):
 
 def test_an_inexact_network_slides_when_told_to(call):
     outcome = call("run", "cat.png", *SQUEEZING, "-o", "out", "--engine", "slide")
-    assert re.search(r"^note: slid all the same, but sliding is inexact: ", outcome.out, re.M)
+    assert re.search(r"^note: sliding is inexact for this network: ", outcome.out, re.M)
     assert heatmap.load("out/cat.npz").origin.engine == "slide"
 
 

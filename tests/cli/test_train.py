@@ -43,7 +43,7 @@ def test_interrupting_says_how_to_go_on(call, photos, monkeypatch):
         outcome = call("train", "photos", *NETWORK, *QUICK)
     assert outcome.code == 130
     assert outcome.err == "heatmap: interrupted\n"
-    assert outcome.out.endswith("stopped; the same command with --resume goes on\n")
+    assert outcome.out.endswith("stopped; the same command with --resume continues\n")
     refused = call("train", "photos", *NETWORK, *QUICK)
     assert_one_line(refused, "trained.training holds a training", "--resume")
     assert call("train", "photos", *NETWORK, *QUICK, "--resume").code == 0
@@ -73,7 +73,7 @@ def test_killed_and_resumed_gives_the_same_checkpoint(photos, tmp_path, monkeypa
     began.communicate()
     assert not (tmp_path / "trained.safetensors").exists()
     resumed = run("--resume")
-    assert re.search(r"going on after epoch ([789]|[1-5]\d)\n", resumed.stdout)
+    assert re.search(r"continuing after epoch ([789]|[1-5]\d)\n", resumed.stdout)
     assert content("trained.safetensors") == content("whole.safetensors")
     assert sorted(COLOURS) == json.loads(Path("trained.json").read_text())["class_names"]
 
