@@ -200,7 +200,7 @@ border_option = under(
         type=click.Choice(BORDERS),
         default="cover",
         show_default=True,
-        help="cover: extend the photo so that every pixel lies in a window; valid: only windows "
+        help="Cover: extend the photo so that every pixel lies in a window; valid: only windows "
         "wholly inside the photo.",
     ),
 )
@@ -211,7 +211,7 @@ engine_option = under(
         type=click.Choice(ENGINES),
         default="auto",
         show_default=True,
-        help="slide: one pass over the photo; crop: window by window; auto: crop only where "
+        help="Slide: one pass over the photo; crop: window by window; auto: crop only where "
         "sliding is inexact or refused.",
     ),
 )

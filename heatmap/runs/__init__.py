@@ -1,1 +1,1 @@
-"""Runs over one photo or many, and the files they leave."""
+"""Runs on one photo or many, and the files they write."""

@@ -1,4 +1,4 @@
-"""Folders of photos: what is still to be done, done by a runner, and recorded."""
+"""Batches: find the photos that need work, run them with a runner, and record the results."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .worker import PhotoTask, Worker, stamp_of
 if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
 
-# A photo is as large as this where only its stride and border count.
+# A photo size for planning where the size itself does not matter.
 _ANY_HW = (2**14, 2**14)
 
 
 @dataclass(frozen=True)
 class BatchSetup:
-    """What a runner works with: how to prepare a scorer, one that is, and what is asked of it."""
+    """What a runner needs: the recipe of a scorer, a prepared scorer, and the request."""
 
     recipe: ScorerRecipe
     scorer: Scorer
@@ -39,21 +39,21 @@ class BatchSetup:
 
 
 class BatchRunner(Protocol):
-    """Does photos, here or elsewhere; results do not depend on where."""
+    """Runs the photos of a batch, in this process or elsewhere, with equal results."""
 
     @property
     def workers(self) -> int:
-        """How many photos it does at a time; they share the memory."""
+        """How many photos it runs at a time; they share the memory."""
         ...
 
     def run(self, setup: BatchSetup, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
-        """Do the photos; gives out a record as each is done, in any order."""
+        """Run the photos; yields a record as each is finished, in any order."""
         ...
 
 
 @dataclass(frozen=True)
 class LocalRunner:
-    """In this process: a photo for each processor at a time, or as many as have their threads.
+    """Runs photos in threads of this process: as many at a time as there are processors for.
 
     One more is read or written meanwhile, so that no processor waits.
     """
@@ -75,7 +75,7 @@ class LocalRunner:
 
 @cache
 def _processors() -> int:
-    """What torch would use, before anybody asked it for fewer."""
+    """The number of threads that torch uses by default."""
     from ..scoring.device import thread_count
 
     return thread_count()
@@ -83,7 +83,7 @@ def _processors() -> int:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What there is to do: photos, those to leave as they are, files that are no photos."""
+    """What a batch has to do: photos to run, photos left unchanged, and other files skipped."""
 
     todo: tuple[PhotoTask, ...]
     unchanged: int
@@ -91,20 +91,23 @@ class BatchPlan:
 
 
 class BatchReporter(Reporter):
-    """Is told how a batch goes on; this one does nothing with it."""
+    """Receives the progress of a batch; this base class ignores it."""
 
     def begin(self, work: BatchPlan) -> None:
-        """Before the first photo, whenever a look at the sources brings any."""
+        """The plan, before the first photo; with ``watch`` once for every new set of photos."""
 
     def photo(self, record: Record) -> None:
-        """One photo is done, failed or skipped, and recorded."""
+        """A photo was done, failed or was skipped, and has been recorded."""
 
 
 @dataclass(frozen=True)
 class BatchSources:
-    """Where the photos come from, and when to look: once, or every ``watch`` seconds for ever.
+    """Where the photos come from.
 
-    ``retry_failed`` does again what failed, though nothing has changed.
+    Attributes:
+        places: folders, globs, lists of paths, or photos; see :func:`sources.gather`.
+        retry_failed: run failed photos again even if nothing has changed.
+        watch: seconds between searches for new photos, without end; None searches once.
     """
 
     places: Sequence[str | Path]
@@ -114,7 +117,7 @@ class BatchSources:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a batch had to do, and what became of its photos, earlier ones included."""
+    """The plan of a batch, and the records of all its photos, including earlier ones."""
 
     work: BatchPlan
     records: tuple[Record, ...]
@@ -135,7 +138,8 @@ def plan_batch(
 ) -> BatchPlan:
     """What :func:`batch` would do now; nothing is written.
 
-    Raises: as :func:`batch`.
+    Raises:
+        HeatmapError: as :func:`batch`.
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
@@ -152,24 +156,25 @@ def batch(
     runner: BatchRunner = LocalRunner(),
     reporter: BatchReporter = BatchReporter(),
 ) -> Batch:
-    """Run every photo that is new or changed, or whose settings are.
+    """Run every photo that is new or changed, or whose settings have changed.
 
-    A photo that fails is recorded, and the others go on. Killed at any moment and called
-    again, it leaves the files of one that was not.
+    A photo that fails is recorded, and the others continue. A batch that was killed at any
+    moment and is called again ends with the same files as one that was not interrupted.
 
     Args:
         sources: where the photos are.
         output: folder for ``manifest.jsonl``, ``summary.csv``, ``index.html`` and, below
             ``photos``, the results of each photo.
-        recipe: what scores.
-        request: what is asked of every photo.
-        threads: to compute with.
-        runner: what does the photos.
-        reporter: is told how it goes on.
+        recipe: how to prepare the scorer.
+        request: how to process each photo.
+        threads: threads per photo; None is 1 if several photos run at a time, otherwise
+            torch's default.
+        runner: runs the photos.
+        reporter: receives the progress.
 
     Raises:
-        HeatmapError: the sources, the model or what is asked for are not there, or the
-            output folder cannot be written or holds another batch's results.
+        HeatmapError: a source, the model or a requested class does not exist, or the output
+            folder cannot be written or holds another batch's results.
     """
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
     with writing_manifest(output) as manifest:
@@ -180,14 +185,14 @@ def batch(
             work = _work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
             _do(work, manifest, setup, runner, reporter)
             write_overview(output, manifest.records.values())
-            # What fails again is not tried at every look.
+            # With watch, a photo that fails again is not retried at every search.
             retry_failed = False
         names = {item.name for item in (*gathered.photos, *gathered.others)}
         return Batch(work, tuple(manifest.records[name] for name in sorted(names)))
 
 
 def _looks(sources: BatchSources, gathered: BatchFiles, output: Path) -> Iterator[BatchFiles]:
-    """What there is, once; or for ever what is no longer being written."""
+    """The files found once; with ``watch``, again and again those that are completely written."""
     if sources.watch is None:
         yield gathered
         return
@@ -199,14 +204,14 @@ def _looks(sources: BatchSources, gathered: BatchFiles, output: Path) -> Iterato
 
 
 def _share(runner: BatchRunner, gathered: BatchFiles) -> int:
-    """How many photos will be done at a time; a single one gets all there is."""
+    """How many photos share the memory; a single photo gets all of it."""
     return 1 if len(gathered.photos) == 1 else runner.workers
 
 
 def _setup(
     recipe: ScorerRecipe, request: Request, threads: int | None, share: int, manifest: Manifest
 ) -> BatchSetup:
-    """A scorer, after what can be refused without a photo is."""
+    """The scorer and settings, after all checks that need no photo."""
     request = replace(request, extras=replace(request.extras, thumbnail=True))
     scorer = recipe.prepare()
     display_of_stored(request, scorer.classifier.classes)
@@ -246,7 +251,7 @@ def _work(
     *,
     retry_failed: bool,
 ) -> BatchPlan:
-    """Compare what there is with what is recorded."""
+    """Compare the files found with the manifest."""
     todo = []
     for item in gathered.photos:
         record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
@@ -264,7 +269,7 @@ def _work(
 def _why(
     item: BatchFile, record: Record | None, folder: Path, settings: str, *, retry_failed: bool
 ) -> str:
-    """Why a photo is to be done, or "" where it is not."""
+    """Why a photo needs to be run, or "" if it does not."""
     if record is None or record.state == "skipped":
         return "new"
     if record.path != str(item.path) and Path(record.path).exists():
@@ -284,7 +289,7 @@ def _why(
 
 
 def _changed(path: Path, stamp: FileStamp | None) -> bool:
-    """Whether a file is another than it was; a new time alone makes it none."""
+    """Whether the content of a file has changed; a new modification time alone does not count."""
     if not path.is_file():
         return stamp is not None
     status = path.stat()
@@ -297,9 +302,13 @@ def _changed(path: Path, stamp: FileStamp | None) -> bool:
 
 
 def _skipped(item: BatchFile, settings: Settings) -> Record:
-    ending = f"ends in {item.path.suffix}" if item.path.suffix else "has no ending"
+    ending = f"ends in {item.path.suffix}" if item.path.suffix else "has no suffix"
     return Record(
-        item.name, str(item.path), "skipped", settings.digest, f"no photo by its name: it {ending}"
+        item.name,
+        str(item.path),
+        "skipped",
+        settings.digest,
+        f"not a photo by its name: it {ending}",
     )
 
 
@@ -308,13 +317,13 @@ def _is_skipped(record: Record | None) -> bool:
 
 
 def _clean(output: Path) -> None:
-    """Remove what a batch that was killed left half-written in the output folder."""
+    """Remove incomplete files that a killed batch left in the output folder."""
     for path in output.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:
-    """Bytes and time of change of every file, to see whether it is still being written."""
+    """Size and modification time of every file, to see whether it is still being written."""
     sizes = {}
     for item in (*gathered.photos, *gathered.others):
         try:
@@ -326,7 +335,7 @@ def _sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:
 
 
 def _settled(gathered: BatchFiles, seen: dict[Path, tuple[int, int]]) -> BatchFiles:
-    """Without the files that have changed since they were last seen, or were not."""
+    """Only the files that have not changed since they were seen before."""
     now = _sizes(gathered)
 
     def settled(item: BatchFile) -> bool:

@@ -1,4 +1,4 @@
-"""Detections as COCO has them: the results array, and the dataset that its ids refer to.
+"""Detections in COCO format: the results array, and the dataset that its ids refer to.
 
 The formats are those of https://cocodataset.org/#format-data and #format-results.
 """
@@ -22,13 +22,13 @@ from ..localization.localize import Detection
 
 
 class OwnIds:
-    """The ids where no COCO dataset gives them; equal for equal names, whatever the run.
+    """Ids for when no COCO dataset gives any: equal names have equal ids in every run.
 
-    The id of a photo is the number that its file name is, or after a "_" ends in
-    (``000000000009.jpg``, ``COCO_val2014_000000000009.jpg``: 9); any other photo has 48 bits
-    of the SHA-256 of its file name, so that the results of many can be put together. An array
-    is photo 1. The id of a class is its index in the grid + 1, that of a group of classes is
-    made from its name as above.
+    A photo whose file name is a number, or ends in one of 12 digits after a "_", has that
+    number (``000000000009.jpg``, ``COCO_val2014_000000000009.jpg``: 9). Any other has 48 bits
+    of the SHA-256 of its file name, so that results of many photos can be merged; an array
+    has 1. The id of a class is its index in the grid + 1, that of a group 48 bits of the
+    SHA-256 of its name.
     """
 
     def image_id(self, path: str) -> int:
@@ -47,7 +47,7 @@ OWN_IDS = OwnIds()
 
 @dataclass(frozen=True)
 class CocoIds:
-    """The ids in a COCO dataset: of images by file name, of categories by name in lower case."""
+    """The ids of a COCO dataset: images by file name, categories by name in lower case."""
 
     source: str
     images: Mapping[str, int]
@@ -58,7 +58,7 @@ class CocoIds:
         """Read the ids of a dataset such as ``instances_val2017.json``.
 
         Raises:
-            ResultError: no such file, no COCO dataset, or one in which a name has two ids.
+            ResultError: no such file, not a COCO dataset, or a name with two ids.
         """
         try:
             content = json.loads(read_bytes(path, ResultError))
@@ -69,7 +69,7 @@ class CocoIds:
             return cls(str(path), _by_name(images, path), _by_name(categories, path))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ResultError(
-                f"{path}: is no COCO dataset with images (id, file_name) and categories "
+                f"{path}: is not a COCO dataset with images (id, file_name) and categories "
                 "(id, name): give one such as instances_val2017.json"
             ) from error
 
@@ -105,12 +105,14 @@ class CocoIds:
 def coco_results(
     path: str, detections: Sequence[Detection], ids: OwnIds | CocoIds = OWN_IDS
 ) -> list[dict[str, Any]]:
-    """The results array: image_id, category_id, bbox (left, top, width, height), and the
-    confidence, which COCO calls score.
+    """The COCO results array of one photo.
+
+    Each entry has image_id, category_id, bbox (left, top, width, height; photo px), and
+    score, which is the confidence.
 
     Raises:
-        ResultError: an image that the dataset of ``ids`` does not have.
-        ClassError: a class that it does not have.
+        ResultError: the dataset of ``ids`` does not have the photo.
+        ClassError: it does not have a class.
     """
     image_id = ids.image_id(path)
     return [
@@ -130,11 +132,10 @@ def coco_dataset(
     detections: Sequence[Detection],
     groups: Sequence[ClassGroup],
 ) -> dict[str, Any]:
-    """A dataset of one photo: what its :class:`OwnIds` mean, and the objects as annotations.
+    """A COCO dataset of one photo: names for :class:`OwnIds`, and detections as annotations.
 
-    Categories are the classes of the objects and those of ``groups``. Annotations carry the
-    confidence besides, as "score": they are results to look at and to correct, and no ground
-    truth.
+    Categories are the classes of the detections and of ``groups``. Annotations also have the
+    confidence as "score": they are results to review and correct, not ground truth.
     """
     named = (*groups, *(detection.group for detection in detections))
     names = {OWN_IDS.category_id(group): group.name for group in named}
@@ -162,11 +163,11 @@ def _left_top_width_height(box: Box) -> list[float]:
 
 
 def _by_name(pairs: Iterable[tuple[str, int]], path: str | Path) -> dict[str, int]:
-    """Ids by name, each name with one.
+    """Ids by name.
 
     Raises:
-        ResultError: one has two.
-        TypeError: an id that is no whole number.
+        ResultError: a name has two ids.
+        TypeError: an id is not a whole number.
     """
     ids: dict[str, int] = {}
     for name, number in pairs:
@@ -176,5 +177,5 @@ def _by_name(pairs: Iterable[tuple[str, int]], path: str | Path) -> dict[str, in
 
 
 def _digest(name: str) -> int:
-    """48 bits of a name: far above any index, and exact in every reader of JSON."""
+    """48 bits of the SHA-256 of a name: far above any index, and exact in every JSON reader."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:6])

@@ -1,11 +1,11 @@
 """Detections and heatmaps in formats that other programs read.
 
-``csv`` is a table of the objects (RFC 4180); ``coco`` the results array that COCO evaluation
-takes, and a dataset beside it that says what its ids mean; ``geojson`` a polygon an object
-(RFC 7946), in the world where the photo has a place there; ``tiff`` the heatmap of each class
-as float32, at that place.
+``csv`` is a table of the detections (RFC 4180). ``coco`` is the results array that COCO
+evaluation takes, and a dataset beside it that names its ids. ``geojson`` has a polygon for each
+detection (RFC 7946), in world coordinates where the photo is georeferenced. ``tiff`` is the
+heatmap of each class as float32, georeferenced like the photo.
 
-Text is UTF-8. The bytes of a file name that is not stand in it as "\\udc80" to "\\udcff".
+Text is UTF-8. Bytes of file names that are not UTF-8 are written as "\\udc80" to "\\udcff".
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from ..rendering.paint import nearest
 from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
 
 FORMATS = ("csv", "coco", "geojson", "tiff")
-# Those that say where in the world the photo lies.
+# Formats that use the georeference of the photo.
 PLACED_FORMATS = frozenset({"geojson", "tiff"})
 
 _SIDES = ("left", "top", "right", "bottom")
@@ -50,16 +50,16 @@ _COLUMNS = (
     *(f"window_{side}" for side in _SIDES),
     "scale",
 )
-# What a spreadsheet would compute, and what looks like one of those marked as text.
+# What a spreadsheet would take for a formula, with or without the mark for text before it.
 _FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
 _PIXELS = "photo pixels: x to the right, y downwards, from the upper left corner of the photo"
 _TILE_PX = 256
-# A heatmap of up to so many pixels is made in one go, a larger one in strips of about so many.
+# Pixels of the strips in which a heatmap is computed.
 _STRIP_PX = 2**24
-# Higher ones take longer and save a tenth.
+# Higher levels take longer and save a tenth.
 _DEFLATE_LEVEL = 1
 _SHORT, _ASCII = 3, 2
-# By its name: tifffile, which refuses it for float values, writes none by its number.
+# Tag by name: given by number, tifffile drops it, since it refuses this predictor for floats.
 _PREDICTED = ("Predictor", _SHORT, 1, 2, True)
 _NAN_IS_NO_VALUE = (42113, _ASCII, 4, "nan", True)  # GDAL_NODATA
 
@@ -73,22 +73,22 @@ def export_files(
     *,
     coco_ids: CocoIds | None = None,
 ) -> dict[str, Writer]:
-    """What writes the files of some formats, by suffix to the name of the photo's results.
+    """Functions that write the files of some formats, by suffix of the file name.
 
-    ``.csv``; ``.coco.json`` and, unless its ids are those of a dataset already,
-    ``.coco.dataset.json``; ``.geojson``; and for each of ``groups`` a ``.<class>.heat.tif``.
+    Suffixes are ``.csv``; ``.coco.json`` and, unless ``coco_ids`` is given,
+    ``.coco.dataset.json``; ``.geojson``; and for each of ``groups`` ``.<class>.heat.tif``.
 
     Args:
-        formats: of ``FORMATS``.
-        photo: the one that was scored.
+        formats: names from ``FORMATS``.
+        photo: the photo that was scored.
         grid: its scores.
-        detections: the objects in it.
+        detections: its detections.
         groups: the classes whose heatmaps are written.
-        coco_ids: those of a dataset that the results are compared with.
+        coco_ids: the ids of a COCO dataset to refer to; None makes ids.
 
     Raises:
-        ResultError: an unknown format, a photo of another size than the scored one, or one
-            that the COCO dataset does not have.
+        ResultError: an unknown format, a photo of another size than the scored one, or a
+            photo that the COCO dataset does not have.
         ClassError: a detected class that the COCO dataset does not have.
         PhotoError: as :func:`georeference.georeference_of`.
     """
@@ -127,7 +127,7 @@ def _rounded(box: Box) -> list[float]:
 
 
 def _table(path: str, detections: Sequence[Detection]) -> str:
-    """The objects, a row each, below a row of names."""
+    """A CSV table with one row per detection below a header row."""
     stream = io.StringIO(newline="")
     # The default dialect is that of RFC 4180.
     writer = csv.writer(stream)
@@ -141,9 +141,9 @@ def _table(path: str, detections: Sequence[Detection]) -> str:
 
 
 def _as_text(name: str) -> str:
-    """A name that is no formula to a spreadsheet: one that would be begins with "'".
+    """A name with "'" before it if a spreadsheet would take it for a formula.
 
-    To undo it, take one "'" from what begins with "'", any number of them, and = + - or @.
+    To undo: remove one "'" where any number of them is followed by = + - or @.
     """
     return f"'{name}" if _FORMULA.match(name) else name
 
@@ -151,10 +151,10 @@ def _as_text(name: str) -> str:
 def _feature_collection(
     detections: Sequence[Detection], georeference: Georeference | None
 ) -> dict[str, Any]:
-    """GeoJSON in the world, or in photo pixels where ``georeference`` is None.
+    """GeoJSON in world coordinates, or in photo pixels where ``georeference`` is None.
 
-    ``coordinate_frame`` says which. RFC 7946 knows but longitude and latitude on WGS 84; any
-    other system is named, or denied by null, by the "crs" of GeoJSON 2008, as GDAL does.
+    ``coordinate_frame`` says which. RFC 7946 allows only longitude and latitude on WGS 84;
+    for any other system the "crs" member of GeoJSON 2008 names it, or is null, as in GDAL.
     """
     return {
         "type": "FeatureCollection",
@@ -190,7 +190,7 @@ def _feature(detection: Detection, georeference: Georeference | None) -> dict[st
 
 
 def _ring(box: Sequence[float], georeference: Georeference | None) -> list[tuple[float, float]]:
-    """The corners of a box, and the first again, counter-clockwise where y goes up."""
+    """The corners of a box as a closed ring, counter-clockwise where y points up."""
     left, top, right, bottom = box
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     if georeference is not None:
@@ -203,7 +203,7 @@ def _ring(box: Sequence[float], georeference: Georeference | None) -> list[tuple
 def _heat_files(
     grid: ScoreGrid, groups: Sequence[ClassGroup], georeference: Georeference | None
 ) -> dict[str, Writer]:
-    """What writes the heatmap of each class, by suffix."""
+    """Functions that write the heatmap of each class, by suffix."""
     maps = grid.class_maps(groups)
     return {
         f"{name}{HEATMAP}": _heat_writer(maps[:, :, index], grid.geometry, georeference)
@@ -212,7 +212,7 @@ def _heat_files(
 
 
 def _heat_writer(cells: Cells, geometry: Geometry, georeference: Georeference | None) -> Writer:
-    """What writes one heatmap: float32 (H, W), probabilities, NaN where nothing was scored."""
+    """A function that writes one heatmap: float32 (H, W), 0..1, NaN where nothing was scored."""
     height, width = geometry.photo_hw
     place_tags = () if georeference is None else georeference.tiff_tags()
 
@@ -222,7 +222,7 @@ def _heat_writer(cells: Cells, geometry: Geometry, georeference: Georeference | 
             (_packed(tile) for tile in _tiles(cells, geometry)),
             shape=(height, width),
             dtype=np.float32,
-            # What does not compress would not fit into the 4 GB of a plain TIFF.
+            # Uncompressible values would not fit into the 4 GB of a plain TIFF.
             bigtiff=height * width > 2**29,
             photometric="minisblack",
             tile=(_TILE_PX, _TILE_PX),
@@ -236,7 +236,7 @@ def _heat_writer(cells: Cells, geometry: Geometry, georeference: Georeference | 
 
 
 def _tiles(cells: Cells, geometry: Geometry) -> Iterator[Cells]:
-    """The heatmap in tiles, row by row; those at the right and the bottom are cut."""
+    """The heatmap in tiles, row by row; tiles at the right and bottom may be smaller."""
     height, width = geometry.photo_hw
     rows = max(1, _STRIP_PX // (_TILE_PX * width)) * _TILE_PX
     for top in range(0, height, rows):
@@ -247,10 +247,10 @@ def _tiles(cells: Cells, geometry: Geometry) -> Iterator[Cells]:
 
 
 def _packed(tile: Cells) -> bytes:
-    """A tile as it stands in the file: differences of neighbours, as whole numbers, deflated.
+    """A tile as stored in the file: integer differences of neighbouring values, deflated.
 
-    Neighbours in a heatmap differ by nearly the same from pixel to pixel: 24 megapixels
-    take 22 MB, without this 78 MB and three times as long.
+    Differences between neighbours are nearly constant in a heatmap: 24 megapixels take
+    22 MB; without the predictor, 78 MB and three times as long.
     """
     bits = np.zeros((_TILE_PX, _TILE_PX), np.uint32)
     bits[: tile.shape[0], : tile.shape[1]] = tile.view(np.uint32)

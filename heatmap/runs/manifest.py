@@ -1,8 +1,8 @@
 """The manifest of a batch: one line of JSON for each photo that was done, failed or skipped.
 
-Lines are only ever added, each in one write; the last one of a photo holds. Whatever moment
-the process ends at, every line but perhaps the last is whole, and a torn one is passed over:
-its photo is done again.
+Lines are only appended, each in one write; the last line of a photo is the valid one. Whenever
+the process is killed, all lines but perhaps the last are complete; an incomplete line is ignored,
+and its photo is run again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PhotoState = Literal["done", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class FileStamp:
-    """What tells a file from what it was: bytes, time of change (ns), SHA-256 of the content."""
+    """Identifies the content of a file: size in bytes, modification time (ns), and SHA-256."""
 
     size: int
     mtime_ns: int
@@ -34,13 +34,22 @@ class FileStamp:
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one photo.
+    """The outcome for one photo.
 
-    ``name`` is as in :class:`sources.BatchFile`, ``path`` absolute. ``settings`` is the digest
-    of those it was done by. ``message`` says why it failed or was skipped; each of ``ways``
-    that would help has the "parameter" to give, its "value" (None where any would do) and a
-    "text" with "{}" for both. ``photo_hw`` px; each of ``detections``, most confident first,
-    has "class", "confidence" (0..1) and "box_xyxy" (photo px); ``files`` are names in its folder.
+    Attributes:
+        name: as in :class:`sources.BatchFile`.
+        path: absolute path of the photo.
+        state: "done", "failed" or "skipped".
+        settings: digest of the settings it was run with.
+        message: why it failed or was skipped.
+        ways: remedies (:class:`heatmap.errors.Use`), each with "parameter", "value" and "text".
+        stamp: identifies the content of the photo file.
+        photo_hw: height and width, px.
+        detections: most confident first, each with "class", "confidence" (0..1) and
+            "box_xyxy" (photo px).
+        files: names of the result files in the photo's folder.
+        seconds: time it took.
+        finished: when it was finished, UTC, ISO 8601.
     """
 
     name: str
@@ -58,13 +67,13 @@ class Record:
 
 
 def error_of(record: Record) -> HeatmapError:
-    """What went wrong with a photo, to be worded as any error is."""
+    """The error of a failed photo."""
     return HeatmapError(record.message, *(Use(**way) for way in record.ways))
 
 
 @dataclass
 class Manifest:
-    """What is known of a batch: a record a photo, by name, and the settings last used."""
+    """The records of a batch by photo name, and the settings last used."""
 
     path: Path
     records: dict[str, Record] = field(default_factory=dict)
@@ -72,7 +81,7 @@ class Manifest:
     _file: int | None = field(default=None, repr=False)
 
     def append(self, record: Record) -> None:
-        """Add what became of a photo.
+        """Append the record of a photo.
 
         Raises:
             ResultError: the manifest cannot be written.
@@ -81,7 +90,7 @@ class Manifest:
         self.records[record.name] = record
 
     def use(self, settings: Mapping[str, Any]) -> None:
-        """Note the settings of what follows, unless they are those already noted."""
+        """Append the settings of the following records, unless they are the same as before."""
         if settings != self.settings:
             self._write({"settings": settings})
             self.settings = settings
@@ -98,10 +107,10 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What a folder's manifest says; an empty one where there is none.
+    """Read the manifest of a folder; an empty one where there is none.
 
     Raises:
-        ResultError: it cannot be read, or is no manifest.
+        ResultError: it cannot be read, or is not a manifest.
     """
     path = folder / MANIFEST
     manifest = Manifest(path)
@@ -121,7 +130,7 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
     try:
         entry = json.loads(line)
     except ValueError:
-        # Torn by the end of the process.
+        # Incomplete, since the process was killed.
         return
     try:
         if entry.keys() == {"settings"}:
@@ -131,7 +140,7 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
             manifest.records[record.name] = record
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ResultError(
-            f"{manifest.path}: line {number} is none that this version writes: "
+            f"{manifest.path}: line {number} does not have the format of this version: "
             "choose another folder"
         ) from error
 
@@ -152,10 +161,10 @@ def _record(entry: Mapping[str, Any]) -> Record:
 
 @contextmanager
 def writing_manifest(folder: Path) -> Iterator[Manifest]:
-    """The manifest of a folder, open to be added to, by one process at a time.
+    """Open the manifest of a folder for appending, by one process at a time.
 
     Raises:
-        ResultError: as :func:`read_manifest`, or another batch writes to the folder.
+        ResultError: as :func:`read_manifest`, or another batch is writing to the folder.
     """
     path = folder / MANIFEST
     try:
@@ -182,12 +191,12 @@ def _lock(file: int, folder: Path) -> None:
             f"{folder}: another batch is writing here: wait for it, or choose another folder"
         ) from None
     except OSError:
-        # Disks that know no locks: two batches at once are the user's own care there.
+        # A file system without locks: nothing prevents two batches at once there.
         return
 
 
 def _end_line(file: int) -> None:
-    """A line that was torn must not swallow the next."""
+    """End an incomplete last line, so that the next record starts on a new line."""
     size = os.fstat(file).st_size
     if size and os.pread(file, 1, size - 1) != b"\n":
         os.write(file, b"\n")

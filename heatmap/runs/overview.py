@@ -1,4 +1,4 @@
-"""All photos of a batch at a glance: a table of the detections, and a contact sheet."""
+"""Overviews of a batch: a table of all detections, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ HEAD = (
 
 
 def write_overview(output: Path, records: Iterable[Record]) -> None:
-    """Write ``summary.csv`` and ``index.html``, unless they say the same already.
+    """Write ``summary.csv`` and ``index.html`` where their content has changed.
 
     Args:
         output: the folder of the batch.
-        records: of all its photos.
+        records: the records of all its photos.
 
     Raises:
-        ResultError: one cannot be written.
+        ResultError: one of them cannot be written.
     """
     ordered = sorted(records, key=lambda record: record.name)
     contents = {output / SUMMARY: summary_table(ordered), output / SHEET: contact_sheet(ordered)}
@@ -51,7 +51,7 @@ def _writer(content: bytes) -> Any:
 
 
 def summary_table(records: Sequence[Record]) -> bytes:
-    """One row for each detection, and one for each photo without any; RFC 4180, UTF-8."""
+    """CSV (RFC 4180, UTF-8): a row per detection, and a row per photo without any."""
     stream = io.StringIO(newline="")
     table = csv.writer(stream)
     table.writerow(HEAD)
@@ -67,7 +67,7 @@ def summary_table(records: Sequence[Record]) -> bytes:
 
 
 def contact_sheet(records: Sequence[Record]) -> bytes:
-    """One HTML page with the thumbnail of each photo, to be filtered by class and confidence."""
+    """An HTML page with a thumbnail of each photo and filters by class and confidence."""
     title = "Heatmaps"
     data = {
         "title": title,
@@ -86,7 +86,7 @@ def contact_sheet(records: Sequence[Record]) -> bytes:
 
 
 def _entry(record: Record) -> dict[str, Any]:
-    """What the sheet shows of a photo; addresses are relative to it."""
+    """The data of one photo on the sheet; URLs are relative to it."""
     thumbnail, page, overlay = (_file(record, suffix) for suffix in (THUMBNAIL, PAGE, OVERLAY))
     return {
         "name": record.name,
@@ -101,9 +101,9 @@ def _entry(record: Record) -> dict[str, Any]:
 
 
 def _file(record: Record, suffix: str) -> str | None:
-    """The address of the first file of a photo that ends so."""
+    """The relative URL of a photo's first file with this suffix, or None."""
     name = next((name for name in record.files if name.endswith(suffix)), None)
     if name is None:
         return None
-    # From bytes: a name that is not UTF-8 lies under the bytes that it has.
+    # Quoted as bytes, since a name need not be UTF-8.
     return quote(os.fsencode(f"{PHOTOS}/{record.name}/{name}"))

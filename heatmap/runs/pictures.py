@@ -1,4 +1,4 @@
-"""What is drawn of a photo: which classes, and the overlay of each."""
+"""Detect the requested objects of a photo, choose the classes to draw, and draw overlays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .request import MOST_OVERLAYS, Display
 
 
 def detect(display: Display, grids: ScoreGrid | Sequence[ScoreGrid]) -> tuple[Detection, ...]:
-    """Objects of the classes asked for, or of any, at one or several scales."""
+    """Objects of the requested classes, or of all, at one or several scales."""
     return localize(
         grids,
         display.classes or None,
@@ -47,7 +47,7 @@ def draw(
     group: ClassGroup,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Picture:
-    """The overlay of a class: a picture, or what writes a pyramid of a large photo."""
+    """The overlay of a class: an image, or for a large photo functions that write a pyramid."""
     options: dict[str, Any] = {
         "opacity": display.opacity,
         "stretch": display.stretch,

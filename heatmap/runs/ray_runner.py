@@ -1,8 +1,8 @@
-"""The photos of a batch on Ray: workers here or on a cluster, each with the model loaded once.
+"""Run the photos of a batch in Ray workers, on this machine or a cluster.
 
-Photos are spread one by one; of one too large for that, tiles of its grid are. A worker that
-is lost is started again and its photo with it. All workers must see the photos, the output
-folder and the model's files under the same paths.
+Each worker loads the model once. Photos are distributed one by one; of a very large photo, tiles
+of its grid are. A worker that is lost is restarted with its photo. All workers must see the
+photos, the output folder and the model's files under the same paths.
 """
 
 from __future__ import annotations
@@ -30,19 +30,22 @@ if TYPE_CHECKING:
     from ..scoring.bands.scanner import Block
     from ..scoring.photo_pass import PhotoPass, ScoreStream
 
-# Larger photos are spread by tile, a few to each worker.
+# Photos with more pixels are distributed by tile, a few to each worker.
 TILED_PX = 2**27
 TILES_A_WORKER = 2
-# How often a photo is tried whose worker is lost, and workers are started again.
+# How often a photo is retried after its worker was lost, and how often a worker is restarted.
 _RETRIES, _RESTARTS = 2, 1000
 
 
 @dataclass(frozen=True)
 class RayRunner:
-    """Workers on Ray: ``count`` of them, or as many as there are CPUs for.
+    """Runs photos in Ray workers.
 
-    ``address`` is that of a cluster; without one Ray starts on this machine and ends with
-    the batch, unless it runs already. ``gpus`` are each worker's.
+    Attributes:
+        address: address of a cluster; None starts Ray on this machine for the batch, unless
+            it is running already.
+        count: number of workers; None is as many as there are CPUs for.
+        gpus: GPUs per worker; None is 1 on "cuda", otherwise 0.
     """
 
     address: str | None = None
@@ -54,10 +57,11 @@ class RayRunner:
         return self.count or os.cpu_count() or 1
 
     def run(self, setup: BatchSetup, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
-        """Do the photos; gives out a record as each is done, in any order.
+        """Run the photos; yields a record as each is finished, in any order.
 
         Raises:
-            ModelError: Ray is not installed or not there, or a worker has not the model.
+            ModelError: Ray is not installed or cannot be reached, or a worker cannot prepare the
+                model.
         """
         ray = _ray()
         threads = setup.settings.resources.threads
@@ -82,22 +86,22 @@ class RayRunner:
 
 
 class _RayWorker:
-    """What runs in each worker's process."""
+    """The actor that runs in each worker's process."""
 
     def __init__(self, recipe: ScorerRecipe, request: Request, settings: Settings) -> None:
         self._error: HeatmapError | None = None
         self._worker = None
-        # Raised here, Ray would start the worker again and again.
+        # If this raised, Ray would restart the worker again and again.
         try:
             scorer = recipe.prepare()
             if scorer.classifier.weights_digest != settings.asked["weights"]:
-                self._error = ModelError("its weights are others")
+                self._error = ModelError("its weights differ")
             self._worker = Worker(scorer, request, settings)
         except HeatmapError as error:
             self._error = error
 
     def error(self) -> HeatmapError | None:
-        """Why it cannot work."""
+        """Why the worker cannot run photos, or None."""
         return self._error
 
     def do(self, task: PhotoTask) -> Record:
@@ -121,14 +125,14 @@ class _RayWorker:
 
 @dataclass(frozen=True)
 class _Tile:
-    """Rows of a grid: what :class:`PhotoPass` takes, and whether of single positions."""
+    """Rows of a grid: arguments of :class:`PhotoPass`, and whether cells are single positions."""
 
     job: dict[str, Any]
     positions: bool
 
 
 class _Pool:
-    """Some workers, and what is under way at them."""
+    """The workers, and the tasks they are working on."""
 
     def __init__(self, ray: Any, setup: BatchSetup, count: int, gpus: float) -> None:
         self._ray = ray
@@ -148,7 +152,7 @@ class _Pool:
                 raise ModelError(message, *error.ways)
 
     def records(self, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
-        """Do photos; a record as each is done."""
+        """Run photos; yields a record as each is finished."""
         waiting = deque(tasks)
         underway: dict[Any, tuple[Any, PhotoTask]] = {}
 
@@ -157,7 +161,7 @@ class _Pool:
                 task = waiting.popleft()
                 underway[actor.do.remote(task)] = (actor, task)
 
-        # One photo at a time: others that wait there would be lost with one that is deadly.
+        # One photo at a time, so that a photo that crashes its worker takes no other with it.
         for actor in self._actors:
             give(actor)
         while underway:
@@ -222,7 +226,7 @@ def _ray() -> Any:
 
 @contextmanager
 def _connected(ray: Any, address: str | None, cpus: int) -> Iterator[None]:
-    """Ray, here or there; what was started here is ended."""
+    """Connect to Ray, or start it for the block."""
     if ray.is_initialized():
         yield
         return
@@ -237,7 +241,7 @@ def _connected(ray: Any, address: str | None, cpus: int) -> Iterator[None]:
         ray.init(**where, log_to_driver=False, logging_level="error")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ModelError(
-            f"Ray at {address or 'this machine'} is not there: {reason_of(error)}"
+            f"Ray at {address or 'this machine'} cannot be reached: {reason_of(error)}"
         ) from error
     try:
         yield

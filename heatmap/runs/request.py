@@ -1,4 +1,4 @@
-"""What is asked of a run, whatever the photo: where to look, for what, how to draw and keep it."""
+"""The request of a run: how photos are scored, searched, drawn and saved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..rendering.paint import OPACITY
 from .formats import PLACED_FORMATS
 from .save import NO_EXTRAS, Extras
 
-# Overlays drawn when no class is asked for: of what was detected, at most so many.
+# At most this many detected classes are drawn when no class is named.
 MOST_OVERLAYS = 5
 
 
@@ -30,14 +30,16 @@ class Display:
     >>> heatmap.run("cat.jpg", scorer, "results", display=display)    # doctest: +SKIP
 
     Attributes:
-        classes: names, indices or groups that are searched and drawn; none is all of them,
-            and what was detected is drawn, ``MOST_OVERLAYS`` classes at most.
-        top: without ``classes``, draw so many classes that win the most windows instead.
-        conf: confidence threshold, 0..1: smallest confidence of a detection.
-        iou: IoU threshold, 0..1: boxes of one class that overlap more are one object.
-        max_det: at most so many detections, the most confident; None is all.
-        opacity: 0..1, of the colours of the highest probabilities.
-        stretch: spread colours over each heatmap's own range instead of 0..1.
+        classes: names, indices or groups to search and draw; empty searches all classes and
+            draws those detected, at most ``MOST_OVERLAYS``.
+        top: without ``classes``, draw this many classes from :meth:`heatmap.ScoreGrid.winners`
+            instead of those detected; 0 draws those detected.
+        conf: confidence threshold, 0..1: the lowest confidence of a detection.
+        iou: IoU threshold, 0..1: of windows that overlap more, only the most confident is kept.
+        max_det: maximum number of detections, per class where ``classes`` are given; None is
+            unlimited.
+        opacity: opacity of the highest probabilities on the photo, 0..1.
+        stretch: scale the colours to each heatmap's own range instead of 0..1.
     """
 
     classes: Sequence[Wanted] = ()
@@ -51,10 +53,18 @@ class Display:
 
 @dataclass(frozen=True)
 class MultiScale:
-    """Where the windows lie at each of several scales; see :class:`heatmap.Placement`.
+    """How windows are laid over a photo at one or several scales; see :class:`heatmap.Placement`.
 
-    Each scale gives a grid; they are fused on the finest one, by their mean or their
-    maximum (``fuse``). ``scales`` None are those of :func:`scales.auto_scales`.
+    Each scale gives a grid; several are fused on the cells of the finest.
+
+    >>> MultiScale(scales=(0.5, 1.0)).at(0.5)
+    Placement(stride=None, scale=0.5, border='cover')
+
+    Attributes:
+        stride: distance between neighbouring windows, px; None is the native stride.
+        scales: resize factors of the photo; None chooses them by the photo's size.
+        border: "cover" or "valid".
+        fuse: "mean" or "max" of the probabilities of several scales.
     """
 
     stride: int | None = None
@@ -63,13 +73,19 @@ class MultiScale:
     fuse: Fusion = "mean"
 
     def at(self, scale: float) -> Placement:
-        """Where the windows lie at one scale."""
+        """The placement at one scale."""
         return Placement(self.stride, scale, self.border)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may take and keep; see :func:`heatmap.score`."""
+    """Limits of memory, stored classes and scored windows; see :func:`heatmap.score`.
+
+    Attributes:
+        memory: bytes that activations may take; None is half of the free memory.
+        store_classes: the only classes whose probabilities are stored; None is all.
+        skip: windows that are not scored; None scores all.
+    """
 
     memory: int | None = None
     store_classes: tuple[Wanted, ...] | None = None
@@ -78,7 +94,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Request:
-    """All that is asked of a run; results of one request compare."""
+    """The complete request of a run, the same for every photo of a batch."""
 
     display: Display = field(default_factory=Display)
     placement: MultiScale = field(default_factory=MultiScale)
@@ -87,10 +103,10 @@ class Request:
 
 
 def display_of_stored(request: Request, classes: ClassList) -> Display:
-    """The display of a request, its classes by their indices among those that are stored.
+    """The display of a request, with class indices among the stored classes.
 
     Raises:
-        ClassError: an unknown class, or one that is asked for and not stored.
+        ClassError: an unknown class, or one that is requested but not stored.
     """
     store = request.limits.store_classes
     stored = classes.indices(store) if store else list(range(len(classes)))
@@ -100,7 +116,7 @@ def display_of_stored(request: Request, classes: ClassList) -> Display:
         if not new_index.keys() >= set(group.indices):
             single = len(group.indices) == 1
             raise ClassError(
-                f"class {group.name!r} is asked for and not stored",
+                f"class {group.name!r} is requested but not stored",
                 Use("store_classes", [group.indices[0] if single else group.name], "add {}"),
             )
     moved = [
@@ -111,10 +127,11 @@ def display_of_stored(request: Request, classes: ClassList) -> Display:
 
 
 def check_photo(request: Request, photo: Photo | PhotoFile) -> None:
-    """Refuse before it is scored a photo that an extra file could not be written of.
+    """Refuse a photo before scoring if one of the extra files could not be written for it.
 
     Raises:
-        ResultError: it has no place on earth, or no id.
+        PhotoError: its georeference cannot be read.
+        ResultError: the COCO dataset has no id for it.
     """
     if set(request.extras.formats) & PLACED_FORMATS:
         georeference_of(photo)

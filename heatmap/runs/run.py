@@ -1,4 +1,4 @@
-"""The main job on one photo: score, localize, draw, save."""
+"""The main job: score one photo, detect objects, draw overlays, and save the results."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One photo that was scored, searched, drawn and saved.
+    """The results of a run on one photo.
 
     Attributes:
-        photo: as it was read, upright.
-        grid: scores of its windows, float32 (N, M, K); of several scales their fusion.
-        scales: the grid of each scale by its name ("x0.5"), where there are several.
+        photo: the photo, upright.
+        grid: scores of its windows, float32 (N, M, K); fused where there are several scales.
+        scales: where there are several scales, the grid of each by its name ("x0.5").
         sharp: the position maps of the classes drawn and detected
-            (:func:`heatmap.sharp_maps`), None where the network or the size of the photo does
-            not allow any.
-        detections: objects, most confident first: confidence 0..1, boxes in photo px.
+            (:func:`heatmap.sharp_maps`); None where the network, the size of the photo or the
+            limits do not allow any.
+        detections: objects, most confident first; boxes in photo px.
         saved: the paths of its files.
     """
 
@@ -55,19 +55,19 @@ class Run:
 
 
 class PhotoRun:
-    """One photo on its way through a run: read, then :meth:`score`, then :meth:`finish`.
+    """The run of one photo in steps: open it, then :meth:`score`, then :meth:`finish`.
 
-    The steps may be taken in different threads. ``needed`` bytes on disk are what the scores
-    will take where they are too many for memory, else 0.
+    The steps may run in different threads. ``needed`` is the number of bytes that the scores
+    will take on disk, 0 if they fit into memory.
 
     Raises:
-        HeatmapError: the photo cannot be read, or what is asked for cannot be had of it.
+        HeatmapError: the photo cannot be read, or the request cannot be met for it.
     """
 
     def __init__(self, photo: str | Path, scorer: Scorer, request: Request) -> None:
         self.photo = open_photo(photo)
         self.scorer, self.request = scorer, request
-        # What cannot be is refused before the photo is scored, not after.
+        # Refused before the photo is scored, not after.
         self.display = display_of_stored(request, scorer.classifier.classes)
         check_photo(request, self.photo)
         self.needed = planned_bytes(self.photo.hw, scorer, request.placement, request.limits)
@@ -75,21 +75,21 @@ class PhotoRun:
         self._home = Path()
 
     def score(self, home: Path, reporter: Reporter) -> None:
-        """Score at every scale; large scores grow in the folder ``home``."""
+        """Score at every scale; large scores are written to the folder ``home``."""
         self._home = home
         placement, limits = self.request.placement, self.request.limits
         with kept_memory():
             self._scored = dict(_scored(self.photo, self.scorer, home, placement, limits, reporter))
 
     def finish(self, folder: str | Path) -> Run:
-        """Find objects, draw overlays, and write all of it to ``folder``."""
+        """Detect objects, draw overlays, and write all results to ``folder``."""
         scored = list(self._scored.values())
         grids = [_windows(scores) for scores in scored]
         fuse = self.request.placement.fuse
         grid = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
         detections = detect(self.display, grids)
         groups = drawn_groups(self.display, grid, detections)
-        # The drawn ones come first; each once.
+        # Drawn classes first, without duplicates.
         mapped = list(dict.fromkeys([*groups, *(detection.group for detection in detections)]))
         sharp = _sharp(scored, mapped)
         if sharp is not None:
@@ -112,45 +112,46 @@ def run(
     extras: Extras = NO_EXTRAS,
     reporter: Reporter = Reporter(),
 ) -> Run:
-    """Score a photo, find objects, draw overlays, and write all of it to ``folder``.
+    """Score a photo, detect objects, draw overlays, and write all results to ``folder``.
 
     >>> scorer = heatmap.prepare("vgg16")            # doctest: +SKIP
     >>> heatmap.run("cat.jpg", scorer, "results").detections    # doctest: +SKIP
 
     For ``cat.jpg`` the folder gets ``cat.json`` (``result.schema.json`` in this package is its
     JSON Schema), the score grid ``cat.npz``, an overlay ``cat.<class>.png`` for each class
-    drawn, and what ``extras`` asks for. All of these files are written, or none; earlier ones
-    of the same names are replaced.
+    drawn, and the files of ``extras``. Either all of these files are written or none; earlier
+    files of the same names are replaced.
 
     Args:
         photo: path of the photo.
         scorer: what :func:`heatmap.prepare` gave; one serves many photos.
-        folder: where the files go; made if missing.
-        display: which classes are searched and drawn, from which confidence, and how.
+        folder: where the files are written; created if missing.
+        display: which classes are searched and drawn, the thresholds, and the colours.
         placement: stride (px), scales (resize factors of the photo) and border.
         limits: bytes of memory, classes to store, and windows to skip.
         extras: further files: other formats, the page.
-        reporter: is told of stages, and of windows scored of those to score.
+        reporter: receives the stages, and the number of windows scored.
 
     Returns:
-        The photo, its grids (probabilities or logits, float32 (N, M, K)), its detections (most
+        The photo, its grid (float32 (N, M, K); logits or probabilities), its detections (most
         confident first, boxes in photo px) and the paths of the files.
 
     Raises:
-        PhotoError: the photo cannot be read, or the mask.
+        PhotoError: the photo or the mask cannot be read.
         GeometryError: no window fits, a stride that the network does not have, or a photo
             too large for the memory.
-        ClassError: an unknown class, or one that is asked for and not stored.
+        ClassError: an unknown class, or one that is requested but not stored.
         ResultError: the files cannot be written, or do not fit on the disk.
-        In each case nothing is written.
+
+    In each of these cases nothing is written.
     """
     underway = PhotoRun(photo, scorer, Request(display, placement, limits, extras))
-    # However it ends, what grew and was not saved goes.
+    # However this ends, scores on disk that were not saved are removed.
     with room_to_grow(underway.needed, Path(folder)) as home:
         if underway.needed:
             reporter.note(
                 f"the scores will take {underway.needed / 1e9:.1f} GB on disk",
-                Use("store_classes", text="{} keeps fewer"),
+                Use("store_classes", text="{} stores fewer"),
             )
         underway.score(home, reporter)
         reporter.stage(f"drawing and saving {Path(underway.photo.path).name}")
@@ -174,7 +175,7 @@ def _sharp(
 def _pictures(
     display: Display, files: RunFiles, groups: Sequence[ClassGroup]
 ) -> dict[ClassGroup, Picture]:
-    """The overlay of each group: of its sharp map where there is one."""
+    """The overlay of each group, drawn from its sharp map where there is one."""
     grid, drawn = files.drawn(groups)
     boxes: dict[ClassGroup, list[Box]] = {group: [] for group in groups}
     for detection in files.detections:
@@ -188,7 +189,7 @@ def _pictures(
 def planned_bytes(
     photo_hw: tuple[int, int], scorer: Scorer, placement: MultiScale, limits: Limits
 ) -> int:
-    """What the scores of a run will take on disk; 0 where they are few enough for memory.
+    """Bytes that the scores of a run will take on disk; 0 where they fit into memory.
 
     Raises:
         GeometryError: no window fits, or the network does not have this stride.
@@ -205,7 +206,7 @@ def planned_bytes(
 
 
 def _scales(photo_hw: tuple[int, int], scorer: Scorer, placement: MultiScale) -> dict[str, float]:
-    """The scales by the names of their grids, each once."""
+    """The scales by the names of their grids, without duplicates."""
     window = scorer.classifier.preprocessing.window_px
     scales = placement.scales or auto_scales(photo_hw, window)
     return {scale_name(scale): scale for scale in scales}
@@ -219,14 +220,14 @@ def _scored(
     limits: Limits,
     reporter: Reporter,
 ) -> Iterator[tuple[str, ScoreGrid | PositionScores]]:
-    """The scores of each scale, by its name: of positions where they can be had, or windows."""
+    """The scores of each scale by its name: of positions where possible, otherwise of windows."""
     scales = _scales(photo.hw, scorer, placement)
     for name, scale in scales.items():
         at_scale = f" at scale {scale:g}" if len(scales) > 1 else ""
         reporter.stage(f"scoring {Path(photo.path).name}{at_scale}")
         common: dict[str, Any] = {"memory": limits.memory, "progress": reporter.advance}
         positions = None
-        # What is left out or not kept cannot be shared out among positions.
+        # Skipped windows and classes not stored cannot be attributed to positions.
         if limits.store_classes is None and limits.skip is None:
             positions = scorer.score_positions(photo, placement.at(scale), **common)
         yield (

@@ -32,13 +32,13 @@ from ..rendering.thumbnail import Picture, thumbnail
 from .coco import CocoIds
 from .formats import export_files
 
-# Of ``cat.json``: raised when its keys change.
+# Version of ``cat.json``, raised when its keys change.
 RESULT_FORMAT = 3
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What a run saves; ``scales`` and ``sharp`` as in :class:`run.Run`."""
+    """The results that a run saves; ``scales`` and ``sharp`` as in :class:`run.Run`."""
 
     photo: Photo | PhotoFile
     grid: ScoreGrid
@@ -47,9 +47,9 @@ class RunFiles:
     sharp: ScoreGrid | None = None
 
     def drawn(self, groups: Sequence[ClassGroup]) -> tuple[ScoreGrid, list[ClassGroup]]:
-        """The grid whose maps are drawn of some groups, and these as that grid has them.
+        """The grid to draw groups from, and the groups with their indices in that grid.
 
-        Sharp maps hold them, in this order, as its first classes.
+        A grid of sharp maps has the groups, in this order, as its first classes.
         """
         if self.sharp is None:
             return self.grid, list(groups)
@@ -58,17 +58,18 @@ class RunFiles:
 
 @dataclass(frozen=True)
 class Extras:
-    """Further files of a run.
+    """Further files that a run writes.
 
     >>> heatmap.Extras(formats=("csv", "geojson"), html=True)    # doctest: +SKIP
 
     Attributes:
-        formats: of "csv" (a table of the detections), "coco" (results in COCO's form),
-            "geojson" (boxes, in the world where the photo lies there) and "tiff" (heatmaps
-            as float32).
-        html: the page to look at in a browser.
-        coco: the numbers that a COCO dataset gives photos and classes, for "coco".
-        thumbnail: a small picture of the first overlay.
+        formats: any of "csv" (a table of the detections), "coco" (COCO results), "geojson"
+            (boxes, in world coordinates where the photo is georeferenced) and "tiff" (float32
+            heatmaps).
+        html: write a page for the browser.
+        coco: the image and category ids of a COCO dataset, for the format "coco"; None makes
+            ids.
+        thumbnail: write a small copy of the first overlay.
     """
 
     formats: tuple[str, ...] = ()
@@ -82,11 +83,18 @@ NO_EXTRAS = Extras()
 
 @dataclass(frozen=True)
 class SavedRun:
-    """Where the results of one photo lie.
+    """The paths of the results of one photo.
 
-    ``overlays`` maps each class to its picture; ``previews`` to a small one of it, where the
-    photo is too large to be looked at whole; ``exports`` each format to its files;
-    ``written`` are all files and folders.
+    Attributes:
+        grid: the score grid.
+        description: the JSON file of detections and settings.
+        overlays: the overlay of each class.
+        scales: the grid of each scale by its name, where there are several.
+        previews: a small copy of each overlay, where the photo is too large to view whole.
+        sharp: the grid of sharp maps, if there is one.
+        exports: the files of each format.
+        page: the page for the browser, if requested.
+        written: all files and folders.
     """
 
     grid: Path
@@ -108,13 +116,13 @@ def save_run(
 ) -> SavedRun:
     """Write ``cat.npz``, ``cat.json``, ``cat.<class>.png`` and more for a photo ``cat.jpg``.
 
-    Each file gets a temporary name first; they are renamed when all are written.
+    The files are first written under temporary names, and renamed when all are complete.
 
     Args:
-        folder: where to; made if missing.
-        run: what was scored and what came out.
-        overlays: for each class an RGB uint8 picture, or functions that write the
-            files of one too large for memory, by suffix: ".tif", then its preview.
+        folder: where to write; created if missing.
+        run: the results.
+        overlays: for each class an RGB uint8 image (H, W, 3), or functions that write the files
+            of one too large for memory, by suffix: ".tif", then its preview.
         extras: further files.
 
     Raises:
@@ -151,7 +159,7 @@ def save_run(
 
 
 def _grid_files(saved: SavedRun, run: RunFiles) -> dict[Path, Writer]:
-    """The files of the grid, of those of single scales, and of the sharp maps."""
+    """The files of the grid, of the grids of single scales, and of the sharp maps."""
     files: dict[Path, Writer] = dict(run.grid.files(saved.grid))
     for name, grid in run.scales.items():
         files |= grid.files(saved.scales[name])
@@ -163,7 +171,7 @@ def _grid_files(saved: SavedRun, run: RunFiles) -> dict[Path, Writer]:
 def _exports(
     names: ResultNames, run: RunFiles, groups: Sequence[ClassGroup], extras: Extras
 ) -> dict[str, dict[Path, Writer]]:
-    """The files of each format; heatmaps are those that are drawn."""
+    """The files of each format; "tiff" has the heatmaps that are drawn."""
     files = {}
     for name in dict.fromkeys(extras.formats):
         grid, shown = run.drawn(groups) if name == "tiff" else (run.grid, groups)
@@ -176,7 +184,7 @@ def _exports(
 
 def _description(described: Mapping[str, Any]) -> Writer:
     text = json.dumps(described, indent=2, ensure_ascii=False)
-    # File names that are not UTF-8 hold lone surrogates: as escapes they are valid JSON.
+    # File names that are not UTF-8 contain lone surrogates, which are valid JSON as escapes.
     content = f"{text}\n".encode("utf-8", "backslashreplace")
     return lambda to: to.write_bytes(content)
 
@@ -190,7 +198,7 @@ def save_overlays(
         The paths by class, in the order given.
 
     Raises:
-        ResultError: the folder or a file cannot be written; no picture is then.
+        ResultError: the folder or a file cannot be written; then none is written.
     """
     pictures = _picture_files(ResultNames(Path(folder), stem), overlays)
     write_all({path: write for files in pictures.values() for path, write in files.items()})
@@ -213,14 +221,14 @@ def _picture_files(
 
 
 def _writers(picture: Picture) -> Mapping[str, Writer]:
-    """What writes a picture, by suffix."""
+    """Functions that write the files of an overlay, by suffix."""
     if isinstance(picture, np.ndarray):
         return {OVERLAY: lambda to: to.write_bytes(encode_image(picture))}
     return picture
 
 
 def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
-    """What ``cat.json`` holds; boxes are (left, top, right, bottom) in photo px.
+    """The content of ``cat.json``; boxes are (left, top, right, bottom) in photo px.
 
     ``result.schema.json`` is its JSON Schema.
     """

@@ -1,4 +1,4 @@
-"""The results of a run read back: its detections, its grid, and which photo it was."""
+"""Read back the results of runs: detections, and the paths of grid and photo."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from .save import RESULT_FORMAT
 
 @dataclass(frozen=True)
 class SavedResult:
-    """What ``cat.json`` says, which is ``description``.
+    """The saved result of one photo.
 
-    ``photo`` is where the photo is, None where an array was scored; ``grid`` the file of the
-    score grid, for :func:`heatmap.load`; ``detections`` are the objects, most confident first,
-    with boxes in photo px.
+    Attributes:
+        description: the JSON file.
+        photo: the photo file; None where an array was scored.
+        grid: the file of the score grid, for :func:`heatmap.load`.
+        detections: objects, most confident first, with boxes in photo px.
     """
 
     description: Path
@@ -33,17 +35,17 @@ class SavedResult:
 
 
 def saved_results(path: str | Path) -> list[SavedResult]:
-    """Read back what :func:`heatmap.run` saved: boxes, confidences, and where the files are.
+    """Read back what :func:`heatmap.run` saved: detections, and the paths of the files.
 
     Args:
         path: a folder that results were written to, or one photo's ``cat.json`` in it.
 
     Returns:
-        The results in the folder, by the names of their files, or the one of the file.
+        The results in the folder, sorted by file name, or the single one of the file.
 
     Raises:
-        ResultError: no such file or folder, no results in it, a file that is none, or one of
-            an earlier form.
+        ResultError: no such file or folder, no results in it, or a file that is not a result
+            or has an earlier format.
     """
     folder = Path(path)
     if folder.is_dir():
@@ -55,7 +57,7 @@ def saved_results(path: str | Path) -> list[SavedResult]:
 
 
 def _is_result(file: Path) -> bool:
-    """Whether a JSON file looks like one of ours: exports and others lie in the folder too."""
+    """Whether a JSON file looks like a result: the folder may also hold exports and other files."""
     try:
         described = json.loads(file.read_bytes())
     # RecursionError: brackets nested a thousand deep.
@@ -87,7 +89,7 @@ def _read(file: Path) -> SavedResult:
 
 
 def _photo(path: str, file: Path) -> Path | None:
-    """Where the photo is: as it was given, or else beside the result; None of an array."""
+    """The photo at its original path, or else beside the result; None for an array."""
     if not path:
         return None
     given, beside = Path(path), file.with_name(Path(path).name)
@@ -112,7 +114,7 @@ def _box(sides: Any) -> Box:
 
 
 def _number(value: Any) -> float:
-    """A number of JSON; Python's reader takes NaN and infinity for such too."""
+    """A finite number; Python's JSON reader also accepts NaN and infinity."""
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{value} is no number")

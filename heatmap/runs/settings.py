@@ -1,7 +1,7 @@
-"""The settings of a batch: all that can change a result, and a digest of it.
+"""The settings of a batch: everything that can change a result, and a digest of it.
 
-What nobody asked for by number (memory, threads) is settled once and used again as long as
-all else stays, since it can change the last bits.
+Memory and threads that were not given are chosen once and reused as long as all other settings
+stay the same, since they can change the last bits of the scores.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class ScorerRecipe:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def prepare(self) -> Scorer:
-        """
+        """Prepare the scorer.
+
         Raises:
             HeatmapError: as :func:`heatmap.prepare`.
         """
@@ -46,7 +47,7 @@ class ScorerRecipe:
 
 @dataclass(frozen=True)
 class Resources:
-    """Of each photo: bytes that activations may take, and threads to compute with."""
+    """Per photo: bytes that activations may take, and number of threads."""
 
     memory: int
     threads: int
@@ -54,19 +55,19 @@ class Resources:
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for, what was settled, and the digest of both."""
+    """The settings asked for, and the resources chosen."""
 
     asked: Mapping[str, Any]
     resources: Resources
 
     @property
     def noted(self) -> dict[str, Any]:
-        """As the manifest keeps them."""
+        """The settings as they are saved in the manifest."""
         return {**asdict(self.resources), "asked": self.asked}
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of their JSON."""
+        """SHA-256 of the settings as JSON."""
         return hashlib.sha256(json.dumps(self.noted, sort_keys=True).encode()).hexdigest()
 
 
@@ -78,15 +79,14 @@ def settle(
     *,
     share: int = 1,
 ) -> Settings:
-    """The settings of a batch.
+    """Choose the settings of a batch.
 
     Args:
-        scorer, request: what scores and what is asked for.
-        threads: as asked for each photo; None is torch's own number, or one where several
-            share.
-        earlier: the settings noted last; what they settled is used again if nothing that
-            is asked for has changed.
-        share: photos at a time, which share the memory.
+        scorer, request: how photos are scored, and the request for each.
+        threads: threads per photo; None is 1 if ``share`` is above 1, else torch's default.
+        earlier: the settings last saved in the manifest; their resources are reused if
+            nothing that is asked for has changed.
+        share: number of photos at a time, which share the memory.
     """
     from ..scoring.device import thread_count
 
@@ -102,7 +102,7 @@ def settle(
 
 
 def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, Any]:
-    """All that can change a result, as JSON gives it back."""
+    """Everything that can change a result, after a round trip through JSON."""
     classifier, extras, skip = scorer.classifier, request.extras, request.limits.skip
     display = request.display
     described = {
@@ -141,7 +141,7 @@ def _wanted(wanted: Wanted) -> Any:
 
 
 def _mask(mask: Any) -> str | None:
-    """A digest of what a mask holds."""
+    """A digest of the content of a mask."""
     if mask is None or isinstance(mask, np.ndarray):
         return None if mask is None else _digest(mask.tobytes())
     return _digest(read_bytes(mask, PhotoError))

@@ -1,4 +1,4 @@
-"""Which photos a batch is of, and what each is called in it: from folders, globs and lists."""
+"""The photos of a batch and their names in it, from folders, globs and lists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAGIC = frozenset("*?[")
 
 @dataclass(frozen=True)
 class BatchFile:
-    """One file of a batch: ``name`` is its path below what all sources share, with "/"."""
+    """A file of a batch; ``name`` is its path, with "/", below the folder all sources share."""
 
     name: str
     path: Path
@@ -29,7 +29,7 @@ class BatchFile:
 
 @dataclass(frozen=True)
 class BatchFiles:
-    """``photos`` to be scored and ``others``, which no photo's name end in; both by name."""
+    """The photos of a batch, and other files, whose suffixes are not those of photos; by name."""
 
     photos: tuple[BatchFile, ...]
     others: tuple[BatchFile, ...]
@@ -38,19 +38,18 @@ class BatchFiles:
 def gather(
     sources: Sequence[str | Path], output: Path, *, may_be_empty: bool = False
 ) -> BatchFiles:
-    """List the files of a batch; nothing of them is opened.
+    """List the files of a batch, without opening them.
 
     Args:
-        sources: folders, gone through with all below them; globs (``**`` too); lists of
-            paths in text files (``.txt``, ``.lst``: one a line, from the list's folder on,
-            ``#`` begins a comment); single photos. Files whose names begin with a dot are
-            left out, and so are folders that are links.
-        output: left out where it lies in a folder.
-        may_be_empty: a glob may match nothing.
+        sources: folders, searched recursively; globs (also ``**``); text files with lists of
+            paths (``.txt``, ``.lst``: one per line, relative to the list, ``#`` starts a
+            comment); single photos. Hidden files and links to folders are left out.
+        output: the output folder, left out where it lies in a source.
+        may_be_empty: whether a source may hold no file.
 
     Raises:
-        PhotoError: a source that does not exist, cannot be read, holds no file, or would hold
-            the results.
+        PhotoError: a source does not exist, cannot be read, holds no file, or would hold the
+            results.
     """
     named_itself: dict[Path, bool] = {}
     bases: list[Path] = []
@@ -71,7 +70,7 @@ def gather(
 
 
 def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
-    """The folder that names count from, and the files: each with whether it was named itself."""
+    """The folder that names are relative to, and the files, each with whether it was named."""
     path = Path(os.path.abspath(source))
     if path.is_dir():
         _check_apart(path, output)
@@ -97,7 +96,7 @@ def _globbed(path: Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
 
 
 def _check_apart(folder: Path, output: Path) -> None:
-    """Refuse to search a folder that will hold results, which are pictures too."""
+    """Refuse to search a folder that will hold results, since these are images too."""
     if folder == output or output / PHOTOS in (folder, *folder.parents):
         raise PhotoError(f"{folder}: results would lie among the photos: choose another output")
 
@@ -110,13 +109,13 @@ def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     files = [Path(os.path.abspath(path.parent / name)) for name in names]
     inside = all(path.parent in file.parents for file in files)
-    # Of an empty list all are inside.
+    # Also true for an empty list.
     base = path.parent if inside else Path(os.path.commonpath([file.parent for file in files]))
     return base, [(file, True) for file in files]
 
 
 def _named(paths: Sequence[Path], base: Path) -> list[BatchFile]:
-    """Items by name. Names that some disks would take for one are told apart by a number."""
+    """Items by name; a number is appended to names that some file systems would not tell apart."""
     items, taken = [], set[str]()
     for path in paths:
         plain = name = path.relative_to(base).as_posix()

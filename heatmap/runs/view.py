@@ -1,4 +1,4 @@
-"""Pages made later, from the saved results of runs."""
+"""Pages for the browser from saved results."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from .saved import SavedResult, saved_results
 
 
 def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
-    """Write the page of each saved result beside it: ``cat.html`` beside ``cat.json``.
+    """Write a page for each saved result beside it: ``cat.html`` beside ``cat.json``.
 
-    A page is one HTML file that shows photo, heatmaps and detections in any browser, without a
-    network; that of a photo past 32 megapixels needs the folder ``cat.tiles`` that is written
-    beside it. An earlier page is replaced.
+    A page is one HTML file that shows photo, heatmaps and detections in any browser, offline.
+    That of a photo above 32 megapixels needs the folder ``cat.tiles`` that is written beside
+    it. An earlier page is replaced.
 
     >>> heatmap.view("results")                  # doctest: +SKIP
     [PosixPath('results/cat.html')]
 
     Args:
         results: a folder that :func:`heatmap.run` wrote to, or one photo's JSON file in it.
-        photo: where the photo is now, if it was moved, by default where
-            the result says it was, or beside the result.
+        photo: the photo, if it has moved; by default the path saved in the result, or else
+            a file of its name beside the result.
 
     Returns:
         The pages, in the order of the results' names.
 
     Raises:
         PhotoError: a photo cannot be read.
-        ResultError: no results; one of an earlier form; a photo that is not the one that was
-            scored, or one photo for several results; a grid that cannot be read, or a page
-            that cannot be written. Pages written before stay.
+        ResultError: no results, or one of an earlier format; a photo that is not the one that
+            was scored, or one photo for several results; a grid that cannot be read, or a page
+            that cannot be written. Pages already written stay.
     """
     saved = saved_results(results)
     if photo is not None and len(saved) > 1:
         raise ResultError(
             f"{results}: holds the results of {len(saved)} photos",
-            Use("photo", text="name the JSON file of the one that {} is of"),
+            Use("photo", text="name the JSON file of the result that {} belongs to"),
         )
     return [_write_page(result, photo) for result in saved]
 
@@ -58,14 +58,14 @@ def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
 
 
 def _grid(result: SavedResult) -> ScoreGrid:
-    """The grid of a result, which must have the classes of its detections."""
+    """The grid of a result, checked to have the classes of its detections."""
     grid = load(result.grid)
     indices = [index for detection in result.detections for index in detection.group.indices]
     for index in indices:
         if not 0 <= index < len(grid.classes):
             raise ResultError(
-                f"{result.description}: names class {index}, {result.grid.name} has "
-                f"{len(grid.classes)}: run the photo again"
+                f"{result.description}: has class {index}, {result.grid.name} has "
+                f"{len(grid.classes)} classes: run the photo again"
             )
     return grid
 
@@ -76,13 +76,13 @@ def _photo(result: SavedResult, grid: ScoreGrid, photo: str | Path | None) -> Ph
     if source is None:
         raise ResultError(
             f"{result.description}: was made from an array, not a file",
-            Use("photo", text="name the photo with {}"),
+            Use("photo", text="give the photo with {}"),
         )
     opened = open_photo(source)
     if opened.digest != grid.origin.photo_digest:
         raise ResultError(
             f"{opened.path}: is not the photo that was scored for {result.description.name}, "
             "its pixels differ",
-            Use("photo", text="name that one with {}"),
+            Use("photo", text="give that one with {}"),
         )
     return opened

@@ -1,4 +1,4 @@
-"""The photos of a batch, each done whatever goes wrong with another; several at a time."""
+"""Run the photos of a batch, several at a time and independently of each other's failures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """A photo to do: ``folder`` is its results' own; ``stale`` are files of earlier ones there."""
+    """A photo to run, the folder of its results, why, and files of earlier results there."""
 
     item: BatchFile
     folder: Path
@@ -49,7 +49,7 @@ class PhotoTask:
 
 @dataclass
 class Underway:
-    """A photo between reading and recording; ``error`` is why it failed."""
+    """A photo in progress; ``error`` says why it failed."""
 
     task: PhotoTask
     stamp: FileStamp | None = None
@@ -60,7 +60,7 @@ class Underway:
     ending: ExitStack = field(default_factory=ExitStack)
 
     def take(self, step: Callable[[Underway], None]) -> Underway:
-        """Take a step, unless one before it failed; it may fail in any way."""
+        """Run a step unless an earlier one failed; any exception of it is kept as ``error``."""
         if self.error is not None:
             return self
         started = time.perf_counter()
@@ -68,7 +68,7 @@ class Underway:
             step(self)
         except HeatmapError as error:
             self.error = error
-        # Another photo may still go well, and this one is named.
+        # The other photos go on, and the error names this one.
         except Exception as error:
             said = " ".join(str(error).split())[:300]
             self.error = HeatmapError(f"unexpected {type(error).__name__}: {said}")
@@ -78,7 +78,7 @@ class Underway:
 
 @dataclass(frozen=True)
 class _Stoppable(Reporter):
-    """Ends a run between two bands once it is to stop."""
+    """Ends a run at the next band once ``stop`` is set."""
 
     stop: threading.Event
 
@@ -88,7 +88,7 @@ class _Stoppable(Reporter):
 
 
 class Worker:
-    """Does photos with one scorer, each in three steps."""
+    """Runs photos with one scorer, each in three steps: read, score, finish."""
 
     def __init__(self, scorer: Scorer, request: Request, settings: Settings) -> None:
         from ..scoring.device import use_threads
@@ -101,18 +101,18 @@ class Worker:
         use_threads(settings.resources.threads)
 
     def do(self, task: PhotoTask) -> Record:
-        """All of it, one step after the other."""
+        """Run a photo through all steps."""
         underway = self.score(self.read(task))
         if self._stop.is_set():
-            # Earlier results stay: this photo has not failed.
+            # Stopped, not failed: earlier results stay.
             underway.ending.close()
             raise CancelledError
         return self.finish(underway)
 
     def at_once(self, tasks: Sequence[PhotoTask], count: int) -> Iterator[Record]:
-        """So many photos at a time, each in a thread; a record as each is done.
+        """Run ``count`` photos at a time, each in a thread; yields a record as each is finished.
 
-        Photos side by side keep more processors busy than the layers of one photo do, and one
+        Several photos keep the processors busier than the layers of a single one do, and one
         is read or written while another is scored.
         """
         waiting = iter(tasks)
@@ -120,7 +120,7 @@ class Worker:
         with kept_memory(), ThreadPoolExecutor(count, "heatmap-photo") as pool:
             try:
                 while True:
-                    # The next one at once, not when a record has been taken care of.
+                    # Start the next photo at once, before the finished records are handled.
                     more = islice(waiting, count - len(underway))
                     underway |= {pool.submit(self.do, task) for task in more}
                     if not underway:
@@ -128,11 +128,11 @@ class Worker:
                     done, underway = wait(underway, return_when=FIRST_COMPLETED)
                     yield from (record.result() for record in done)
             finally:
-                # Where not all are done: what is under way ends at its next band.
+                # If not all are done, photos in progress end at their next band.
                 self._stop.set()
 
     def read(self, task: PhotoTask) -> Underway:
-        """Open a photo, and refuse what cannot be had of it."""
+        """Open a photo, and check that the request can be met for it."""
         return Underway(task).take(self._read)
 
     def _read(self, underway: Underway) -> None:
@@ -147,15 +147,15 @@ class Worker:
     def _score(self, underway: Underway) -> None:
         run, folder = underway.run, underway.task.folder
         assert run is not None
-        # What grows does so in the photo's own folder, where a process that was killed
-        # leaves nothing that the next one does not find.
+        # Temporary files go to the photo's own folder, where the next batch finds and removes
+        # what a killed process leaves.
         if run.needed:
             folder.mkdir(parents=True, exist_ok=True)
         home = underway.ending.enter_context(room_to_grow(run.needed, folder))
         run.score(home, _Stoppable(self._stop))
 
     def finish(self, underway: Underway) -> Record:
-        """Write the results, and what there is to record; an earlier photo's are removed."""
+        """Write the results, remove stale files, and give the record."""
         task = underway.task
         underway.take(self._finish)
         underway.ending.close()
@@ -186,7 +186,7 @@ class Worker:
 
 
 def lost(task: PhotoTask, settings: str, message: str) -> Record:
-    """What to record of a photo whose worker did not come back."""
+    """The record of a photo whose worker was lost."""
     return Record(
         task.item.name,
         str(task.item.path),
@@ -199,7 +199,7 @@ def lost(task: PhotoTask, settings: str, message: str) -> Record:
 
 
 def stamp_of(path: Path) -> FileStamp | None:
-    """What tells the file from what it will be when it is changed; None where it is none."""
+    """Identify the content of a file; None if it is not a readable regular file."""
     # Opening a pipe would wait for ever.
     if not path.is_file():
         return None
@@ -213,7 +213,7 @@ def stamp_of(path: Path) -> FileStamp | None:
 
 
 def _remove(folder: Path, stale: set[str]) -> None:
-    """Remove files of earlier results, and what a process left that was killed; what can be."""
+    """Remove files of earlier results and temporary files of killed processes."""
     if not folder.is_dir():
         return
     left = [*folder.glob(f"{TEMPORARY}*"), *(folder / name for name in stale)]
@@ -235,6 +235,6 @@ def _described(detection: Detection) -> dict[str, Any]:
 
 
 def _way(way: Use) -> dict[str, Any]:
-    """A way out as JSON gives it back."""
+    """A remedy after a round trip through JSON."""
     described: dict[str, Any] = json.loads(json.dumps(asdict(way), default=str))
     return described

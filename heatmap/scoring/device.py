@@ -35,7 +35,7 @@ class Compute:
             if value not in choices:
                 raise ModelError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
         if not _AVAILABLE[self.device]():
-            raise ModelError(f"device {self.device} is not there", Use("device", "cpu"))
+            raise ModelError(f"device {self.device} is not available", Use("device", "cpu"))
 
     @property
     def is_plain(self) -> bool:

@@ -95,7 +95,7 @@ def test_the_ids_of_a_coco_dataset_are_taken(call):
     ("save", "parts"),
     [
         (lambda p: None, ("coco.json: cannot be read: No such file",)),
-        (lambda p: Path(p).write_text("[]"), ("coco.json: is no COCO dataset",)),
+        (lambda p: Path(p).write_text("[]"), ("coco.json: is not a COCO dataset",)),
         (lambda p: save_coco(p, photo="dog.jpg"), ("cat.png is not among the 2 images",)),
         (lambda p: save_coco(p, category="dog"), ("'class 1' is not among the 1 categories",)),
     ],

@@ -21,7 +21,7 @@ def large_from(monkeypatch, size):
 def test_the_size_of_a_large_grid_is_told_on_standard_error(call, monkeypatch):
     large_from(monkeypatch, 1000)
     quiet = call("run", "cat.png", *PADDED, "-o", "out", "--json")
-    note = "note: the scores will take {} on disk: --store-classes keeps fewer\n"
+    note = "note: the scores will take {} on disk: --store-classes stores fewer\n"
     assert quiet.err == note.format("0.0 GB")
     json.loads(quiet.out)
     monkeypatch.setattr(collecting, "room_for", lambda needed, _: Path())

@@ -67,15 +67,15 @@ def test_bad_settings_end_in_one_line_and_leave_nothing(call, arguments, parts):
         (("--store-classes", "clas 3"), ("no class 'clas 3'", "did you mean class 3")),
         (
             ("--store-classes", "1", "-c", "2"),
-            ("'class 2' is asked for and not stored: add --store-classes 2",),
+            ("'class 2' is requested but not stored: add --store-classes 2",),
         ),
         (("--mask", "nowhere.png"), ("nowhere.png",)),
         (("--mask", "names.txt"), ("names.txt",)),
         (("--mask", "tall.png"), ("the mask is 100 x 120 px", "the photo 120 x 100")),
         (("--mask", "black.png"), ("the mask is 0 everywhere",)),
         (("--scale", "1", "--scale", "-1"), ("scale is -1",)),
-        (("--device", "cuda"), ("device cuda is not there: use --device cpu",)),
-        (("--device", "mps"), ("device mps is not there: use --device cpu",)),
+        (("--device", "cuda"), ("device cuda is not available: use --device cpu",)),
+        (("--device", "mps"), ("device mps is not available: use --device cpu",)),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing(call, monkeypatch, arguments, parts):

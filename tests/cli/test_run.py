@@ -182,7 +182,7 @@ def test_groups_of_a_file_are_classes_to_ask_for_and_to_keep(call):
     assert heatmap.load("kept/cat.npz").classes.names == ("class 1", "class 3")
     assert_one_line(
         call(*arguments, "--store-classes", "1"),
-        "class 'pair' is asked for and not stored: add --store-classes pair",
+        "class 'pair' is requested but not stored: add --store-classes pair",
     )
 
 

@@ -19,7 +19,7 @@ RECORDS = [
     record("b.jpg", cat=0.8),
     record("sub/c.jpg"),
     Record("d.jpg", "/in/d.jpg", "failed", "d", "d.jpg: is empty"),
-    Record("e.txt", "/in/e.txt", "skipped", "d", "no photo by its name"),
+    Record("e.txt", "/in/e.txt", "skipped", "d", "not a photo by its name"),
 ]
 
 

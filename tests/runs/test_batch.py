@@ -74,7 +74,7 @@ def test_other_files_are_recorded_as_skipped_once(photos, out):
         done = run(photos, out)
     (record,) = (one for one in done.records if one.state == "skipped")
     assert record.name == "notes.txt"
-    assert record.message == "no photo by its name: it ends in .txt"
+    assert record.message == "not a photo by its name: it ends in .txt"
     assert sum(line.get("state") == "skipped" for line in lines(out)) == 1
 
 

@@ -118,7 +118,7 @@ class TestIdsOfADataset:
     def test_what_is_no_dataset_is_refused(self, tmp_path, content):
         path = tmp_path / "a.json"
         path.write_text(content)
-        with pytest.raises(ResultError, match=r"a\.json: is no COCO dataset"):
+        with pytest.raises(ResultError, match=r"a\.json: is not a COCO dataset"):
             CocoIds.read(path)
 
     def test_a_file_that_is_not_there(self, tmp_path):

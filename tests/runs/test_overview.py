@@ -20,7 +20,7 @@ DONE = Record(
 )
 EMPTY = Record("b.jpg", "/in/b.jpg", "done", "d", photo_hw=(5, 6), files=("b.html", "b.x.png"))
 FAILED = Record("</script><b>.jpg", "/in/x.jpg", "failed", "d", "x.jpg: is empty")
-SKIPPED = Record("notes.txt", "/in/notes.txt", "skipped", "d", "no photo by its name")
+SKIPPED = Record("notes.txt", "/in/notes.txt", "skipped", "d", "not a photo by its name")
 ALL = [DONE, EMPTY, FAILED, SKIPPED]
 
 

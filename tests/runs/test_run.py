@@ -140,7 +140,7 @@ def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, sco
         (
             (1,),
             ("class 4",),
-            r"is asked for and not stored: add store_classes=\[4\]",
+            r"is requested but not stored: add store_classes=\[4\]",
         ),
         (("nothing",), (), "no class 'nothing'"),
         (None, (9,), "class index 9 is too large"),

@@ -78,7 +78,7 @@ def test_the_bytes_on_disk_are_told_before_scoring(tmp_path, scorer, photo, larg
     held = (done.grid, *done.scales.values())
     needed = sum(grid.scores.nbytes for grid in held)
     told = ("note", f"the scores will take {needed / 1e9:.1f} GB on disk")
-    assert reporter.events[0] == (*told, Use("store_classes", text="{} keeps fewer"))
+    assert reporter.events[0] == (*told, Use("store_classes", text="{} stores fewer"))
     assert [event[0] for event in reporter.events].count("note") == 1
 
 

@@ -76,7 +76,7 @@ def test_plain_compute_takes_the_module_as_it_is():
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_device_that_is_absent_is_refused_in_one_line(monkeypatch, device):
     monkeypatch.setitem(devices._AVAILABLE, device, lambda: False)
-    with pytest.raises(ModelError, match=f"^device {device} is not there: use device='cpu'$"):
+    with pytest.raises(ModelError, match=f"^device {device} is not available: use device='cpu'$"):
         heatmap.prepare(network(), window=WINDOW, device=device)
     monkeypatch.setitem(devices._AVAILABLE, device, lambda: True)
     assert not Compute(device).is_plain
