@@ -1,1 +1,1 @@
-"""Photos: decoded, read row by row, extended to whole windows; what people drew on them."""
+"""Photos: decoded, read row by row, and extended to whole windows; ground-truth boxes."""

@@ -1,4 +1,4 @@
-"""Boxes that people drew on photos, read from the files in which they keep them."""
+"""Ground-truth boxes on photos, read from annotation files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LabelledBox:
 
     @property
     def area(self) -> float:
-        """In square px."""
+        """Area in square px."""
         return (self.xyxy[2] - self.xyxy[0]) * (self.xyxy[3] - self.xyxy[1])
 
 
@@ -43,8 +43,10 @@ class LabelledBox:
 class BoxedPhoto:
     """The boxes of one photo.
 
-    ``file`` is its path within the folder of photos; ``hw`` height and width in px, None
-    where the file of boxes does not say. ``boxes`` all have an area.
+    Attributes:
+        file: path of the photo within the folder of photos.
+        hw: height and width in px; None where the annotation file does not say.
+        boxes: the boxes, all of positive area.
     """
 
     file: str
@@ -54,10 +56,13 @@ class BoxedPhoto:
 
 @dataclass(frozen=True)
 class BoxFile:
-    """What a file of boxes holds.
+    """The content of an annotation file.
 
-    ``crowds`` is how many regions marked ``iscrowd`` were left out, ``empty`` how many
-    boxes without an area.
+    Attributes:
+        path: the file.
+        photos: the photos with their boxes.
+        crowds: number of regions left out because they are marked ``iscrowd``.
+        empty: number of boxes left out because they have no area.
     """
 
     path: str
@@ -66,21 +71,21 @@ class BoxFile:
     empty: int = 0
 
     def label_counts(self) -> dict[str, int]:
-        """How many boxes bear each label."""
+        """The number of boxes with each label."""
         return dict(Counter(box.label for photo in self.photos for box in photo.boxes))
 
 
 def read_boxes(path: str | Path) -> BoxFile:
-    """Read boxes in any of three forms, told apart by what the file holds.
+    """Read boxes in any of three formats, recognised by the content of the file.
 
     - COCO instances: an object with ``images``, ``annotations`` (``bbox`` is left, top,
       width, height) and ``categories``. Regions marked ``iscrowd`` are left out.
     - A plain list: ``[{"file", "width", "height", "boxes": [{"label", "xmin", "ymin",
       "xmax", "ymax"}]}]``; width and height may be missing.
-    - CSV with the columns ``file,label,xmin,ymin,xmax,ymax``, in any order, among others.
+    - CSV with the columns ``file,label,xmin,ymin,xmax,ymax`` in any order; others are ignored.
 
     Raises:
-        ResultError: the file cannot be read, or is none of these; the place is named.
+        ResultError: the file cannot be read, or has none of these formats.
     """
     text = _read_text(path)
     if text.lstrip()[:1] not in ("{", "["):
@@ -92,17 +97,16 @@ def read_boxes(path: str | Path) -> BoxFile:
 
 
 def read_mapping(path: str | Path) -> dict[str, tuple[Wanted, ...]]:
-    """Read what labels mean: JSON ``{"label": ["class name", 281, "n02123045"]}``.
+    """Read a mapping from labels to classes: JSON ``{"label": ["class name", 281, "n02123045"]}``.
 
-    Classes are given by name, index or wnid, one or several; a label with an empty list
-    has no counterpart.
+    A class is given by name, index or wnid; a label with an empty list has no class.
 
     Raises:
         ResultError: the file cannot be read, or holds something else.
     """
     data = _parse_json(_read_text(path), str(path))
     if not isinstance(data, dict):
-        raise ResultError(f'{path}: holds no object: give {{"label": ["class", ...], ...}}')
+        raise ResultError(f'{path}: is not a JSON object: give {{"label": ["class", ...], ...}}')
     return {label: _wanted(value, f"{path}: {label!r}") for label, value in data.items()}
 
 
@@ -116,7 +120,7 @@ def _wanted(value: object, name: str) -> tuple[Wanted, ...]:
 
 @dataclass(frozen=True)
 class _Entry:
-    """An object of a file, and what it is called in errors."""
+    """A JSON object or CSV row of a file, and its name for error messages."""
 
     values: Mapping[str, object]
     name: str
@@ -148,7 +152,7 @@ class _Entry:
         return value
 
     def hw(self) -> tuple[int, int] | None:
-        """Listed height and width; None where both are missing."""
+        """Height and width, px; None where both are missing."""
         if not self.values.keys() & {"height", "width"}:
             return None
         height, width = self.number("height"), self.number("width")
@@ -188,7 +192,7 @@ def _by_id(data: _Entry, key: str) -> dict[int | str, _Entry]:
     for entry in data.entries(key):
         identity = entry.identity("id")
         if identity in entries:
-            raise ResultError(f"{entry.name}: id {identity!r} was given to another before")
+            raise ResultError(f"{entry.name}: id {identity!r} is used twice")
         entries[identity] = entry
     return entries
 
@@ -258,7 +262,7 @@ def _box(label: str, xyxy: Box, name: str) -> LabelledBox:
 
 
 def _gathered(path: str, photos: Sequence[BoxedPhoto], crowds: int = 0) -> BoxFile:
-    """All photos, each once; boxes without an area, of which COCO has some, only counted."""
+    """Check that no photo is listed twice, and drop boxes without an area (COCO has some)."""
     twice = [file for file, times in Counter(photo.file for photo in photos).items() if times > 1]
     if twice:
         raise ResultError(f"{path}: {twice[0]!r} is listed twice: give all its boxes in one place")
@@ -271,7 +275,7 @@ def _gathered(path: str, photos: Sequence[BoxedPhoto], crowds: int = 0) -> BoxFi
 
 def _number(value: object, name: str) -> float:
     try:
-        # Text is a number in CSV only; in JSON it is taken as kindly.
+        # Numbers are text in CSV; text is accepted in JSON too.
         number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         number = math.nan
@@ -281,7 +285,7 @@ def _number(value: object, name: str) -> float:
 
 
 def _shown(value: object) -> str:
-    """A value as an error shows it, in a few words."""
+    """A value in a few words, for error messages."""
     if isinstance(value, list | dict):
         return _KINDS[type(value)]
     text = repr(value)
@@ -304,16 +308,18 @@ def _parse_json(text: str, path: str) -> object:
     return parsed
 
 
-# By so much boxes may reach outside their photo: annotators round.
+# Boxes may extend beyond their photo by this much, since annotators round.
 _SLACK_PX = 1.0
 
 
 def check_hw(boxed: BoxedPhoto, hw: tuple[int, int], path: Path, source: str) -> None:
-    """Refuse a photo whose height and width, turned upright, are not those listed.
+    """Refuse a photo whose upright height and width are not those in the annotation file.
 
     Args:
-        boxed: the photo as the file of boxes, ``source``, lists it.
-        hw: of the upright photo at ``path``, px.
+        boxed: the photo as listed in the annotation file ``source``.
+        hw: height and width of the upright photo, px.
+        path: the photo, for the message.
+        source: the annotation file, for the message.
 
     Raises:
         PhotoError: they differ.
@@ -324,10 +330,10 @@ def check_hw(boxed: BoxedPhoto, hw: tuple[int, int], path: Path, source: str) ->
 
 
 def check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
-    """Refuse a box, called ``name`` in the error, that reaches outside a photo of ``hw`` px.
+    """Refuse a box that extends beyond a photo of ``hw`` px by more than rounding.
 
     Raises:
-        ResultError: by more than the pixel that annotators round away.
+        ResultError: it does; the message calls it ``name``.
     """
     left, top, right, bottom = xyxy
     if max(-left, -top, right - hw[1], bottom - hw[0]) > _SLACK_PX:

@@ -1,7 +1,7 @@
-"""From a file to an image of upright 8-bit sRGB: what libvips reads, and what is refused.
+"""Decode photo files with libvips to upright 8-bit sRGB, or refuse them.
 
-libvips decodes, row by row, and knows the odd kinds: CMYK, colour profiles,
-16 bits, palettes, EXIF orientation.
+libvips decodes row by row and handles CMYK, colour profiles, 16 bits, palettes and EXIF
+orientation.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import pyvips
 from ..errors import PhotoError, reason_of
 from .rows import forget_complaints, rows_of
 
-# What libvips calls its readers, and people the files. All others are refused: some take
-# text or raw numbers for an image, or draw documents.
+# libvips's names of its readers, and the usual names of the formats. All other readers are
+# refused: some take text or raw numbers for an image, or render documents.
 _FORMATS = {
     "Jpeg": "JPEG",
     "Png": "PNG",
@@ -34,16 +34,16 @@ _COLOUR_CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "c
 _PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
 
 Access = Literal["sequential", "random"]
-# Makes an image that is read in order, and only once, one that can be read again.
+# Turns an image that can be read only once, in order, into one that can be read again.
 Keep = Callable[[pyvips.Image], pyvips.Image]
 
-# libvips would keep its latest operations, and with them their images and open files.
+# libvips would cache its latest operations, and with them their images and open files.
 pyvips.cache_set_max(0)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """An open file: the bytes, what they are, and a stamp that tells it from another."""
+    """An open photo file: its bytes, its format, and a stamp that identifies the file."""
 
     source: pyvips.Source
     file_format: str
@@ -52,10 +52,10 @@ class Encoded:
 
 @contextmanager
 def encoded(path: Path) -> Iterator[Encoded]:
-    """Open a photo file; what goes wrong in the block is told as the file's error.
+    """Open a photo file; errors in the block name the file.
 
     Raises:
-        PhotoError: no such file, no image, or what :func:`naming` tells.
+        PhotoError: no such file, not an image, or as :func:`naming`.
     """
     with _open(path) as stream:
         status = os.fstat(stream.fileno())
@@ -72,7 +72,11 @@ def encoded(path: Path) -> Iterator[Encoded]:
 
 @contextmanager
 def naming(path: Path, file_format: str) -> Iterator[None]:
-    """Put the file's name before every error of the block, those of libvips included."""
+    """Put the file's name before the errors of the block, including those of libvips.
+
+    Raises:
+        PhotoError: in place of any PhotoError or pyvips.Error.
+    """
     try:
         yield
     except PhotoError as error:
@@ -86,13 +90,13 @@ def naming(path: Path, file_format: str) -> Iterator[None]:
 def decode(
     source: pyvips.Source, access: Access, keep: Keep
 ) -> tuple[pyvips.Image, tuple[str, ...]]:
-    """An image of 8-bit sRGB, not yet computed, and notes on what was done to it.
+    """An image of 8-bit sRGB, not yet computed, and notes on the conversions applied.
 
-    ``keep`` is called where the file must be gone through twice.
+    ``keep`` is called where the image must be read twice.
 
     Raises:
         PhotoError: values or channels of unknown meaning.
-        pyvips.Error: damage, now or when the pixels are computed.
+        pyvips.Error: the file is damaged; possibly only raised when pixels are computed.
     """
     image = open_image(source, access)
     forget_complaints()
@@ -104,13 +108,13 @@ def decode(
 
 
 def open_image(source: pyvips.Source, access: Access = "sequential") -> pyvips.Image:
-    """The image as it is in the file; only its header is read."""
-    # TIFFs that are cut short fail only from "error" on, other formats from "truncated".
+    """The image as stored in the file; only its header is read."""
+    # Truncated TIFFs fail at level "error" only, other formats at "truncated" too.
     return pyvips.Image.new_from_source(source, "", access=access, fail_on="error")
 
 
 def upright_hw_of(image: pyvips.Image) -> tuple[int, int]:
-    """Height and width in px once the image as it is in the file is turned upright."""
+    """Height and width, px, of an image as stored in the file once it is turned upright."""
     turned = _field(image, "orientation", 1) in range(5, 9)
     return (image.width, image.height) if turned else (image.height, image.width)
 
@@ -124,12 +128,12 @@ def is_tiled(opened: Encoded) -> bool:
 
 
 def is_interlaced(image: pyvips.Image) -> bool:
-    """Whether a file (progressive JPEG, interlaced PNG) holds its rows in several goes."""
+    """Whether the rows are stored in several passes (progressive JPEG, interlaced PNG)."""
     return bool(_field(image, "interlaced", 0))
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a regular file that holds something; anything else in one line."""
+    """Open a regular, non-empty file, or raise a one-line error."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -148,10 +152,10 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _format_of(source: pyvips.Source) -> str | None:
-    """What the first bytes say it is, for the formats that are read; else None."""
+    """The format by the first bytes of the file; None if it is not supported."""
     reader = pyvips.vips_lib.vips_foreign_find_load_source(source.pointer)
     if reader == pyvips.ffi.NULL:
-        # This complaint would be added to the next.
+        # The error message would be added to the next one.
         forget_complaints()
         return None
     name = pyvips.ffi.string(reader).decode()
@@ -159,7 +163,7 @@ def _format_of(source: pyvips.Source) -> str | None:
 
 
 def _reason(error: pyvips.Error) -> str:
-    """The last thing libvips said, in brackets, without the name of its function."""
+    """The last error message of libvips, in brackets, without the name of its function."""
     lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
     return f" ({lines[-1].split(': ', 1)[-1]})" if lines else ""
 
@@ -170,13 +174,13 @@ def _field(image: pyvips.Image, name: str, default: int) -> Any:
 
 
 def _first_frame(image: pyvips.Image, _: Keep) -> tuple[pyvips.Image, str]:
-    """libvips reads the first one by itself; say so."""
+    """Note that only the first of several frames is read, which is what libvips does."""
     frames = _field(image, "n-pages", 1)
     return image, f"first of {frames} frames" if frames > 1 else ""
 
 
 def _to_known_values(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
-    """Refuse channels and numbers of unknown meaning; float values to 8 bits."""
+    """Refuse channels and values of unknown meaning, and convert float values to 8 bits."""
     colours = _COLOUR_CHANNELS.get(image.interpretation)
     if colours is None or image.bands - colours not in (0, 1):
         raise PhotoError(
@@ -191,7 +195,7 @@ def _to_known_values(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str
 
 
 def _from_float(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
-    # Looked at and then used: two passes, and a file can be read in order only once.
+    # Two passes, one to find the range: but a file can be read in order only once.
     image = keep(image)
     low, high = _extremes(image)
     if not np.isfinite([low, high]).all():
@@ -199,23 +203,22 @@ def _from_float(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
     if low < 0 or high > 255:
         raise PhotoError(f"float values go from {low:g} to {high:g}: give 0..1 or 0..255")
     unit = high <= 1
-    # As floats libvips would take RGB for linear light, as 8 bits it takes the numbers as
-    # they are.
+    # libvips would take float RGB for linear light; 8-bit values it takes as they are.
     whole = (image * (255 if unit else 1)).rint().cast("uchar")
     return whole, f"float values taken as {'0..1' if unit else '0..255'}, reduced to 8 bits"
 
 
 def _extremes(image: pyvips.Image) -> tuple[float, float]:
-    """Smallest and largest value; NaN where there is one (libvips passes over it)."""
+    """Smallest and largest value; NaN if there is any (libvips ignores NaN)."""
     lows, highs = zip(*((rows.min(), rows.max()) for rows in rows_of(image)), strict=True)
     return float(np.min(lows)), float(np.max(highs))
 
 
 def _to_srgb(image: pyvips.Image, _: Keep) -> tuple[pyvips.Image, str]:
     """Grey, CMYK, 16-bit and profiled colours to 8-bit sRGB; transparency stays."""
-    note = "CMYK brought to sRGB" if image.interpretation == "cmyk" else ""
+    note = "CMYK converted to sRGB" if image.interpretation == "cmyk" else ""
     if image.get_typeof("icc-profile-data"):
-        # A profile that is broken or for other channels gives way to a built-in one.
+        # libvips replaces a profile that is broken or for other channels by a built-in one.
         return image.icc_transform("srgb", embedded=True, depth=8), note
     return image.colourspace("srgb"), note
 
@@ -223,7 +226,7 @@ def _to_srgb(image: pyvips.Image, _: Keep) -> tuple[pyvips.Image, str]:
 def _over_white(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
     if not image.hasalpha():
         return image, ""
-    # Looked at and then used, as above.
+    # Two passes, as above.
     image = keep(image)
     note = "transparency laid over white" if image[-1].min() < 255 else ""
     return image.flatten(background=255), note
@@ -233,6 +236,6 @@ def _upright(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
     orientation = _field(image, "orientation", 1)
     if orientation not in range(2, 9):
         return image, ""
-    # Turning reads columns; the file gives rows.
+    # Rotating reads columns, but the file is read by rows.
     upright = keep(image).autorot()
     return upright, f"turned upright by its EXIF orientation {orientation}"

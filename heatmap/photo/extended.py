@@ -1,4 +1,4 @@
-"""The photo as the windows see it: resized and extended for a geometry, row by row."""
+"""The photo resized, and extended to whole windows of a geometry, row by row."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
 class ExtendedRows:
-    """A photo resized, and extended or cut, so that the windows of a geometry tile it.
+    """A photo resized, and extended or cut so that the windows of a geometry cover it exactly.
 
-    Reflection is REFLECT_101, repeated where the photo is smaller than the border. No
-    more of a photo on disk is held than the strip, the reflection and the resize need.
+    Reflection is REFLECT_101, repeated where the photo is smaller than the border. Of a photo
+    on disk only the rows needed for the strip, the reflection and the resize are in memory.
 
     Raises:
-        GeometryError: a photo of another height or width than the geometry's.
+        GeometryError: the photo's size is not that of the geometry.
     """
 
     def __init__(self, photo: Photo | PhotoFile, geometry: Geometry) -> None:
         if photo.hw != geometry.photo_hw:
             raise GeometryError(
                 f"photo is {size_text(photo.hw)}, the geometry was planned for "
-                f"{size_text(geometry.photo_hw)}: plan it anew"
+                f"{size_text(geometry.photo_hw)}: plan it again"
             )
         self._photo = photo
         self._scaled_hw = geometry.scaled_hw
@@ -44,26 +44,31 @@ class ExtendedRows:
 
     @property
     def path(self) -> str:
-        """Of the photo, as given; "" of an array."""
+        """Path of the photo as given; "" for an array."""
         return self._photo.path
 
     def strips(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
-        """Rows ``starts[i]`` to ``starts[i + 1]`` of the extended photo, one strip after the other.
+        """Strips of the extended photo, from ``starts[i]`` to ``starts[i + 1]`` each.
 
-        ``starts`` rise strictly; ``columns`` are the first and the one behind the last,
-        in extended pixels. Gives uint8 (rows, columns, 3), perhaps read-only views of the
-        photo. The next strip is made in a thread while the caller uses this one.
+        The next strip is made in a thread while the caller uses this one.
+
+        Args:
+            starts: rows of the extended photo, px, strictly increasing.
+            columns: first column and end (exclusive), px of the extended photo.
+
+        Yields:
+            uint8 (rows, columns, 3); may be read-only views of the photo.
 
         Raises:
-            PhotoError: the file is damaged there.
-            GeometryError: a size that a photo cannot be resized to.
+            PhotoError: the file is damaged.
+            GeometryError: the photo cannot be resized to this size.
         """
         return _one_ahead(self._strips(starts, columns))
 
     def _strips(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
         across = self._across.sources(*columns)
         down = self._down.sources(starts[0], starts[-1])
-        # At the bottom reflection goes back up: the first row that will still be needed.
+        # The first row that is still needed: the reflection at the bottom goes back up.
         needed = np.minimum.accumulate(down[::-1])[::-1]
         left = int(across.min())
         rows_held = self._held_rows(int(needed[0]), (left, int(across.max()) + 1))
@@ -74,11 +79,11 @@ class ExtendedRows:
             strip = self._down.take(held, first, start, stop, axis=0)
             yield self._across.take(strip, left, *columns, axis=1)
         if starts[-1] == self._down.total:
-            # What lies below is cut, but damage there is seen, and the digest known.
+            # The rows below are cut off, but are read to detect damage and for the digest.
             rows_held.drain()
 
     def _held_rows(self, first: int, columns: tuple[int, int]) -> _HeldRows:
-        # Rows in memory need no copying together from strips.
+        # A photo in memory is taken as one strip, to avoid copying.
         height = self._scaled_hw[0] if isinstance(self._photo, Photo) else READ_ROWS
         return _HeldRows(
             self._photo.strips(height, first=first, columns=columns, scaled_hw=self._scaled_hw),
@@ -87,13 +92,17 @@ class ExtendedRows:
 
 
 def extend(pixels: Pixels, geometry: Geometry) -> Pixels:
-    """All of a photo in memory as :class:`ExtendedRows` gives it.
+    """The whole extended photo, as :class:`ExtendedRows` gives it in strips.
 
-    ``pixels`` are those the geometry was planned for, uint8 (H, W, 3), and stay as
-    they are. Returns a new contiguous uint8 array (*geometry.extended_hw, 3).
+    Args:
+        pixels: photo of the size in ``geometry``, uint8 (H, W, 3); not changed.
+        geometry: the geometry planned for it.
+
+    Returns:
+        A new contiguous uint8 array (*geometry.extended_hw, 3).
 
     Raises:
-        GeometryError: pixels of another height or width than the geometry's photo.
+        GeometryError: the photo's size is not that of the geometry.
     """
     height, width = geometry.extended_hw
     rows = ExtendedRows(Photo(pixels), geometry)
@@ -103,10 +112,10 @@ def extend(pixels: Pixels, geometry: Geometry) -> Pixels:
 
 
 def reflected(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
-    """Which of ``length`` rows (columns) stands at each from ``start`` to ``stop``.
+    """The source row (column) for each position from ``start`` to ``stop`` of an extended axis.
 
-    Beyond both ends is their reflection, REFLECT_101 of OpenCV, again and again where there
-    are fewer of them than that takes; a single one is repeated.
+    Positions outside 0..length are reflected (OpenCV's REFLECT_101), repeatedly if needed; for
+    a length of 1 the single row is repeated.
 
     >>> reflected(-2, 5, 3).tolist()
     [2, 1, 0, 1, 2, 1, 0]
@@ -118,22 +127,22 @@ def reflected(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Rows or columns: ``before`` reflected ones, ``length`` of the photo, reflected ones."""
+    """An axis of the extended photo: reflected rows, those of the photo, reflected rows."""
 
     before: int
     length: int
     total: int
 
     def sources(self, start: int, stop: int) -> npt.NDArray[np.intp]:
-        """Which row (column) of the photo stands at each row (column) of the extended one."""
+        """The row (column) of the photo at each row (column) of the extended photo."""
         return reflected(start - self.before, stop - self.before, self.length)
 
     def take(
         self, held: npt.NDArray[Any], first: int, start: int, stop: int, *, axis: int
     ) -> npt.NDArray[Any]:
-        """Placed rows (columns) start to stop, of ``held``, which begins at row ``first``.
+        """Rows (columns) ``start`` to ``stop``, taken from ``held``, which begins at ``first``.
 
-        Without a reflected one among them it is a view.
+        A view if none of them is reflected.
         """
         index = self.sources(start, stop) - first
         low, high = np.clip((self.before, self.before + self.length), start, stop) - start
@@ -146,7 +155,7 @@ class _Axis:
 
 
 class _HeldRows:
-    """The rows of a stream that are held: new ones come in below, old ones go above."""
+    """A buffer of consecutive rows of a stream."""
 
     def __init__(self, strips: Iterator[Pixels], first: int) -> None:
         self._strips = strips
@@ -154,7 +163,7 @@ class _HeldRows:
         self._held: list[Pixels] = []
 
     def between(self, first: int, stop: int) -> Pixels:
-        """Rows from ``first`` to at least ``stop``; what lies above is let go."""
+        """Rows from ``first`` to at least ``stop``; rows above are dropped."""
         held = sum(map(len, self._held))
         while self._first + held < stop:
             strip = next(self._strips)
@@ -171,7 +180,7 @@ class _HeldRows:
 
 
 def _one_ahead(strips: Iterator[Pixels]) -> Iterator[Pixels]:
-    """The same strips, the next one made in a thread that ends with this iterator."""
+    """The same strips, with the next one made in a thread that ends with this iterator."""
     with ThreadPoolExecutor(1, "heatmap-rows") as thread:
         ahead = thread.submit(next, strips, None)
         while (strip := ahead.result()) is not None:

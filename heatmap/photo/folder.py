@@ -8,20 +8,20 @@ from pathlib import Path
 
 from ..errors import PhotoError, reason_of
 
-# What the names of photos end in. Of any other name only what was named itself is tried.
+# Suffixes of photo files. Files with other suffixes are only tried if named explicitly.
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .btf .tf8 .gif .heic .heif".split()
 )
 
 
 def files_below(folder: Path, output: Path | None = None) -> Iterator[Path]:
-    """The files of a folder and all below it, in no order; nothing of them is opened.
+    """The files in a folder and below, in no particular order, without opening them.
 
-    Files and folders whose names begin with a dot are left out, and so are folders that are
-    links (but ``folder`` itself), and ``output``.
+    Hidden files and folders, links to folders (except ``folder`` itself) and the folder
+    ``output`` are left out.
 
     Raises:
-        PhotoError: a folder that cannot be read.
+        PhotoError: a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:

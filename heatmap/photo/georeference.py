@@ -1,8 +1,8 @@
-"""Where in the world a photo lies: by its GeoTIFF tags, or by the world file beside it.
+"""The georeference of a photo, from its GeoTIFF tags or a world file beside it.
 
-A transform belongs to the pixels as the file holds them; here it is brought to those of the
-upright photo. Affine ones only: six numbers (a, b, c, d, e, f) take the point (x, y) of an
-image, continuous px, to (a x + b y + c, d x + e y + f). The tags are those of OGC GeoTIFF 1.1
+The transforms in files refer to pixels as stored; here they are converted to pixels of the
+upright photo. All are affine: six numbers (a, b, c, d, e, f) map the image point (x, y),
+continuous px, to (a x + b y + c, d x + e y + f). The tags are those of OGC GeoTIFF 1.1
 (19-008r4).
 """
 
@@ -27,7 +27,7 @@ from .photo import Photo
 from .photo_file import PhotoFile
 
 Affine: TypeAlias = tuple[float, float, float, float, float, float]
-# Code, type, count, value, and whether only the first frame gets it.
+# A tag for tifffile: code, type, count, value, and whether only the first frame gets it.
 Tag: TypeAlias = tuple[int, int, int, Any, bool]
 _Tags: TypeAlias = Mapping[int, npt.NDArray[np.float64]]
 
@@ -42,7 +42,7 @@ _NAMES = {
     _KEY_TEXT: "GeoAsciiParams",
 }
 _DOUBLE = 12
-# TIFF's number of the type, and numpy's type.
+# TIFF type code and numpy type of each tag of keys.
 _KEY_TYPES: Mapping[int, tuple[int, npt.DTypeLike]] = {
     _KEYS: (3, np.uint16),
     _KEY_NUMBERS: (_DOUBLE, np.float64),
@@ -50,11 +50,11 @@ _KEY_TYPES: Mapping[int, tuple[int, npt.DTypeLike]] = {
 }
 _MODEL_TYPE, _RASTER_TYPE, _GEOGRAPHIC, _PROJECTED = 1024, 1025, 2048, 3072
 _PIXEL_IS_POINT = 2
-# Codes between these are EPSG's; 32767 says "described by other keys".
+# EPSG codes are in this range; 32767 means that other keys describe the system.
 _EPSG_CODES = range(1024, 32767)
-# No map reaches so far, and products of such numbers stay finite.
+# Far beyond any map; products of such numbers stay finite.
 _FARTHEST = 1e15
-_WAY_OUT = "mend or remove it, or leave out the formats geojson and tiff"
+_WAY_OUT = "fix or remove it, or leave out the formats geojson and tiff"
 
 _TO_CENTRE: Affine = (1, 0, 0.5, 0, 1, 0.5)
 _FROM_CENTRE: Affine = (1, 0, -0.5, 0, 1, -0.5)
@@ -62,12 +62,13 @@ _FROM_CENTRE: Affine = (1, 0, -0.5, 0, 1, -0.5)
 
 @dataclass(frozen=True)
 class Georeference:
-    """Where a photo lies in the world.
+    """The position of a photo in the world.
 
-    ``affine`` takes points of the upright photo, continuous px, to the world. ``epsg`` is the
-    code of the world's coordinate system, None where the photo does not name one. ``keys``
-    are the photo's own GeoTIFF tags that describe that system; where ``is_point`` they say
-    that a transform beside them counts from the centre of the first pixel.
+    Attributes:
+        affine: maps points of the upright photo, continuous px, to world coordinates.
+        epsg: EPSG code of the coordinate system; None where the photo does not name one.
+        keys: the photo's GeoTIFF tags that describe the coordinate system.
+        is_point: whether these keys say that transforms refer to pixel centres.
     """
 
     affine: Affine
@@ -77,7 +78,7 @@ class Georeference:
 
     @property
     def mirrors(self) -> bool:
-        """Whether y goes up in the world where x goes right, as on maps with north above."""
+        """Whether the transform mirrors: its determinant is negative, as on maps with y upwards."""
         a, b, _, d, e, _ = self.affine
         return a * e < b * d
 
@@ -87,10 +88,10 @@ class Georeference:
         return a * x + b * y + c, d * x + e * y + f
 
     def tiff_tags(self) -> tuple[Tag, ...]:
-        """The GeoTIFF tags of an image that lies pixel on pixel over the upright photo."""
+        """The GeoTIFF tags for an image with the same pixels as the upright photo."""
         a, b, c, d, e, f = _after(self.affine, _TO_CENTRE) if self.is_point else self.affine
         if b == d == 0 and a > 0 > e:
-            # The form that most readers know; it has no turn and no mirroring.
+            # The form that most readers support, without rotation.
             scale, tiepoint = (a, -e, 0.0), (0.0, 0.0, 0.0, c, f, 0.0)
             affine = (_SCALE, _DOUBLE, 3, scale, True), (_TIEPOINT, _DOUBLE, 6, tiepoint, True)
             return *affine, *self.keys
@@ -99,16 +100,16 @@ class Georeference:
 
 
 def georeference_of(photo: Photo | PhotoFile) -> Georeference | None:
-    """Where a photo lies in the world; None for an array, and for a file that does not say.
+    """The georeference of a photo; None for an array, and for a file without one.
 
-    The transform is that of its GeoTIFF tags (ModelPixelScale with the first ModelTiepoint,
-    or ModelTransformation), else that of a world file beside it. For ``photo.tif`` that is
-    ``photo.tfw``, ``.tifw`` or ``.wld``, for ``photo.jpg`` ``.jgw``, ``.jpgw`` or ``.wld``,
-    in small letters or capitals.
+    The transform comes from GeoTIFF tags (ModelPixelScale with the first ModelTiepoint, or
+    ModelTransformation), otherwise from a world file beside the photo. For ``photo.tif`` that is
+    ``photo.tfw``, ``.tifw`` or ``.wld``; for ``photo.jpg``, ``.jgw``, ``.jpgw`` or ``.wld``; in
+    lower or upper case.
 
     Raises:
-        PhotoError: the file is gone or another than the one that was read, or its tags or
-            world file are damaged, absurd, or of a kind that is no affine transform.
+        PhotoError: the file is missing or has changed since it was read, or its tags or world
+            file are damaged or give no valid affine transform.
     """
     if not photo.path:
         return None
@@ -129,14 +130,14 @@ def georeference_of(photo: Photo | PhotoFile) -> Georeference | None:
 
 
 def _after(outer: Affine, inner: Affine) -> Affine:
-    """First the inner one, then the outer one."""
+    """The composition: ``inner`` first, then ``outer``."""
     first, then = (np.array([*affine, 0, 0, 1]).reshape(3, 3) for affine in (inner, outer))
     a, b, c, d, e, f = (then @ first)[:2].ravel().tolist()
     return a, b, c, d, e, f
 
 
 def _raw_of_upright(orientation: int, raw_hw: tuple[int, int]) -> Affine:
-    """From the upright photo to the image in the file, by its EXIF orientation; px."""
+    """The transform from the upright photo to the image as stored, by EXIF orientation; px."""
     height, width = raw_hw
     turned: dict[int, Affine] = {
         2: (-1, 0, width, 0, 1, 0),
@@ -154,23 +155,23 @@ def _check_size(raw_hw: tuple[int, int], upright_hw: tuple[int, int], *, turned:
     if (raw_hw[::-1] if turned else raw_hw) != upright_hw:
         raise PhotoError(
             f"is {size_text(raw_hw)} in the file now, the photo that was scored is "
-            f"{size_text(upright_hw)}: start again"
+            f"{size_text(upright_hw)}: score the photo again"
         )
 
 
 def _geo_tags(path: Path) -> _Tags:
-    """The numbers (of text its bytes) of the GeoTIFF tags of the first frame, by code."""
+    """The values of the GeoTIFF tags of the first frame, by code; of text its bytes."""
     with _listening() as complaints:
         try:
             with tifffile.TiffFile(path) as file:
                 tags = [tag for tag in file.pages.first.tags if tag.code in _NAMES]
                 found = {tag.code: _numbers_of(file, tag) for tag in tags}
-        # Of many kinds, by what is wrong with the file.
+        # tifffile raises many kinds of exceptions on damaged files.
         except Exception as error:
             reason = " ".join(str(error).split())
             raise PhotoError(f"GeoTIFF tags cannot be read ({reason}): {_WAY_OUT}") from error
     for code, name in _NAMES.items():
-        # A tag that tifffile cannot read it leaves out.
+        # tifffile leaves out a tag that it cannot read, and logs that.
         if any(f"TiffTag {code} " in complaint for complaint in complaints):
             raise PhotoError(f"GeoTIFF tag {name} is damaged: {_WAY_OUT}")
     return found
@@ -179,14 +180,14 @@ def _geo_tags(path: Path) -> _Tags:
 def _numbers_of(file: tifffile.TiffFile, tag: tifffile.TiffTag) -> npt.NDArray[np.float64]:
     if tag.code != _KEY_TEXT:
         return np.asarray(tag.value, np.float64).ravel()
-    # As it stands in the file: keys count its bytes, and tifffile would decode them.
+    # Raw bytes, since keys refer to them by offset, and tifffile would decode them.
     file.filehandle.seek(tag.valueoffset)
     return np.frombuffer(file.filehandle.read(tag.count), np.uint8).astype(np.float64)
 
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """What tifffile logs in the block: collected, instead of printed."""
+    """Collect what tifffile logs in the block, instead of printing it."""
     lines: list[str] = []
 
     def keep(record: logging.LogRecord) -> bool:
@@ -202,7 +203,7 @@ def _listening() -> Iterator[list[str]]:
 
 
 def _affine_of_tags(tags: _Tags, *, is_point: bool) -> Affine | None:
-    """The transform that the tags give, from the upper left corner of the first pixel."""
+    """The transform of the tags, relative to the upper left corner of the first pixel."""
     if not tags.keys() & {_SCALE, _TIEPOINT, _MATRIX}:
         return None
     if _SCALE in tags and _TIEPOINT in tags:
@@ -221,7 +222,7 @@ def _affine_of_tags(tags: _Tags, *, is_point: bool) -> Affine | None:
 
 
 def _counted(tags: _Tags, code: int, count: int) -> list[float]:
-    """The numbers of a tag that holds so many; of several tiepoints those of the first."""
+    """The values of a tag, checked to be ``count``; of several tiepoints, the first."""
     numbers: list[float] = tags[code].tolist()
     if len(numbers) != count and (code != _TIEPOINT or not numbers or len(numbers) % count):
         raise PhotoError(
@@ -231,9 +232,9 @@ def _counted(tags: _Tags, code: int, count: int) -> list[float]:
 
 
 def _scaled(scale: Sequence[float], tiepoint: Sequence[float]) -> Affine:
-    """Pixels of a size, and where one point of the image (column, row, level) lies (x, y, z)."""
+    """The transform from a pixel size and a tiepoint: (column, row, level) lies at (x, y, z)."""
     across, down, _ = scale
-    # Readers differ in what they make of a negative one.
+    # Readers disagree on the meaning of negative values.
     if not (across > 0 and down > 0):
         raise PhotoError(
             f"GeoTIFF tag ModelPixelScale is {across:g} x {down:g}, not above 0: {_WAY_OUT}"
@@ -243,19 +244,19 @@ def _scaled(scale: Sequence[float], tiepoint: Sequence[float]) -> Affine:
 
 
 def _checked(affine: Affine, what: str) -> Affine:
-    """Refuse numbers that are none, lead beyond any map, or put all pixels on one line."""
+    """Refuse values that are not finite or far too large, and singular transforms."""
     a, b, _, d, e, _ = affine
     if not all(abs(number) <= _FARTHEST for number in affine) or a * e == b * d:
         shown = ", ".join(f"{number:g}" for number in affine)
-        raise PhotoError(f"{what} ({shown}) puts the photo nowhere: {_WAY_OUT}")
+        raise PhotoError(f"{what} ({shown}) gives no valid position: {_WAY_OUT}")
     return affine
 
 
 def _short_keys(tags: _Tags) -> dict[int, int]:
-    """The GeoKeys whose value is one number, by key."""
+    """The GeoKeys whose value is a single number, by key."""
     if _KEYS not in tags:
         return {}
-    numbers = tags[_KEYS]  # version, two revisions, how many keys; then four a key
+    numbers = tags[_KEYS]  # version, two revisions, number of keys; then four numbers per key
     whole = len(numbers) >= 4 and bool(((numbers >= 0) & (numbers < 65536)).all())
     if not whole or len(numbers) < 4 + 4 * int(numbers[3]):
         raise PhotoError(f"GeoTIFF tag GeoKeyDirectory is damaged: {_WAY_OUT}")
@@ -264,7 +265,7 @@ def _short_keys(tags: _Tags) -> dict[int, int]:
 
 
 def _epsg(keys: Mapping[int, int]) -> int | None:
-    """The code of the coordinate system; None where it is described by other means."""
+    """The EPSG code of the coordinate system; None where it is described in another way."""
     code = keys.get({1: _PROJECTED, 2: _GEOGRAPHIC}.get(keys.get(_MODEL_TYPE, 0), 0))
     return code if code in _EPSG_CODES else None
 
@@ -279,9 +280,10 @@ def _key_tags(tags: _Tags) -> tuple[Tag, ...]:
 
 
 def _affine_beside(path: Path) -> Affine | None:
-    """The transform of the world file of a photo, if there is one.
+    """The transform of the world file beside a photo, if there is one.
 
-    Six numbers, a line each: a, d, b, e, and x and y of the centre of the first pixel.
+    It holds six numbers, one per line: a, d, b, e, and x and y of the centre of the first
+    pixel.
     """
     world = next((name for name in _world_files(path) if os.path.isfile(name)), None)
     if world is None:
@@ -291,7 +293,7 @@ def _affine_beside(path: Path) -> Affine | None:
     except OSError as error:
         reason = reason_of(error)
         raise PhotoError(f"world file {world.name} cannot be read: {reason}: {_WAY_OUT}") from error
-    # Of what is no text too.
+    # Also raised if it is not text.
     except ValueError as error:
         raise PhotoError(f"world file {world.name} holds more than numbers: {_WAY_OUT}") from error
     if len(numbers) != 6:
@@ -301,7 +303,7 @@ def _affine_beside(path: Path) -> Affine | None:
 
 
 def _world_files(path: Path) -> Iterator[Path]:
-    """What the world file of a photo may be called: of photo.tif photo.tfw, .tifw or .wld."""
+    """Possible names of a photo's world file: for photo.tif, photo.tfw, photo.tifw or photo.wld."""
     extension = path.suffix[1:].lower()
     endings = [f"{extension[0]}{extension[-1]}w", f"{extension}w"] if extension else []
     for ending in (*endings, "wld"):

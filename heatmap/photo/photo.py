@@ -1,4 +1,4 @@
-"""Photos in memory: any file or array to upright RGB uint8."""
+"""Photos in memory: files or arrays as upright RGB uint8."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .decode import decode, encoded
 from .rows import READ_ROWS, READING, refuse_painted_tiles, resized, rows_of
 
 
-# Compared by identity: arrays do not compare to one truth value, digests do.
+# Compared by identity, since arrays do not compare to a single truth value; compare digests.
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo in memory.
@@ -26,14 +26,13 @@ class Photo:
     (480, 640)
 
     Attributes:
-        pixels: RGB uint8 (H, W, 3), EXIF-upright, contiguous, read-only. Of a contiguous
-            array given by a caller it is a view, not a copy: it shows what the caller
-            writes later.
-        path: as given, or "" for an array.
-        notes: what the reader did that a person should know.
+        pixels: RGB uint8 (H, W, 3), upright according to EXIF, contiguous, read-only. For a
+            contiguous array it is a view, not a copy, and shows later changes of the array.
+        path: path as given, or "" for an array.
+        notes: conversions applied while reading that the user should know about.
 
     Raises:
-        PhotoError: pixels of another type, dtype or shape, or with a side of 0.
+        PhotoError: the pixels are not an array of this dtype and shape, or are empty.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -57,7 +56,7 @@ class Photo:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape and pixels, in hex: equal for photos of the same content."""
+        """SHA-256 of shape and pixels, in hex: equal for photos with equal pixels."""
         whole = digest_of(self.hw)
         whole.update(self.pixels.data.cast("B"))
         return whole.hexdigest()
@@ -75,13 +74,20 @@ class Photo:
         columns: tuple[int, int] | None = None,
         scaled_hw: tuple[int, int] | None = None,
     ) -> Iterator[npt.NDArray[np.uint8]]:
-        """Rows from top to bottom, uint8 (<= height, W, 3) each: views where they can be.
+        """The photo in strips of rows, from top to bottom.
 
-        With ``scaled_hw`` of the photo resized to that; ``first`` row and ``columns``
-        (from, to) then count there.
+        Args:
+            height: rows per strip; the last may have fewer.
+            first: the first row.
+            columns: first column and end (exclusive); None is all.
+            scaled_hw: resize the photo to this height and width; rows and columns then
+                refer to the resized photo.
+
+        Yields:
+            uint8 (<= height, columns, 3), views of the pixels where possible.
 
         Raises:
-            GeometryError: a size that a photo cannot be resized to.
+            GeometryError: the photo cannot be resized to this size.
         """
         if scaled_hw not in (None, self.hw):
             image = pyvips.Image.new_from_memory(
@@ -94,7 +100,7 @@ class Photo:
 
 
 def digest_of(hw: tuple[int, int]) -> hashlib._Hash:
-    """The digest of a photo of this size, before its pixels are added to it."""
+    """A hash of a photo's shape, to be updated with its pixels."""
     return hashlib.sha256(f"{hw[0]} x {hw[1]} x 3\n".encode())
 
 
@@ -103,20 +109,20 @@ def read_photo(source: str | Path | npt.NDArray[np.uint8] | Photo) -> Photo:
 
     >>> read_photo("cat.jpg").pixels  # doctest: +SKIP
 
-    Files are JPEG, PNG, WebP, TIFF, GIF or HEIF/AVIF of any kind that has one meaning
-    as a photo: they are turned upright and brought to 8-bit sRGB, transparency is laid
-    over white, and of several frames the first is taken. Float values are taken as
-    0..1 where none is above 1, else as 0..255. The caller's array is not changed.
+    Files may be JPEG, PNG, WebP, TIFF, GIF or HEIF/AVIF. They are turned upright according to
+    EXIF and converted to 8-bit sRGB; transparency is composited over white; of several frames
+    the first is taken. Float values are taken as 0..1 if none is above 1, otherwise as 0..255.
+    The caller's array is not changed.
 
     Args:
-        source: a path, an array, or a photo, which is given back as it is.
+        source: a path, an array, or a Photo, which is returned as it is.
 
     Returns:
         The photo, all of it in memory.
 
     Raises:
-        PhotoError: no such file, no image, one that is cut short, has values or
-            channels of unknown meaning, or an array that is not uint8 (H, W, 3).
+        PhotoError: the file does not exist, is not an image, is truncated, or has values or
+            channels of unknown meaning; or the array is not uint8 (H, W, 3).
     """
     if isinstance(source, Photo):
         return source
@@ -135,6 +141,6 @@ def _read_file(path: Path, given: str) -> Photo:
 
 def _in_memory(image: pyvips.Image) -> pyvips.Image:
     copied = image.copy_memory()
-    # Now: most calls of pyvips clear what was noted.
+    # Checked now, since most calls of pyvips clear the error messages.
     refuse_painted_tiles()
     return copied

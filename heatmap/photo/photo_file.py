@@ -1,9 +1,9 @@
-"""Photos that stay on disk: the same pixels as :mod:`photo` reads, a few rows at a time.
+"""Photos that stay on disk and are read a few rows at a time, with the pixels of :mod:`photo`.
 
-Tiled TIFFs are read at any place; JPEG, PNG and other TIFFs from the top, anew for each
-pass. What cannot be read in order (turned by EXIF, progressive or interlaced, gone
-through twice for transparency or float values, or of a format whose decoder holds the
-whole image) is first written to a temporary tiled TIFF.
+Tiled TIFFs are read in any order; JPEG, PNG and other TIFFs from the top, again for each pass.
+Photos that cannot be read so (rotated by EXIF, progressive or interlaced, read twice because of
+transparency or float values, or of a format whose decoder holds the whole image) are first
+written to a temporary tiled TIFF.
 """
 
 from __future__ import annotations
@@ -36,19 +36,23 @@ from .rows import READ_ROWS, READING, forget_complaints, resized, rows_of
 LARGE_PX = 32 * 2**20  # 96 MB as RGB; smaller photos are read whole
 _TILE_PX = 256
 _VALUE_BYTES = {"uchar": 1, "ushort": 2, "float": 4}
-# The other formats' decoders hold the whole image whatever is asked of them.
+# The decoders of the other formats always hold the whole image.
 _READ_BY_ROWS = ("JPEG", "PNG", "TIFF")
 
 
 class PhotoFile:
-    """A photo whose pixels stay in its file; see :class:`photo.Photo` for their meaning.
+    """A photo whose pixels stay in its file; the counterpart of :class:`photo.Photo`.
 
-    ``path`` is as given, ``hw`` height and width in px, ``notes`` say what the reader
-    does to the pixels. A temporary copy, where one is needed, goes with the object.
+    A temporary copy, where one is needed, is removed with the object.
+
+    Attributes:
+        path: path as given.
+        hw: height and width of the upright photo, px.
+        notes: conversions applied while reading that the user should know about.
 
     Raises:
-        PhotoError: as :func:`photo.read_photo`, damage further down excepted; or the
-            temporary folder has no room.
+        PhotoError: as :func:`photo.read_photo`, except for damage found only when rows are
+            read; or the temporary folder has no room.
     """
 
     def __init__(self, source: str | Path) -> None:
@@ -64,16 +68,16 @@ class PhotoFile:
         self.hw: tuple[int, int] = (image.height, image.width)
         self._format = opened.file_format
         self._stamp = opened.stamp
-        # One that is read in order is good for one pass only.
+        # An image that is read in order serves a single pass.
         self._image = None if spool.in_order else image
         self._digest: str | None = None
 
     @property
     def digest(self) -> str:
-        """As :attr:`photo.Photo.digest`; reads the file through unless a pass already has.
+        """As :attr:`photo.Photo.digest`; reads the whole file unless a pass has done so already.
 
         Raises:
-            PhotoError: the file is damaged, or was changed.
+            PhotoError: the file is damaged, or has changed.
         """
         if self._digest is None:
             for _ in self.strips():
@@ -89,17 +93,21 @@ class PhotoFile:
         columns: tuple[int, int] | None = None,
         scaled_hw: tuple[int, int] | None = None,
     ) -> Iterator[npt.NDArray[np.uint8]]:
-        """Rows from top to bottom, uint8 (<= height, W, 3) each, read as they are asked for.
+        """The photo in strips of rows, from top to bottom, read on demand.
 
-        Parameters as those of :meth:`photo.Photo.strips`.
+        Args:
+            height, first, columns, scaled_hw: as in :meth:`photo.Photo.strips`.
+
+        Yields:
+            uint8 (<= height, columns, 3).
 
         Raises:
-            PhotoError: the file is damaged there, or was changed.
-            GeometryError: a size that a photo cannot be resized to.
+            PhotoError: the file is damaged, or has changed.
+            GeometryError: the photo cannot be resized to this size.
         """
         size_hw = scaled_hw or self.hw
         left, right = columns or (0, size_hw[1])
-        # A file that is read in order is decoded at full width whatever is asked of it.
+        # A file that is read in order is always decoded at full width.
         full = self._image is None or (left, right) == (0, self.hw[1])
         if self._digest is None and first == 0 and size_hw == self.hw and full:
             return (strip[:, left:right] for strip in self._digesting(height))
@@ -127,7 +135,7 @@ class PhotoFile:
 
     def _check_unchanged(self, opened: Encoded) -> None:
         if opened.stamp != self._stamp:
-            raise PhotoError("was changed since it was opened: start again")
+            raise PhotoError("has changed since it was opened: start again")
 
     def _digesting(self, height: int) -> Iterator[npt.NDArray[np.uint8]]:
         whole = digest_of(self.hw)
@@ -137,12 +145,12 @@ class PhotoFile:
         self._digest = whole.hexdigest()
 
 
-# What a photo to be scored may be given as: a path, RGB uint8 (H, W, 3), or one opened before.
+# A photo to be scored: a path, an RGB uint8 array (H, W, 3), or a photo already opened.
 PhotoSource: TypeAlias = str | Path | npt.NDArray[np.uint8] | Photo | PhotoFile
 
 
 def open_photo(source: PhotoSource) -> Photo | PhotoFile:
-    """A photo to be scored: left on disk where the file holds more than ``LARGE_PX`` pixels.
+    """Open a photo to be scored; one with more than ``LARGE_PX`` pixels is left on disk.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
@@ -155,7 +163,7 @@ def open_photo(source: PhotoSource) -> Photo | PhotoFile:
 
 
 def is_larger(path: Path, pixels: int) -> bool:
-    """Whether a file holds more pixels, by its header; not where it cannot be read."""
+    """Whether a photo has more than ``pixels`` pixels by its header; False if unreadable."""
     try:
         return _pixels(path) > pixels
     except PhotoError:
@@ -163,10 +171,10 @@ def is_larger(path: Path, pixels: int) -> bool:
 
 
 def upright_hw(path: Path) -> tuple[int, int]:
-    """Height and width of the upright photo, px, by its header: the pixels are not decoded.
+    """Height and width of the upright photo, px, from its header, without decoding pixels.
 
     Raises:
-        PhotoError: no such file, or no image.
+        PhotoError: no such file, or not an image.
     """
     with READING, encoded(path) as opened:
         return upright_hw_of(open_image(opened.source))
@@ -179,7 +187,7 @@ def _pixels(path: Path) -> int:
 
 
 class _Spool:
-    """Copies an image that is read in order to disk, at most once; then it is read anywhere."""
+    """Copies an image that is read in order to disk, once, so that it can be read in any order."""
 
     def __init__(self, *, in_order: bool) -> None:
         self.in_order = in_order
@@ -192,10 +200,10 @@ class _Spool:
 
 
 def _on_disk(image: pyvips.Image) -> pyvips.Image:
-    """The same image, computed once and read from a temporary file that goes with it."""
+    """The same image, computed once and read from a temporary file that is removed with it."""
     try:
         _check_room(image)
-        # Has no name, or loses it at once: however the process ends, the space is freed.
+        # A file without a name: its space is freed however the process ends.
         with tempfile.TemporaryFile(prefix="heatmap.") as file:
             target = pyvips.Target.new_to_descriptor(file.fileno())
             # TIFF's own limit is 4 GB.

@@ -1,4 +1,4 @@
-"""Rows out of a libvips image, computed as they are asked for, at any size."""
+"""Rows of a libvips image, computed on demand, at any size."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pyvips
 
 from ..errors import GeometryError, Use
 
-# libvips notes what went wrong for all threads in one place: what one reads, and whether it was
-# whole, is one step.
+# libvips has one error buffer for all threads: a read and the check of its errors must not be
+# interleaved with those of another thread.
 READING = threading.RLock()
-READ_ROWS = 32  # at a time: of a photo 20 000 px wide 64 rows took more memory, and no less time
+READ_ROWS = 32  # at a time: for a photo 20 000 px wide, 64 rows took more memory and as much time
 
 
 def rows_of(
@@ -24,13 +24,13 @@ def rows_of(
     first: int = 0,
     columns: tuple[int, int] | None = None,
 ) -> Iterator[npt.NDArray[Any]]:
-    """Rows from ``first`` to the last, in order: (<= height, columns, bands) each.
+    """Rows from ``first`` to the last, in strips of (<= height, columns, bands).
 
-    One region after the other, in the calling thread: a file that can be read only in
-    order is read in order, and no more of it is held than the rows asked for need.
+    The strips are computed one after the other in the calling thread, so that a file that can
+    only be read in order is read in order, and only the rows needed are in memory.
 
     Raises:
-        pyvips.Error: the file behind the image is damaged there.
+        pyvips.Error: the file is damaged.
     """
     left, right = columns or (0, image.width)
     dtype = np.float32 if image.format == "float" else np.uint8
@@ -45,27 +45,27 @@ def rows_of(
 
 
 def forget_complaints() -> None:
-    """Clear what libvips noted of earlier images: it keeps that until it is asked."""
+    """Clear the error messages of earlier images, which libvips keeps until then."""
     pyvips.vips_lib.vips_error_clear()
 
 
 def refuse_painted_tiles() -> None:
-    """Raise for TIFF tiles that could not be read since :func:`forget_complaints`.
+    """Raise if TIFF tiles could not be read since :func:`forget_complaints`.
 
-    libvips paints them black, notes why, and goes on as if nothing had happened.
+    libvips fills them with black, writes an error message, and continues.
 
     Raises:
-        pyvips.Error: there were some.
+        pyvips.Error: some tiles could not be read.
     """
     if b"tiff2vips: " in pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()):
         raise pyvips.Error("tiles could not be read")
 
 
 def resized(image: pyvips.Image, target_hw: tuple[int, int]) -> pyvips.Image:
-    """The image at another size, not yet computed; the same values whatever rows are read.
+    """The image resized, not yet computed; values do not depend on which rows are read.
 
     Raises:
-        GeometryError: a size that libvips does not make.
+        GeometryError: libvips cannot resize to this size.
     """
     height, width = target_hw
     try:
@@ -81,19 +81,18 @@ def resized(image: pyvips.Image, target_hw: tuple[int, int]) -> pyvips.Image:
 def _shrunk(image: pyvips.Image, height: int, width: int) -> pyvips.Image:
     if (image.height, image.width) == (height, width):
         return image
-    # Of libvips' kernels and OpenCV's averaging of areas, Lanczos kept most (40 photos shrunk
-    # and enlarged back: 27.46 dB at a half, areas 27.29, cubic 27.23) and let least of a
-    # too fine grating through (at 1.4 times the limit: 0.01 of it, areas 0.46, cubic 0.12).
+    # Of libvips' kernels and OpenCV's area averaging, Lanczos preserved most detail (40 photos
+    # halved and enlarged back: 27.46 dB; area 27.29, cubic 27.23) and aliased least (a grating
+    # at 1.4 times the limit passed with 0.01 of its amplitude; area 0.46, cubic 0.12).
     return image.resize(width / image.width, vscale=height / image.height, kernel="lanczos3")
 
 
 def _enlarged(image: pyvips.Image, height: int, width: int) -> pyvips.Image:
     if (image.height, image.width) == (height, width):
         return image
-    # Not resize(), which enlarges to half an output pixel left and above of the right
-    # place (8.18, measured on a ramp). Here pixel p's centre is at p + 0.5 on both sides.
-    # Cubic: enlarging halved photos, it came closer to them than linear (27.22 against
-    # 26.38 dB over 40 photos).
+    # Not resize(), whose result is shifted by half an output pixel to the top left (libvips
+    # 8.18, measured on a ramp). Here the centre of pixel p is at p + 0.5 before and after.
+    # Cubic restored halved photos better than linear (27.22 against 26.38 dB, 40 photos).
     return image.affine(
         (width / image.width, 0, 0, height / image.height),
         oarea=(0, 0, width, height),

@@ -86,7 +86,7 @@ def test_evaluate_compares_with_class_activation_maps(boxed):
         (("photos", "cat.png"), ("cat.png",)),
         (("nowhere", "boxes.json"), ("nowhere/cat.png: no such file",)),
         (("photos", "boxes.json", "--labels", "nowhere.json"), ("nowhere.json",)),
-        (("photos", "boxes.json", "--labels", "boxes.json"), ("boxes.json: holds no object",)),
+        (("photos", "boxes.json", "--labels", "boxes.json"), ("boxes.json: is not a JSON object",)),
     ],
 )
 def test_evaluate_of_what_does_not_fit_is_one_line(boxed, arguments, parts):

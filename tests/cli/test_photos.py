@@ -38,7 +38,7 @@ ODD_PHOTOS = {
     "1x5000.png": (lambda p: save_with_pillow(p, hw=(1, 5000)), "5000 x 1 px"),
     "grey.png": (lambda p: save_with_pillow(p, "L"), "50 x 40 px"),
     "rgba.png": (lambda p: save_with_pillow(p, "RGBA"), "50 x 40 px"),
-    "cmyk.jpg": (lambda p: save_with_pillow(p, "CMYK"), "note: CMYK brought to sRGB"),
+    "cmyk.jpg": (lambda p: save_with_pillow(p, "CMYK"), "note: CMYK converted to sRGB"),
     "palette.png": (lambda p: save_with_pillow(p, "P"), "50 x 40 px"),
     "16 bit.png": (
         lambda p: cv2.imwrite(p, np.full((40, 50, 3), 40_000, np.uint16)),

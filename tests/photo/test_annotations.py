@@ -257,7 +257,7 @@ def test_mapping(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1]", "holds no object"),
+        ("[1]", "is not a JSON object"),
         ("{", "is not JSON"),
         ('{"dog": [true]}', "'dog': is True: give class names"),
         ('{"dog": [[1]]}', "'dog': is a list: give class names"),

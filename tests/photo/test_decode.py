@@ -158,7 +158,7 @@ def test_cmyk_inks_look_as_printed(tmp_path, suffix):
     assert cyan[0] < 60 < 120 < cyan[1:].min()
     assert magenta[1] < 60 < 120 < magenta[[0, 2]].min()
     assert yellow[2] < 60 < 200 < yellow[:2].min()
-    assert photo.notes == ("CMYK brought to sRGB",)
+    assert photo.notes == ("CMYK converted to sRGB",)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

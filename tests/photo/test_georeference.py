@@ -224,8 +224,8 @@ class TestWorldFiles:
             ("", "holds 0 numbers, not 6"),
             ("1,5\n0\n0\n-1\n5\n6\n", "holds more than numbers"),
             ("\xff\xfe\n", "holds more than numbers"),
-            ("1\n0\n0\nnan\n5\n6\n", "puts the photo nowhere"),
-            ("1\n2\n2\n4\n5\n6\n", "puts the photo nowhere"),
+            ("1\n0\n0\nnan\n5\n6\n", "gives no valid position"),
+            ("1\n2\n2\n4\n5\n6\n", "gives no valid position"),
         ],
     )
     def test_a_broken_one_is_refused_in_one_line(self, tmp_path, content, message):
@@ -299,9 +299,9 @@ BROKEN = {
     "scale 0": ([(SCALE, DOUBLE, (0.0, 1.0, 0.0)), CORNER], "0 x 1, not above 0"),
     "scale below 0": ([(SCALE, DOUBLE, (1.0, -1.0, 0.0)), CORNER], "1 x -1, not above 0"),
     "scale nan": ([(SCALE, DOUBLE, (np.nan, 1.0, 0.0)), CORNER], "not above 0"),
-    "far": ([SQUARE, (TIEPOINT, DOUBLE, (0, 0, 0, 1e300, 0, 0))], "puts the photo nowhere"),
-    "nan": ([SQUARE, (TIEPOINT, DOUBLE, (0, 0, 0, np.nan, 0, 0))], "puts the photo nowhere"),
-    "flat": ([(MATRIX, DOUBLE, (1, 2, 0, 0, 2, 4, 0, 0, *[0] * 8))], "puts the photo nowhere"),
+    "far": ([SQUARE, (TIEPOINT, DOUBLE, (0, 0, 0, 1e300, 0, 0))], "gives no valid position"),
+    "nan": ([SQUARE, (TIEPOINT, DOUBLE, (0, 0, 0, np.nan, 0, 0))], "gives no valid position"),
+    "flat": ([(MATRIX, DOUBLE, (1, 2, 0, 0, 2, 4, 0, 0, *[0] * 8))], "gives no valid position"),
     "matrix of 12": ([(MATRIX, DOUBLE, (1.0,) * 12)], "holds 12 numbers, not 16"),
     "text": ([(SCALE, ASCII, "one"), CORNER], "GeoTIFF tags cannot be read"),
     "keys cut": ([SQUARE, CORNER, (KEYS, SHORT, UTM_33[:9])], "GeoKeyDirectory is damaged"),

@@ -223,7 +223,7 @@ def test_a_file_that_was_changed_between_passes_is_told(tmp_path):
     photo = PhotoFile(path)
     collections.deque(photo.strips(), maxlen=0)
     save(path, "L")
-    with pytest.raises(PhotoError, match=r"a.png: was changed since it was opened: start again"):
+    with pytest.raises(PhotoError, match=r"a.png: has changed since it was opened: start again"):
         next(photo.strips())
     path.unlink()
     with pytest.raises(PhotoError, match=r"a.png: no such file"):

@@ -60,7 +60,9 @@ def test_a_failure_carries_what_would_help_as_data(tmp_path):
 def test_a_manifest_of_the_old_form_is_refused_in_one_line(tmp_path):
     old = {"name": "x.jpg", "path": "/in/x.jpg", "state": "failed", "reason": "is empty"}
     (tmp_path / MANIFEST).write_text(json.dumps(old) + "\n")
-    message = r"manifest\.jsonl: line 1 does not have the format of this version: choose another folder$"
+    message = (
+        r"manifest\.jsonl: line 1 does not have the format of this version: choose another folder$"
+    )
     with pytest.raises(ResultError, match=message):
         read_manifest(tmp_path)
 
