@@ -1,1 +1,1 @@
-"""The score grid: its geometry's scores, files and heatmaps."""
+"""The score grid: its scores, its files, and heatmaps from it."""

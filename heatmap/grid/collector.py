@@ -1,4 +1,4 @@
-"""Scores as they are made: collected in memory, or on disk where they are many."""
+"""Collect blocks of scores into a grid, in memory or, where it is large, on disk."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid, Scores, probabilities
 
 
 class Collector:
-    """Takes blocks of scores in any order and gives the grid.
+    """Takes blocks of scores in any order and makes the grid of them.
 
-    Cells that were never written are NaN. Past ``LARGE_GRID_BYTES`` the scores grow in a
-    file under a temporary name, which goes when the grid does, unless it was saved.
+    Cells that were never written are NaN. Above ``LARGE_GRID_BYTES`` the scores are written to
+    a temporary file, which is removed with the grid unless the grid is saved.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class Collector:
     ) -> None:
         """
         Args:
-            geometry, classes, kind: of what will be written.
-            stored: indices of the classes to store, None for all. Of some classes the
-                *probabilities* are stored, since a softmax needs all logits.
-            folder: where it will be saved: a large grid grows on the same disk.
+            geometry, classes, kind: those of the scores that will be written.
+            stored: indices of the classes to store; None is all. If only some are stored,
+                it is as *probabilities*, since a softmax needs all logits.
+            folder: where the grid will be saved: a large one is collected on the same disk.
 
         Raises:
-            ResultError: the grid does not fit on the disk; or an empty ``stored``.
+            ResultError: the grid does not fit on the disk, or ``stored`` is empty.
         """
         if stored is not None and not stored:
             raise ResultError(
@@ -60,7 +60,7 @@ class Collector:
         self._written = np.zeros(geometry.grid_hw, dtype=bool)
 
     def write(self, row: int, column: int, scores: Scores) -> None:
-        """Put a block (n, m, K) of all K classes at the cells from (row, column) on."""
+        """Write a block (n, m, K), with all K classes, whose first cell is (row, column)."""
         if self._stored is not None:
             scores = probabilities_of(scores, self._kind)[:, :, self._stored]
         rows, columns = slice(row, row + scores.shape[0]), slice(column, column + scores.shape[1])
@@ -71,7 +71,7 @@ class Collector:
             self._file.write(row, column, scores)
 
     def finish(self, origin: Origin) -> ScoreGrid:
-        """The grid; this collector is used up."""
+        """Make the grid; the collector cannot be used any more."""
         if self._file is None:
             self._scores[~self._written] = np.nan
         else:
@@ -86,25 +86,26 @@ class Collector:
             origin=origin,
         )
         if self._file is not None:
-            # No argument, so that no other grid is made with it.
+            # Not an argument, so that copies of the grid do not get it.
             object.__setattr__(grid, "grown_in", self._file.path)
         return grid
 
 
 def grid_bytes(geometry: Geometry, classes: int) -> int:
-    """What the scores of so many classes take."""
+    """Bytes that the scores of ``classes`` classes take."""
     rows, columns = geometry.grid_hw
     return 4 * rows * columns * classes
 
 
 class _File:
-    """Scores in a file of their own, which goes when nobody holds them any more.
+    """Scores in a temporary file, which is removed when they are no longer referenced.
 
-    Written, not mapped: on a full disk a mapping would end the process.
+    It is written, not mapped: on a full disk a mapping would crash the process.
     """
 
     def __init__(self, shape: tuple[int, int, int], folder: Path | None) -> None:
-        """
+        """Create the file.
+
         Raises:
             ResultError: no room on the disk.
         """
@@ -115,7 +116,7 @@ class _File:
         with named_error(self._near):
             handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=".npy", dir=self._near)
             self.path = Path(name)
-            # Also at the end of the process, and when Ctrl-C ends the work.
+            # Also removed at the end of the process and on Ctrl-C.
             self._ending = weakref.finalize(self, self.path.unlink, missing_ok=True)
             self._file = os.fdopen(handle, "r+b")
             start_npy(self._file, shape)
@@ -123,7 +124,7 @@ class _File:
             self._file.truncate(self._start + length)
 
     def write(self, row: int, column: int, scores: Scores) -> None:
-        """Put a block at the cells from (row, column) on.
+        """Write a block whose first cell is (row, column).
 
         Raises:
             ResultError: the disk is full.
@@ -137,7 +138,7 @@ class _File:
             self._file.flush()
 
     def kept(self) -> Scores:
-        """The scores to read; the file stays as long as they do."""
+        """The scores, mapped for reading; the file exists as long as they do."""
         self._file.close()
         scores: Scores = np.load(self.path, mmap_mode="r")
         self._ending.detach()
@@ -146,7 +147,7 @@ class _File:
 
 
 def _runs(cells: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
-    """Neighbouring cells of a row that are True: row, first column, column past the last."""
+    """Runs of True cells within a row: row, first column, end column (exclusive)."""
     for row, line in enumerate(cells):
         edges = np.flatnonzero(np.diff(line, prepend=False, append=False))
         for first, end in edges.reshape(-1, 2).tolist():

@@ -14,14 +14,16 @@ WeightsKind = Literal["default", "random", "file", "checkpoint", "own"]
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights a network had.
-
-    ``kind`` is "default" (published ones), "random" (freshly initialised), "file" (a weights
-    file), "checkpoint", or "own" (those that a module or a factory came with). ``text`` says
-    the same to people: "random (seed 0)". ``digest`` is the SHA-256 of their values.
+    """The weights of a network.
 
     >>> Weights("random", "random (seed 0)", "").are_random
     True
+
+    Attributes:
+        kind: "default" (published), "random" (initialised at random), "file" (a weights file),
+            "checkpoint", or "own" (those of a module or factory).
+        text: the same in words, such as "random (seed 0)".
+        digest: SHA-256 of the values.
     """
 
     kind: WeightsKind
@@ -30,18 +32,21 @@ class Weights:
 
     @property
     def are_random(self) -> bool:
-        """Whether nothing was learnt, so that the scores mean nothing."""
+        """Whether the weights are untrained, so that the scores mean nothing."""
         return self.kind == "random"
 
 
 @dataclass(frozen=True)
 class Computation:
-    """How scores were computed: what can change their last bits.
+    """How scores were computed, as far as it can change their last bits.
 
-    ``parts`` is the number of rectangles that the grid was computed in, one after another,
-    ``band_px`` the height of the largest band of the photo pushed through at once, and
-    ``tiles`` the number of parts given to workers. ``batch`` is the number of windows in a
-    forward pass where they were cropped. None is what does not apply.
+    Attributes:
+        device, dtype, threads: device, number format and number of threads.
+        parts: number of rectangles in which the grid was computed, one after the other.
+        band_px: height of the highest band of the photo.
+        tiles: number of tiles given to workers.
+        batch: windows per forward pass, where they were cropped.
+            The last four are None where they do not apply.
     """
 
     device: Device = "cpu"
@@ -55,23 +60,24 @@ class Computation:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a grid was made from and by: enough to make it again.
+    """How a grid was made: enough to make it again.
 
     Attributes:
         photo: path as given, or "" for an array.
-        photo_digest: SHA-256 of the photo's pixels.
+        photo_digest: SHA-256 of the photo's shape and pixels.
         model: name of the network.
-        weights: the weights it had.
+        weights: its weights.
         engine: "slide" (one pass over the photo) or "crop" (window by window).
-        sliding: whether one pass gives what the network's parts give on each window.
-        maps: what a cell stands for: "windows", or "sharp" maps, whose values are attributed to
-            single positions of the feature map.
-        scales: resize factors of the photo that were fused in this grid; () where the grid is of
-            one scale, which its geometry holds.
+        sliding: whether sliding this network is "exact", "inexact" (its scores depend on the
+            rest of the photo) or "refused".
+        maps: what a cell stands for: "windows", or for "sharp" maps a single position of the
+            feature map.
+        scales: resize factors of the photo that were fused in this grid; () for a single scale,
+            which is in its geometry.
         fuse: how the scales were fused; None where they were not.
-        network_classes: how many classes the network has, where only some were stored.
-        computation: device, number format, threads and cuts.
-        versions: package name to version.
+        network_classes: number of classes of the network, where only some were stored.
+        computation: device, number format, threads, and how the photo was cut.
+        versions: version of each package by name.
     """
 
     photo: str

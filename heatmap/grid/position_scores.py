@@ -1,9 +1,9 @@
 """Scores of single positions of the feature map, and the probability attributed to each.
 
-Where a network averages the positions of a window and ends in something linear (a global
-average pool before the last layer), a window's score is the mean of the scores of its n x n
-positions, exactly (Zhou et al., "Learning Deep Features for Discriminative Localization",
-CVPR 2016, equation 2; here with the bias, which each position gets in full).
+Where a network averages over the positions of its feature map and then applies only linear layers
+(a global average pool before the last layer), a window's score is exactly the mean of the scores
+of its n x n positions (Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR
+2016, equation 2; here with the bias, which is added in full at each position).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class PositionScores:
 
     Attributes:
         windows: the grid of windows, (N, M, K).
-        positions: the grid of single positions, (N', M', K), over the same photo.
-        map_hw: how many positions a window has: rows and columns, at the native stride.
-        k: how many times closer positions lie than at the native stride.
+        positions: the grid of single positions, (N', M', K), of the same photo.
+        map_hw: rows and columns of positions in a window, at the native stride.
+        k: native stride / stride of the positions.
     """
 
     windows: ScoreGrid
@@ -40,7 +40,7 @@ class PositionScores:
     k: int
 
     def attributed(self, groups: Sequence[ClassGroup]) -> ScoreGrid:
-        """The probability of some classes that is attributed to each position.
+        """The probability of some classes attributed to each position.
 
         See :func:`attributed_probability`. The classes of the grid are the groups.
         """
@@ -58,7 +58,7 @@ class PositionScores:
 
 
 def positions_of(geometry: Geometry, map_hw: tuple[int, int], native_stride: int) -> Geometry:
-    """The grid of single positions under a grid of windows, over the same extended photo."""
+    """The geometry of the single positions of a grid of windows, over the same extended photo."""
     k = native_stride // geometry.stride_px
     rows, columns = geometry.grid_hw
     return replace(
@@ -71,12 +71,12 @@ def positions_of(geometry: Geometry, map_hw: tuple[int, int], native_stride: int
 def mean_over(
     positions: npt.NDArray[_Float], map_hw: tuple[int, int], k: int = 1
 ) -> npt.NDArray[_Float]:
-    """Mean over the positions of every window: (N', M', ...) -> (N, M, ...).
+    """The mean over the positions of each window: (N', M', ...) -> (N, M, ...).
 
     Args:
         positions: values of single positions, float32 or float64.
-        map_hw: how many positions a window has: rows and columns.
-        k: how many times closer positions lie than at the native stride.
+        map_hw: rows and columns of positions in a window.
+        k: native stride / stride of the positions.
     """
     down = _sums(positions, map_hw[0], k, 0)
     sums = _sums(down, map_hw[1], k, 1)
@@ -84,7 +84,7 @@ def mean_over(
 
 
 def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.NDArray[_Float]:
-    """Sums of so many values each a step apart, along an axis, wherever so many fit."""
+    """Sliding sums along an axis of ``count`` values, ``step`` apart."""
     length = values.shape[axis] - (count - 1) * step
     parts = (
         values.take(range(shift, shift + length), axis) for shift in range(0, count * step, step)
@@ -95,19 +95,19 @@ def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.
 def attributed_probability(
     windows: Cells, positions: Cells, map_hw: tuple[int, int], k: int = 1
 ) -> Cells:
-    """How much of the probabilities of the windows around it each position accounts for.
+    """Attribute the probabilities of windows to the positions in them.
 
     Each window's probability P is divided among its positions in proportion to their own
-    probabilities p. A position is attributed P p / (sum of p in the window), averaged over the
-    n m windows that hold it (those outside the grid count as 0). So next to nothing goes to
-    positions beside an object, though windows that hold the object hold them too, and as
-    little to a position that looks like the class where no window does.
+    probabilities p: a position gets P p / (sum of p in the window), averaged over the n m windows
+    that contain it (windows outside the grid count as 0). So a position beside an object gets
+    almost nothing, although windows that contain the object contain it too; and so does a
+    position that looks like the class in windows that do not.
 
     Args:
-        windows: probabilities (N, M), 0..1; NaN is not scored and counts as 0.
-        positions: probabilities (N', M') of single positions; NaN counts as 0.
-        map_hw: how many positions a window has: rows and columns.
-        k: how many times closer positions lie than at the native stride.
+        windows: probabilities (N, M), 0..1; NaN (not scored) counts as 0.
+        positions: probabilities (N', M') of single positions, 0..1; NaN counts as 0.
+        map_hw: rows and columns of positions in a window, n and m.
+        k: native stride / stride of the positions.
 
     Returns:
         float32 (N', M'), 0..1.
@@ -116,7 +116,7 @@ def attributed_probability(
     >>> print(attributed_probability(windows, positions, (1, 2)).round(4))
     [[0.1125 0.3375]]
     """
-    # In float64, since the smallest probabilities of float32 have no inverse in it.
+    # In float64, since the smallest float32 probabilities have no finite inverse in float32.
     own, whole = (np.nan_to_num(given).astype(np.float64) for given in (positions, windows))
     total = mean_over(own, map_hw, k)
     ratio = np.divide(whole, total, out=np.zeros_like(whole), where=total > 0)

@@ -1,4 +1,4 @@
-"""Score grids read back from their files."""
+"""Read score grids from their files."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def load(path: str | Path) -> ScoreGrid:
     """Read a score grid that :meth:`heatmap.ScoreGrid.save` wrote.
 
     Args:
-        path: the ``.npz`` file. Scores of a large grid lie beside it, in ``.scores.npy``, and are
-            read as they are needed.
+        path: the ``.npz`` file. Scores of a large grid are in ``.scores.npy`` beside it and are
+            read on demand.
 
     Raises:
-        ResultError: no such file, another kind of file, a damaged one, or one of another format
-            than this version writes: score the photo again then.
+        ResultError: the file does not exist, is not a score grid, is damaged, or has a format
+            that this version does not read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -43,7 +43,7 @@ def load(path: str | Path) -> ScoreGrid:
             scores = arrays["scores"] if "scores" in held else _mapped(meta, Path(path))
     except ResultError:
         raise
-    # On damaged bytes zipfile, zlib and numpy raise a dozen kinds, not all documented.
+    # zipfile, zlib and numpy raise many exceptions on damaged files, not all documented.
     except Exception as error:
         reason = reason_of(error)
         raise ResultError(f"{path}: not a score grid that can be read: {reason}") from error
@@ -51,7 +51,7 @@ def load(path: str | Path) -> ScoreGrid:
 
 
 def _mapped(meta: Any, path: Path) -> npt.NDArray[np.float32]:
-    """The scores beside a grid file, read as they are needed."""
+    """The scores beside a grid file, read on demand."""
     name, shape = Path(str(meta["scores"]["file"])).name, tuple(meta["scores"]["shape"])
     file = path.with_name(name)
     if not file.exists():
@@ -67,7 +67,7 @@ def _mapped(meta: Any, path: Path) -> npt.NDArray[np.float32]:
 
 
 def _assemble(scores: npt.NDArray[np.float32], meta: Any, path: str | Path) -> ScoreGrid:
-    """Build a grid from what a file holds, refusing all that is not known."""
+    """Build a grid from the content of a file, refusing anything unexpected."""
     _check_format(meta, path)
     if scores.dtype != np.float32 or scores.ndim != 3:
         raise ResultError(
@@ -103,12 +103,12 @@ def _classes(meta: Mapping[str, Any]) -> ClassList:
         for name, indices in meta["groups"].items()
     )
     if any(not 0 <= index < len(names) for group in groups for index in group.indices):
-        raise ValueError("a group holds a class that is not there")
+        raise ValueError("a group has a class index that is out of range")
     return ClassList(names, _texts(meta["wnids"]), groups)
 
 
 def _geometry(described: Mapping[str, Any]) -> Geometry:
-    """The geometry as JSON holds it, with every number checked to be one."""
+    """The geometry from JSON, with all values checked."""
     unknown = set(described) - {part.name for part in fields(Geometry)}
     if unknown:
         raise ValueError(f"geometry has {', '.join(sorted(unknown))}")
@@ -130,7 +130,7 @@ def _geometry(described: Mapping[str, Any]) -> Geometry:
 
 
 def _origin(described: Mapping[str, Any]) -> Origin:
-    """The origin as JSON holds it, with every value checked to be of its field's type."""
+    """The origin from JSON, with all values checked to have the types of their fields."""
     values = _checked(Origin, described)
     return Origin(
         **{
@@ -143,7 +143,7 @@ def _origin(described: Mapping[str, Any]) -> Origin:
 
 
 def _checked(kind: type, described: Mapping[str, Any]) -> dict[str, Any]:
-    """All values of a dataclass by field, each of which must be there and fit its type."""
+    """The values of a dataclass by field, checked to be complete and of the right types."""
     types = get_type_hints(kind)
     if unknown := described.keys() ^ types.keys():
         raise ValueError(f"{kind.__name__.lower()} differs in {', '.join(sorted(unknown))}")
@@ -154,7 +154,7 @@ def _checked(kind: type, described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fits(value: Any, expected: Any) -> bool:
-    """Whether a value of JSON can be of a field's type."""
+    """Whether a JSON value fits the type of a field."""
     origin, arguments = get_origin(expected), get_args(expected)
     if origin is Literal:
         return value in arguments

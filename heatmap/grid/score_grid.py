@@ -27,16 +27,18 @@ from .upsample import upsample
 Kind = Literal["logits", "probabilities"]
 Scores = npt.NDArray[np.float32]
 
-# Format 4 is format 3 with the scores in a file of their own; both are read.
+# Format 4 is format 3 with the scores in a separate file; both are read.
 FORMAT, FORMAT_LARGE = 3, 4
-# Past this, scores are kept on disk: 1000 classes of a 65 megapixel photo at stride 32.
+# Larger scores stay on disk: 1000 classes of a 65 megapixel photo at stride 32.
 LARGE_GRID_BYTES = 2**28
-# How much of the scores is worked on at once.
+# Bytes of scores that are processed at once.
 _BLOCK_BYTES = 2**25
 
 
 def probabilities_of(scores: Scores, kind: Kind) -> Scores:
-    """Softmax over the last axis of logits; probabilities as they are. NaN stays NaN.
+    """Probabilities of scores: softmax over the last axis of logits, or the scores themselves.
+
+    NaN stays NaN.
 
     >>> probabilities_of(np.zeros((1, 1, 4), np.float32), "logits").tolist()
     [[[0.25, 0.25, 0.25, 0.25]]]
@@ -52,18 +54,19 @@ class ScoreGrid:
     """Scores of K classes for every window of a photo: N rows and M columns of windows.
 
     Attributes:
-        scores: float32 (N, M, K), read-only; NaN where a window was not scored. Those past
-            ``LARGE_GRID_BYTES`` lie on disk and are read as they are needed.
+        scores: float32 (N, M, K), read-only; NaN where a window was not scored. Scores larger
+            than ``LARGE_GRID_BYTES`` stay on disk and are read on demand.
         geometry: where each window lies on the photo.
         classes: names of the K classes, and groups of them.
-        kind: whether the scores are "logits", or "probabilities" in 0..1 (of a network that
-            ends in a softmax, or where only some classes were stored).
+        kind: "logits", or "probabilities" in 0..1 (where the network ends in a softmax, or
+            only some classes were stored).
         origin: the photo, the network, and how the scores were computed.
         grown_in: the temporary file in which large scores were collected; saving moves it.
-            ``dataclasses.replace`` leaves it out, since the scores may then be others.
+            ``dataclasses.replace`` drops it, since the copy may have other scores.
 
     Raises:
-        ResultError: scores of another shape than geometry and classes say, or an unknown kind.
+        ResultError: the shape of the scores does not match geometry and classes, or the kind
+            is unknown.
 
     >>> from heatmap.geometry import Placement, plan_grid
     >>> from heatmap.grid.origin import Weights
@@ -92,29 +95,29 @@ class ScoreGrid:
             raise ResultError(
                 f"scores are {self.kind!r}: choose one of {', '.join(get_args(Kind))}"
             )
-        # A view, so that the caller may go on writing to the array that was given.
+        # A read-only view; the caller's own array stays writeable.
         scores = self.scores.view()
         scores.flags.writeable = False
         object.__setattr__(self, "scores", scores)
 
     @property
     def is_large(self) -> bool:
-        """Whether the scores are too many for the ``.npz`` and for memory."""
+        """Whether the scores are larger than ``LARGE_GRID_BYTES`` and stay on disk."""
         return self.scores.nbytes > LARGE_GRID_BYTES
 
     @cached_property
     def scored(self) -> npt.NDArray[np.bool_]:
-        """Which cells were scored, (N, M); the others were skipped and are NaN."""
+        """Which cells were scored: bool (N, M); the others were skipped and are NaN."""
         return np.concatenate([~np.isnan(self.scores[rows, :, 0]) for rows in self.row_blocks()])
 
     def row_blocks(self) -> Iterator[slice]:
-        """Rows of the grid, a few at a time, so that large scores need not be in memory at once."""
+        """Slices of a few rows each, for processing large scores without holding all in memory."""
         rows, columns, classes = self.scores.shape
         at_once = max(1, _BLOCK_BYTES // (4 * columns * classes))
         for top in range(0, rows, at_once):
             yield slice(top, min(top + at_once, rows))
-            # Pages that were read count as this process's memory until they are let go;
-            # private ones ("c") would lose what was written to them. A copy has no mode.
+            # Mapped pages that were read count as this process's memory until they are released;
+            # private ones ("c") would lose changes. A copy has no mode.
             if isinstance(self.scores, np.memmap) and self.scores.mode not in (None, "c"):
                 self.scores._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
@@ -129,8 +132,8 @@ class ScoreGrid:
         """The most probable class of every window.
 
         Returns:
-            Its index, (N, M), and its probability, float32 (N, M) in 0..1. Index 0 and NaN
-            where a window was not scored.
+            Its index, int (N, M), and its probability, float32 (N, M) in 0..1; index 0 and
+            NaN where a window was not scored.
         """
         indices = np.zeros(self.geometry.grid_hw, dtype=np.intp)
         highest = np.empty(self.geometry.grid_hw, dtype=np.float32)
@@ -143,8 +146,8 @@ class ScoreGrid:
     def class_maps(self, groups: Sequence[ClassGroup]) -> npt.NDArray[np.float32]:
         """Probabilities of some classes or groups: float32 (N, M, len(groups)) in 0..1.
 
-        Those of a group's classes are added, to at most 1 (of scales fused by their maximum the
-        sum may be larger). NaN where a window was not scored.
+        The probability of a group is the sum over its classes, limited to 1 (it can be larger
+        after fusing scales by their maximum). NaN where a window was not scored.
         """
         maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
         for rows in self.row_blocks():
@@ -155,17 +158,16 @@ class ScoreGrid:
         return maps
 
     def class_map(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
-        """One class or group of every window: float32 (N, M), NaN where a window was not scored.
+        """Scores of one class or group: float32 (N, M), NaN where a window was not scored.
 
         Args:
             wanted: a class or group: name, index, WordNet id, or a :class:`ClassGroup`.
-            kind: "probabilities", 0..1, or "logits". The logit of a group is the logarithm of
-                the sum of its classes' exponentials: softmax makes the group's probability of
-                it.
+            kind: "probabilities", 0..1, or "logits". The logit of a group is the log-sum-exp of
+                the logits of its classes, whose softmax is the group's probability.
 
         Raises:
             ClassError: an unknown class.
-            ResultError: logits asked of a grid that holds probabilities.
+            ResultError: the grid holds probabilities, not logits.
         """
         group = self.classes.find(wanted)
         if kind == "probabilities":
@@ -177,7 +179,7 @@ class ScoreGrid:
             )
         cells = np.empty(self.geometry.grid_hw, dtype=np.float32)
         for rows in self.row_blocks():
-            # It calls NaN invalid.
+            # Cells that were not scored are NaN.
             with np.errstate(invalid="ignore"):
                 logits = self.scores[rows][:, :, list(group.indices)]
                 cells[rows] = np.logaddexp.reduce(logits, axis=2)
@@ -186,16 +188,16 @@ class ScoreGrid:
     def heatmap(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
         """One class or group, upsampled to the pixels of the photo: float32 (H, W).
 
-        Each window's value stands at its centre, with linear interpolation between centres and
-        the edge value past the outermost ones. Windows that were not scored count as
-        probability 0 (as the smallest logit).
+        Each window's value is placed at its centre, with linear interpolation between centres
+        and the nearest value beyond the outermost centres. Windows that were not scored count
+        as probability 0, or as the smallest logit.
 
         Args:
-            wanted, kind: as :meth:`class_map` takes them.
+            wanted, kind: as in :meth:`class_map`.
 
         Raises:
             ClassError: an unknown class.
-            ResultError: logits asked of a grid that holds probabilities.
+            ResultError: the grid holds probabilities, not logits.
         """
         cells = self.class_map(wanted, kind=kind)
         missing = np.isnan(cells)
@@ -205,10 +207,10 @@ class ScoreGrid:
         return upsample(cells, self.geometry)
 
     def winners(self, count: int) -> list[ClassGroup]:
-        """So many classes, those first that are the most probable one somewhere.
+        """The top ``count`` classes of the photo.
 
-        They are ranked by their highest probability in such a window; classes that win in no
-        window follow, by their highest probability in any.
+        First come classes that are the most probable one in some window, ranked by their highest
+        probability in such a window; then all others, by their highest probability anywhere.
         """
         won = np.zeros(len(self.classes), dtype=np.float32)
         reached = np.zeros(len(self.classes), dtype=np.float32)
@@ -221,9 +223,10 @@ class ScoreGrid:
         return [self.classes.single(int(index)) for index in order[:count]]
 
     def files(self, path: Path) -> dict[Path, Callable[[Path], object]]:
-        """What writes each file of this grid when it is saved as ``path`` (cat.npz).
+        """The files of this grid when saved as ``path`` (cat.npz).
 
-        A function for each path of a file; it takes the path to write to.
+        Returns:
+            For the path of each file a function that writes it to the path it is given.
         """
         scores = scores_path(path)
         description: dict[str, object] = {
@@ -246,27 +249,27 @@ class ScoreGrid:
     def save(self, path: str | Path) -> Path:
         """Write the grid to a file; :func:`heatmap.load` reads it back.
 
-        ``cat.npz`` holds all of it, except that scores past ``LARGE_GRID_BYTES`` go to
-        ``cat.scores.npy`` beside it.
+        ``cat.npz`` holds the whole grid, except that scores larger than ``LARGE_GRID_BYTES`` are
+        written to ``cat.scores.npy`` beside it.
 
         Returns:
             The path.
 
         Raises:
-            ResultError: the path cannot be written; then nothing is.
+            ResultError: a file cannot be written; then none is.
         """
         write_all(self.files(Path(path)))
         return Path(path)
 
 
 def packed(description: Mapping[str, Any], scores: Scores | None) -> bytes:
-    """The content of the ``.npz``: a description, and scores unless they lie beside it."""
+    """The content of the ``.npz``: the description, and the scores unless stored beside it."""
     stream = io.BytesIO()
     meta = np.array(json.dumps(description))
     if scores is None:
         np.savez_compressed(stream, meta=meta)
     else:
-        # Scores of a network are too random to be packed: 7 % less, for longer than all else.
+        # Not compressed: scores compress by 7 % only, which took longer than all else.
         np.savez(stream, scores=scores, meta=meta)
     return stream.getvalue()
 
@@ -274,7 +277,7 @@ def packed(description: Mapping[str, Any], scores: Scores | None) -> bytes:
 def write_scores(
     temporary: Path, scores: Scores, blocks: Iterable[slice], grown: Path | None
 ) -> None:
-    """Put large scores into a file: by renaming the one they grew in where that is possible."""
+    """Write large scores to a file, if possible by renaming the temporary file that holds them."""
     if grown is not None and _renamed(grown, temporary):
         return
     with temporary.open("wb") as file:
@@ -284,14 +287,14 @@ def write_scores(
 
 
 def start_npy(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """Begin an ``.npy`` file of float32 scores, which follow row by row."""
+    """Write the header of an ``.npy`` file of float32 scores, which follow row by row."""
     np.lib.format.write_array_header_1_0(
         file, {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
     )
 
 
 def _renamed(grown: Path, temporary: Path) -> bool:
-    """Whether a file could be moved; not when it was before, nor from disk to disk."""
+    """Move a file; False if it was moved before, or would have to change disks."""
     try:
         os.replace(grown, temporary)
     except OSError as error:

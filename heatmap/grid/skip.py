@@ -1,6 +1,7 @@
-"""Which windows are not scored: flat background, and what a mask leaves out.
+"""Choose the windows to skip: flat background, and where a mask is black.
 
-Blocks of a photo are judged while it streams by, and windows by the blocks that they touch.
+The photo is judged in blocks as its rows are read; a window is scored if it touches any block
+that is not skipped.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from ..photo.photo_file import PhotoFile, open_photo
 Bools = npt.NDArray[np.bool_]
 
 
-# Blocks of 32 px, measured: white with noise of 3 levels (a slide scanner) deviates by at
-# most 3.3, clear sky by 1 to 3.5, grass and gravel by 21 or more. Over 100 COCO photos 8% of
-# the blocks are flat at 4 levels, and of 741 objects with boxes all keep a block that is not;
-# the first is lost at 10.
+# Standard deviation of blocks of 32 px, measured: white with noise of 3 levels (a slide
+# scanner) at most 3.3, clear sky 1 to 3.5, grass and gravel 21 or more. Over 100 COCO photos 8%
+# of the blocks are flat at 4 levels, and each of 741 boxed objects has a block that is not; the
+# first object is lost at 10.
 FLAT_DEVIATION = 4.0
 
 
-# A mask may differ by so much from the proportions of its photo.
+# Largest relative difference between the aspect ratios of mask and photo.
 MOST_ASPECT_ERROR = 0.01
 
 
-# Side of the blocks that are judged, px: near the native stride of most networks.
+# Side of a block, px: about the native stride of most networks.
 BLOCK_PX = 32
 
 
@@ -42,20 +43,21 @@ class Skip:
     """Which windows of a photo are not scored; their cells in the grid are NaN.
 
     Attributes:
-        background: leave out windows that show nothing but flat background: blocks of
-            ``BLOCK_PX`` whose values deviate by at most ``FLAT_DEVIATION`` levels.
-        mask: leave out windows where this picture is black all over: a path or an RGB uint8
-            array (H, W, 3) of the photo's proportions.
+        background: skip windows that show only flat background: blocks of ``BLOCK_PX`` with a
+            standard deviation of at most ``FLAT_DEVIATION`` levels.
+        mask: skip windows where this image is black all over: a path or an RGB uint8 array
+            (H, W, 3) of the photo's aspect ratio.
     """
 
     background: bool = False
     mask: str | Path | npt.NDArray[np.uint8] | None = None
 
     def wanted(self, photo: Photo | PhotoFile, geometry: Geometry) -> npt.NDArray[np.bool_]:
-        """Which cells are left to score: (N, M).
+        """Which cells to score: bool (N, M).
 
         Raises:
-            PhotoError, GeometryError: a mask that cannot be read or does not fit.
+            PhotoError: the mask cannot be read, or is black everywhere.
+            GeometryError: the mask has another aspect ratio than the photo.
         """
         height, width = photo.hw
         busy = np.ones((-(-height // BLOCK_PX), -(-width // BLOCK_PX)), bool)
@@ -67,7 +69,7 @@ class Skip:
 
 
 class Streamed(Protocol):
-    """A photo whose rows can be had from top to bottom: Photo or PhotoFile."""
+    """A photo whose rows can be read from top to bottom: Photo or PhotoFile."""
 
     @property
     def hw(self) -> tuple[int, int]: ...
@@ -81,20 +83,20 @@ def flat_blocks(
     *,
     most_deviation: float = FLAT_DEVIATION,
 ) -> Bools:
-    """Which blocks of a photo show nothing: (ceil(H / block_px), ceil(W / block_px)).
+    """Which blocks of a photo are flat: bool (ceil(H / block_px), ceil(W / block_px)).
 
-    A block is flat where the standard deviation of each channel is at most
-    ``most_deviation`` 8-bit levels; blocks at the right and bottom may be narrower. No more
-    than a strip and a row of blocks is held.
+    A block is flat if the standard deviation of each channel is at most ``most_deviation``
+    8-bit levels; blocks at the right and bottom may be smaller. Only a strip and a row of blocks
+    are in memory at a time.
 
     Args:
         photo_strips: rows from top to bottom, uint8 (any height, W, 3) each.
-        block_px: side of a block, px. What is much smaller than a block hardly raises its
-            deviation, so keep it near the native stride.
+        block_px: side of a block, px. An object much smaller than a block hardly raises its
+            deviation, so choose about the native stride.
         most_deviation: 0 or more.
 
     Raises:
-        GeometryError: a block of no pixels, or a deviation that is no number from 0 on.
+        GeometryError: ``block_px`` is below 1, or ``most_deviation`` is negative or NaN.
     """
     _check_block(block_px)
     if not most_deviation >= 0:
@@ -111,20 +113,20 @@ def flat_blocks(
 
 
 def mask_blocks(mask: Streamed, photo_hw: tuple[int, int], block_px: int) -> Bools:
-    """Which blocks of a photo a mask asks to look at, of the shape of :func:`flat_blocks`.
+    """Which blocks of a photo a mask selects, with the shape of :func:`flat_blocks`.
 
-    The mask is laid over the whole photo, whatever its size; a block counts where it touches
-    the area of a pixel that is not 0 in all channels. Transparent is white, as in any photo;
-    JPEG leaves black at 1 or 2 here and there: a mask is better a PNG.
+    The mask is stretched over the whole photo. A block is selected if it touches the area of a
+    mask pixel that is not 0 in all channels. Transparent pixels are white, as in any photo. Use
+    PNG: in a JPEG, black is often 1 or 2.
 
     Args:
-        mask: of the same height : width as the photo, within 1 percent.
+        mask: an image with the aspect ratio of the photo, to within 1 percent.
         photo_hw: height and width of the photo, px.
         block_px: side of a block, px.
 
     Raises:
-        GeometryError: a mask of other proportions, or a block of no pixels.
-        PhotoError: a mask that is 0 everywhere.
+        GeometryError: the mask has another aspect ratio, or ``block_px`` is below 1.
+        PhotoError: the mask is 0 everywhere.
     """
     _check_block(block_px)
     _check_proportions(mask.hw, photo_hw)
@@ -138,21 +140,21 @@ def mask_blocks(mask: Streamed, photo_hw: tuple[int, int], block_px: int) -> Boo
         busy |= _any_within(looked.T, here).T
         top += len(strip)
     if not busy.any():
-        raise PhotoError("the mask is 0 everywhere: make it other than 0 where to look")
+        raise PhotoError("the mask is 0 everywhere: make it white where windows are to be scored")
     return busy
 
 
 def cells_to_score(busy: Bools, geometry: Geometry, block_px: int) -> Bools:
-    """Which cells have a window that touches any busy block: (N, M).
+    """Which cells have a window that touches a busy block: bool (N, M).
 
     Args:
-        busy: blocks of the photo in which something may be, as of :func:`mask_blocks` or
-            the others of :func:`flat_blocks`.
-        geometry: of the grid to score.
+        busy: blocks of the photo that may show something: those of :func:`mask_blocks`, or those
+            that are not in :func:`flat_blocks`.
+        geometry: the geometry of the grid to score.
         block_px: side of a block, px.
 
     Raises:
-        GeometryError: blocks that do not fit the photo of the geometry.
+        GeometryError: the shape of the blocks does not match the photo of the geometry.
     """
     _check_block(block_px)
     height, width = geometry.photo_hw
@@ -184,7 +186,7 @@ def _check_proportions(mask_hw: tuple[int, int], photo_hw: tuple[int, int]) -> N
 
 
 def _slabs(strips: Iterable[npt.NDArray[np.uint8]], height: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """The same rows, so many at a time; the last may be fewer."""
+    """The same rows in strips of ``height``; the last may have fewer."""
     held: list[npt.NDArray[np.uint8]] = []
     for strip in strips:
         rows = np.concatenate([*held, strip])
@@ -195,14 +197,14 @@ def _slabs(strips: Iterable[npt.NDArray[np.uint8]], height: int) -> Iterator[npt
 
 
 def _touched(photo_px: int, mask_px: int, block_px: int) -> npt.NDArray[np.int64]:
-    """First and end of the mask pixels whose area each block of an axis touches: (blocks, 2)."""
+    """First and end of the mask pixels that each block along an axis touches: (blocks, 2)."""
     starts = np.arange(0, photo_px, block_px, dtype=np.int64)
     ends = np.minimum(starts + block_px, photo_px)
     return np.stack([starts * mask_px // photo_px, -(-ends * mask_px // photo_px)], axis=1)
 
 
 def _blocks_of(edges: npt.NDArray[np.float64], block_px: int, blocks: int) -> npt.NDArray[np.int64]:
-    """First and end of the blocks that intervals (n, 2) of photo px touch."""
+    """First and end of the blocks that each interval (n, 2), in photo px, touches."""
     first, end = np.floor(edges[:, 0] / block_px), np.ceil(edges[:, 1] / block_px)
     return np.asarray(np.clip(np.stack([first, end], axis=1), 0, blocks), dtype=np.int64)
 

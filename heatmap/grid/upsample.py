@@ -1,13 +1,12 @@
-"""From cells to pixels: one class of a grid, upsampled onto the photo.
+"""Upsample one class of a grid to the pixels of the photo.
 
-An affine warp puts the centre of every cell on its place in the photo; a plain
-resize would be off by up to half a window. It needs OpenCV 5: up to 4.13 the
-warp rounds positions to 1/32 of a cell, one pixel at stride 32 (measured: off by
-0.021 between cells of 0 and 1), and takes no side above 32767 px. OpenCV 5 keeps
-positions in float32, so a value between cells of 0 and 1 is off by at most 1.2e-7
-for each cell along the axis (measured: 4e-5 at 400 cells, 6e-4 at 13 700). Rows of
-a photo count from the first cell they touch and are nearer (250 rows at a time:
-3e-6, where all 4601 cells at once gave 3e-4).
+An affine warp puts the centre of each cell at its position in the photo; a plain resize would be
+off by up to half a window. This needs OpenCV 5: up to 4.13 the warp rounds positions to 1/32 of a
+cell, one pixel at stride 32 (measured error between cells of 0 and 1: 0.021), and is limited to
+32767 px a side. OpenCV 5 computes positions in float32, so a value between cells of 0 and 1 is off
+by at most 1.2e-7 times the number of cells along the axis (measured: 4e-5 at 400 cells, 6e-4 at
+13 700). Upsampling a few rows at a time starts from the first cell they touch and is more precise
+(250 rows at a time: 3e-6, where all 4601 cells at once gave 3e-4).
 """
 
 from __future__ import annotations
@@ -25,15 +24,18 @@ def upsample(
 ) -> npt.NDArray[np.float32]:
     """Interpolate cells linearly between their centres: (N, M) to float32 (H, W).
 
-    With ``rows`` only the photo rows from the first up to the second: (second - first, W).
+    Beyond the outermost centres the nearest value is used, so an axis of one cell is flat. Each
+    pixel takes the value at its centre: where the stride is below one photo pixel, cells between
+    pixel centres are skipped, not averaged.
 
-    ``cells`` are finite values of any range; the result stays within it. Past the
-    outermost centres the edge value goes on, so an axis of one cell is flat. Each
-    pixel takes the value at its centre: where the stride is under one photo pixel,
-    cells that lie between pixel centres are passed over, not averaged.
+    Args:
+        cells: finite values, float32 (N, M); the result stays within their range.
+        geometry: the geometry of the cells.
+        rows: first and end (exclusive) of the photo rows to compute; None is all. The result
+            is then (end - first, W).
 
     Raises:
-        ResultError: cells of another shape than the geometry's grid.
+        ResultError: the shape of the cells is not that of the geometry's grid.
     """
     if cells.shape != geometry.grid_hw:
         raise ResultError(f"cells are {cells.shape}, the geometry says {geometry.grid_hw}")
@@ -49,19 +51,19 @@ def upsample(
         borderMode=cv2.BORDER_REPLICATE,
         hint=cv2.ALGO_HINT_ACCURATE,
     )
-    # Rounding may step over the largest cell by one bit.
+    # Rounding may exceed the range of the cells by one bit.
     return np.asarray(np.clip(heat, touched.min(), touched.max(), out=heat), dtype=np.float32)
 
 
 def _touched(
     cells: npt.NDArray[np.float32], geometry: Geometry, first: int, end: int
 ) -> tuple[int, npt.NDArray[np.float32]]:
-    """The rows of cells that photo rows ``first`` to ``end`` lie between, and the first's index.
+    """The rows of cells needed for photo rows ``first`` to ``end``, and the index of the first.
 
-    A few rows then cost the same in a grid of any height, and positions stay small.
+    So the cost does not depend on the height of the grid, and positions stay small.
     """
     top, bottom = (geometry.cell_at(0.5, row + 0.5)[0] for row in (first, end - 1))
-    # One more on either side than is needed: positions are rounded to float32.
+    # One row more than needed on either side, since positions are rounded to float32.
     low, high = (min(max(0, int(row)), len(cells) - 1) for row in (top - 1, bottom + 2))
     return low, cells[low : high + 1]
 

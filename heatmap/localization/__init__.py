@@ -1,1 +1,1 @@
-"""From score grids to detections."""
+"""Detections and sharp maps from score grids."""

@@ -1,4 +1,4 @@
-"""Detections from score grids: the most confident windows, each object once."""
+"""Detections from score grids, by non-maximum suppression of windows."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ..geometry import Box, Geometry, scale_of
 from ..grid.score_grid import ScoreGrid
 from .scales import check_together
 
-# Two windows that share more than this (intersection over union) show one thing.
+# Default IoU threshold: windows that overlap more show the same object.
 IOU_THRESHOLD = 0.2
-# A window of less probability shows nothing, where nobody says how confident it must be.
+# Default confidence threshold.
 CONFIDENCE_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One object found on a photo.
+    """One object detected on a photo.
 
     Attributes:
         group: its class, or the group of classes that was searched for.
         confidence: its probability, 0..1.
-        xyxy: its box (left, top, right, bottom) in photo px: the window that shows it, or one
-            drawn tight around the hot region of the heatmap (:func:`heatmap.tighten`).
-        window_xyxy: the window that is most confident of it, in photo px. Both boxes are cut to
-            the photo.
+        xyxy: its box (left, top, right, bottom) in photo px: its window, or a box tight around
+            the hot region of the sharp map (:func:`heatmap.tighten`).
+        window_xyxy: the window with the highest probability, in photo px. Both boxes are
+            clipped to the photo.
         cell: row and column of that window in the grid of its scale.
-        scale: resize factor of the photo in that grid: of its longer side, as rounded to pixels.
+        scale: actual resize factor of the photo in that grid, measured on the longer side.
 
     >>> box = (12.0, 8.0, 190.0, 170.0)
     >>> Detection(ClassGroup("cat", (281, 282)), 0.82, box, (0, 0, 224, 224), (0, 0), 1.0).name
@@ -62,32 +62,34 @@ def localize(
     iou: float = IOU_THRESHOLD,
     max_det: int | None = None,
 ) -> tuple[Detection, ...]:
-    """Find objects: windows of high probability, of those that overlap the best one only.
+    """Detect objects: windows of high probability, after non-maximum suppression.
 
-    Greedy non-maximum suppression of the windows, as every detector does it to its boxes: the
-    most confident one is an object, and takes away those that overlap it by more than ``iou``;
-    then the most confident one that is left, and so on. Of equal ones the first grid's goes
-    first, in reading order. The windows of several scales compete with each other. Without
-    ``classes`` every window stands for its most probable class, and all classes compete; with
-    ``classes`` each is searched by itself. Windows that were not scored are never found.
+    Greedy non-maximum suppression as in any detector: the most confident window is a detection
+    and suppresses those that overlap it by more than ``iou``; then the most confident one left,
+    and so on. Ties are resolved by the order of the grids, then in reading order. The windows
+    of several scales compete with each other. Without ``classes`` each window stands for its most
+    probable class, and all classes compete; with ``classes`` each is searched separately. Windows
+    that were not scored are never detected.
 
     Args:
-        grids: what to search: a grid, or several of one photo at different scales.
+        grids: one grid, or several of one photo at different scales.
         classes: classes and groups to search, each by name, index, WordNet id or as a
-            :class:`heatmap.ClassGroup`. None is whatever is there, but for a class called
-            "background", which is found by its name only.
-        conf: confidence threshold: the smallest probability of an object, 0..1.
-        iou: IoU threshold: the largest intersection over union of two windows that are both
-            found, 0..1.
-        max_det: how many to find at most, of each class where they are named; None is all.
+            :class:`heatmap.ClassGroup`. None searches all classes except one called
+            "background", which is only detected if named.
+        conf: confidence threshold, 0..1: the lowest probability of a detection.
+        iou: IoU threshold, 0..1: the largest intersection over union of two windows that are
+            both detections.
+        max_det: maximum number of detections, per class where ``classes`` are given; None is
+            unlimited.
 
     Returns:
-        Most confident first. ``xyxy`` is the window; :func:`heatmap.tighten` draws it tighter.
+        The detections, most confident first. Their ``xyxy`` is the window;
+        :func:`heatmap.tighten` makes it tighter.
 
     Raises:
         ClassError: an unknown class.
-        GeometryError: a threshold outside 0..1.
-        ResultError: no grid, or grids that are not of one photo by one model.
+        GeometryError: a threshold is outside 0..1.
+        ResultError: no grid, or grids of different photos or models.
     """
     for name, number in (("confidence threshold", conf), ("IoU threshold", iou)):
         if not 0 <= number <= 1:
@@ -106,7 +108,7 @@ def localize(
 
 
 def _rank(detection: Detection) -> tuple[Any, ...]:
-    """Most confident first; equal ones always in the same order."""
+    """The sort key: most confident first, with ties in a fixed order."""
     return -detection.confidence, detection.group.indices, -detection.scale, detection.cell
 
 
@@ -114,8 +116,8 @@ def _rank(detection: Detection) -> tuple[Any, ...]:
 class _Search:
     """Windows that compete with each other.
 
-    ``scores`` are the probabilities (N, M) of each grid, and ``group`` tells the class that a
-    cell stands for, by the index of its grid and by row and column.
+    ``scores`` are the probabilities (N, M) of each grid; ``group`` gives the class of a cell from
+    the index of its grid and its (row, column).
     """
 
     scores: list[npt.NDArray[np.float32]]
@@ -139,16 +141,16 @@ def _searches(grids: Sequence[ScoreGrid], classes: Sequence[Wanted] | None) -> l
 def _in_front(
     winners: npt.NDArray[np.intp], scores: npt.NDArray[np.float32], classes: ClassList
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """Without the windows of the background: where it wins, nothing was found."""
+    """Exclude the windows in which the background is the most probable class."""
     background = [index for index, name in enumerate(classes.names) if name == BACKGROUND]
     return winners, np.where(np.isin(winners, background), np.float32(np.nan), scores)
 
 
 @dataclass(frozen=True)
 class _Lattice:
-    """The windows of one grid, all of one size, by the sides of their rows and columns.
+    """The edges of the windows of one grid, which are all of one size.
 
-    Edges are float64 photo px, rising: tops and bottoms (N,), lefts and rights (M,).
+    Increasing float64 photo px: tops and bottoms (N,), lefts and rights (M,).
     """
 
     tops: npt.NDArray[np.float64]
@@ -165,7 +167,7 @@ class _Lattice:
 
     @property
     def area(self) -> float:
-        """Of each window, px."""
+        """Area of a window, square px."""
         return float((self.bottoms[0] - self.tops[0]) * (self.rights[0] - self.lefts[0]))
 
     def suppress(
@@ -175,9 +177,9 @@ class _Lattice:
         cell: tuple[int, int],
         iou: float,
     ) -> None:
-        """Clear in ``alive`` (N, M) the windows that overlap a cell of another lattice more."""
+        """Clear in ``alive`` (N, M) the windows that overlap a cell of ``other`` above ``iou``."""
         area, other_area = self.area, other.area
-        # Not even a window wholly inside the other overlaps more.
+        # Not even a window wholly inside the other overlaps by more than that.
         if min(area, other_area) <= iou * max(area, other_area):
             return
         rows, down = _shared(self.tops, self.bottoms, other.tops[cell[0]], other.bottoms[cell[0]])
@@ -191,7 +193,7 @@ class _Lattice:
 def _shared(
     starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64], start: float, end: float
 ) -> tuple[slice, npt.NDArray[np.float64]]:
-    """Which of the rising intervals share some length with another, and how much each."""
+    """Which of the intervals, in increasing order, overlap [start, end], and by how much."""
     near = slice(int(ends.searchsorted(start, "right")), int(starts.searchsorted(end)))
     return near, np.minimum(ends[near], end) - np.maximum(starts[near], start)
 
@@ -204,12 +206,12 @@ def _peaks(
 ) -> Iterator[tuple[int, tuple[int, int]]]:
     """Windows that survive suppression, best first: index of the grid, and the cell.
 
-    What torchvision.ops.nms keeps of boxes in float64. That compares each box that it keeps
-    with all others; the windows of a grid lie in rows and columns, so that those near one are
-    known without a search. cv2.dnn.NMSBoxes takes 1.8 s for the 237,000 windows of 64
-    megapixels at stride 16, where this takes 0.09 s. It computes overlaps in float32, which
-    kept others in 381 of 3,258 random searches (74 of 362 at the default threshold): where an
-    overlap is just the threshold, as of neighbours in a grid it often is.
+    The same as torchvision.ops.nms on float64 boxes. That compares each box it keeps with all
+    others; windows of a grid lie in rows and columns, so the neighbours of one are known without
+    a search. cv2.dnn.NMSBoxes takes 1.8 s for the 237,000 windows of 64 megapixels at stride 16,
+    this 0.09 s; and it computes overlaps in float32, which changed the result of 381 of 3,258
+    random searches (74 of 362 at the default threshold), because overlaps of neighbours in a grid
+    are often exactly the threshold.
     """
     flat = np.concatenate([confidences.ravel() for confidences in scores])
     candidates = np.flatnonzero(flat >= conf)
@@ -233,7 +235,7 @@ def _peaks(
 def _detection(
     geometry: Geometry, cell: tuple[int, int], group: ClassGroup, confidence: float
 ) -> Detection:
-    """The window of a cell, cut to the photo, as an object of a class."""
+    """The window of a cell, clipped to the photo, as a detection."""
     height, width = geometry.photo_hw
     left, top, right, bottom = geometry.window_xyxy(*cell)
     window = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))

@@ -1,8 +1,8 @@
-"""Several scales of one photo: which ones to score, and how to make one grid of them.
+"""Several scales of one photo: which ones to score, and how to fuse their grids.
 
-A window at scale s covers window/s photo px, so a small scale finds what is large and a
-large one what is small. Every grid is brought onto the cells of the finest one, as
-probabilities: logits of different windows do not compare.
+A window at scale s covers window/s photo px, so small scales find large objects and large scales
+small ones. All grids are interpolated to the cells of the finest one, as probabilities: logits of
+different windows are not comparable.
 """
 
 from __future__ import annotations
@@ -23,28 +23,27 @@ from ..grid.collector import Collector
 from ..grid.origin import Fusion, Origin
 from ..grid.score_grid import ScoreGrid, probabilities_of
 
-# Scales above 1 are tried only where the enlarged photo keeps to this many pixels.
+# Scales above 1 are used only where the enlarged photo has at most this many pixels.
 ENLARGED_PX = 32 * 2**20
-# Rows are fused a few at a time: this much of the result, and a few times as much beside it.
+# Rows are fused a few at a time, with this many bytes of the result in memory.
 BLOCK_BYTES = 32 * 2**20
-# Positions are rounded to this share of a cell: a neighbour's value must not come into a cell
-# that was not scored by what arithmetic leaves.
+# Positions are rounded to this many decimals of a cell, so that rounding errors do not mix a
+# neighbour's value into a cell that was not scored.
 POSITION_DECIMALS = 6
 
 
 def auto_scales(photo_hw: tuple[int, int], window: int) -> tuple[float, ...]:
-    """The scales that "auto" stands for: powers of two and 3, smallest first, at least one.
+    """The scales for "auto": powers of two and 3, smallest first, at least one.
 
-    The smallest is the one at which the shorter side of the photo is about one window (0.71
-    to 1.41 of it): the largest thing a photo can show fills it, and below that the window
-    would see mostly reflections. The largest is 3: enlarging finds small things, and at 4
-    times it finds fewer again. A photo so small that one window needs more gets that scale
-    alone.
+    At the smallest, the shorter side of the photo is about one window (0.71 to 1.41 of it), for
+    objects as large as the photo; below that a window would see mostly reflections. The largest
+    is 3: enlarging finds small objects, but 4 found fewer again. A photo so small that it needs
+    a larger scale to fill one window gets only that scale.
 
-    A scale costs its square: all those below 1 together a third of scale 1, scale 2 four
-    times as much. So no scale above 1 is taken where it would make the photo larger than
-    ``ENLARGED_PX``: past 8 * 2**20 pixels the largest is 1, and such photos show their small
-    things with many pixels as they are.
+    The cost of a scale is its square: all scales below 1 together cost a third of scale 1, and
+    scale 2 four times as much. So scales above 1 are left out where the photo would be larger
+    than ``ENLARGED_PX``: above 8 * 2**20 pixels the largest is 1, and such photos show small
+    objects with many pixels anyway.
 
     Args:
         photo_hw: height and width of the photo, px.
@@ -62,10 +61,10 @@ def auto_scales(photo_hw: tuple[int, int], window: int) -> tuple[float, ...]:
 
 
 def check_together(grids: Sequence[ScoreGrid]) -> None:
-    """Refuse grids that are not of one photo by one model.
+    """Refuse grids of different photos or models.
 
     Raises:
-        ResultError: no grid at all, or two that differ in photo, classes, kind or weights.
+        ResultError: no grid, or grids that differ in photo, classes, kind or weights.
     """
     if not grids:
         raise ResultError("no grid was given: give one for each scale")
@@ -77,13 +76,13 @@ def check_together(grids: Sequence[ScoreGrid]) -> None:
                     shorten(str(either), 40, placeholder="...") for either in (first[name], value)
                 )
                 raise ResultError(
-                    f"grids to put together differ in {name} ({' and '.join(texts)}): "
+                    f"grids to combine differ in {name} ({' and '.join(texts)}): "
                     "score one photo with one model"
                 )
 
 
 def _identity(grid: ScoreGrid) -> dict[str, object]:
-    """What all grids of one photo by one model have in common."""
+    """What all grids of one photo and model have in common."""
     return {
         "height and width of the photo": grid.geometry.photo_hw,
         "photo": grid.origin.photo_digest,
@@ -95,7 +94,7 @@ def _identity(grid: ScoreGrid) -> dict[str, object]:
 
 
 def finest(grids: Sequence[ScoreGrid]) -> ScoreGrid:
-    """The grid whose cell centres lie nearest to each other on the photo; the first of equals."""
+    """The grid with the smallest distance between cell centres; the first of several."""
     return min(grids, key=lambda grid: grid.geometry.stride_px / scale_of(grid.geometry))
 
 
@@ -104,25 +103,25 @@ def fuse_scales(
 ) -> ScoreGrid:
     """Fuse the grids of one photo at several scales into one, on the cells of the finest.
 
-    The others are interpolated linearly between their cell centres at the centres of the
-    finest one, with the edge value past the outermost centres. Each cell of the result is the
-    mean or the maximum over the scales of its probabilities, class by class; after "max"
-    those of a cell may add up to more than 1. Cells that a scale did not score (NaN) take
-    no part, with the weights of the rest renormalised; a cell is NaN only where no scale has
-    a score for it.
+    The other grids are interpolated linearly at the cell centres of the finest one, with the
+    nearest value beyond their outermost centres. Each cell of the result is the mean or the
+    maximum over the scales, class by class; after "max" the probabilities of a cell may add up
+    to more than 1. Cells that a scale did not score (NaN) are left out, and the weights of the
+    others renormalised; a cell is NaN only where no scale has a score for it.
 
-    The mean is the default because it points better: of 170 (photo, class) pairs its maximum
-    lay at an object in 0.606 with scales 0.5, 1 and 2, and in 0.671 with 1, 2 and 3; the
-    largest in 0.553 and 0.624; scales 0.5, 1, 2 and 3 alone in 0.171, 0.500, 0.612 and 0.612
-    (`benchmarks/scales.py`, 100 COCO photos, EfficientNet-Lite0).
+    The mean is the default because its maximum lies on an object more often (pointing game, 170
+    (photo, class) pairs): 0.606 with scales 0.5, 1 and 2, and 0.671 with 1, 2 and 3; for the
+    maximum over scales 0.553 and 0.624; for the single scales 0.5, 1, 2 and 3 0.171, 0.500, 0.612
+    and 0.612 (`benchmarks/scales.py`, 100 COCO photos, EfficientNet-Lite0).
 
     Args:
         grids: at least one.
         fuse: "mean" or "max".
-        folder: where the result will be saved: one too large for memory grows on that disk.
+        folder: where the result will be saved: one too large for memory is collected on that
+            disk.
 
     Returns:
-        A grid of probabilities, float32 (N, M, K) of the finest grid's cells.
+        A grid of probabilities, float32 (N, M, K), with the cells of the finest grid.
 
     Raises:
         ResultError: no grid, grids of different photos or models, an unknown ``fuse``, or
@@ -145,12 +144,13 @@ def fused_origin(grids: Sequence[ScoreGrid], fuse: Fusion) -> Origin:
 def fused_rows(
     grids: Sequence[ScoreGrid], fuse: Fusion
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """What :func:`fuse_scales` gives, a few rows at a time: the first row, and (n, M, K).
+    """The result of :func:`fuse_scales` a few rows at a time: the first row, and (n, M, K).
 
-    For grids that are larger than memory: about ``BLOCK_BYTES`` of the result at once (at
-    least a row), and a few times as much of the grids.
+    For grids larger than memory: about ``BLOCK_BYTES`` of the result (at least one row) and a few
+    times as much of the grids are in memory.
 
-    Raises: as :func:`fuse_scales`.
+    Raises:
+        ResultError: as :func:`fuse_scales`.
     """
     check_together(grids)
     if fuse not in get_args(Fusion):
@@ -169,10 +169,10 @@ def fused_rows(
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """Between which cells along an axis of a grid each cell of another lies.
+    """The two neighbours, along an axis of a grid, of each cell of another grid.
 
-    Its value is ``below`` times that at ``low`` and ``above`` times that at ``high``: the two
-    add up to 1, and each is as exact as float32 can say it. All are (n,).
+    An interpolated value is ``below`` times the value at ``low`` plus ``above`` times the value at
+    ``high``. The weights add up to 1, each rounded once to float32. All are (n,).
     """
 
     low: npt.NDArray[np.int64]
@@ -182,12 +182,12 @@ class _Neighbours:
 
     @classmethod
     def at(cls, positions: Sequence[float], cells: int) -> _Neighbours:
-        """Fractional positions, those past the outermost of so many cells held there."""
+        """The neighbours of fractional positions, clipped to the range of the cells."""
         held = np.clip(np.round(positions, POSITION_DECIMALS), 0, cells - 1)
         low = held.astype(np.int64)
         above = held - low
-        # Not 1 less a rounded number: where only the lower cell was scored its weight is divided
-        # by, and next to 0 nothing would be left of it but the rounding.
+        # Not 1 minus the rounded ``above``: where only the lower cell was scored, the result is
+        # divided by its weight, which near 0 would then be mostly rounding error.
         below, above = (1 - above).astype(np.float32), above.astype(np.float32)
         return cls(low, np.minimum(low + 1, cells - 1), below, above)
 
@@ -200,7 +200,7 @@ class _Neighbours:
         )
 
     def shifted(self, cells: int) -> _Neighbours:
-        """The same where the grid begins so many cells later."""
+        """The same neighbours in a grid without its first ``cells`` cells."""
         return replace(self, low=self.low - cells, high=self.high - cells)
 
     def between(self, values: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
@@ -211,7 +211,7 @@ class _Neighbours:
 
 
 def _neighbours(source: Geometry, target: Geometry) -> tuple[_Neighbours, _Neighbours]:
-    """Where the rows and the columns of the target lie in the source."""
+    """The neighbours in the source of the rows and of the columns of the target."""
     rows, columns = target.grid_hw
     down = [source.cell_at(*target.centre_xy(row, 0))[0] for row in range(rows)]
     across = [source.cell_at(*target.centre_xy(0, column))[1] for column in range(columns)]
@@ -233,7 +233,7 @@ def _interpolated(grid: ScoreGrid, down: _Neighbours, across: _Neighbours) -> _W
 
 
 def _mean(parts: Sequence[_Weighted]) -> npt.NDArray[np.float32]:
-    """Mean of the scales, each by the share of its cells that was scored."""
+    """Mean of the scales, weighted by the scored fraction of the interpolated cells."""
     sums = sum(part[0] for part in parts[1:]) + parts[0][0]
     return _ratio(sums, sum(part[1] for part in parts[1:]) + parts[0][1])
 
@@ -248,5 +248,5 @@ def _largest(parts: Sequence[_Weighted]) -> npt.NDArray[np.float32]:
 def _ratio(
     sums: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """Sums over weights, NaN where nothing has weight."""
+    """Sums divided by weights; NaN where the weight is 0."""
     return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)

@@ -1,4 +1,4 @@
-"""Sharp maps: where within its windows a class lies, and boxes drawn tight around that."""
+"""Sharp maps, which show where within its windows a class is, and tight boxes from them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..grid.upsample import upsample
 from .localize import Detection
 from .scales import fuse_scales
 
-# A region ends where the map falls to this share of its highest value in the window.
+# A region ends where the map falls below this share of its highest value in the window.
 REGION_SHARE = 0.125
-# Boxes of one class that share more than this (intersection over union) are of one object.
+# Tight boxes of one class with a larger IoU belong to the same object.
 _SAME_OBJECT = 0.5
 # Regions are found on the photo shrunk to this on its longer side.
 _CANVAS_PX = 1024
@@ -28,25 +28,26 @@ _CANVAS_PX = 1024
 def sharp_maps(scored: Sequence[PositionScores], groups: Sequence[ClassGroup]) -> ScoreGrid:
     """Position maps of classes: their probability, attributed to single positions.
 
-    A window's probability is divided among the positions of the feature map that it holds
+    Each window's probability is divided among its positions of the feature map
     (:func:`position_scores.attributed_probability`), and the scales are fused by their mean, on
-    the cells of the finest. Each class's map is scaled so that its highest value is the
-    probability of the window that is most confident of it, at any scale.
+    the cells of the finest. Each class's map is scaled so that its highest value is the highest
+    probability of the class in any window of any scale.
 
     Args:
-        scored: one photo at one or several scales, as :meth:`heatmap.Scorer.score_positions`
-            gives it.
-        groups: the classes, at least one; :meth:`ClassList.find_all` finds them by name.
+        scored: scores of one photo at one or several scales, from
+            :meth:`heatmap.Scorer.score_positions`.
+        groups: the classes, at least one; ``classes.find_all(names)`` of a grid finds them by
+            name.
 
     Returns:
         A grid of probabilities 0..1, float32 (N, M, len(groups)), whose classes are the groups,
         in their order.
 
     Raises:
-        ResultError: nothing was given, or scores of different photos or models.
+        ResultError: no scores or no groups, or scores of different photos or models.
     """
     if not scored or not groups:
-        raise ResultError("sharp maps are made of at least one scale and one class")
+        raise ResultError("sharp maps need scores of at least one scale, and at least one class")
     window_peaks = [_highest(positions.windows.class_maps(groups)) for positions in scored]
     fused = fuse_scales([positions.attributed(groups) for positions in scored], "mean")
     peaks = _highest(fused.scores)
@@ -66,34 +67,36 @@ def _highest(scores: Cells) -> Cells:
 def tighten(
     detections: Sequence[Detection], maps: ScoreGrid, groups: Sequence[ClassGroup]
 ) -> tuple[Detection, ...]:
-    """Draw the boxes of detections tight around the hot regions of their sharp maps.
+    """Replace the boxes of detections by tight boxes around the hot regions of their sharp maps.
 
-    A region holds the highest value that the map of its class has in the detection's window,
-    and all connected with that place, by sides or corners, that is at least ``REGION_SHARE`` of
-    it. Where the boxes of two detections of one class turn out to be the same (intersection over
-    union above a half), the most confident one stays. A detection whose map is 0 all over its
-    window keeps the window as its box.
+    A region consists of the highest value of the class's map in the detection's window, and all
+    values connected with it, by sides or corners, that are at least ``REGION_SHARE`` of it. Where
+    the tight boxes of two detections of one class overlap by an IoU above 0.5, only the most
+    confident one is kept. A detection whose map is 0 in all of its window keeps the window as its
+    box.
 
     Args:
-        detections: objects, most confident first, as :func:`heatmap.localize` gives them.
-        maps: what :func:`heatmap.sharp_maps` gave for ``groups``.
-        groups: the classes of the maps, those of the detections among them.
+        detections: detections from :func:`heatmap.localize`, most confident first.
+        maps: the result of :func:`heatmap.sharp_maps` for ``groups``.
+        groups: the classes of the maps, including those of all detections.
 
     Returns:
-        The detections that stay, in their order, with ``xyxy`` in photo px.
+        The detections that are kept, in the same order, with new ``xyxy`` in photo px.
 
     Raises:
-        ResultError: the maps lack the class of a detection.
+        ResultError: there is no map for the class of a detection.
     """
     small = replace(maps.geometry, photo_hw=shrunk_hw(maps.geometry.photo_hw, _CANVAS_PX))
-    # By the groups themselves: ImageNet has two "crane".
+    # Not by name: ImageNet has two "crane".
     columns = {group: column for column, group in enumerate(groups)}
     heats: dict[ClassGroup, Cells] = {}
     kept: list[Detection] = []
     for detection in detections:
         group = detection.group
         if group not in columns:
-            raise ResultError(f"no sharp map of {detection.name!r}: it was made for others")
+            raise ResultError(
+                f"no sharp map of {detection.name!r}: make one with its class in groups"
+            )
         if group not in heats:
             cells = np.ascontiguousarray(maps.scores[:, :, columns[group]])
             heats[group] = upsample(np.nan_to_num(cells), small)
@@ -105,7 +108,7 @@ def tighten(
 
 
 def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box | None:
-    """The box of the region that is hottest in a window, photo px; None of a flat window."""
+    """The box, photo px, of the region around a window's highest value; None if that is 0."""
     down, across = (small / side for small, side in zip(heat.shape, photo_hw, strict=True))
     left, top = int(window_xyxy[0] * across), int(window_xyxy[1] * down)
     right, bottom = (
@@ -118,13 +121,13 @@ def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box
     if peak <= 0:
         return None
     hot = (heat >= REGION_SHARE * peak).astype(np.uint8)
-    # All that is connected with the peak, by sides or corners, becomes 2.
+    # Fill the region connected with the peak, by sides or corners, with 2.
     seed = (int(left + column), int(top + row))
     _, _, _, (x, y, width, height) = cv2.floodFill(hot, None, seed, 2, flags=8)
     return (
         x / across,
         y / down,
-        # Rounding may step over the edge by one bit.
+        # Rounding may exceed the edge by one bit.
         min((x + width) / across, float(photo_hw[1])),
         min((y + height) / down, float(photo_hw[0])),
     )

@@ -71,7 +71,10 @@ def test_the_command_says_what_json_holds(call, to, monkeypatch):
     assert lines[0] == "cli_small:network (as made by cli_small:network) as " + (
         f"ONNX, opset {told['opset']}" if to == "onnx" else "torch.export"
     )
-    assert "(batch, 3, height, width), 64 px or more, RGB, (pixel/255 - mean) / std" in lines[1]
+    assert (
+        "(batch, 3, height, width), at least 64 px high and wide, RGB, (pixel/255 - mean) / std"
+        in lines[1]
+    )
     assert "logits" in lines[2]
     assert "(batch, 7, rows, columns), windows of 64 px, 4 px apart" in lines[2]
     for line, check in zip(lines[3:5], told["checks"], strict=True):
