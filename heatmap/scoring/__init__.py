@@ -1,1 +1,1 @@
-"""From a photo and a network to its score grid."""
+"""Scoring: a photo goes through a network and becomes a score grid."""

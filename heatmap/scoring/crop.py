@@ -1,7 +1,7 @@
-"""Crop by crop: every window cut out and given to the original classifier.
+"""The crop engine: each window is cut out and scored by the original classifier.
 
-The slow and plain meaning of a score grid: the reference that ``verify``
-compares with, and the engine for networks that cannot slide.
+This is the definition of a score grid, only slow: the reference for ``verify``, and the engine for
+networks that cannot slide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..geometry import Geometry
 from ..networks.classifier import Classifier
 from .device import Compute
 
-# Windows a forward pass; more gained nothing on two cores (benchmarks/cropping.py).
+# Windows per forward pass; more gained nothing on two cores (benchmarks/cropping.py).
 CROP_BATCH = 16
 
 Cell = tuple[int, int]
@@ -40,15 +40,16 @@ def crop_scores(
     """Score windows by cropping, a batch at a time.
 
     Args:
-        classifier: the original, unconverted.
-        extended: uint8 (extended_h, extended_w, 3), as :func:`extended.extend` gives it.
-        geometry: of ``extended``.
-        cells: which windows, in the order of the result.
-        compute: device and number format; the CPU and float32 by default.
-        batch: windows a forward pass.
+        classifier: the original, unconverted classifier.
+        extended: the extended photo, uint8 (*geometry.extended_hw, 3), from
+            :func:`extended.extend`.
+        geometry: the geometry of the photo.
+        cells: (row, column) of the windows, in the order of the result.
+        compute: device and number format; by default the CPU and float32.
+        batch: windows per forward pass.
 
     Yields:
-        float32 (up to batch, K) each.
+        The scores of each batch, float32 (up to batch, K).
     """
     compute = compute or Compute()
     module = compute.moved(classifier.module)

@@ -1,4 +1,4 @@
-"""Where and how exactly a network computes: device, number format, threads."""
+"""The device, number format and number of threads that a network computes with."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and a number format that are there.
+    """An available device, and a number format.
 
     Raises:
-        ModelError: an unknown name, or a device that this machine does not have.
+        ModelError: an unknown name, or a device that is not available.
     """
 
     device: Device = "cpu"
@@ -42,20 +42,20 @@ class Compute:
         return (self.device, self.dtype) == ("cpu", "float32")
 
     def tensor(self, photos: torch.Tensor) -> torch.Tensor:
-        """Prepared photos where the network is, in its numbers."""
+        """Preprocessed photos on the device, in the number format."""
         return photos.to(self.device, getattr(torch, self.dtype))
 
     def moved(self, module: M) -> M:
-        """The module itself on the CPU in float32, else a copy of it over there."""
+        """The module itself for the CPU and float32, otherwise a converted copy on the device."""
         if self.is_plain:
             return module
         return copy.deepcopy(module).to(self.device, getattr(torch, self.dtype))
 
     def try_out(self, module: nn.Module, side_px: int) -> None:
-        """Run one window, so that what cannot work here is refused before a photo is read.
+        """Run one window, to refuse unsupported operations before a photo is read.
 
         Raises:
-            ModelError: an operation that does not exist in this format on this device.
+            ModelError: an operation does not exist in this format on this device.
         """
         if self.is_plain:
             return
@@ -77,10 +77,10 @@ _AVAILABLE: dict[str, Callable[[], bool]] = {
 
 
 def thread_count() -> int:
-    """How many threads torch computes with, in this process."""
+    """The number of threads that torch uses in this process."""
     return torch.get_num_threads()
 
 
 def use_threads(count: int) -> None:
-    """Let torch compute with so many threads from now on, in this process."""
+    """Set the number of threads that torch uses in this process."""
     torch.set_num_threads(count)

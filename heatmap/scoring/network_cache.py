@@ -1,4 +1,4 @@
-"""The forms in which a classifier slides: one a stride, made when first asked for and kept."""
+"""A cache of the converted forms of a classifier, one per stride."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from .device import Compute
 
 
 class NetworkCache:
-    """Converted forms of one classifier on one device, by their stride in px.
+    """Converted forms of one classifier on one device, by stride in px.
 
-    A cache, and nothing else: making a form takes seconds, and every photo needs one. Threads
-    may share it; each form is made once.
+    Making a form takes seconds, and every photo needs one. The cache may be shared by threads;
+    each form is made once.
     """
 
     def __init__(
         self, classifier: Classifier, native: FullyConvolutional, compute: Compute
     ) -> None:
-        """
+        """Create a cache.
+
         Args:
-            classifier: the original, unconverted.
+            classifier: the original, unconverted classifier.
             native: its converted form at the native stride, on the CPU in float32.
-            compute: where the forms are to run, and in which numbers.
+            compute: device and number format of the forms.
         """
         self.classifier, self.native, self.compute = classifier, native, compute
         self._windows: dict[int, FullyConvolutional] = {}
@@ -36,7 +37,7 @@ class NetworkCache:
         """The form that scores windows ``stride_px`` apart.
 
         Raises:
-            GeometryError: a stride that the network does not have.
+            GeometryError: the network cannot slide at this stride.
         """
         with self._lock:
             if stride_px not in self._windows:
@@ -44,10 +45,10 @@ class NetworkCache:
             return self._windows[stride_px]
 
     def positions(self, stride_px: int) -> FullyConvolutional | None:
-        """The form that scores single positions of the feature map; None where there is none.
+        """The form that scores single positions of the feature map, or None if there is none.
 
         Raises:
-            GeometryError: a stride that the network does not have.
+            GeometryError: the network cannot slide at this stride.
         """
         with self._lock:
             if stride_px not in self._positions:
@@ -56,12 +57,12 @@ class NetworkCache:
 
     def _position_form(self, stride_px: int) -> FullyConvolutional | None:
         plain = self.compute.is_plain
-        # Checked in float32, whatever it runs in.
+        # Checked in float32, whatever format it runs in.
         form = position_network(self.windows(stride_px) if plain else self._converted(stride_px))
         return None if form is None else self.compute.moved(form)
 
     def _converted(self, stride_px: int) -> FullyConvolutional:
-        """On the CPU in float32."""
+        """The form at a stride, on the CPU in float32."""
         if stride_px == self.native.native_stride_px:
             return self.native
         window = self.classifier.preprocessing.window_px

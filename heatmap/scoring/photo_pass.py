@@ -1,4 +1,4 @@
-"""One photo through a scorer: sliding in bands, in one pass, or crop by crop."""
+"""One pass over a photo: sliding in bands, sliding over the whole photo at once, or cropping."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .rectangles import rectangles
 
 
 class ScoreStream(NamedTuple):
-    """Blocks of scores as they are computed, and how they are."""
+    """Blocks of scores, computed on demand, and how they are computed."""
 
     computation: Computation
     blocks: Iterator[Block]
@@ -33,11 +33,16 @@ class ScoreStream(NamedTuple):
 
 @dataclass(frozen=True)
 class PhotoPass:
-    """One photo to be scored: by what, within which memory, and which of its cells.
+    """The scoring of one photo.
 
-    ``network`` slides; without one every window is cropped. ``extended`` is the photo as the
-    windows of ``geometry`` see it. ``memory`` bytes may be used; ``wanted`` cells (N, M) are
-    scored, None is all.
+    Attributes:
+        classifier: the original classifier.
+        network: its converted form; None crops every window.
+        compute: device and number format.
+        extended: the photo, resized and extended for ``geometry``.
+        geometry: the grid of windows.
+        memory: bytes that may be used.
+        wanted: which cells to score, bool (N, M); None is all.
     """
 
     classifier: Classifier
@@ -49,19 +54,19 @@ class PhotoPass:
     wanted: npt.NDArray[np.bool_] | None = None
 
     def start(self) -> ScoreStream:
-        """Plan the pass; each block is computed when it is asked for.
+        """Plan the pass; blocks are computed on demand.
 
-        Cells that are not wanted are NaN in them. A ModelError may come from the blocks:
-        scores that are not finite.
+        Cells that are not wanted are NaN. Iterating over the blocks raises a ModelError if the
+        scores are not finite.
 
         Raises:
-            GeometryError: the memory does not do.
+            GeometryError: the memory is not enough.
         """
         stream = self._cropped() if self.network is None else self._slid(self.network)
         return ScoreStream(stream.computation, self._checked(stream.blocks))
 
     def computed(self, **cuts: int) -> Computation:
-        """How this pass is computed; ``cuts`` are the fields of what it is cut into."""
+        """How this pass is computed; ``cuts`` are the fields of Computation on how it is cut."""
         return Computation(self.compute.device, self.compute.dtype, thread_count(), **cuts)
 
     def _checked(self, blocks: Iterator[Block]) -> Iterator[Block]:
@@ -73,16 +78,16 @@ class PhotoPass:
             yield row, column, scores
 
     def _check_finite(self, scores: npt.NDArray[np.float32]) -> None:
-        """Overflow must not pass for windows that were not scored."""
+        """Refuse overflow, which would otherwise look like windows that were not scored."""
         if not np.isfinite(scores).all():
             raise ModelError(
                 f"the network gives scores that are not finite in {self.compute.dtype}",
                 Use("dtype", "float32"),
-                Use("weights", text="look at the {}"),
+                Use("weights", text="check the {}"),
             )
 
     def _slid(self, network: FullyConvolutional) -> ScoreStream:
-        """In bands, part by part."""
+        """Slide in bands, part by part."""
         try:
             scanner = Scanner(network, self.geometry.extended_hw)
         except NotInBands:
@@ -109,7 +114,7 @@ class PhotoPass:
             yield self.compute.tensor(tensor(strip))
 
     def _in_one(self, network: FullyConvolutional) -> ScoreStream:
-        """For networks that must see all of the photo at once."""
+        """Slide over the whole photo at once, for networks that need that."""
         height, width = self.geometry.extended_hw
         self._check_memory(network.peak_bytes(height, width), "in one pass")
 
@@ -122,7 +127,7 @@ class PhotoPass:
         return ScoreStream(self.computed(), blocks())
 
     def _cropped(self) -> ScoreStream:
-        """Window by window, the photo whole in memory."""
+        """Crop window by window, with the whole photo in memory."""
         height, width = self.geometry.extended_hw
         self._check_memory(3 * height * width, "as pixels")
         cells = all_cells(self.geometry)
@@ -140,7 +145,7 @@ class PhotoPass:
         return ScoreStream(self.computed(batch=CROP_BATCH), blocks())
 
     def _check_memory(self, needed: int, how: str) -> None:
-        """Refuse what does not fit rather than let the machine swap."""
+        """Refuse what does not fit, instead of letting the machine swap."""
         if needed > self.memory:
             fitting = (self.memory / needed) ** 0.5 * min(self.geometry.scale_yx)
             raise GeometryError(
@@ -150,5 +155,6 @@ class PhotoPass:
             )
 
 
-# Has a pass computed elsewhere; told whether its cells are single positions.
+# A function that has a pass computed elsewhere; its second argument says whether cells are
+# single positions.
 Spread: TypeAlias = Callable[[PhotoPass, bool], ScoreStream]

@@ -1,4 +1,4 @@
-"""From a model's name, file or module to a scorer, and from a photo to its score grid at once."""
+"""Prepare a scorer from a model, and score a photo in one call."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ def prepare(
     dtype: Dtype = "float32",
     **overrides: Any,
 ) -> Scorer:
-    """Load a classifier, find out how it slides, and convert it.
+    """Load a classifier and convert it for scoring.
 
     >>> scorer = heatmap.prepare("efficientnet_lite0")  # doctest: +SKIP
     >>> grids = [scorer.score(path) for path in ("cat.jpg", "dog.jpg")]  # doctest: +SKIP
 
     Args:
-        model: a name, a path to a checkpoint, an ``nn.Module`` or a Classifier.
-        engine: "auto" slides where that is exact and crops otherwise; "slide"
-            insists; "crop" never slides.
+        model: a name, a path to a checkpoint, an ``nn.Module`` or a :class:`heatmap.Classifier`.
+        engine: "auto" slides where that is exact and crops otherwise; "slide" slides even
+            where it is inexact; "crop" never slides.
         device: "cpu", "cuda" or "mps".
-        dtype: "float32", "bfloat16" or "float16": of weights and activations. The
-            conversion is checked in float32 whatever is asked for.
-        overrides: as :func:`load_classifier` takes them (weights, window, ...).
+        dtype: "float32", "bfloat16" or "float16", of weights and activations. The conversion
+            is always checked in float32.
+        overrides: further arguments of :func:`heatmap.load_classifier` (weights, window, ...).
 
     Returns:
-        A scorer, to be used for any number of photos.
+        A scorer for any number of photos.
 
     Raises:
-        ModelError: the model, its weights or the device cannot be had, or an
-            operation does not exist there.
-        ConversionError: "slide" of a network that cannot slide at all.
+        ModelError: the model cannot be loaded, the device is not available, or an operation
+            does not exist on the device in this format.
+        ConversionError: the engine is "slide", and the network cannot slide.
         GeometryError: an unknown engine.
     """
     if engine not in ENGINES:
@@ -91,31 +91,32 @@ def score(
 
     Args:
         photo: a path, or an RGB uint8 array (H, W, 3).
-        model: a name, a path to a checkpoint, an ``nn.Module``, or what
-            :func:`prepare` gave (for many photos: load once).
-        stride: distance between neighbouring windows, px: a divisor of the network's own,
-            which None is; the crop engine takes any.
+        model: a name, a path to a checkpoint, an ``nn.Module``, or a scorer from
+            :func:`prepare` (for many photos).
+        stride: distance between neighbouring windows, px: a divisor of the native stride, or
+            any for the crop engine; None is the native stride.
         scale: resize factor of the photo, above 0; a window then covers window / scale px.
-        border: "cover" extends the photo by reflection so that every pixel lies
-            in a window; "valid" keeps to windows wholly inside.
-        engine: "auto", "slide" or "crop"; see :func:`prepare`, which has decided it
-            already where ``model`` is what it gave.
-        memory: bytes that activations may take, half of what is free by default. The
-            photo is cut into bands and columns to keep within it; the scores are the same.
-        store_classes: keep the probabilities of these classes only, by name, index or wnid.
-        skip: leave out flat background or what a mask leaves out; such cells are NaN.
+        border: "cover" extends the photo by reflection so that every pixel lies in a window;
+            "valid" takes only windows wholly inside the photo.
+        engine: "auto", "slide" or "crop", see :func:`prepare`; must not contradict a scorer
+            given as ``model``.
+        memory: bytes that activations may take; None is half of the free memory. The photo is
+            cut into bands and columns to stay within it, without changing the scores.
+        store_classes: store the probabilities of only these classes, by name, index, wnid or
+            group.
+        skip: which windows to skip; their cells are NaN.
 
     Returns:
-        The grid: ``scores`` is float32 (N, M, K), one row of K classes for each window. They
-        are logits, or probabilities in 0..1 where the network ends in a softmax or only some
-        classes are stored.
+        The grid: ``scores`` is float32 (N, M, K), K classes for each window. They are logits,
+        or probabilities in 0..1 where the network ends in a softmax or only some classes are
+        stored.
 
     Raises:
         PhotoError: the photo cannot be read.
-        ModelError: the model cannot be had, or gives scores that are not finite.
-        GeometryError: no window fits, the network does not slide at this stride, or the
-            memory does not do.
-        ConversionError: ``engine="slide"`` of a network that cannot.
+        ModelError: the model cannot be loaded, or gives scores that are not finite.
+        GeometryError: no window fits, the network cannot slide at this stride, or the memory
+            is not enough.
+        ConversionError: the engine is "slide", and the network cannot slide.
         ClassError: a class to store that the model does not have.
     """
     if not isinstance(model, Scorer):

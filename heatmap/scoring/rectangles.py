@@ -1,4 +1,4 @@
-"""The cells to score, gathered into rectangles that each go through the network in one pass."""
+"""Cover the cells to score with rectangles, each computed in one pass."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ Bools = npt.NDArray[np.bool_]
 # First row, end row, first column, end column.
 Rectangle = tuple[int, int, int, int]
 
-# A rectangle of cells with a longer side of fewer halos than this is not halved on trial.
+# Rectangles whose longer side is below this many halos are not halved tentatively.
 LEAST_HALVED_HALOS = 8
 
 
 def rectangles(wanted: Bools, halo_hw: tuple[float, float]) -> list[Rectangle]:
-    """Disjoint rectangles of cells that cover all wanted ones, at a small total cost.
+    """Disjoint rectangles that cover all wanted cells, at a low total cost.
 
-    A rectangle costs (rows + halo rows) * (columns + halo columns). Each is drawn tight
-    about its wanted cells and cut in two where that lowers the cost the most, until no cut
-    does; then it is halved, and the halves treated alike, where that pays in the end. The
-    sum is never above that of one rectangle about all, but need not be the least possible.
-    Features smaller than the halo never pay, so a halo of cells keeps the search short.
+    A rectangle costs (rows + halo rows) * (columns + halo columns). Each is shrunk to its wanted
+    cells and cut in two where that lowers the cost most, until no cut does; then it is halved, and
+    the halves are treated likewise, if that lowers the cost in the end. The total is never above
+    that of one rectangle around all wanted cells, but not necessarily minimal. Cutting out gaps
+    smaller than the halo never pays, which keeps the search short.
 
     Args:
-        wanted: (N, M), the cells to score.
-        halo_hw: what a rectangle reads beside its own rows and columns, in cells.
+        wanted: the cells to score, bool (N, M).
+        halo_hw: rows and columns that a rectangle reads in addition to its own, in cells.
 
     Returns:
-        (row0, row1, column0, column1) each, end excluded, in reading order of their top
-        left; none where nothing is wanted.
+        Rectangles (row0, row1, column0, column1), ends exclusive, in reading order of their top
+        left corners; empty if no cell is wanted.
     """
     by_rows = np.ascontiguousarray(wanted)
     cells = _Wanted(by_rows, np.ascontiguousarray(by_rows.T), halo_hw)
@@ -41,7 +41,7 @@ def rectangles(wanted: Bools, halo_hw: tuple[float, float]) -> list[Rectangle]:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Wanted cells twice, so that rows and columns are both read in memory order."""
+    """The wanted cells in both memory orders, for fast access by rows and by columns."""
 
     by_rows: Bools
     by_columns: Bools
@@ -55,7 +55,7 @@ class _Wanted:
         )
 
     def tight(self, row0: int, row1: int, column0: int, column1: int) -> list[Rectangle]:
-        """The smallest rectangle about the wanted cells of another; none where it has none."""
+        """The smallest rectangle around the wanted cells of a rectangle, or an empty list."""
         rows = np.flatnonzero(self.by_rows[row0:row1, column0:column1].any(axis=1))
         columns = np.flatnonzero(self.by_columns[column0:column1, row0:row1].any(axis=1))
         if not rows.size:
@@ -64,13 +64,13 @@ class _Wanted:
         return [(top, row0 + int(rows[-1]) + 1, left, column0 + int(columns[-1]) + 1)]
 
     def cut(self, whole: Rectangle, axis: int, at: int) -> list[Rectangle]:
-        """The tight parts of a rectangle: its first rows (axis 0) or columns, and the rest."""
+        """Cut a rectangle after ``at`` rows (axis 0) or columns (axis 1), and shrink both parts."""
         first, second = list(whole), list(whole)
         first[2 * axis + 1] = second[2 * axis] = whole[2 * axis] + at
         return self.tight(*first) + self.tight(*second)
 
     def best_cut(self, tight: Rectangle) -> list[Rectangle]:
-        """The parts of the cheapest cut of a tight rectangle; none if none pays."""
+        """The parts of the cheapest cut of a tight rectangle; empty if no cut lowers the cost."""
         row0, row1, column0, column1 = tight
         cuts = (
             _cheapest_cut(self.by_rows[row0:row1, column0:column1], self.halo_hw),
@@ -81,7 +81,7 @@ class _Wanted:
         return self.cut(tight, axis, at) if cost < self.cost([tight]) else []
 
     def halves(self, tight: Rectangle) -> list[Rectangle]:
-        """The parts of a cut through the middle; none if too small or too full to pay."""
+        """The parts of a cut through the middle; empty if it is too small or too full to pay."""
         row0, row1, column0, column1 = tight
         sides = (row1 - row0, column1 - column0)
         axis = int(sides[1] > sides[0])
@@ -94,7 +94,7 @@ class _Wanted:
 
 
 def _cover(cells: _Wanted, starts: Iterable[Rectangle]) -> list[Rectangle]:
-    """Rectangles that cover what tight ones cover, by cuts that pay at once or in the end."""
+    """Cover the same cells as ``starts``, by cuts that lower the cost at once or in the end."""
     open_, cover = list(starts), []
     while open_:
         rectangle = open_.pop()
@@ -111,8 +111,8 @@ def _cover(cells: _Wanted, starts: Iterable[Rectangle]) -> list[Rectangle]:
 def _cheapest_cut(cells: Bools, halo_hw: tuple[float, float]) -> tuple[float, int]:
     """Cost and first row of the second part of the cheapest cut between rows.
 
-    ``cells`` are tight: the first and the last row and column hold wanted ones. The cost is
-    that of the tight rectangles about both parts, infinite where there is one row.
+    ``cells`` are tight: the first and last row and column contain wanted cells. The cost is that
+    of the tight rectangles around both parts; infinite if there is only one row.
     """
     if len(cells) < 2:
         return np.inf, 0
@@ -124,7 +124,7 @@ def _cheapest_cut(cells: Bools, halo_hw: tuple[float, float]) -> tuple[float, in
 
 
 def _costs_down_to(cells: Bools, halo_hw: tuple[float, float]) -> npt.NDArray[np.float64]:
-    """Cost of the tight rectangle about rows 0..i, for each i; row 0 holds wanted cells."""
+    """Cost of the tight rectangle around rows 0..i, for each i; row 0 contains wanted cells."""
     rows, columns = cells.shape
     used = cells.any(axis=1)
     first = np.where(used, cells.argmax(axis=1), columns)

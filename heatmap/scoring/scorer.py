@@ -1,4 +1,4 @@
-"""A classifier made ready to score photos: each one to its score grid, or to its positions'."""
+"""The scorer: a prepared classifier that turns photos into score grids."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ from .device import Compute
 from .network_cache import NetworkCache
 from .photo_pass import PhotoPass, Spread
 
-# Windows are this far apart where a network has no stride of its own (it cannot slide).
+# Default stride of networks that cannot slide and so have no native stride.
 CROP_STRIDE_PX = 32
 
 
-# Told the windows done, and all that are to be scored.
+# Called with the number of windows done and the total.
 Progress = Callable[[int, int], None]
 
 
 @dataclass(eq=False)
 class Scorer:
-    """A classifier made ready to score photos; make one with :func:`prepare`, use it for many.
+    """A classifier prepared to score any number of photos; :func:`heatmap.prepare` makes one.
 
     >>> scorer = heatmap.prepare("efficientnet_lite0")  # doctest: +SKIP
     >>> grid = scorer.score("cat.jpg", heatmap.Placement(scale=2.0))  # doctest: +SKIP
 
     Attributes:
-        classifier: the original, unconverted.
-        networks: its fully convolutional forms by stride, made when first asked for and
-            kept; None where it cannot slide.
-        engine: what :meth:`score` does: "slide" or "crop".
+        classifier: the original, unconverted classifier.
+        networks: its converted forms by stride, made on demand; None where it cannot slide.
+        engine: how :meth:`score` works: "slide" or "crop".
         sliding: whether sliding is "exact", "inexact", or "refused".
-        why_not: what stands against sliding exactly, or "".
-        compute: the device and the number format.
-        spread: has passes computed elsewhere (workers on other machines); None is here.
-        steady: whether a photo's scores have the same bits whatever was scored before.
+        why_not: why sliding is not exact, or "".
+        compute: device and number format.
+        spread: a function that has passes computed elsewhere (workers on other machines); None
+            computes them here.
+        steady: whether the bits of a photo's scores are independent of photos scored before.
     """
 
     classifier: Classifier
@@ -69,23 +69,23 @@ class Scorer:
 
     @property
     def network(self) -> FullyConvolutional | None:
-        """The fully convolutional form at the native stride, on the CPU in float32."""
+        """The converted form at the native stride, on the CPU in float32, or None."""
         return None if self.networks is None else self.networks.native
 
     @property
     def native_stride_px(self) -> int:
-        """Distance between neighbouring windows where none is asked for, px."""
+        """The default distance between neighbouring windows, px."""
         return self.network.native_stride_px if self.network is not None else CROP_STRIDE_PX
 
     def plan(self, photo_hw: tuple[int, int], placement: Placement = Placement()) -> Geometry:
-        """Lay the grid of windows that :meth:`score` would use.
+        """The geometry of the grid that :meth:`score` would compute.
 
         Args:
             photo_hw: height and width of the photo, px.
             placement: stride, scale and border.
 
         Raises:
-            GeometryError: no window fits, or the engine does not have this stride.
+            GeometryError: no window fits, or the engine does not support this stride.
         """
         native = self.native_stride_px
         if self.engine == "slide":
@@ -94,22 +94,22 @@ class Scorer:
         return plan_grid(photo_hw, placement, window=window, native_stride=native)
 
     def network_at(self, stride_px: int) -> FullyConvolutional:
-        """The network that scores windows at one of its strides, on its device.
+        """The converted form that scores windows at this stride, on the scorer's device.
 
         Raises:
-            GeometryError: a stride that it does not have.
+            GeometryError: the network cannot slide at this stride.
         """
         assert self.networks is not None
         network = self.networks.windows(stride_px)
         return network.steady() if self.steady else network
 
     def positions_at(self, stride_px: int) -> FullyConvolutional | None:
-        """The network that scores single positions of the feature map at one of its strides.
+        """The converted form that scores single positions of the feature map at this stride.
 
-        None where it crops, or where its windows are no averages over positions.
+        None if the engine is "crop", or the scores of windows are no means over positions.
 
         Raises:
-            GeometryError: a stride that it does not have.
+            GeometryError: the network cannot slide at this stride.
         """
         if self.engine != "slide" or self.networks is None:
             return None
@@ -130,13 +130,14 @@ class Scorer:
         """Score every window of a photo.
 
         Args:
-            photo: a path, an RGB uint8 array (H, W, 3), or a photo opened before.
+            photo: a path, an RGB uint8 array (H, W, 3), or an opened photo.
             placement: stride, scale and border.
-            memory: bytes that activations may take; None is half of what is free.
-            store_classes: keep the probabilities of these classes only.
-            skip: leave out flat background or what a mask leaves out; such cells are NaN.
-            folder: where a grid too large for memory grows.
-            progress: called with the windows done and all that are to be scored.
+            memory: bytes that activations may take; None is half of the free memory.
+            store_classes: store the probabilities of only these classes; None is all.
+            skip: which windows to skip; their cells are NaN.
+            folder: folder for the scores of a grid too large for memory; None is the system's
+                temporary folder.
+            progress: called with the number of windows done and the total.
 
         Returns:
             The grid: ``scores`` is float32 (N, M, K).
@@ -166,16 +167,16 @@ class Scorer:
         memory: int | None = None,
         progress: Progress | None = None,
     ) -> PositionScores | None:
-        """Score every position of the feature map by itself, and from that every window.
+        """Score every single position of the feature map, and every window as a mean of them.
 
-        Takes as long as :meth:`score` and gives the same windows, to rounding.
+        Takes as long as :meth:`score`, and gives the same scores of windows up to rounding.
 
         Args:
-            photo, placement, memory, progress: as :meth:`score` takes them.
+            photo, placement, memory, progress: as in :meth:`score`.
 
         Returns:
-            Scores of positions and of windows; None where windows are no averages over
-            positions, or the scores too many for memory.
+            The scores of positions and windows; None if the scores of windows are no means over
+            positions, or the scores are too large for memory.
 
         Raises:
             PhotoError, GeometryError, ModelError: as :func:`heatmap.score`.
@@ -223,7 +224,7 @@ class Scorer:
         *,
         positions: bool = False,
     ) -> Computation:
-        """Have a pass computed, all of its scores collected; says how it was computed."""
+        """Run a pass and collect its scores; returns how it was computed."""
         rows, columns = job.geometry.grid_hw
         done, total = 0, rows * columns if job.wanted is None else int(job.wanted.sum())
         with kept_memory():
@@ -236,7 +237,7 @@ class Scorer:
         return stream.computation
 
     def kind(self) -> Kind:
-        """What the classifier gives: by its last operation, or else by what comes out."""
+        """What the classifier outputs, by its last operation or, if it cannot slide, by a test."""
         if self.network is not None:
             return self.network.outputs
         side = self.classifier.preprocessing.window_px
@@ -247,7 +248,7 @@ class Scorer:
         return "probabilities" if sums_to_one and scores.min() >= 0 else "logits"
 
     def origin(self, photo: Photo | PhotoFile, computation: Computation) -> Origin:
-        """Where a grid of this scorer comes from."""
+        """The origin of a grid made by this scorer."""
         classifier = self.classifier
         return Origin(
             photo=photo.path,

@@ -1,1 +1,1 @@
-"""A photo through a network in bands of rows: what each operation reads, keeps and gives."""
+"""Running a trunk over a photo in bands of rows, within a memory limit."""

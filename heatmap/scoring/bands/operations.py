@@ -1,8 +1,8 @@
-"""Windowed operations on a part of their input whose padding is written out already.
+"""Windowed operations on a part of their input, with padding already applied.
 
-Rows are always cut to what is read, with padding only past the photo's own edges. Columns
-are so too in a part of the width; at full width the operation pads them itself. Convolutions
-pad rows themselves too: written out, a thin margin would copy a whole band.
+Rows of the input are cut to those that are read, with explicit padding beyond the photo's edges.
+So are columns in a part of the width; at full width the operation pads them itself. Convolutions
+also pad rows themselves, since explicit padding would copy the whole band for a thin margin.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Values = Mapping[fx.Node, Any]
 
 @dataclass(frozen=True)
 class Span:
-    """Which rows and columns of an operation's output are made, under which plan.
+    """The rows and columns of an operation's output to compute, and the plan they belong to.
 
-    ``prepared`` holds the weights of convolutions that go by Winograd's form.
+    ``prepared`` holds the transformed weights of convolutions that use Winograd's algorithm.
     """
 
     rows: Range
@@ -41,18 +41,18 @@ class Span:
 
     @property
     def cut(self) -> tuple[int, ...]:
-        """Which sides are cut to what is read: 0 for rows, 1 for columns too in a part of them."""
+        """The sides cut to what is read: rows (0), and in a part of the width columns (1)."""
         return (0,) if self.plan.whole_width else (0, 1)
 
     def outputs(self, side: int) -> Range:
         return (self.rows, self.columns)[side]
 
     def length(self, source: fx.Node, side: int) -> int:
-        """The whole length of a source along a side."""
+        """The full length of a source along a side (0 rows, 1 columns)."""
         return (self.plan.row_lengths, self.plan.column_lengths)[side][source]
 
     def padding(self, own: Any) -> list[int]:
-        """What the operation must still pad by itself."""
+        """The padding that the operation must still apply itself, (rows, columns)."""
         return [0, pair(own)[1] if self.plan.whole_width else 0]
 
 
@@ -65,10 +65,11 @@ def _convolution(link: Link, values: Values, constants: Values, span: Span) -> T
 
 
 def _padding_rows(link: Link, maps: Tensor, span: Span) -> tuple[Tensor, int, int]:
-    """How a convolution gets its padding above and below, which may differ at a photo's edges.
+    """Pad a convolution above and below, by amounts that may differ at the photo's edges.
 
-    Returns the input, the padding for both ends, and how many of the first outputs are then
-    surplus.
+    Returns:
+        The input, the padding for the convolution to apply at both ends, and the number of
+        surplus outputs at the top.
     """
     reads = link.fields_hw[0]
     above, below = reads.padding(span.rows, span.length(link.sources[0], 0))
@@ -97,9 +98,9 @@ def _convolved(
 
 
 def _wants_onednn(maps: Tensor, weight: Tensor) -> bool:
-    """Whether torch would not take oneDNN although it is there, and faster.
+    """Whether torch would not use oneDNN although it is available and faster.
 
-    On one thread it computes 1 x 1 convolutions as plain matrix products, image by image.
+    On one thread torch computes 1 x 1 convolutions as plain matrix products, image by image.
     """
     return (
         torch.get_num_threads() == 1
@@ -142,7 +143,7 @@ def _avg_pool(link: Link, values: Values, _: Values, span: Span) -> Tensor:
 
 
 def _count_anew(pooled: Tensor, link: Link, side: int, span: Span) -> None:
-    """Divide by the values that count, where padding written out was counted as values."""
+    """Correct averages in which explicit padding was counted as values."""
     given, reads = arguments(link.node), link.fields_hw[side]
     counted = pair(given["padding"])[side] if given["count_include_pad"] else 0
     length = span.length(link.sources[0], side)
@@ -154,7 +155,7 @@ def _count_anew(pooled: Tensor, link: Link, side: int, span: Span) -> None:
 
 
 def _pad(link: Link, values: Values, _: Values, span: Span) -> Tensor:
-    """Rows are padded already; what is left are columns at full width, and channels."""
+    """Pad columns at full width, and channels; rows are padded already."""
     amounts = list(arguments(link.node)["pad"])
     rank = len(link.node.meta["layout"].letters)
     for axis in (link.axes[side] for side in span.cut):
@@ -166,7 +167,7 @@ def _pad(link: Link, values: Values, _: Values, span: Span) -> Tensor:
 
 
 def _slice(link: Link, values: Values, _: Values, span: Span) -> Tensor:
-    """Rows begin where the slice does already; its step is left."""
+    """Apply the step of a slice; cut sides already begin at its start."""
     given = arguments(link.node)
     axis = given["dim"] % len(link.node.meta["layout"].letters)
     done = axis in (link.axes[side] for side in span.cut)
@@ -175,7 +176,7 @@ def _slice(link: Link, values: Values, _: Values, span: Span) -> Tensor:
 
 
 def _upsample(link: Link, values: Values, _: Values, span: Span) -> Tensor:
-    """Enlarge what is there of the neighbours too, and cut them off."""
+    """Enlarge the input with its neighbours, and cut off what belongs to these."""
     given, source = arguments(link.node), link.sources[0]
     if operation(link.node) == "upsample_nearest2d":
         enlarged = aten.upsample_nearest2d.vec(values[source], None, given["scale_factors"])

@@ -1,8 +1,8 @@
-"""The plan of a pass in bands: which rows of which tensor are made when, and what is kept.
+"""Plans of passes in bands: which rows of each tensor are computed when, and which are kept.
 
-A photo goes through the trunk a few full-width rows at a time. Every operation gives out
-each row as soon as what it reads is there, once; of every tensor only the rows that later
-outputs need are kept. Integers only: roller.py follows the plan with tensors.
+A photo goes through the trunk a few full-width rows at a time. Each operation computes each output
+row once, as soon as its inputs are available; of each tensor only the rows that later outputs need
+are kept. Integers only: roller.py executes the plan with tensors.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Lengths = Mapping[fx.Node, int]
 
 
 def needed(links: Sequence[Link], lengths: Lengths, wanted: Range, axis: int) -> Ranges:
-    """Which positions of every tensor ``wanted`` positions of the last one are made of.
+    """The range of each tensor that a range of the last one depends on.
 
     Args:
-        links: of the trunk, in order.
-        lengths: whole length of every tensor along this axis, for the whole photo.
+        links: operations of the trunk, in order.
+        lengths: length of every tensor along this axis, for the whole photo.
         wanted: (first, end) of the feature map.
         axis: 0 for rows, 1 for columns.
     """
@@ -42,7 +42,7 @@ def needed(links: Sequence[Link], lengths: Lengths, wanted: Range, axis: int) ->
 
 
 def _both(first: Range, second: Range) -> Range:
-    """The smallest range that holds both; an empty one holds nothing."""
+    """The smallest range that contains both; empty ranges are ignored."""
     if first[0] >= first[1]:
         return second
     if second[0] >= second[1]:
@@ -52,7 +52,7 @@ def _both(first: Range, second: Range) -> Range:
 
 @dataclass(frozen=True)
 class BandStep:
-    """One band: of every tensor the rows that are made now, and the first that is kept."""
+    """One band: for each tensor the rows computed now, and the first row kept afterwards."""
 
     rows: Ranges
     kept_from: dict[fx.Node, int]
@@ -62,8 +62,8 @@ class BandStep:
 class BandPlan:
     """How a part of a photo goes through a trunk in bands.
 
-    ``rows`` and ``columns`` are the parts of every tensor that the wanted part of the
-    feature map needs; ``row_lengths`` and ``column_lengths`` those of the whole photo.
+    ``rows`` and ``columns`` are the ranges of each tensor that the wanted part of the feature map
+    depends on; ``row_lengths`` and ``column_lengths`` are the full lengths for the whole photo.
     """
 
     links: tuple[Link, ...]
@@ -80,11 +80,11 @@ class BandPlan:
         wanted_rows: Range,
         wanted_columns: Range,
     ) -> BandPlan:
-        """Plan for a part of the feature map; ``shapes`` are those of the whole photo."""
+        """Plan for a part of the feature map; ``shapes`` are those for the whole photo."""
         down: dict[fx.Node, int] = {}
         across: dict[fx.Node, int] = {}
         for link in links:
-            # Several tensors at once (chunk) are as high and wide as what they are cut from.
+            # An operation with several outputs (chunk) has the height and width of its source.
             shaped = link.node if link.node in shapes else link.sources[0]
             down[link.node] = shapes[shaped][link.axes[0]]
             across[link.node] = shapes[shaped][link.axes[1]]
@@ -109,19 +109,19 @@ class BandPlan:
         return self.links[-1].node
 
     def starts(self, band_px: int) -> list[int]:
-        """Photo rows at which bands of ``band_px`` begin, and the end of the last."""
+        """Photo rows at which bands of ``band_px`` rows begin, and the end of the last band."""
         first, end = self.rows[self.photo]
         return [*range(first, end, band_px), end]
 
     def available(self, photo_end: int) -> dict[fx.Node, int]:
-        """Up to which row every tensor is known once the photo is, up to ``photo_end``."""
+        """The end row of each tensor computable from the photo up to row ``photo_end``."""
         ends: dict[fx.Node, int] = {self.photo: photo_end}
         for link in self.links[1:]:
             first, end = self.rows[link.node]
             determined = end
             for source in link.sources:
                 if ends[source] <= self.rows[source][0]:
-                    # Rows of nothing but padding wait for the first that is not.
+                    # Rows that read only padding wait for the first row of the source.
                     determined = first
                 elif ends[source] < self.rows[source][1]:
                     determined = min(determined, link.fields_hw[0].determined(ends[source]))
@@ -129,7 +129,7 @@ class BandPlan:
         return ends
 
     def steps(self, starts: Sequence[int]) -> Iterator[BandStep]:
-        """One step a band, first to last."""
+        """The steps, one per band, from first to last."""
         before = self.available(starts[0])
         for end in starts[1:]:
             after = self.available(end)
@@ -147,10 +147,10 @@ class BandPlan:
         return BandStep(rows, kept)
 
     def peak_bytes(self, starts: Sequence[int], row_bytes: Mapping[fx.Node, float]) -> int:
-        """Most bytes of all tensors at once, over bands at the top, middle and bottom.
+        """The peak of bytes in all tensors, over bands at the top, middle and bottom.
 
-        Bands in the middle are all alike. ``row_bytes`` are those of one row of every
-        tensor over the columns of this plan.
+        Bands in the middle are all alike. ``row_bytes`` are the bytes of one row of each tensor
+        over the columns of this plan.
         """
         middle = len(starts) // 2
         bands = {*range(min(3, len(starts) - 1)), middle, middle - 1, len(starts) - 2}
@@ -168,7 +168,7 @@ class BandPlan:
         after: dict[fx.Node, int],
         row_bytes: Mapping[fx.Node, float],
     ) -> float:
-        """Follow one band from tensor to tensor, as roller.py does."""
+        """The peak of bytes during one band, computed in the order of roller.py."""
         step = self.step(before, after)
         kept_before = self.step(before, before).kept_from
         held = {n: (before[n] - kept_before[n]) * row_bytes[n] for n in before}
@@ -176,7 +176,7 @@ class BandPlan:
         for link in self.links:
             first, end = step.rows[link.node]
             fresh = 0.0 if link.shares_memory else (end - first) * row_bytes[link.node]
-            # What was kept is joined with what is new: for a moment both are there twice.
+            # Kept rows are joined with new ones: for a moment both exist twice.
             joined = held[link.node] + fresh if held[link.node] else 0.0
             most = max(most, alive + fresh + max(joined, link.passing * fresh))
             alive += fresh
@@ -192,7 +192,7 @@ class BandPlan:
 
     @cached_property
     def last_readers(self) -> dict[fx.Node, list[fx.Node]]:
-        """For every operation, the tensors that nobody reads after it in a step."""
+        """For each operation, the tensors that no later operation of a step reads."""
         reader = {source: link.node for link in self.links for source in link.sources}
         sources: dict[fx.Node, list[fx.Node]] = {}
         for source, node in reader.items():

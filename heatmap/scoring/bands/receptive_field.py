@@ -1,7 +1,7 @@
 """The receptive field of each operation of a trunk: which rows and columns an output reads.
 
-Along one axis every operation that slides has one :class:`ReceptiveField`: output i reads a
-run of its source's positions, ``step`` further for each next output. Integers only; no tensor.
+Along an axis, each output of an operation reads a range of its source that moves by ``step`` from
+one output to the next (:class:`ReceptiveField`). Integers only; no tensors.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Range = tuple[int, int]
 
 
 class NotInBands(Exception):  # noqa: N818 - a signal to the scorer, not an error
-    """This trunk has an operation that needs the whole map at once."""
+    """The trunk has an operation that needs the whole feature map at once."""
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Which source positions an output of one operation reads, along one axis.
+    """The source positions that an output of one operation reads, along one axis.
 
-    Output i reads [i // repeat * step - before, ... + span); what lies outside the
-    source is padding. ``repeat`` outputs are made of each source position (enlarging).
+    Output i reads ``span`` positions from i // repeat * step - before on; positions outside the
+    source are padding. ``repeat`` is above 1 for operations that enlarge.
     """
 
     step: int = 1
@@ -35,7 +35,7 @@ class ReceptiveField:
     repeat: int = 1
 
     def first(self, output: int) -> int:
-        """First source position that an output reads; negative in the padding."""
+        """First source position that an output reads; negative if it is padding."""
         return output // self.repeat * self.step - self.before
 
     def end(self, output: int) -> int:
@@ -43,7 +43,7 @@ class ReceptiveField:
         return self.first(output) + self.span
 
     def determined(self, available: int) -> int:
-        """How many outputs need none but the first ``available`` source positions."""
+        """How many outputs depend only on the first ``available`` source positions."""
         groups = (available + self.before - self.span) // self.step + 1
         return max(0, groups) * self.repeat
 
@@ -56,13 +56,13 @@ class ReceptiveField:
         return start, min(max(self.end(end - 1), start), total)
 
     def padding(self, outputs: Range, total: int) -> Range:
-        """How much padding a range of outputs reads before and after what is within 0..total."""
+        """How much padding a range of outputs reads before and after the source 0..total."""
         start, end = self.read(outputs, total)
         first, last = self.first(outputs[0]), self.end(outputs[1] - 1)
         return (last - first, 0) if start == end else (start - first, last - end)
 
 
-# Output i reads position i, and no other.
+# Output i reads only position i.
 SAME_POSITION = ReceptiveField()
 
 
@@ -70,8 +70,8 @@ SAME_POSITION = ReceptiveField()
 class Link:
     """One operation of a trunk: its sources, and its receptive field along rows and columns.
 
-    ``axes`` are the dimensions of rows and columns in its own tensor; ``fill`` is the
-    value of its padding.
+    ``axes`` are the dimensions of rows and columns in its output; ``fill`` is the value of its
+    padding.
     """
 
     node: fx.Node
@@ -82,31 +82,31 @@ class Link:
 
     @property
     def shares_memory(self) -> bool:
-        """Whether its output is its first source's memory: a view, or overwritten in place."""
+        """Whether the output uses the memory of the first source, as a view or in place."""
         return shares_memory(self.node)
 
     @property
     def passing(self) -> int:
-        """Bytes that it takes only while it runs, for each byte of its output."""
-        # Where the largest values lay, as 64-bit integers beside the 32-bit values.
+        """Temporary bytes while it runs, per byte of its output."""
+        # The indices of the largest values: 64-bit integers beside the 32-bit values.
         return 2 if operation(self.node) == "max_pool2d" else 0
 
     @property
     def pads_rows(self) -> bool:
-        """Whether it takes padding above and below as a number instead of as rows."""
+        """Whether the operation applies padding above and below itself."""
         return operation(self.node) == "conv2d"
 
     @property
     def enlarges(self) -> bool:
-        """Whether it enlarges: then it reads past the photo's edges by itself."""
+        """Whether the operation enlarges; it then handles the photo's edges itself."""
         return any(field.repeat > 1 for field in self.fields_hw)
 
 
 def links_of(trunk: fx.GraphModule) -> tuple[Link, ...]:
-    """All operations of a trunk that move with the photo, in order; the photo itself first.
+    """All operations of a trunk whose outputs have rows and columns, in order; first the photo.
 
     Raises:
-        NotInBands: an operation that is not made of rows and columns.
+        NotInBands: an operation depends on the photo but has no rows and columns.
     """
     links: dict[fx.Node, Link] = {}
     for node in trunk.graph.nodes:

@@ -1,8 +1,8 @@
-"""A photo through a trunk in bands: what plan.py plans, done with tensors.
+"""Run a trunk over a photo in bands, as planned in plan.py.
 
-Streams rows like a line-buffered filter; the nearest relative, with overlapping tiles
-instead, is Pinckaers, van Ginneken and Litjens, "Streaming convolutional neural networks"
-(arXiv 1911.04432).
+Rows are streamed as in a line-buffered filter. The closest published method, with overlapping
+tiles, is Pinckaers, van Ginneken and Litjens, "Streaming convolutional neural networks" (arXiv
+1911.04432).
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from .receptive_field import Link, Range
 class Roller:
     """One pass of a part of a photo through a trunk.
 
-    ``rows_made`` counts the rows that every operation gave out: in the end those it
-    was planned to give, each once.
+    ``rows_made`` counts the rows computed by each operation: at the end exactly the planned ones.
     """
 
     def __init__(
@@ -45,20 +44,20 @@ class Roller:
         }
         self._axes = {link.node: link.axes for link in plan.links}
         self._last_readers = plan.last_readers
-        # Tensors by node, and the row each begins with.
+        # The first row and the tensor held for each node.
         self._held: dict[fx.Node, tuple[int, Any]] = {}
 
     def roll(self, bands: Iterable[Tensor], starts: Sequence[int]) -> Iterator[Tensor]:
-        """Push bands of the photo through; gives out the feature rows that each completes.
+        """Push bands of the photo through; yields the feature rows that each completes.
 
         Args:
             bands: (B, 3, rows, columns) each: photo rows from ``starts[i]`` to
-                ``starts[i + 1]``, the columns that the plan needs.
-            starts: as :meth:`BandPlan.starts` gives them, or any other rising rows with
-                the same first and last.
+                ``starts[i + 1]``, with the columns of the plan.
+            starts: rows from :meth:`BandPlan.starts`, or any increasing rows with the same
+                first and last.
 
         Yields:
-            (B, C, rows, columns) of the feature map, top to bottom; no empty ones.
+            Rows of the feature map from top to bottom, (B, C, rows, columns), never empty.
         """
         incoming = iter(bands)
         for step in self.plan.steps(starts):
@@ -66,7 +65,7 @@ class Roller:
                 first, end = step.rows[link.node]
                 if first < end:
                     self.rows_made[link.node] += end - first
-                    # No name for what is made here: it would outlive its last reader.
+                    # Not bound to a name, which would keep the tensor alive after its last use.
                     is_photo = link.node is self.plan.photo
                     self._hold(
                         link, first, next(incoming) if is_photo else self._run(link, (first, end))
@@ -77,25 +76,25 @@ class Roller:
                 yield self._held.pop(self.plan.feature)[1]
 
     def _hold(self, link: Link, first: int, fresh: Any) -> None:
-        """Keep rows from ``first`` on, behind those that are held already."""
+        """Append rows, which begin at ``first``, to those that are held already."""
         held = self._held.get(link.node)
         if held is not None:
             first, fresh = held[0], torch.cat([held[1], fresh], dim=link.axes[0])
         self._held[link.node] = (first, fresh)
 
     def _let_go(self, node: fx.Node, step: BandStep) -> None:
-        """Drop the rows that nobody will read again."""
+        """Drop the rows that no later output needs."""
         if node not in self._held:
             return
         first, tensor = self._held.pop(node)
         start, end = step.kept_from[node], step.rows[node][1]
         if start < end:
             kept = tensor.narrow(self._axes[node][0], start - first, end - start)
-            # A copy of its own: a view would hold on to the whole band.
+            # A copy, since a view would keep the whole band in memory.
             self._held[node] = (start, kept.clone() if start > first else tensor)
 
     def _run(self, link: Link, outputs: Range) -> Any:
-        """The rows ``outputs`` of what an operation gives."""
+        """The rows ``outputs`` of an operation's output."""
         columns = self.plan.columns[link.node]
         values = {source: self._block(link, source, outputs, columns) for source in link.sources}
         if operation(link.node) in WINDOWED:
@@ -111,7 +110,7 @@ class Roller:
         return link.node.target(*args, **kwargs)  # type: ignore[operator]
 
     def _length(self, node: fx.Node, outputs: Range, columns: Range) -> int:
-        """What a recorded size stands for in this part: its rows and columns, or the batch."""
+        """The value of a recorded size in this part: its rows or columns, or the batch size."""
         source, axis = node.args
         assert isinstance(source, fx.Node)
         letter = source.meta["layout"].letters[axis]
@@ -122,7 +121,7 @@ class Roller:
         return int(self._held[source][1].shape[axis])
 
     def _block(self, link: Link, source: fx.Node, outputs: Range, columns: Range) -> Any:
-        """What an operation reads of a source to give these rows, padding written out."""
+        """The part of a source that an operation reads for these outputs, with explicit padding."""
         first, held = self._held[source]
         if not isinstance(held, Tensor):
             return tuple(self._read(link, source, first, part, outputs, columns) for part in held)

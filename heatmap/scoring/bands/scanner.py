@@ -1,8 +1,8 @@
-"""From an extended photo to scores, part by part, in bands, within a budget of memory.
+"""Score an extended photo part by part, in bands, within a memory limit.
 
-A *part* is a rectangle of cells that goes through the network in one rolling pass: the
-whole grid where it can, strips of columns where even the lowest band would be too wide,
-or the rectangles that skipping leaves. What is cut where changes no score.
+A *part* is a rectangle of cells that is computed in one pass: the whole grid if possible, strips of
+columns where even the lowest band would be too wide, or the rectangles left by skipping. How the
+grid is cut does not change the scores.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from .receptive_field import NotInBands, links_of
 from .roller import Roller
 
 Block = tuple[int, int, npt.NDArray[np.float32]]
-# Gives rows starts[i]..starts[i + 1] and some columns of a photo, ready for the network.
+# Reads rows starts[i]..starts[i + 1] and a range of columns of a photo, preprocessed.
 BandReader = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 
-# Pixels of a band, and rows at least, where memory allows it: the activations of so many stay in
-# the cache, those of two photos at a time too; of lower bands, too large a part is kept rows
-# (benchmarks/bands.py).
+# Preferred pixels and least rows of a band, where memory allows: the activations of this many
+# pixels stay in the cache, even for two photos at a time; in lower bands the rows kept from the
+# band before take too large a share (benchmarks/bands.py).
 BAND_PX = 2**18
 BAND_ROWS = 64
 LEAST_BAND_PX = 8
-# Windows that the head takes at once: fully connected layers read their weights each time.
+# Windows that the head scores at once; fully connected layers read all weights each time.
 HEAD_WINDOWS = 1024
 
 
 @dataclass(frozen=True)
 class Part:
-    """A rectangle of cells (first row, end row, first column, end column) and its pass."""
+    """A rectangle of cells (first row, end row, first column, end column) and its plan."""
 
     cells: Rectangle
     plan: BandPlan
@@ -54,12 +54,13 @@ class Part:
 
 
 class Scanner:
-    """A network made ready to go through photos of one size (extended, px)."""
+    """Scores extended photos of one size with a network."""
 
     def __init__(self, network: FullyConvolutional, extended_hw: tuple[int, int]) -> None:
-        """
+        """Prepare for photos of this extended height and width, px.
+
         Raises:
-            NotInBands: the network must have the whole photo at once.
+            NotInBands: the network needs the whole photo at once.
         """
         if network.whole_input or network.stitched:
             raise NotInBands
@@ -69,10 +70,10 @@ class Scanner:
         self.shapes = network.shapes(*extended_hw)
 
     def parts(self, cells: Rectangle, budget: int) -> tuple[Part, ...]:
-        """Cut a rectangle of cells into as few parts as the budget of bytes allows.
+        """Cut a rectangle of cells into as few parts as ``budget`` bytes allow.
 
         Raises:
-            GeometryError: not even one column of cells fits; says what would do.
+            GeometryError: not even one column of cells fits; the error says what is needed.
         """
         top, bottom, left, right = cells
         width, smallest = right - left, math.inf
@@ -95,7 +96,7 @@ class Scanner:
             width = -(-width // 2)
 
     def _band(self, plan: BandPlan, cells: Rectangle, budget: int) -> int | None:
-        """The best band height for a rectangle, px: the preferred one or what still fits."""
+        """The band height for a rectangle, px: preferred or largest that fits; or None."""
         left, right = plan.columns[plan.photo]
         rows = max(BAND_ROWS, BAND_PX / (right - left))
         band = max(1, round(rows / LEAST_BAND_PX)) * LEAST_BAND_PX
@@ -119,7 +120,7 @@ class Scanner:
         return trunk + self._head_bytes(plan, cells[3] - cells[2])
 
     def _row_bytes(self, plan: BandPlan) -> dict[fx.Node, float]:
-        """Bytes of one row of every tensor over the columns of a plan, in float32."""
+        """Bytes of one row of each tensor over the columns of a plan, in float32."""
         row_bytes: dict[fx.Node, float] = {}
         for link in self.links:
             shape = self.shapes.get(link.node, ())
@@ -127,12 +128,12 @@ class Scanner:
             share = (end - first) / max(1, plan.column_lengths[link.node])
             rows = plan.row_lengths[link.node]
             row_bytes[link.node] = 4 * math.prod(shape) / max(1, rows) * share if shape else 0.0
-        # The photo is there as bytes too, twice: the next band is read ahead.
+        # The photo also exists twice as bytes: this band, and the next one read ahead.
         row_bytes[plan.photo] *= 1.5
         return row_bytes
 
     def _head_bytes(self, plan: BandPlan, width: int) -> int:
-        """Estimate of what the head holds: the map it waits for, and its own activations."""
+        """Estimated bytes of the head: the feature rows collected for it, and its activations."""
         n = self.network.map_hw[0]
         rows = max(self.k, -(-HEAD_WINDOWS // width))
         channels = self.shapes[plan.feature][1]
@@ -152,14 +153,15 @@ class Scanner:
         """Score the cells of a part, top to bottom.
 
         Args:
-            part: of this scanner.
-            rows: gives the extended photo in bands; asked once.
+            part: a part from :meth:`parts`.
+            rows: reads the extended photo in bands; called once.
 
         Yields:
-            (row, column, scores): scores float32 (n, m, K) of the cells from there on.
+            (row, column, scores): float32 scores (n, m, K) of a block whose first cell is
+            (row, column).
         """
         top, bottom, left, _ = part.cells
-        # Feature rows that a row of windows reads beside its own.
+        # Feature rows that a row of windows reads in addition to its first.
         further = (self.network.map_hw[0] - 1) * self.k
         roller = Roller(self.network.trunk, part.plan, self.network.prepared)
         bands = rows(part.starts, part.plan.columns[part.plan.photo])
@@ -171,12 +173,12 @@ class Scanner:
                 top, waiting = top + take, waiting[:, :, take:].clone()
 
     def _ready(self, features: Tensor, left: int) -> int:
-        """How many rows of windows to score now: enough at once, the last ones, or none."""
+        """How many rows of windows to score now: a full block, the last rows, or none yet."""
         rows, columns = (
             length - (side - 1) * self.k
             for length, side in zip(features.shape[2:], self.network.map_hw, strict=True)
         )
-        # Whole phases at once, and no more than the memory was planned for.
+        # Whole phases, and no more than the memory was planned for.
         most = max(self.k, HEAD_WINDOWS // columns // self.k * self.k)
         if rows >= left:
             return min(left, most)
