@@ -1,1 +1,1 @@
-"""Sliding against cropping, and heatmaps against boxes that people drew."""
+"""Evaluation: sliding against cropping, and heatmaps against ground-truth boxes."""

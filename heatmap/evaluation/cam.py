@@ -1,8 +1,8 @@
 """Class activation maps of the same network, for comparison: CAM and Grad-CAM by torchcam.
 
-The network sees the whole photo at once, at its own resolution or resized. It gives one
-small map for each class, which is stretched over the photo: the usual way of these methods.
-Where there is a choice, the one is taken that gave them the better figures.
+As usual with these methods, the network sees the whole photo at once, at its own resolution or
+resized, and gives one small map per class, which is stretched over the photo. Where there was a
+choice, the option with the better results for these methods was taken.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from .metrics import Answer, Method, region_box
 
 CamKind = Literal["cam", "gradcam"]
 
-# The box goes around what lies above this share of the way up (Zhou et al., as below).
+# Threshold of the box, as a share of the range of the map (Zhou et al., as below).
 BOX_THRESHOLD = 0.2
-# How far the mean of a map may miss the score that it stands for, as share of the largest.
+# Largest difference between the mean of a map and its score, relative to the largest score.
 _MEAN_TOLERANCE = 1e-3
 
 
@@ -41,22 +41,22 @@ def cam_method(classifier: Classifier, kind: CamKind, scale: float = 1.0) -> Met
     Both weight the channels of the last map before the network's pool. CAM (Zhou et al.,
     "Learning Deep Features for Discriminative Localization", CVPR 2016) takes the weights
     of the one linear layer that follows; the map of a group is the mean of its classes'
-    maps, weighted with their probabilities on this photo. Grad-CAM (Selvaraju et al.,
+    maps, weighted by their probabilities on this photo. Grad-CAM (Selvaraju et al.,
     "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
-    ICCV 2017) takes the mean gradient of the score and keeps what is positive; the score
-    of a group is the logarithm of the sum of its exponentials. The box lies around the
-    largest region above ``BOX_THRESHOLD``. The photo is resized to whole strides, so that
-    the values of the map lie in it where they are stretched to.
+    ICCV 2017) uses the mean gradients of the score and keeps positive values; the score
+    of a group is the log-sum-exp of its classes' scores. The box encloses the largest region
+    above ``BOX_THRESHOLD``. The photo is resized to whole strides, so that the stretched map is
+    aligned with it.
 
     Args:
-        classifier: the network; it is left as it was.
+        classifier: the network; not changed.
         kind: "cam" or "gradcam".
         scale: resize factor of the photo.
 
     Raises:
-        ModelError: torchcam is not installed; the network has no such map; or, when the
-            method is used, the network does not take a photo of this size.
-        GeometryError: when it is used, a scale that photos cannot be resized by.
+        ModelError: torchcam is not installed, or the network has no such map; or, raised by the
+            method, the network does not accept a photo of this size.
+        GeometryError: raised by the method: the photo cannot be resized by this scale.
     """
     mapper: _Cam | _GradCam
     with _in_one_line(classifier, kind):
@@ -71,14 +71,14 @@ def cam_method(classifier: Classifier, kind: CamKind, scale: float = 1.0) -> Met
 
 
 def _resized(photo: Photo, stride_px: int, scale: float) -> npt.NDArray[np.uint8]:
-    """The photo at a scale, its sides rounded to whole strides."""
+    """The photo resized, with its sides rounded to whole strides."""
     plan = plan_grid(photo.hw, Placement(scale=scale), window=stride_px, native_stride=stride_px)
     height, width = (max(1, round(side / stride_px)) * stride_px for side in plan.scaled_hw)
     return np.concatenate(list(photo.strips(scaled_hw=(height, width))))
 
 
 def _batch(classifier: Classifier, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """Pixels as the network wants them, (1, 3, H, W), where its parameters lie."""
+    """Preprocessed pixels, (1, 3, H, W), on the device of the network."""
     parameter = next(classifier.module.parameters())
     return classifier.preprocessing.tensor(pixels).to(parameter)
 
@@ -95,7 +95,7 @@ def _answer(cells: torch.Tensor, hw: tuple[int, int]) -> Answer:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer by its name, and how far its values lie apart, in px of what the network sees."""
+    """The name of a layer, and the stride of its output, in px of the network's input."""
 
     name: str
     stride_px: int
@@ -103,7 +103,7 @@ class _Layer:
 
 @dataclass(frozen=True)
 class _Cam:
-    """The last map of a network, and its one linear layer by its name."""
+    """CAM of a network: its last feature map, and the name of its one linear layer."""
 
     module: nn.Module
     layer: _Layer
@@ -140,7 +140,7 @@ class _Cam:
             ]
 
     def explains(self, classifier: Classifier) -> bool:
-        """Whether the scores are the means of the maps: torchcam takes that for granted."""
+        """Whether the scores are the means of the maps, which torchcam assumes."""
         side = classifier.preprocessing.window_px
         noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
         batch = _batch(classifier, noise)
@@ -164,7 +164,7 @@ class _Cam:
 
 @dataclass(frozen=True)
 class _GradCam:
-    """The last map of a network."""
+    """Grad-CAM of a network at its last feature map."""
 
     module: nn.Module
     layer: _Layer
@@ -190,30 +190,30 @@ class _GradCam:
 
 
 def _shares(scores: torch.Tensor, group: ClassGroup) -> torch.Tensor:
-    """How the probability of a group is shared by its classes, in 0..1."""
+    """The shares of a group's classes in its probability, 0..1."""
     return scores[list(group.indices)].softmax(0)
 
 
 def _score_of(group: ClassGroup) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The score of a group, of the scores (K,) of its classes."""
+    """A function from the scores (K,) of all classes to the score of a group."""
     indices = list(group.indices)
     return lambda scores: scores[indices].logsumexp(0)
 
 
 @contextmanager
 def _gradients_from(layer: nn.Module) -> Iterator[None]:
-    """Record gradients from a layer's output on only, in a block of ``torch.no_grad``.
+    """Record gradients only from a layer's output on, in a block of ``torch.no_grad``.
 
-    Those of the layers before are of no use here, and would keep all that these give in
+    Gradients of earlier layers are not needed, and would keep the outputs of these layers in
     memory: gigabytes for an enlarged photo.
     """
 
     def begin(_: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
         torch.set_grad_enabled(True)
-        # A copy, since what requires gradients may not be written over by the next layer.
+        # A copy, since in-place layers must not overwrite a leaf that requires gradients.
         return output.detach().requires_grad_().clone()
 
-    # Registered first, so torchcam's own hook sees what this one gives.
+    # Registered first, so that torchcam's hook sees its output.
     handle = layer.register_forward_hook(begin)
     try:
         yield
@@ -222,10 +222,10 @@ def _gradients_from(layer: nn.Module) -> Iterator[None]:
 
 
 def _last_map(classifier: Classifier) -> _Layer:
-    """The last layer that gives a map, as torchcam finds it."""
+    """The last layer that outputs a feature map, as found by torchcam."""
     side = classifier.preprocessing.window_px
     black = np.zeros((side, side, 3), np.uint8)
-    # It warns that it was not told the layer.
+    # torchcam warns that it chooses the layer itself.
     with _quiet(), _torchcam().GradCAM(classifier.module, input_shape=(3, side, side)) as cam:
         with torch.no_grad():
             classifier.module(_batch(classifier, black))
@@ -245,7 +245,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _in_one_line(classifier: Classifier, kind: CamKind) -> Iterator[None]:
-    """Turn whatever torchcam and the network raise into a ModelError of one line."""
+    """Turn any exception of torchcam and the network into a one-line ModelError."""
     try:
         yield
     except HeatmapError:

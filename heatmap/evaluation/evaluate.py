@@ -1,4 +1,4 @@
-"""This package's heatmaps and class activation maps on the same photos with boxes."""
+"""Evaluate this package's heatmaps and class activation maps on photos with boxes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .cam import cam_method
 from .metrics import Answer, Evaluation, Method, evaluate_methods
 from .pairs import match_labels, pair_up
 
-# Of the photo, for class activation maps: its own and enlarged for small objects.
+# Scales of class activation maps: the original size, and enlarged for small objects.
 CAM_SCALES = (1.0, 2.0, 3.0)
-# With no confidence threshold each class is found at least once on every photo.
+# Without a confidence threshold each class is detected at least once on every photo.
 _ANY_CONFIDENCE = 0.0
-# Only the best box is asked about; what comes after it costs time.
+# Only the best box counts; further ones would only cost time.
 _MOST_BOXES = 5
 
 
@@ -44,34 +44,33 @@ def evaluate(
 ) -> Evaluation:
     """Measure how well heatmaps point at objects, and how well boxes lie on them.
 
-    The network is asked where each class is that has boxes on a photo. The same figures are
-    given for class activation maps of the same network: CAM and Grad-CAM, at the photo's own
-    size, twice and three times it. docs/evaluation.md says what each figure means, and where
-    it comes from (pointing game: Zhang et al., ECCV 2016; MaxBoxAcc: Choe et al., CVPR 2020).
+    Each class that has boxes on a photo is searched on it. The same figures are computed for
+    class activation maps of the same network: CAM and Grad-CAM, at one, two and three times the
+    photo's size. docs/evaluation.md explains the figures (pointing game: Zhang et al., ECCV 2016;
+    MaxBoxAcc: Choe et al., CVPR 2020).
 
     Args:
         photos: the folder of the photos.
-        boxes: a file of boxes that people drew on them: COCO instances, or a plain list as JSON
-            or CSV.
-        scorer: the network, as :func:`heatmap.prepare` gives it.
-        scales: resize factors of the photo for the heatmaps, fused; None chooses them by the
-            photo's size ("auto"). Of none, both the photo's own size and "auto" are evaluated.
+        boxes: a file of ground-truth boxes: COCO instances, or a plain list as JSON or CSV.
+        scorer: the network, from :func:`heatmap.prepare`.
+        scales: resize factors of the photo for the heatmaps, which are fused; None chooses them
+            by the photo's size ("auto"); empty evaluates both scale 1 and "auto".
         fuse: "mean" or "max": how several scales are fused where the network has no sharp maps.
-        mapping: a JSON file that says which classes each label means; without one a label is
-            the class or group of its name.
-        cam: whether to evaluate class activation maps too, for which torchcam is needed.
-        progress: called with the number of photos done and of all.
+        mapping: a JSON file that maps labels to classes; None takes the class or group with the
+            name of the label.
+        cam: whether to evaluate class activation maps too; needs torchcam.
+        progress: called with the number of photos done and the total.
 
     Returns:
-        Figures of every method over all pairs of photo and class, and by label; shares of
+        The figures of each method over all (photo, class) pairs, and by label, as shares of
         pairs, 0..1.
 
     Raises:
         ClassError: the mapping names a class that the network does not have.
         ModelError: torchcam is not installed, or the network has no class activation maps.
         PhotoError: a photo is missing, cannot be read, or has another size than listed.
-        ResultError: a file that cannot be read or does not fit, or none of whose labels is a
-            class.
+        ResultError: ``boxes`` or ``mapping`` cannot be read, a box lies outside its photo, or no
+            label is a class.
     """
     box_file = read_boxes(boxes)
     labels = match_labels(
@@ -103,7 +102,7 @@ def heatmap_method(
 ) -> Method:
     """The heatmaps and boxes that :func:`heatmap.run` gives, as a method to evaluate.
 
-    Sharp maps where the network has them, else those of whole windows.
+    Sharp maps where the network has them, otherwise heatmaps of whole windows.
     """
 
     def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:

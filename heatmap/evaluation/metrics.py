@@ -1,7 +1,7 @@
 """How well heatmaps point at objects, and how well boxes lie on them, over a folder of photos.
 
-Methods are compared on the same pairs of photo and class (:mod:`pairs`).
-docs/evaluation.md says what each figure means, and where it comes from.
+Methods are compared on the same (photo, class) pairs (:mod:`pairs`). docs/evaluation.md explains
+the figures and their sources.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ..geometry import Box
 from ..photo.photo import Photo, read_photo
 from .pairs import LeftOut, Pairing, PhotoClassPair
 
-# How far from a box the heatmap's maximum still counts as pointing at it.
+# Distance from a box at which the maximum of a heatmap still counts as pointing at it.
 POINTING_TOLERANCE_PX = 15
 IOUS = (0.3, 0.5, 0.7)
-# Where a heatmap is cut, as shares of the way from its smallest to its largest value.
+# Thresholds of a heatmap, as shares of its range of values.
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
 
 
@@ -34,9 +34,9 @@ class Answer:
     """One method's heatmap and boxes for one class on one photo.
 
     Attributes:
-        heat: float32 (H, W), finite, of any range: the higher, the likelier the class is there.
-        boxes_xyxy: boxes of the objects that it finds, in photo px, most confident first.
-        scores: the confidence of each, of any range.
+        heat: float32 (H, W), finite, of any range; higher where the class is more likely.
+        boxes_xyxy: boxes of the detected objects, photo px, most confident first.
+        scores: the confidence of each box, of any range.
     """
 
     heat: npt.NDArray[np.float32]
@@ -44,17 +44,20 @@ class Answer:
     scores: tuple[float, ...]
 
 
-# Of a photo and classes, an answer for each class.
+# Takes a photo and classes, and gives an answer for each class.
 Method: TypeAlias = Callable[[Photo, Sequence[ClassGroup]], list[Answer]]
 
 
 @dataclass(frozen=True)
 class BoxAccuracy:
-    """Shares of pairs, in 0..1, whose box reaches an IoU with a true one; None of no pairs.
+    """Shares of pairs, 0..1, with a box that reaches an IoU with a ground-truth box.
 
-    ``found`` is that of the method's best box. ``region`` is that of the box around the
-    largest region of its heatmap above ``threshold`` of the way from the smallest to the
-    largest value: the threshold that is best over all pairs of the evaluation.
+    Attributes:
+        iou: the IoU to reach.
+        found: share for the most confident box; None without pairs.
+        region: share for the box around the largest region of the heatmap above ``threshold``;
+            None without pairs.
+        threshold: share of the heatmap's range of values: the best over all pairs.
     """
 
     iou: float
@@ -65,10 +68,13 @@ class BoxAccuracy:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one method reaches over some pairs.
+    """The figures of one method over some pairs.
 
-    ``pointing`` is the share of pairs, in 0..1, whose heatmap has its maximum at a box;
-    None of no pairs. ``boxes`` holds one entry for each of ``IOUS``.
+    Attributes:
+        pairs: number of pairs.
+        pointing: share of pairs, 0..1, whose heatmap has its maximum at a box; None without
+            pairs.
+        boxes: one entry for each of ``IOUS``.
     """
 
     pairs: int
@@ -78,7 +84,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Cases:
-    """The figures over all pairs, those of small objects, and the hard ones among these."""
+    """The figures over all pairs, pairs with small objects, and the hard pairs among these."""
 
     all: Figures
     small: Figures
@@ -87,7 +93,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class MethodFigures:
-    """One method over every pair, and over those of each label."""
+    """The figures of one method over all pairs, and by label."""
 
     total: Cases
     labels: dict[str, Cases]
@@ -95,7 +101,7 @@ class MethodFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every method by its name, on the same pairs; ``dataclasses.asdict`` makes it JSON."""
+    """The figures of all methods, by name, on the same pairs; ``dataclasses.asdict`` gives JSON."""
 
     photos: int
     pairs: int
@@ -109,16 +115,16 @@ def evaluate_methods(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Ask every method about every pair, and compare its answers with the true boxes.
+    """Run every method on every pair, and compare its answers with the ground-truth boxes.
 
     Args:
-        pairing: photos, the classes to ask about on each, and their boxes.
-        methods: by name; each is asked about all classes of a photo at once.
-        progress: called with the number of photos done and of all.
+        pairing: photos, the classes to search on each, and their boxes.
+        methods: methods by name; each gets all classes of a photo at once.
+        progress: called with the number of photos done and the total.
 
     Raises:
         PhotoError: a photo cannot be read.
-        ResultError: a method does not answer as :class:`Answer` says.
+        ResultError: a method gives answers that :class:`Answer` does not allow.
     """
     verdicts: dict[str, list[_Verdict]] = {name: [] for name in methods}
     for done, paired in enumerate(pairing.photos, start=1):
@@ -137,7 +143,7 @@ def evaluate_methods(
 def points_at(heat: npt.NDArray[np.float32], boxes_xyxy: Sequence[Box]) -> bool:
     """The pointing game: whether the maximum lies within ``POINTING_TOLERANCE_PX`` of a box.
 
-    Of several equal ones the first in reading order counts. Zhang et al., "Top-down Neural
+    Of several equal maxima the first in reading order counts. Zhang et al., "Top-down Neural
     Attention by Excitation Backprop", ECCV 2016.
     """
     row, column = np.unravel_index(heat.argmax(), heat.shape)
@@ -149,12 +155,12 @@ def points_at(heat: npt.NDArray[np.float32], boxes_xyxy: Sequence[Box]) -> bool:
 
 
 def region_box(heat: npt.NDArray[np.float32], threshold: float) -> Box | None:
-    """The box around the largest connected region above a threshold; None of a flat heatmap.
+    """The box around the largest connected region above a threshold; None for a flat heatmap.
 
-    ``threshold`` is a share, in 0..1, of the way from the smallest to the largest value.
+    ``threshold`` is a share, 0..1, of the heatmap's range of values.
     Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
     """
-    # Imported here, since it takes a second.
+    # Imported here, since that takes a second.
     from skimage.measure import label, regionprops
 
     low, high = float(heat.min()), float(heat.max())
@@ -169,7 +175,7 @@ def region_box(heat: npt.NDArray[np.float32], threshold: float) -> Box | None:
 
 @dataclass(frozen=True)
 class _Verdict:
-    """One method on one pair; ``region_ious`` has one entry for each of ``THRESHOLDS``."""
+    """One method on one pair; ``region_ious`` has an entry for each of ``THRESHOLDS``."""
 
     points: bool
     iou: float
@@ -195,8 +201,8 @@ def _judge(answer: Answer, pair: PhotoClassPair) -> _Verdict:
 
 
 def _best_ious(boxes: Sequence[Box | None], true: Sequence[Box]) -> list[float]:
-    """The largest IoU of each box with any true one; 0 of no box."""
-    # A box without an area at the corner shares nothing with any other.
+    """The largest IoU of each box with any ground-truth box; 0 for no box."""
+    # No box is represented by an empty one, which overlaps nothing.
     given = torch.tensor([box or (0.0, 0.0, 0.0, 0.0) for box in boxes], dtype=torch.float64)
     ious = box_iou(given, torch.tensor(true, dtype=torch.float64))
     return [float(iou) for iou in ious.amax(dim=1)]
@@ -222,9 +228,9 @@ def _method_figures(verdicts: Sequence[_Verdict], pairs: Sequence[PhotoClassPair
 
 
 def _best_thresholds(verdicts: Sequence[_Verdict]) -> list[int]:
-    """For each of ``IOUS`` the index in ``THRESHOLDS`` of that at which most regions reach it.
+    """For each of ``IOUS``, the index in ``THRESHOLDS`` at which most regions reach it.
 
-    As MaxBoxAcc of Choe et al., "Evaluating Weakly Supervised Object Localization Methods
+    As in MaxBoxAcc of Choe et al., "Evaluating Weakly Supervised Object Localization Methods
     Right", CVPR 2020.
     """
     ious = np.array([verdict.region_ious for verdict in verdicts])

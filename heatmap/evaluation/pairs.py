@@ -1,4 +1,4 @@
-"""Which classes have boxes on which photo: what an evaluation asks about."""
+"""The (photo, class) pairs of an evaluation: which classes have boxes on which photo."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from ..geometry import Box
 from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside
 from ..photo.photo_file import PhotoFile
 
-# A pair is small where all boxes of the class take less than this share of the photo.
+# A pair is small if all boxes of the class cover less than this share of the photo.
 SMALL_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class PhotoClassPair:
-    """One class on one photo: what is asked of a method, and the boxes that are true.
+    """One class on one photo.
 
-    ``small`` where the boxes' areas add up to less than a quarter of the photo; ``hard``
-    where moreover another label stands in the photo (the "difficult" pairs of Zhang et al.,
-    "Top-down Neural Attention by Excitation Backprop", ECCV 2016).
+    Attributes:
+        label: the label of its boxes.
+        group: the class or group to search.
+        boxes_xyxy: the ground-truth boxes, photo px.
+        small: whether the boxes' areas add up to less than a quarter of the photo.
+        hard: whether it is small and the photo has boxes of another label (the "difficult" pairs
+            of Zhang et al., "Top-down Neural Attention by Excitation Backprop", ECCV 2016).
     """
 
     label: str
@@ -42,11 +46,12 @@ class PairedPhoto:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What is not measured.
+    """What an evaluation leaves out.
 
-    ``labels`` maps those without a counterpart among the model's classes to how many boxes
-    bear them; ``photos`` have no boxes but those, or none. ``crowds`` and ``empty`` are as
-    in :class:`annotations.BoxFile`.
+    Attributes:
+        labels: labels without a class of the model, with their numbers of boxes.
+        photos: number of photos without any other boxes.
+        crowds, empty: numbers of boxes, as in :class:`annotations.BoxFile`.
     """
 
     labels: dict[str, int]
@@ -68,11 +73,10 @@ def match_labels(
     classes: ClassList,
     mapping: Mapping[str, Sequence[Wanted]] | None = None,
 ) -> dict[str, ClassGroup]:
-    """The class or group that each label means; labels without one are left out.
+    """The class or group of each label; labels without one are left out.
 
-    With a mapping it alone decides: the classes that it names for a label are taken
-    together. Without, a label is the class or group of just that name, index or wnid:
-    "fork" is no "forklift".
+    With a mapping, the classes that it names for a label form a group. Without one, a label
+    means the class or group with exactly that name, index or wnid: "fork" is not "forklift".
 
     Raises:
         ClassError: the mapping names a class that the model does not have.
@@ -96,7 +100,7 @@ def _by_name(label: str, classes: ClassList) -> ClassGroup | None:
 
 
 def _joined(label: str, wanted: Sequence[Wanted], classes: ClassList) -> ClassGroup:
-    """All classes of a label as one group of its name."""
+    """All classes of a label as one group with the name of the label."""
     try:
         groups = classes.find_all(wanted)
     except ClassError as error:
@@ -106,18 +110,18 @@ def _joined(label: str, wanted: Sequence[Wanted], classes: ClassList) -> ClassGr
 
 
 def pair_up(boxes: BoxFile, folder: str | Path, groups: Mapping[str, ClassGroup]) -> Pairing:
-    """Set every photo beside the classes that have boxes on it.
+    """Pair each photo with the classes that have boxes on it.
 
-    The photos are opened, to know their sizes: what does not fit shows before the work.
+    The photos are opened to check their sizes before any scoring.
 
     Args:
-        boxes: what :func:`annotations.read_boxes` gave.
-        folder: where the photos lie.
-        groups: what the labels mean, as :func:`match_labels` gives it.
+        boxes: the boxes, from :func:`annotations.read_boxes`.
+        folder: the folder of the photos.
+        groups: the class or group of each label, from :func:`match_labels`.
 
     Raises:
         PhotoError: a photo is missing, cannot be read, or has another size than listed.
-        ResultError: a box reaches outside its photo, or there is nothing to pair.
+        ResultError: a box extends beyond its photo, or there is nothing to pair.
     """
     counts = boxes.label_counts()
     if not counts.keys() & groups.keys():
@@ -138,7 +142,7 @@ def _nothing_to_pair(path: str, labels: Sequence[str]) -> ResultError:
     listed = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
     return ResultError(
         f"{path}: none of its {len(labels)} labels ({listed}) is a class of the model: "
-        "give a file that says which classes they mean"
+        "give a file that maps labels to classes"
     )
 
 

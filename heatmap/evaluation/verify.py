@@ -1,4 +1,4 @@
-"""What the shortcut changed and what it saved: sliding against cropping, measured."""
+"""Compare sliding with cropping on a photo: differences and times."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ..scoring.prepare import prepare
 from ..scoring.scorer import Scorer
 from .verify_report import Agreement, HeadCheck, Timing, VerifyReport
 
-# Windows compared unless another number is asked for: half a minute of VGG16 on two cores.
+# Default number of windows to compare: half a minute of VGG16 on two cores.
 WINDOWS = 128
-# Slices on which the original head is run one by one.
+# Number of slices on which the original head is run, one by one.
 SLICES = 64
 
 
@@ -40,7 +40,7 @@ def verify(
     scale: float = 1.0,
     border: Border = "cover",
 ) -> VerifyReport:
-    """Compare sliding with cropping on one photo: what the shortcut changed and what it saved.
+    """Compare sliding with cropping on one photo: how scores differ, and how much time it saves.
 
     Two claims are checked. The converted head, slid over the feature map, must equal the
     original head on every slice of it. And sliding is compared with cropping: the original
@@ -49,18 +49,22 @@ def verify(
 
     Args:
         photo: a path, an RGB uint8 array (H, W, 3), or a :class:`heatmap.Photo`.
-        model: a name, a checkpoint, a module, or what :func:`heatmap.prepare` gave.
-        windows: how many windows to crop at most; a random sample (seed 0) where the grid has
+        model: a name, a checkpoint, a module, or a scorer from :func:`heatmap.prepare`.
+        windows: maximum number of windows to crop; a random sample (seed 0) if the grid has
             more.
-        stride: distance between windows, px; None is the network's own.
+        stride: distance between windows, px; None is the native stride.
         scale: resize factor of the photo before scoring.
-        border: "cover" or "valid", as :func:`heatmap.score` takes it.
+        border: "cover" or "valid", as in :func:`heatmap.score`.
+
+    Returns:
+        The report; :func:`heatmap.draw_report` draws it.
 
     Raises:
         ConversionError: the network cannot slide.
-        GeometryError: fewer than one window, or a grid that does not fit.
-        ModelError: a model that cannot be loaded.
-        PhotoError: a photo that cannot be read.
+        GeometryError: ``windows`` is below 1, no window fits, or the network cannot slide at this
+            stride.
+        ModelError: the model cannot be loaded.
+        PhotoError: the photo cannot be read.
     """
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
@@ -90,7 +94,7 @@ def verify(
 
 
 def _sliding(scorer: Scorer) -> Scorer:
-    """The same scorer, sliding even where it would rather crop."""
+    """The same scorer, set to slide."""
     if scorer.network is None:
         raise ConversionError(
             f"{scorer.why_not}; nothing to compare with cropping",
@@ -100,7 +104,7 @@ def _sliding(scorer: Scorer) -> Scorer:
 
 
 def _warm_up(scorer: Scorer, extended: npt.NDArray[np.uint8], geometry: Geometry) -> None:
-    """One window both ways, so that neither is charged for what only a first call costs."""
+    """Score one window both ways, so that the times exclude the cost of first calls."""
     next(crop_scores(scorer.classifier, extended, geometry, [(0, 0)]))
     side = geometry.window_px
     with torch.inference_mode():
@@ -114,7 +118,7 @@ def _network(scorer: Scorer) -> FullyConvolutional:
 
 
 def _sampled(cells: list[Cell], count: int) -> list[Cell]:
-    """A random sample (seed 0) of so many cells, in their order; all where there are no more."""
+    """A random sample (seed 0) of up to ``count`` cells, in their order."""
     if len(cells) <= count:
         return cells
     indices = np.random.default_rng(0).choice(len(cells), size=count, replace=False)
@@ -133,7 +137,7 @@ def _crop(
     cells: Sequence[Cell],
     slide_s: float,
 ) -> tuple[npt.NDArray[np.float32], Timing]:
-    """Crop the sampled windows, timed; the whole grid's time follows in proportion."""
+    """Crop the sampled windows, and extrapolate the time for the whole grid."""
     started = time.perf_counter()
     scores = np.concatenate(list(crop_scores(scorer.classifier, extended, geometry, cells)))
     measured = time.perf_counter() - started
@@ -146,14 +150,14 @@ def _crop(
 
 
 def _check_head(scorer: Scorer, extended: npt.NDArray[np.uint8], grid: ScoreGrid) -> HeadCheck:
-    """Claim 1, on cells of the native grid: the original head on the original's slices."""
+    """Compare the converted head with the original head on slices, in cells of the native grid."""
     network = _network(scorer)
     reference, k = SliceReference(network.plan), network.native_stride_px // grid.geometry.stride_px
     with torch.inference_mode():
         tensor = scorer.classifier.preprocessing.tensor(extended)
         photo = network.whole_windows(tensor).contiguous()
         features = reference.features(photo)
-        # Below the last whole native stride a padded network sees more at a finer one.
+        # At a finer stride the photo can be larger, and a padded network then sees more of it.
         same = photo.shape == tensor.shape
         scores = grid.scores[::k, ::k] if same else network(photo)[0].permute(1, 2, 0).numpy()
         cells = _sampled(
@@ -182,7 +186,7 @@ def _compare(
 
 
 def _correlation(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> float:
-    """Pearson's, and 1 for two constants that are the same."""
+    """Pearson correlation; 1 for two equal constants."""
     if ours.std() == 0 or theirs.std() == 0:
         return float(np.array_equal(ours, theirs))
     return float(np.corrcoef(ours, theirs)[0, 1])

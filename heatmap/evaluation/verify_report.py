@@ -1,4 +1,4 @@
-"""What a verification found: figures, a conclusion in words, and a picture."""
+"""The report of a verification: figures, a conclusion in words, and a picture."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from ..rendering.paint import Image
 
 @dataclass(frozen=True)
 class HeadCheck:
-    """Claim 1: the converted head against the original one on slices of the feature map.
+    """The converted head against the original head on slices of the original feature map.
 
-    The feature map is the original trunk's. ``slices`` is how many of n x n positions were
-    compared; ``relative`` is max |difference| / max |reference|.
+    Attributes:
+        slices: number of slices compared.
+        relative: max |difference| / max |reference|.
     """
 
     slices: int
@@ -36,15 +37,15 @@ class HeadCheck:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Claim 3 on some windows: sliding against cropping, over all K classes.
+    """Sliding against cropping on some windows, over all K classes.
 
     Attributes:
-        windows: how many were compared.
-        largest: largest absolute difference, in the scores' own unit.
-        mean: mean absolute difference, in the same unit.
+        windows: number of windows compared.
+        largest: largest absolute difference, in units of the scores.
+        mean: mean absolute difference, in units of the scores.
         relative: largest difference / largest absolute score of a crop.
-        correlation: Pearson's, of all scores, -1..1.
-        top1: share of windows, 0..1, in which both name the same class.
+        correlation: Pearson correlation of all scores, -1..1.
+        top1: share of windows, 0..1, with the same most probable class.
     """
 
     windows: int
@@ -57,13 +58,13 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long both ways took, seconds.
+    """Times of sliding and cropping, in seconds.
 
     Attributes:
         slide_s: sliding over the whole photo.
         crop_measured_s: cropping ``crop_windows`` windows, in batches.
-        crop_windows: how many were cropped.
-        crop_s: that, in proportion for the whole grid.
+        crop_windows: number of windows cropped.
+        crop_s: cropping the whole grid, extrapolated if not all windows were cropped.
         extrapolated: whether the grid has more windows than were cropped.
     """
 
@@ -75,24 +76,24 @@ class Timing:
 
     @property
     def ratio(self) -> float:
-        """How many times as long cropping takes."""
+        """Time of cropping / time of sliding."""
         return self.crop_s / self.slide_s
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What :func:`heatmap.verify` measured; :func:`heatmap.draw_report` draws it.
+    """The result of :func:`heatmap.verify`; :func:`heatmap.draw_report` draws it.
 
     Attributes:
-        grid: the scores of sliding, logits or probabilities as the network gives them.
-        cropped: those of cropping, float32 (N, M, K); NaN where a window was not sampled.
-        head: whether the converted head is exact (claim 1).
-        everywhere: sliding against cropping on all windows that were sampled (claim 3).
-        inner: the same for windows inside the grid; None where there are none.
-        edge: the same for windows at the edge of the grid; None where there are none.
-        timing: how long both ways took.
+        grid: the scores of sliding, logits or probabilities.
+        cropped: the scores of cropping, float32 (N, M, K); NaN where a window was not sampled.
+        head: the converted head against the original head.
+        everywhere: sliding against cropping on all sampled windows.
+        inner: the same for windows not at the edge of the grid; None if there are none.
+        edge: the same for windows at the edge of the grid; None if there are none.
+        timing: the times of both.
         padded: names of the layers that pad.
-        whole_input: layers whose output depends on the whole photo, each with the reason.
+        whole_input: names of layers whose output depends on the whole photo, with reasons.
     """
 
     grid: ScoreGrid
@@ -107,9 +108,9 @@ class VerifyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the head is exact, and sliding equals cropping where it must.
+        """Whether the head is exact, and sliding equals cropping where it has to.
 
-        It must where no layer pads and none looks at the whole photo.
+        It has to where no layer pads or depends on the whole photo.
         """
         must_be_equal = not self.padded and not self.whole_input
         return self.head.holds and not (
@@ -118,7 +119,7 @@ class VerifyReport:
 
     @property
     def conclusion(self) -> str:
-        """What the reader may conclude, in one sentence."""
+        """The conclusion, in one sentence."""
         seen = self.everywhere
         if not self.head.holds:
             return (
@@ -179,17 +180,17 @@ def draw_report(
     """Draw the heatmaps of sliding and cropping and their difference, side by side.
 
     Args:
-        photo: the one that was verified.
-        report: what :func:`heatmap.verify` gave.
-        wanted: class or group to draw; None is the class that wins the most.
+        photo: the photo that was verified.
+        report: the result of :func:`heatmap.verify`.
+        wanted: class or group to draw; None is the first of :meth:`heatmap.ScoreGrid.winners`.
 
     Returns:
         RGB uint8 (H, W, 3), with legends.
 
     Raises:
         ClassError: an unknown class.
-        PhotoError: a photo that cannot be read.
-        ResultError: a photo of another size than the verified one.
+        PhotoError: the photo cannot be read.
+        ResultError: the photo has another size than the verified one.
     """
     grid = report.grid
     group = grid.winners(1)[0] if wanted is None else grid.classes.find(wanted)

@@ -1,1 +1,1 @@
-"""Training a network on one's own photos."""
+"""Training a network on your own photos."""

@@ -1,4 +1,4 @@
-"""Views of an example: its region at the window's size, plain or augmented."""
+"""Views of a training example: its region resized to the window, plain or augmented."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIGHT_JITTER = 0.2  # of brightness and of contrast, each way
 
 @dataclass(frozen=True)
 class _Region:
-    """What is cut out: whole px of the photo, perhaps outside it."""
+    """A region in whole px of the photo; may extend beyond it."""
 
     left: int
     top: int
@@ -37,24 +37,24 @@ def view(
     number: int = 0,
     seed: Sequence[int] = (0,),
 ) -> npt.NDArray[np.uint8]:
-    """A region of a photo as the network sees it: uint8 (window_px, window_px, 3), contiguous.
+    """One view of a region: uint8 (window_px, window_px, 3), contiguous.
 
-    Number 0 is the plain region. All others are augmented: mirrored half of the time; its
-    side 0.8 to 1.25 times as long, and moved by up to 10 % of that; brightness and contrast
-    changed by up to 20 %. Of a whole photo the plain view is the centre square, the others
-    are squares of 0.8 to 1 times its side anywhere within the photo. What lies outside the
-    photo is its reflection (REFLECT_101).
+    View 0 is the plain region. All others are augmented: mirrored with probability 0.5, side
+    scaled by 0.8 to 1.25 and then shifted by up to 10 % of it, brightness and contrast changed by
+    up to 20 %. For a whole photo, the plain view is the centre square, and the others are squares
+    of 0.8 to 1 times its side anywhere within the photo. Pixels outside the photo are reflected
+    (REFLECT_101).
 
     Args:
         pixels: the upright photo, RGB uint8 (H, W, 3); not changed.
-        xyxy: the region in px of the photo, rounded to whole ones; one that is no square is
-            squeezed to one. None is the whole photo.
+        xyxy: the region in px of the photo, rounded to whole px and resized to a square. None is
+            the whole photo.
         window_px: side of the view, px.
-        number: which view, from 0 on.
-        seed: whole numbers from 0 on. Together with ``number`` they decide all that is drawn.
+        number: number of the view, from 0.
+        seed: non-negative integers that, with ``number``, seed the random augmentation.
 
     Raises:
-        GeometryError: the window has no pixel.
+        GeometryError: ``window_px`` is below 1.
     """
     if window_px < 1:
         raise GeometryError(f"window is {window_px} px: it must be at least 1")
@@ -78,14 +78,14 @@ def _plain(xyxy: Box | None, hw: tuple[int, int]) -> _Region:
 
 
 def _random_within(hw: tuple[int, int], noise: np.random.Generator) -> _Region:
-    """A square anywhere within the photo."""
+    """A random square within the photo."""
     side = max(1, round(min(hw) * min(1.0, _factor(noise))))
     top, left = (int(noise.integers(length - side, endpoint=True)) for length in hw)
     return _Region(left, top, side, side)
 
 
 def _random_around(region: _Region, noise: np.random.Generator) -> _Region:
-    """Another size around the same centre, then moved."""
+    """The region scaled around its centre and then shifted, at random."""
     factor = _factor(noise)
     width, height = (max(1, round(side * factor)) for side in (region.width, region.height))
     right, down = noise.uniform(-SHIFT, SHIFT, 2)
@@ -98,13 +98,13 @@ def _random_around(region: _Region, noise: np.random.Generator) -> _Region:
 
 
 def _factor(noise: np.random.Generator) -> float:
-    """By what a side is multiplied: as often longer as shorter."""
+    """A random scale factor, log-uniform around 1."""
     limit = math.log(SCALE_JITTER)
     return math.exp(noise.uniform(-limit, limit))
 
 
 def _cut(pixels: npt.NDArray[np.uint8], region: _Region) -> npt.NDArray[np.uint8]:
-    """The pixels of a region; no copy where all of it lies in the photo."""
+    """The pixels of a region; a view if it lies within the photo."""
     bottom, right = region.top + region.height, region.left + region.width
     if min(region.top, region.left) >= 0 and bottom <= len(pixels) and right <= pixels.shape[1]:
         return pixels[region.top : bottom, region.left : right]
@@ -114,7 +114,7 @@ def _cut(pixels: npt.NDArray[np.uint8], region: _Region) -> npt.NDArray[np.uint8
 
 
 def _scaled(region: npt.NDArray[np.uint8], window_px: int) -> npt.NDArray[np.uint8]:
-    """At the window's size, in memory of its own."""
+    """The region resized to the window, as a new array."""
     if region.shape[:2] == (window_px, window_px):
         return region.copy(order="C")
     shrinks = max(region.shape[:2]) > window_px
@@ -126,7 +126,7 @@ def _scaled(region: npt.NDArray[np.uint8], window_px: int) -> npt.NDArray[np.uin
 def _in_other_light(
     scaled: npt.NDArray[np.uint8], noise: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """Brightness multiplies all values, contrast their distance from the view's mean."""
+    """Multiply values by a brightness, and scale them around the mean by a contrast."""
     brightness, contrast = noise.uniform(1 - LIGHT_JITTER, 1 + LIGHT_JITTER, 2)
     values = brightness * (contrast * np.arange(256) + (1 - contrast) * scaled.mean())
     table: npt.NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What to train on: regions of photos, each with its class."""
+"""Training examples: regions of photos, each with its class."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..photo.folder import SUFFIXES, files_below
 from ..photo.photo_file import upright_hw
 from .sampling import seed_digest, square_around, squares_beside, validation_photos
 
-SMALLEST_PX = 8  # boxes shorter than this on their long side show too little
-MOST_BACKGROUND = 3  # regions of background a photo
+SMALLEST_PX = 8  # boxes with a shorter long side are left out
+MOST_BACKGROUND = 3  # maximum number of background regions per photo
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Example:
     Attributes:
         photo: path within the folder, with "/".
         label: index of the class in :attr:`Examples.classes`.
-        xyxy: the region in px of the upright photo: a square on whole pixels, which reaches
-            outside a photo that is too small for it. None is the whole photo.
+        xyxy: the region in px of the upright photo: a square on whole pixels, which extends
+            beyond a photo that is too small for it. None is the whole photo.
     """
 
     photo: str
@@ -40,15 +40,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a folder gives to train on.
+    """The training and validation examples of a folder.
 
-    All examples of a photo are in one of the two parts, one behind the other.
+    All examples of a photo are in the same part, consecutively.
 
     Attributes:
-        folder: where the photos lie.
+        folder: the folder of the photos.
         classes: names of the classes; labels are their indices.
-        training: the examples to train on.
-        validation: the validation split.
+        training: the training examples.
+        validation: the examples of the validation split.
     """
 
     folder: Path
@@ -57,7 +57,7 @@ class Examples:
     validation: tuple[Example, ...]
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """How many examples each class has for training and for validation."""
+        """The numbers of training and validation examples of each class."""
         training, validation = (
             Counter(example.label for example in part) for part in (self.training, self.validation)
         )
@@ -69,21 +69,22 @@ class Examples:
 def folder_examples(
     folder: str | Path, *, validation_split: float = 0.2, seed: int = 0, without: Path | None = None
 ) -> Examples:
-    """Whole photos, a folder a class: each folder in ``folder`` bears the name of its class.
+    """Whole photos as examples, from one folder for each class, with the name of the class.
 
-    Photos are the files of known endings in it and all below it. Hidden files and folders
-    are left out, and so are links to folders, but for those of a class.
+    Photos are the files with known suffixes in it and below. Hidden files and folders are left
+    out, and so are links to folders, except the class folders themselves.
 
     Args:
-        folder: holds the folders of the classes; files beside them are left alone.
-        validation_split: share of each class's photos, 0 to below 1, to nearest; at least one
-            photo where it is above 0, and at least one is left to train on.
-        seed: which photos are kept for validation. It depends on nothing else but their names.
-        without: a folder that is no class.
+        folder: contains the class folders; files beside them are ignored.
+        validation_split: share of each class's photos for validation, from 0 to below 1,
+            rounded; if above 0, at least one photo, and at least one is left for training.
+        seed: seed of the choice of validation photos, which otherwise depends only on their
+            names.
+        without: a folder that is not a class.
 
     Raises:
-        ModelError: a share out of range.
-        PhotoError: no such folder, fewer than two classes, or one with too few photos.
+        ModelError: the share is out of range.
+        PhotoError: no such folder, fewer than two classes, or a class with too few photos.
     """
     _check_split(validation_split)
     folder = _existing(folder)
@@ -106,31 +107,31 @@ def boxed_examples(
     seed: int = 0,
     background: str = BACKGROUND,
 ) -> Examples:
-    """Regions around boxes, one class a label, and the background beside them.
+    """Regions around boxes as examples, with one class for each label, and background regions.
 
-    A box's region is the square of 1.2 times its long side around it, moved into the photo
-    as far as possible. Boxes shorter than 8 px are left out.
+    The region of a box is a square around it with 1.2 times its long side, moved into the photo
+    as far as possible. Boxes with a long side below 8 px are left out.
 
-    Background, the last class, is squares within the photos of which all boxes together
-    cover at most 5 %. As many are drawn from each photo, 1 to 3, as give about the mean
-    number of examples of the other classes, and fewer where there is no room. They are as
-    large as the photo's own regions, or else as those of all photos.
+    The background, the last class, consists of squares within the photos that boxes cover by at
+    most 5 %. Each photo gives 1 to 3 of them, so that there are about as many as examples of
+    another class on average, or fewer where there is no room. Their sizes are those of the
+    photo's own regions, or else of the regions of all photos.
 
     Args:
-        folder: where the photos lie. Those that ``boxes`` does not list are left alone.
-        boxes: as :func:`annotations.read_boxes` takes them.
-        validation_split: share of each class's photos, 0 to below 1, to nearest. Every class
-            keeps a photo for training, and has one for validation where that is possible.
-        seed: which photos are kept for validation, and where background is cut. Both depend
-            on nothing else but the names of the photos and their boxes.
-        background: the name of that class.
+        folder: the folder of the photos; photos that ``boxes`` does not list are ignored.
+        boxes: an annotation file, as in :func:`annotations.read_boxes`.
+        validation_split: share of each class's photos for validation, from 0 to below 1,
+            rounded. Every class has a photo for training, and one for validation if possible.
+        seed: seed of the choice of validation photos and background squares, which otherwise
+            depend only on the names of the photos and their boxes.
+        background: name of the background class.
 
     Raises:
-        ModelError: a share out of range.
-        PhotoError: no such folder; a photo is missing, cannot be read, or has another size
+        ModelError: the share is out of range.
+        PhotoError: no such folder; or a photo is missing, cannot be read, or has another size
             than listed.
-        ResultError: the boxes cannot be read or do not fit their photos, a label has none
-            that is large enough or is called as the background, or there is no background.
+        ResultError: the boxes cannot be read or do not fit their photos, all boxes of a label are
+            too small, a label has the name of the background, or there is no background.
     """
     _check_split(validation_split)
     folder = _existing(folder)
@@ -184,10 +185,10 @@ def _class_folders(folder: Path, without: Path | None) -> list[Path]:
 
 
 def _photos_of(folder: Path, class_folder: Path, *, least: int) -> list[str]:
-    """The photos of a class, by name."""
+    """The photos of a class, sorted by path."""
     photos = [path for path in files_below(class_folder) if path.suffix.lower() in SUFFIXES]
     if not photos:
-        raise PhotoError(f"{class_folder}: no photo in it: put some there or take the folder away")
+        raise PhotoError(f"{class_folder}: no photo in it: put some there or remove the folder")
     if len(photos) < least:
         raise PhotoError(
             f"{class_folder}: holds {len(photos)} photo, training and validation need at least "
@@ -204,14 +205,14 @@ def _labels(box_file: BoxFile, background: str) -> list[str]:
     if background in labels:
         raise ResultError(
             f"{box_file.path}: label {background!r} is also the name of the background: "
-            "give one of them another"
+            "rename one of them"
         )
     return labels
 
 
 @dataclass(frozen=True)
 class _MeasuredPhoto:
-    """A photo with its size (H, W) in px, and all its boxes, in order."""
+    """A photo with its height and width in px, and its sorted boxes."""
 
     name: str
     hw: tuple[int, int]
@@ -219,16 +220,16 @@ class _MeasuredPhoto:
 
 
 def _measured_photos(folder: Path, box_file: BoxFile) -> list[_MeasuredPhoto]:
-    """The listed photos by name, which must be those that the boxes were drawn on."""
+    """The listed photos by name, checked against their listed sizes and boxes."""
     names = {posixpath.normpath(listed.file): listed for listed in box_file.photos}
     if len(names) < len(box_file.photos):
         twice = next(listed.file for listed in box_file.photos if listed not in names.values())
-        raise ResultError(f"{box_file.path}: {twice!r} is listed under another name too")
+        raise ResultError(f"{box_file.path}: {twice!r} is listed twice under different names")
     missing = sorted(name for name in names if not (folder / name).is_file())
     if missing:
         raise PhotoError(
             f"{folder}: lacks {len(missing)} of the {len(names)} photos that {box_file.path} "
-            f"lists, first {missing[0]!r}: give the folder that their names count from"
+            f"lists, first {missing[0]!r}: give the folder that their names are relative to"
         )
     return [_measured(folder, name, names[name], box_file.path) for name in sorted(names)]
 
@@ -264,14 +265,14 @@ def _check_every_label(
         if label not in remaining:
             raise ResultError(
                 f"{box_file.path}: none of the {count} boxes of {label!r} is {SMALLEST_PX} px "
-                "long: enlarge the photos or take the label out"
+                "long: enlarge the photos or remove the label"
             )
 
 
 def _background(
     photos: Sequence[_MeasuredPhoto], objects: Sequence[Example], label: int, seed: int
 ) -> list[Example]:
-    """Regions beside the boxes of each photo, of the class ``label``."""
+    """Background regions of each photo, as examples of class ``label``."""
     sides: dict[str, list[int]] = {photo.name: [] for photo in photos}
     for example in objects:
         if example.xyxy is not None:

@@ -1,4 +1,4 @@
-"""Fit a network to examples: epochs, early stopping, and a state to go on from."""
+"""Fit a network to examples: epochs, early stopping, and a state to resume from."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from ..errors import ModelError, ResultError, reason_of
 from ..files import writing
 from ..networks.state_dict import StateDict
 
-# Reads what the trainable part takes, by row numbers of the store.
+# Reads inputs of the trainable part by row numbers of the store.
 ReadRows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train.
+    """The hyperparameters of a training.
 
     Attributes:
-        epochs: at most so many passes over the examples, 1 or more.
-        batch: examples a step, 1 or more.
+        epochs: maximum number of passes over the examples, 1 or more.
+        batch: batch size, 1 or more.
         rate: learning rate of AdamW (Loshchilov and Hutter, arXiv 1711.05101), above 0 and
             below 100.
-        decay: its weight decay, 0 to below 100.
-        views: how many views of each example are made, 1 or more: the plain one, and others
-            that are augmented. Each epoch takes one of each example, drawn anew.
-        validation_split: share of the photos that are kept for validation, 0 to below 1.
-        patience: epochs without a smaller validation loss after which training stops.
-        seed: of everything that is drawn, 0 to below 2^63.
+        decay: weight decay of AdamW, from 0 to below 100.
+        views: number of views of each example, 1 or more: the plain one, and augmented ones.
+            Each epoch uses one random view of each example.
+        validation_split: share of the photos for validation, from 0 to below 1.
+        patience: number of epochs without a lower validation loss after which training stops,
+            1 or more.
+        seed: random seed, from 0 to below 2^63.
 
     Raises:
         ModelError: a value out of range.
@@ -71,14 +72,14 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Means over one epoch.
+    """The results of one epoch.
 
     Attributes:
-        number: which epoch, from 1 on.
-        loss: cross-entropy (natural logarithm) on the training examples, weighted by class.
-        accuracy: share of them that the network gets right, 0..1.
-        validation_loss, validation_accuracy: the same of the validation split after the
-            epoch; None without one.
+        number: number of the epoch, from 1.
+        loss: mean cross-entropy (natural logarithm) on the training examples, weighted by class.
+        accuracy: share of training examples classified correctly, 0..1.
+        validation_loss, validation_accuracy: the same on the validation split after the epoch;
+            None without one.
     """
 
     number: int
@@ -90,14 +91,13 @@ class Epoch:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """What to learn from.
+    """The training data, as rows of a store with labels.
 
     Attributes:
         read: reads rows of the store.
-        train_labels: class indices; number i belongs to ``views`` rows of the store from
-            ``i * views`` on.
-        validation_labels: number i belongs to row ``len(train_labels) * views + i``.
-        class_weights: float32 (K,), by which the examples of each class count.
+        train_labels: class indices; label i belongs to the ``views`` rows from ``i * views`` on.
+        validation_labels: label i belongs to row ``len(train_labels) * views + i``.
+        class_weights: weights of the classes in the loss, float32 (K,).
     """
 
     read: ReadRows
@@ -108,12 +108,12 @@ class LabelledRows:
 
 @dataclass
 class Fit:
-    """A fit under way.
+    """A training in progress.
 
     Attributes:
-        module: what is trained, of what ``examples`` reads to logits (B, K).
-        examples: what to learn from.
-        schedule: how.
+        module: the module to train, from the rows that ``examples`` reads to logits (B, K).
+        examples: the training data.
+        schedule: the hyperparameters.
         history: the epochs done.
         best: the parameters of the best epoch so far, by name.
         best_epoch: its number; 0 before the first.
@@ -148,10 +148,10 @@ class Fit:
         return stalled and len(self.examples.validation_labels) > 0
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train epoch by epoch, until done; what each gives depends on the state alone."""
+        """Train epoch by epoch until finished; each epoch depends only on the saved state."""
         while not self.finished:
             number = len(self.history) + 1
-            # The caller's random state is left alone.
+            # The caller's random state is not changed.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_mixed(self.schedule.seed, number))
                 epoch = Epoch(number, *self._train(number), *self._validate())
@@ -191,9 +191,9 @@ class Fit:
         return loss_sum / len(labels), right / len(labels)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The sum of cross-entropies, each by its class's weight.
+        """The sum of cross-entropies, weighted by class.
 
-        Not the mean that torch takes, which undoes the weights in batches of one class.
+        Not torch's weighted mean, in which the weights cancel out in batches of one class.
         """
         losses = functional.cross_entropy(logits, labels, reduction="none")
         return (losses * self.examples.class_weights[labels]).sum()
@@ -203,7 +203,7 @@ class Fit:
         finite = all(map(math.isfinite, losses))
         if not finite or not all(values.isfinite().all() for values in self.parameters.values()):
             raise ModelError(
-                f"training went astray in epoch {epoch.number}: losses are {epoch.loss:g} and "
+                f"training diverged in epoch {epoch.number}: losses are {epoch.loss:g} and "
                 f"{epoch.validation_loss}: give a rate below {self.schedule.rate:g}"
             )
 
@@ -214,7 +214,7 @@ class Fit:
         first = len(self.examples.train_labels) * self.schedule.views
         loss_sum = right = 0.0
         with torch.no_grad():
-            # No more at once than in training: a trunk that is not frozen takes much memory.
+            # The batch size of training, since a trunk that is not frozen takes much memory.
             for start in range(0, len(labels), self.schedule.batch):
                 wanted = torch.from_numpy(labels[start : start + self.schedule.batch])
                 rows = first + start + np.arange(len(wanted))
@@ -224,7 +224,7 @@ class Fit:
         return loss_sum / len(labels), right / len(labels)
 
     def save(self, path: Path) -> None:
-        """Write all that going on needs into one file, whole or not at all.
+        """Write the state needed to resume to one file, completely or not at all.
 
         Raises:
             ResultError: it cannot be written.
@@ -246,20 +246,20 @@ class Fit:
                 raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error
 
     def load(self, path: Path) -> None:
-        """Go on from what :meth:`save` wrote.
+        """Resume from a file that :meth:`save` wrote.
 
         Raises:
-            ModelError: the file is damaged, or of another network.
+            ModelError: the file is damaged, or belongs to another network.
         """
         try:
             with safe_open(path, framework="pt") as opened:
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
                 progress = json.loads(opened.metadata()["fit"])
             self._restore(tensors, progress)
-        # A damaged file raises a dozen kinds.
+        # Damaged files raise many kinds of exceptions.
         except Exception as error:
             raise ModelError(
-                f"{path}: cannot be gone on from: {reason_of(error)}: remove it to start anew"
+                f"{path}: cannot be resumed from: {reason_of(error)}: remove it to start again"
             ) from error
 
     def _restore(self, tensors: StateDict, progress: Mapping[str, object]) -> None:
@@ -276,19 +276,19 @@ class Fit:
         self.history = [Epoch(**epoch) for epoch in history]
 
     def take_best(self) -> None:
-        """Put the parameters of the best epoch into the module."""
+        """Load the parameters of the best epoch into the module."""
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(self.best[name])
 
 
 def _mixed(seed: int, number: int) -> int:
-    """One number for torch out of two, as numpy mixes them."""
+    """A seed for torch made from a seed and an epoch number."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _dropout(module: nn.Module, *, active: bool) -> None:
-    """Dropout alone changes in training; BatchNorm keeps its statistics."""
+    """Switch dropout on or off; BatchNorm always keeps its statistics."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.train(active)

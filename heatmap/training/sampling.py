@@ -1,6 +1,6 @@
-"""What is drawn for training: squares around boxes and beside them, and the validation split.
+"""Sampling for training: squares around and beside boxes, and the validation split.
 
-Squares are whole pixels: left, top, right, bottom. No photo is opened here.
+Squares are (left, top, right, bottom) in whole pixels. No photo is opened here.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy.typing as npt
 
 from ..geometry import Box
 
-CONTEXT = 1.2  # side of a square, in long sides of its box
-MOST_COVERED = 0.05  # of a square beside the boxes, by all of them together
-DRAWS = 50  # tried in each photo, of each kind of side
-# Orders that are tried until every class of several photos is in both parts.
+CONTEXT = 1.2  # side of a square / long side of its box
+MOST_COVERED = 0.05  # largest share of a background square that boxes may cover
+DRAWS = 50  # squares tried per photo and list of sides
+# Orders of photos tried until every class with several photos is in both parts.
 ORDERS = 16
 
 Square: TypeAlias = tuple[int, int, int, int]
 
 
 def square_around(xyxy: Box, hw: tuple[int, int]) -> Square:
-    """The square of 1.2 times a box's long side around it, moved into the photo.
+    """The square around a box with 1.2 times its long side, moved into the photo.
 
-    Where it is longer than the photo, it reaches beyond both of its edges.
+    If it is larger than the photo, it extends beyond both edges.
 
     Args:
         xyxy: a box within the photo, px.
@@ -41,7 +41,7 @@ def square_around(xyxy: Box, hw: tuple[int, int]) -> Square:
 
 
 def _start(centre: float, side: int, length: int) -> int:
-    """Where a side begins that is centred, or moved into the photo, along one axis."""
+    """The start of a side along one axis: centred, or moved into the photo."""
     spare = length - side
     return min(max(math.floor(centre - side / 2 + 0.5), min(0, spare)), max(0, spare))
 
@@ -53,15 +53,15 @@ def squares_beside(
     count: int,
     noise: np.random.Generator,
 ) -> list[Square]:
-    """Random squares within a photo of which all boxes together cover at most 5 %.
+    """Random squares within a photo that boxes cover by at most 5 %.
 
     Args:
-        boxes: of the photo, px.
+        boxes: the boxes on the photo, px.
         hw: height and width of the photo, px.
-        sides_px: sides to draw from; those of the second list where too few of the first
-            fit beside the boxes, and so on. Longer ones than the photo are cut to it.
-        count: how many squares; fewer where there is no room.
-        noise: what is drawn from.
+        sides_px: lists of sides to draw from; later lists are used if too few squares of the
+            earlier ones fit. Sides are limited to the photo's shorter side.
+        count: maximum number of squares; there may be fewer.
+        noise: random generator.
     """
     beside: list[Square] = []
     for sides in sides_px:
@@ -75,14 +75,14 @@ def squares_beside(
 def _random_squares(
     sides_px: Sequence[int], hw: tuple[int, int], noise: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """``DRAWS`` squares anywhere within the photo, a row each."""
+    """``DRAWS`` random squares within the photo, one per row."""
     sides = np.minimum(noise.choice(np.asarray(sides_px), DRAWS), min(hw))
     top, left = (noise.integers(length - sides, endpoint=True) for length in hw)
     return np.stack((left, top, left + sides, top + sides), axis=1)
 
 
 def _covered(squares: npt.NDArray[np.int64], boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
-    """Share of each square that lies in boxes; what lies in several counts several times."""
+    """Share of each square covered by boxes; overlapping boxes count several times."""
     corners = np.asarray(boxes, np.float64).reshape(-1, 4)
     low = np.maximum(squares[:, None, :2], corners[:, :2])
     high = np.minimum(squares[:, None, 2:], corners[:, 2:])
@@ -91,22 +91,21 @@ def _covered(squares: npt.NDArray[np.int64], boxes: Sequence[Box]) -> npt.NDArra
 
 
 def seed_digest(*parts: int | str) -> bytes:
-    """32 bytes that a random generator can start from: the same on every machine."""
+    """A 32-byte seed for a random generator, the same on every machine."""
     return hashlib.sha256(ascii(parts).encode()).digest()
 
 
 def validation_photos(labels: Mapping[str, Collection[int]], share: float, seed: int) -> set[str]:
-    """Choose photos for validation; the order in which they are given does not matter.
+    """Choose photos for validation; the order of ``labels`` does not matter.
 
-    Of each class the share of its photos is taken, to nearest, or one photo where that is
-    none; where photos show several classes it may be more. Every class keeps a photo for
-    training; it lacks one for validation where it has no other, or where no order that was
-    tried spares one.
+    The share of each class's photos is rounded, and at least one photo; it may be exceeded where
+    photos show several classes. Every class keeps a photo for training; a class has none for
+    validation if it has only one photo, or if none of the orders tried spares one.
 
     Args:
-        labels: by photo the classes it shows, each once.
-        share: 0 (no photo) to below 1.
-        seed: decides which.
+        labels: the classes that each photo shows.
+        share: share of photos, from 0 (no photo) to below 1.
+        seed: random seed.
     """
     best: set[str] = set()
     fewest: float = math.inf
@@ -123,9 +122,9 @@ def validation_photos(labels: Mapping[str, Collection[int]], share: float, seed:
 def _first_of_each(
     labels: Mapping[str, Collection[int]], order: Sequence[str], share: float
 ) -> tuple[int, set[str]]:
-    """The first photos of each class, and how many classes have none though they have several.
+    """Choose the first photos of each class; also count classes that got none of several.
 
-    Rare classes choose first; none takes the last photo that another has for training.
+    Rare classes choose first; no class takes the last training photo of another.
     """
     photos: dict[int, list[str]] = {}
     for photo in order:

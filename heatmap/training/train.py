@@ -1,4 +1,4 @@
-"""Train a network on photos of one's own: photos and their classes in, a checkpoint out."""
+"""Train a network on your own photos, and save it as a checkpoint."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ from .work_folder import WorkFolder, work_folder
 
 
 class TrainingReporter(Reporter):
-    """Is told how training goes on; does nothing by itself. ``advance`` counts views."""
+    """Receives the progress of a training; this base class ignores it. ``advance`` counts views."""
 
     def begins(self, examples: Examples, classifier: Classifier) -> None:
-        """Before the first view is made."""
+        """Called before the first view is made."""
 
     def resumed(self, epochs: int) -> None:
-        """So many epochs were done already."""
+        """An interrupted training is resumed after this many epochs."""
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
-        """One more epoch is done, and saved."""
+        """An epoch is done and saved; ``best`` says whether it is the best so far."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave.
+    """The result of a training.
 
     Attributes:
-        classifier: the trained network, as every ``model`` parameter takes it.
-        path: of its checkpoint.
-        examples: what it was trained on.
-        history: the epochs, the first one first.
-        best: the epoch whose parameters it has.
+        classifier: the trained network; every ``model`` parameter accepts it.
+        path: its checkpoint.
+        examples: the examples it was trained on.
+        history: all epochs, in order.
+        best: the epoch whose parameters the network has.
     """
 
     classifier: Classifier
@@ -72,29 +72,34 @@ def train(
     reporter: TrainingReporter | None = None,
     options: AdaptOptions | None = None,
 ) -> Trained:
-    """Train a network on photos of one's own, and write it as a checkpoint.
+    """Train a network on your own photos, and write it as a checkpoint.
 
-    What is frozen is computed once for every view of every example; only the rest is
-    trained, with AdamW on cross-entropy, each class with the same weight. The parameters
-    of the epoch with the smallest validation loss are kept. With one seed, and as many
-    threads, the checkpoint has the same bits, interrupted and resumed or not.
+    Frozen layers are computed only once for every view of every example; the others are trained
+    with AdamW on cross-entropy, in which all classes have the same weight. The parameters of the
+    epoch with the lowest validation loss are kept (of the last epoch without a validation split).
+    With the same seed and number of threads the checkpoint has the same bits, even if training
+    was interrupted and resumed.
 
     Args:
-        folder: a folder a class, or with ``boxes`` whole photos, the rest of which makes
-            the class "background".
-        output: checkpoint to write, x.safetensors. While training goes on its state lies
-            in the folder x.training beside it.
-        model: a network to adapt to these classes; or one that was adapted to just these,
-            whose training goes on.
+        folder: one folder of photos for each class; or with ``boxes`` whole photos, whose areas
+            without boxes form the class "background".
+        output: checkpoint to write, x.safetensors. During training its state is in the folder
+            x.training beside it.
+        model: a network to adapt to these classes, or one already adapted to exactly these
+            classes, which is trained further.
         boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
-        schedule: how to train.
-        resume: go on from the last whole epoch of a training that was interrupted.
-        reporter: is told how training goes on.
-        options: of :func:`heatmap.adapt`, but for the classes and the seed.
+        schedule: the hyperparameters; None is ``Schedule()``.
+        resume: continue an interrupted training after its last complete epoch.
+        reporter: receives the progress.
+        options: options of :func:`heatmap.adapt`, except for classes and seed.
+
+    Returns:
+        The trained network, the path of its checkpoint, and the history of epochs.
 
     Raises:
-        PhotoError, ResultError: photos or boxes that cannot be used, or files in the way.
-        ModelError: a network, option or state that cannot be used.
+        PhotoError: the photos cannot be read or are too few.
+        ResultError: the boxes cannot be used, or a file is in the way or cannot be written.
+        ModelError: the network, an option or the saved state cannot be used.
     """
     schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
     target = Path(output)
@@ -133,23 +138,23 @@ def _classifier(
         rest.pop("weights", None)
         return adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest)
     if loaded.classes.names == ClassList.numbered(len(examples.classes)).names:
-        # Adapted to so many classes, which had no names yet.
+        # Adapted to this number of classes, without names yet.
         loaded = replace(loaded, classes=ClassList(examples.classes))
     if loaded.classes.names != examples.classes:
         raise ModelError(
-            f"{loaded.name} tells {', '.join(loaded.classes.names)}; the photos show "
+            f"{loaded.name} has the classes {', '.join(loaded.classes.names)}; the photos show "
             f"{', '.join(examples.classes)}: train {loaded.architecture} on them"
         )
     excess = [name for name in options if name != "weights"]
     if excess:
-        text = "leave {} out" if len(excess) == 1 else "leave {} and all else of the new head out"
+        text = "leave {} out" if len(excess) == 1 else "leave out {} and the other head options"
         raise ModelError(f"{loaded.name} is adapted already", Use(excess[0], text=text))
-    # Training must not change the caller's.
+    # Training must not change the caller's module.
     return replace(loaded, module=copy.deepcopy(loaded.module))
 
 
 def _settings(examples: Examples, classifier: Classifier, schedule: Schedule) -> str:
-    """Digest of all that decides what training gives, threads and machine aside."""
+    """Digest of everything that determines the result, except threads and machine."""
     everything = hashlib.sha256(classifier.weights_digest.encode())
     regions = (*examples.training, *examples.validation)
     described = (
@@ -176,7 +181,7 @@ def _fit(
     work: WorkFolder,
     reporter: TrainingReporter,
 ) -> Fit:
-    """Train the module of ``classifier``, which then has the parameters of the best epoch."""
+    """Train the module of ``classifier``; it ends with the parameters of the best epoch."""
     module = classifier.module
     assert isinstance(module, Adapted)
     frozen, learner = module.split()
@@ -207,7 +212,7 @@ def _labelled(store: ViewStore, rows: npt.NDArray[np.generic]) -> LabelledRows:
     examples = store.examples
     labels = np.array([example.label for example in examples.training])
     counts = np.bincount(labels, minlength=len(examples.classes))
-    # Each class weighs the same, however many examples it has.
+    # All classes have the same total weight, however many examples they have.
     weights = len(labels) / (len(counts) * np.maximum(counts, 1))
     return LabelledRows(
         read,
@@ -218,7 +223,7 @@ def _labelled(store: ViewStore, rows: npt.NDArray[np.generic]) -> LabelledRows:
 
 
 def _record(fit: Fit, examples: Examples) -> dict[str, object]:
-    """What the checkpoint says of its training: nothing that differs from run to run."""
+    """The record of the training in the checkpoint, without anything that differs between runs."""
     return {
         "schedule": asdict(fit.schedule),
         "examples": {name: list(both) for name, both in examples.counts().items()},

@@ -1,4 +1,4 @@
-"""The views of all examples as the trainable part takes them: made once, and kept on disk."""
+"""The store of training inputs: all views of all examples, computed once and kept on disk."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .augment import view
 from .examples import Example, Examples
 from .fit import Schedule
 
-# Views that go through what is frozen at once.
+# Views per forward pass through the frozen layers.
 BATCH = 16
 
-# Told how many views are done, and of how many.
+# Called with the number of views done and the total.
 Advance = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
 class ViewStore:
-    """What the trainable part takes of every view of every example.
+    """The inputs of the trainable part, for every view of every example.
 
-    A row a view: what ``frozen`` gives of it, float32; or without ``frozen`` its pixels, uint8
-    (window, window, 3). First all views of each training example, then one of each
+    Each row is a view: the float32 output of ``frozen``, or its pixels, uint8 (window, window,
+    3), if ``frozen`` is None. First come all views of each training example, then one of each
     validation example.
     """
 
@@ -46,11 +46,11 @@ class ViewStore:
         return len(training) * self.schedule.views + len(validation)
 
     def rows(self, path: Path, advance: Advance) -> npt.NDArray[np.generic]:
-        """All rows, read from the file ``path`` as they are needed; made where it is not there.
+        """All rows, mapped from the file ``path``, which is written if it does not exist.
 
         Raises:
             ResultError: they do not fit on the disk, or cannot be written.
-            PhotoError: a photo that cannot be read.
+            PhotoError: a photo cannot be read.
         """
         if not path.exists():
             self._write(path, advance)
@@ -79,7 +79,7 @@ class ViewStore:
             yield self._through_frozen(np.stack(batch))
 
     def _views(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """Views in the order of the rows; each photo is read once for neighbours in it."""
+        """Views in the order of the rows; a photo is read once for consecutive examples."""
         window = self.preprocessing.window_px
         photo, pixels = "", np.empty((0, 0, 3), np.uint8)
         for index, example, count in self._counted():
@@ -91,7 +91,7 @@ class ViewStore:
                 yield view(pixels, example.xyxy, window, number=number, seed=seed)
 
     def _counted(self) -> Iterator[tuple[int, Example, int]]:
-        """Each example with its number in its part, and how many views are made of it."""
+        """Each example with its index in its part and its number of views."""
         for index, example in enumerate(self.examples.training):
             yield index, example, self.schedule.views
         for index, example in enumerate(self.examples.validation):

@@ -1,4 +1,4 @@
-"""The folder in which a training lies while it goes on: its settings, views and state."""
+"""The folder of a training in progress: its settings, views and state."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ WORK_SUFFIX = ".training"
 
 
 def work_folder(target: Path) -> Path:
-    """Where the training of a checkpoint lies."""
+    """The folder for the training of a checkpoint."""
     return target.with_suffix(WORK_SUFFIX)
 
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """The folder in which a training lies while it goes on: x.training for x.safetensors."""
+    """The folder of a training in progress: x.training for x.safetensors."""
 
     folder: Path
 
     @classmethod
     def opened(cls, target: Path, settings: str, resume: bool) -> WorkFolder:
-        """The folder, begun or gone on with.
+        """Create the folder, or open it to resume.
 
         Raises:
-            ModelError: it holds another training, or one that is not to be gone on with.
+            ModelError: it holds another training, or one while ``resume`` is False.
             ResultError: it holds other things, or cannot be written.
         """
         work = cls(work_folder(target))
@@ -40,17 +40,17 @@ class WorkFolder:
         except (OSError, ValueError, KeyError, TypeError):
             earlier = None
         if earlier is None or not (work.views.exists() or work.state.exists()):
-            # Nothing to go on from; the rest belongs to no settings.
+            # Nothing to resume from; remaining files belong to unknown settings.
             work.clear()
             earlier = None
         if earlier is not None and not resume:
             raise ModelError(
                 f"{work.folder} holds a training that was interrupted",
-                Use("resume", text="go on with {}, or remove that folder"),
+                Use("resume", text="continue with {}, or remove that folder"),
             )
         if earlier not in (None, settings):
             raise ModelError(
-                f"{work.folder} was begun with other photos, network or settings: give those "
+                f"{work.folder} was started with other photos, network or settings: use those "
                 "again, or remove that folder"
             )
         with writing(written) as temporary:
@@ -59,16 +59,16 @@ class WorkFolder:
 
     @property
     def state(self) -> Path:
-        """File of the fit's state, as :meth:`fit.Fit.save` writes it."""
+        """The file of the state that :meth:`fit.Fit.save` writes."""
         return self.folder / "state.safetensors"
 
     @property
     def views(self) -> Path:
-        """File of the rows of a :class:`view_store.ViewStore`."""
+        """The file of the rows of a :class:`view_store.ViewStore`."""
         return self.folder / "views.npy"
 
     def clear(self) -> None:
-        """Remove what a training left, its settings last: views alone would fit any."""
+        """Remove the files of a training, settings last, so that views always have some."""
         for folder in self.folder.glob(f"{TEMPORARY}*"):
             shutil.rmtree(folder, ignore_errors=True)
         for path in (self.state, self.views, self.folder / "settings.json"):
@@ -77,15 +77,15 @@ class WorkFolder:
             self.folder.rmdir()
 
     def _check_own(self) -> None:
-        """Refuse a folder, or file, that is no training's: it would be removed at the end."""
+        """Refuse a file, or a folder with other files, since the folder is removed at the end."""
         if self.folder.exists() and not self.folder.is_dir():
             raise ResultError(
-                f"{self.folder}: is a file, not a training: name the output otherwise"
+                f"{self.folder}: is a file, not a training: choose another output name"
             )
         ours = {"settings.json", self.state.name, self.views.name}
         for path in self.folder.glob("*"):
             if path.name not in ours and not path.name.startswith(TEMPORARY):
                 raise ResultError(
-                    f"{self.folder}: holds {path.name!r}, which is no training's: "
-                    "name the output otherwise"
+                    f"{self.folder}: holds {path.name!r}, which does not belong to a training: "
+                    "choose another output name"
                 )

@@ -172,7 +172,7 @@ def test_of_the_least_probabilities_nothing_overflows():
 def test_nothing_and_what_does_not_belong_together_are_refused():
     one = scored(block(3, 4))
     for scales, groups in [([], [CAT]), ([one], []), ([], [])]:
-        with pytest.raises(ResultError, match="at least one scale and one class"):
+        with pytest.raises(ResultError, match="at least one scale, and at least one class"):
             sharp_maps(scales, groups)
     with pytest.raises(ResultError, match="height and width of the photo"):
         sharp_maps([one, scored(block(3, 4), photo_hw=(256, 300))], [CAT])

@@ -174,7 +174,7 @@ BROKEN = {
     "unknown photo": (changed(COCO, "annotations", 1, "image_id", to=8), "'image_id' is 8, which"),
     "unknown class": (changed(COCO, "annotations", 1, "category_id", to="x"), "'x', which"),
     "no id": (changed(COCO, "images", 1, "id", to=None), r"images\[1\]: 'id' is None"),
-    "same id": (changed(COCO, "images", 1, "id", to=7), r"images\[1\]: id 7 was given"),
+    "same id": (changed(COCO, "images", 1, "id", to=7), r"images\[1\]: id 7 is used twice"),
     "same photo": (changed(COCO, "images", 1, "file_name", to="a.jpg"), "'a.jpg' is listed twice"),
     "no name": (without(COCO, "categories", 0, "name"), r"categories\[0\]: has no 'name'"),
 }

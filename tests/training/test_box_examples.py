@@ -205,12 +205,12 @@ BOXES = {
     "same name": (
         [entry("a.png", ("background", 0, 0, 9, 9))],
         ResultError,
-        "{boxes}: label 'background' is also the name of the background: give one of them another",
+        "{boxes}: label 'background' is also the name of the background: rename one of them",
     ),
     "small": (
         [entry("a.png", ("dog", 0, 0, 9, 9), ("ant", 0, 0, 7, 7), ("ant", 9, 9, 12, 12))],
         ResultError,
-        "{boxes}: none of the 2 boxes of 'ant' is 8 px long: enlarge the photos or take the label",
+        "{boxes}: none of the 2 boxes of 'ant' is 8 px long: enlarge the photos or remove",
     ),
     "missing": (
         [entry("a.png", WHOLE), entry("y.png"), entry("x/z.png", WHOLE)],
@@ -240,7 +240,7 @@ BOXES = {
     "twice": (
         [entry("a.png", WHOLE), entry("./a.png")],
         ResultError,
-        "{boxes}: 'a.png' is listed under another name too",
+        "{boxes}: 'a.png' is listed twice under different names",
     ),
     "no photo": ([entry("boxes.json", WHOLE)], PhotoError, "{folder}/boxes.json: not an image"),
 }

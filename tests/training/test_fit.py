@@ -51,7 +51,7 @@ def test_parameters_that_are_no_numbers_end_training_too():
     )
     fit = Fit(nn.Linear(2, 2), task, Schedule(epochs=1, views=1, rate=99.0, decay=99.0))
     fit.optimizer.register_step_post_hook(lambda *_: fit.module.weight.data.fill_(torch.nan))
-    with pytest.raises(ModelError, match="went astray in epoch 1"):
+    with pytest.raises(ModelError, match="diverged in epoch 1"):
         list(fit.epochs())
     assert fit.history == []
 

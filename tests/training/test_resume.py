@@ -47,15 +47,15 @@ def unfinished(photos, **given):
 
 def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):
     unfinished(photos)
-    with pytest.raises(ModelError, match=r"net.training holds a training .*: go on with resume"):
+    with pytest.raises(ModelError, match=r"net.training holds a training .*: continue with resume"):
         trained(photos)
     for other in ({"schedule": replace(SHORT, rate=0.02)}, {"options": {"freeze": "none"}}):
-        with pytest.raises(ModelError, match="begun with other photos, network or settings"):
+        with pytest.raises(ModelError, match="started with other photos, network or settings"):
             trained(photos, resume=True, **other)
     photo = photos / "red" / "3.png"
     kept = photo.read_bytes()
     cv2.imwrite(str(photo), np.zeros((30, 30, 3), np.uint8))
-    with pytest.raises(ModelError, match="begun with other photos"):
+    with pytest.raises(ModelError, match="started with other photos"):
         trained(photos, resume=True)
     photo.write_bytes(kept)
     assert len(trained(photos, resume=True).history) == 5
@@ -102,7 +102,7 @@ def test_a_damaged_state_is_refused(photos, tmp_path):
     unfinished(photos)
     state = tmp_path / "net.training" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(ModelError, match=r"cannot be gone on from: .* remove it to start anew"):
+    with pytest.raises(ModelError, match=r"cannot be resumed from: .* remove it to start again"):
         trained(photos, resume=True)
 
 

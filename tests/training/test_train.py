@@ -125,7 +125,9 @@ def test_training_goes_on_from_an_adapted_checkpoint(photos):
     with pytest.raises(ModelError, match="adapted already: leave window out"):
         train(photos, "more.safetensors", "net.safetensors", options={"window": 20})
     (photos / "red").rename(photos / "rouge")
-    with pytest.raises(ModelError, match="tells blue, green, red; the photos show blue, green, r"):
+    with pytest.raises(
+        ModelError, match="has the classes blue, green, red; the photos show blue, green, r"
+    ):
         train(photos, "more.safetensors", "net.safetensors")
 
 
