@@ -1,4 +1,4 @@
-"""Adapt a network to photos of one's own: another window, other classes, another head."""
+"""Adapt a network to your own photos: another window, other classes, another head."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .trained_parts import TrainedParts, trained_parts
 
 
 class AdaptOptions(TypedDict, total=False):
-    """The options of :func:`adapt` by name, but for those that training sets itself."""
+    """The options of :func:`adapt` by name, except for those that training sets itself."""
 
     weights: str | Path
     window: int | None
@@ -36,7 +36,7 @@ class AdaptOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class _HeadOptions:
-    """What is asked of the new head; see :func:`adapt`."""
+    """The options of the new head; see :func:`adapt`."""
 
     head: HeadKind | None
     levels: Sequence[int]
@@ -64,31 +64,36 @@ def adapt(
 ) -> Classifier:
     """Give a network another window, other classes and, if wanted, another head.
 
-    The trunk keeps its weights, and so do the layers behind it whose shape stays. The others
-    are drawn anew (He et al., arXiv 1502.01852, eq. 10: normal with variance 2 / fan-in in
-    front of a ReLU; 1 / fan-in for the layer that gives the classes; biases 0), that layer
-    wherever the classes are new. ``docs/fc-to-conv.md`` explains the heads.
+    The trunk keeps its weights, and so do the layers after it whose shape is unchanged. The others
+    are re-initialised (He et al., arXiv 1502.01852, eq. 10: normal with variance 2 / fan-in before
+    a ReLU; 1 / fan-in for the classification layer; biases 0); the classification layer also
+    whenever the classes are new. ``docs/fc-to-conv.md`` explains the heads.
 
     Args:
-        model, weights: as for :func:`heatmap.load_classifier`; not changed. Of a network
-            that does not say its window, ``window`` is the trained one too.
-        window: side of the new window, px; None: the network's own.
-        num_classes, class_names: how many classes the new network has, or their names, or a
-            text file with one a line. Without both it keeps its own.
-        head: "fc", "pool" or "spp" (adapted.py). None is "fc" for networks that flatten
-            their map (VGG) and "pool" for those that average over it (ResNet).
-        levels: sides of the pyramid's grids, for "spp".
-        fc6: "resampled" makes a first layer of another size from the trained one, so that it
-            gives what "pool" would. The layer that gives the classes is never resampled.
-        freeze: what training leaves alone: "trunk", "none", or how many layers from the
-            photo on.
-        average: whether "fc" gives photos larger than the window the mean of all windows'
-            scores; such photos are refused otherwise.
+        model, weights: as in :func:`heatmap.load_classifier`; the model is not changed. If a
+            network does not say the window it was trained on, ``window`` is taken for it too.
+        window: side of the new window, px; None keeps the network's own.
+        num_classes: number of classes of the new network.
+        class_names: names of the new classes, or a text file with one per line. Without
+            ``num_classes`` and ``class_names`` the network keeps its classes.
+        head: "fc", "pool" or "spp" (see adapted.py). None is "fc" for networks that flatten
+            their feature map (VGG) and "pool" for those that average over it (ResNet).
+        levels: sides of the grids that "spp" pools to.
+        fc6: for a first fully connected layer of another size: "reinitialised", or "resampled"
+            from the trained one so that it gives the same as "pool". The classification layer
+            is never resampled.
+        freeze: which layers training does not change: "trunk", "none", or the number of layers,
+            counted from the photo.
+        average: whether "fc" averages the scores of all windows for photos larger than the
+            window; otherwise such photos are refused.
         softmax: whether to end in a softmax.
-        seed: of what is drawn.
+        seed: random seed of re-initialised weights.
+
+    Returns:
+        The adapted classifier, with its frozen parameters not requiring gradients.
 
     Raises:
-        ModelError: a network or head that cannot be used, or a value out of range.
+        ModelError: the network or head cannot be used, or a value is out of range.
         ConversionError: the network has no trunk that slides.
     """
     original = load_original(model, weights, window)
@@ -129,7 +134,7 @@ def _adapted(
 
 
 def _preprocessing(original: Classifier, window: int | None) -> Preprocessing:
-    """That of the original at another window."""
+    """The preprocessing of the original with another window."""
     if original.adaptation is not None:
         source = original.architecture or "the original"
         raise ModelError(f"{original.name} is adapted already: adapt {source}")
@@ -137,7 +142,7 @@ def _preprocessing(original: Classifier, window: int | None) -> Preprocessing:
 
 
 def _check_classes_kept(parts: TrainedParts) -> None:
-    """Refuse to keep the classes of a head that ends otherwise than any new one."""
+    """Refuse to keep the classes if the end of the head cannot be part of a new one."""
     if parts.lost:
         raise ModelError(
             f"{parts.name} cannot keep its classes: it has {parts.lost}, no new head has",
@@ -151,5 +156,5 @@ def _freeze(value: str | int) -> str | int:
     if text in ("trunk", "none"):
         return text
     if not text.isdecimal():
-        raise ModelError(f"freeze is {value!r}: give trunk, none, or how many layers to fix")
+        raise ModelError(f"freeze is {value!r}: give trunk, none, or a number of layers")
     return int(text)

@@ -1,11 +1,11 @@
 """Adapted networks: a trained trunk with a head of another kind on its feature map.
 
-Everything is a convolution from the start, so that the module takes photos of any
-size from its window up. Three heads (Adaptation.head):
+All layers are convolutions, so the module accepts photos of any size from its window up. There
+are three heads (Adaptation.head):
 
     fc    one n x n convolution over the whole feature map of a window, as fc6 of VGG
           made convolutional (Long, Shelhamer and Darrell, CVPR 2015)
-    pool  the map averaged down to the size that the trained layers know
+    pool  the feature map averaged to the size that the trained layers expect
     spp   spatial pyramid pooling (He, Zhang, Ren and Sun, arXiv 1406.4729)
 """
 
@@ -30,17 +30,18 @@ LEVELS = (4, 2, 1)
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How a network was adapted: what building it again needs besides its weights.
+    """How a network was adapted: what is needed to build it again, besides its weights.
 
     Attributes:
         head: "fc", "pool" or "spp"; see above.
-        window_px: side of its window, px; ``trained_window_px`` is the original's.
+        window_px: side of its window, px.
+        trained_window_px: side of the original's window, px.
         map_side: side of the feature map at one window, in positions.
-        levels: sides of the pyramid's grids, for ``spp``; else empty.
-        average: whether scores of photos larger than the window are averaged to one
-            vector; without, such photos are refused. Only ``fc`` gives more than one.
+        levels: sides of the grids that ``spp`` pools to; otherwise empty.
+        average: whether ``fc`` averages the scores of all windows of a larger photo; otherwise
+            such photos are refused.
         softmax: whether it ends in a softmax, so that scores are probabilities.
-        freeze: "trunk", "none", or how many layers from the photo on are fixed.
+        freeze: "trunk", "none", or the number of fixed layers, counted from the photo.
     """
 
     head: HeadKind
@@ -56,7 +57,7 @@ class Adaptation:
 class SpatialPyramidPool(nn.Module):
     """Maxima over grids of l x l bins for each level l: (B, C, h, w) -> (B, C * sum l^2, 1, 1).
 
-    The bins grow with the map, so that any size gives one vector (He et al., section 2.2).
+    The bins grow with the feature map, so that any size gives one vector (He et al., section 2.2).
     """
 
     def __init__(self, levels: Iterable[int]) -> None:
@@ -69,7 +70,7 @@ class SpatialPyramidPool(nn.Module):
 
 
 class Elementwise(nn.Module):
-    """An activation as the trained network has it, whatever it is called."""
+    """An activation of the trained network, as its recorded ATen operation."""
 
     def __init__(self, function: Any, rest: tuple[Any, ...], named: dict[str, Any]) -> None:
         super().__init__()
@@ -84,8 +85,8 @@ class Elementwise(nn.Module):
 class Adapted(nn.Module):
     """A trunk and a head: float32 photos (B, 3, H, W) -> scores (B, K).
 
-    H and W may be anything from the window up, if the head allows (``Adaptation``).
-    BatchNorm layers of the trunk keep their statistics, in training too.
+    H and W may be anything from the window up, if the head allows it (:class:`Adaptation`).
+    BatchNorm layers of the trunk keep their statistics even in training.
     """
 
     def __init__(
@@ -107,12 +108,12 @@ class Adapted(nn.Module):
             photos = self._whole_windows(photos)
         if not torch.compiler.is_exporting():
             return self.trunk(photos)  # type: ignore[no-any-return]
-        # Node by node, so that a recording knows the layers by their own names.
+        # Node by node, so that a recording keeps the names of the layers.
         with preserve_node_meta():
             return fx.Interpreter(self.trunk).run(photos)  # type: ignore[no-any-return]
 
     def score_grid(self, photos: Tensor) -> Tensor:
-        """Photos (B, 3, H, W) -> logits (B, K, N, M); N = M = 1 of ``pool`` and ``spp``.
+        """Photos (B, 3, H, W) -> logits (B, K, N, M); N = M = 1 for ``pool`` and ``spp``.
 
         Raises:
             GeometryError: the feature map is smaller than that of one window.
@@ -123,7 +124,7 @@ class Adapted(nn.Module):
         """Feature map (B, C, h, w) -> logits (B, K), averaged over the grid.
 
         Raises:
-            GeometryError: see ``score_grid``; or more than one window, and not to be averaged.
+            GeometryError: as :meth:`score_grid`, or more than one window without ``average``.
         """
         grid = self._grid(features)
         if self.average is not None:
@@ -140,10 +141,10 @@ class Adapted(nn.Module):
         return scores if self.softmax is None else self.softmax(scores)
 
     def _whole_windows(self, photos: Tensor) -> Tensor:
-        """Without what lies behind the last whole window: padding would make cells of it."""
+        """Cut to whole windows; with padding, the rest would give extra cells."""
         window, stride = self.adaptation.window_px, self.stride_px
         if all((side - window) % stride == 0 for side in photos.shape[2:]):
-            # Recorded, the network keeps no cut that does nothing.
+            # Avoids recording a cut that does nothing.
             return photos
         return cut_to_windows(photos, window, stride)
 
@@ -158,9 +159,9 @@ class Adapted(nn.Module):
         return self.head(features)  # type: ignore[no-any-return]
 
     def split(self) -> tuple[nn.Module | None, nn.Module]:
-        """What training can compute once, photos (B, 3, H, W) in, and what is left to train.
+        """Split into a frozen part, which takes photos (B, 3, H, W), and a trainable part.
 
-        The first is None where the trunk is trained too: the second is then the network
+        The frozen part is None if the trunk is trainable; the trainable part is then the network
         up to its logits (B, K).
         """
         if any(parameter.requires_grad for parameter in self.trunk.parameters()):
@@ -174,9 +175,9 @@ class Adapted(nn.Module):
         )
 
     def layers(self) -> Iterator[tuple[nn.Parameter, ...]]:
-        """The parameters of each layer that has any, from the photo on."""
+        """The parameters of each layer that has any, in order from the photo."""
         seen: set[str] = set()
-        # In the order of computing, which that of the modules need not be.
+        # In the order of computation, which may differ from that of the modules.
         for node in self.trunk.graph.nodes:
             sources = [source for source in node.all_input_nodes if source.op == "get_attr"]
             paths = [str(source.target) for source in sources]
@@ -194,10 +195,10 @@ class Adapted(nn.Module):
                 yield own
 
     def freeze(self) -> None:
-        """Fix what the adaptation says, and let the rest learn.
+        """Fix the layers that the adaptation says, and make all others trainable.
 
         Raises:
-            ModelError: more layers to be fixed than there are.
+            ModelError: there are not so many layers.
         """
         freeze, layers = self.adaptation.freeze, list(self.layers())
         fixed = 0
@@ -226,6 +227,6 @@ class _Logits(nn.Module):
 
 
 def _is_fixed(part: nn.Module) -> bool:
-    """Whether a layer gives the same output for the same input however long is trained."""
+    """Whether training does not change what a layer computes."""
     learns = any(parameter.requires_grad for parameter in part.parameters())
     return not learns and not isinstance(part, nn.Dropout)

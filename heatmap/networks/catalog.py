@@ -1,4 +1,4 @@
-"""How each known model slides, as the converter finds it out."""
+"""The list of known models with how each slides, as found by the converter."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ class ModelFacts:
     """How a model slides.
 
     Attributes:
-        name: of the model, as ``model`` takes it.
-        window_px, native_stride_px: its window and stride, px; None where they could not
-            be found.
-        sliding: "exact", "inexact" or "refused". "exact" is said of the head and of every
-            cut of the photo; where layers pad, sliding still differs from cropping.
-        reason: why it is not exact, or how many layers pad; "" where there is nothing to say.
+        name: name of the model, for any ``model`` parameter.
+        window_px, native_stride_px: its window and native stride, px; None if unknown.
+        sliding: "exact", "inexact" or "refused". "exact" concerns the head and cutting the photo;
+            if layers pad, sliding still differs from cropping.
+        reason: why it is not exact, or how many layers pad, or "".
     """
 
     name: str
@@ -39,22 +38,21 @@ class ModelFacts:
 
 
 def inspect_models(pattern: str | None = None) -> Iterator[ModelFacts]:
-    """Find out how each model of a list slides, by planning its conversion without weights.
+    """Find out how each model slides, by planning its conversion without weights.
 
     Args:
-        pattern: as :func:`list_models` takes it.
+        pattern: as in :func:`list_models`.
 
     Yields:
-        The facts of one model after the other, as they become known: about a second each
-        the first time. They are kept in a file of the user's cache folder for as long as
-        the installed versions stay.
+        The facts of each model as soon as it is inspected, which takes about a second. They are
+        cached in the user's cache folder until installed versions change.
 
     Raises:
         ModelError: no model matches.
     """
     names = list_models(pattern)
     if not names:
-        raise ModelError(f"no model fits {pattern!r}: try 'resnet*' or 'timm/*resnet*'")
+        raise ModelError(f"no model matches {pattern!r}: try 'resnet*' or 'timm/*resnet*'")
     return _inspect_all(names)
 
 
@@ -89,7 +87,7 @@ def _cache_path() -> Path:
 
 
 def _read_cache() -> dict[str, dict[str, Any]]:
-    """What was found before by the same versions; nothing where it cannot be read."""
+    """The cached facts, or {} if they are of other versions or cannot be read."""
     try:
         cache = json.loads(_cache_path().read_text(encoding="utf-8"))
         if cache["versions"] != package_versions():
@@ -105,5 +103,5 @@ def _write_cache(models: dict[str, dict[str, Any]]) -> None:
         with writing(_cache_path()) as temporary:
             temporary.write_text(json.dumps(cache), encoding="utf-8")
     except ResultError:
-        # A cache that cannot be kept costs time at the next call, nothing else.
+        # Without a cache the next call only takes longer.
         return

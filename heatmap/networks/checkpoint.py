@@ -27,7 +27,7 @@ CHECKPOINT_SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the two files hold; ``weights`` says where the weights came from before."""
+    """The content of the two files; ``weights`` says where the weights came from originally."""
 
     state: StateDict
     architecture: str
@@ -40,24 +40,24 @@ class Checkpoint:
 def save_checkpoint(
     classifier: Classifier, path: str | Path, *, training: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write ``x.safetensors``, and ``x.json`` beside it with all else that loading needs.
+    """Write ``x.safetensors``, and ``x.json`` beside it with everything else needed for loading.
 
-    The description is written last and holds the weights' digest, so two files that
-    do not belong together are noticed when they are loaded.
+    The description is written last and contains the digest of the weights, so that loading
+    detects files that do not belong together.
 
     Args:
-        classifier: what :func:`heatmap.load_classifier`, :func:`heatmap.adapt` or
-            :func:`heatmap.train` gave, by the name of its network: not a bare module.
-        path: of the weights; ends in .safetensors. Missing folders are made.
-        training: how the weights came about, as JSON takes it. It is for people; loading
+        classifier: a classifier from :func:`heatmap.load_classifier`, :func:`heatmap.adapt` or
+            :func:`heatmap.train` that was loaded by name, not from a module.
+        path: the file of the weights, .safetensors. Missing folders are created.
+        training: how the weights were trained, serialisable as JSON; informative only, loading
             does not read it.
 
     Returns:
-        The path, as every ``model`` parameter takes it.
+        The path, which any ``model`` parameter accepts.
 
     Raises:
         ModelError: the network cannot be built again by name.
-        ResultError: the path has another ending, is taken by other things, or cannot be
+        ResultError: the path has another suffix, is used by something else, or cannot be
             written.
     """
     target = Path(path)
@@ -81,10 +81,10 @@ def save_checkpoint(
 
 
 def check_target(target: Path) -> None:
-    """Refuse a path that a checkpoint cannot, or must not, be written to.
+    """Refuse a path that a checkpoint cannot or must not be written to.
 
     Raises:
-        ResultError: it has another ending, or a folder or a .json of another kind is in the way.
+        ResultError: it has another suffix, or a folder or a .json of another kind is in the way.
     """
     if target.suffix != CHECKPOINT_SUFFIX:
         raise ResultError(f"{target}: a checkpoint's name ends in {CHECKPOINT_SUFFIX}")
@@ -99,20 +99,20 @@ def check_target(target: Path) -> None:
             description = None
         if not isinstance(description, dict) or "weights_digest" not in description:
             raise ResultError(
-                f"{described}: is there already and describes no checkpoint: "
+                f"{described}: exists already and does not describe a checkpoint: "
                 f"give {target.name} another name"
             )
 
 
 def check_named(classifier: Classifier) -> None:
-    """Refuse a network that a checkpoint cannot name.
+    """Refuse a network that cannot be built again by name.
 
     Raises:
-        ModelError: it came as a module.
+        ModelError: it was given as a module.
     """
     if not classifier.architecture:
         raise ModelError(
-            f"{classifier.name} came as a module and cannot be built again by name: "
+            f"{classifier.name} was given as a module and cannot be built again by name: "
             "load it as package.module:factory to save it"
         )
 

@@ -1,4 +1,4 @@
-"""The classes of a network as its user gives them: how many, their names, or a file of names."""
+"""The classes of a network given by number, by names, or by a file of names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..classes import ClassList
 from ..errors import ModelError
 from ..files import read_text
 
-# Names, or a text file with one a line.
+# Names, or a text file with one per line.
 ClassNames: TypeAlias = Sequence[str] | str | Path | ClassList
 
 
@@ -19,8 +19,8 @@ def new_classes(num_classes: int | None, class_names: ClassNames | None) -> Clas
     """Classes by number, by name, or both; None where neither is given.
 
     Raises:
-        ModelError: fewer than one, two of one name, another number than of names, or a file
-            that cannot be read.
+        ModelError: no class, duplicate names, number and names that differ, or a file that
+            cannot be read.
     """
     if num_classes is not None and num_classes < 1:
         raise ModelError(f"num_classes is {num_classes}: give 1 or more")
@@ -28,7 +28,7 @@ def new_classes(num_classes: int | None, class_names: ClassNames | None) -> Clas
         return None if num_classes is None else ClassList.numbered(num_classes)
     classes = read_class_names(class_names)
     if not len(classes):
-        raise ModelError("class_names is empty: give one name a class")
+        raise ModelError("class_names is empty: give one name per class")
     if num_classes not in (None, len(classes)):
         raise ModelError(f"num_classes is {num_classes}, {len(classes)} class names were given")
     name, count = Counter(classes.names).most_common(1)[0]
@@ -38,10 +38,10 @@ def new_classes(num_classes: int | None, class_names: ClassNames | None) -> Clas
 
 
 def read_class_names(class_names: ClassNames) -> ClassList:
-    """The classes that are named, in order.
+    """The classes with these names, in order.
 
     Raises:
-        ModelError: a file that cannot be read, or has an empty line.
+        ModelError: the file cannot be read, or has an empty line.
     """
     if isinstance(class_names, ClassList):
         return class_names
@@ -54,5 +54,5 @@ def _lines(path: Path) -> list[str]:
     text = read_text(path, ModelError, "class names")
     lines = [line.strip() for line in text.rstrip().splitlines()]
     if "" in lines:
-        raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name a line")
+        raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name per line")
     return lines

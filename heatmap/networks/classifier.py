@@ -28,15 +28,17 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a network takes its photo: window, order of channels, mean and standard deviation.
+    """How photos are prepared for a network.
 
-    ``window_px`` is the side of the square it was trained on. ``mean`` and ``std``
-    are in units of pixel/255, one for each channel, in the order of the network's
-    channels: blue first where ``channel_order`` is "bgr".
+    Attributes:
+        window_px: side of the square that it was trained on, px.
+        mean, std: mean and standard deviation of each channel, in units of pixel/255 and in the
+            order of the network's channels (blue first for "bgr").
+        channel_order: "rgb" or "bgr".
 
     Raises:
-        ModelError: a window below 1 px, a mean beyond -1 to 1, a std that is not above 0, or
-            another order of channels.
+        ModelError: the window is below 1 px, a mean is outside -1..1, a std is not above 0, or the
+            channel order is unknown.
     """
 
     window_px: int
@@ -59,18 +61,18 @@ class Preprocessing:
             )
 
     def tensor(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """(pixel/255 - mean) / std of RGB photos, for the network.
+        """The network's input for RGB photos: (pixel/255 - mean) / std.
 
         Args:
-            pixels: uint8, (H, W, 3) or (B, H, W, 3), red first whatever the
-                network's own order; left unchanged.
+            pixels: RGB uint8, (H, W, 3) or (B, H, W, 3), for any channel order of the network;
+                not changed.
 
         Returns:
-            float32 (B, 3, H, W) in ``channels_last`` memory format: one copy of
-            the photo, and the same bits as torchvision's preprocessing gives.
+            float32 (B, 3, H, W) in ``channels_last`` memory format, with the same bits as
+            torchvision's preprocessing.
 
         Raises:
-            PhotoError: another shape or kind of array.
+            PhotoError: the array has another dtype or shape.
         """
         if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[-1] != 3:
             raise PhotoError(
@@ -80,26 +82,26 @@ class Preprocessing:
         ordered = pixels if self.channel_order == "rgb" else pixels[..., ::-1]
         batch = torch.from_numpy(ordered.reshape(-1, *pixels.shape[-3:]).astype(np.float32, "C"))
         batch.div_(255).sub_(torch.tensor(self.mean)).div_(torch.tensor(self.std))
-        # Channels lie last in memory already: this only renames the axes.
+        # Channels are already last in memory: this only permutes the axes.
         return batch.permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network in eval mode with all that scoring needs to know of it.
+    """A network in eval mode, with everything needed for scoring.
 
-    :func:`heatmap.load_classifier` makes one; every ``model`` parameter takes it.
+    :func:`heatmap.load_classifier` makes one; any ``model`` parameter accepts it.
 
     Attributes:
         module: maps float32 photos (B, 3, window, window) to scores (B, K).
-        name: as the user names the network.
-        preprocessing: its window in px, mean, std and order of channels.
-        classes: its K classes, with their groups.
-        weights: in words where the weights came from.
-        weights_digest: the SHA-256 of their names and values, 64 hex digits.
-        architecture: the name by which the network can be built again; "" for one that
-            came as a module.
-        adaptation: how it was given another head; None where it has its own.
+        name: name of the network as given by the user.
+        preprocessing: window (px), mean, std and channel order.
+        classes: its K classes, and groups of them.
+        weights: where the weights came from, in words.
+        weights_digest: SHA-256 of the names and values of the weights, 64 hex digits.
+        architecture: the name by which the network can be built again; "" if it was given as a
+            module.
+        adaptation: how its head was replaced; None if it was not.
         weights_kind: as in :class:`origin.Weights`.
     """
 
@@ -128,7 +130,7 @@ def _triple(name: str, values: Iterable[SupportsFloat]) -> Triple:
     try:
         first, second, third = (float(value) for value in values)
     except (TypeError, ValueError):
-        raise ModelError(f"{name} is {values!r}: give three numbers, one a channel") from None
+        raise ModelError(f"{name} is {values!r}: give three numbers, one per channel") from None
     if not all(map(math.isfinite, (first, second, third))):
         raise ModelError(f"{name} is {(first, second, third)}: give finite numbers")
     return first, second, third

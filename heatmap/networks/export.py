@@ -1,6 +1,6 @@
 """Write the fully convolutional network as a file for other programs: ONNX or torch.export.
 
-What is written is loaded again and compared with the network in torch, on two sizes.
+The file is loaded again and compared with the network in torch, on photos of two sizes.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ ProgramFormat = Literal["onnx", "torch"]
 PROGRAM_SUFFIXES: dict[ProgramFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}
 # Largest relative difference from the network in torch that counts as rounding.
 EXPORT_TOLERANCE = 1e-4
-# Where the facts lie: a metadata property of an ONNX file, an extra file of a torch one.
+# Name of the metadata: a metadata property in ONNX, an extra file in torch.export.
 FACTS_NAME = "heatmap.json"
 
 
 @dataclass(frozen=True)
 class ProgramCheck:
-    """What a written file gave on some photos, compared with the network in torch.
+    """The comparison of an exported file with the network in torch.
 
     Attributes:
         photos: shape (B, 3, H, W) of the photos.
         scores: shape (B, K, N, M) of the scores.
-        relative: the largest difference over the largest score.
+        relative: largest absolute difference / largest absolute score.
     """
 
     photos: tuple[int, int, int, int]
@@ -58,16 +58,16 @@ class ProgramCheck:
 
 @dataclass(frozen=True)
 class Program:
-    """A written file, and how it was checked.
+    """An exported network.
 
     Attributes:
-        path: of the file.
-        size: the bytes that it and ``data`` take.
-        data: file of the weights beside it, where one file cannot hold them.
+        path: the file.
+        size: size of it and ``data`` in bytes.
+        data: the file of the weights beside it, if they do not fit into one file.
         to: "onnx" or "torch".
-        opset: version of ONNX's operations; None of a torch file.
-        facts: what lies in the file besides: see :func:`export`.
-        checks: on one window, and on a larger photo that is not square.
+        opset: ONNX opset version; None for torch.
+        facts: the metadata stored in the file; see :func:`export`.
+        checks: comparisons on one window, and on a larger photo that is not square.
     """
 
     path: Path
@@ -87,31 +87,33 @@ def export(
     stride: int | None = None,
     **options: Any,
 ) -> Program:
-    """Write the fully convolutional network as a file that runs without this package.
+    """Write the fully convolutional network to a file that runs without this package.
 
-    Its input "photos" is float32 (B, 3, H, W), (pixel/255 - mean) / std, with any B, and any
-    H and W from the window up; its output "scores" is float32 (B, K, N, M), as
-    :func:`convert` gives it. The file holds facts as JSON, under "heatmap.json": model,
-    weights and their digest, classes, window_px, stride_px, mean, std, channel_order,
-    outputs ("logits" or "probabilities"), versions. In ONNX they are a metadata property,
-    in torch's file an extra file (``torch.export.load(path, extra_files=...)``).
+    Its input "photos" is float32 (B, 3, H, W), (pixel/255 - mean) / std, for any B, and any H and
+    W from the window up; its output "scores" is float32 (B, K, N, M), as in :func:`convert`. The
+    file has metadata as JSON under the name "heatmap.json": model, weights and their digest,
+    classes, window_px, stride_px, mean, std, channel_order, outputs ("logits" or
+    "probabilities"), versions. In ONNX it is a metadata property, in torch's format an extra file
+    (``torch.export.load(path, extra_files=...)``).
 
-    Weights past 2 GB go into a file of their own beside an ONNX file, PATH.data.
+    For ONNX, weights above 2 GB are written to a separate file PATH.data.
 
     Args:
-        model, options: as :func:`heatmap.load_classifier` takes them.
-        path: ends in .onnx, or in .pt2 for torch.
+        model, options: as in :func:`heatmap.load_classifier`.
+        path: the file, .onnx or, for torch, .pt2.
         to: "onnx", for ONNX Runtime and others (``torch.onnx.export``; needs the packages
             onnx, onnxruntime and onnxscript), or "torch" (``torch.export.save``).
-        stride: distance between windows, px; None is the network's own.
+        stride: distance between windows, px; None is the native stride.
+
+    Returns:
+        The paths of the files, the metadata, and the checks.
 
     Raises:
-        ConversionError: the network does not slide, or only inexactly; its operations
-            cannot be written; or what the file gives is off by more than 1e-4 of the
-            largest score.
-        GeometryError: a stride that the network does not have.
-        ModelError: as :func:`heatmap.load_classifier`; a package is missing.
-        ResultError: a path that cannot be written, or ends otherwise.
+        ConversionError: the network does not slide, or only inexactly; its operations cannot be
+            exported; or scores from the file differ by more than 1e-4 of the largest score.
+        GeometryError: the network cannot slide at this stride.
+        ModelError: as :func:`heatmap.load_classifier`, or a package is missing.
+        ResultError: the path cannot be written, or has another suffix.
     """
     target = Path(path)
     if to not in get_args(ProgramFormat):
@@ -121,7 +123,7 @@ def export(
         raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
     if to == "onnx":
         onnx_runtime()
-    # Nothing of it can be recorded in inference mode.
+    # Networks cannot be recorded in inference mode.
     with torch.inference_mode(False), torch.no_grad():
         classifier = load_classifier(model, **options)
         network = _converted(classifier, stride)
@@ -134,7 +136,7 @@ def export(
 def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional:
     module = classifier.module
     if any(tensor.device.type != "cpu" for tensor in module.state_dict().values()):
-        # Programs keep the device that they were recorded on.
+        # Exported programs keep the device that they were recorded on.
         module = copy.deepcopy(module).cpu()
     network = convert(module, classifier.preprocessing.window_px, stride)
     if network.stitched:
@@ -146,7 +148,7 @@ def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional
 
 
 def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any]:
-    """What someone without this package must know, as JSON has it."""
+    """The metadata needed to use the file without this package."""
     return {
         "model": classifier.name,
         "weights": classifier.weights,
@@ -163,7 +165,7 @@ def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any
 
 
 class _Recordable(nn.Module):
-    """:class:`FullyConvolutional` in sums that hold for every size."""
+    """:class:`FullyConvolutional` with sizes computed so that they can be symbolic."""
 
     def __init__(self, network: FullyConvolutional) -> None:
         super().__init__()
@@ -180,7 +182,7 @@ class _Recordable(nn.Module):
 
 
 def _recorded(network: FullyConvolutional) -> ExportedProgram:
-    """The network for photos of any number and size."""
+    """The network recorded for batches of photos of any size."""
     window, step = network.window_px, network.native_stride_px
     shapes = {
         "photos": {
@@ -190,7 +192,7 @@ def _recorded(network: FullyConvolutional) -> ExportedProgram:
         }
     }
     example = torch.zeros(2, 3, window + 2 * step + 1, window + 3 * step + 2)
-    # Else a size of one (a window, a photo) counts as another case than several.
+    # Otherwise a size of 1 (a window, a photo) would be treated as a special case.
     with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         program = torch.export.export(
             _Recordable(network).eval(),
@@ -200,7 +202,7 @@ def _recorded(network: FullyConvolutional) -> ExportedProgram:
         )
     graph = program.graph_module.graph
     for node in list(graph.nodes):
-        # They say of the recorded sizes what need not hold of others; the checks do instead.
+        # Assertions about recorded sizes need not hold for others; _checked is used instead.
         if node.target is torch.ops.aten._assert_scalar.default:
             graph.erase_node(node)
         # Paths of this machine.
@@ -240,13 +242,13 @@ def _write_onnx(
 
 
 def _checked(network: FullyConvolutional, run: RunProgram) -> tuple[ProgramCheck, ...]:
-    """Compare what was written with the network, on one window and on more.
+    """Compare the file with the network, on one window and on a larger photo.
 
     Raises:
-        ConversionError: it gives something else.
+        ConversionError: the scores differ.
     """
     window, step = network.window_px, network.native_stride_px
-    # The larger one has a rest behind its last column, for the cut to be seen.
+    # The larger photo is not a whole number of windows wide, to test the cut.
     sizes = ((1, window, window), (2, window + step, window + 2 * step + network.stride_px // 2))
     return tuple(_check(network, run, size) for size in sizes)
 
@@ -273,7 +275,7 @@ def _check(network: FullyConvolutional, run: RunProgram, size: Sequence[int]) ->
 
 @contextmanager
 def _one_line(name: str) -> Iterator[None]:
-    """Turn what torch and ONNX Runtime raise, which may be anything, into one line."""
+    """Turn any exception of torch and ONNX Runtime into a one-line error."""
     try:
         yield
     except HeatmapError:
@@ -284,7 +286,7 @@ def _one_line(name: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what torch logs and warns of from being printed."""
+    """Suppress log messages and warnings of torch."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -1,7 +1,6 @@
-"""Published weights: fetched once, and where they lie from then on.
+"""Download published weights once, to the caches of torchvision and timm themselves.
 
-Files go where torchvision and timm themselves keep them, so each is fetched once
-for all. Without a network the error comes within seconds and says what to fetch.
+Without an internet connection the error comes within seconds and says what to download.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def fetch_hub(hub_id: str, name: str, file_name: str = "model.safetensors") -> P
 
 
 def _knock(url: str) -> None:
-    """Raise OSError where nobody answers at all; any answer, even a refusal, will do."""
+    """Raise OSError if the server cannot be reached; any answer, even an error, is fine."""
     try:
         request = urllib.request.Request(url, method="HEAD")
         urllib.request.urlopen(request, timeout=_PATIENCE_S).close()
@@ -84,7 +83,7 @@ def _knock(url: str) -> None:
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Bound every wait on a socket, which torch's download leaves open-ended."""
+    """Set a timeout for sockets, since torch's download has none."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE_S)
     try:
@@ -94,7 +93,7 @@ def _patience() -> Iterator[None]:
 
 
 def _not_downloaded(name: str, error: Exception, by_hand: str) -> ModelError:
-    """The error for weights that are not to be had; ``by_hand`` says how to fetch them."""
+    """The error for weights that cannot be downloaded; ``by_hand`` says how to get them."""
     # Braces in a path or an address are no places for an option.
     fetching = by_hand.replace("{", "{{").replace("}", "}}")
     return ModelError(

@@ -1,4 +1,4 @@
-"""From what a user names to a classifier that is ready to score."""
+"""Load a classifier by name, from a checkpoint, or from a module."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Model: TypeAlias = str | Path | nn.Module | Classifier
 
 @dataclass(frozen=True)
 class _Overrides:
-    """What the user gives in place of what comes with the weights; None where nothing."""
+    """Settings given by the user that replace those of the weights; None where not given."""
 
     window: int | None = None
     mean: Triple | None = None
@@ -37,9 +37,9 @@ class _Overrides:
         return any(getattr(self, field.name) is not None for field in fields(self))
 
     def preprocessing(self, base: Preprocessing) -> Preprocessing:
-        """The preprocessing ``base`` with what the user gives in its place."""
+        """The preprocessing ``base`` with the user's settings."""
         if self.channel_order not in (None, base.channel_order):
-            # The mean of blue stays the mean of blue, wherever blue stands.
+            # Reverse mean and std too, so that each stays with its channel.
             base = replace(base, mean=base.mean[::-1], std=base.std[::-1])
         given: dict[str, Any] = {
             "window_px": self.window,
@@ -72,36 +72,36 @@ def load_classifier(
     class_names: ClassNames | None = None,
     groups: str | Path | None = None,
 ) -> Classifier:
-    """Load a classifier, on the CPU unless it comes as a module that lies elsewhere.
+    """Load a classifier, on the CPU unless it is given as a module on another device.
 
     Args:
         model: the name of a torchvision network ("vgg16"), ``timm/<name>``,
             ``package.module:factory`` (imported and called without arguments), the
             path of a checkpoint, or an ``nn.Module``, which is not changed. A
-            checkpoint of a factory imports and calls it too: load such ones only
-            from people you trust. A Classifier is returned as it is.
+            checkpoint of a factory's network imports and calls the factory: load those
+            only from people you trust. A Classifier is returned as it is.
         weights: "default" (published weights, downloaded once; a module's or a
-            factory's own), "random" (freshly initialised, seed 0), or a
+            factory's own), "random" (initialised at random with seed 0), or a
             .safetensors, .pt or .pth file, which may have another number of classes.
         window: side of the square that the network was trained on, px. Only modules and
             factories without timm's ``pretrained_cfg`` need it.
-        mean, std: one number a channel, in units of pixel/255 and in the order of the
-            network's channels. Without them those that come with the weights, else
+        mean, std: mean and standard deviation of each channel, in units of pixel/255 and in
+            the order of the network's channels. By default those of the weights, otherwise
             ImageNet's.
-        channel_order: "rgb" or "bgr"; a mean and std that are not given are turned with it.
-        class_names: names of the network's K classes, or a text file with one a line.
-            Without them the published names where the number of classes is theirs, else
-            numbers ("class 0"); random weights get numbers.
-        groups: a JSON file of class groups, besides those that are built in; see
+        channel_order: "rgb" or "bgr"; default mean and std are reordered accordingly.
+        class_names: names of the network's K classes, or a text file with one per line. By
+            default the published names if there are K of them, otherwise numbers ("class
+            0"); also numbers for random weights.
+        groups: a JSON file of class groups, in addition to the built-in ones; see
             :func:`class_groups.read_groups`.
 
     Returns:
         The classifier, its module in eval mode.
 
     Raises:
-        ClassError: a file of groups that cannot be used.
-        ModelError: an unknown name, weights that are missing or do not fit, a network
-            that does not take the window or does not give (1, K).
+        ClassError: the file of groups cannot be used.
+        ModelError: the name is unknown, weights are missing or do not match, or the network
+            does not accept the window or does not give (1, K).
 
     >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2))
     >>> load_classifier(module, window=8, class_names=["cat", "dog"]).classes.names
@@ -110,13 +110,15 @@ def load_classifier(
     overrides = _Overrides(window, mean, std, channel_order, class_names, groups)
     if isinstance(model, Classifier):
         if overrides.any() or weights != "default":
-            raise ModelError(f"{model.name} is loaded already: give weights and settings then")
+            raise ModelError(
+                f"{model.name} is loaded already: give weights and settings when loading it"
+            )
         return model
     return _classifier(model, weights, overrides)
 
 
 def load_original(model: Model, weights: str | Path, window: int | None) -> Classifier:
-    """Load a classifier to adapt: ``window`` is its own where it does not say which that is.
+    """Load a classifier to adapt; ``window`` is used if the network does not say its own.
 
     Raises:
         ModelError: as :func:`load_classifier`.
@@ -155,7 +157,7 @@ def _classifier(
 
 
 def _own_preprocessing(resolved: Resolved, name: str, window: int | None) -> Preprocessing:
-    """What comes with the network; where nothing does, ImageNet's at ``window`` px."""
+    """The preprocessing of the network, or ImageNet's at ``window`` px if it has none."""
     own = resolved.preprocessing or described_preprocessing(resolved.module)
     if own is not None:
         return own
@@ -165,7 +167,7 @@ def _own_preprocessing(resolved: Resolved, name: str, window: int | None) -> Pre
 
 
 def _count_classes(module: nn.Module, window: int, name: str) -> int:
-    """Number of classes, seen by showing the network one black window."""
+    """Number of classes, found by running the network on one black window."""
     parameter = next(module.parameters(), torch.zeros(()))
     try:
         with torch.no_grad():

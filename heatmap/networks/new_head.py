@@ -18,9 +18,9 @@ from ..errors import ModelError
 from .adapted import HEADS, Adaptation, Adapted, HeadKind, SpatialPyramidPool
 from .trained_parts import TrainedParts, trained_parts, unusable
 
-# How a first layer of another size than the trained one begins.
+# How a first layer is initialised if its size is not that of the trained one.
 Fc6Start = Literal["reinitialised", "resampled"]
-# Past this a head over the whole map of VGG16 takes a terabyte.
+# Above this, a head over the whole feature map of VGG16 takes a terabyte.
 LARGEST_PX = 8192
 
 
@@ -28,9 +28,9 @@ LARGEST_PX = 8192
 class NewHead:
     """The layers of a new head.
 
-    ``pairs`` holds each convolution among them with the trained layer whose place it takes,
-    from the feature map on; the last gives the classes. ``bins`` is the number of values
-    that a channel of the map is pooled to where each has weights of its own, else 1.
+    ``pairs`` has each convolution with the trained layer that it replaces, in order; the last gives
+    the classes. ``bins`` is the number of values that each channel is pooled to, for ``spp``;
+    otherwise 1.
     """
 
     layers: nn.Sequential
@@ -39,7 +39,7 @@ class NewHead:
 
 
 def build_adapted(original: nn.Module, adaptation: Adaptation, num_classes: int) -> Adapted:
-    """An adapted network again: the trunk's weights as in ``original``, the head's on "meta".
+    """Rebuild an adapted network, with the trunk's weights of ``original`` and the head on "meta".
 
     Raises:
         ModelError, ConversionError: see :func:`adapt`.
@@ -52,7 +52,7 @@ def assemble(parts: TrainedParts, head: NewHead, adaptation: Adaptation) -> Adap
     """The trained trunk with a new head, in eval mode, frozen as the adaptation says.
 
     Raises:
-        ModelError: more layers to be frozen than there are.
+        ModelError: there are not as many layers as should be frozen.
     """
     module = Adapted(parts.trunk, parts.stride_px, head.layers, adaptation).eval()
     module.freeze()
@@ -62,7 +62,7 @@ def assemble(parts: TrainedParts, head: NewHead, adaptation: Adaptation) -> Adap
 def plan_head(
     parts: TrainedParts, window: int, head: HeadKind | None, levels: Sequence[int]
 ) -> Adaptation:
-    """The head that was asked for, checked against the feature map at one window.
+    """Plan the requested head, and check it against the feature map at one window.
 
     Args:
         parts: of the trained network.
@@ -70,8 +70,8 @@ def plan_head(
         head, levels: as :func:`heatmap.adapt` takes them.
 
     Raises:
-        ModelError: a kind of head that does not exist, a window that is too small or too
-            large for the trunk, or levels that do not fit the feature map.
+        ModelError: the head is unknown, the window is too small or too large, or the levels do
+            not fit the feature map.
     """
     if head not in (None, *HEADS):
         raise ModelError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
@@ -112,7 +112,7 @@ def empty_head(parts: TrainedParts, adaptation: Adaptation, num_classes: int) ->
     # Copies: training must not change the original's norms.
     norms = [copy.deepcopy(layer) for layer in rows[:start]]
     pools = [] if pool is None else [pool]
-    # A norm in front knows the map's channels, not those of all bins.
+    # A norm before the first layer has the channels of the feature map, not of all bins.
     layers: list[nn.Module] = [*norms, *pools] if bins > 1 else [*pools, *norms]
     pairs: list[tuple[nn.Conv2d, SlidingLinear]] = []
     for layer in rows[start:]:
@@ -133,7 +133,7 @@ def empty_head(parts: TrainedParts, adaptation: Adaptation, num_classes: int) ->
 
 
 def _pooling(parts: TrainedParts, adaptation: Adaptation) -> tuple[nn.Module | None, int, int]:
-    """What stands before the first layer, that layer's kernel, and how many bins a channel."""
+    """The pool before the first layer, that layer's kernel size, and the bins per channel."""
     if adaptation.head == "fc":
         return None, adaptation.map_side, 1
     if adaptation.head == "pool":
@@ -145,19 +145,19 @@ def _pooling(parts: TrainedParts, adaptation: Adaptation) -> tuple[nn.Module | N
 def initialise(
     head: NewHead, noise: torch.Generator, fc6: Fc6Start, *, keep_classes: bool
 ) -> tuple[str, ...]:
-    """Give an empty head its first weights: trained ones where the shape is theirs.
+    """Initialise an empty head, with trained weights where the shape is the same.
 
     Args:
-        head: its convolutions get their memory here.
-        noise: what re-initialised layers are drawn from.
-        fc6: how a first layer of another size begins.
-        keep_classes: whether the last layer keeps its weights too.
+        head: the head; its convolutions are allocated here.
+        noise: random generator for re-initialised layers.
+        fc6: how a first layer of another size is initialised.
+        keep_classes: whether the last layer keeps its trained weights too.
 
     Returns:
-        In words which layers are not as they were trained.
+        Which layers do not have their trained weights, in words.
 
     Raises:
-        ModelError: another word for ``fc6``.
+        ModelError: ``fc6`` is unknown.
     """
     if fc6 not in get_args(Fc6Start):
         raise ModelError(f"fc6 is {fc6!r}: choose one of {', '.join(get_args(Fc6Start))}")
@@ -199,11 +199,11 @@ def _draw(convolution: nn.Conv2d, noise: torch.Generator, gain: float) -> None:
 
 
 def _resampled(weight: Tensor, side: int) -> Tensor:
-    """Weights (K, C, n, n) for a map of another side: as if that were averaged to n x n first.
+    """Weights (K, C, n, n) resampled for a feature map of another side.
 
-    The bins are those of an adaptive average pool, so the layer gives what the trained one
-    gives behind such a pool, the head "pool".
+    The layer gives the same as the trained one after an adaptive average pool to n x n, which is
+    the head "pool".
     """
-    # (side, n): what each position of the map adds to each bin.
+    # (side, n): the contribution of each position of the feature map to each bin.
     shares = functional.adaptive_avg_pool1d(torch.eye(side)[None], weight.shape[2])[0]
     return torch.einsum("yi,xj,kcij->kcyx", shares, shares, weight)

@@ -1,4 +1,4 @@
-"""ONNX files: written by torch, tidied, and run by ONNX Runtime."""
+"""Write ONNX files with torch, and run them with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from ..conversion.graph import operation
 from ..errors import ModelError
 
-# An ONNX file is one message of at most 2 GiB; larger weights go into a file beside it.
+# An ONNX file is limited to 2 GiB; larger weights are written to a separate file.
 SINGLE_FILE_BYTES = 2 * 10**9
 
 # Photos (B, 3, H, W) -> scores (B, K, N, M).
@@ -21,13 +21,13 @@ RunProgram: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def is_large(program: ExportedProgram) -> bool:
-    """Whether the weights need a file of their own."""
+    """Whether the weights need a separate file."""
     size: int = sum(tensor.nbytes for tensor in program.state_dict.values())
     return size > SINGLE_FILE_BYTES
 
 
 def data_file(path: Path) -> Path:
-    """Where the weights of an ONNX file lie that has them beside it."""
+    """The separate file of the weights of an ONNX file."""
     return path.with_name(f"{path.name}.data")
 
 
@@ -51,7 +51,7 @@ def onnx_model(
 
 
 def _leave_in_place(program: ExportedProgram) -> None:
-    """Let nothing be overwritten: torch takes twice as long to write what fuse.py made so."""
+    """Undo the in-place operations of fuse.py, with which torch takes twice as long to export."""
     for node in program.graph_module.graph.nodes:
         name, schema = operation(node), getattr(node.target, "_schema", None)
         if schema is not None and schema.is_mutable and name.endswith("_"):
@@ -61,7 +61,7 @@ def _leave_in_place(program: ExportedProgram) -> None:
 
 
 def _tidy(model: Any, classes: int) -> None:
-    """Give axes names that say what they are, and leave out how and where it was recorded."""
+    """Name the axes, and remove metadata about the recording."""
     import onnx_ir
 
     for node in model.graph.all_nodes():
@@ -74,11 +74,11 @@ def _tidy(model: Any, classes: int) -> None:
 
 
 def _refuse_below(model: Any, window: int) -> None:
-    """Let photos that are smaller than the window fail before they reach the network.
+    """Make photos smaller than the window fail before they reach the network.
 
-    A pool of a map that is too small divides by zero in ONNX Runtime, which ends the process.
-    No operation of ONNX raises an error: each of the four lengths is looked up in the list of
-    them at its own index, or far outside where it is too small.
+    Pooling a feature map that is too small divides by zero in ONNX Runtime, which crashes the
+    process. ONNX has no operation that raises an error; so each of the four lengths is looked up
+    in the shape at its own index or, if it is too small, at one out of range.
     """
     import onnx_ir
 
@@ -103,7 +103,7 @@ def _refuse_below(model: Any, window: int) -> None:
 
 
 def onnx_runner(path: Path) -> RunProgram:
-    """An ONNX file in ONNX Runtime, on the processor."""
+    """A function that runs an ONNX file in ONNX Runtime on the CPU."""
     runtime = onnx_runtime()
     options = runtime.SessionOptions()
     # Errors are raised as well.
@@ -113,7 +113,7 @@ def onnx_runner(path: Path) -> RunProgram:
 
 
 def onnx_runtime() -> Any:
-    """ONNX Runtime; what torch needs for writing is there too.
+    """ONNX Runtime, after a check for the packages that torch needs for exporting.
 
     Raises:
         ModelError: onnx, onnxruntime or onnxscript is not installed.

@@ -1,4 +1,4 @@
-"""Networks by name: the built-in one, torchvision's, timm's, and one's own factories."""
+"""Networks by name: the built-in one, torchvision's, timm's, and your own factories."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ SEED = 0
 
 
 def list_models(pattern: str | None = None) -> list[str]:
-    """Names of the classifiers that can be asked for by name, sorted.
+    """The names of all classifiers available by name, sorted.
 
     Args:
         pattern: a shell pattern that the names must match. None lists the built-in network
-            and torchvision's classifiers; one that starts with "timm/" lists timm's, more
-            than a thousand.
+            and torchvision's classifiers; a pattern that starts with "timm/" lists timm's,
+            of which there are over a thousand.
 
     Returns:
-        The names as ``model`` takes them; an empty list where none matches.
+        The names, for any ``model`` parameter; empty if none matches.
 
     >>> list_models("vgg1?")
     ['vgg11', 'vgg13', 'vgg16', 'vgg19']
@@ -58,7 +58,7 @@ def bare_network(name: str) -> tuple[nn.Module, int]:
     it takes neither memory nor time for its parameters.
 
     Raises:
-        ModelError: an unknown name, or a factory of one's own that does not say its window.
+        ModelError: an unknown name, or a factory whose network does not say its window.
     """
     network = find_architecture(name)
     module = build_network(network).eval()
@@ -72,7 +72,7 @@ def find_architecture(name: str) -> Architecture:
     """The network of that name, not yet built.
 
     Raises:
-        ModelError: an unknown name; the nearest are suggested.
+        ModelError: an unknown name; similar names are suggested.
     """
     if name == DEFAULT_MODEL:
         return _built_in()
@@ -99,7 +99,7 @@ def build_network(network: Architecture, count: int | None = None) -> nn.Module:
             return network.build(count)
         except ModelError:
             raise
-        # A library's or a person's own code may raise anything.
+        # Code of libraries and users may raise anything.
         except Exception as error:
             raise ModelError(f"{network.name} cannot be built: {reason_of(error)}") from error
 
@@ -121,7 +121,7 @@ def described_preprocessing(module: nn.Module) -> Preprocessing | None:
 
 
 def unknown_window(name: str) -> ModelError:
-    """The error for a network of one's own that does not say its window."""
+    """The error for a network that does not say its window."""
     return ModelError(
         f"{name} does not say which window it was trained on",
         Use("window", text="give its side in px as {}"),
@@ -173,7 +173,7 @@ def _unknown(name: str) -> Architecture:
 
 
 def _made_by(name: str) -> nn.Module:
-    """What ``package.module:factory`` gives when called without arguments."""
+    """The module that ``package.module:factory`` returns when called without arguments."""
     module_name, _, factory_name = name.partition(":")
     with _current_directory_importable():
         try:

@@ -1,4 +1,4 @@
-"""From a model's name, path or module to the network with its weights in it."""
+"""Resolve a model's name, path or module to the network with its weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WEIGHT_SUFFIXES = (CHECKPOINT_SUFFIX, ".pt", ".pth", ".bin", ".ckpt")
 
 @dataclass(frozen=True)
 class Resolved:
-    """A network with weights in it, and what came with them; None and "" for what did not."""
+    """A network with its weights, and what comes with them; None and "" where nothing does."""
 
     module: nn.Module
     weights: str
@@ -37,7 +37,7 @@ class Resolved:
 
 
 def resolve(model: str | Path | nn.Module, weights: str | Path) -> Resolved:
-    """The network that ``model`` means, with the weights asked for.
+    """The network of ``model``, with the requested weights.
 
     Args:
         model, weights: as :func:`heatmap.load_classifier` takes them.
@@ -47,8 +47,8 @@ def resolve(model: str | Path | nn.Module, weights: str | Path) -> Resolved:
     """
     if isinstance(model, nn.Module):
         return _from_module(model, weights)
-    # Seeded weights are the same on every machine only if made on the CPU; torch's random
-    # state is the caller's, though every network that is built draws from it.
+    # Seeded weights are the same on every machine only if made on the CPU. Building any network
+    # uses torch's random state, which belongs to the caller.
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         if not _is_path(model):
             return _from_name(str(model), weights)
@@ -56,14 +56,14 @@ def resolve(model: str | Path | nn.Module, weights: str | Path) -> Resolved:
 
 
 def copy_module(module: nn.Module, name: str) -> nn.Module:
-    """A copy that can be changed while the caller's module stays as it is.
+    """A copy of the caller's module, which may be changed.
 
     Raises:
         ModelError: it cannot be copied.
     """
     try:
         return copy.deepcopy(module)
-    # Hooks and parts written by others may refuse in any way.
+    # Custom hooks and layers may raise anything.
     except Exception as error:
         raise ModelError(
             f"{name} cannot be copied ({reason_of(error)}): call its eval() beforehand"
@@ -72,7 +72,7 @@ def copy_module(module: nn.Module, name: str) -> nn.Module:
 
 def _is_path(model: str | Path) -> bool:
     name = str(model)
-    # Some of timm's names end like a file's: beit3_base_patch16_224.pt.
+    # Some of timm's names look like files: beit3_base_patch16_224.pt.
     ends_like_a_file = name.endswith(_WEIGHT_SUFFIXES) and not name.startswith(TIMM)
     return isinstance(model, Path) or ends_like_a_file
 
@@ -147,9 +147,9 @@ def _brings_its_own(name: str) -> ModelError:
 def _filled(
     network: Architecture, state: StateDict, source: str
 ) -> tuple[nn.Module, ClassList | None]:
-    """The network with these weights, built for as many classes as they have.
+    """The network with these weights, built for their number of classes.
 
-    With it the published class names, unless their number is another.
+    Also the published class names, or None if their number differs.
     """
     module, classes = build_network(network), network.classes
     adapted = network.adapt(state)
@@ -163,7 +163,7 @@ def _filled(
 def _filled_adapted(
     network: Architecture, checkpoint: Checkpoint, adaptation: Adaptation, source: str
 ) -> nn.Module:
-    """The network built anew with the head that the checkpoint describes."""
+    """The network rebuilt with the head that the checkpoint describes."""
     original = build_network(network).eval()
     module = build_adapted(original, adaptation, len(checkpoint.classes))
     fill(module, checkpoint.state, source, network.name, assign=True)

@@ -1,7 +1,7 @@
-"""Weights as tensors by name: read from files, compared with a network, and put into it.
+"""Weights as tensors by name: read from files, compared with a network, and loaded into it.
 
-Files are safetensors, or PyTorch's own read with ``weights_only=True``: a file from
-elsewhere can never run code.
+Files are safetensors, or PyTorch files read with ``weights_only=True``, so that no file can run
+code.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ StateDict: TypeAlias = dict[str, torch.Tensor]
 
 # Where training scripts (timm's and torchvision's own among them) put the weights.
 _WRAPPERS = ("state_dict", "model")
-# What DataParallel and DistributedDataParallel put before every name.
+# The prefix of DataParallel and DistributedDataParallel.
 _PARALLEL = "module."
-# Files older than this counter lack it; PyTorch too goes on without.
+# Old files lack this counter; PyTorch accepts that too.
 _OPTIONAL = "num_batches_tracked"
 
 
 def digest_of_weights(state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over sorted names, with kinds, shapes and values: 64 hex digits.
+    """SHA-256 over sorted names with dtypes, shapes and values: 64 hex digits.
 
     The memory layout does not matter. The 553 MB of VGG16 take 0.3 s.
     """
@@ -47,10 +47,10 @@ def digest_of_weights(state: Mapping[str, torch.Tensor]) -> str:
 def read_weights(path: Path) -> StateDict:
     """Tensors by name from a .safetensors, .pt or .pth file.
 
-    Wrappers such as ``{"state_dict": ...}`` and the prefix "module." are taken off.
+    Wrappers such as ``{"state_dict": ...}`` and the prefix "module." are removed.
 
     Raises:
-        ModelError: no such file, damaged, or one that holds more than weights.
+        ModelError: the file does not exist, is damaged, or holds more than weights.
     """
     # Unlike Path.is_file() this is False, not an error, for a name that is too long.
     if not os.path.isfile(path):
@@ -63,7 +63,7 @@ def read_weights(path: Path) -> StateDict:
         raise
     except pickle.UnpicklingError as error:
         raise ModelError(_refusal(path, str(error))) from error
-    # On damaged bytes torch and safetensors raise a dozen kinds, not all documented.
+    # torch and safetensors raise many exceptions on damaged files, not all documented.
     except Exception as error:
         raise ModelError(f"{path}: not a weights file, or damaged: {reason_of(error)}") from error
 
@@ -79,8 +79,8 @@ def fill(
     """Copy weights into a network, all of them or none.
 
     Args:
-        source, name: what the weights and the network are called in errors.
-        assign: put the tensors themselves in, where the network has no memory for them.
+        source, name: names of the weights and the network in error messages.
+        assign: use the tensors themselves, for a network without memory ("meta").
 
     Raises:
         ModelError: the first tensor whose name or shape differs, and how many do.
@@ -99,7 +99,7 @@ def fill(
 
 
 def class_count(module: nn.Module, state: Mapping[str, torch.Tensor]) -> int | None:
-    """Number of classes in ``state`` where nothing but that number differs, or None."""
+    """Number of classes in ``state`` if only that number differs from the network, else None."""
     own = module.state_dict()
     changed = {name for name in own if name in state and own[name].shape != state[name].shape}
     counts = {tuple(state[name].shape[:1]) for name in changed}

@@ -1,4 +1,4 @@
-"""The layer table of a converted network at one size of photo."""
+"""The layer table of a converted network for a photo of a given size."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class LayerRow:
 
     Attributes:
         path: the layer's name in the network.
-        kind: what it is, such as "Conv2d".
-        detail: kernel and channels of a convolution, else "".
-        shape: of its output for one photo: channels, height and width in positions.
-        parameters: how many numbers it holds.
-        trainable: how many of them training changes.
-        stride_px, field_px: distance of neighbouring positions and the receptive field of
-            one position, in px of the photo.
+        kind: its type, such as "Conv2d".
+        detail: kernel and channels of a convolution; otherwise "".
+        shape: shape of its output for one photo: channels, height, width.
+        parameters: number of parameters.
+        trainable: number of trainable parameters.
+        stride_px: distance between neighbouring positions, in px of the photo.
+        field_px: receptive field of one position, in px of the photo.
     """
 
     path: str
@@ -85,18 +85,18 @@ class Summary:
     Attributes:
         model: the network's name.
         photo_hw: height and width of the photo, px.
-        grid_hw: how many windows that photo holds, down and across.
-        window_px: side of a window.
-        native_stride_px: the network's own distance between windows.
-        rows: one a layer, in the order of computing.
-        parameters: how many numbers the network holds.
-        trainable: how many of them training changes.
-        unused: how many belong to layers that scoring does not use (auxiliary heads).
-        input_bytes: of the photo.
-        activation_bytes: of the outputs of all rows together; training holds about twice
-            that (outputs and gradients).
-        parameter_bytes: of the parameters.
-        peak_bytes: what one scoring pass holds at once.
+        grid_hw: number of rows and columns of windows.
+        window_px: side of a window, px.
+        native_stride_px: the network's native stride, px.
+        rows: one row per layer, in the order of computation.
+        parameters: number of parameters.
+        trainable: number of trainable parameters.
+        unused: number of parameters in layers that scoring does not use (auxiliary heads).
+        input_bytes: bytes of the photo.
+        activation_bytes: bytes of the outputs of all layers; training needs about twice that
+            (outputs and gradients).
+        parameter_bytes: bytes of the parameters.
+        peak_bytes: largest number of bytes in use at once during scoring.
     """
 
     model: str
@@ -122,8 +122,8 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
         photo_hw: height and width of the photo, px; None is one window.
 
     Raises:
-        ModelError: a network that cannot be loaded.
-        ConversionError: a network that cannot slide.
+        ModelError: the network cannot be loaded.
+        ConversionError: the network cannot slide.
         GeometryError: the photo is smaller than the window.
     """
     classifier = load_classifier(model)
@@ -161,7 +161,7 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
 
 
 def _rows(network: FullyConvolutional, input_shape: tuple[int, ...]) -> tuple[list[LayerRow], int]:
-    """All rows, trunk first, and the most bytes alive at once in the trunk."""
+    """All rows, trunk first, and the peak of bytes in use in the trunk."""
     shapes = shapes_at(network.trunk, input_shape)
     rows = list(_trunk_rows(network.trunk, shapes))
     feature = next(n for n in network.trunk.graph.nodes if n.op == "output").all_input_nodes[0]
@@ -185,7 +185,7 @@ def _trunk_rows(body: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]) ->
 def _recorded_rows(
     body: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]
 ) -> Iterator[tuple[fx.Node, LayerRow]]:
-    """A row for each operation of a recorded graph, with 0 for stride and field."""
+    """A row for each operation of a recorded graph, with 0 as stride and receptive field."""
     for node in body.graph.nodes:
         name = operation(node)
         if node.op != "call_function" or _is_silent(node) or node not in shapes:
@@ -208,7 +208,7 @@ def _recorded_rows(
 
 
 def _is_silent(node: fx.Node) -> bool:
-    """Whether an operation only moves numbers about: it has no row of its own."""
+    """Whether an operation gets no row, since it only moves or copies values."""
     return operation(node) == "sym_size" or has(node, Fact.VIEW | Fact.COPY | Fact.CAST)
 
 
@@ -227,7 +227,7 @@ def _convolution_detail(tensors: list[torch.Tensor]) -> str:
 
 
 def _head_rows(network: FullyConvolutional, feature_shape: tuple[int, ...]) -> Iterator[LayerRow]:
-    """Rows of the converted head; one position sees the whole slice from its pool or fc on."""
+    """Rows of the converted head; after its pool or fc a position sees the whole slice."""
     body = network.head
     assert isinstance(body, fx.GraphModule)
     shapes = shapes_at(body, feature_shape)
@@ -263,7 +263,7 @@ def _module_kind(module: nn.Module) -> str:
 def _slice_head_rows(
     network: FullyConvolutional, feature_shape: tuple[int, ...]
 ) -> Iterator[LayerRow]:
-    """Rows of a head that runs as it is on every slice: shapes are those of one slice."""
+    """Rows of a head that runs unchanged on every slice, with shapes for one slice."""
     assert isinstance(network.head, SliceHead)
     body, (n, m) = network.head.head, network.map_hw
     native = network.native_stride_px

@@ -1,4 +1,4 @@
-"""What a trained network brings to a new head: its trunk, and the layers behind the feature map."""
+"""Take a trained network apart: its trunk, and the layers after the feature map."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class TrainedParts:
     """A trained network taken apart.
 
     Attributes:
-        name: of the network, for errors.
-        trunk: photos (B, 3, H, W) -> feature map (B, C, h, w), with parameters of its own.
-        stride_px: of the feature map, in px of the photo.
+        name: name of the network, for error messages.
+        trunk: photos (B, 3, H, W) -> feature map (B, C, h, w), with copies of the parameters.
+        stride_px: stride of the feature map, in px of the photo.
         hidden: the layers between the feature map and ``last``, without pools.
         last: the layer that gives the classes.
-        lost: what of the head no new one has: a maximum over positions, or an activation
-            behind the last layer; "" where nothing is lost.
-        window_px: side of the window that it was trained on.
-        kernel_side: side of the map that its first fully connected layer takes, in positions.
+        lost: a part of the head that no new head has (a maximum over positions, or an activation
+            after the last layer), or "".
+        window_px: side of the window that it was trained on, px.
+        kernel_side: side of the input of its first fully connected layer, in positions.
     """
 
     name: str
@@ -44,15 +44,15 @@ class TrainedParts:
 
 
 def trained_parts(module: nn.Module, window: int, name: str) -> TrainedParts:
-    """Take a network apart; ``module`` is left as it is.
+    """Take a network apart; ``module`` is not changed.
 
     Args:
-        module: in eval mode.
+        module: the network, in eval mode.
         window: side of the window that it was trained on, px.
-        name: what it is called in errors.
+        name: its name in error messages.
 
     Raises:
-        ModelError: its head is no plain row of layers that ends in the classes.
+        ModelError: its head is not a sequence of layers that ends in the classes.
         ConversionError: it has no trunk that slides.
     """
     plan = plan_conversion(trace(module, window))
@@ -63,7 +63,7 @@ def trained_parts(module: nn.Module, window: int, name: str) -> TrainedParts:
     layers = _row_of_layers(head, name)
     linears = [index for index, layer in enumerate(layers) if isinstance(layer, SlidingLinear)]
     if not linears:
-        raise unusable(name, "no fully connected layer stands behind its feature map")
+        raise unusable(name, "it has no fully connected layer after its feature map")
     first, last = layers[linears[0]], layers[linears[-1]]
     assert isinstance(first, SlidingLinear)
     assert isinstance(last, SlidingLinear)
@@ -85,7 +85,7 @@ def unusable(name: str, reason: str) -> ModelError:
 
 
 def _own_trunk(plan: Plan) -> fx.GraphModule:
-    """The trunk with parameters of its own: training must not change the original's."""
+    """The trunk with copies of the parameters, so that training does not change the original."""
     trunk = trunk_of(plan)
     for path, parameter in list(trunk.named_parameters()):
         owner, _, kind = path.rpartition(".")
@@ -94,12 +94,12 @@ def _own_trunk(plan: Plan) -> fx.GraphModule:
 
 
 def _lost(head: nn.Module, behind_last: Sequence[nn.Module]) -> str:
-    """What the converted head has, and no new head will have."""
+    """A part of the converted head that no new head has, or ""."""
     assert isinstance(head, fx.GraphModule)
     if any("max_pool" in operation(node) for node in head.graph.nodes):
         return "a maximum over positions"
     functions = [layer.function for layer in behind_last if isinstance(layer, Elementwise)]
-    return f"{functions[0].overloadpacket.__name__} behind its last layer" if functions else ""
+    return f"{functions[0].overloadpacket.__name__} after its last layer" if functions else ""
 
 
 def _has_linears(head: nn.Module) -> bool:
@@ -107,7 +107,7 @@ def _has_linears(head: nn.Module) -> bool:
 
 
 def _before_last_convolution(plan: Plan, name: str) -> Plan:
-    """The trunk without the convolution that gives the classes, where that stands in it."""
+    """The plan with the convolution that gives the classes moved from the trunk to the head."""
     node = plan.feature
     behind: set[fx.Node] = set()
     while operation(node) != "conv2d" and len(node.all_input_nodes) == 1:
@@ -125,7 +125,7 @@ def _before_last_convolution(plan: Plan, name: str) -> Plan:
 
 
 def _row_of_layers(head: nn.Module, name: str) -> list[nn.Module]:
-    """The layers of a converted head, one behind the other, without its pools."""
+    """The layers of a converted head in sequence, without its pools."""
     if not isinstance(head, fx.GraphModule):
         raise unusable(name, "its head has an operation that has no convolutional form")
     nodes = [node for node in head.graph.nodes if node.op not in ("placeholder", "output")]
@@ -137,7 +137,7 @@ def _layer(head: fx.GraphModule, node: fx.Node, name: str) -> nn.Module | None:
     """One step of a converted head as a module; None for a pool."""
     sources = [source for source in node.all_input_nodes if source.op != "get_attr"]
     if len(sources) != 1 or len(node.all_input_nodes) != 1 or len(node.users) != 1:
-        raise unusable(name, "its head is no plain row of layers")
+        raise unusable(name, "its head is not a plain sequence of layers")
     kind = operation(node)
     if node.op == "call_module":
         part = head.get_submodule(str(node.target))
@@ -147,5 +147,5 @@ def _layer(head: fx.GraphModule, node: fx.Node, name: str) -> nn.Module | None:
     if "pool" in kind:
         return None
     if node.args[0] is not sources[0] or sources[0] in node.args[1:]:
-        raise unusable(name, f"its head has {kind}, which is no layer of one input")
+        raise unusable(name, f"its head has {kind}, which is not a layer with one input")
     return Elementwise(node.target, tuple(node.args[1:]), dict(node.kwargs))

@@ -1,6 +1,6 @@
-"""The networks of torchvision and timm by name, each with what was published for it.
+"""The networks of torchvision and timm by name, with their published weights and classes.
 
-Both libraries take a second to import, so that is put off until one is asked for.
+Both libraries take a second to import, so they are imported on first use.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ def _unchanged(state: StateDict) -> StateDict:
 class Architecture:
     """A network that can be built by name.
 
-    ``build`` takes the number of classes, or None for the network's own.
-    ``preprocessing`` and ``classes`` are those of the published weights;
-    ``published`` says in words which these are. ``fetch`` gives their file; it is
-    None where ``build`` brings them along. ``adapt`` turns tensors as published
-    into the network's own.
+    Attributes:
+        name: the name.
+        build: builds it, given the number of classes, or None for its own number.
+        published: the published weights, in words.
+        fetch: gives the file of the published weights; None if ``build`` includes them.
+        preprocessing, classes: those of the published weights.
+        adapt: converts published tensors to those of the network.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Architecture:
 
 
 class _NumbersOnCpu(TorchFunctionMode):
-    """RegNet works its widths out with tensors, whose values the meta device would not give."""
+    """Creates tensors on the CPU: RegNet computes its widths with them, even on "meta"."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -82,8 +84,8 @@ def torchvision_network(name: str) -> Architecture:
     )
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        # Built so, they give one tensor. With transform_input they would turn ImageNet's
-        # mean and std into these two themselves, which is the same and one step more.
+        # Without auxiliary outputs they give one tensor. transform_input would convert from
+        # ImageNet's mean and std to these, which is equivalent.
         options = {"aux_logits": False, "transform_input": False, "init_weights": False}
         preprocessing = Preprocessing(preprocessing.window_px, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     elif name.startswith("vit_"):
@@ -153,7 +155,7 @@ def imagenet_classes() -> ClassList:
 
 
 def _with_wnids(names: list[str]) -> ClassList:
-    """ImageNet's classes stand in one order everywhere, that of their wnids."""
+    """ImageNet's classes with their wnids, whose order all libraries use."""
     from timm.data.imagenet_info import ImageNetInfo
 
     info: Any = ImageNetInfo()
@@ -162,7 +164,7 @@ def _with_wnids(names: list[str]) -> ClassList:
 
 
 def _timm_classes(count: int) -> ClassList | None:
-    """Names for the ImageNet that has so many classes; None where none has."""
+    """The classes of the ImageNet variant with this number of classes, or None."""
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     if count == 1000:
@@ -185,7 +187,7 @@ def _fetch_timm(config: Any, name: str) -> Path:
 
 
 def _from_torchvision(state: StateDict) -> StateDict:
-    """Without auxiliary classifiers, and DenseNet's layers as they are called since 2018."""
+    """Drop auxiliary classifiers, and rename DenseNet's layers to their names since 2018."""
     return {
         _OLD_DENSENET.sub(r"\1\2", name): values
         for name, values in state.items()
@@ -194,14 +196,14 @@ def _from_torchvision(state: StateDict) -> StateDict:
 
 
 def _from_timm(state: StateDict, short: str) -> StateDict:
-    """As timm itself reads it, which renames and reshapes for some families."""
+    """The weights as converted by timm, which renames and reshapes them for some families."""
     import timm
 
     try:
         module = timm.create_model(
             short, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)}
         )
-    # What timm cannot make fit is compared as it is, and reported from there.
+    # What timm cannot convert is compared unchanged, and reported there.
     except Exception:
         return state
     return dict(module.state_dict())

@@ -46,4 +46,4 @@ def test_models_works_with_a_cache_that_cannot_be_read_or_written(call, broken):
 
 
 def test_no_such_models(call):
-    assert_one_line(call("models", "nothing*"), "no model fits 'nothing*'", "'timm/*resnet*'")
+    assert_one_line(call("models", "nothing*"), "no model matches 'nothing*'", "'timm/*resnet*'")

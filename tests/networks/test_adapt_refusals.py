@@ -77,8 +77,8 @@ def test_a_damaged_description_is_refused(tmp_path, averaging):
     ("head", "lost"),
     [
         ("global max pool", "a maximum over positions"),
-        ("softmax", "softmax behind its last layer"),
-        ("convolution, then pool", "relu behind its last layer"),
+        ("softmax", "softmax after its last layer"),
+        ("convolution, then pool", "relu after its last layer"),
     ],
 )
 def test_classes_are_not_kept_where_the_head_cannot_be(head, lost):

@@ -39,7 +39,7 @@ def test_a_loss_that_is_no_number_ends_training():
         torch.ones(2),
     )
     fit = Fit(nn.Linear(3, 2), task, Schedule(views=1))
-    with pytest.raises(ModelError, match=r"astray in epoch 1: losses are nan and .*below 0.001"):
+    with pytest.raises(ModelError, match=r"diverged in epoch 1: losses are nan and .*below 0.001"):
         list(fit.epochs())
 
 

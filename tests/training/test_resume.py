@@ -76,14 +76,18 @@ def test_what_is_left_without_settings_is_not_gone_on_with(photos, tmp_path):
 
 def test_photos_are_never_taken_for_a_training(photos, tmp_path):
     photos.rename(tmp_path / "net.training")
-    with pytest.raises(ResultError, match=r"net.training: holds .*, which is no training's"):
+    with pytest.raises(
+        ResultError, match=r"net.training: holds .*, which does not belong to a training"
+    ):
         trained(tmp_path / "net.training")
     assert len(list((tmp_path / "net.training").rglob("*.png"))) == 30
 
 
 def test_a_file_of_boxes_is_never_taken_for_a_description(photos, tmp_path):
     (tmp_path / "net.json").write_text("[]")
-    with pytest.raises(ResultError, match=r"net.json: is there already and describes no check"):
+    with pytest.raises(
+        ResultError, match=r"net.json: exists already and does not describe a check"
+    ):
         trained(photos)
     assert (tmp_path / "net.json").read_text() == "[]"
 

@@ -182,7 +182,7 @@ def test_classes_without_names_get_those_of_the_folders(photos):
 
 def test_a_module_is_refused_before_training(photos):
     module = load_classifier(NETWORK, window=20).module
-    with pytest.raises(ModelError, match="came as a module and cannot be built again by name"):
+    with pytest.raises(ModelError, match="was given as a module and cannot be built again by name"):
         train(photos, "net.safetensors", module, options={"window": 20})
 
 
