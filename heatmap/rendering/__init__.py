@@ -1,1 +1,1 @@
-"""Pictures: overlays, comparisons, pyramids, pages."""
+"""Rendering: overlays, comparisons, pyramids, and pages for the browser."""

@@ -1,4 +1,4 @@
-"""Two heatmaps of one photo, and their difference, side by side."""
+"""The picture of `verify`: two heatmaps of a photo and their difference, side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..grid.upsample import upsample
 from .legend import PANEL_PX, Caption, blank, centred, narrowest_px, range_bar, strip, text_px
 from .paint import OPACITY, Image, blend, colour_table, hatching, nearest, paint, to_levels
 
-# Of the grey photo behind the colours.
+# Lightest value and contrast of the grey photo behind the colours.
 _LIGHTEST, _CONTRAST = 235, 0.5
 
 
@@ -28,14 +28,21 @@ def comparison(
 ) -> Image:
     """Draw one class by sliding, by cropping, and their absolute difference, side by side.
 
-    Both are probabilities, float32 (N, M) in 0..1. Cells of ``cropping`` that are
-    NaN were not sampled: they are hatched, and all three panels then show plain
-    cells instead of interpolating. The difference is coloured up to its own
-    maximum. The photo is drawn in grey, so that all colours are scores, and at no
-    more than 1024 px a panel.
+    Cells of ``cropping`` that are NaN were not sampled: they are hatched, and all three panels
+    then show cells without interpolation. The colours of the difference go up to its maximum.
+    The photo is drawn in grey, so that all colours are scores, and at most 1024 px per panel.
+
+    Args:
+        photo_pixels: the photo, RGB uint8 (H, W, 3).
+        geometry: the geometry of the cells.
+        sliding, cropping: probabilities, float32 (N, M) in 0..1.
+        title: heading above the panels.
+
+    Returns:
+        RGB uint8 (H, W, 3).
 
     Raises:
-        ResultError: a photo or cells that do not fit the geometry.
+        ResultError: the photo or the cells do not match the geometry.
     """
     check_size(photo_pixels.shape[:2], geometry)
     for name, cells in (("sliding", sliding), ("cropping", cropping)):
@@ -88,11 +95,11 @@ def _panel_caption(panel: _Panel, table: Image) -> Caption:
 
 
 def _ground(photo: Image, geometry: Geometry) -> tuple[Image, Geometry]:
-    """The photo in grey at panel size, with the same windows over it."""
+    """The photo in grey at panel size, and the geometry for that size."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     height, width = shrunk_hw(geometry.photo_hw, PANEL_PX)
     grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-    # Light and flat, or else dark parts of the photo pass for low scores and hatching.
+    # Light and of low contrast: dark parts would look like low scores or hatching.
     grey = np.rint(_LIGHTEST - _CONTRAST * (255 - grey.astype(np.float32)))
     ground = np.dstack([np.asarray(grey, dtype=np.uint8)] * 3)
     return ground, replace(geometry, photo_hw=(height, width))
@@ -101,7 +108,7 @@ def _ground(photo: Image, geometry: Geometry) -> tuple[Image, Geometry]:
 def _drawn(
     panel: _Panel, photo: Image, geometry: Geometry, table: Image, *, interpolated: bool
 ) -> Image:
-    """A panel's colours over the photo, its missing cells hatched."""
+    """A panel's colours over the photo, with missing cells hatched."""
     if interpolated:
         heat = upsample(panel.cells, geometry)
         return paint(photo, to_levels(heat, 0, panel.high), table)

@@ -1,4 +1,4 @@
-"""What the pages have in common: files of the package put into one that loads nothing else."""
+"""Helpers for self-contained HTML pages: assets, embedded data, and the security policy."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 
 
 def asset(folder: str, name: str) -> str:
-    """A text file of a page, out of the package."""
+    """The content of a text file of a page, from the package data."""
     return (files("heatmap.rendering") / folder / name).read_text("utf-8")
 
 
 def embedded(data: Mapping[str, Any]) -> str:
-    """Data as JSON that stands in an element of a page."""
-    # "<" as an escape: nothing in the data can end its element.
+    """Data as JSON for an element of a page."""
+    # "<" is escaped, so that nothing in the data can end its element.
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def policy(style: str, script: str, *, images: str) -> str:
-    """The content security policy of a page with one style and one script of its own.
+    """The content security policy of a page with one inline style and one inline script.
 
-    ``images`` are the sources that pictures may come from.
+    ``images`` are the allowed sources of images.
     """
     return (
         f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src {images}; "
@@ -33,5 +33,5 @@ def policy(style: str, script: str, *, images: str) -> str:
 
 
 def _hash(content: str) -> str:
-    """As a content security policy names what it allows."""
+    """The hash of an inline style or script in a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

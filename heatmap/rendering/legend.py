@@ -1,4 +1,4 @@
-"""Text and colour bars: the strip below a picture that says what its colours mean."""
+"""Legends: the strip below a picture with text and a colour bar."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from .paint import Image, blend
 
-# Panels of a comparison are no larger than this.
+# Largest side of a panel of a comparison.
 PANEL_PX = 1024
-# Built into OpenCV 5: Latin, Greek, Cyrillic, Chinese, Japanese, Korean.
+# Built into OpenCV 5; covers Latin, Greek, Cyrillic, Chinese, Japanese, Korean.
 _FONT = "sans"
 _REGULAR, _BOLD = 400, 600
 _SMALLEST_PX = 13
@@ -22,11 +22,10 @@ _PAPER, _BRIGHT, _SOFT = (24, 24, 27), (250, 250, 250), (200, 200, 206)
 
 @dataclass(frozen=True)
 class Caption:
-    """What a strip says: a heading, then a colour bar, then lines of plain text.
+    """The content of a legend: a heading, a colour bar, a key, and lines of text.
 
-    ``table`` is RGBA of 256 levels, drawn as a bar with ``ticks`` at equal
-    distances from its left to its right end. ``key`` is a sample of a fill, RGBA,
-    and what it means.
+    ``table`` is the RGBA of 256 levels, drawn as a bar with ``ticks`` at equal distances from its
+    left to its right end. ``key`` is a sample of a fill, RGBA, and its meaning.
     """
 
     heading: str
@@ -37,22 +36,22 @@ class Caption:
 
 
 def text_px(picture_hw: tuple[int, int]) -> int:
-    """Height of letters that can be read when the picture is seen whole."""
+    """Height of letters, px, that are legible when the whole picture is on screen."""
     return max(_SMALLEST_PX, round(math.sqrt(picture_hw[0] * picture_hw[1]) / 45))
 
 
 def narrowest_px(size: int) -> int:
-    """The narrowest strip that letters of ``size`` px are legible on."""
+    """The smallest width, px, of a legend with letters of ``size`` px."""
     return 17 * size
 
 
 def blank(height: int, width: int) -> Image:
-    """An empty piece of what strips are drawn on."""
+    """An empty part of a legend."""
     return np.full((height, width, 3), _PAPER, np.uint8)
 
 
 def strip(width: int, caption: Caption, size: int) -> Image:
-    """Draw a caption ``width`` px wide, as high as it needs, in letters of ``size`` px."""
+    """Draw a caption ``width`` px wide, in letters of ``size`` px; its height follows."""
     pad = round(0.7 * size)
     inner = width - 2 * pad
     parts = list(_parts(caption, inner, size))
@@ -64,14 +63,14 @@ def strip(width: int, caption: Caption, size: int) -> Image:
 
 
 def range_bar(table: Image, low: float, high: float) -> tuple[Image | None, tuple[str, ...]]:
-    """The colours of a bar and its ticks; none where the range is empty."""
+    """The colours and ticks of a bar from ``low`` to ``high``; none if the range is empty."""
     if low == high:
         return None, ()
     return table, tuple(f"{tick:.3g}" for tick in (low, (low + high) / 2, high))
 
 
 def centred(picture: Image, width: int) -> Image:
-    """A picture in the middle of a canvas at least as wide as itself."""
+    """A picture centred on a canvas ``width`` px wide."""
     if picture.shape[1] == width:
         return picture
     canvas = blank(picture.shape[0], width)
@@ -93,12 +92,12 @@ def _parts(caption: Caption, width: int, size: int) -> Iterator[Image]:
 
 
 def _bar_px(width: int, size: int) -> int:
-    """A bar as wide as a very wide photo would only be harder to read."""
+    """Length of a colour bar, limited so that it stays easy to read."""
     return min(width, 30 * size)
 
 
 def _bar(table: Image, width: int, size: int) -> Image:
-    """The colours as they are laid over a photo, here over light and dark squares."""
+    """A colour bar over light and dark squares, to show its opacity."""
     height, length = round(0.9 * size), _bar_px(width, size)
     square = max(1, height // 2)
     dark = (np.arange(height)[:, None] // square + np.arange(length) // square) % 2 == 0
@@ -119,7 +118,7 @@ def _tick_labels(ticks: tuple[str, ...], width: int, size: int) -> Image:
 
 
 def _key(sample: Image, meaning: str, width: int, size: int) -> Image:
-    """A square of a fill (RGBA), and beside it what it means."""
+    """A sample of a fill (RGBA) with its meaning beside it."""
     side = round(1.1 * size)
     text = _paragraph(meaning, width - 2 * side, size, _REGULAR)
     line = blank(text.shape[0], width)
@@ -138,7 +137,7 @@ def _paragraph(text: str, width: int, size: int, weight: int) -> Image:
 
 
 def _wrap(text: str, width: int, size: int, weight: int) -> Iterator[str]:
-    """Lines that fit into ``width`` px, broken at spaces, or within a word too long for one."""
+    """Break text into lines of at most ``width`` px, at spaces or within too long words."""
     line = ""
     for word in _drawable(text).split():
         joined = f"{line} {word}".strip()
@@ -157,7 +156,7 @@ def _wrap(text: str, width: int, size: int, weight: int) -> Iterator[str]:
 
 
 def _drawable(text: str) -> str:
-    """Without lone halves of UTF-16 pairs, on which OpenCV 5.0 ends the process."""
+    """Replace lone surrogates, on which OpenCV 5.0 crashes."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -170,6 +169,6 @@ def _text_width(text: str, size: int, weight: int) -> int:
 
 
 def _write(line: Image, text: str, left: int, size: int, weight: int) -> None:
-    """Write on one line in place."""
+    """Write text into a line image, in place."""
     colour = _BRIGHT if weight == _BOLD else _SOFT
     cv2.putText(line, text, (left, size), colour, cv2.FontFace(_FONT), size, weight)

@@ -1,4 +1,4 @@
-"""The picture of a class: its heatmap over the photo, with a legend."""
+"""Overlays: the heatmap of a class drawn over its photo, with a legend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..photo.photo import Photo, read_photo
 from .legend import PANEL_PX, Caption, centred, narrowest_px, range_bar, strip, text_px
 from .paint import OPACITY, STRIP_PX, Image, Painter, hatching
 
-# Of zlib's ways the one that took the least time and space for overlays of photos.
+# The PNG options that were fastest and smallest for overlays of photos.
 _PNG = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
@@ -39,28 +39,29 @@ def overlay(
 
     >>> heatmap.overlay("cat.jpg", grid, "tabby")    # doctest: +SKIP
 
-    Opacity rises with the probability, from 0, so that the photo stays untouched where the
-    class is not. Windows that were not scored are hatched.
+    Opacity rises from 0 with the probability, so that the photo is unchanged where the probability
+    is 0. Windows that were not scored are hatched.
 
     Args:
-        photo: the one that was scored: a path, an RGB uint8 array (H, W, 3), or what
-            :func:`heatmap.read_photo` gave.
+        photo: the photo that was scored: a path, an RGB uint8 array (H, W, 3), or a
+            :class:`heatmap.Photo`.
         grid: its scores.
-        wanted: a class by name or index, or a group.
-        opacity: 0..1, of the highest probability.
-        stretch: spread the colours over this heatmap's own range; they stand for
-            probabilities 0..1 otherwise, so that photos compare.
-        legend: add a strip below the photo that says what the colours mean.
-        boxes_xyxy: (left, top, right, bottom) in photo px, to be outlined.
+        wanted: a class or group: name, index, WordNet id or :class:`heatmap.ClassGroup`.
+        opacity: opacity of the highest probability, 0..1.
+        stretch: scale the colours to this heatmap's own range; by default they are fixed to
+            probabilities 0..1, so that photos are comparable.
+        legend: add a legend below the photo.
+        boxes_xyxy: boxes to outline, (left, top, right, bottom) in photo px.
 
     Returns:
-        RGB uint8 (H, W, 3): of the photo's size without a legend; with one higher, and wider
-        where the photo is too narrow for its text.
+        RGB uint8 (H, W, 3): without a legend of the photo's size; with one, higher, and wider
+        if the photo is too narrow for the text.
 
     Raises:
-        PhotoError: a photo that cannot be read.
+        PhotoError: the photo cannot be read.
         ClassError: an unknown class.
-        ResultError: a photo of another size than the scored one, or an opacity outside 0..1.
+        ResultError: the photo has another size than the scored one, or the opacity is outside
+            0..1.
     """
     pixels = read_photo(photo).pixels
     check_size(pixels.shape[:2], grid.geometry)
@@ -82,7 +83,7 @@ def encode_image(rgb: Image) -> bytes:
     """RGB uint8 (H, W, 3) as the content of a PNG file.
 
     Raises:
-        ResultError: the array is no picture.
+        ResultError: the array is not RGB uint8 (H, W, 3).
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ResultError(f"a picture is uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
@@ -91,20 +92,20 @@ def encode_image(rgb: Image) -> bytes:
 
 
 def write_image(path: str | Path, rgb: Image) -> Path:
-    """Write a picture as PNG, whatever the path ends in; an earlier file is replaced.
+    """Write a picture as PNG, whatever the suffix of the path; an earlier file is replaced.
 
     >>> heatmap.write_image("tabby.png", heatmap.overlay("cat.jpg", grid, "tabby"))
     ... # doctest: +SKIP
 
     Args:
-        path: the file; missing folders are made. It appears whole or not at all.
+        path: the file; missing folders are created. It is written completely or not at all.
         rgb: RGB uint8 (H, W, 3).
 
     Returns:
         The path.
 
     Raises:
-        ResultError: the path cannot be written, or the array is no picture.
+        ResultError: the path cannot be written, or the array is not RGB uint8 (H, W, 3).
     """
     target, content = Path(path), encode_image(rgb)
     with writing(target) as temporary:
@@ -113,11 +114,11 @@ def write_image(path: str | Path, rgb: Image) -> Path:
 
 
 def _outline(picture: Image, boxes_xyxy: Sequence[Box]) -> None:
-    """Draw boxes into a picture: light lines on dark ones, seen on any ground."""
+    """Draw boxes into a picture, in place: light lines on dark ones, visible on any background."""
     width = max(1, text_px(picture.shape[:2]) // 8)
     for box in boxes_xyxy:
         left, top, right, bottom = (round(side) for side in box)
-        # Inside the box, and inside the picture.
+        # Drawn inside the box, and so inside the picture.
         corners = ((left + width, top + width), (right - 1 - width, bottom - 1 - width))
         for line, colour in ((3 * width, _BOX_DARK), (width, _BOX_LIGHT)):
             cv2.rectangle(picture, *corners, colour, line)

@@ -27,14 +27,14 @@ from .page_data import score_data, thinned
 from .page_tiles import PAGE_TILE_PX, tile_levels, tile_url, write_tiles
 from .paint import OPACITY, Image, colour_table
 
-# Up to here the photo is embedded as PNG, without loss; above as JPEG.
+# Up to this many pixels the photo is embedded as PNG, losslessly; above as JPEG.
 LOSSLESS_PX = 2**18
 _PHOTO_JPEG_QUALITY = 90
-# What the page shows of a large photo until its tiles are there, or if they are lost.
+# Longer side of the preview of a large photo, shown until tiles are loaded or if they are missing.
 PAGE_PREVIEW_PX = 2048
 _JPEG_SIDE_PX = 65_500  # libjpeg's limit
 
-# One after the other they are the page's only script.
+# Concatenated they are the page's only script.
 _SCRIPTS = ("grid.js", "heat.js", "picture.js", "view.js", "gestures.js", "panels.js", "viewer.js")
 
 
@@ -46,28 +46,28 @@ def page_files(
     title: str = "",
     stem: str = "photo",
 ) -> dict[str, Writer]:
-    """What writes the page of a photo, by suffix; each function takes the path to write to.
+    """Functions that write the page of a photo, by suffix; each takes the path to write to.
 
-    ".html" is the page: photo, scores and detections in one file. It opens from disk and
-    loads nothing, but for ".tiles": the folder of an image pyramid, given for a photo that
-    stays on disk, which must lie beside the page.
+    ".html" is the page: photo, scores and detections in one file, which opens from disk and loads
+    nothing else, except for a photo that stays on disk: its page needs ".tiles", the folder of an
+    image pyramid, beside it.
 
     Args:
-        photo: the one that was scored.
+        photo: the photo that was scored.
         grid: its scores.
-        detections: the objects in it.
-        title: heading of the page; without one the name of the photo's file.
-        stem: name of the page without its suffix: tiles are looked for in ``<stem>.tiles``.
+        detections: its detections.
+        title: heading of the page; by default the name of the photo file.
+        stem: name of the page without suffix; tiles are loaded from ``<stem>.tiles``.
 
     Raises:
-        ResultError: a photo of another size than the scored one.
+        ResultError: the photo has another size than the scored one.
     """
     check_size(photo.hw, grid.geometry)
     heading = title or Path(photo.path).name or "photo"
 
     def write_page(path: Path) -> None:
         content = _filled(heading, page_data(photo, grid, detections, title=heading, stem=stem))
-        # A heading that is not UTF-8 holds lone surrogates.
+        # A heading that is not UTF-8 contains lone surrogates.
         path.write_bytes(content.encode("utf-8", "replace"))
 
     if not isinstance(photo, PhotoFile):
@@ -83,7 +83,7 @@ def page_data(
     title: str,
     stem: str,
 ) -> dict[str, Any]:
-    """All that the page shows, for JSON; see :func:`page_data.score_data` for the scores."""
+    """All data of the page, for JSON; see :func:`page_data.score_data` for the scores."""
     shown, step = thinned(grid)
     scores = score_data(shown, detections)
     return {
@@ -99,7 +99,7 @@ def page_data(
 
 
 def _filled(title: str, data: dict[str, Any]) -> str:
-    """The template with style, script and data, and a policy that lets nothing else in."""
+    """The template filled with style, script, data, and a policy that allows nothing else."""
     style = asset("viewer", "viewer.css")
     script = "\n".join(asset("viewer", name) for name in _SCRIPTS)
     tiles = " 'self' file:" if data["photo"]["tiles"] else ""
@@ -113,7 +113,7 @@ def _filled(title: str, data: dict[str, Any]) -> str:
 
 
 def _pixels(photo: Photo | PhotoFile) -> Image:
-    """The photo, of a large one a preview: RGB uint8 (H, W, 3)."""
+    """The photo, or a preview of a large one: RGB uint8 (H, W, 3)."""
     if isinstance(photo, Photo):
         return photo.pixels
     return np.concatenate(list(photo.strips(scaled_hw=shrunk_hw(photo.hw, PAGE_PREVIEW_PX))))
@@ -134,13 +134,13 @@ def _embedded(pixels: Image) -> str:
 def _tiles(photo: Photo | PhotoFile, stem: str) -> dict[str, Any] | None:
     if isinstance(photo, Photo):
         return None
-    # From bytes: a name that is not UTF-8 lies under the bytes that it has.
+    # Quoted as bytes, since a name need not be UTF-8.
     url = tile_url(quote(os.fsencode(stem)))
     return {"url": url, "tile_px": PAGE_TILE_PX, "levels": tile_levels(photo.hw)}
 
 
 def _settings(grid: ScoreGrid) -> str:
-    """What made the scores, in one line."""
+    """Model, weights, windows and scales, in one line."""
     rows, columns = grid.geometry.grid_hw
     windows = f"{rows} rows × {columns} columns of windows, {grid.geometry.window_px} px wide"
     parts = (grid.origin.model, f"weights: {grid.origin.weights.text}", windows, _scales(grid))
@@ -167,7 +167,7 @@ def _warnings(origin: Origin) -> list[str]:
 def _about(
     photo: Photo | PhotoFile, grid: ScoreGrid, *, step: int, maps: int
 ) -> list[tuple[str, str]]:
-    """More of what a person may ask, as pairs of a word and its answer."""
+    """Further facts about photo and scores, as (name, value) pairs."""
     geometry, origin = grid.geometry, grid.origin
     missing = int((~grid.scored).sum())
     every = geometry.stride_px / scale_of(geometry)

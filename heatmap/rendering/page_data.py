@@ -1,8 +1,8 @@
-"""What the page of a photo is told of its scores: plain data for JSON.
+"""The data of scores and detections in the page of a photo, as plain data for JSON.
 
-Arrays go as base64 of their little-endian values. Probabilities are uint16, in steps of
-1/65534, with 65535 for a window that was not scored: colours have 256 levels, and the
-page prints no more than a tenth of a per cent.
+Arrays are base64 of their little-endian values. Probabilities are uint16 in steps of 1/65534, with
+65535 for a window that was not scored; that is enough for 256 colour levels and numbers printed to
+a tenth of a per cent.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from ..grid.score_grid import ScoreGrid, probabilities_of
 from ..localization.localize import Detection
 
 PROBABILITY_STEPS, NOT_SCORED = 65534, 65535
-# A photo of half a gigapixel at stride 32. Of a finer or larger grid the page gets every
-# second (third, ...) row and column.
+# The grid of half a gigapixel at stride 32. Of a larger grid the page gets every second (third,
+# ...) row and column.
 MAX_CELLS = 2**19
-# For the maps of single classes, before base64 adds a third: 16 maps of the largest grid,
-# every class that reaches 1 % of a usual one.
+# Bytes for class maps, before base64 adds a third: 16 maps of the largest grid; of an ordinary
+# one, all classes that reach MIN_PEAK.
 MAPS_BYTES = 2**24
 MIN_PEAK = 0.01
-# Maps to look at although no class reaches that much.
+# Number of maps if fewer classes reach MIN_PEAK.
 FEWEST_MAPS = 5
-# Classes named for each window.
+# Number of classes named for each window.
 STRONGEST = 5
 
 
 def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
-    """The grid with every n-th row and column only, so that it keeps to ``MAX_CELLS``, and n."""
+    """The grid reduced to every n-th row and column, to at most ``MAX_CELLS`` cells, and n."""
     rows, columns = grid.geometry.grid_hw
     step = next(n for n in itertools.count(1) if -(-rows // n) * -(-columns // n) <= MAX_CELLS)
     if step == 1:
@@ -54,7 +54,7 @@ def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
 def score_data(grid: ScoreGrid, detections: Sequence[Detection]) -> dict[str, Any]:
     """Geometry, class maps, the strongest classes of each window, and the detections.
 
-    Maps are given of the detected classes, best first, then of those that reach the
+    There are maps of the detected classes, most confident first, and then of the classes with the
     highest probabilities anywhere, down to ``MIN_PEAK`` and up to ``MAPS_BYTES``.
     """
     best_first = sorted(detections, key=lambda detection: -detection.confidence)
@@ -114,12 +114,12 @@ class _Strongest:
             order = np.argsort(-np.take_along_axis(block, unordered, 2), axis=2, kind="stable")
             indices[rows] = np.take_along_axis(unordered, order, 2)
             highest[rows] = np.take_along_axis(block, indices[rows], 2)
-            # Not maximum: it would let NaN through.
+            # fmax, since maximum would propagate NaN.
             np.fmax(peaks, np.fmax.reduce(block, axis=(0, 1)), out=peaks)
         return cls(indices, highest, peaks)
 
     def data(self, labels: _Labels, map_of: dict[tuple[int, ...], int]) -> dict[str, Any]:
-        """``classes`` and ``probabilities`` are (N, M, count); classes count in ``names``."""
+        """JSON data; ``classes`` and ``probabilities`` (N, M, count); classes index ``names``."""
         used, classes = np.unique(self.indices, return_inverse=True)
         return {
             "count": self.indices.shape[2],
@@ -131,7 +131,7 @@ class _Strongest:
 
 
 class _Labels:
-    """Names that tell classes and groups apart: ImageNet has two "crane"."""
+    """Unique names of classes and groups: ImageNet has two "crane"."""
 
     def __init__(self, classes: ClassList) -> None:
         self._classes = classes
@@ -151,10 +151,10 @@ class _Labels:
 def _mapped(
     classes: ClassList, detections: Sequence[Detection], peaks: npt.NDArray[np.float32], cells: int
 ) -> list[ClassGroup]:
-    """The classes and groups of which the page gets a map."""
+    """The classes and groups that get a map on the page."""
     count = max(1, MAPS_BYTES // (2 * cells))
     ranked = np.argsort(-peaks, kind="stable")[: max(FEWEST_MAPS, int((peaks >= MIN_PEAK).sum()))]
-    # By their indices: a group of one class is that class.
+    # By indices, since a group of one class is the same as that class.
     mapped: dict[tuple[int, ...], ClassGroup] = {}
     for group in [
         *(detection.group for detection in detections),
@@ -176,7 +176,7 @@ def _geometry_data(geometry: Geometry) -> dict[str, Any]:
 
 
 def _stepped(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Probabilities as whole steps; ``NOT_SCORED`` for NaN."""
+    """Probabilities as integer steps; ``NOT_SCORED`` for NaN."""
     steps = np.rint(np.clip(probabilities, 0, 1) * PROBABILITY_STEPS)
     return np.where(np.isnan(steps), NOT_SCORED, steps).astype("<u2")
 

@@ -1,8 +1,7 @@
-"""A large photo as an image pyramid in a folder: the page loads what it shows of it.
+"""Write a large photo as an image pyramid in a folder, from which the page loads tiles.
 
-Not by libvips' dzsave: it takes a file to read from, three bytes a pixel on disk. Rows as
-they come are cut and halved here in one pass, and two strips of each size are all that is
-held.
+Not with libvips' dzsave, which needs an uncompressed file to read from, three bytes per pixel.
+Here rows are cut and halved in one pass, with only two strips of each level in memory.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from ..photo.rows import READ_ROWS
 from .paint import Image
 
 PAGE_TILE_PX = 512
-# Colours at full resolution, as in the tiles of an overlay (`pyramid.PYRAMID_JPEG_QUALITY`).
+# No chroma subsampling, as in the tiles of an overlay (`pyramid.PYRAMID_JPEG_QUALITY`).
 _JPEG = (
     *(cv2.IMWRITE_JPEG_QUALITY, 90),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
@@ -31,32 +30,32 @@ _LEVELS = "levels"
 def write_tiles(folder: Path, photo: Photo | PhotoFile) -> None:
     """Write a photo into a new folder as ``levels/LEVEL/COLUMN_ROW.jpg``, ``PAGE_TILE_PX`` a side.
 
-    Level 0 has the photo's size, each next one half of the one before, rounded up, and
-    the last fits into one tile. Tiles at the right and bottom are smaller.
+    Level 0 has the photo's size, each further level half the size of the previous one, rounded up,
+    and the last one fits into one tile. Tiles at the right and bottom may be smaller.
 
     Raises:
-        PhotoError: the photo's file is damaged, or was changed.
+        PhotoError: the photo's file is damaged, or has changed.
         OSError: the folder cannot be written.
     """
     level = _Level(folder / _LEVELS, 0, photo.hw)
-    # libvips takes much more memory for one read of all the rows of a tile.
+    # Reading all rows of a tile at once would take libvips much more memory.
     strips = photo.strips(READ_ROWS)
     while rows := list(islice(strips, PAGE_TILE_PX // READ_ROWS)):
         level.add(np.concatenate(rows))
 
 
 def tile_levels(photo_hw: tuple[int, int]) -> int:
-    """How many levels the pyramid of a photo has."""
+    """The number of levels in the pyramid of a photo."""
     return 1 if max(photo_hw) <= PAGE_TILE_PX else 1 + tile_levels(_half(photo_hw))
 
 
 def tile_url(stem: str) -> str:
-    """Where the page finds its tiles; ``{level}``, ``{column}`` and ``{row}`` are filled in."""
+    """The URL of a tile, in which the page replaces ``{level}``, ``{column}`` and ``{row}``."""
     return f"{stem}{PAGE_TILES}/{_LEVELS}/{{level}}/{{column}}_{{row}}.jpg"
 
 
 class _Level:
-    """One size of the photo: cuts rows into tiles, and hands them on at half the size."""
+    """One level: cuts rows into tiles, and passes them on to the next level at half the size."""
 
     def __init__(self, levels: Path, level: int, hw: tuple[int, int]) -> None:
         self._folder = levels / str(level)

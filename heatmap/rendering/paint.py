@@ -1,4 +1,4 @@
-"""One class of a grid as colours over a photo, any rows of it."""
+"""Paint the heatmap of a class over rows of a photo."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ..grid.upsample import upsample
 # RGB or RGBA uint8 (H, W, channels); levels (H, W).
 Image = npt.NDArray[np.uint8]
 
-# Of the highest score.
+# Opacity of the highest score.
 OPACITY = 0.7
-# Rows painted at once: heatmap and levels take several times the photo's memory.
+# Rows painted at a time: heatmap and levels take several times the photo's memory.
 STRIP_PX = 256
-# Pixels blended at once: 16 bits take twice the photo's memory.
+# Pixels blended at a time: 16-bit values take twice the photo's memory.
 _BLOCK_PX = 1 << 20
-# Perceptually uniform: equal steps of the score look equal. On photos its yellow
-# end stays apart from skin and sky, where magma's fades into white.
+# Perceptually uniform: equal steps of the score look equal. On photos its yellow end is distinct
+# from skin and sky, whereas magma's fades into white.
 _COLOUR_MAP = cv2.COLORMAP_INFERNO
 
 
 def colour_table(opacity: float) -> Image:
-    """RGBA of the 256 score levels, (256, 4): clear at the lowest, ``opacity`` at the highest.
+    """RGBA of the 256 score levels, (256, 4), with opacity from 0 to ``opacity``.
 
-    Opacity rises twice as fast as the score at first and levels off: a window of
-    0.3 is seen at a glance, and next to nothing leaves no stain.
+    Opacity first rises twice as fast as the score and then levels off, so that a score of 0.3 is
+    clearly visible, and scores near 0 are not.
 
     Raises:
-        ResultError: an opacity outside 0..1.
+        ResultError: ``opacity`` is outside 0..1.
     """
     if not 0 <= opacity <= 1:
         raise ResultError(f"opacity is {opacity:g}: it must be within 0..1")
@@ -57,10 +57,13 @@ def to_levels(values: npt.NDArray[np.float32], low: float, high: float) -> Image
 
 @dataclass(frozen=True, eq=False)
 class Painter:
-    """Lays the heatmap of one class over rows of its photo.
+    """Paints the heatmap of one class over rows of its photo.
 
-    ``cells`` are probabilities (N, M), NaN where a window was not scored; colours of
-    ``table`` go from ``low`` to ``high``.
+    Attributes:
+        cells: probabilities (N, M), NaN where a window was not scored.
+        geometry: the geometry of the cells.
+        table: RGBA of 256 levels, (256, 4).
+        low, high: the range of probabilities that the colours cover.
     """
 
     cells: Cells
@@ -71,11 +74,11 @@ class Painter:
 
     @classmethod
     def of(cls, grid: ScoreGrid, wanted: Wanted, *, opacity: float, stretch: bool) -> Painter:
-        """For one class or group of a grid; ``stretch`` spreads colours over its own range.
+        """A painter for one class or group; ``stretch`` scales colours to its own range.
 
         Raises:
             ClassError: an unknown class.
-            ResultError: an opacity outside 0..1.
+            ResultError: ``opacity`` is outside 0..1.
         """
         table, cells = colour_table(opacity), grid.class_map(wanted)
         low, high = _range(cells, grid.geometry) if stretch else (0.0, 1.0)
@@ -83,11 +86,11 @@ class Painter:
 
     @cached_property
     def missing(self) -> int:
-        """How many windows were not scored."""
+        """The number of windows that were not scored."""
         return int(np.isnan(self.cells).sum())
 
     def paint(self, photo: Image, top: int = 0) -> Image:
-        """Paint photo rows from ``top`` on, uint8 (n, W, 3); gives a new array."""
+        """Paint photo rows, uint8 (n, W, 3), that begin at row ``top``; returns a new array."""
         rows = (top, top + len(photo))
         heat = _heat(self.cells, self.geometry, rows)
         painted = paint(photo, to_levels(heat, self.low, self.high), self.table)
@@ -102,7 +105,7 @@ def _heat(cells: Cells, geometry: Geometry, rows: tuple[int, int]) -> Cells:
 
 
 def _range(cells: Cells, geometry: Geometry) -> tuple[float, float]:
-    """Smallest and largest value of a heatmap, without holding all of it."""
+    """Smallest and largest value of a heatmap, computed in strips."""
     height = geometry.photo_hw[0]
     parts = (
         _heat(cells, geometry, (top, min(top + STRIP_PX, height)))
@@ -113,12 +116,12 @@ def _range(cells: Cells, geometry: Geometry) -> tuple[float, float]:
 
 
 def paint(photo: Image, levels: Image, table: Image) -> Image:
-    """Lay the colours of ``levels`` (H, W) over a photo (H, W, 3); gives a new RGB array."""
+    """Blend the colours of ``levels`` (H, W) over a photo (H, W, 3) into a new RGB array."""
     painted = photo.copy()
     alpha = table[:, 3:].astype(np.uint16)
-    # In whole numbers, to the nearest: what blend() gives, in a quarter of the time.
+    # Rounded integer arithmetic: the result of blend() in a quarter of the time.
     kept, added = 255 - alpha[:, 0], table[:, :3] * alpha + np.uint16(127)
-    # Where the lowest level is clear, all that is not lies in a box.
+    # If the lowest level is transparent, only the bounding box of the others is blended.
     height, width = levels.shape
     left, first, wide, high = (0, 0, width, height) if alpha[0] else cv2.boundingRect(levels)
     columns = slice(left, left + wide)
@@ -136,7 +139,7 @@ def paint(photo: Image, levels: Image, table: Image) -> Image:
 
 
 def blend(background: Image, rgba: Image) -> Image:
-    """Lay RGBA (..., 4) over RGB (..., 3)."""
+    """Blend RGBA (..., 4) over RGB (..., 3)."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.asarray(np.rint(background * (1 - alpha) + rgba[..., :3] * alpha), dtype=np.uint8)
 
@@ -144,7 +147,7 @@ def blend(background: Image, rgba: Image) -> Image:
 def nearest(cells: Cells, geometry: Geometry, rows: tuple[int, int] | None = None) -> Cells:
     """The value of the cell whose centre is nearest, for each pixel: (N, M) to (H, W).
 
-    With ``rows`` only for the photo rows from the first up to the second.
+    With ``rows`` (first, end) only for these rows of the photo.
     """
     height, width = geometry.photo_hw
     spans = (range(*(rows or (0, height))), range(width))

@@ -1,7 +1,7 @@
 """Overlays of photos too large for memory: a tiled pyramid, and a preview.
 
-The pyramid is a tiled TIFF with halved copies of itself, which viewers of large images
-(QGIS, QuPath, OpenSeadragon behind IIPImage, any libvips or GDAL) read tile by tile.
+The pyramid is a tiled TIFF with copies at half, a quarter, ... of the size, which viewers of large
+images (QGIS, QuPath, OpenSeadragon with IIPImage, libvips, GDAL) read tile by tile.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .overlay import overlay
 from .paint import OPACITY, STRIP_PX, Image, Painter
 
 PYRAMID_TILE_PX = 256
-# JPEG in the tiles: of five photos, 144 MB and 7 s for 256 megapixels; deflate 418 MB and
-# 95 s. From 90 on libvips keeps colours at full resolution: off by at most 18 levels, where
-# 85 (42 MB) was by 79.
+# Quality of JPEG tiles: 144 MB and 7 s for 256 megapixels of five photos, where deflate took 418 MB
+# and 95 s. From 90 on libvips does not subsample chroma: errors of at most 18 levels; with 85
+# (42 MB) up to 79.
 PYRAMID_JPEG_QUALITY = 90
 PREVIEW_PX = 2048
-# Rows that libvips reads at once while it makes the pyramid; a strip is a multiple of them.
+# Rows that libvips reads at a time while making the pyramid; strips are multiples of this.
 _RAW_ROWS = 16
 
 
@@ -46,14 +46,15 @@ def large_overlay(
     stretch: bool = False,
     boxes_xyxy: Sequence[Box] = (),
 ) -> dict[str, Callable[[Path], None]]:
-    """What writes the overlay of one class, by suffix: the pyramid and its preview.
+    """Functions that write the overlay of one class, by suffix: the pyramid and its preview.
 
-    Each takes the path to write to. The pyramid has the photo's size and no legend; the
-    preview is at most ``PREVIEW_PX`` on its longer side and has one, and outlines of boxes
-    (in photo px).
+    Each takes the path to write to. The pyramid has the photo's size, without legend and boxes; the
+    preview is at most ``PREVIEW_PX`` on its longer side, with a legend and outlined boxes (given
+    in photo px).
 
     Raises:
-        ResultError: a photo of another size than the scored one, or an opacity outside 0..1.
+        ResultError: the photo has another size than the scored one, or ``opacity`` is outside
+            0..1.
     """
     check_size(photo.hw, grid.geometry)
     painter = Painter.of(grid, wanted, opacity=opacity, stretch=stretch)
@@ -71,7 +72,7 @@ def large_overlay(
 
 
 def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:
-    """Paint strip by strip into an uncompressed file, and make the pyramid of that."""
+    """Paint strip by strip into an uncompressed file, and make the pyramid from that."""
     try:
         with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=path.parent) as raw:
             _write_rows(raw.file, photo.hw, _painted(photo, painter))
@@ -92,7 +93,7 @@ def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:
 def _write_rows(file: IO[bytes], hw: tuple[int, int], strips: Iterable[Image]) -> None:
     """Write RGB uint8 rows, a strip at a time, as an uncompressed BigTIFF.
 
-    Plain raw pixels libvips would map whole into memory; TIFF it reads a few rows at a time.
+    libvips would map a raw file into memory as a whole, but reads TIFF a few rows at a time.
     """
     chunks = (
         np.ascontiguousarray(strip[top : top + _RAW_ROWS])
@@ -121,7 +122,7 @@ def preview(
     stretch: bool = False,
     boxes_xyxy: Sequence[Box] = (),
 ) -> pyvips.Image:
-    """The overlay with its legend, of the photo shrunk to at most ``PREVIEW_PX`` a side."""
+    """The overlay with its legend on the photo shrunk to at most ``PREVIEW_PX`` a side."""
     share = min(1.0, PREVIEW_PX / max(photo.hw))
     hw = shrunk_hw(photo.hw, PREVIEW_PX)
     small = np.concatenate(list(photo.strips(scaled_hw=hw)))

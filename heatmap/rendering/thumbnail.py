@@ -1,4 +1,4 @@
-"""Small pictures of overlays, for the page that shows many photos at once."""
+"""Thumbnails of overlays, for the contact sheet of a batch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..photo.photo import read_photo
 from .paint import Image
 from .pyramid import PREVIEW_PX
 
-# Its longer side.
+# Longer side of a thumbnail.
 THUMBNAIL_PX = 320
 THUMBNAIL_JPEG_QUALITY = 85
 
-# An overlay: RGB uint8, or what writes the files of one too large for memory, by suffix.
+# An overlay: an RGB uint8 array, or functions that write the files of a large one, by suffix.
 Picture: TypeAlias = Image | Mapping[str, Writer]
 
 
 def thumbnail(photo_hw: tuple[int, int], overlay: Picture) -> Writer:
-    """What writes a JPEG of an overlay, at most ``THUMBNAIL_PX`` a side, without its legend."""
+    """A function that writes an overlay, without legend, as a JPEG of ``THUMBNAIL_PX`` a side."""
 
     def write(path: Path) -> None:
         if isinstance(overlay, np.ndarray):
@@ -43,7 +43,7 @@ def thumbnail(photo_hw: tuple[int, int], overlay: Picture) -> Writer:
 
 
 def _without_legend(picture: Image, photo_hw: tuple[int, int]) -> Image:
-    """The photo's part of an overlay: its legend lies below, and may be wider."""
+    """The part of an overlay that shows the photo, without the legend below or beside it."""
     height, width = photo_hw
     left = (picture.shape[1] - width) // 2
     return np.ascontiguousarray(picture[:height, left : left + width])
