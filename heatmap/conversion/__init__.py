@@ -1,1 +1,1 @@
-"""A classifier as a fully convolutional network: trace, follow its axes, cut at the head."""
+"""Conversion of a classifier into a fully convolutional network."""

@@ -1,15 +1,14 @@
-"""Which axis of a tensor is which: the letters that follow a photo through a network.
+"""The meaning of each axis of a tensor, as letters that follow a photo through a network.
 
-Every tensor that depends on the photo carries one letter an axis:
+Every tensor that depends on the photo has one letter per axis:
 
     b  batch
     c  channel, or anything else that does not move with the photo
     h  rows that slide, w  columns that slide
     t  rows and columns merged into one axis of positions (a flattened map)
 
-A tensor without h, w or t says one thing of the whole input: it has been
-pooled or flattened. Pure functions of letters and integers; no tensor is
-touched.
+A tensor without h, w or t has no positions any more: it has been pooled or flattened. The
+functions here work on letters and integers only, not on tensors.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ def slides(letters: str) -> bool:
 
 
 def pooled(rank: int) -> str:
-    """Letters of a tensor of this rank that says one thing of the whole input."""
+    """Letters of a pooled tensor of this rank, which has no positions."""
     return "b" + "c" * (rank - 1)
 
 
 def broadcast(operands: Sequence[tuple[str, tuple[int, ...]]]) -> str | None:
-    """Letters of an element-wise result; None where an operand varies with fixed positions.
+    """Letters of an element-wise result; None if an operand depends on fixed positions.
 
     An operand is (letters, shape); a constant has "" for letters. Along an
     axis that slides, every operand must slide over the same number of positions
@@ -60,7 +59,7 @@ def broadcast(operands: Sequence[tuple[str, tuple[int, ...]]]) -> str | None:
 def reshaped(
     letters: str, old: Sequence[int], new: Sequence[int], map_hw: tuple[int, int]
 ) -> str | None:
-    """Letters after a view from shape ``old`` to shape ``new``; None where positions get mixed.
+    """Letters after a view from shape ``old`` to shape ``new``; None if positions are mixed.
 
     ``map_hw`` is the size of the sliding axes, to recognise a flattened map
     that is unfolded again. A map merged with its channels (a flatten before a
@@ -120,7 +119,7 @@ def _regrouped(
 
 
 def _spread(kept: list[str], outs: list[int], new: Sequence[int]) -> str:
-    """Put the letters on the axes longer than 1; the others are plain."""
+    """Assign the letters to the axes longer than 1; the others are "c"."""
     if len(kept) == len(outs):
         return "".join(kept)
     rest = iter(kept)

@@ -1,4 +1,4 @@
-"""The converted network against the original head on slices of the feature map (claim 1)."""
+"""Check a converted network against the original head on slices of the feature map (claim 1)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from .network import FullyConvolutional
 from .plan import Plan
 from .subgraphs import head_of, trunk_of
 
-# Largest relative difference between the converted head and the original one on
-# slices that counts as rounding; it is of the order 1e-6 in float32.
+# Largest relative difference between the converted and the original head on slices that counts as
+# rounding; it is of the order of 1e-6 in float32.
 ROUNDING_TOLERANCE = 1e-5
 
-# A conversion is refused only past this: in float32 some deep networks with random weights
-# are 5e-4 away from themselves in float64; a wrong conversion is off by far more.
+# Relative difference from which a conversion is refused: some deep networks with random weights
+# differ by 5e-4 between float32 and float64; a wrong conversion differs by far more.
 REFUSED_FROM = 1e-3
 
 
 class SliceReference:
-    """The original trunk and the original head, slice by slice: slow, and the truth.
+    """The reference for sliding heads: the original trunk, and the original head slice by slice.
 
-    That the head slides exactly ("claim 1") is stated against this: nothing is folded or laid
-    out anew, and each slice is a call of its own.
+    Claim 1, that the head slides exactly, is stated against this: no layers are fused or converted,
+    and each slice is a separate call.
 
     Args:
-        plan: of the classifier, as in :attr:`FullyConvolutional.plan`.
+        plan: the plan of the conversion, :attr:`FullyConvolutional.plan`.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -35,15 +35,15 @@ class SliceReference:
         self.head = head_of(plan)
 
     def features(self, photos: Tensor) -> Tensor:
-        """The feature map (B, C, h, w) of photos (B, 3, H, W) that whole windows tile."""
+        """The feature map (B, C, h, w) of photos (B, 3, H, W) of whole windows."""
         return self.trunk(photos)  # type: ignore[no-any-return]
 
     def score(self, features: Tensor, row: int, column: int) -> Tensor:
         """The original head's scores (B, K) of the slice of a feature map at a row and column.
 
         Args:
-            features: (B, C, h, w), as :meth:`features` gives them.
-            row, column: the slice's first position; it is n x m positions large.
+            features: feature map (B, C, h, w) from :meth:`features`.
+            row, column: first position of the slice of n x m positions.
         """
         n, m = self.plan.map_hw
         part = features[:, :, row : row + n, column : column + m]
@@ -53,7 +53,7 @@ class SliceReference:
 
 
 def relative_difference(scores: Tensor, reference: Tensor) -> float:
-    """How far scores are from others of the same shape: max |difference| / max |reference|.
+    """Relative difference of scores of the same shape: max |difference| / max |reference|.
 
     >>> relative_difference(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 4.0]))
     0.25
@@ -63,11 +63,11 @@ def relative_difference(scores: Tensor, reference: Tensor) -> float:
 
 
 def check_against_original(module: nn.Module, plan: Plan, converted: FullyConvolutional) -> None:
-    """Refuse a conversion that does not give the original's scores.
+    """Refuse a conversion whose scores differ from the original's.
 
-    On 2 x 2 windows against the original head on slices; and on one window against
-    the module itself, since the slices come from the same recording as the conversion.
-    Nothing is computed for a module on the "meta" device.
+    Compares 2 x 2 windows with the original head on slices, and one window with the module itself,
+    since the slices come from the same recording as the conversion. Does nothing for a module on
+    the "meta" device.
 
     Raises:
         ConversionError: they differ by ``REFUSED_FROM`` or more.

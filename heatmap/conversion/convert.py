@@ -28,9 +28,8 @@ def convert(
 
     The head becomes convolutions over the trunk's feature map (Long, Shelhamer and Darrell,
     "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015, section 3.1) and equals
-    the original head on every slice of it. That is checked here on 2 x 2 windows of noise, and
-    on one window against the module itself, to 1e-3 of the largest score. The module is left as
-    it was.
+    the original head on every slice of it. This is checked on 2 x 2 windows of noise, and on one
+    window against the module itself, to 1e-3 of the largest score. The module is not changed.
 
     >>> from heatmap import convert
     >>> pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
@@ -39,26 +38,28 @@ def convert(
     torch.Size([1, 5, 3, 5])
 
     Args:
-        module: (B, 3, window, window) -> (B, K), in any floating-point dtype; in training mode
-            it is converted as in eval mode. On the "meta" device nothing is checked.
+        module: a classifier (B, 3, window, window) -> (B, K), in any floating-point dtype; it
+            is converted in eval mode. On the "meta" device nothing is checked.
         window: side of the classifier's input, px.
-        stride: distance between windows, px: a divisor of the network's own (None).
-            Finer ones are made by dilation; every k-th cell equals the native grid.
-        allow_inexact: convert also a network whose scores depend on the whole
-            input (squeeze-and-excitation, GroupNorm, GRN in the trunk).
-        fuse: fold BatchNorm into convolutions and lay weights out for speed;
-            without it every layer stands as in the original.
+        stride: distance between windows, px: a divisor of the native stride; None is the native
+            stride. Finer strides use dilation; every k-th cell equals the native grid.
+        allow_inexact: also convert networks whose scores depend on the whole input
+            (squeeze-and-excitation, GroupNorm, GRN in the trunk).
+        fuse: fold BatchNorm into convolutions and optimise the layout of weights; otherwise
+            all layers are as in the original.
 
     Returns:
-        (B, 3, H, W) -> (B, K, N, M) with N = (H - window) // stride + 1, M alike from W, in eval
-        mode; scores are what the module gives, mostly logits (``outputs`` says which).
+        A module (B, 3, H, W) -> (B, K, N, M) in eval mode, with N = (H - window) // stride + 1 and
+        M = (W - window) // stride + 1. Its scores are those of the module: logits, or
+        probabilities after a softmax or sigmoid (``outputs`` says which).
 
     Raises:
-        ConversionError: the network cannot slide; names the layer and the reason.
-        InexactError: it can, but only inexactly; names the layers that look at the whole input.
-        GeometryError: a stride that the network does not have; lists those it has.
+        ConversionError: the network cannot slide; the error names the layer and the reason.
+        InexactError: it can slide only inexactly; the error names the layers that depend on the
+            whole input.
+        GeometryError: the network cannot slide at this stride; the error lists those possible.
     """
-    # In inference mode the converted weights would keep no count of changes to them.
+    # In inference mode the converted weights would have no version counters.
     with torch.inference_mode(False):
         return _converted(module, window, stride, allow_inexact, fuse)
 
@@ -73,7 +74,7 @@ def _converted(
         raise InexactError(
             f"sliding would be inexact: {whole_input_reason(plan.whole_input)}",
             Use("engine", "crop"),
-            Use("allow_inexact", True, "use {} to slide all the same"),
+            Use("allow_inexact", True, "use {} to slide anyway"),
         )
     head, (trunk, stitched) = convert_head(plan), _trunk_at(plan, stride)
     if fuse:
@@ -93,11 +94,11 @@ def _converted(
 
 
 def _trunk_at(plan: Plan, stride: int) -> tuple[fx.GraphModule, bool]:
-    """The trunk at a stride, or the native one where its shifts must be stitched."""
+    """The trunk at a stride, or the native trunk and True if shifted passes must be stitched."""
     trunk = trunk_of(plan)
     if stride == plan.native_stride_px:
         return trunk, False
-    # A mean over the whole input would count the positions in between too.
+    # A mean over the whole input would include the additional positions.
     if plan.whole_input:
         return trunk, True
     try:
@@ -108,7 +109,7 @@ def _trunk_at(plan: Plan, stride: int) -> tuple[fx.GraphModule, bool]:
 
 
 def whole_input_reason(whole_input: tuple[tuple[str, str], ...]) -> str:
-    """Which layers look at the whole input, in words.
+    """Which layers depend on the whole input, in words.
 
     >>> whole_input_reason((("se", "mean over the whole input"), ("norm", "group_norm")))
     'se (mean over the whole input) and 1 more layer'

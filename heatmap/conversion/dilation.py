@@ -1,14 +1,14 @@
-"""Windows closer together: the trunk at a finer stride, by dilation.
+"""The trunk at a finer stride, by dilation.
 
-Where an operation's stride would take the distance between neighbouring positions
-past the wanted one, its stride shrinks, and every later operation looks as many
-positions further: its dilation and padding are multiplied. Every k-th position then
+Where an operation's stride would make the distance between neighbouring positions
+larger than wanted, its stride is reduced, and the dilation and padding of every later
+operation are multiplied accordingly. Every k-th position then
 equals the native map; between them lie the maps of the shifted photos (Long, Shelhamer
 and Darrell, CVPR 2015, section 3.2: the filter rarefaction that gives what shift-and-stitch
-gives; the "a trous" algorithm). Worked out in integers from the layouts of the plan.
+gives; the "a trous" algorithm). Computed in integers from the layouts of the plan.
 
-Strides: at a wanted stride T, a tensor that stood ``S`` px apart stands gcd(S, T) px
-apart, and its *rate* is S / gcd(S, T): so many positions lie where one was.
+Strides: at a wanted stride T, the positions of a tensor with stride S get the stride gcd(S, T),
+and its *rate* is S / gcd(S, T), by which it becomes denser along each axis.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ aten = torch.ops.aten
 
 
 class NotByDilation(Exception):  # noqa: N818 - a signal to convert.py, not an error
-    """This trunk has an operation that dilation cannot make denser."""
+    """The trunk has an operation that dilation cannot make denser."""
 
 
 def allowed_strides(native_px: int) -> list[int]:
-    """The strides a network can slide at: the divisors of its own, coarsest first, px."""
+    """The strides that a network can slide at, px: the divisors of its own, coarsest first."""
     return [stride for stride in range(native_px, 0, -1) if native_px % stride == 0]
 
 
@@ -40,7 +40,7 @@ def check_stride(stride_px: int | None, native_px: int) -> int:
     """The stride to slide at; None is the native one.
 
     Raises:
-        GeometryError: not a divisor of the native stride; names those that are.
+        GeometryError: the stride is not a divisor of the native one; the error lists those.
     """
     allowed = allowed_strides(native_px)
     if stride_px is None:
@@ -58,8 +58,8 @@ def densify(trunk: fx.GraphModule, stride_px: int) -> None:
     """Rewrite a trunk (:func:`subgraphs.trunk_of`) in place so that its map is ``stride_px`` apart.
 
     Raises:
-        NotByDilation: it enlarges a map or pads by reflection: what its positions
-            hold depends on where the photo begins, not on their distance alone.
+        NotByDilation: the trunk enlarges a map or pads by reflection, so that values depend on
+            where the photo begins.
     """
     sizes = _Sizes(trunk)
     for node in list(trunk.graph.nodes):
@@ -76,7 +76,7 @@ def densify(trunk: fx.GraphModule, stride_px: int) -> None:
 
 
 class _Sizes:
-    """Shapes of all tensors at one window, worked out while the graph changes."""
+    """Shapes of all tensors at one window, computed while the graph is changed."""
 
     def __init__(self, trunk: fx.GraphModule) -> None:
         self.values: dict[fx.Node, Any] = {}
@@ -84,7 +84,7 @@ class _Sizes:
         self.runner = fx.Interpreter(trunk)
 
     def know(self, nodes: list[fx.Node]) -> None:
-        """Work out these nodes and those made just before them."""
+        """Compute the shapes of these nodes and of nodes inserted before them."""
         for node in nodes:
             if node in self.values or node.op == "output":
                 continue
@@ -98,15 +98,15 @@ class _Sizes:
 
 
 def _maps(node: fx.Node) -> list[fx.Node]:
-    """The inputs of a node that move with the photo."""
+    """The inputs of a node that depend on the photo."""
     return [n for n in node.all_input_nodes if n.meta.get("layout") and operation(n) != "sym_size"]
 
 
 def _cut_to_smallest(graph: fx.Graph, node: fx.Node, sizes: _Sizes) -> None:
-    """Bring the inputs of a join to one size.
+    """Cut the inputs of a join to the same size.
 
-    Maps of one native size may end up to one native stride apart when dense: kernels
-    that reach less far past the last native position leave more behind it.
+    Maps of equal size at the native stride may differ by up to one native stride when denser,
+    since smaller kernels leave more positions after the last native one.
     """
     for letter in "hw":
         axes = {n: n.meta["layout"].letters.find(letter) for n in _maps(node)}
@@ -123,7 +123,7 @@ def _cut_to_smallest(graph: fx.Graph, node: fx.Node, sizes: _Sizes) -> None:
 
 
 class _Denser:
-    """One node on its way to a finer stride."""
+    """One node while it is rewritten for a finer stride."""
 
     def __init__(self, trunk: fx.GraphModule, node: fx.Node, stride_px: int) -> None:
         self.trunk, self.graph, self.node, self.stride_px = trunk, trunk.graph, node, stride_px
@@ -142,7 +142,7 @@ class _Denser:
 
     @property
     def step(self) -> tuple[int, int]:
-        """The stride that is left to this node, in positions of its source."""
+        """The remaining stride of this node, in positions of its source."""
         before, after = self.source.meta["layout"].stride_hw, self.node.meta["layout"].stride_hw
         return (
             math.gcd(after[0], self.stride_px) // math.gcd(before[0], self.stride_px),
@@ -150,12 +150,12 @@ class _Denser:
         )
 
     def wider(self, value: Any) -> tuple[int, int]:
-        """A number of positions (dilation, padding) at the source's rate."""
+        """A number of positions (dilation, padding) multiplied by the source's rate."""
         down, across = pair(value)
         return down * self.rate[0], across * self.rate[1]
 
     def call(self, function: Any, *args: Any, like: fx.Node | None = None) -> fx.Node:
-        """A new node before this one, laid out like another (this one's source)."""
+        """Insert a node before this one, with the layout of ``like`` (by default the source)."""
         with self.graph.inserting_before(self.node):
             node = self.graph.call_function(function, args)
         node.meta = {"layout": (like or self.source).meta["layout"]}
@@ -185,9 +185,9 @@ def _convolution(at: _Denser) -> None:
 
 
 def _margins(at: _Denser, kernel: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Positions a pool sees above and below (left and right) of its source, at its rate.
+    """Padding of a pool before and after its source along each axis, at its rate.
 
-    Below, ``ceil_mode`` may reach further: as far as at one window, so at all whole ones.
+    With ``ceil_mode`` the pool may extend further after the source: as far as at one window.
     """
     padding, stride = pair(at.given["padding"]), pair(at.given["stride"] or at.given["kernel_size"])
     lengths = zip(shape(at.source)[-2:], shape(at.node)[-2:], kernel, stride, padding, strict=True)
@@ -203,7 +203,7 @@ def _padded(at: _Denser, before: tuple[int, int], after: tuple[int, int], value:
 
 
 def _max_pool(at: _Denser) -> None:
-    """max_pool2d refuses padding above half its kernel: pad with -inf first."""
+    """Rewrite a max pool; padding is applied first, as max_pool2d limits it to half a kernel."""
     size, dilation = pair(at.given["kernel_size"]), pair(at.given["dilation"])
     kernel = (dilation[0] * (size[0] - 1) + 1, dilation[1] * (size[1] - 1) + 1)
     padded = _padded(at, *_margins(at, kernel), -math.inf)
@@ -212,9 +212,9 @@ def _max_pool(at: _Denser) -> None:
 
 
 def _avg_pool(at: _Denser) -> None:
-    """avg_pool2d has no dilation: a sum by depthwise convolution over the number of values.
+    """Rewrite an average pool, which has no dilation, as a depthwise convolution and a division.
 
-    Whether padding counts is as the pool says; what ``ceil_mode`` sees past it never does.
+    Padding counts as the pool says; what ``ceil_mode`` adds beyond it never counts.
     """
     kernel = pair(at.given["kernel_size"])
     before, after = _margins(at, kernel)

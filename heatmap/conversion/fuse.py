@@ -1,4 +1,4 @@
-"""Make a converted network fast for inference without changing what it computes."""
+"""Optimise a converted network for inference without changing what it computes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ aten = torch.ops.aten
 
 
 def fuse(body: fx.GraphModule) -> None:
-    """Fold BatchNorm into convolutions, overwrite what is not read again, lay out channels_last.
+    """Fold BatchNorm into convolutions, use in-place operations, and lay weights out channels_last.
 
-    Works in place on ``body``, whose own tensors are replaced, never written to.
+    Changes the graph ``body`` in place; its tensors are replaced, never written to.
     """
     _fold_batch_norm(body)
     _overwrite(body)
@@ -27,7 +27,7 @@ def fuse(body: fx.GraphModule) -> None:
 
 
 def _fold_batch_norm(body: fx.GraphModule) -> None:
-    """BatchNorm after a convolution is a scale and a shift of its weights (eval mode)."""
+    """Fold BatchNorm, in eval mode a scale and a shift, into the convolution before it."""
     for node in list(body.graph.nodes):
         if operation(node) != "batch_norm":
             continue
@@ -69,7 +69,7 @@ def _register(body: fx.GraphModule, conv: fx.Node, kind: str, value: torch.Tenso
 
 
 def _overwrite(body: fx.GraphModule) -> None:
-    """Use the in-place form where the input is fresh memory that nobody else reads."""
+    """Use the in-place form of operations whose input is new memory that nothing else reads."""
     for node in body.graph.nodes:
         if not has(node, Fact.OVERWRITES) or not isinstance(node.args[0], fx.Node):
             continue
@@ -89,7 +89,7 @@ def _overwrite(body: fx.GraphModule) -> None:
 
 
 def _channels_last(body: fx.GraphModule) -> None:
-    """Lay convolution weights out as the maps are: channels beside each other."""
+    """Lay convolution weights out channels_last, like the feature maps."""
     # The caller's module shares these Parameters: put new ones in their place.
     for path, parameter in list(body.named_parameters()):
         if parameter.dim() != 4:

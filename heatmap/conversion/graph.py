@@ -1,4 +1,4 @@
-"""What a node of a recorded graph says: its operation, arguments, shape and layer."""
+"""Access to nodes of a recorded graph: operation, arguments, shape and layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import fx, nn
 
 
 def operation(node: fx.Node) -> str:
-    """Plain name of a node's ATen operation ("conv2d"), or "" where it is none."""
+    """Name of a node's ATen operation ("conv2d"), or "" if it has none."""
     if node.target is operator.getitem:
         return "getitem"
     packet = getattr(node.target, "overloadpacket", None)
@@ -30,7 +30,7 @@ def arguments(node: fx.Node) -> dict[str, Any]:
 
 
 def shape(node: fx.Node) -> tuple[int, ...]:
-    """Shape of a node's tensor (of its first one, where it gives several) at one window."""
+    """Shape of a node's tensor (the first of several) at one window."""
     value = node.meta["val"]
     tensor = value[0] if isinstance(value, (tuple, list)) else value
     return tuple(int(length) for length in tensor.shape)
@@ -47,7 +47,7 @@ def layer(node: fx.Node) -> tuple[str, str]:
 
 
 def describe(node: fx.Node) -> str:
-    """A node as an error message names it: "layer1.0.conv1 (conv2d)"."""
+    """Name of a node for error messages: "layer1.0.conv1 (conv2d)"."""
     return f"{layer(node)[0]} ({operation(node) or node.target})"
 
 

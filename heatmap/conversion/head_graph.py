@@ -1,4 +1,4 @@
-"""`HeadGraph`: a converted head under construction, its layers, and what each value is."""
+"""`HeadGraph`: a converted head under construction, with its layers and values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HeadForm = Literal["map", "flat", "cell"]
 
 
 class NoConvolution(Exception):  # noqa: N818 - a signal to heads.py, not an error
-    """This head has an operation without a convolutional form."""
+    """The head has an operation without a convolutional form."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class HeadValue:
 
 
 class HeadGraph:
-    """The graph that a head's nodes are converted into, one after the other.
+    """The graph into which the nodes of a head are converted.
 
-    ``pooled`` is whether its pools are in it, or left out and counted.
+    ``pooled`` says whether pools are included, or left out and counted.
     """
 
     def __init__(self, plan: Plan, *, pooled: bool = True) -> None:
@@ -48,10 +48,10 @@ class HeadGraph:
         self.values: dict[fx.Node, HeadValue] = {plan.feature: HeadValue(entry, "map")}
 
     def lay_out(self, node: fx.Node) -> None:
-        """Work out a node's layout inside a slice.
+        """Compute a node's layout inside a slice.
 
         Raises:
-            NoConvolution: no rule has one for it.
+            NoConvolution: there is no rule for it.
         """
         try:
             self.layouts[node] = layout_of(Call(node, self.layouts, Caveats()))
@@ -99,7 +99,7 @@ class HeadGraph:
         return self.graph.get_attr(f"constants.{name}.value")
 
     def per_channel(self, node: fx.Node, source: fx.Node, value: HeadValue) -> fx.Node:
-        """A constant beside a map: one value, or one a channel, put on the channel axis."""
+        """A constant operand: one value, or one per channel, placed on the channel axis."""
         constant = self.constant(source)
         if constant.numel() == 1:
             return self.buffer(source.name, constant.reshape(()))
@@ -114,7 +114,7 @@ class HeadGraph:
         return self.buffer(source.name, constant.reshape(-1, 1, 1))
 
     def finish(self, final: HeadValue) -> fx.GraphModule:
-        """The converted head as a module that gives out ``final``."""
+        """The converted head as a module with the output ``final``."""
         if final.form != "cell":
             raise NoConvolution
         self.graph.output(final.node)
@@ -126,7 +126,7 @@ class HeadGraph:
 
 
 def keeps_size(node: fx.Node, map_hw: tuple[int, int]) -> bool:
-    """An adaptive pool to the size that the map of one window already has."""
+    """Whether a node is an adaptive pool to the size that the map of one window already has."""
     if operation(node) not in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
         return False
     wanted = pair(arguments(node)["output_size"])

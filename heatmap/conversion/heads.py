@@ -1,4 +1,4 @@
-"""`convert_head`: what stands behind the trunk, rewritten as convolutions that slide.
+"""`convert_head`: the head rewritten as convolutions that slide.
 
 Every tensor of the original head belongs to one slice of the feature map. In
 the converted head it is one map (B, C, N, M) for all slices at once, in one of
@@ -6,7 +6,7 @@ three forms:
 
     map   (C, n, m) positions of the slice, not yet pooled: the feature map itself
     flat  the same, flattened, waiting for its fully connected layer
-    cell  one vector a slice: pooled, or given out by a fully connected layer
+    cell  one vector per slice: pooled, or the output of a fully connected layer
 
 A linear layer on a flat form becomes an n x m convolution, on a cell a 1 x 1
 one; a pool over the whole slice becomes a pool of stride 1. A head with an
@@ -32,7 +32,7 @@ aten = torch.ops.aten
 
 
 class NoPool(Exception):  # noqa: N818 - a signal to position_network.py, not an error
-    """This head does not average over the positions of a window."""
+    """The head does not average over the positions of a window."""
 
 
 def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
@@ -41,8 +41,8 @@ def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
     With ``pooled=False`` the global average pool is left out: (B, C, h, w) -> (B, K, h, w).
 
     Raises:
-        NoPool: ``pooled=False`` of a head that has no such pool, or not only linear
-            operations behind it: then means over positions are not its scores.
+        NoPool: ``pooled`` is False, and the head has no such pool, or operations after it that
+            are not linear, so that its scores are not means over positions.
     """
     at = HeadGraph(plan, pooled=pooled)
     try:
@@ -86,7 +86,7 @@ def _convert(at: HeadGraph, node: fx.Node) -> HeadValue:
 
 
 def _is_linear(at: HeadGraph, node: fx.Node) -> bool:
-    """Whether an operation on cells gives of a mean what it gives of its terms, on average."""
+    """Whether an operation on cells is linear, so that it commutes with the mean over positions."""
     if has(node, Fact.ARITHMETIC):
         # One value and numbers: the product of two values is not linear.
         return sum(source in at.values for source in node.all_input_nodes) == 1
@@ -94,7 +94,7 @@ def _is_linear(at: HeadGraph, node: fx.Node) -> bool:
 
 
 def _moved(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
-    """A view or permutation: bookkeeping only, since maps keep their one layout."""
+    """A view or permutation, which changes only the form: maps always have the same layout."""
     letters = at.layouts[node].letters
     if source.form == "map" and not slides(letters):
         before = at.layouts[node.all_input_nodes[0]].letters[1:].replace("t", "hw")
@@ -125,7 +125,7 @@ def _elementwise(at: HeadGraph, node: fx.Node) -> HeadValue:
 
 
 def _check_aligned(node: fx.Node, operands: list[fx.Node]) -> None:
-    """Cells may meet value by value, or as one number for all: not as an outer product."""
+    """Refuse outer products: cells must be combined value by value, or with a single number."""
     behind = len(shape(node)) - channel_axis(node)
     for operand in operands:
         single = all(length == 1 for length in shape(operand))
@@ -151,7 +151,7 @@ def _convert_linear(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValu
 
 
 def _convert_convolution(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
-    """A convolution of single positions, or of all n x n at once: fc6 written as one."""
+    """A 1 x 1 convolution, or one over all n x n positions (fc6 written as a convolution)."""
     given = arguments(node)
     joins = source.form == "map" and joins_positions(node)
     plain = shape(given["weight"])[2:] == (1, 1) and not any(pair(given["padding"]))
@@ -194,7 +194,7 @@ def _convert_pool(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
 
 
 def _reduces_channels(at: HeadGraph, node: fx.Node, source: HeadValue) -> bool:
-    """Whether a reduction (mean, amax) goes over more than positions."""
+    """Whether a reduction (mean, amax) is over more than positions."""
     given, before = arguments(node), node.all_input_nodes[0]
     if "dim" not in given:
         return False

@@ -26,7 +26,7 @@ SLICE_VALUES = 2**26
 
 
 class SlidingLinear(nn.Conv2d):
-    """A fully connected layer as a convolution, computed the fastest of three ways.
+    """A fully connected layer as a convolution, computed in the fastest of three ways.
 
     (B, C, h, w) -> (B, K, h - n + 1, w - m + 1) with an n x m kernel: the same
     weights as ``nn.Linear`` on the flattened n x m slice, applied to every slice
@@ -65,8 +65,8 @@ class SlidingLinear(nn.Conv2d):
         if torch.compiler.is_exporting():
             if (n, m) != (1, 1):
                 return super().forward(maps)
-            # torch asks a convolution whether it gets one position or several, and would
-            # record the answer.
+            # torch's convolution distinguishes one position from several, and would record
+            # which it was.
             cells = maps.permute(0, 2, 3, 1)
             return functional.linear(cells, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
         outputs = maps.shape[0] * (maps.shape[2] - n + 1) * (maps.shape[3] - m + 1)
@@ -89,7 +89,7 @@ class SlidingLinear(nn.Conv2d):
         return self.prepared.form(self.weight, maps, outputs)
 
     def __getstate__(self) -> dict[str, object]:
-        """Without what can be worked out again: copies and files stay small."""
+        """Leave out prepared weights, which can be computed again, so that copies stay small."""
         return {name: value for name, value in vars(self).items() if name != "_prepared"}
 
     def _matrix_product(self, maps: Tensor, n: int, m: int) -> Tensor:
@@ -108,7 +108,7 @@ class ChannelLayerNorm(nn.LayerNorm):
 
 
 class PoolOfOne(nn.Identity):
-    """A pool over the one position that a window has left: it changes nothing.
+    """A pool over the single position that a window has left, which changes nothing.
 
     ``kind`` is the pool's operation ("adaptive_avg_pool2d").
     """
@@ -119,11 +119,11 @@ class PoolOfOne(nn.Identity):
 
 
 class SliceHead(nn.Module):
-    """Any head at all, run as it is on every n x m slice of a feature map.
+    """The original head, run on every n x m slice of a feature map.
 
-    The slow and plain meaning of "head slide": (B, C, h, w) -> (B, K, N, M) by
-    cutting the map into slices and giving them to the original head as a batch.
-    Used where a head has an operation that has no convolutional form.
+    (B, C, h, w) -> (B, K, N, M) by cutting the feature map into slices and giving them to the
+    head as a batch: the definition of sliding a head, only slow. Used for heads with an
+    operation that has no convolutional form.
     """
 
     def __init__(self, head: fx.GraphModule, map_hw: tuple[int, int], letters: str) -> None:

@@ -1,4 +1,4 @@
-"""How a tensor lies relative to the photo: its axes, its stride and its receptive field."""
+"""The layout of a tensor relative to the photo: its axes, stride and receptive field."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class CannotSlide(Exception):  # noqa: N818 - a signal from rules.py to plan.py,
 
 @dataclass(frozen=True)
 class Layout:
-    """How a tensor lies relative to the photo.
+    """The layout of a tensor relative to the photo.
 
     Attributes:
         letters: one for each axis; see axes.py.
         stride_hw: distance between neighbouring positions, (down, across), photo px.
-        receptive_field_hw: what one position sees of the photo, (height, width), px.
+        receptive_field_hw: receptive field of one position, (height, width), photo px.
     """
 
     letters: str
@@ -41,10 +41,10 @@ class Layout:
 
 @dataclass
 class Caveats:
-    """What stands against sliding as cropping would, collected while layouts are worked out.
+    """Why sliding differs from cropping, collected while layouts are computed.
 
     Attributes:
-        whole_input: (node, reason) of each node that looks at the whole input: inexact.
+        whole_input: (node, reason) for each node that depends on the whole input (inexact).
         padding: nodes that pad, after which sliding differs from cropping.
     """
 

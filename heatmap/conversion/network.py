@@ -1,4 +1,4 @@
-"""`FullyConvolutional`: the network that a conversion gives."""
+"""`FullyConvolutional`: the result of a conversion."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class FullyConvolutional(nn.Module):
     """A classifier that slides: photos (B, 3, H, W) -> scores (B, K, N, M).
 
     Cell (i, j) scores the window whose top-left pixel is (i, j) * ``stride_px``.
-    H and W may be anything from ``window_px`` up, and N = (H - window_px) // stride_px + 1
-    (M alike from W); what is left over at the right and bottom behind the last whole window
-    is not seen. Photos are preprocessed as the classifier was trained: float32, or what its
-    weights were moved to. :func:`convert` makes one.
+    H and W are at least ``window_px``, N = (H - window_px) // stride_px + 1 and
+    M = (W - window_px) // stride_px + 1; the rest at the right and bottom after the last whole
+    window is ignored. Photos must be preprocessed as for the classifier, in the dtype and on the
+    device of its weights. :func:`heatmap.convert` makes one.
 
     >>> from torch import nn
     >>> from heatmap import convert
@@ -36,23 +36,22 @@ class FullyConvolutional(nn.Module):
     (4, 5, 'exact')
 
     Attributes:
-        trunk: photo -> feature map (B, C, h, w); a recorded graph, any H and W.
+        trunk: photo -> feature map (B, C, h, w), for any H and W; a recorded graph.
         head: feature map -> scores.
-        map_hw: (n, m), the positions of the feature map that a window holds.
+        map_hw: (n, m), rows and columns of feature map positions in a window.
         positions: whether each cell is one position of the feature map, not n x m of them.
-        stitched: whether a finer stride takes a pass for every shift, because the
-            trunk cannot be made denser by dilation.
+        stitched: whether a finer stride needs a pass for every shift of the photo, because
+            the trunk cannot be made denser by dilation.
         window_px: side of the window that each cell scores.
-        native_stride_px: distance between windows of the original, px.
-        stride_px: distance between windows of this network, px; divides the native one.
-        receptive_field_px: side of what one position of the feature map sees of the photo.
-        classes: K.
-        sliding: "exact", or "inexact" where the trunk looks at the whole input.
-        whole_input: (layer, reason) for each layer that makes it inexact.
-        padded: layers with padding; without any, sliding equals cropping.
-        plan: how it was converted; :class:`SliceReference` is made from it.
-        outputs: what the scores are: "logits", or "probabilities" after a
-            softmax or sigmoid at the end.
+        native_stride_px: native stride of the original, px.
+        stride_px: distance between windows, px; a divisor of the native stride.
+        receptive_field_px: receptive field of one position of the feature map, px.
+        classes: number of classes, K.
+        sliding: "exact", or "inexact" if the trunk depends on the whole input.
+        whole_input: (layer, reason) for each layer that makes sliding inexact.
+        padded: names of layers that pad; without any, sliding equals cropping.
+        plan: the plan of the conversion.
+        outputs: "logits", or "probabilities" if the network ends in a softmax or sigmoid.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class FullyConvolutional(nn.Module):
         self.map_hw = (1, 1) if positions else plan.map_hw
         phased = k > 1 and not stitched and not positions
         self.head = PhasedHead(head, k, plan.map_hw) if phased else head
-        # A position's own share of the window lies around its centre.
+        # A position has a window of its own: what is left without the other positions.
         others = (plan.map_hw[0] - self.map_hw[0]) * plan.native_stride_px
         self.window_px = plan.traced.window_px - others
         self.native_stride_px = plan.native_stride_px
@@ -92,12 +91,12 @@ class FullyConvolutional(nn.Module):
         )
 
     def __getstate__(self) -> dict[str, object]:
-        """Without what belongs to the nodes of this very trunk, and can be had again."""
+        """Leave out caches that refer to nodes of this trunk."""
         return {**vars(self), "_shapes": None, "_prepared": None}
 
     @property
     def window_receptive_field_px(self) -> int:
-        """Side of what one cell sees of the photo, padding aside, px: more than the window."""
+        """Receptive field of one cell, px, which is larger than the window."""
         return self.receptive_field_px + (max(self.map_hw) - 1) * self.native_stride_px
 
     def forward(self, photos: Tensor) -> Tensor:
@@ -118,13 +117,13 @@ class FullyConvolutional(nn.Module):
             whole_windows(length, self.window_px, stride) for length in photos.shape[-2:]
         )
         whole = cut_to_windows(photos, self.window_px, stride)
-        # A denser map may go on past the last window.
+        # A denser feature map may extend beyond the last window.
         return self.head(self.trunk(whole))[..., :rows, :columns]  # type: ignore[no-any-return]
 
     def whole_windows(self, photos: Tensor) -> Tensor:
-        """The part of (B, 3, H, W) that windows tile: window + k * stride px.
+        """Cut photos (B, 3, H, W) to window + k * stride px.
 
-        Networks with padding would give extra cells for the rest.
+        With padding, the rest would give extra cells.
 
         Raises:
             GeometryError: the photo is smaller than the window.
@@ -137,16 +136,16 @@ class FullyConvolutional(nn.Module):
 
     @property
     def prepared(self) -> dict[fx.Node, PreparedWeights]:
-        """By node, the weights of those of the trunk's convolutions that are faster prepared."""
+        """Prepared weights of the trunk's convolutions that are faster with them, by node."""
         if self._prepared is None:
             self._prepared = prepared_weights(self.trunk)
         return self._prepared
 
     def steady(self) -> FullyConvolutional:
-        """This network, told to prepare faster forms of its weights at once.
+        """Make this network prepare its weights at the next call; returns the network.
 
-        By itself it does so once that pays, and the first photos' scores then differ from
-        later ones in their last bits.
+        By default it prepares them once that pays off, so that the scores of the first photos can
+        differ from later ones in the last bits.
         """
         for weights in self.prepared.values():
             weights.at_once()
@@ -156,11 +155,11 @@ class FullyConvolutional(nn.Module):
         return self
 
     def shapes(self, height: int, width: int) -> dict[fx.Node, tuple[int, ...]]:
-        """Shape of every tensor of the trunk for a photo of that height and width, px.
+        """Shapes of all tensors of the trunk for a photo of this height and width, px.
 
-        Kept for the next photo of that size: working them out takes 0.1 s.
+        The latest are cached, since computing them takes 0.1 s.
         """
-        # By a name of its own: another thread may ask for another size meanwhile.
+        # A local reference, since another thread may ask for another size meanwhile.
         latest = self._shapes
         if latest is None or latest[0] != (height, width):
             latest = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
@@ -168,10 +167,10 @@ class FullyConvolutional(nn.Module):
         return latest[1]
 
     def peak_bytes(self, height: int, width: int) -> int:
-        """Estimate of the bytes alive at once in one pass over a photo of that size, px.
+        """Estimated peak of bytes in one pass over a photo of this height and width, px.
 
-        Activations of the trunk at one window, which grow with the area, and
-        twice the input (uint8 to float32); the weights are not counted.
+        Activations of the trunk, scaled by area from one window, and the input; weights are not
+        counted.
         """
         if self._bytes_per_px is None:
             side = self.window_px

@@ -1,7 +1,7 @@
-"""What is true of each ATen operation that passes its input on or changes it value by value.
+"""The table of facts about ATen operations: which copy, view, are element-wise, linear, ...
 
-One table for all that asks. What an operation does to axes stands in rules.py, what it becomes in
-a head in heads.py, at a finer stride in dilation.py, at any size in subgraphs.py.
+What an operation does to axes is in rules.py, its conversion in a head in heads.py, at a finer
+stride in dilation.py, and for any size in subgraphs.py.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from .graph import operation
 
 
 class Fact(Flag):
-    """What may be true of an operation, whatever its arguments."""
+    """Facts that hold for an operation whatever its arguments."""
 
-    # Gives back its input's values: the very same ones, at most in other memory ...
+    # Returns its input's values, possibly in other memory.
     COPY = auto()
-    # ... as other numbers or on another device, where it is told to ...
+    # Returns its input's values, possibly in another dtype or on another device.
     CAST = auto()
-    # ... or as long as nothing is trained.
+    # Returns its input's values unless in training.
     DROPOUT = auto()
-    # Any of the three.
+    # Any of these three.
     IDENTITY = COPY | CAST | DROPOUT
     # Every output value comes from the input values at its own position only. Most such
     # operations carry torch's own tag for it; ask `is_elementwise`.
     ELEMENTWISE = auto()
-    # Its output is its input's memory, seen in another shape.
+    # Its output is a view of its input's memory.
     VIEW = auto()
     # Only regroups or reorders axes.
     REARRANGES = auto()
-    # Of a mean it gives the mean of what it gives of the terms.
+    # Linear (or affine): commutes with a mean.
     LINEAR = auto()
-    # The same, where but one of its operands depends on the photo.
+    # Linear if only one of its operands depends on the photo.
     ARITHMETIC = auto()
-    # Its output is memory of its own that nobody else sees, so the next may overwrite it.
+    # Its output is new memory, which the next operation may overwrite.
     FRESH = auto()
     # Has an in-place form that is worth using.
     OVERWRITES = auto()
 
 
-# What only moves axes about, and copies nothing.
+# Operations that only move axes, without copying.
 _MOVED = Fact.VIEW | Fact.REARRANGES | Fact.LINEAR
 
 OPERATIONS: dict[str, Fact] = {

@@ -1,7 +1,7 @@
-"""A finer stride taken apart into phases: grids at the native stride, shifted and interleaved.
+"""A finer stride as phases: interleaved grids at the native stride.
 
-At a stride of native / k, cells (i, j) with the same i mod k and j mod k are one grid at
-the native stride: a *phase*. What is written for the native stride serves every phase.
+At a stride of native / k, cells (i, j) with the same i mod k and j mod k form a grid at the native
+stride, a *phase*. So code for the native stride works for every phase.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..geometry import whole_windows
 
 
 class PhasedHead(nn.Module):
-    """A converted head over a feature map k times as dense as the one it was made for.
+    """A converted head applied to a feature map k times denser than the native one.
 
     (B, C, h, w) -> (B, K, h - (n - 1) k, w - (m - 1) k). The phases of the map go
     through the head as a batch, so fully connected layers need no dilated kernels.
@@ -37,7 +37,7 @@ class PhasedHead(nn.Module):
 def _part(maps: Tensor, k: int) -> Tensor:
     """(B, C, h, w) -> (k k B, C, ceil(h / k), ceil(w / k)); the last phases end in zeros."""
     batch, channels, height, width = maps.shape
-    # Nothing negative is divided: exported programs round that otherwise than Python.
+    # Negative numbers are not divided, since exported programs round them differently.
     rows, columns = (height + k - 1) // k, (width + k - 1) // k
     padding = (0, columns * k - width, 0, rows * k - height)
     whole = functional.pad(maps, padding).permute(0, 2, 3, 1)
@@ -58,9 +58,9 @@ def shift_and_stitch(
 ) -> Tensor:
     """Score shifted photos at the native stride and interleave the grids.
 
-    The plain meaning of a finer stride, (native / stride)^2 times the work (Sermanet et
-    al., "OverFeat", arXiv 1312.6229, section 3.3): the reference for dilation, and the
-    way for trunks that dilation cannot make denser.
+    This is the definition of a finer stride, at (native / stride)^2 times the work (Sermanet et
+    al., "OverFeat", arXiv 1312.6229, section 3.3): the reference for dilation, and the fallback
+    for trunks that dilation cannot make denser.
 
     Args:
         score: (B, 3, H, W) -> (B, K, N, M), windows ``native`` px apart.

@@ -1,7 +1,7 @@
-"""The plan of a conversion: where the trunk ends, how it slides, and what stands against it.
+"""The plan of a conversion: where the trunk ends, and how it slides.
 
-Worked out from the traced graph in letters and integers (axes.py, rules.py);
-no tensor is touched, so that a network on the "meta" device can be planned too.
+It is computed from the traced graph in letters and integers (axes.py, rules.py), without tensors,
+so that a network on the "meta" device can be planned too.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ Sliding = Literal["exact", "inexact", "refused"]
 class Plan:
     """How a traced classifier slides.
 
-    ``feature`` is the trunk's last node, a map of ``map_hw`` positions at one
-    window; all of the output passes through it. ``whole_input`` lists what
-    makes sliding inexact (layer and reason), ``padded`` the layers after which
-    sliding differs from cropping. ``receptive_field_px`` is the receptive field of one
-    position of the feature map.
+    ``feature`` is the trunk's last node, the feature map of ``map_hw`` positions at one window,
+    through which all of the output passes. ``whole_input`` lists the layers that make sliding
+    inexact, with reasons; ``padded`` the layers after which sliding differs from cropping.
+    ``receptive_field_px`` is the receptive field of one position of the feature map.
     """
 
     traced: Traced
@@ -60,7 +59,7 @@ class Plan:
         return lengths[self.letters.index("h")], lengths[self.letters.index("w")]
 
     def __deepcopy__(self, memo: object) -> Plan:
-        """Itself: it never changes, and what it recorded cannot be copied."""
+        """The plan itself: it is immutable, and recorded graphs cannot be copied."""
         return self
 
     @property
@@ -72,7 +71,7 @@ def plan_conversion(traced: Traced) -> Plan:
     """Find trunk, head and stride of a traced classifier.
 
     Raises:
-        ConversionError: an operation that cannot slide; names its layer and why.
+        ConversionError: an operation cannot slide; the error names its layer and the reason.
     """
     dependent = _dependent(traced)
     layouts, caveats = _lay_out(dependent, traced)
@@ -105,10 +104,9 @@ def _refused(node: fx.Node, reason: str) -> ConversionError:
 def _check_trunk(
     feature: fx.Node, trunk: set[fx.Node], layouts: dict[fx.Node, Layout], caveats: Caveats
 ) -> None:
-    """Refuse what only a head may do, and maps that are coarser than the feature map.
+    """Refuse operations that only a head may have, and maps coarser than the feature map.
 
-    The trunk moves with the photo by its coarsest stride: enlarging what came
-    out makes no windows in between.
+    A trunk slides at its coarsest stride: enlarging a map later gives no windows in between.
     """
     pooling = {node for node, _ in caveats.whole_input}
     native = layouts[feature].stride_hw
@@ -165,7 +163,7 @@ def _cuts(nodes: list[fx.Node]) -> list[fx.Node]:
     order = {node: position for position, node in enumerate(nodes)}
     cuts, furthest = [], 0
     for node in nodes:
-        # No edge from before this node jumps over it.
+        # No edge from an earlier node skips this one.
         if furthest <= order[node]:
             cuts.append(node)
         furthest = max([furthest, *(order.get(user, len(nodes)) for user in node.users)])
@@ -173,20 +171,20 @@ def _cuts(nodes: list[fx.Node]) -> list[fx.Node]:
 
 
 def _last_map(cuts: list[fx.Node], layouts: dict[fx.Node, Layout]) -> fx.Node:
-    """The last map before the photo's positions are pooled, flattened or joined for good."""
+    """The last map before positions are finally pooled, flattened or joined."""
     maps: list[fx.Node] = []
     for node in cuts:
         joined = bool(maps) and maps[-1].op != "placeholder" and joins_positions(node)
         if joined or not slides(layouts[node].letters):
             break
-        # Rows before columns and one axis of channels: what slices are cut from.
+        # Slices are cut from maps with rows, columns and one axis of channels.
         if layouts[node].letters in ("bchw", "bhwc") and hasattr(node.meta["val"], "shape"):
             maps.append(node)
     return maps[-1]
 
 
 def joins_positions(node: fx.Node) -> bool:
-    """Whether a convolution takes all n x n positions of a map at once: fc6 written as one."""
+    """Whether a convolution has a kernel over all n x n positions (fc6 as a convolution)."""
     if operation(node) != "conv2d":
         return False
     given = arguments(node)

@@ -13,7 +13,7 @@ from .network import FullyConvolutional
 
 
 def position_network(network: FullyConvolutional) -> FullyConvolutional | None:
-    """The same network without its average pool, or None where that means nothing.
+    """The same network without its average pool, or None if that is not meaningful.
 
     Where ``network`` averages n x n positions, a window's scores are the mean of the scores of
     its positions (class activation maps: Zhou et al., "Learning Deep Features for Discriminative
@@ -21,9 +21,9 @@ def position_network(network: FullyConvolutional) -> FullyConvolutional | None:
 
     Returns:
         (B, 3, H, W) -> (B, K, N + n - 1, M + n - 1) where ``network`` gives (B, K, N, M); both
-        share the trunk. Its window is what is left of n positions: mostly one native stride.
-        None where the head has no such pool, or something behind it is not linear, which is
-        tried out on noise; where the network is ``stitched``, or gives probabilities.
+        share the trunk. Its window is the original one less (n - 1) native strides. None if the
+        head has no such pool or is not linear after it (also tested on noise), if the network is
+        ``stitched``, or if it gives probabilities.
     """
     if network.outputs != "logits" or network.stitched:
         return None
@@ -40,7 +40,7 @@ def position_network(network: FullyConvolutional) -> FullyConvolutional | None:
 
 
 def _means_agree(unpooled: FullyConvolutional, network: FullyConvolutional) -> bool:
-    """Whether the means of positions' scores are the network's own scores of windows."""
+    """Whether the means of the positions' scores equal the network's scores of windows."""
     side = network.window_px + network.native_stride_px
     noise = torch.Generator(device="cpu").manual_seed(0)
     weights = next(network.parameters(), torch.empty(0))

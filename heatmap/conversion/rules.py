@@ -1,10 +1,9 @@
-"""What each operation does to the layout of its inputs: one rule a kind of operation.
+"""The rules of what each kind of operation does to the layout of its inputs.
 
-A rule reads the layouts of a node's inputs and answers with the node's own. It
-raises :class:`CannotSlide` for what no sliding can do (attention, fixed positions)
-and notes in ``caveats`` what makes sliding inexact (pooling over the whole
-input) or different from cropping (padding). Only operations on tensors that
-slide need a rule; without one a network is refused, never guessed.
+A rule reads the layouts of a node's inputs and returns the layout of its output. It raises
+:class:`CannotSlide` for operations that cannot slide (attention, fixed positions), and records in
+``caveats`` what makes sliding inexact (pooling over the whole input) or different from cropping
+(padding). Only operations on tensors that slide need a rule; without one the network is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(*operations: str) -> Callable[[Rule], Rule]:
-    """Make a function the rule of these ATen operations."""
+    """Register a function as the rule for these ATen operations."""
 
     def register(function: Rule) -> Rule:
         RULES.update(dict.fromkeys(operations, function))
@@ -37,11 +36,11 @@ def layout_of(call: Call) -> Layout:
     """The layout of one node, by its rule.
 
     Raises:
-        CannotSlide: it cannot slide.
+        CannotSlide: the operation cannot slide.
     """
     operands = [n for n in call.node.all_input_nodes if n in call.layouts]
     if not any(slides(call.layouts[n].letters) for n in operands):
-        # Nothing here moves with the photo any more: any operation will do.
+        # No input slides any more, so any operation is allowed.
         value = call.node.meta["val"]
         return Layout(pooled(value.dim() if hasattr(value, "dim") else 2))
     name = operation(call.node)
@@ -65,7 +64,7 @@ def _elementwise(call: Call) -> Layout:
 
 
 def _widest(layouts: Sequence[Layout]) -> Layout:
-    """The first of several layouts, with the largest receptive field of them all."""
+    """The first of several layouts, with the largest receptive field among them."""
     fields = [layout.receptive_field_hw for layout in layouts]
     down, across = (max(lengths) for lengths in zip(*fields, strict=True))
     return replace(layouts[0], receptive_field_hw=(down, across))

@@ -1,4 +1,4 @@
-"""How large the tensors of a graph get: shapes at a photo size, and bytes alive at once."""
+"""The sizes of the tensors of a graph: shapes for a photo size, and the peak of memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .operation_facts import shares_memory
 
 
 def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Node, tuple[int, ...]]:
-    """Shape of every node's tensor for an input of this shape; nothing is computed."""
+    """Shape of each node's tensor for an input of this shape, without computing values."""
     shapes: dict[fx.Node, tuple[int, ...]] = {}
 
     class Recorder(fx.Interpreter):
@@ -31,10 +31,10 @@ def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Nod
 
 
 def peak_bytes(body: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) -> int:
-    """Most bytes of float32 activations alive at the same time, weights not counted.
+    """Peak of bytes of float32 activations, without weights.
 
-    A tensor lives from the node that makes it to the last that reads it; views
-    and in-place operations take no memory of their own.
+    A tensor lives from the node that makes it to the last node that reads it; views and in-place
+    operations take no memory.
     """
     order = {node: index for index, node in enumerate(body.graph.nodes)}
     owner: dict[fx.Node, fx.Node] = {}

@@ -1,7 +1,7 @@
 """Cut a traced graph into trunk and head, each able to take any batch and size.
 
-Export bakes the recorded batch, height and width into ``view`` and its kin;
-here these numbers become the input's own.
+torch.export records batch, height and width as constants in ``view`` and similar operations; here
+they are replaced by the sizes of the input.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def copy_nodes(
     *,
     sliding: bool,
 ) -> dict[fx.Node, fx.Node]:
-    """Copy nodes into ``graph`` with baked sizes made dynamic; ``copied`` holds what is there.
+    """Copy nodes into ``graph`` with constant sizes made dynamic; ``copied`` has earlier copies.
 
-    ``sliding`` says whether rows and columns may change too, or the batch only.
+    ``sliding`` says whether rows and columns may change too, or only the batch.
     """
     copies = dict(copied)
     for node in nodes:
@@ -79,7 +79,7 @@ def copy_nodes(
 
 
 class _Copying:
-    """One node on its way into a new graph."""
+    """One node while it is copied into a new graph."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class _Copying:
         self.source: fx.Node = next(n for n in node.all_input_nodes if n in layouts)
 
     def length(self, letter: str) -> fx.Node:
-        """The present length of an axis, read off the input or what it was made from."""
+        """A node for the length of an axis of the input, or of what the input was computed from."""
         source = self.source
         while letter not in self.layouts[source].letters:
             source = next(n for n in source.all_input_nodes if n in self.layouts)
@@ -102,7 +102,7 @@ class _Copying:
         return self.graph.call_function(aten.sym_size.int, (self.copies[source], axis))
 
     def sizes(self, letters: str, lengths: Iterable[int]) -> list[Any]:
-        """Lengths with those of batch, rows and columns replaced by the input's own."""
+        """Lengths in which those of batch, rows and columns are replaced by the input's."""
         sizes: list[Any] = []
         for letter, length in zip(letters, lengths, strict=True):
             if letter == "b" and length != 1:

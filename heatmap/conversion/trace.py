@@ -1,9 +1,8 @@
-"""From a module to a flat graph of tensor operations, with shapes and layer names.
+"""Record a module as a flat graph of tensor operations, with shapes and layer names.
 
-``torch.export`` runs the module once at one window and records about twenty
-kinds of ATen operation, whatever the architecture. Here the record is brought
-to one plain form: no in-place operations, no guards, one output, constant
-parts computed, and "same" padding written out in numbers.
+``torch.export`` runs the module once at one window and records about twenty kinds of ATen
+operations, for any architecture. Here the record is normalised: no in-place operations, no guards,
+one output, constant parts computed, and "same" padding replaced by numbers.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ class Traced:
     """A classifier as a flat, functional graph, recorded at one window.
 
     ``body`` has one placeholder, float32 (1, 3, window, window), and one
-    output, (1, K). It shares its parameters with the traced module; ``used`` names
-    those that a photo passes (an auxiliary head's are not among them).
+    output, (1, K). It shares its parameters with the traced module; ``used`` are the names of
+    those that scoring uses (without those of an auxiliary head).
     """
 
     body: fx.GraphModule
@@ -41,10 +40,10 @@ class Traced:
 
 
 def recordable(module: nn.Module) -> nn.Module:
-    """The module itself, or a copy in eval mode where torch could not record it as it is.
+    """The module itself, or a copy in eval mode if torch cannot record it as it is.
 
-    It cannot where any part is in training, or a tensor was made under
-    ``torch.inference_mode()``; call this outside of that.
+    That is so if any part is in training mode, or a tensor was made under
+    ``torch.inference_mode()``. Must be called outside inference mode.
     """
     tensors = (*module.parameters(), *module.buffers())
     trains = any(part.training for part in module.modules())
@@ -54,10 +53,10 @@ def recordable(module: nn.Module) -> nn.Module:
 
 
 def trace(module: nn.Module, window: int) -> Traced:
-    """Record a classifier at one window; the module is left as it was.
+    """Record a classifier at one window; the module is not changed.
 
     Args:
-        module: takes float32 (B, 3, window, window), gives (B, K).
+        module: a classifier (B, 3, window, window) -> (B, K).
         window: side of its input, px.
 
     Raises:
@@ -90,7 +89,7 @@ def trace(module: nn.Module, window: int) -> Traced:
 
 
 def _result(body: fx.GraphModule) -> fx.Node:
-    """The node whose value the graph gives back."""
+    """The node whose value the graph returns."""
     output = next(node for node in body.graph.nodes if node.op == "output")
     value = output.args[0]
     assert isinstance(value, fx.Node)
@@ -98,7 +97,7 @@ def _result(body: fx.GraphModule) -> fx.Node:
 
 
 def _single_output(body: fx.GraphModule) -> None:
-    """Give back the one tensor itself rather than a tree that holds it."""
+    """Make the graph return its single tensor instead of a nested structure."""
     output = next(node for node in body.graph.nodes if node.op == "output")
     tensors = [
         node for node in output.all_input_nodes if isinstance(node.meta.get("val"), torch.Tensor)
@@ -139,14 +138,14 @@ def _make_functional(body: fx.GraphModule) -> None:
 
 
 def _aliases(changed: fx.Node) -> set[fx.Node]:
-    """All other nodes that may share memory with one: what it is a view of, and its views."""
+    """All other nodes that may share memory with a node: what it is a view of, and its views."""
     path = [changed]
     while has(path[-1], Fact.VIEW) and isinstance(path[-1].args[0], fx.Node):
         path.append(path[-1].args[0])
     aliases, waiting = {path[-1]}, [path[-1]]
     while waiting:
         source = waiting.pop()
-        # Of several parts of a tensor (chunk, split) only this one is changed.
+        # Other parts of a tensor (chunk, split) are not changed.
         views = [
             user
             for user in source.users
@@ -159,7 +158,7 @@ def _aliases(changed: fx.Node) -> set[fx.Node]:
 
 
 def _drop_guards(body: fx.GraphModule) -> None:
-    """Remove checks of the recorded shape and everything nobody reads."""
+    """Remove checks of the recorded shape and all unused nodes."""
     for node in reversed(list(body.graph.nodes)):
         if node.op not in ("placeholder", "output") and not node.users:
             body.graph.erase_node(node)
@@ -168,7 +167,7 @@ def _drop_guards(body: fx.GraphModule) -> None:
 
 
 def _fold_constants(body: fx.GraphModule) -> None:
-    """Compute what does not depend on the photo (standardised weights, say) once."""
+    """Compute once what does not depend on the photo (for example standardised weights)."""
     values: dict[fx.Node, Any] = {}
     for node in list(body.graph.nodes):
         if node.op == "get_attr":
@@ -186,7 +185,7 @@ def _fold_constants(body: fx.GraphModule) -> None:
 
 
 def _replace_by_constant(body: fx.GraphModule, node: fx.Node, value: torch.Tensor) -> None:
-    """Put a computed constant in a node's place: a parameter where it was made from one."""
+    """Replace a node by its constant value: a parameter if it was computed from one."""
     name = f"constant_{node.name}"
     parents = [p for p in _parents(body, node) if isinstance(p, nn.Parameter)]
     if parents:
@@ -208,7 +207,7 @@ def _parents(body: fx.GraphModule, node: fx.Node) -> list[torch.Tensor]:
 
 
 def _write_out_same_padding(body: fx.GraphModule) -> None:
-    """Turn conv2d(padding="same") into numbers, with a pad of its own where uneven."""
+    """Replace padding="same" of conv2d by numbers, with a separate pad where it is uneven."""
     for node in list(body.graph.nodes):
         if operation(node) != "conv2d" or not isinstance(arguments(node)["padding"], str):
             continue

@@ -1,1 +1,1 @@
-"""Fast forms of convolutions and matrix products, with weights laid out once."""
+"""Fast implementations of convolutions and matrix products, with prepared weights."""

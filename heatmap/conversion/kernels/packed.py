@@ -1,9 +1,9 @@
-"""Matrix products with weights that are laid out for the processor once, not at each call.
+"""Matrix products with weights that are packed for the processor once, not at each call.
 
-oneDNN works on blocks of weights in an order of its own. Given plain ones, every product
-starts by re-ordering them, which for a few hundred rows takes a third of its time
-(benchmarks/fc6.py). These are the operations that torch's own compiler freezes linear layers
-into; without them, or in other numbers than float32, products are torch's plain ones.
+oneDNN works on blocks of weights in its own order. With plain weights, every product first
+reorders them, which for a few hundred rows takes a third of its time (benchmarks/fc6.py). These
+are the operations into which torch's compiler freezes linear layers; if they are not available, or
+for other dtypes than float32, torch's plain products are used.
 """
 
 from __future__ import annotations

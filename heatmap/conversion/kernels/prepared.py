@@ -1,4 +1,4 @@
-"""Weights in the form in which they are fastest, made once they have paid for it."""
+"""Weights prepared in their fastest form, once that pays off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from .packed import PackedWeights, can_pack
 from .winograd import TransformedWeights, transform_weights
 
-# The two forms in which weights are faster than as they are.
+# The two forms of prepared weights.
 FastWeights: TypeAlias = TransformedWeights | PackedWeights
 
 # Preparing takes as long as it saves on about so many outputs of fc6 (benchmarks/fc6.py), and
@@ -39,22 +39,22 @@ class PreparedWeights:
 
     @property
     def made(self) -> bool:
-        """Whether they have been prepared, if only for weights that were others then."""
+        """Whether weights have been prepared, even if they have changed since."""
         return self._prepared is not None
 
     def at_once(self) -> None:
-        """Prepare them when they are next asked for, whatever they have given so far."""
+        """Prepare the weights at the next call, without waiting until it pays off."""
         self._outputs = PAYS_FROM
 
     def form(self, weight: Tensor, maps: Tensor, outputs: int) -> FastWeights | None:
-        """What to use for so many outputs; None is the weights as they are.
+        """The form to use for this number of outputs; None is the plain weights.
 
-        Prepared anew where the weights have changed. Several threads may ask at a time.
+        Weights that have changed are prepared again. Safe to call from several threads.
 
         Args:
-            weight: (K, C, n, n), the layer's weights as they are now.
-            maps: (B, C, h, w), what the layer is given.
-            outputs: positions that it gives: B rows columns, without the channels.
+            weight: the layer's current weights, (K, C, n, n).
+            maps: the layer's input, (B, C, h, w).
+            outputs: number of output positions, B * rows * columns.
         """
         if not _may_prepare(weight, maps):
             return None
@@ -92,7 +92,7 @@ def _may_prepare(weight: Tensor, maps: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """Prepared weights, and what tells whether they still hold."""
+    """Prepared weights, and what is needed to detect that the weights have changed."""
 
     form: FastWeights
     # Shares the weights' memory, so that no others can come to lie at the same address.
