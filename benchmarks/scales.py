@@ -88,7 +88,7 @@ def points(grid: heatmap.ScoreGrid, indices: list[int], boxes: Boxes) -> bool:
 
 
 def print_table(hits: dict[str, list[bool]], small: np.ndarray) -> None:
-    print(f"{len(small)} pairs of photo and class, {small.sum()} of them small")
+    print(f"{len(small)} (photo, class) pairs, {small.sum()} of them small")
     print(f"{'scales':18} {'all':>6} {'small':>6}")
     for name, outcomes in hits.items():
         hit = np.array(outcomes)

@@ -67,6 +67,6 @@ def test_arguments_are_called_by_their_metavar():
 
 def test_a_command_that_only_slides_points_to_the_one_that_crops():
     crops = ": `heatmap run` scores it crop by crop\n"
-    assert said(CROP, Use("engine", "slide", "{} to slide all the same")) == crops
+    assert said(CROP, Use("engine", "slide", "{} to slide anyway")) == crops
     assert said(Use("border", "cover"), CROP, options=(BORDER,)) == ": use --border cover\n"
     assert said(CROP, options=(ENGINE,)) == ": use --engine crop\n"

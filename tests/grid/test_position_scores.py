@@ -1,4 +1,4 @@
-"""Positions under windows: where they lie, their means, and what is attributed to each."""
+"""Positions of windows: their geometry, their means, and the probability attributed to each."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_the_hottest_pixel_lies_in_the_hot_position(at, scale):
     left, top, right, bottom = one.positions.geometry.window_xyxy(*at)
     assert left <= column + 0.5 <= right
     assert top <= row + 0.5 <= bottom
-    # The window's own heatmap is not so sure of the place.
+    # The heatmap of windows is less precise.
     assert (heat > 0.5).sum() < (one.windows.heatmap("cat") > 0.5).sum()
 
 

@@ -1,4 +1,4 @@
-"""What a page is told of its scores."""
+"""The data of the scores in a page."""
 
 import base64
 

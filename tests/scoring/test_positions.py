@@ -1,4 +1,4 @@
-"""Scoring single positions of the feature map: windows are their means."""
+"""Scoring single positions of the feature map, whose means are the scores of windows."""
 
 from __future__ import annotations
 

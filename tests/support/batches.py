@@ -20,7 +20,7 @@ MODEL = "tests.support.batches:pooled"
 
 
 def pooled() -> nn.Module:
-    """Five classes by the mean of a map, stride 4; some windows are sure of a class."""
+    """Five classes by the mean of a map, stride 4; some windows are confident of a class."""
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1),
         nn.ReLU(),

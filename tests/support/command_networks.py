@@ -10,7 +10,7 @@ def seeded(*layers: nn.Module) -> nn.Sequential:
     network = nn.Sequential(*layers)
     noise = torch.Generator().manual_seed(3)
     for parameter in network.parameters():
-        # Large enough for some windows to be sure of a class.
+        # Large enough for some windows to be confident of a class.
         parameter.data = 0.2 * torch.randn(parameter.shape, generator=noise)
     return network.eval()
 

@@ -1,4 +1,4 @@
-"""A photo, runs at several scales, and what is told of them."""
+"""A photo, runs at several scales, and their progress events."""
 
 import json
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ SEVERAL = MultiScale(scales=(0.5, 1.0, 2.0))
 
 @dataclass(frozen=True)
 class Recorder(Reporter):
-    """Keeps what it is told; interrupts at the event of that number."""
+    """Records events; interrupts at the event of that number."""
 
     interrupt_at: int = -1
     events: list = field(default_factory=list)
