@@ -102,8 +102,7 @@ def score(
             given as ``model``.
         memory: bytes that activations may take; None is half of the free memory. The photo is
             cut into bands and columns to stay within it, without changing the scores.
-        store_classes: store the probabilities of only these classes, by name, index, wnid or
-            group.
+        store_classes: store the probabilities of only these classes (or groups).
         skip: which windows to skip; their cells are NaN.
 
     Returns:

@@ -31,7 +31,7 @@ class Flat(nn.Module):
         ({"class_names": ["a", "b", "a"]}, "class name 'a' is given twice"),
         ({"class_names": []}, "class_names is empty"),
         ({"num_classes": 3, "class_names": ["a", "b"]}, "num_classes is 3, 2 class names"),
-        ({"freeze": "most"}, "freeze is 'most': give trunk, none, or how many"),
+        ({"freeze": "most"}, "freeze is 'most': give trunk, none, or a number"),
         ({"freeze": 6}, "6 layers cannot be frozen: the network has 5"),
         ({"fc6": "old"}, "fc6 is 'old': choose one of reinitialised, resampled"),
         ({"window": 3}, "a window of 3 px is too small"),
