@@ -20,6 +20,12 @@ from tests.support.examples import (
 
 PYTHON = python_blocks(PAGES[0])
 COMMANDS = command_lines(PAGES[0])
+NAMES = [shlex.split(line)[1] for line in COMMANDS]
+# Each command once; other uses of the same one are slow.
+ONCE = [
+    pytest.param(line, id=line.split(" -")[0], marks=[pytest.mark.slow] * (name in NAMES[:number]))
+    for number, (line, name) in enumerate(zip(COMMANDS, NAMES, strict=True))
+]
 # What takes long, and what takes its place; a network is as good as another here.
 IN_SMALL = {
     "-m vgg16": "-m squeezenet1_1",
@@ -67,7 +73,7 @@ def run_command(line, monkeypatch, capsys) -> None:
 
 def test_readme_has_examples():
     assert len(PYTHON) == 2
-    assert [shlex.split(line)[1] for line in COMMANDS] == [
+    assert NAMES == [
         "run",
         "run",
         "run",
@@ -110,7 +116,7 @@ def test_an_example_promises_a_conclusion():
     assert re.search(r"print\(report\.conclusion\) +# (.*)\.\.\.", PYTHON[1])
 
 
-@pytest.mark.parametrize("line", COMMANDS, ids=lambda line: line.split(" -")[0])
+@pytest.mark.parametrize("line", ONCE)
 def test_command_runs_in_small(line, small_folder, monkeypatch, capsys):
     enter(small_folder, monkeypatch)
     for long, short in IN_SMALL.items():

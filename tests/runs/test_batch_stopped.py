@@ -115,10 +115,16 @@ def test_a_file_that_grows_is_waited_for(tmp_path, out, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("count", "kills", "lines_before"),
-    [(12, 2, (4, 14)), pytest.param(180, 3, (10, 40), marks=pytest.mark.slow)],
+    ("count", "kills", "lines_before", "seconds_after"),
+    [
+        # So early and so soon that no machine is through with all photos before.
+        (12, 2, (1, 6), 0.005),
+        pytest.param(180, 3, (10, 40), 0.05, marks=pytest.mark.slow),
+    ],
 )
-def test_killed_at_random_moments_it_comes_to_the_same(tmp_path, count, kills, lines_before):
+def test_killed_at_random_moments_it_comes_to_the_same(
+    tmp_path, count, kills, lines_before, seconds_after
+):
     """Photos, and 20 broken ones; kill -9 a few times: the same files as of one clean run."""
     photos = tmp_path / "in"
     reasons = broken(photos / "broken")
@@ -132,7 +138,7 @@ def test_killed_at_random_moments_it_comes_to_the_same(tmp_path, count, kills, l
 
     moments = random.Random(5)
     for _ in range(kills):
-        death = Death(moments.randint(*lines_before), moments.random() * 0.05)
+        death = Death(moments.randint(*lines_before), moments.random() * seconds_after)
         command = spawn(photos, tmp_path / "killed", death=death)
         assert command.finish()[0] == -signal.SIGKILL
     code, _, complained = spawn(photos, tmp_path / "killed").finish()

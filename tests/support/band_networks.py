@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 
+import pytest
 import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -205,6 +206,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 }
 FINER = {"enlarging": (1,)}
 CASES = [(name, k) for name in NETWORKS for k in FINER.get(name, (1, 2, 4))]
+# The same, those at half the native stride slow: for tests that draw many examples of each.
+DRAWN_CASES = [pytest.param(name, k, marks=[pytest.mark.slow] * (k == 2)) for name, k in CASES]
 
 
 @cache
