@@ -107,9 +107,8 @@ def test_without_padding_all_cells_are_those_of_shifted_photos(stride: int) -> N
         assert relative_difference(dense(photos), stitched) < 1e-5
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", pytest.param("timm/tf_efficientnet_lite0", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "timm/tf_efficientnet_lite0"])
 def test_known_networks_at_a_finer_stride(name: str) -> None:
     module = randomise(bare_network(name)[0], 64)
     assert _compare(module, heatmap.convert(module, 64), 8, more=1) < 1e-5
