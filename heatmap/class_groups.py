@@ -29,7 +29,7 @@ from .files import read_bytes
 
 Definitions: TypeAlias = Mapping[str, Sequence[str | int]]
 
-# SHA-256 of the 1000 class names as torchvision spells them, one a line.
+# SHA-256 of the 1000 class names as torchvision spells them, one per line.
 _IMAGENET_NAMES = "0b0f9fee7c952f257418d62aa701f023a9da13b443a14f5c4291e5724d92967c"
 _RANGE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 

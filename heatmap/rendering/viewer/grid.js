@@ -1,4 +1,4 @@
-// The score grid: where its windows lie, and what they say.
+// The score grid: where its windows lie, and their scores.
 
 const NOT_SCORED = 65535;
 const PROBABILITY_STEPS = 65534;

@@ -1,4 +1,4 @@
-// What stands beside the picture, and the boxes on it. All text is set as text, never as markup.
+// The panels beside the picture, and the boxes on it. All text is set as text, never as markup.
 
 function element(tag, className = "", ...content) {
   const node = document.createElement(tag);
@@ -73,7 +73,7 @@ class ClassList {
   }
 }
 
-// Fingers do not hover.
+// Touch screens have no hovering.
 const HOVERS = matchMedia("(hover: hover)").matches;
 
 /** The strongest classes of one window. */

@@ -68,7 +68,7 @@ class Tiles {
   tile(level, row, column) {
     const url = this.url.replace("{level}", level).replace("{row}", row).replace("{column}", column);
     const image = this.images.get(url) ?? this.load(url);
-    // The latest used stand last.
+    // The most recently used come last.
     this.images.delete(url);
     this.images.set(url, image);
     return image;
@@ -118,7 +118,7 @@ class Picture {
     context.imageSmoothingEnabled = view.zoom < SQUARE_PIXELS_ZOOM;
     const [x, y] = [view.left * ratio, view.top * ratio];
     context.drawImage(fine.at(-1) ?? this.halves[0], x, y, wanted, height * view.zoom * ratio);
-    // Those that the embedded picture is not fine enough for.
+    // Tiles where the resolution of the embedded picture is too low.
     if (this.tiles && !fine.length) this.tiles.draw(context, view, ratio);
   }
 }

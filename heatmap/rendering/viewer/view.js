@@ -1,4 +1,4 @@
-// What of the photo is on the screen: a zoom and a place. Screen px are those of the stage.
+// The visible part of the photo: a zoom and a position. Screen px are those of the stage.
 
 const MAX_ZOOM = 32;
 // The smallest zoom, as a share of the one that fits.

@@ -1,4 +1,4 @@
-// The page: what is chosen, and what follows from it.
+// The page: its state, and updates when the state changes.
 
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
@@ -197,7 +197,7 @@ function listenToControls() {
   new Pointers(stage, view, {
     pointed: (place) => {
       shown.pointer = place;
-      // Nothing but the outline changes: no need to draw the picture anew.
+      // Nothing but the outline changes: no need to redraw the picture.
       showWindow();
     },
     clicked: (place) => pin(cellUnder(place) ?? shown.pinned),
