@@ -35,10 +35,15 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
     resized = "" if scale == 1 else f", on the photo resized by {scale:.3g}"
     console.print(f"{escape(photo)}: {width} x {height} px", soft_wrap=True)
     console.print(
-        f"{rows} rows x {columns} columns of windows, {geometry.window_px} px wide, "
+        f"{grid_size(rows, columns)} of windows, {geometry.window_px} px wide, "
         f"{geometry.stride_px} px apart{resized}"
     )
     console.print(f"model: {escape(origin.model)}, weights {escape(origin.weights.text)}")
+
+
+def grid_size(rows: int, columns: int) -> str:
+    """The size of a grid in words: "23 rows x 1 column"."""
+    return f"{rows} row{'s' * (rows != 1)} x {columns} column{'s' * (columns != 1)}"
 
 
 class ProgressLine(Reporter):

@@ -105,7 +105,7 @@ def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
     for name, cases in rows.items():
         boxes = cases.all.boxes
         shares = [cases.all.pointing, cases.small.pointing, cases.hard.pointing]
-        shares += [figures.found for figures in boxes] + [figures.region for figures in boxes]
+        shares += [figures.detected for figures in boxes] + [figures.region for figures in boxes]
         cells = ("" if share is None else f"{share:.3f}" for share in shares)
         table.add_row(escape(name), str(cases.all.pairs), *cells)
     return table

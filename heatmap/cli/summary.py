@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .command import Command
-from .console import make_console, progress_line
+from .console import grid_size, make_console, progress_line
 from .options import json_option, model_options, under
 from .parameter_types import PhotoSize
 
@@ -60,7 +60,7 @@ def print_summary(summary: Summary) -> None:
     height, width = summary.photo_hw
     rows, columns = summary.grid_hw
     console.print(
-        f"{escape(summary.model)} on {width} x {height} px: {rows} rows x {columns} columns of "
+        f"{escape(summary.model)} on {width} x {height} px: {grid_size(rows, columns)} of "
         f"windows, {summary.window_px} px wide, {summary.native_stride_px} px apart"
     )
     fixed = summary.parameters - summary.trainable

@@ -54,14 +54,14 @@ class BoxAccuracy:
 
     Attributes:
         iou: the IoU to reach.
-        found: share for the most confident box; None without pairs.
+        detected: share for the most confident box; None without pairs.
         region: share for the box around the largest region of the heatmap above ``threshold``;
             None without pairs.
         threshold: share of the heatmap's range of values: the best over all pairs.
     """
 
     iou: float
-    found: float | None
+    detected: float | None
     region: float | None
     threshold: float
 
@@ -241,7 +241,7 @@ def _figures(verdicts: Sequence[_Verdict], thresholds: Sequence[int]) -> Figures
     boxes = [
         BoxAccuracy(
             iou=iou,
-            found=_share([verdict.iou >= iou for verdict in verdicts]),
+            detected=_share([verdict.iou >= iou for verdict in verdicts]),
             region=_share([verdict.region_ious[index] >= iou for verdict in verdicts]),
             threshold=THRESHOLDS[index],
         )

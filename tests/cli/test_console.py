@@ -3,7 +3,9 @@
 import re
 import time
 
-from heatmap.cli.console import progress_line
+import pytest
+
+from heatmap.cli.console import grid_size, progress_line
 from tests.support.command_line import without_colours
 
 
@@ -37,3 +39,10 @@ def test_a_terminal_shows_what_is_done_and_how_long_it_takes(monkeypatch, capsys
         line.bar.refresh()
         shown = without_colours(capsys.readouterr().err)
     assert re.search(r"scoring \[b\]cat\[/b\]\.png at scale 0\.5 .*━.* 0:00:0\d", shown)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "text"), [(1, 1, "1 row x 1 column"), (23, 37, "23 rows x 37 columns")]
+)
+def test_sizes_of_grids_are_counted_in_words(rows, columns, text):
+    assert grid_size(rows, columns) == text

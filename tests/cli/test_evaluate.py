@@ -56,7 +56,7 @@ def row_of(name, cases) -> list[str]:
     """A line of the table of figures, with what is empty left out."""
     figures = cases["all"]
     shares = [cases[case]["pointing"] for case in ("all", "small", "hard")]
-    shares += [one[kind] for kind in ("found", "region") for one in figures["boxes"]]
+    shares += [one[kind] for kind in ("detected", "region") for one in figures["boxes"]]
     return [name, str(figures["pairs"]), *(f"{one:.3f}" for one in shares if one is not None)]
 
 

@@ -113,7 +113,7 @@ def test_heatmaps_point_at_what_is_there(scorer, folder, scales, names):
     assert seen == [(1, 2), (2, 2)]
     for figures in found.methods.values():
         assert figures.total.all.pointing == 1
-        assert [one.found for one in figures.total.all.boxes[:2]] == [1, 1]
+        assert [one.detected for one in figures.total.all.boxes[:2]] == [1, 1]
         assert set(figures.labels) == set(COLOURS)
 
 

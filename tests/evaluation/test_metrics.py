@@ -156,9 +156,9 @@ def test_figures_of_known_answers(pairing):
     assert total.all.pointing == pytest.approx(2 / 3)
     assert (total.small.pointing, total.hard.pointing) == (1, 1)
     assert [one.iou for one in total.all.boxes] == list(IOUS)
-    assert [one.found for one in total.all.boxes] == pytest.approx([2 / 3, 1 / 3, 0])
-    assert [one.found for one in total.small.boxes] == [1, 0.5, 0]
-    assert [one.found for one in total.hard.boxes] == [1, 1, 0]
+    assert [one.detected for one in total.all.boxes] == pytest.approx([2 / 3, 1 / 3, 0])
+    assert [one.detected for one in total.small.boxes] == [1, 0.5, 0]
+    assert [one.detected for one in total.hard.boxes] == [1, 1, 0]
     # Around the hot region: IoU 1 with the second cat, 0 with the dog, 288/400 with the last.
     assert [one.region for one in total.all.boxes] == pytest.approx([2 / 3] * 3)
     assert [one.threshold for one in total.all.boxes] == [THRESHOLDS[0]] * 3
@@ -169,10 +169,10 @@ def test_figures_of_each_label(pairing):
     assert list(labels) == ["cat", "dog"]
     assert (labels["cat"].all.pairs, labels["cat"].all.pointing) == (2, 1)
     assert (labels["dog"].all.pairs, labels["dog"].all.pointing) == (1, 0)
-    assert labels["dog"].all.boxes[0].found == 0
+    assert labels["dog"].all.boxes[0].detected == 0
     # There is no small dog.
     assert (labels["dog"].small.pairs, labels["dog"].small.pointing) == (0, None)
-    assert labels["dog"].small.boxes[0].found is None
+    assert labels["dog"].small.boxes[0].detected is None
     assert labels["dog"].small.boxes[0].region is None
 
 

@@ -61,7 +61,7 @@ def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, held in value.items():
             if key not in IGNORED and not key.endswith("_s"):
-                yield from _leaves(held, f"{at}.{WORDS.get(key, key)}")
+                yield from _leaves(held, f"{at}.{_word(key, held)}")
     elif isinstance(value, list):
         for index, held in enumerate(value):
             yield from _leaves(held, f"{at}[{index}]")
@@ -73,6 +73,13 @@ def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
                 yield at, value
     else:
         yield at, value
+
+
+def _word(key: str, value: Any) -> str:
+    """What a key is called today; the share of objects found bore the same name as the list."""
+    if key == "found" and not isinstance(value, list):
+        return "detected"
+    return WORDS.get(key, key)
 
 
 def _of_leaves(old: dict[str, Any], new: dict[str, Any]) -> str | None:
