@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import Counter
@@ -22,6 +23,12 @@ KINDS = {
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
 }
+
+
+def pytest_collection_finish() -> None:
+    """What imports made stays to the end: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def skipped_kinds(reasons: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,11 @@ def sources(folder: Path = PACKAGE) -> list[Path]:
     return sorted(folder.rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def module_of(path: Path) -> tuple[str, str]:
     """Package and module, as ARCHITECTURE.md names them: ("scoring", "bands.plan")."""
     first, *rest = path.relative_to(PACKAGE).with_suffix("").parts
@@ -48,7 +54,7 @@ def module_of(path: Path) -> tuple[str, str]:
 
 def imports_of(path: Path) -> Iterator[tuple[str, str]]:
     """Modules of this package that a module imports, wherever the import stands."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.level:
             yield module_of(path.parents[node.level - 1] / f"{node.module.replace('.', '/')}.py")
 
@@ -85,7 +91,7 @@ def test_rooms_without_torch_import_it_nowhere(package):
     """Nor, but inside functions and for types, the rooms that do."""
     found = []
     for path in sources(PACKAGE / package):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 names = [alias.name.split(".")[0] for alias in node.names]
@@ -160,7 +166,7 @@ def test_functions_stay_small():
     long = {
         f"{path.relative_to(ROOT)}: {node.name}": lines
         for path in python_files()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (lines := node.end_lineno - node.lineno + 1) > MOST_LINES_A_FUNCTION
     }
@@ -172,7 +178,7 @@ def test_library_code_names_no_option_of_the_command_line():
         f"{path.relative_to(ROOT)}:{node.lineno}: {match[0]}"
         for path in sources()
         if "cli" not in path.relative_to(PACKAGE).parts
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for match in re.finditer(r"--[a-zA-Z]\S*", node.value)
     ]

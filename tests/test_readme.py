@@ -21,9 +21,15 @@ from tests.support.examples import (
 PYTHON = python_blocks(PAGES[0])
 COMMANDS = command_lines(PAGES[0])
 NAMES = [shlex.split(line)[1] for line in COMMANDS]
-# Each command once; other uses of the same one are slow.
+# Each command once; other uses of the same one are slow, as are those that take seconds even in
+# small: tests/cli runs these commands with smaller networks.
+SLOW_IN_SMALL = ("batch", "evaluate", "adapt")
 ONCE = [
-    pytest.param(line, id=line.split(" -")[0], marks=[pytest.mark.slow] * (name in NAMES[:number]))
+    pytest.param(
+        *(line,),
+        id=line.split(" -")[0],
+        marks=[pytest.mark.slow] * (name in NAMES[:number] or name in SLOW_IN_SMALL),
+    )
     for number, (line, name) in enumerate(zip(COMMANDS, NAMES, strict=True))
 ]
 # What takes long, and what takes its place; a network is as good as another here.

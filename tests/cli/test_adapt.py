@@ -43,7 +43,10 @@ def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):
         (("adapt", *NETWORK, "--class-names", "none.txt"), ("none.txt",)),
         (("adapt", "-m", SMALL), ("which window", "--window")),
         (("adapt", *ATTENDING), ("class token",)),
-        (("adapt", *NETWORK, "-o", "taken.safetensors"), ("taken.json", "describes no checkpoint")),
+        (
+            ("adapt", *NETWORK, "-o", "taken.safetensors"),
+            ("taken.json", "a checkpoint"),
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(call, photos, arguments, parts):

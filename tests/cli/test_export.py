@@ -56,7 +56,8 @@ def once(function):
     return called
 
 
-@pytest.mark.parametrize("to", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "torch"])
 def test_the_command_says_what_json_holds(call, to, monkeypatch):
     # The second of the two calls finds ONNX written already.
     monkeypatch.setattr(programs, "onnx_model", once(programs.onnx_model))

@@ -48,6 +48,7 @@ class TestFiles:
         found = load_classifier("mnasnet0_5", weights=str(tmp_path / "w.safetensors"))
         assert torch.equal(scores_of(found.module), scores_of(original))
 
+    @pytest.mark.slow
     def test_names_of_densenet_as_published(self, tmp_path):
         original = varied(torchvision_models.densenet121())
         old = {

@@ -68,6 +68,7 @@ def test_auxiliary_heads_are_counted_as_unused():
     assert found.parameters - found.unused == sum(row.parameters for row in found.rows)
 
 
+@pytest.mark.slow
 def test_standardised_weights_keep_their_count():
     found = summary(load_classifier("timm/nf_resnet26", weights="random"))
     convolutions = [row for row in found.rows if row.kind == "Conv2d"]

@@ -210,6 +210,7 @@ def test_ray_is_loaded_only_where_it_is_asked_for():
     assert answer.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_lines_of_the_manifest_are_whole(ray, photos, tmp_path):
     run(photos, tmp_path / "out")
     assert len(lines(tmp_path / "out")) == 13

@@ -62,7 +62,9 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("k", "border"), [(1, "valid"), (2, "cover")])
+@pytest.mark.parametrize(
+    ("k", "border"), [(1, "valid"), pytest.param(2, "cover", marks=pytest.mark.slow)]
+)
 def test_windows_are_the_means_of_their_positions(scorer, k, border):
     pixels = photo(170, 210)
     stride = scorer.native_stride_px // k
@@ -154,8 +156,11 @@ def test_heads_that_have_none(head):
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg16", "convnext_tiny")),
-        *("alexnet", "mobilenet_v3_small"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("vgg16", "convnext_tiny", "mobilenet_v3_small")
+        ),
+        "alexnet",
     ],
 )
 def test_networks_that_have_none(name):

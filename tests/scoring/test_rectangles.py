@@ -76,6 +76,7 @@ def test_a_frame_about_nothing_is_cut_though_no_first_cut_pays():
     assert cost(parts, (2, 2)) < 0.6 * 102**2
 
 
+@pytest.mark.slow
 def test_a_large_plan_of_blobs_costs_little_more_than_the_blobs():
     random = np.random.default_rng(0).random((400, 400)).astype(np.float32)
     smooth = cv2.resize(cv2.GaussianBlur(random, (0, 0), 8), (4000, 4000))

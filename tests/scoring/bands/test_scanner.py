@@ -153,7 +153,7 @@ class Weighed(Roller):
         super()._hold(link, first, made)
 
 
-@pytest.mark.parametrize("band_px", [8, 32, 100])
+@pytest.mark.parametrize("band_px", [8, pytest.param(32, marks=pytest.mark.slow), 100])
 @pytest.mark.parametrize(("name", "k"), ROLLING)
 def test_peak_is_that_of_the_tensors_held(name, k, band_px):
     scanner = scanner_of(converted(name, k), 40, 40)
@@ -182,7 +182,7 @@ def pixels(height: int, width: int) -> np.ndarray:
     return np.clip(photo * 50 + 128, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("name", "k"), ROLLING)
+@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 def test_convolutions_by_winograds_form_give_the_scores_of_one_pass(name, k, monkeypatch):
     monkeypatch.setattr(preparing, "WINOGRAD_CHANNEL_PAIRS", 1)
     monkeypatch.setattr(preparing, "PAYS_FROM", 0)
