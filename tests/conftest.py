@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import re
+import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +25,16 @@ KINDS = {
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
 }
+
+
+@pytest.fixture
+def free_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A function that sets how many bytes are free on every disk, whatever this machine's has."""
+
+    def set_free(size: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
+
+    return set_free
 
 
 def pytest_collection_finish() -> None:

@@ -2,8 +2,6 @@
 
 import gc
 import resource
-import shutil
-from collections import namedtuple
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -144,16 +142,15 @@ def test_a_folder_that_is_not_there_is_not_made_before_saving(tmp_path, large):
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, large, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 479))
+def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, large, free_disk):
+    free_disk(479)
     with pytest.raises(
         ResultError,
         match=r"^the scores take 0\.0 GB, 0\.0 GB is free .*: use store_classes",
     ):
         collected(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 480))
+    free_disk(480)
     np.testing.assert_array_equal(collected(tmp_path).scores, SCORES)
 
 

@@ -3,7 +3,6 @@
 import collections
 import gc
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -165,15 +164,14 @@ def test_files_are_let_go_with_the_photo(tmp_path, monkeypatch, name):
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_copy_that_does_not_fit_is_refused(tmp_path, monkeypatch):
+def test_a_copy_that_does_not_fit_is_refused(tmp_path, free_disk):
     path = tmp_path / "turned.jpg"
     SPOOLED["turned.jpg"](path)
     # 2 x 1 tiles of 256 x 256 px
-    usage = collections.namedtuple("usage", "total used free")
     room = 2 * 256 * 256 * 3
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, room))
+    free_disk(room)
     assert PhotoFile(path).hw == (170, 300)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, room - 1))
+    free_disk(room - 1)
     with pytest.raises(PhotoError, match=r"turned.jpg: cannot be read in order, a temporary copy"):
         PhotoFile(path)
 

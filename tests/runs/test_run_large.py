@@ -1,8 +1,5 @@
 """Large photos and grids in a run, its progress, and what an interruption leaves."""
 
-import shutil
-from collections import namedtuple
-
 import cv2
 import numpy as np
 import pytest
@@ -103,11 +100,10 @@ def test_planned_bytes_are_of_the_classes_kept_and_of_large_grids_only(scorer, m
 
 
 def test_a_disk_without_room_for_all_scales_is_refused_before_scoring(
-    tmp_path, scorer, photo, large_grids, monkeypatch
+    tmp_path, scorer, photo, large_grids, free_disk
 ):
     needed = planned_bytes((100, 120), scorer, SEVERAL, Limits())
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, needed - 1))
+    free_disk(needed - 1)
     reporter = Recorder()
     with pytest.raises(ResultError, match="the scores take"):
         run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)

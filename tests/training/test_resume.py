@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 
 import cv2
@@ -128,9 +127,8 @@ def test_the_state_is_replaced_whole(photos, tmp_path, monkeypatch):
         assert len(json.loads(opened.metadata()["fit"])["history"]) == 2
 
 
-def test_views_that_do_not_fit_on_the_disk_are_refused_beforehand(photos, tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
+def test_views_that_do_not_fit_on_the_disk_are_refused_beforehand(photos, tmp_path, free_disk):
+    free_disk(1000)
     with pytest.raises(ResultError, match=r"78 views take .* GB.* use fewer views"):
         trained(photos)
     assert not (tmp_path / "net.training" / "views.npy").exists()
