@@ -23,7 +23,7 @@ COMMANDS = command_lines(PAGES[0])
 NAMES = [shlex.split(line)[1] for line in COMMANDS]
 # Each command once; other uses of the same one are slow, as are those that take seconds even in
 # small: tests/cli runs these commands with smaller networks.
-SLOW_IN_SMALL = ("batch", "evaluate", "adapt")
+SLOW_IN_SMALL = ("batch", "evaluate", "adapt", "export", "train")
 ONCE = [
     pytest.param(
         *(line,),

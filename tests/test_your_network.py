@@ -16,7 +16,9 @@ from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "your-network.md").read_text(encoding="utf-8")
 # A heading, or a block of code with its language.
-PARTS = re.findall(r"^## ([^\n]*)$|^```(python|console)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+PARTS = re.findall(
+    r"^## ([^\n]*)$|^```(python|console)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL
+)
 
 
 def sections() -> list[tuple[str, list[tuple[str, str]]]]:

@@ -33,7 +33,7 @@ def test_summary_json_holds_what_the_table_shows(call):
     assert told["grid_hw"] == [18, 23]
 
 
-@pytest.mark.parametrize("columns", [80, 66])
+@pytest.mark.parametrize("columns", [pytest.param(80, marks=pytest.mark.slow), 66])
 def test_summary_fits_into_a_terminal_with_its_numbers_whole(call, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("FORCE_COLOR", "1")

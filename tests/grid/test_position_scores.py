@@ -82,7 +82,7 @@ def cases(draw):
     return windows, positions, map_hw, k
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(case=cases(), classes=st.integers(0, 3), seed=st.integers(0, 99))
 def test_means_are_those_of_slow_loops(case, classes, seed):
     _, positions, map_hw, k = case
@@ -94,7 +94,7 @@ def test_means_are_those_of_slow_loops(case, classes, seed):
     np.testing.assert_allclose(found, slow_mean(scores, map_hw, k), rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(case=cases())
 def test_what_is_attributed_is_that_of_slow_loops(case):
     windows, positions, map_hw, k = case

@@ -96,7 +96,7 @@ def neighbours(geometry, probabilities, x, y):
 ROUNDINGS = 2 * (2 * 3 + 2) + 1
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     hw=st.tuples(st.integers(20, 400), st.integers(20, 400)),
     window=st.sampled_from([64, 224]),
@@ -249,7 +249,7 @@ def test_auto_scales_of_known_photos(photo_hw, expected):
     assert auto_scales(photo_hw, 224) == expected
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(hw=st.tuples(sides, sides), window=st.integers(1, 1000))
 def test_auto_scales_are_powers_of_two_and_3_within_their_limits(hw, window):
     scales = auto_scales(hw, window)

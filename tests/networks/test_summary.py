@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -52,7 +54,7 @@ def test_resnet18_counts_every_parameter_once_and_keeps_batch_norm_rows():
 
 
 def test_layers_that_no_output_passes_are_counted_as_unused():
-    module = padded("fc layers")
+    module = copy.deepcopy(padded("fc layers"))
     module.auxiliary = nn.Linear(7, 3)
     table = summary(load_classifier(module, window=WINDOW))
     assert table.unused == 7 * 3 + 3
@@ -77,7 +79,7 @@ def test_standardised_weights_keep_their_count():
 
 
 def test_frozen_layers_are_not_trainable():
-    module = padded("fc layers")
+    module = copy.deepcopy(padded("fc layers"))
     for parameter in module.trunk.parameters():
         parameter.requires_grad_(False)
     found = summary(load_classifier(module, window=WINDOW))

@@ -56,7 +56,7 @@ def test_reflection_turns_round_at_either_end(length, before, after):
     np.testing.assert_array_equal(indices, np.pad(np.arange(length), (before, after), "reflect"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     hw=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     window=st.integers(1, 60),
@@ -142,7 +142,7 @@ def write(path: Path, pixels: np.ndarray, kind: str) -> PhotoFile:
     return PhotoFile(path)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_strips_do_not_change_a_value(tmp_path_factory, data):
     hw = data.draw(st.tuples(st.integers(1, 150), st.integers(1, 150)), "hw")

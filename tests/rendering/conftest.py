@@ -15,7 +15,7 @@ from tests.support.browser import DESKTOP, GREY, Opened, start
 from tests.support.pages import PHOTO_HW, make_grid
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator:
     """One for all tests; without it they are skipped, unless HEATMAP_BROWSER says "required"."""
     try:

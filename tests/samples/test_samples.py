@@ -60,6 +60,7 @@ def test_data_only_trains_nothing(textures, tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_in_small_the_mosaic_is_scored_and_drawn(textures, tmp_path, monkeypatch, capsys):
     """A few tiles, and two epochs: what is written, and that it stands for what is right."""
     monkeypatch.setattr(textures, "STEP_PX", 96)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -54,6 +55,7 @@ def small(head: nn.Module | str = "global pool", padding: int = 1) -> nn.Module:
     return randomise(Classifier(made, padding), WINDOW)
 
 
+@cache
 def prepared(head: nn.Module | str = "global pool", **options) -> heatmap.Scorer:
     return heatmap.prepare(small(head), window=WINDOW, **options)
 
@@ -132,7 +134,7 @@ def test_more_padding_than_a_window_has_room_for():
         *["BatchNorm1d", "convolution, then pool", "scale and shift"],
     ],
 )
-@pytest.mark.parametrize("stride", [4, 2, 1])
+@pytest.mark.parametrize("stride", [4, 2, pytest.param(1, marks=pytest.mark.slow)])
 def test_heads_that_have_positions(head, stride):
     scorer, pixels = prepared(head), photo(40, 50)
     expected = scorer.score(pixels, Placement(stride=stride))

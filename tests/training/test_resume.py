@@ -21,7 +21,7 @@ from tests.support.training import (
 )
 
 
-@pytest.mark.parametrize("freeze", ["trunk", "none"])
+@pytest.mark.parametrize("freeze", ["trunk", pytest.param("none", marks=pytest.mark.slow)])
 def test_interrupting_and_resuming_gives_the_same_checkpoint(photos, freeze):
     trained(photos, options={"freeze": freeze})
     whole = content()
