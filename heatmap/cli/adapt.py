@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from .adapt_options import adapt_options
 from .command import Command
 from .console import progress_line
-from .options import FILE, adapt_options, json_option, network_options, under
+from .options import FILE, json_option, network_options, under
 from .summary import print_summary
 
 

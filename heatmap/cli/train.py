@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from .adapt_options import adapt_options
 from .command import Command
-from .options import FILE, adapt_options, json_option, network_options, under
+from .options import FILE, json_option, network_options, under
 from .training_printer import training_printer
 
 training_options = under(
