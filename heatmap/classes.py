@@ -15,7 +15,9 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True)
 class ClassGroup:
-    """One class, or several whose probabilities are added ("dog"), to look for as one.
+    """One class, or several to look for as one ("dog").
+
+    The probability of several is the sum of theirs, or the largest if the classes are independent.
 
     Attributes:
         name: what people call it.

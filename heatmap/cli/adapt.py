@@ -12,12 +12,13 @@ import click
 from .adapt_options import adapt_options
 from .command import Command
 from .console import progress_line
-from .options import FILE, json_option, network_options, under
+from .options import FILE, activation_option, json_option, network_options, under
 from .summary import print_summary
 
 
 @click.command(cls=Command)
 @network_options
+@activation_option
 @adapt_options
 @under(
     "New network",

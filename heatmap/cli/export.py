@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..grid.outputs import described
 from .command import Command
 from .console import progress_line
 from .options import FILE, json_option, model_options, stride_option, under
@@ -76,8 +77,8 @@ def _print(program: Program) -> None:
         f"{facts['channel_order'].upper()}, (pixel/255 - mean) / std"
     )
     click.echo(
-        f"scores: {facts['outputs']}, float32 (batch, {len(facts['classes'])}, rows, columns), "
-        f"windows of {window} px, {stride} px apart"
+        f"scores: float32 (batch, {len(facts['classes'])}, rows, columns), windows of {window} px, "
+        f"{stride} px apart; {described(facts['outputs'])}"
     )
     for check in program.checks:
         click.echo(_compared(check))

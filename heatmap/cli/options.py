@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..choices import DEVICES, DTYPES, ENGINES
+from ..choices import ACTIVATIONS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
 from .parameter_types import Memory, ThreeNumbers, read_scales
 
@@ -59,6 +59,18 @@ network_options = under(
         help="Pretrained or random weights, or a .safetensors, .pt or .pth file.",
     ),
 )
+activation_option = under(
+    "Model",
+    click.option(
+        "--activation",
+        type=click.Choice(ACTIVATIONS),
+        default="auto",
+        show_default=True,
+        help="What makes probabilities of the network's outputs: softmax, if its classes exclude "
+        "each other; sigmoid, if they are independent; none, if it gives probabilities; auto: "
+        "what its outputs look like.",
+    ),
+)
 model_options = under(
     "Model",
     network_options,
@@ -90,6 +102,7 @@ model_options = under(
     click.option(
         "--groups", type=click.Path(), metavar="FILE", help="JSON file of additional class groups."
     ),
+    activation_option,
 )
 
 _WINDOWS = "Windows"

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from ..runs.request import Display, Request
     from ..runs.settings import ScorerRecipe
 
-_CLASSIFIER = ("weights", "window", "mean", "std", "channel_order", "class_names", "groups")
+_CLASSIFIER = (
+    *("weights", "window", "mean", "std", "channel_order", "class_names", "groups"),
+    "activation",
+)
 _VIEW = ("classes", "conf", "iou", "max_det", "top", "opacity", "stretch")
 
 

@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from ..grid.outputs import described
 from .command import Command
 from .console import grid_size, make_console, progress_line
 from .options import json_option, model_options, under
@@ -63,6 +64,7 @@ def print_summary(summary: Summary) -> None:
         f"{escape(summary.model)} on {width} x {height} px: {grid_size(rows, columns)} of "
         f"windows, {summary.window_px} px wide, {summary.native_stride_px} px apart"
     )
+    console.print(f"outputs: {described(summary.outputs)}")
     fixed = summary.parameters - summary.trainable
     console.print(
         f"parameters {summary.parameters:,}: {summary.trainable:,} trainable, {fixed:,} fixed"

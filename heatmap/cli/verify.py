@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from ..grid.outputs import described
 from .command import Command
 from .console import make_console, print_scored, progress_line
 from .options import (
@@ -92,6 +93,7 @@ def _print(photo: Path, report: VerifyReport, picture: Path) -> None:
     """Print the check of the head, sliding against cropping, the times and the conclusion."""
     console, grid, timing = make_console(), report.grid, report.timing
     print_scored(console, str(photo), grid)
+    console.print(f"outputs: {described(grid.kind)}")
     compared = report.everywhere.windows
     console.print(f"{compared} of {grid.scored.size} windows compared")
     verdict = "exact" if report.head.holds else "[red]NOT EXACT[/red]"

@@ -50,8 +50,8 @@ def convert(
 
     Returns:
         A module (B, 3, H, W) -> (B, K, N, M) in eval mode, with N = (H - window) // stride + 1 and
-        M = (W - window) // stride + 1. Its scores are those of the module: logits, or
-        probabilities after a softmax or sigmoid (``outputs`` says which).
+        M = (W - window) // stride + 1. Its scores are those of the module, logits or
+        probabilities.
 
     Raises:
         ConversionError: the network cannot slide; the error names the layer and the reason.

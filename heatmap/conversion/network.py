@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor, fx, nn
 
 from ..errors import GeometryError
@@ -12,11 +10,9 @@ from .cut import cut_to_windows
 from .graph import arguments, operation, pair, read_attribute
 from .kernels.prepared import PreparedWeights, winograd_pays
 from .layers import SlidingLinear
-from .operation_facts import Fact, has
 from .phases import PhasedHead, shift_and_stitch
 from .plan import Plan, Sliding
 from .shapes import peak_bytes, shapes_at
-from .subgraphs import result_of
 
 
 class FullyConvolutional(nn.Module):
@@ -51,7 +47,6 @@ class FullyConvolutional(nn.Module):
         whole_input: (layer, reason) for each layer that makes sliding inexact.
         padded: names of layers that pad; without any, sliding equals cropping.
         plan: the plan of the conversion.
-        outputs: "logits", or "probabilities" if the network ends in a softmax or sigmoid.
     """
 
     def __init__(
@@ -86,9 +81,6 @@ class FullyConvolutional(nn.Module):
         self._prepared: dict[fx.Node, PreparedWeights] | None = None
         self._bytes_per_px: float | None = None
         self._shapes: tuple[tuple[int, int], dict[fx.Node, tuple[int, ...]]] | None = None
-        self.outputs: Literal["logits", "probabilities"] = (
-            "probabilities" if _last_operation(plan) in ("softmax", "sigmoid") else "logits"
-        )
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out caches that refer to nodes of this trunk."""
@@ -177,14 +169,6 @@ class FullyConvolutional(nn.Module):
             shapes = shapes_at(self.trunk, (1, 3, side, side))
             self._bytes_per_px = peak_bytes(self.trunk, shapes) / side**2
         return round(height * width * (self._bytes_per_px + 2 * 3))
-
-
-def _last_operation(plan: Plan) -> str:
-    """The last operation that changes a value: a flatten behind a softmax does not."""
-    node = result_of(plan)
-    while has(node, Fact.VIEW | Fact.IDENTITY):
-        node = node.all_input_nodes[0]
-    return operation(node)
 
 
 def prepared_weights(trunk: fx.GraphModule) -> dict[fx.Node, PreparedWeights]:

@@ -22,10 +22,10 @@ def position_network(network: FullyConvolutional) -> FullyConvolutional | None:
     Returns:
         (B, 3, H, W) -> (B, K, N + n - 1, M + n - 1) where ``network`` gives (B, K, N, M); both
         share the trunk. Its window is the original one less (n - 1) native strides. None if the
-        head has no such pool or is not linear after it (also tested on noise), if the network is
-        ``stitched``, or if it gives probabilities.
+        head has no such pool or is not linear after it (also tested on noise), or if the network
+        is ``stitched``.
     """
-    if network.outputs != "logits" or network.stitched:
+    if network.stitched:
         return None
     try:
         head = convert_head(network.plan, pooled=False)

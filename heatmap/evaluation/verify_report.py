@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..classes import Wanted
 from ..conversion.check import ROUNDING_TOLERANCE
+from ..grid.outputs import activation_of
 from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo, read_photo
 from ..rendering.comparison import comparison
@@ -85,7 +86,7 @@ class VerifyReport:
     """The result of :func:`heatmap.verify`; :func:`heatmap.draw_report` draws it.
 
     Attributes:
-        grid: the scores of sliding, logits or probabilities.
+        grid: the scores of sliding; ``kind`` says what they are.
         cropped: the scores of cropping, float32 (N, M, K); NaN where a window was not sampled.
         head: the converted head against the original head.
         everywhere: sliding against cropping on all sampled windows.
@@ -167,6 +168,7 @@ def describe_report(report: VerifyReport) -> dict[str, Any]:
         "padded_layers": list(report.padded),
         "whole_input_layers": [list(pair) for pair in report.whole_input],
         "scores": report.grid.kind,
+        "activation": activation_of(report.grid.kind),
         "geometry": asdict(report.grid.geometry),
         "origin": asdict(report.grid.origin),
     }

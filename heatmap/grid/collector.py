@@ -16,7 +16,8 @@ from ..errors import ResultError, Use
 from ..files import TEMPORARY, named_error, room_for
 from ..geometry import Geometry
 from .origin import Origin
-from .score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid, Scores, probabilities_of, start_npy
+from .outputs import Outputs, Scores, made_probable, probabilities_of
+from .score_grid import LARGE_GRID_BYTES, ScoreGrid, start_npy
 
 
 class Collector:
@@ -30,7 +31,7 @@ class Collector:
         self,
         geometry: Geometry,
         classes: ClassList,
-        kind: Kind,
+        kind: Outputs,
         *,
         stored: Sequence[int] | None = None,
         folder: Path | None = None,
@@ -82,7 +83,7 @@ class Collector:
             scores=self._scores if self._file is None else self._file.kept(),
             geometry=self._geometry,
             classes=self._classes,
-            kind=self._kind if self._stored is None else "probabilities",
+            kind=self._kind if self._stored is None else made_probable(self._kind),
             origin=origin,
         )
         if self._file is not None:

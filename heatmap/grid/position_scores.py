@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ..classes import ClassGroup, ClassList
 from ..geometry import Geometry
+from .outputs import made_probable
 from .score_grid import ScoreGrid
 
 Cells = npt.NDArray[np.float32]
@@ -53,7 +54,10 @@ class PositionScores:
         ]
         names = ClassList(tuple(group.name for group in groups))
         return replace(
-            self.positions, scores=np.stack(maps, axis=2), classes=names, kind="probabilities"
+            self.positions,
+            scores=np.stack(maps, axis=2),
+            classes=names,
+            kind=made_probable(self.positions.kind),
         )
 
 

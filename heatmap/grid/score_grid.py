@@ -22,31 +22,15 @@ from ..files import write_all
 from ..geometry import Geometry
 from ..names import scores_path
 from .origin import Origin
+from .outputs import Outputs, Scores, activation_of, are_exclusive, probabilities_of
 from .upsample import upsample
 
-Kind = Literal["logits", "probabilities"]
-Scores = npt.NDArray[np.float32]
-
-# Format 4 is format 3 with the scores in a separate file; both are read.
-FORMAT, FORMAT_LARGE = 3, 4
+# Format 6 is format 5 with the scores in a separate file; both are read.
+FORMAT, FORMAT_LARGE = 5, 6
 # Larger scores stay on disk: 1000 classes of a 65 megapixel photo at stride 32.
 LARGE_GRID_BYTES = 2**28
 # Bytes of scores that are processed at once.
 _BLOCK_BYTES = 2**25
-
-
-def probabilities_of(scores: Scores, kind: Kind) -> Scores:
-    """Probabilities of scores: softmax over the last axis of logits, or the scores themselves.
-
-    NaN stays NaN.
-
-    >>> probabilities_of(np.zeros((1, 1, 4), np.float32), "logits").tolist()
-    [[[0.25, 0.25, 0.25, 0.25]]]
-    """
-    if kind == "probabilities":
-        return scores
-    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +42,10 @@ class ScoreGrid:
             than ``LARGE_GRID_BYTES`` stay on disk and are read on demand.
         geometry: where each window lies on the photo.
         classes: names of the K classes, and groups of them.
-        kind: "logits", or "probabilities" in 0..1 (where the network ends in a softmax, or
-            only some classes were stored).
+        kind: what the scores are: "logits", "log-probabilities" or "probabilities" of classes
+            that exclude each other, "independent logits" or "independent probabilities" of
+            others. Probabilities are 0..1: where the network gives them, and where only some
+            classes were stored or scales were fused.
         origin: the photo, the network, and how the scores were computed.
         grown_in: the temporary file in which large scores were collected; saving moves it.
             ``dataclasses.replace`` drops it, since the copy may have other scores.
@@ -81,7 +67,7 @@ class ScoreGrid:
     scores: Scores
     geometry: Geometry
     classes: ClassList
-    kind: Kind
+    kind: Outputs
     origin: Origin
     grown_in: Path | None = field(init=False, repr=False, default=None)
 
@@ -91,9 +77,9 @@ class ScoreGrid:
             raise ResultError(
                 f"scores are {self.scores.shape}, the geometry and classes say {expected}"
             )
-        if self.kind not in get_args(Kind):
+        if self.kind not in get_args(Outputs):
             raise ResultError(
-                f"scores are {self.kind!r}: choose one of {', '.join(get_args(Kind))}"
+                f"scores are {self.kind!r}: choose one of {', '.join(get_args(Outputs))}"
             )
         # A read-only view; the caller's own array stays writeable.
         scores = self.scores.view()
@@ -104,6 +90,11 @@ class ScoreGrid:
     def is_large(self) -> bool:
         """Whether the scores are larger than ``LARGE_GRID_BYTES`` and stay on disk."""
         return self.scores.nbytes > LARGE_GRID_BYTES
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether the classes exclude each other; otherwise each window may show several."""
+        return are_exclusive(self.kind)
 
     @cached_property
     def scored(self) -> npt.NDArray[np.bool_]:
@@ -124,7 +115,8 @@ class ScoreGrid:
     def probabilities(self) -> npt.NDArray[np.float32]:
         """Probabilities of all classes: float32 (N, M, K) in 0..1, all in memory.
 
-        Softmax over the classes of each window; NaN where a window was not scored.
+        Softmax over the classes of each window, or the sigmoid of each of independent classes;
+        NaN where a window was not scored.
         """
         return probabilities_of(self.scores, self.kind)
 
@@ -147,23 +139,31 @@ class ScoreGrid:
         """Probabilities of some classes or groups: float32 (N, M, len(groups)) in 0..1.
 
         The probability of a group is the sum over its classes, limited to 1 (it can be larger
-        after fusing scales by their maximum). NaN where a window was not scored.
+        after fusing scales by their maximum); of independent classes it is the largest. NaN
+        where a window was not scored.
         """
         maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
         for rows in self.row_blocks():
-            probabilities = probabilities_of(self.scores[rows], self.kind)
+            scores = self.scores[rows]
+            probabilities = probabilities_of(scores, self.kind) if self.is_exclusive else scores
             for column, group in enumerate(groups):
-                added = probabilities[:, :, list(group.indices)].sum(axis=2)
-                maps[rows, :, column] = np.minimum(added, 1)
+                members = probabilities[:, :, list(group.indices)]
+                if self.is_exclusive:
+                    maps[rows, :, column] = np.minimum(members.sum(axis=2), 1)
+                else:
+                    maps[rows, :, column] = probabilities_of(members.max(axis=2), self.kind)
         return maps
 
-    def class_map(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
+    def class_map(
+        self, wanted: Wanted, *, kind: Literal["probabilities", "logits"] = "probabilities"
+    ) -> npt.NDArray[np.float32]:
         """Scores of one class or group: float32 (N, M), NaN where a window was not scored.
 
         Args:
             wanted: a class or group: name, index, WordNet id, or a :class:`ClassGroup`.
             kind: "probabilities", 0..1, or "logits". The logit of a group is the log-sum-exp of
-                the logits of its classes, whose softmax is the group's probability.
+                the logits of its classes, whose softmax is the group's probability; of
+                independent classes it is the largest.
 
         Raises:
             ClassError: an unknown class.
@@ -172,20 +172,22 @@ class ScoreGrid:
         group = self.classes.find(wanted)
         if kind == "probabilities":
             return np.ascontiguousarray(self.class_maps([group])[:, :, 0])
-        if self.kind != "logits":
+        if activation_of(self.kind) == "none":
             raise ResultError(
-                "this grid holds probabilities (the network ends in a softmax, or only some "
-                "classes were stored), not logits"
+                "this grid holds probabilities (the network gives them, or only some classes "
+                "were stored), not logits"
             )
+        joined: np.ufunc = np.logaddexp if self.is_exclusive else np.maximum
         cells = np.empty(self.geometry.grid_hw, dtype=np.float32)
         for rows in self.row_blocks():
             # Cells that were not scored are NaN.
             with np.errstate(invalid="ignore"):
-                logits = self.scores[rows][:, :, list(group.indices)]
-                cells[rows] = np.logaddexp.reduce(logits, axis=2)
+                cells[rows] = joined.reduce(self.scores[rows][:, :, list(group.indices)], axis=2)
         return cells
 
-    def heatmap(self, wanted: Wanted, *, kind: Kind = "probabilities") -> npt.NDArray[np.float32]:
+    def heatmap(
+        self, wanted: Wanted, *, kind: Literal["probabilities", "logits"] = "probabilities"
+    ) -> npt.NDArray[np.float32]:
         """One class or group, upsampled to the pixels of the photo: float32 (H, W).
 
         Each window's value is placed at its centre, with linear interpolation between centres
@@ -211,13 +213,15 @@ class ScoreGrid:
 
         First come classes that are the most probable one in some window, ranked by their highest
         probability in such a window; then all others, by their highest probability anywhere.
+        Independent classes do not compete: they are ranked by that alone.
         """
         won = np.zeros(len(self.classes), dtype=np.float32)
         reached = np.zeros(len(self.classes), dtype=np.float32)
         for rows in self.row_blocks():
             flat = probabilities_of(self.scores[rows], self.kind).reshape(-1, len(self.classes))
             flat = flat[~np.isnan(flat[:, 0])]
-            np.maximum.at(won, flat.argmax(axis=1), flat.max(axis=1))
+            if self.is_exclusive:
+                np.maximum.at(won, flat.argmax(axis=1), flat.max(axis=1))
             reached = np.maximum(reached, flat.max(axis=0, initial=0))
         order = np.lexsort((-reached, -won))
         return [self.classes.single(int(index)) for index in order[:count]]

@@ -21,7 +21,8 @@ from ..errors import ResultError
 from ..geometry import Geometry, scale_of
 from ..grid.collector import Collector
 from ..grid.origin import Fusion, Origin
-from ..grid.score_grid import ScoreGrid, probabilities_of
+from ..grid.outputs import made_probable, probabilities_of
+from ..grid.score_grid import ScoreGrid
 
 # Scales above 1 are used only where the enlarged photo has at most this many pixels.
 ENLARGED_PX = 32 * 2**20
@@ -129,7 +130,8 @@ def fuse_scales(
     """
     check_together(grids)
     target = finest(grids)
-    collector = Collector(target.geometry, target.classes, "probabilities", folder=folder)
+    kind = made_probable(target.kind)
+    collector = Collector(target.geometry, target.classes, kind, folder=folder)
     for row, fused in fused_rows(grids, fuse):
         collector.write(row, 0, fused)
     return collector.finish(fused_origin(grids, fuse))

@@ -9,8 +9,10 @@ from typing import TypedDict
 
 import torch
 
+from ..choices import Activation
 from ..classes import ClassList
 from ..errors import ModelError, Use
+from ..grid.outputs import Outputs, outputs_of_head, with_activation
 from .adapted import LEVELS, HeadKind
 from .class_names import ClassNames, new_classes
 from .classifier import Classifier, Preprocessing
@@ -45,6 +47,7 @@ class _HeadOptions:
     average: bool
     softmax: bool
     seed: int
+    activation: Activation
 
 
 def adapt(
@@ -61,6 +64,7 @@ def adapt(
     average: bool = True,
     softmax: bool = False,
     seed: int = 0,
+    activation: Activation = "auto",
 ) -> Classifier:
     """Give a network another window, other classes and, if wanted, another head.
 
@@ -88,6 +92,9 @@ def adapt(
             window; otherwise such photos are refused.
         softmax: whether to end in a softmax.
         seed: random seed of re-initialised weights.
+        activation: what makes probabilities of the new network's outputs, as in
+            :func:`heatmap.load_classifier`. "auto" is that of the original where its classes
+            are kept, otherwise "softmax"; "none" where the network ends in one.
 
     Returns:
         The adapted classifier, with its frozen parameters not requiring gradients.
@@ -98,7 +105,7 @@ def adapt(
     """
     original = load_original(model, weights, window)
     new = new_classes(num_classes, class_names)
-    options = _HeadOptions(head, levels, fc6, _freeze(freeze), average, softmax, seed)
+    options = _HeadOptions(head, levels, fc6, _freeze(freeze), average, softmax, seed, activation)
     with torch.inference_mode(False):
         return _adapted(original, window, new, options)
 
@@ -130,7 +137,16 @@ def _adapted(
         weights=f"{original.weights}; adapted: {described}",
         weights_digest=digest_of_weights(module.state_dict()),
         adaptation=adaptation,
+        outputs=_outputs(original, new, options),
     )
+
+
+def _outputs(original: Classifier, new: ClassList | None, options: _HeadOptions) -> Outputs:
+    """What the outputs of the adapted network mean."""
+    count = len(original.classes if new is None else new)
+    kept = new is None and not options.softmax
+    outputs = original.outputs if kept else outputs_of_head(count, softmax=options.softmax)
+    return with_activation(outputs, options.activation, count)
 
 
 def _preprocessing(original: Classifier, window: int | None) -> Preprocessing:

@@ -17,6 +17,7 @@ from ..class_groups import built_in
 from ..classes import ClassList
 from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
 from ..files import writing
+from ..grid.outputs import Outputs, read_outputs
 from .adapted import Adaptation
 from .classifier import Classifier, Preprocessing
 from .state_dict import StateDict, digest_of_weights, read_weights
@@ -35,6 +36,7 @@ class Checkpoint:
     classes: ClassList
     weights: str
     adaptation: Adaptation | None = None
+    outputs: Outputs | None = None
 
 
 def save_checkpoint(
@@ -158,6 +160,7 @@ def _description(classifier: Classifier, state: StateDict) -> dict[str, Any]:
         "preprocessing": asdict(classifier.preprocessing),
         "class_names": classifier.classes.names,
         "wnids": classifier.classes.wnids,
+        "outputs": classifier.outputs,
         "weights": classifier.weights,
         "weights_digest": digest_of_weights(state),
     }
@@ -192,7 +195,13 @@ def _assembled(state: StateDict, description: dict[str, Any]) -> Checkpoint:
         classes=ClassList(tuple(names), tuple(wnids), built_in(names, wnids)),
         weights=description["weights"],
         adaptation=_adaptation(description.get("adaptation")),
+        outputs=_outputs(description.get("outputs")),
     )
+
+
+def _outputs(text: object) -> Outputs | None:
+    """What the outputs mean; None where nothing says so, as in earlier checkpoints."""
+    return None if text is None else read_outputs(text)
 
 
 def _adaptation(fields: dict[str, Any] | None) -> Adaptation | None:

@@ -16,6 +16,7 @@ from torch import nn
 from ..classes import ClassList
 from ..errors import ModelError, PhotoError
 from ..grid.origin import WeightsKind
+from ..grid.outputs import Outputs
 from .adapted import Adaptation
 
 ChannelOrder = Literal["rgb", "bgr"]
@@ -103,6 +104,7 @@ class Classifier:
             module.
         adaptation: how its head was replaced; None if it was not.
         weights_kind: as in :class:`origin.Weights`.
+        outputs: what its scores mean, as in :attr:`heatmap.ScoreGrid.kind`.
     """
 
     module: nn.Module
@@ -114,6 +116,7 @@ class Classifier:
     architecture: str = ""
     adaptation: Adaptation | None = None
     weights_kind: WeightsKind = "own"
+    outputs: Outputs = "logits"
 
 
 def _whole(window: object) -> int:

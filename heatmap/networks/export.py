@@ -27,6 +27,7 @@ from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, HeatmapError, ResultError, reason_of
 from ..files import writing
 from ..geometry import whole_windows
+from ..grid.outputs import activation_of
 from ..versions import package_versions
 from .classifier import Classifier
 from .load import load_classifier
@@ -92,9 +93,10 @@ def export(
     Its input "photos" is float32 (B, 3, H, W), (pixel/255 - mean) / std, for any B, and any H and
     W from the window up; its output "scores" is float32 (B, K, N, M), as in :func:`convert`. The
     file has metadata as JSON under the name "heatmap.json": model, weights and their digest,
-    classes, window_px, stride_px, mean, std, channel_order, outputs ("logits" or
-    "probabilities"), versions. In ONNX it is a metadata property, in torch's format an extra file
-    (``torch.export.load(path, extra_files=...)``).
+    classes, window_px, stride_px, mean, std, channel_order, outputs (what the scores are, as in
+    :attr:`heatmap.ScoreGrid.kind`), activation ("softmax", "sigmoid" or "none", over the classes,
+    makes probabilities of them), versions. In ONNX it is a metadata property, in torch's format an
+    extra file (``torch.export.load(path, extra_files=...)``).
 
     For ONNX, weights above 2 GB are written to a separate file PATH.data.
 
@@ -158,7 +160,8 @@ def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any
         "top-left pixel is (i, j) * stride_px",
         **asdict(classifier.preprocessing),
         "stride_px": network.stride_px,
-        "outputs": network.outputs,
+        "outputs": classifier.outputs,
+        "activation": activation_of(classifier.outputs),
         "classes": list(classifier.classes.names),
         "versions": package_versions(),
     }

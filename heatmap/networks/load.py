@@ -9,11 +9,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from ..choices import Activation
 from ..class_groups import read_groups
 from ..classes import ClassList
 from ..errors import ModelError, reason_of
 from .class_names import ClassNames, read_class_names
 from .classifier import ChannelOrder, Classifier, Preprocessing, Triple
+from .probe import probe
 from .registry import DEFAULT_MODEL, described_preprocessing, unknown_window
 from .resolve import Resolved, copy_module, resolve
 from .state_dict import digest_of_weights
@@ -32,9 +34,11 @@ class _Overrides:
     channel_order: ChannelOrder | None = None
     class_names: ClassNames | None = None
     groups: str | Path | None = None
+    activation: Activation = "auto"
 
     def any(self) -> bool:
-        return any(getattr(self, field.name) is not None for field in fields(self))
+        others = [field.name for field in fields(self) if field.name != "activation"]
+        return self.activation != "auto" or any(getattr(self, name) is not None for name in others)
 
     def preprocessing(self, base: Preprocessing) -> Preprocessing:
         """The preprocessing ``base`` with the user's settings."""
@@ -71,6 +75,7 @@ def load_classifier(
     channel_order: ChannelOrder | None = None,
     class_names: ClassNames | None = None,
     groups: str | Path | None = None,
+    activation: Activation = "auto",
 ) -> Classifier:
     """Load a classifier, on the CPU unless it is given as a module on another device.
 
@@ -94,6 +99,9 @@ def load_classifier(
             0"); also numbers for random weights.
         groups: a JSON file of class groups, in addition to the built-in ones; see
             :func:`class_groups.read_groups`.
+        activation: what makes probabilities of the outputs: "softmax" or, if the classes are
+            independent, "sigmoid"; "none" if they are some. "auto" takes what a checkpoint
+            says, and else goes by values (:func:`outputs.outputs_of`).
 
     Returns:
         The classifier, its module in eval mode.
@@ -101,13 +109,13 @@ def load_classifier(
     Raises:
         ClassError: the file of groups cannot be used.
         ModelError: the name is unknown, weights are missing or do not match, or the network
-            does not accept the window or does not give (1, K).
+            does not accept the window, does not give (1, K) or cannot have this activation.
 
     >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2))
     >>> load_classifier(module, window=8, class_names=["cat", "dog"]).classes.names
     ('cat', 'dog')
     """
-    overrides = _Overrides(window, mean, std, channel_order, class_names, groups)
+    overrides = _Overrides(window, mean, std, channel_order, class_names, groups, activation)
     if isinstance(model, Classifier):
         if overrides.any() or weights != "default":
             raise ModelError(
@@ -142,18 +150,22 @@ def _classifier(
     module = resolved.module
     if any(part.training for part in module.modules()):
         module = copy_module(module, name).eval()
-    count = _count_classes(module, preprocessing.window_px, name)
-    return Classifier(
+    scores = _first_scores(module, preprocessing.window_px, name)
+    classifier = Classifier(
         module=module,
         name=name,
         preprocessing=preprocessing,
-        classes=overrides.classes(resolved.classes, count, name),
+        classes=overrides.classes(resolved.classes, scores.shape[1], name),
         weights=resolved.weights,
         weights_digest=digest_of_weights(module.state_dict()),
         architecture=resolved.architecture,
         adaptation=resolved.adaptation,
         weights_kind=resolved.weights_kind,
+        outputs=resolved.outputs or "logits",
     )
+    if resolved.outputs is not None and overrides.activation == "auto":
+        return classifier
+    return replace(classifier, outputs=probe(classifier, scores, overrides.activation))
 
 
 def _own_preprocessing(resolved: Resolved, name: str, window: int | None) -> Preprocessing:
@@ -166,8 +178,8 @@ def _own_preprocessing(resolved: Resolved, name: str, window: int | None) -> Pre
     return Preprocessing(window)
 
 
-def _count_classes(module: nn.Module, window: int, name: str) -> int:
-    """Number of classes, found by running the network on one black window."""
+def _first_scores(module: nn.Module, window: int, name: str) -> torch.Tensor:
+    """The scores (1, K) of one black window."""
     parameter = next(module.parameters(), torch.zeros(()))
     try:
         with torch.no_grad():
@@ -180,4 +192,4 @@ def _count_classes(module: nn.Module, window: int, name: str) -> int:
         raise ModelError(f"{name} gives {type(scores).__name__}, not one tensor of scores (1, K)")
     if scores.ndim != 2 or scores.shape[0] != 1 or scores.shape[1] < 1:
         raise ModelError(f"{name} gives {tuple(scores.shape)} for one window, not scores (1, K)")
-    return scores.shape[1]
+    return scores

@@ -12,6 +12,7 @@ from torch import nn
 from ..classes import ClassList
 from ..errors import ModelError, Use, reason_of
 from ..grid.origin import WeightsKind
+from ..grid.outputs import Outputs
 from .adapted import Adaptation
 from .checkpoint import CHECKPOINT_SUFFIX, Checkpoint, read_checkpoint
 from .classifier import Preprocessing
@@ -34,6 +35,7 @@ class Resolved:
     classes: ClassList | None = None
     architecture: str = ""
     adaptation: Adaptation | None = None
+    outputs: Outputs | None = None
 
 
 def resolve(model: str | Path | nn.Module, weights: str | Path) -> Resolved:
@@ -101,6 +103,7 @@ def _from_path(path: Path, weights: str | Path) -> Resolved:
         classes=checkpoint.classes,
         architecture=checkpoint.architecture,
         adaptation=checkpoint.adaptation,
+        outputs=checkpoint.outputs,
     )
 
 

@@ -17,6 +17,7 @@ from ..conversion.operation_facts import Fact, has
 from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
 from ..geometry import whole_windows
+from ..grid.outputs import Outputs
 from .load import Model, load_classifier
 from .registry import DEFAULT_MODEL
 
@@ -88,6 +89,7 @@ class Summary:
         grid_hw: number of rows and columns of windows.
         window_px: side of a window, px.
         native_stride_px: the network's native stride, px.
+        outputs: what its scores mean, as in :attr:`heatmap.ScoreGrid.kind`.
         rows: one row per layer, in the order of computation.
         parameters: number of parameters.
         trainable: number of trainable parameters.
@@ -104,6 +106,7 @@ class Summary:
     grid_hw: tuple[int, int]
     window_px: int
     native_stride_px: int
+    outputs: Outputs
     rows: tuple[LayerRow, ...]
     parameters: int
     trainable: int
@@ -149,6 +152,7 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
         ),
         window_px=window,
         native_stride_px=native,
+        outputs=classifier.outputs,
         rows=tuple(rows),
         parameters=parameters,
         trainable=sum(p.numel() for p in counted.values() if p.requires_grad),

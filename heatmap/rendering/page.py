@@ -183,7 +183,8 @@ def _about(
         "Engine": {"slide": "sliding", "crop": "crop by crop"}[origin.engine],
         "Not scored": f"{missing} of {grid.scored.size} windows" if missing else "",
         "Shown": f"one in {step} rows and columns of windows" if step > 1 else "",
-        "Classes": f"{maps} maps here, of {len(grid.classes)} classes",
+        "Classes": f"{maps} maps here, of {len(grid.classes)} classes"
+        + ("" if grid.is_exclusive else ", each independent of the others"),
         "Versions": ", ".join(f"{name} {number}" for name, number in origin.versions.items()),
     }
     return [(word, answer) for word, answer in facts.items() if answer]

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from ..classes import ClassGroup, ClassList
 from ..geometry import Geometry
-from ..grid.score_grid import ScoreGrid, probabilities_of
+from ..grid.outputs import probabilities_of
+from ..grid.score_grid import ScoreGrid
 from ..localization.localize import Detection
 
 PROBABILITY_STEPS, NOT_SCORED = 65534, 65535

@@ -109,6 +109,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "model": classifier.name,
         "weights": classifier.weights_digest,
         "preprocessing": asdict(classifier.preprocessing),
+        "outputs": classifier.outputs,
         "classes": _digest(repr(classifier.classes).encode("utf-8", "surrogatepass")),
         "engine": scorer.engine,
         "compute": asdict(scorer.compute),

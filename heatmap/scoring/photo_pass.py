@@ -15,6 +15,7 @@ from ..conversion.network import FullyConvolutional
 from ..errors import GeometryError, ModelError, Use
 from ..geometry import Geometry, size_text
 from ..grid.origin import Computation
+from ..grid.outputs import LOGITS_WAYS, outside
 from ..networks.classifier import Classifier
 from ..photo.extended import ExtendedRows
 from .bands.receptive_field import NotInBands
@@ -57,7 +58,7 @@ class PhotoPass:
         """Plan the pass; blocks are computed on demand.
 
         Cells that are not wanted are NaN. Iterating over the blocks raises a ModelError if the
-        scores are not finite.
+        scores are not finite, or are no probabilities where the classifier says so.
 
         Raises:
             GeometryError: the memory is not enough.
@@ -72,6 +73,7 @@ class PhotoPass:
     def _checked(self, blocks: Iterator[Block]) -> Iterator[Block]:
         for row, column, scores in blocks:
             self._check_finite(scores)
+            self._check_range(scores)
             if self.wanted is not None:
                 n, m = scores.shape[:2]
                 scores[~self.wanted[row : row + n, column : column + m]] = np.nan
@@ -84,6 +86,15 @@ class PhotoPass:
                 f"the network gives scores that are not finite in {self.compute.dtype}",
                 Use("dtype", "float32"),
                 Use("weights", text="check the {}"),
+            )
+
+    def _check_range(self, scores: npt.NDArray[np.float32]) -> None:
+        """Refuse scores that are no probabilities, although they were taken for some."""
+        if outside(scores, self.classifier.outputs):
+            raise ModelError(
+                f"the network's outputs were taken for {self.classifier.outputs}, here they are "
+                f"{scores.min():.3g} to {scores.max():.3g}",
+                *LOGITS_WAYS,
             )
 
     def _slid(self, network: FullyConvolutional) -> ScoreStream:

@@ -106,9 +106,9 @@ def score(
         skip: which windows to skip; their cells are NaN.
 
     Returns:
-        The grid: ``scores`` is float32 (N, M, K), K classes for each window. They are logits,
-        or probabilities in 0..1 where the network ends in a softmax or only some classes are
-        stored.
+        The grid: ``scores`` is float32 (N, M, K), K classes for each window, and ``kind`` says
+        what they are: logits, or probabilities in 0..1 where the network gives them or only some
+        classes are stored.
 
     Raises:
         PhotoError: the photo cannot be read.

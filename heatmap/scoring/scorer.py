@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ..classes import Wanted
 from ..conversion.dilation import check_stride
@@ -19,7 +18,7 @@ from ..geometry import Geometry, Placement, plan_grid
 from ..grid.collector import Collector, grid_bytes
 from ..grid.origin import Computation, Origin, Weights
 from ..grid.position_scores import PositionScores, mean_over, positions_of
-from ..grid.score_grid import LARGE_GRID_BYTES, Kind, ScoreGrid
+from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
 from ..grid.skip import Skip
 from ..memory import free_memory, kept_memory
 from ..networks.classifier import Classifier
@@ -151,9 +150,8 @@ class Scorer:
         kept = None if store_classes is None else self.classifier.classes.indices(store_classes)
         network = self.network_at(geometry.stride_px) if self.engine == "slide" else None
         job = self._pass(opened, geometry, network, memory, wanted)
-        collector = Collector(
-            geometry, self.classifier.classes, self.kind(), stored=kept, folder=folder
-        )
+        classes, outputs = self.classifier.classes, self.classifier.outputs
+        collector = Collector(geometry, classes, outputs, stored=kept, folder=folder)
         origin = self.origin(opened, self._collect(job, collector, progress))
         if kept is not None:
             origin = replace(origin, network_classes=len(self.classifier.classes))
@@ -191,7 +189,7 @@ class Scorer:
         if grid_bytes(geometry, network.classes) > LARGE_GRID_BYTES:
             return None
         job = self._pass(opened, geometry, network, memory, None)
-        collector = Collector(geometry, self.classifier.classes, "logits")
+        collector = Collector(geometry, self.classifier.classes, self.classifier.outputs)
         computation = self._collect(job, collector, progress, positions=True)
         grid = collector.finish(self.origin(opened, computation))
         k = native // windows.stride_px
@@ -235,17 +233,6 @@ class Scorer:
                 if progress is not None:
                     progress(done, total)
         return stream.computation
-
-    def kind(self) -> Kind:
-        """What the classifier outputs, by its last operation or, if it cannot slide, by a test."""
-        if self.network is not None:
-            return self.network.outputs
-        side = self.classifier.preprocessing.window_px
-        noise = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
-        with torch.inference_mode():
-            scores = self.classifier.module(self.classifier.preprocessing.tensor(noise))
-        sums_to_one = torch.allclose(scores.sum(dim=1), torch.ones(2), atol=1e-4)
-        return "probabilities" if sums_to_one and scores.min() >= 0 else "logits"
 
     def origin(self, photo: Photo | PhotoFile, computation: Computation) -> Origin:
         """The origin of a grid made by this scorer."""

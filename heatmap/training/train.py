@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..classes import ClassList
 from ..errors import ModelError, ResultError, Use, reason_of
+from ..grid.outputs import outputs_of_head
 from ..networks.adapt import AdaptOptions, adapt
 from ..networks.adapted import Adapted
 from ..networks.checkpoint import check_named, check_target, save_checkpoint
@@ -113,10 +114,16 @@ def train(
         classifier,
         weights=f"{classifier.weights}; trained on {Path(folder).resolve().name}",
         weights_digest=digest_of_weights(classifier.module.state_dict()),
+        # It was trained on cross-entropy, whatever its outputs meant before.
+        outputs=outputs_of_head(len(classifier.classes), softmax=_ends_in_softmax(classifier)),
     )
     save_checkpoint(trained, target, training=_record(fit, examples))
     work.clear()
     return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
+
+
+def _ends_in_softmax(classifier: Classifier) -> bool:
+    return classifier.adaptation is not None and classifier.adaptation.softmax
 
 
 def _examples(folder: Path, boxes: str | Path | None, target: Path, schedule: Schedule) -> Examples:

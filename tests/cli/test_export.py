@@ -76,7 +76,7 @@ def test_the_command_says_what_json_holds(call, to, monkeypatch):
         "(batch, 3, height, width), at least 64 px high and wide, RGB, (pixel/255 - mean) / std"
         in lines[1]
     )
-    assert "logits" in lines[2]
+    assert lines[2].endswith("; logits, made probabilities by softmax")
     assert "(batch, 7, rows, columns), windows of 64 px, 4 px apart" in lines[2]
     for line, check in zip(lines[3:5], told["checks"], strict=True):
         photos, scores = (" x ".join(map(str, check[name])) for name in ("photos", "scores"))

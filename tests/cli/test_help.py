@@ -10,7 +10,9 @@ import pytest
 from heatmap.cli import main as cli
 from tests.support.examples import PAGES, arguments, command_lines
 
-MODEL = "--model --weights --window --mean --std --channel-order --class-names --groups"
+MODEL = (
+    "--model --weights --window --mean --std --channel-order --class-names --groups --activation"
+)
 DETECTIONS = "--class --conf --iou --max-det"
 OVERLAYS = "--top --opacity --stretch"
 LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
@@ -32,7 +34,7 @@ OPTIONS = {
     "evaluate": f"{MODEL} --scale --fuse --labels --cam --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
-    "adapt": f"{NEW_HEAD} --num-classes --class-names --seed --output --json",
+    "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",
     "train": f"{NEW_HEAD} --boxes {SCHEDULE} --output --resume --json",
     "export": f"{MODEL} --stride --to --output --json",
 }

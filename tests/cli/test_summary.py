@@ -29,7 +29,8 @@ def test_summary_json_holds_what_the_table_shows(call):
     assert lines[8].endswith(
         " on 120 x 100 px: 18 rows x 23 columns of windows, 32 px wide, 4 px apart"
     )
-    assert lines[9] == "parameters 3,373: 3,149 trainable, 224 fixed"
+    assert lines[9] == f"outputs: {told['outputs']}, made probabilities by softmax"
+    assert lines[10] == "parameters 3,373: 3,149 trainable, 224 fixed"
     assert told["grid_hw"] == [18, 23]
 
 

@@ -206,11 +206,6 @@ def test_channels_first_or_last_trunk_and_shuffled_channels():
     assert relative_difference(found, expected) < 1e-5
 
 
-def test_last_softmax_is_reported_as_probabilities():
-    assert converted("softmax")[1].outputs == "probabilities"
-    assert converted("flatten")[1].outputs == "logits"
-
-
 @pytest.mark.parametrize("name", INEXACT)
 def test_inexact_network_is_named_and_converted_on_demand_only(name):
     module = INEXACT[name].eval()

@@ -87,6 +87,17 @@ def test_stored_classes_are_those_of_the_softmax_over_all(tmp_path):
         made.class_map("wall", kind="logits")
 
 
+@pytest.mark.parametrize("kind", ["independent logits", "independent probabilities"])
+def test_stored_independent_classes_stay_independent(tmp_path, kind):
+    collector = Collector(GEOMETRY, CLASSES, kind, stored=[2, 0], folder=tmp_path)
+    scores = 1 / (1 + np.exp(-SCORES)) if kind == "independent probabilities" else SCORES
+    collector.write(0, 0, scores)
+    made = collector.finish(ORIGIN)
+    assert made.kind == "independent probabilities"
+    expected = 1 / (1 + np.exp(-SCORES[:, :, [2, 0]].astype(float)))
+    np.testing.assert_allclose(made.scores, expected, rtol=1e-5)
+
+
 def test_what_a_large_grid_tells_is_what_a_small_one_tells(tmp_path, monkeypatch):
     monkeypatch.setattr(grid, "_BLOCK_BYTES", 200)
     blocks = ((0, 3, 0, 6), (3, 5, 2, 6))

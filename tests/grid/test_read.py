@@ -247,9 +247,9 @@ def test_scores_are_never_looked_for_in_another_folder(results, tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_files_of_the_first_formats_are_refused_with_what_to_do(results, number):
-    """They hold the origin as words."""
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_files_of_earlier_formats_are_refused_with_what_to_do(results, number):
+    """They hold the origin as words; the third calls independent probabilities probabilities."""
     meta = {
         "format": number,
         "kind": "logits",
@@ -260,8 +260,8 @@ def test_files_of_the_first_formats_are_refused_with_what_to_do(results, number)
     }
     path = results / "old.npz"
     np.savez_compressed(path, scores=SCORES, meta=np.array(json.dumps(meta)))
-    with pytest.raises(ResultError, match="this version reads formats 3 and 4") as caught:
+    with pytest.raises(ResultError, match="this version reads formats 5 and 6") as caught:
         load(path)
     assert str(caught.value) == (
-        f"{path}: grid format {number}, this version reads formats 3 and 4: score the photo again"
+        f"{path}: grid format {number}, this version reads formats 5 and 6: score the photo again"
     )

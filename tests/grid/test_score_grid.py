@@ -226,8 +226,8 @@ def changed(meta, path, value):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("format", 5, "grid format 5, this version reads formats 3 and 4: score the photo again"),
-        ("format", 1, "grid format 1, this version reads formats 3 and 4: score the photo again"),
+        ("format", 7, "grid format 7, this version reads formats 5 and 6: score the photo again"),
+        ("format", 1, "grid format 1, this version reads formats 5 and 6: score the photo again"),
         ("kind", "percent", "scores are 'percent'"),
         ("geometry.stride_px", 0, "a side of 0 px"),
         ("geometry.stride_px", "32", "does not fit its format"),

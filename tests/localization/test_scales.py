@@ -144,6 +144,15 @@ def test_a_plane_stays_a_plane_and_is_held_past_the_outermost_centres():
     np.testing.assert_allclose(fuse_scales(made).scores[:, :, 0], expected / 1000, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["independent logits", "independent probabilities"])
+def test_fused_independent_classes_stay_independent(kind):
+    grids = [grid_at(scale, kind="probabilities") for scale in (1, 0.5)]
+    grids = [replace(grid, kind=kind) for grid in grids]
+    fused = fuse_scales(grids)
+    assert fused.kind == "independent probabilities"
+    np.testing.assert_allclose(fused.scores, slow_fusion(grids, "mean"), rtol=1e-5)
+
+
 def test_one_grid_is_its_probabilities():
     grid = grid_at(0.37, missing=0.3)
     np.testing.assert_allclose(fuse_scales([grid]).scores, grid.probabilities(), atol=1e-6)

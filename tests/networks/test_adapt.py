@@ -97,7 +97,7 @@ def test_every_head_slides_exactly(request, kind, head):
         softmax=True,
     )
     network = heatmap.convert(found.module, 47)
-    assert network.outputs == "probabilities"
+    assert found.outputs == "probabilities"
     photo = scenes(1, 47, 47, seed=5)
     with torch.inference_mode():
         expected = found.module(photo)

@@ -143,6 +143,7 @@ def test_the_file_says_how_to_use_it(small_file):
         "std": [0.4, 0.5, 0.6],
         "channel_order": "bgr",
         "outputs": "logits",
+        "activation": "softmax",
         "classes": NAMES,
     }
     assert {name: facts[name] for name in expected} == expected
@@ -151,7 +152,8 @@ def test_the_file_says_how_to_use_it(small_file):
 
 def test_probabilities_are_called_so(tmp_path):
     written = heatmap.export(seeded("softmax"), tmp_path / "a.pt2", to="torch", window=WINDOW)
-    assert written.facts["outputs"] == "probabilities"
+    facts = facts_of(written.path)
+    assert (facts["outputs"], facts["activation"]) == ("probabilities", "none")
 
 
 def assert_names_axes(program, classes):

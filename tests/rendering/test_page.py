@@ -151,3 +151,12 @@ def test_windows_not_scored_are_counted():
         page_data(make_photo(), make_grid(missing=MISSING), [], title="", stem="")["about"]
     )
     assert about["Not scored"] == f"12 of {make_grid().scored.size} windows"
+
+
+def test_the_page_says_whether_classes_are_independent():
+    grid = make_grid()
+    for kind, told in (("logits", "classes"), ("independent logits", "each independent of the")):
+        meant = ScoreGrid(grid.scores, grid.geometry, grid.classes, kind, grid.origin)
+        about = dict(page_data(make_photo(), meant, [], title="", stem="")["about"])
+        assert told in about["Classes"]
+        assert ("independent" in about["Classes"]) == (not meant.is_exclusive)

@@ -56,6 +56,13 @@ def test_another_model_redoes_all(photos, out, tmp_path):
     assert len(plan_batch(BatchSources([photos]), out, other, REQUEST).todo) == 4
 
 
+def test_another_activation_redoes_all(photos, out):
+    run(photos, out)
+    for activation, again in (("softmax", 0), ("sigmoid", 4)):
+        recipe = ScorerRecipe(MODEL, options={"window": WINDOW, "activation": activation})
+        assert len(plan_batch(BatchSources([photos]), out, recipe, REQUEST).todo) == again
+
+
 def test_files_of_earlier_settings_go(photos, out):
     run(photos, out, replace(REQUEST, extras=Extras(formats=("csv",), html=True)))
     assert (out / "photos/a.jpg/a.csv").exists()

@@ -205,9 +205,35 @@ def test_what_the_structure_does_not_show_noise_does(monkeypatch):
 def test_a_softmax_at_the_end_and_probabilities_have_none():
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), nn.Softmax(dim=1))
     scorer = prepared(head)
-    assert scorer.kind() == "probabilities"
+    assert scorer.classifier.outputs == "probabilities"
     assert scorer.positions_at(4) is None
     assert scorer.score_positions(photo(40, 50)) is None
+
+
+@pytest.mark.parametrize("end", [nn.Sigmoid(), nn.LogSoftmax(dim=1), nn.Hardsigmoid()])
+def test_what_bends_the_mean_of_the_positions_has_none(end):
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), end)
+    assert prepared(head).score_positions(photo(40, 50)) is None
+
+
+def test_means_of_independent_probabilities_have_positions():
+    head = nn.Sequential(nn.Conv2d(8, 5, 1), nn.Sigmoid(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    scorer, pixels = prepared(head), photo(40, 50)
+    found, expected = scorer.score_positions(pixels), scorer.score(pixels)
+    assert found.positions.kind == found.windows.kind == expected.kind
+    assert expected.kind == "independent probabilities"
+    assert relative(found.windows.scores, expected.scores) < 1e-5
+
+
+def test_sharp_maps_of_independent_classes_are_independent():
+    scorer = prepared("global pool", activation="sigmoid")
+    found = scorer.score_positions(photo(40, 50))
+    assert found.positions.kind == found.windows.kind == "independent logits"
+    groups = [found.windows.classes.single(index) for index in range(5)]
+    maps = found.attributed(groups)
+    assert maps.kind == "independent probabilities"
+    alone = found.attributed(groups[2:3])
+    np.testing.assert_array_equal(maps.scores[:, :, 2], alone.scores[:, :, 0])
 
 
 def test_networks_that_crop_have_none():

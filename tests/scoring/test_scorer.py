@@ -116,7 +116,7 @@ def test_softmax_at_the_end_gives_probabilities(engine):
 def test_refused_network_that_ends_in_a_softmax_gives_probabilities():
     attention = REFUSED["attention"][0]
     scorer = prepare(Classifier(nn.Sequential(attention, nn.Softmax(1))).eval())
-    assert scorer.kind() == "probabilities"
+    assert scorer.classifier.outputs == "probabilities"
 
 
 def test_what_must_be_whole_is_refused_with_a_scale_that_fits():

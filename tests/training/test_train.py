@@ -62,6 +62,16 @@ def test_the_checkpoint_holds_what_the_best_epoch_gave(photos):
     assert loss == pytest.approx(done.best.validation_loss, rel=1e-4)
 
 
+def test_a_trained_head_is_that_of_a_softmax(photos):
+    done = trained(photos)
+    assert json.loads(done.path.with_suffix(".json").read_text())["outputs"] == "logits"
+    assert load_classifier(done.path).outputs == done.classifier.outputs == "logits"
+    # Whatever it was said to be before.
+    meant = replace(done.classifier, outputs="independent logits")
+    again = train(photos, done.path.with_name("again.safetensors"), meant, schedule=SHORT)
+    assert load_classifier(again.path).outputs == "logits"
+
+
 def test_the_description_says_how_it_came_about(photos):
     done = trained(photos)
     described = json.loads(done.path.with_suffix(".json").read_text())

@@ -1,0 +1,197 @@
+"""What the scores of a network mean: their kind, how it is recognised, and their probabilities."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ..choices import ACTIVATIONS, Activation
+from ..errors import ModelError, Use
+
+Scores = npt.NDArray[np.float32]
+
+# Independent: no class excludes another (multi-label), so that each has a probability of its own.
+Outputs = Literal[
+    "logits",
+    "log-probabilities",
+    "independent logits",
+    "probabilities",
+    "independent probabilities",
+]
+
+# What makes probabilities of each kind.
+_ACTIVATIONS: dict[Outputs, Activation] = {
+    "logits": "softmax",
+    "log-probabilities": "softmax",
+    "independent logits": "sigmoid",
+    "probabilities": "none",
+    "independent probabilities": "none",
+}
+# Rounding of probabilities and of their sum. Logits leave 0..1 by much more on some window.
+_TOLERANCE = 1e-3
+# What to give for scores that are no probabilities.
+LOGITS_WAYS = (
+    Use("activation", "softmax", "use {} for classes that exclude each other"),
+    Use("activation", "sigmoid", "use {} for independent ones"),
+)
+
+
+def outputs_of(scores: Scores, activation: Activation = "auto") -> Outputs:
+    """What scores are, by their values in several windows.
+
+    Scores in 0..1 are probabilities if they add to 1 in every window, otherwise independent
+    probabilities. Scores of at most 0 whose exponentials add to 1 are log-probabilities. All else
+    are logits. A single output is independent: there is no other class for it to exclude.
+
+    Args:
+        scores: (n, K), of n windows. Windows with scores that are not finite are left out.
+        activation: as in :func:`with_activation`.
+
+    Raises:
+        ModelError: as :func:`with_activation`.
+
+    >>> outputs_of(np.array([[0.2, 0.8], [0.5, 0.5]], np.float32))
+    'probabilities'
+    >>> outputs_of(np.array([[0.9, 0.8], [0.5, 0.5]], np.float32))
+    'independent probabilities'
+    >>> outputs_of(np.array([[0.9, 0.8], [3.0, -1.0]], np.float32), "sigmoid")
+    'independent logits'
+    """
+    return with_activation(_recognised(_finite(scores)), activation, scores.shape[1])
+
+
+def with_activation(outputs: Outputs, activation: Activation, classes: int) -> Outputs:
+    """What scores recognised as ``outputs`` are, if the user says their activation.
+
+    Args:
+        outputs: what they were recognised as.
+        activation: "auto" leaves it at that. "softmax" says that they are logits or
+            log-probabilities of classes that exclude each other, "sigmoid" that they are logits
+            of independent classes, "none" that they are probabilities.
+        classes: number of classes.
+
+    Raises:
+        ModelError: an unknown activation, a softmax of one output, or "none" for scores that are
+            no probabilities.
+
+    >>> with_activation("logits", "auto", 3), with_activation("logits", "sigmoid", 3)
+    ('logits', 'independent logits')
+    """
+    if activation not in ACTIVATIONS:
+        raise ModelError(f"activation is {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+    if activation in ("auto", activation_of(outputs)):
+        return outputs
+    if activation == "none":
+        raise ModelError(f"outputs are {outputs}, not probabilities in 0..1", *LOGITS_WAYS)
+    if activation == "softmax" and classes == 1:
+        raise ModelError("the softmax of one output is always 1", Use("activation", "sigmoid"))
+    return "logits" if activation == "softmax" else "independent logits"
+
+
+def _finite(scores: Scores) -> npt.NDArray[np.float64]:
+    return scores[np.isfinite(scores).all(axis=1)].astype(np.float64)
+
+
+def _recognised(scores: npt.NDArray[np.float64]) -> Outputs:
+    alone, some = scores.shape[1] == 1, len(scores) > 0
+    if some and not outside(scores, "probabilities"):
+        return "independent probabilities" if alone or not _add_to_1(scores) else "probabilities"
+    if alone:
+        return "independent logits"
+    at_most_0 = some and bool((scores <= _TOLERANCE).all())
+    return "log-probabilities" if at_most_0 and _add_to_1(np.exp(scores)) else "logits"
+
+
+def _add_to_1(scores: npt.NDArray[np.float64]) -> bool:
+    return bool((np.abs(scores.sum(axis=1) - 1) <= _TOLERANCE).all())
+
+
+def are_surely_logits(scores: Scores) -> bool:
+    """Whether these windows (n, K) show that the scores are logits, whatever others would."""
+    finite = _finite(scores)
+    return len(finite) > 0 and _recognised(finite) in ("logits", "independent logits")
+
+
+def outside(scores: npt.NDArray[Any], outputs: Outputs) -> bool:
+    """Whether any of the scores, said to be probabilities, is not in 0..1; none may be NaN."""
+    if activation_of(outputs) != "none" or not scores.size:
+        return False
+    return bool(scores.min() < -_TOLERANCE or scores.max() > 1 + _TOLERANCE)
+
+
+def activation_of(outputs: Outputs) -> Activation:
+    """What makes probabilities of such scores: "softmax", "sigmoid" or "none"."""
+    return _ACTIVATIONS[outputs]
+
+
+def are_exclusive(outputs: Outputs) -> bool:
+    """Whether the classes exclude each other, so that their probabilities add to 1."""
+    return not outputs.startswith("independent")
+
+
+def made_probable(outputs: Outputs) -> Outputs:
+    """The kind of the probabilities that :func:`probabilities_of` makes of such scores.
+
+    >>> made_probable("logits"), made_probable("independent logits")
+    ('probabilities', 'independent probabilities')
+    """
+    return "probabilities" if are_exclusive(outputs) else "independent probabilities"
+
+
+def outputs_of_head(classes: int, *, softmax: bool) -> Outputs:
+    """What the head of an adapted network gives.
+
+    >>> outputs_of_head(3, softmax=False), outputs_of_head(1, softmax=False)
+    ('logits', 'independent logits')
+    """
+    if classes == 1:
+        return "independent probabilities" if softmax else "independent logits"
+    return "probabilities" if softmax else "logits"
+
+
+def described(outputs: Outputs) -> str:
+    """What scores are and what makes probabilities of them, in words.
+
+    >>> print(described("logits"))
+    logits, made probabilities by softmax
+    >>> print(described("independent probabilities"))
+    independent probabilities, used as they are
+    """
+    activation = activation_of(outputs)
+    how = "used as they are" if activation == "none" else f"made probabilities by {activation}"
+    return f"{outputs}, {how}"
+
+
+def read_outputs(text: object) -> Outputs:
+    """The kind of scores of that name, from a file.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    for outputs in get_args(Outputs):
+        if outputs == text:
+            return outputs  # type: ignore[no-any-return]
+    raise ValueError(f"outputs are {text!r}")
+
+
+def probabilities_of(scores: Scores, outputs: Outputs) -> Scores:
+    """Probabilities of scores (..., K): their softmax or sigmoid, or the scores themselves.
+
+    NaN stays NaN. Of independent classes any may be left out of ``scores``.
+
+    >>> probabilities_of(np.zeros((1, 1, 4), np.float32), "logits").tolist()
+    [[[0.25, 0.25, 0.25, 0.25]]]
+    >>> probabilities_of(np.zeros((1, 1, 2), np.float32), "independent logits").tolist()
+    [[[0.5, 0.5]]]
+    """
+    activation = activation_of(outputs)
+    if activation == "none":
+        return scores
+    if activation == "sigmoid":
+        # Of a negative number only, which never overflows.
+        small = np.exp(-np.abs(scores))
+        return np.asarray(np.where(scores < 0, small, 1) / (1 + small), dtype=np.float32)
+    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
