@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ..classes import BACKGROUND, ClassGroup, ClassList, Wanted
 from ..errors import GeometryError
 from ..geometry import Box, Geometry, scale_of
+from ..grid.outputs import probabilities_of
 from ..grid.score_grid import ScoreGrid
 from .scales import check_together
 
@@ -20,6 +22,8 @@ from .scales import check_together
 IOU_THRESHOLD = 0.2
 # Default confidence threshold.
 CONFIDENCE_THRESHOLD = 0.3
+# Bytes of probabilities of independent classes that are searched at once.
+_MAPS_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,9 @@ def localize(
     and suppresses those that overlap it by more than ``iou``; then the most confident one left,
     and so on. Ties are resolved by the order of the grids, then in reading order. The windows
     of several scales compete with each other. Without ``classes`` each window stands for its most
-    probable class, and all classes compete; with ``classes`` each is searched separately. Windows
-    that were not scored are never detected.
+    probable class, and all classes compete; with ``classes`` each is searched separately, and so
+    are independent classes, of which a window may show several. Windows that were not scored are
+    never detected.
 
     Args:
         grids: one grid, or several of one photo at different scales.
@@ -98,13 +103,14 @@ def localize(
     check_together(searched)
     lattices = [_Lattice.of(grid.geometry) for grid in searched]
     detections = []
-    for search in _searches(searched, classes):
+    for search in _searches(searched, classes, conf):
         peaks = _peaks(lattices, search.scores, conf, iou)
         for index, cell in islice(peaks, max_det):
             confidence = float(search.scores[index][cell])
             group = search.group(index, cell)
             detections.append(_detection(searched[index].geometry, cell, group, confidence))
-    return tuple(sorted(detections, key=_rank))
+    detections.sort(key=_rank)
+    return tuple(detections if classes is not None else detections[:max_det])
 
 
 def _rank(detection: Detection) -> tuple[Any, ...]:
@@ -124,26 +130,60 @@ class _Search:
     group: Callable[[int, tuple[int, int]], ClassGroup]
 
 
-def _searches(grids: Sequence[ScoreGrid], classes: Sequence[Wanted] | None) -> list[_Search]:
-    names = grids[0].classes
-    if classes is None:
-        winners = [_in_front(*grid.best(), names) for grid in grids]
-        winner = lambda index, cell: names.single(int(winners[index][0][cell]))  # noqa: E731
-        return [_Search([scores for _, scores in winners], winner)]
-    groups = names.find_all(classes)
+def _searches(
+    grids: Sequence[ScoreGrid], classes: Sequence[Wanted] | None, conf: float
+) -> Iterator[_Search]:
+    """The searches of named classes, of independent ones, or of those that win a window."""
+    if classes is not None:
+        yield from _searches_of(grids, grids[0].classes.find_all(classes))
+    elif grids[0].is_exclusive:
+        yield _search_of_winners(grids)
+    else:
+        # Of classes, most of which are nowhere, no map is made before it is known to be of use.
+        likely = _likely(grids, conf)
+        cells = sum(math.prod(grid.geometry.grid_hw) for grid in grids)
+        at_once = max(1, _MAPS_BYTES // (4 * cells))
+        for start in range(0, len(likely), at_once):
+            yield from _searches_of(grids, likely[start : start + at_once])
+
+
+def _searches_of(grids: Sequence[ScoreGrid], groups: Sequence[ClassGroup]) -> Iterator[_Search]:
+    """Each class or group by itself."""
     maps = [grid.class_maps(groups) for grid in grids]
-    return [
-        _Search([scores[:, :, column] for scores in maps], lambda *_, group=group: group)
-        for column, group in enumerate(groups)
-    ]
+    for column, group in enumerate(groups):
+        yield _Search([scores[:, :, column] for scores in maps], lambda *_, group=group: group)
+
+
+def _search_of_winners(grids: Sequence[ScoreGrid]) -> _Search:
+    """Every window as its most probable class."""
+    names = grids[0].classes
+    winners = [_in_front(*grid.best(), names) for grid in grids]
+    winner = lambda index, cell: names.single(int(winners[index][0][cell]))  # noqa: E731
+    return _Search([scores for _, scores in winners], winner)
 
 
 def _in_front(
     winners: npt.NDArray[np.intp], scores: npt.NDArray[np.float32], classes: ClassList
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
     """Exclude the windows in which the background is the most probable class."""
-    background = [index for index, name in enumerate(classes.names) if name == BACKGROUND]
-    return winners, np.where(np.isin(winners, background), np.float32(np.nan), scores)
+    background = np.isin(winners, _background(classes))
+    return winners, np.where(background, np.float32(np.nan), scores)
+
+
+def _background(classes: ClassList) -> list[int]:
+    return [index for index, name in enumerate(classes.names) if name == BACKGROUND]
+
+
+def _likely(grids: Sequence[ScoreGrid], conf: float) -> list[ClassGroup]:
+    """The independent classes, without the background, that reach ``conf`` in some window."""
+    highest = np.full(len(grids[0].classes), np.nan, dtype=np.float32)
+    for grid in grids:
+        for rows in grid.row_blocks():
+            # fmax, since windows that were not scored are NaN.
+            np.fmax(highest, np.fmax.reduce(grid.scores[rows], axis=(0, 1)), out=highest)
+    probable = np.flatnonzero(probabilities_of(highest, grids[0].kind) >= conf)
+    classes = grids[0].classes
+    return [classes.single(int(index)) for index in np.setdiff1d(probable, _background(classes))]
 
 
 @dataclass(frozen=True)

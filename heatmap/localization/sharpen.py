@@ -89,22 +89,24 @@ def tighten(
     small = replace(maps.geometry, photo_hw=shrunk_hw(maps.geometry.photo_hw, _CANVAS_PX))
     # Not by name: ImageNet has two "crane".
     columns = {group: column for column, group in enumerate(groups)}
-    heats: dict[ClassGroup, Cells] = {}
-    kept: list[Detection] = []
-    for detection in detections:
-        group = detection.group
+    ranks: dict[ClassGroup, list[int]] = {}
+    for rank, detection in enumerate(detections):
+        ranks.setdefault(detection.group, []).append(rank)
+    kept: dict[int, Detection] = {}
+    # Class by class: the heatmaps of a thousand classes at once would take gigabytes.
+    for group, of_group in ranks.items():
         if group not in columns:
-            raise ResultError(
-                f"no sharp map of {detection.name!r}: make one with its class in groups"
-            )
-        if group not in heats:
-            cells = np.ascontiguousarray(maps.scores[:, :, columns[group]])
-            heats[group] = upsample(np.nan_to_num(cells), small)
-        box = _region_box(heats[group], detection.window_xyxy, maps.geometry.photo_hw)
-        tight = replace(detection, xyxy=box or detection.window_xyxy)
-        if not any(_same_object(tight, other) for other in kept):
-            kept.append(tight)
-    return tuple(kept)
+            raise ResultError(f"no sharp map of {group.name!r}: make one with its class in groups")
+        cells = np.ascontiguousarray(maps.scores[:, :, columns[group]])
+        heat = upsample(np.nan_to_num(cells), small)
+        objects: list[Box] = []
+        for rank in of_group:
+            window = detections[rank].window_xyxy
+            box = _region_box(heat, window, maps.geometry.photo_hw) or window
+            if all(_iou(box, other) <= _SAME_OBJECT for other in objects):
+                objects.append(box)
+                kept[rank] = replace(detections[rank], xyxy=box)
+    return tuple(kept[rank] for rank in sorted(kept))
 
 
 def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box | None:
@@ -131,10 +133,6 @@ def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box
         min((x + width) / across, float(photo_hw[1])),
         min((y + height) / down, float(photo_hw[0])),
     )
-
-
-def _same_object(detection: Detection, other: Detection) -> bool:
-    return detection.group == other.group and _iou(detection.xyxy, other.xyxy) > _SAME_OBJECT
 
 
 def _iou(box: Box, other: Box) -> float:

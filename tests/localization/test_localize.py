@@ -15,6 +15,7 @@ from heatmap import ClassError, GeometryError, ResultError, ScoreGrid, localize
 from heatmap.classes import ClassList
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
+from heatmap.localization import localize as localizing
 
 ORIGIN = Origin("", "", "made up", Weights("own", "made up", ""), "slide", "exact")
 
@@ -55,6 +56,58 @@ def test_classes_are_searched_apart_from_each_other():
     grid = grid_of({(2, 3, 1): 0.9, (2, 4, 2): 0.8})
     assert [one.name for one in localize(grid, ["cup", "cat", "cat"])] == ["cat", "cup"]
     assert [one.name for one in localize(grid)] == ["cat"]
+
+
+def independent(peaks: dict[tuple[int, int, int], float], scale: float = 1) -> ScoreGrid:
+    """The same grid of classes that do not exclude each other."""
+    return replace(grid_of(peaks, scale), kind="independent probabilities")
+
+
+def test_independent_classes_are_searched_each_by_itself():
+    peaks = {(2, 3, 1): 0.9, (2, 3, 2): 0.5, (10, 15, 2): 0.95, (2, 4, 2): 0.4}
+    found = localize(independent(peaks))
+    assert [(one.name, one.cell) for one in found] == [
+        *(("cup", (10, 15)), ("cat", (2, 3)), ("cup", (2, 3))),
+    ]
+    assert [one.confidence for one in found] == pytest.approx([0.95, 0.9, 0.5])
+    assert localize(independent(peaks), ["cat", "cup"]) == found
+    assert len(localize(grid_of(peaks))) == 2
+
+
+def test_at_most_so_many_of_all_independent_classes():
+    grid = independent({(2, 3, 1): 0.9, (10, 3, 1): 0.6, (10, 15, 2): 0.7})
+    found = localize(grid, max_det=2)
+    assert [(one.name, one.cell) for one in found] == [("cat", (2, 3)), ("cup", (10, 15))]
+
+
+@pytest.mark.parametrize("maps_bytes", [1, 2**26])
+def test_many_independent_classes_are_searched_a_few_at_a_time(monkeypatch, maps_bytes):
+    monkeypatch.setattr(localizing, "_MAPS_BYTES", maps_bytes)
+    rng = np.random.default_rng(0)
+    grids = [independent({}, scale) for scale in (1, 0.5)]
+    names = ("background", *(f"thing {number}" for number in range(1, 40)))
+    grids = [
+        replace(
+            grid,
+            scores=rng.random((*grid.geometry.grid_hw, 40), np.float32) ** 9,
+            classes=ClassList(names),
+        )
+        for grid in grids
+    ]
+    found = localize(grids, conf=0.95)
+    assert len({one.name for one in found}) > 9
+    # The background is only found if named.
+    assert found == localize(grids, names[1:], conf=0.95)
+    assert "background" in {one.name for one in localize(grids, names, conf=0.95)}
+
+
+def test_windows_that_were_not_scored_are_never_found_of_independent_classes():
+    grid = independent({(2, 3, 1): 0.9, (10, 15, 2): 0.95})
+    scores = grid.scores.copy()
+    scores[2, 3] = np.nan
+    assert [one.cell for one in localize(replace(grid, scores=scores))] == [(10, 15)]
+    nothing = replace(grid, scores=np.full_like(scores, np.nan))
+    assert localize(nothing, conf=0) == ()
 
 
 def test_thresholds():
