@@ -23,6 +23,7 @@ from torch import nn
 from ..classes import ClassGroup
 from ..errors import HeatmapError, ModelError, reason_of
 from ..geometry import Placement, plan_grid
+from ..grid.outputs import Outputs
 from ..networks.classifier import Classifier
 from ..photo.photo import Photo
 from .metrics import Answer, Method, region_box
@@ -40,11 +41,13 @@ def cam_method(classifier: Classifier, kind: CamKind, scale: float = 1.0) -> Met
 
     Both weight the channels of the last map before the network's pool. CAM (Zhou et al.,
     "Learning Deep Features for Discriminative Localization", CVPR 2016) takes the weights
-    of the one linear layer that follows; the map of a group is the mean of its classes'
-    maps, weighted by their probabilities on this photo. Grad-CAM (Selvaraju et al.,
+    of the one linear layer that follows; the map of a group is the sum of its classes'
+    maps, weighted by how much the score of the group grows with theirs on this photo (by their
+    shares of its probability, where the network gives logits). Grad-CAM (Selvaraju et al.,
     "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
-    ICCV 2017) uses the mean gradients of the score and keeps positive values; the score
-    of a group is the log-sum-exp of its classes' scores. The box encloses the largest region
+    ICCV 2017) uses the mean gradients of the score and keeps positive values. The score
+    of a group is the log-sum-exp of its classes' logits, the sum of their probabilities, or the
+    largest score of independent classes. The box encloses the largest region
     above ``BOX_THRESHOLD``. The photo is resized to whole strides, so that the stretched map is
     aligned with it.
 
@@ -108,6 +111,7 @@ class _Cam:
     module: nn.Module
     layer: _Layer
     linear: str
+    outputs: Outputs
 
     @classmethod
     def of(cls, classifier: Classifier) -> _Cam:
@@ -118,7 +122,7 @@ class _Cam:
                 f"CAM needs a network that ends in a mean over its map and one linear layer, "
                 f"{classifier.name} has {len(linears)} linear layers: compare with Grad-CAM"
             )
-        cam = cls(classifier.module, _last_map(classifier), linears[0])
+        cam = cls(classifier.module, _last_map(classifier), linears[0], classifier.outputs)
         if not cam.explains(classifier):
             raise ModelError(
                 f"CAM needs a network whose scores are means of its last map, weighted by "
@@ -134,10 +138,17 @@ class _Cam:
             return [
                 sum(
                     share * cam(index, normalized=False)[0][0]
-                    for index, share in zip(group.indices, _shares(scores, group), strict=True)
+                    for index, share in zip(group.indices, self._shares(scores, group), strict=True)
                 )
                 for group in groups
             ]
+
+    def _shares(self, scores: torch.Tensor, group: ClassGroup) -> torch.Tensor:
+        """How much the score of a group grows with the score of each of its classes, 0..1."""
+        own = scores[list(group.indices)].detach().requires_grad_()
+        with torch.enable_grad():
+            joined: torch.Tensor = _JOINED[self.outputs](own)
+            return torch.autograd.grad(joined, own)[0]
 
     def explains(self, classifier: Classifier) -> bool:
         """Whether the scores are the means of the maps, which torchcam assumes."""
@@ -168,10 +179,11 @@ class _GradCam:
 
     module: nn.Module
     layer: _Layer
+    outputs: Outputs
 
     @classmethod
     def of(cls, classifier: Classifier) -> _GradCam:
-        return cls(classifier.module, _last_map(classifier))
+        return cls(classifier.module, _last_map(classifier), classifier.outputs)
 
     def maps(self, batch: torch.Tensor, groups: Sequence[ClassGroup]) -> list[torch.Tensor]:
         """The map of each group, (h, w)."""
@@ -183,21 +195,27 @@ class _GradCam:
             with torch.no_grad():
                 scores = self.module(batch)
             with torch.enable_grad():
+                scored = [_score_of(group, self.outputs) for group in groups]
                 return [
-                    cam(None, scores, False, targets=_score_of(group), retain_graph=True)[0][0]
-                    for group in groups
+                    cam(None, scores, False, targets=score, retain_graph=True)[0][0]
+                    for score in scored
                 ]
 
 
-def _shares(scores: torch.Tensor, group: ClassGroup) -> torch.Tensor:
-    """The shares of a group's classes in its probability, 0..1."""
-    return scores[list(group.indices)].softmax(0)
+# The score of a group from the scores of its classes, by what the scores are.
+_JOINED: dict[Outputs, Callable[[torch.Tensor], torch.Tensor]] = {
+    "logits": lambda scores: scores.logsumexp(0),
+    "log-probabilities": lambda scores: scores.logsumexp(0),
+    "probabilities": lambda scores: scores.sum(0),
+    "independent logits": lambda scores: scores.amax(0),
+    "independent probabilities": lambda scores: scores.amax(0),
+}
 
 
-def _score_of(group: ClassGroup) -> Callable[[torch.Tensor], torch.Tensor]:
+def _score_of(group: ClassGroup, outputs: Outputs) -> Callable[[torch.Tensor], torch.Tensor]:
     """A function from the scores (K,) of all classes to the score of a group."""
     indices = list(group.indices)
-    return lambda scores: scores[indices].logsumexp(0)
+    return lambda scores: _JOINED[outputs](scores[indices])
 
 
 @contextmanager

@@ -73,11 +73,25 @@ def test_grad_cam_is_the_map_weighted_by_gradients(head):
     answers = cam_method(classifier, "gradcam")(shown, GROUPS)
     for group, answer in zip(GROUPS, answers, strict=True):
         maps = feature_map(classifier, shown.pixels).requires_grad_()
-        score = classifier.module.head(maps[None])[0, list(group.indices)].logsumexp(0)
+        members = classifier.module.head(maps[None])[0, list(group.indices)]
+        score = members.sum() if head == "softmax" else members.logsumexp(0)
         (gradient,) = torch.autograd.grad(score, maps)
         cells = (gradient.mean((1, 2), keepdim=True) * maps).sum(0).relu().detach()
         np.testing.assert_allclose(answer.heat, stretched(cells, shown.hw), rtol=1e-3, atol=1e-6)
     assert any(answer.heat.std() > 0 for answer in answers)
+
+
+@pytest.mark.parametrize("kind", ["cam", "gradcam"])
+def test_the_map_of_a_group_of_independent_classes_is_that_of_the_most_probable(kind):
+    classifier, shown = load_classifier(network(), window=WINDOW, activation="sigmoid"), photo()
+    with torch.no_grad():
+        scores = classifier.module(classifier.preprocessing.tensor(shown.pixels))[0]
+    indices = GROUPS[1].indices
+    best = max(indices, key=lambda index: scores[index].item())
+    alone = ClassGroup("best", (best,))
+    method = cam_method(classifier, kind)
+    several, single = method(shown, [GROUPS[1], alone])
+    np.testing.assert_array_equal(several.heat, single.heat)
 
 
 @pytest.mark.parametrize("kind", ["cam", "gradcam"])
