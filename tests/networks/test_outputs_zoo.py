@@ -45,7 +45,7 @@ TIMM = (
     "res2net50_26w_4s resnest14d resnetv2_50x1_bit rexnet_100 skresnet18 starnet_s1 "
     "swin_tiny_patch4_window7_224 test_convnext tf_efficientnet_lite0"
 ).split()
-ALWAYS = ("squeezenet1_1", "timm/test_vit")
+ALWAYS = ("squeezenet1_1",)
 
 
 def engines(module: nn.Module, window: int) -> list[Scorer]:
