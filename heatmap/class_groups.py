@@ -23,9 +23,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .classes import ClassGroup, ClassList
+from .classes import ClassGroup, ClassList, visible
 from .errors import ClassError
-from .files import read_bytes
+from .files import read_text
 
 Definitions: TypeAlias = Mapping[str, Sequence[str | int]]
 
@@ -54,7 +54,7 @@ def read_groups(path: str | Path, classes: ClassList) -> tuple[ClassGroup, ...]:
             exist, groups that contain each other in a circle, or a group with the name of a
             class.
     """
-    content = read_bytes(path, ClassError, "groups")
+    content = read_text(path, ClassError, "groups")
     try:
         own = _resolved(_parsed(content), classes)
     except ClassError as error:
@@ -69,11 +69,11 @@ def _built_in(names: tuple[str, ...], wnids: tuple[str, ...]) -> tuple[ClassGrou
     listed = "\n".join(names).encode("utf-8", "surrogatepass")
     if sha256(listed).hexdigest() != _IMAGENET_NAMES:
         return ()
-    content = files("heatmap").joinpath("imagenet_groups.json").read_bytes()
+    content = files("heatmap").joinpath("imagenet_groups.json").read_text("utf-8")
     return _resolved(_parsed(content), ClassList(names, wnids))
 
 
-def _parsed(content: bytes) -> Definitions:
+def _parsed(content: str) -> Definitions:
     """The groups as they are written, checked to be lists of texts and integers."""
     try:
         groups: Any = json.loads(content, object_pairs_hook=_unique_groups)
@@ -91,10 +91,10 @@ def _unique_groups(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; of two groups under one name JSON would silently keep the second."""
     named: dict[str, tuple[str, Any]] = {}
     for name, members in pairs:
-        folded = name.strip().casefold()
+        folded = visible(name).casefold()
         if folded in named:
             raise ClassError(f"group {name!r} is given twice: join the two or rename one")
-        named[folded] = (name.strip(), members)
+        named[folded] = (visible(name), members)
     return dict(named.values())
 
 
@@ -153,7 +153,7 @@ def _members(
 
 
 def _member(member: str | int, all_classes: ClassList) -> ClassGroup:
-    text = str(member).strip()
+    text = visible(str(member))
     ends = _RANGE.fullmatch(text)
     if ends is None or text in all_classes.names:
         return all_classes.find(member)

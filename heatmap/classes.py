@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from .errors import ClassError
 
+# Characters without a width, which editors and web pages leave behind: soft hyphens, zero-width
+# spaces and joiners, marks of direction, byte order marks.
+_INVISIBLE = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
 # A class of this name means that there is no object: it is detected only if asked for.
 BACKGROUND = "background"
+
+
+def visible(text: str) -> str:
+    """A name as people see it: without characters that have no width, and without outer spaces.
+
+    >>> visible("\\ufefftabby\\u200b ")
+    'tabby'
+    """
+    return _INVISIBLE.sub("", text).strip()
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ class ClassList:
         """
         if isinstance(wanted, ClassGroup):
             return wanted
-        text = str(wanted).strip()
+        text = visible(str(wanted))
         # The text "7" means a class with the name "7" if there is one (of digits, for one).
         is_name = isinstance(wanted, str) and text in self.names
         if text.isascii() and text.isdigit() and len(text) < 10 and not is_name:

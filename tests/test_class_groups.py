@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "groups.json"
     path.write_bytes(b'{"x": ["\xff"]}')
-    with pytest.raises(ClassError, match="groups must be JSON: 'utf-8' codec"):
+    with pytest.raises(ClassError, match=r"is not UTF-8 text .* save it as UTF-8"):
         read_groups(path, ZOO)
 
 

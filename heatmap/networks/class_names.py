@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from ..classes import ClassList
+from ..classes import ClassList, visible
 from ..errors import ModelError
 from ..files import read_text
+
+_NEW_LINE = re.compile(r"\r\n|\r|\n")
+# All but the tabulator, which is a kind of space.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 # Names, or a text file with one per line.
 ClassNames: TypeAlias = Sequence[str] | str | Path | ClassList
@@ -38,21 +43,42 @@ def new_classes(num_classes: int | None, class_names: ClassNames | None) -> Clas
 
 
 def read_class_names(class_names: ClassNames) -> ClassList:
-    """The classes with these names, in order.
+    """The classes with these names, in order, without characters that nobody sees.
 
     Raises:
-        ModelError: the file cannot be read, or has an empty line.
+        ModelError: the file cannot be read, or has an empty line, or a name holds a character
+            that is no text.
     """
     if isinstance(class_names, ClassList):
         return class_names
     if isinstance(class_names, str | Path):
         return ClassList(tuple(_lines(Path(class_names))))
-    return ClassList(tuple(map(str, class_names)))
+    return ClassList(plain_names(map(str, class_names), "class_names: name"))
 
 
-def _lines(path: Path) -> list[str]:
+def plain_names(names: Iterable[str], where: str) -> tuple[str, ...]:
+    """Names without characters that have no width.
+
+    Args:
+        names: the names.
+        where: what the message calls one of them, before its number.
+
+    Raises:
+        ModelError: a name holds a control character.
+    """
+    plain = tuple(map(visible, names))
+    for number, name in enumerate(plain, start=1):
+        if control := _CONTROL.search(name):
+            raise ModelError(f"{where} {number} holds the control character {control[0]!r}")
+    return plain
+
+
+def _lines(path: Path) -> tuple[str, ...]:
     text = read_text(path, ModelError, "class names")
-    lines = [line.strip() for line in text.rstrip().splitlines()]
+    # Not splitlines(), which would make two names of one at other control characters.
+    lines = plain_names(_NEW_LINE.split(text), f"{path}: line")
+    while lines and not lines[-1]:
+        lines = lines[:-1]
     if "" in lines:
         raise ModelError(f"{path}: line {lines.index('') + 1} is empty: give one name per line")
     return lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from ..classes import Wanted
+from ..classes import Wanted, visible
 from ..errors import PhotoError, ResultError, reason_of
 from ..files import read_text
 from ..geometry import Box, size_text
@@ -107,7 +107,7 @@ def read_mapping(path: str | Path) -> dict[str, tuple[Wanted, ...]]:
     data = _parse_json(_read_text(path), str(path))
     if not isinstance(data, dict):
         raise ResultError(f'{path}: is not a JSON object: give {{"label": ["class", ...], ...}}')
-    return {label: _wanted(value, f"{path}: {label!r}") for label, value in data.items()}
+    return {visible(label): _wanted(value, f"{path}: {label!r}") for label, value in data.items()}
 
 
 def _wanted(value: object, name: str) -> tuple[Wanted, ...]:
@@ -258,7 +258,7 @@ def _box(label: str, xyxy: Box, name: str) -> LabelledBox:
     if right < left or bottom < top:
         size = f"{right - left:g} px wide and {bottom - top:g} px high"
         raise ResultError(f"{name}: box of {label!r} is {size}: neither may be negative")
-    return LabelledBox(label, xyxy)
+    return LabelledBox(visible(label), xyxy)
 
 
 def _gathered(path: str, photos: Sequence[BoxedPhoto], crowds: int = 0) -> BoxFile:

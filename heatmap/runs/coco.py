@@ -16,7 +16,7 @@ from typing import Any
 
 from ..classes import ClassGroup
 from ..errors import ClassError, ResultError
-from ..files import read_bytes
+from ..files import read_text
 from ..geometry import Box
 from ..localization.localize import Detection
 
@@ -61,7 +61,7 @@ class CocoIds:
             ResultError: no such file, not a COCO dataset, or a name with two ids.
         """
         try:
-            content = json.loads(read_bytes(path, ResultError))
+            content = json.loads(read_text(path, ResultError))
             images = ((Path(image["file_name"]).name, image["id"]) for image in content["images"])
             categories = (
                 (category["name"].casefold(), category["id"]) for category in content["categories"]

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PhotoError, reason_of
+from ..errors import PhotoError
+from ..files import read_text
 from ..names import PHOTOS
 from ..photo.folder import SUFFIXES, files_below
 
@@ -102,10 +103,7 @@ def _check_apart(folder: Path, output: Path) -> None:
 
 
 def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:
-    try:
-        lines = path.read_text("utf-8-sig", "surrogateescape").splitlines()
-    except OSError as error:
-        raise PhotoError(f"{path}: cannot be read: {reason_of(error)}") from error
+    lines = read_text(path, PhotoError, errors="surrogateescape").splitlines()
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     files = [Path(os.path.abspath(path.parent / name)) for name in names]
     inside = all(path.parent in file.parents for file in files)

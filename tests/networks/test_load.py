@@ -139,7 +139,7 @@ class TestOverrides:
         ("content", "message"),
         [
             (b"cat\n\ndog", "line 2 is empty"),
-            (b"\xff\xfe", "cannot be read"),
+            (b"\xff", "cannot be read"),
             (None, "No such file"),
         ],
     )
