@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .errors import Use
 
 
@@ -19,3 +21,8 @@ class Reporter:
 
     def note(self, message: str, *ways: Use) -> None:
         """Something worth knowing while the work continues, and what would avoid it."""
+
+    def notes(self, messages: Iterable[str]) -> None:
+        """Several notes, each as :meth:`note`."""
+        for message in messages:
+            self.note(message)

@@ -63,13 +63,15 @@ def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
 
     if output is not None:
         check_target(output)
-    with progress_line(f"adapting {options['model']}"):
+    with progress_line(f"adapting {options['model']}") as line:
         adapted = adapt_network(**options)
+        line.notes(adapted.notes)
         layers = summary_of(adapted)
         if output is not None:
             save_checkpoint(adapted, output)
     if as_json:
-        click.echo(json.dumps({**asdict(layers), "weights": adapted.weights}, indent=2))
+        beside = {"weights": adapted.weights, "notes": adapted.notes}
+        click.echo(json.dumps({**asdict(layers), **beside}, indent=2))
         return
     print_summary(layers)
     click.echo(f"weights: {adapted.weights}")

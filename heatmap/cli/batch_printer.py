@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from ..errors import HeatmapError, Use
 from ..runs.batch import Batch, BatchPlan, BatchReporter
 from ..runs.manifest import Record, counts, error_of
 from .command import in_options
@@ -98,6 +99,13 @@ class BatchPrinter(BatchReporter):
     def stage(self, what: str) -> None:
         """Show what happens before the first photo."""
         self._bar.update(self._task, description=escape(what))
+
+    def note(self, message: str, *ways: Use) -> None:
+        """Print something worth knowing on standard error."""
+        if self._form == "quiet":
+            return
+        text = in_options(HeatmapError(message, *ways))
+        self.console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
 
     def begin(self, work: BatchPlan) -> None:
         """Print what there is to do."""

@@ -53,6 +53,8 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
 
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "auto").prepare()
+        notes = scorer.classifier.notes
+        line.notes(notes)
         line.stage(f"evaluating {photos}")
         evaluation = evaluate_photos(
             photos,
@@ -65,7 +67,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
             progress=line.advance,
         )
     if options["as_json"]:
-        click.echo(json.dumps(asdict(evaluation), indent=2))
+        click.echo(json.dumps({**asdict(evaluation), "notes": notes}, indent=2))
     else:
         _print(evaluation)
 

@@ -47,8 +47,9 @@ def export(output: Path, as_json: bool, **options: Any) -> None:
     """
     from ..networks.export import export as write
 
-    with progress_line(f"writing {output}"):
+    with progress_line(f"writing {output}") as line:
         program = write(options.pop("model"), output, **options)
+        line.notes(program.facts["notes"])
     if as_json:
         click.echo(json.dumps(_described(program), indent=2))
     else:

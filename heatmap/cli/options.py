@@ -58,6 +58,16 @@ network_options = under(
         metavar="default|random|FILE",
         help="Pretrained or random weights, or a .safetensors, .pt or .pth file.",
     ),
+    click.option(
+        "--weights-key",
+        metavar="NAME",
+        help="Key of the weights in a file that holds several, or a prefix of their names.",
+    ),
+    click.option(
+        "--architecture",
+        metavar="MODULE:FACTORY",
+        help="For a checkpoint of a network of your own: the factory that made it.",
+    ),
 )
 activation_option = under(
     "Model",

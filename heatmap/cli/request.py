@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ..runs.settings import ScorerRecipe
 
 _CLASSIFIER = (
-    *("weights", "window", "mean", "std", "channel_order", "class_names", "groups"),
-    "activation",
+    *("weights", "weights_key", "architecture", "window", "mean", "std", "channel_order"),
+    *("class_names", "groups", "activation"),
 )
 _VIEW = ("classes", "conf", "iou", "max_det", "top", "opacity", "stretch")
 

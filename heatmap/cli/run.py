@@ -63,6 +63,7 @@ def run(photo: Path, **options: Any) -> None:
     request = request_of(options)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, options["engine"]).prepare()
+        line.notes(scorer.classifier.notes)
         done = run_photo(
             photo,
             scorer,

@@ -45,10 +45,12 @@ def summary(photo_hw: tuple[int, int] | None, as_json: bool, **options: Any) -> 
     from ..networks.load import load_classifier
     from ..networks.summary import summary as summary_of
 
-    with progress_line(f"loading {options['model']}"):
-        layers = summary_of(load_classifier(options.pop("model"), **options), photo_hw=photo_hw)
+    with progress_line(f"loading {options['model']}") as line:
+        classifier = load_classifier(options.pop("model"), **options)
+        line.notes(classifier.notes)
+        layers = summary_of(classifier, photo_hw=photo_hw)
     if as_json:
-        click.echo(json.dumps(asdict(layers), indent=2))
+        click.echo(json.dumps({**asdict(layers), "notes": classifier.notes}, indent=2))
     else:
         print_summary(layers)
 

@@ -31,6 +31,7 @@ class TrainingPrinter(TrainingReporter):
 
     def begins(self, examples: Examples, classifier: Classifier) -> None:
         """Print the classes with their numbers of examples, and the network."""
+        self.line.notes(classifier.notes)
         for name, (training, validation) in examples.counts().items():
             self._print(f"{name}: {training} training examples, {validation} for validation")
         trainable = sum(p.numel() for p in classifier.module.parameters() if p.requires_grad)
@@ -59,17 +60,20 @@ class TrainingPrinter(TrainingReporter):
 
     def end(self, trained: Trained) -> None:
         """Print the outcome."""
+        classifier = trained.classifier
         if self.as_json:
             outcome = {
                 "checkpoint": str(trained.path),
+                "notes": classifier.notes,
                 "best": asdict(trained.best),
                 "history": [asdict(epoch) for epoch in trained.history],
             }
             click.echo(json.dumps(outcome, indent=2))
             return
+        factory = classifier.architecture if ":" in classifier.architecture else ""
         self._print(
             f"kept epoch {trained.best.number}; wrote {trained.path}: "
-            f"`heatmap run PHOTO -m {trained.path}`"
+            f"`heatmap run PHOTO -m {trained.path}{f' --architecture {factory}' * bool(factory)}`"
         )
 
     def interrupted(self) -> None:

@@ -71,6 +71,7 @@ def verify(photo: Path, **options: Any) -> None:
 
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "slide").prepare()
+        line.notes(scorer.classifier.notes)
         line.stage(f"sliding and cropping over {photo.name}")
         report = verify_photo(
             photo,

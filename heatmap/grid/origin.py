@@ -78,6 +78,7 @@ class Origin:
         network_classes: number of classes of the network, where only some were stored.
         computation: device, number format, threads, and how the photo was cut.
         versions: version of each package by name.
+        notes: what was decided about the network that the user should know.
     """
 
     photo: str
@@ -92,6 +93,7 @@ class Origin:
     network_classes: int | None = None
     computation: Computation = field(default_factory=Computation)
     versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def is_sharp(self) -> bool:

@@ -138,6 +138,7 @@ def _origin(described: Mapping[str, Any]) -> Origin:
             "weights": Weights(**_checked(Weights, described["weights"])),
             "computation": Computation(**_checked(Computation, described["computation"])),
             "scales": tuple(values["scales"]),
+            "notes": tuple(values["notes"]),
         }
     )
 

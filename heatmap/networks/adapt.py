@@ -19,6 +19,7 @@ from .classifier import Classifier, Preprocessing
 from .load import Model, load_original
 from .new_head import Fc6Start, assemble, empty_head, initialise, plan_head
 from .registry import DEFAULT_MODEL
+from .resolve import Source
 from .state_dict import digest_of_weights
 from .trained_parts import TrainedParts, trained_parts
 
@@ -27,6 +28,8 @@ class AdaptOptions(TypedDict, total=False):
     """The options of :func:`adapt` by name, except for those that training sets itself."""
 
     weights: str | Path
+    weights_key: str | None
+    architecture: str | None
     window: int | None
     head: HeadKind | None
     levels: Sequence[int]
@@ -54,6 +57,8 @@ def adapt(
     model: Model = DEFAULT_MODEL,
     *,
     weights: str | Path = "default",
+    weights_key: str | None = None,
+    architecture: str | None = None,
     window: int | None = None,
     num_classes: int | None = None,
     class_names: ClassNames | None = None,
@@ -74,8 +79,8 @@ def adapt(
     whenever the classes are new. ``docs/fc-to-conv.md`` explains the heads.
 
     Args:
-        model, weights: as in :func:`heatmap.load_classifier`; the model is not changed. If a
-            network does not say the window it was trained on, ``window`` is taken for it too.
+        model, weights, weights_key, architecture: as in :func:`heatmap.load_classifier`. If
+            a network does not say its window, ``window`` is taken for it too.
         window: side of the new window, px; None keeps the network's own.
         num_classes: number of classes of the new network.
         class_names: names of the new classes, or a text file with one per line. Without
@@ -103,7 +108,7 @@ def adapt(
         ModelError: the network or head cannot be used, or a value is out of range.
         ConversionError: the network has no trunk that slides.
     """
-    original = load_original(model, weights, window)
+    original = load_original(model, Source(weights, weights_key, architecture), window)
     new = new_classes(num_classes, class_names)
     options = _HeadOptions(head, levels, fc6, _freeze(freeze), average, softmax, seed, activation)
     with torch.inference_mode(False):

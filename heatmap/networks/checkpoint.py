@@ -19,8 +19,10 @@ from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
 from ..files import writing
 from ..grid.outputs import Outputs, read_outputs
 from .adapted import Adaptation
+from .class_names import plain_names
 from .classifier import Classifier, Preprocessing
-from .state_dict import StateDict, digest_of_weights, read_weights
+from .state_dict import StateDict, digest_of_weights
+from .weights_file import read_weights
 
 CHECKPOINT_FORMAT = 2
 CHECKPOINT_SUFFIX = ".safetensors"
@@ -126,7 +128,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ModelError: a file is missing or damaged, the format is unknown, or the weights
             are not those the description was written for.
     """
-    state = read_weights(path)
+    state = read_weights(path).state
     description = _read_description(description_path(path))
     if description.get("format") != CHECKPOINT_FORMAT:
         raise ModelError(
@@ -192,7 +194,9 @@ def _assembled(state: StateDict, description: dict[str, Any]) -> Checkpoint:
         state=state,
         architecture=description["architecture"],
         preprocessing=Preprocessing(**description["preprocessing"]),
-        classes=ClassList(tuple(names), tuple(wnids), built_in(names, wnids)),
+        classes=ClassList(
+            plain_names(names, "class_names: name"), tuple(wnids), built_in(names, wnids)
+        ),
         weights=description["weights"],
         adaptation=_adaptation(description.get("adaptation")),
         outputs=_outputs(description.get("outputs")),

@@ -105,6 +105,8 @@ class Classifier:
         adaptation: how its head was replaced; None if it was not.
         weights_kind: as in :class:`origin.Weights`.
         outputs: what its scores mean, as in :attr:`heatmap.ScoreGrid.kind`.
+        notes: what was decided while loading that the user should know, such as prefixes taken
+            off the names of weights.
     """
 
     module: nn.Module
@@ -117,6 +119,7 @@ class Classifier:
     adaptation: Adaptation | None = None
     weights_kind: WeightsKind = "own"
     outputs: Outputs = "logits"
+    notes: tuple[str, ...] = ()
 
 
 def _whole(window: object) -> int:

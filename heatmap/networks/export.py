@@ -95,8 +95,8 @@ def export(
     file has metadata as JSON under the name "heatmap.json": model, weights and their digest,
     classes, window_px, stride_px, mean, std, channel_order, outputs (what the scores are, as in
     :attr:`heatmap.ScoreGrid.kind`), activation ("softmax", "sigmoid" or "none", over the classes,
-    makes probabilities of them), versions. In ONNX it is a metadata property, in torch's format an
-    extra file (``torch.export.load(path, extra_files=...)``).
+    makes probabilities of them), versions, notes. In ONNX it is a metadata property, in torch's
+    format an extra file (``torch.export.load(path, extra_files=...)``).
 
     For ONNX, weights above 2 GB are written to a separate file PATH.data.
 
@@ -164,6 +164,7 @@ def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any
         "activation": activation_of(classifier.outputs),
         "classes": list(classifier.classes.names),
         "versions": package_versions(),
+        "notes": list(classifier.notes),
     }
 
 

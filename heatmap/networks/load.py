@@ -12,12 +12,12 @@ from torch import nn
 from ..choices import Activation
 from ..class_groups import read_groups
 from ..classes import ClassList
-from ..errors import ModelError, reason_of
+from ..errors import ModelError, Use, reason_of
 from .class_names import ClassNames, read_class_names
 from .classifier import ChannelOrder, Classifier, Preprocessing, Triple
 from .probe import probe
 from .registry import DEFAULT_MODEL, described_preprocessing, unknown_window
-from .resolve import Resolved, copy_module, resolve
+from .resolve import Resolved, Source, copy_module, resolve
 from .state_dict import digest_of_weights
 
 # What every function takes that asks for a model.
@@ -69,6 +69,8 @@ def load_classifier(
     model: Model = DEFAULT_MODEL,
     *,
     weights: str | Path = "default",
+    weights_key: str | None = None,
+    architecture: str | None = None,
     window: int | None = None,
     mean: Triple | None = None,
     std: Triple | None = None,
@@ -82,12 +84,17 @@ def load_classifier(
     Args:
         model: the name of a torchvision network ("vgg16"), ``timm/<name>``,
             ``package.module:factory`` (imported and called without arguments), the
-            path of a checkpoint, or an ``nn.Module``, which is not changed. A
-            checkpoint of a factory's network imports and calls the factory: load those
-            only from people you trust. A Classifier is returned as it is.
+            path of a checkpoint, or an ``nn.Module``, which is not changed. A Classifier is
+            returned as it is.
         weights: "default" (published weights, downloaded once; a module's or a
             factory's own), "random" (initialised at random with seed 0), or a
-            .safetensors, .pt or .pth file, which may have another number of classes.
+            .safetensors, .pt or .pth file, which may have another number of classes. Files
+            are read without running code; known prefixes are taken off the names in them,
+            and averaged weights (EMA) are preferred to raw ones, which ``notes`` tells.
+        weights_key: the key under which a file has the weights ("model", "state_dict_ema"),
+            or a prefix of their names. None chooses.
+        architecture: the ``package.module:factory`` of a checkpoint's network, which only runs
+            if named here. It must be the name that the checkpoint records.
         window: side of the square that the network was trained on, px. Only modules and
             factories without timm's ``pretrained_cfg`` need it.
         mean, std: mean and standard deviation of each channel, in units of pixel/255 and in
@@ -116,41 +123,45 @@ def load_classifier(
     ('cat', 'dog')
     """
     overrides = _Overrides(window, mean, std, channel_order, class_names, groups, activation)
-    if isinstance(model, Classifier):
-        if overrides.any() or weights != "default":
-            raise ModelError(
-                f"{model.name} is loaded already: give weights and settings when loading it"
-            )
-        return model
-    return _classifier(model, weights, overrides)
+    return _loaded(model, Source(weights, weights_key, architecture), overrides)
 
 
-def load_original(model: Model, weights: str | Path, window: int | None) -> Classifier:
+def load_original(model: Model, source: Source, window: int | None) -> Classifier:
     """Load a classifier to adapt; ``window`` is used if the network does not say its own.
 
     Raises:
         ModelError: as :func:`load_classifier`.
     """
-    if isinstance(model, Classifier):
-        return load_classifier(model, weights=weights)
-    return _classifier(model, weights, _Overrides(), window_if_unknown=window)
+    return _loaded(model, source, _Overrides(), window_if_unknown=window)
+
+
+def _loaded(
+    model: Model, source: Source, overrides: _Overrides, *, window_if_unknown: int | None = None
+) -> Classifier:
+    if not isinstance(model, Classifier):
+        return _classifier(model, source, overrides, window_if_unknown=window_if_unknown)
+    if overrides.any() or source != Source():
+        raise ModelError(
+            f"{model.name} is loaded already: give weights and settings when loading it"
+        )
+    return model
 
 
 def _classifier(
     model: str | Path | nn.Module,
-    weights: str | Path,
+    source: Source,
     overrides: _Overrides,
     *,
     window_if_unknown: int | None = None,
 ) -> Classifier:
     name = type(model).__name__ if isinstance(model, nn.Module) else str(model)
-    resolved = resolve(model, weights)
+    resolved = resolve(model, source)
     base = _own_preprocessing(resolved, name, overrides.window or window_if_unknown)
     preprocessing = overrides.preprocessing(base)
     module = resolved.module
     if any(part.training for part in module.modules()):
         module = copy_module(module, name).eval()
-    scores = _first_scores(module, preprocessing.window_px, name)
+    scores = _scores_at(module, preprocessing.window_px, base.window_px, name)
     classifier = Classifier(
         module=module,
         name=name,
@@ -162,6 +173,7 @@ def _classifier(
         adaptation=resolved.adaptation,
         weights_kind=resolved.weights_kind,
         outputs=resolved.outputs or "logits",
+        notes=resolved.notes,
     )
     if resolved.outputs is not None and overrides.activation == "auto":
         return classifier
@@ -176,6 +188,27 @@ def _own_preprocessing(resolved: Resolved, name: str, window: int | None) -> Pre
     if window is None:
         raise unknown_window(name)
     return Preprocessing(window)
+
+
+def _scores_at(module: nn.Module, window: int, own_window: int, name: str) -> torch.Tensor:
+    """As :func:`_first_scores`; says so where a network takes its own window only."""
+    try:
+        return _first_scores(module, window, name)
+    except ModelError as error:
+        if window == own_window or not _takes(module, own_window, name):
+            raise
+        raise ModelError(
+            f"{name} does not take a window of {window} px, it was made for {own_window} px",
+            Use("window", text="leave {} out"),
+        ) from error
+
+
+def _takes(module: nn.Module, window: int, name: str) -> bool:
+    try:
+        _first_scores(module, window, name)
+    except ModelError:
+        return False
+    return True
 
 
 def _first_scores(module: nn.Module, window: int, name: str) -> torch.Tensor:

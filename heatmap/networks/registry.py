@@ -78,9 +78,14 @@ def find_architecture(name: str) -> Architecture:
         return _built_in()
     if name.startswith(TIMM):
         return timm_network(name) if _is_timm(name) else _unknown(name)
-    if ":" in name and name.isprintable():
+    if is_factory(name):
         return Architecture(name, lambda _: _made_by(name), published=f"as made by {name}")
     return torchvision_network(name) if name in torchvision_names() else _unknown(name)
+
+
+def is_factory(name: str) -> bool:
+    """Whether a name is of code to import and call: "package.module:factory"."""
+    return ":" in name and name.isprintable() and not name.startswith(TIMM)
 
 
 def build_network(network: Architecture, count: int | None = None) -> nn.Module:

@@ -1,34 +1,24 @@
-"""Weights as tensors by name: read from files, compared with a network, and loaded into it.
-
-Files are safetensors, or PyTorch files read with ``weights_only=True``, so that no file can run
-code.
-"""
+"""Weights as tensors by name: compared with a network, and loaded into it."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
-from ..errors import ModelError, reason_of
+from ..errors import ModelError, Use
 
 StateDict: TypeAlias = dict[str, torch.Tensor]
 
-# Where training scripts (timm's and torchvision's own among them) put the weights.
-_WRAPPERS = ("state_dict", "model")
-# The prefix of DataParallel and DistributedDataParallel.
-_PARALLEL = "module."
 # Old files lack this counter; PyTorch accepts that too.
 _OPTIONAL = "num_batches_tracked"
+_POSITIONS = re.compile(r"pos_?emb|position|rel_pos|relative_")
 
 
 def digest_of_weights(state: Mapping[str, torch.Tensor]) -> str:
@@ -42,30 +32,6 @@ def digest_of_weights(state: Mapping[str, torch.Tensor]) -> str:
         flat = values.detach().cpu().contiguous().reshape(-1)
         total.update(flat.view(torch.uint8).numpy().data)
     return total.hexdigest()
-
-
-def read_weights(path: Path) -> StateDict:
-    """Tensors by name from a .safetensors, .pt or .pth file.
-
-    Wrappers such as ``{"state_dict": ...}`` and the prefix "module." are removed.
-
-    Raises:
-        ModelError: the file does not exist, is damaged, or holds more than weights.
-    """
-    # Unlike Path.is_file() this is False, not an error, for a name that is too long.
-    if not os.path.isfile(path):
-        raise ModelError(f"{path}: no such weights file (weights are default, random or a file)")
-    try:
-        if path.suffix == ".safetensors":
-            return _unwrapped(load_file(path), path)
-        return _unwrapped(torch.load(path, map_location="cpu", weights_only=True), path)
-    except ModelError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise ModelError(_refusal(path, str(error))) from error
-    # torch and safetensors raise many exceptions on damaged files, not all documented.
-    except Exception as error:
-        raise ModelError(f"{path}: not a weights file, or damaged: {reason_of(error)}") from error
 
 
 def fill(
@@ -83,18 +49,20 @@ def fill(
         assign: use the tensors themselves, for a network without memory ("meta").
 
     Raises:
-        ModelError: the first tensor whose name or shape differs, and how many do.
+        ModelError: the first tensor whose name or shape differs, how many do, and why they seem to.
     """
-    differing = list(_differences(module, state))
+    own = module.state_dict()
+    differing = list(_differences(own, state))
     if differing:
+        why, ways = _why(own, state, differing)
         raise ModelError(
-            f"{source} does not fit {name}: {differing[0]}; {len(differing)} of "
-            f"{len(module.state_dict().keys() | state.keys())} tensors differ: "
-            "name the network that the weights were trained in"
+            f"{source} does not fit {name}: {_listed(differing)}; {len(differing)} of "
+            f"{len(own.keys() | state.keys())} tensors differ: {why}",
+            *ways,
         )
     versioned = OrderedDict(state)
     # Layer versions, which safetensors cannot hold and without which MNASNet refuses.
-    versioned._metadata = getattr(module.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
+    versioned._metadata = getattr(own, "_metadata", {})  # type: ignore[attr-defined]
     module.load_state_dict(versioned, strict=False, assign=assign)
 
 
@@ -107,40 +75,84 @@ def class_count(module: nn.Module, state: Mapping[str, torch.Tensor]) -> int | N
     return next(iter(counts))[0] if alike and len(counts) == 1 and () not in counts else None
 
 
-def _differences(module: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterator[str]:
-    """One phrase for each tensor that differs, in the network's order."""
-    own = module.state_dict()
+@dataclass(frozen=True)
+class _Difference:
+    """A tensor that is not the same in network and weights; a shape is None where it is missing."""
+
+    name: str
+    own: torch.Size | None
+    given: torch.Size | None
+
+    def __str__(self) -> str:
+        own, given = ("missing" if s is None else str(tuple(s)) for s in (self.own, self.given))
+        return f"{self.name} is {own} in the network and {given} in the weights"
+
+
+def _differences(
+    own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]
+) -> Iterator[_Difference]:
+    """The tensors that differ, in the network's order, then those that only the weights have."""
     for name in dict.fromkeys((*own, *state)):
         if name not in state and name.endswith(_OPTIONAL):
             continue
-        own_shape, shape = _shape(own, name), _shape(state, name)
-        if own_shape != shape:
-            yield f"{name} is {own_shape} in the network and {shape} in the weights"
+        shapes = [held[name].shape if name in held else None for held in (own, state)]
+        if shapes[0] != shapes[1]:
+            yield _Difference(name, *shapes)
 
 
-def _shape(state: Mapping[str, torch.Tensor], name: str) -> str:
-    return str(tuple(state[name].shape)) if name in state else "missing"
+def _listed(differing: Sequence[_Difference]) -> str:
+    """The first difference; where the weights lack it, also what they have instead."""
+    first = differing[0]
+    added = [difference for difference in differing if difference.own is None]
+    instead = added[:1] if first.given is None else []
+    return "; ".join(map(str, (first, *instead)))
 
 
-def _unwrapped(content: Any, path: Path) -> StateDict:
-    if isinstance(content, Mapping):
-        wrapped = (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping))
-        content = next(wrapped, content)
-    if not isinstance(content, Mapping) or not content:
-        raise ModelError(f"{path}: holds {type(content).__name__}, not a state dict with tensors")
-    for name, values in content.items():
-        if not isinstance(name, str) or not isinstance(values, torch.Tensor):
-            raise ModelError(f"{path}: {name!r} is {type(values).__name__}, not a named tensor")
-    if all(name.startswith(_PARALLEL) for name in content):
-        return {name.removeprefix(_PARALLEL): values for name, values in content.items()}
-    return dict(content)
+def _why(
+    own: Mapping[str, torch.Tensor],
+    state: Mapping[str, torch.Tensor],
+    differing: Sequence[_Difference],
+) -> tuple[str, tuple[Use, ...]]:
+    """Why weights seem not to fit, and what helps."""
+    in_python = "build that network in a function of yours and give it as {}"
+    ways = (Use("model", "package.module:factory", in_python),)
+    if all(_POSITIONS.search(d.name) and d.own and d.given for d in differing):
+        return "their position embedding is of another window", ways
+    if _only_head(own, differing):
+        if any(difference.given for difference in differing):
+            return "the head was replaced", ways
+        return "they have no head, so no classes", ()
+    prefix = _unknown_prefix(own, state)
+    if prefix:
+        key = prefix.removesuffix(".")
+        return f"names would fit without {prefix!r}", (Use("weights_key", key),)
+    return "name the network that the weights were trained in", ()
 
 
-def _refusal(path: Path, message: str) -> str:
-    callable_name = re.search(r"GLOBAL (\S+)", message)
-    if callable_name:
-        return (
-            f"{path}: holds {callable_name[1]}, not only weights, and could run code when read: "
-            "save the network's state_dict() instead"
-        )
-    return f"{path}: not a weights file, or one that could run code when read"
+def _only_head(own: Mapping[str, torch.Tensor], differing: Sequence[_Difference]) -> bool:
+    """Whether all that differs are the last layers, and most of the network is the same."""
+    changed = {_layer(difference.name) for difference in differing if difference.name in own}
+    added = [difference.name for difference in differing if difference.name not in own]
+    same = [name for name in own if _layer(name) not in changed]
+    if not changed or 2 * len(same) < len(own):
+        return False
+    last = list(own)[len(same) :]
+    trunk = {name.partition(".")[0] for name in same}
+    return {_layer(name) for name in last} == changed and all(
+        name.startswith(tuple(f"{layer}." for layer in changed))
+        or name.partition(".")[0] not in trunk
+        for name in added
+    )
+
+
+def _layer(name: str) -> str:
+    """The layer of a tensor: "fc" of "fc.weight"."""
+    return name.rpartition(".")[0]
+
+
+def _unknown_prefix(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> str:
+    """The prefix without which most of the network's tensors are there, or ""."""
+    prefixes = {f"{name.partition('.')[0]}." for name in state}
+    hits = {prefix: sum(prefix + name in state for name in own) for prefix in sorted(prefixes)}
+    best = max(hits, key=hits.__getitem__, default="")
+    return best if 2 * hits.get(best, 0) > len(own) else ""

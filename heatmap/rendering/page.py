@@ -177,6 +177,7 @@ def _about(
         "Read as": "; ".join(photo.notes),
         "Model": origin.model,
         "Weights": origin.weights.text,
+        "Notes": "; ".join(origin.notes),
         "Windows": f"each sees {geometry.window_px / scale_of(geometry):.4g} px of the photo, "
         f"one every {every:.4g} px",
         "Scale": _scales(grid),

@@ -180,6 +180,7 @@ def batch(
     with writing_manifest(output) as manifest:
         _clean(output)
         setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
+        reporter.notes(setup.scorer.classifier.notes)
         retry_failed = sources.retry_failed
         for settled in _looks(sources, gathered, output):
             work = _work(settled, manifest, setup.settings, output, retry_failed=retry_failed)

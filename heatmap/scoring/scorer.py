@@ -246,4 +246,5 @@ class Scorer:
             sliding=self.sliding,
             computation=computation,
             versions=package_versions(),
+            notes=classifier.notes,
         )

@@ -22,6 +22,7 @@ from ..networks.checkpoint import check_named, check_target, save_checkpoint
 from ..networks.classifier import Classifier
 from ..networks.load import Model, load_original
 from ..networks.registry import DEFAULT_MODEL
+from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
 from ..progress import Reporter
 from .examples import Examples, boxed_examples, folder_examples
@@ -138,11 +139,16 @@ def _classifier(
     model: Model, examples: Examples, schedule: Schedule, options: AdaptOptions
 ) -> Classifier:
     """The network to train, adapted to the classes of the examples."""
-    loaded = load_original(model, options.get("weights", "default"), options.get("window"))
+    source = Source(
+        options.get("weights", "default"), options.get("weights_key"), options.get("architecture")
+    )
+    loaded = load_original(model, source, options.get("window"))
     check_named(loaded)
+    rest: AdaptOptions = {**options}
+    rest.pop("weights", None)
+    rest.pop("weights_key", None)
+    rest.pop("architecture", None)
     if loaded.adaptation is None:
-        rest: AdaptOptions = {**options}
-        rest.pop("weights", None)
         return adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest)
     if loaded.classes.names == ClassList.numbered(len(examples.classes)).names:
         # Adapted to this number of classes, without names yet.
@@ -152,7 +158,7 @@ def _classifier(
             f"{loaded.name} has the classes {', '.join(loaded.classes.names)}; the photos show "
             f"{', '.join(examples.classes)}: train {loaded.architecture} on them"
         )
-    excess = [name for name in options if name != "weights"]
+    excess = list(rest)
     if excess:
         text = "leave {} out" if len(excess) == 1 else "leave out {} and the other head options"
         raise ModelError(f"{loaded.name} is adapted already", Use(excess[0], text=text))

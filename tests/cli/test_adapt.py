@@ -10,6 +10,7 @@ from tests.support.command_line import ATTENDING, assert_one_line, everything
 from tests.support.training import NETWORK as SMALL
 
 NETWORK = ("-m", SMALL, "--window", "20")
+MADE = ("-m", "net.safetensors", "--architecture", SMALL)
 
 
 def test_adapt_prints_the_table_and_writes_a_checkpoint(call, photos):
@@ -21,10 +22,10 @@ def test_adapt_prints_the_table_and_writes_a_checkpoint(call, photos):
     assert re.search(r"^head.0 +Conv2d +6x6, 6 to 12 ", outcome.out, re.MULTILINE)
     assert "fc head, 1 x 1 x 12 x 3 re-initialised" in outcome.out
     assert outcome.out.endswith("wrote net.safetensors\n")
-    told = json.loads(call("summary", "-m", "net.safetensors", "--json").out)
+    told = json.loads(call("summary", *MADE, "--json").out)
     assert told["trainable"] == told["parameters"]
     assert [row["kind"] for row in told["rows"]][-2:] == ["AdaptiveAvgPool2d", "Softmax"]
-    assert call("run", "cat.png", "-m", "net.safetensors", "-c", "class 1").code == 0
+    assert call("run", "cat.png", *MADE, "-c", "class 1").code == 0
 
 
 def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):

@@ -10,14 +10,13 @@ import pytest
 from heatmap.cli import main as cli
 from tests.support.examples import PAGES, arguments, command_lines
 
-MODEL = (
-    "--model --weights --window --mean --std --channel-order --class-names --groups --activation"
-)
+NETWORK = "--model --weights --weights-key --architecture"
+MODEL = f"{NETWORK} --window --mean --std --channel-order --class-names --groups --activation"
 DETECTIONS = "--class --conf --iou --max-det"
 OVERLAYS = "--top --opacity --stretch"
 LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
 EXTRAS = "--format --coco --html"
-NEW_HEAD = "--model --weights --window --head --levels --fc6 --freeze --average --softmax"
+NEW_HEAD = f"{NETWORK} --window --head --levels --fc6 --freeze --average --softmax"
 SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
 RUN = (
     f"{MODEL} --stride --scale --fuse --border --engine {LIMITS} {DETECTIONS} {OVERLAYS} {EXTRAS} "

@@ -27,7 +27,10 @@ def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):
     epochs = re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M)
     assert len(epochs) == 4
     assert re.search(r"kept epoch \d; wrote net.safetensors", outcome.out)
-    assert call("run", "cat.png", "-m", "net.safetensors", "-c", "red").code == 0
+    (command,) = re.findall(r"`heatmap run PHOTO (-m .*)`", outcome.out)
+    assert call("run", "cat.png", *command.split(), "-c", "red").code == 0
+    refused = call("run", "cat.png", "-m", "net.safetensors")
+    assert_one_line(refused, f"if you trust it, add --architecture {SMALL}")
     told = json.loads(call("train", "photos", *NETWORK, *QUICK, "--json").out)
     assert told["checkpoint"] == "trained.safetensors"
     assert [epoch["number"] for epoch in told["history"]] == [1, 2, 3, 4]

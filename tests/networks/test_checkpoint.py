@@ -1,12 +1,16 @@
 """Checkpoints: what is saved comes back, and what was tampered with does not."""
 
 import json
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import heatmap
 from heatmap.errors import ModelError, ResultError
 from heatmap.networks.checkpoint import description_path, save_checkpoint
 from heatmap.networks.load import load_classifier
@@ -72,17 +76,86 @@ def test_other_classes_have_no_groups(saved):
     assert load_classifier(saved).classes.groups == ()
 
 
-def test_a_network_of_ones_own(tmp_path, monkeypatch):
-    (tmp_path / "own_checkpointed.py").write_text(
-        "from torch import nn\ndef make(): return nn.Sequential(nn.Flatten(), nn.Linear(192, 3))\n"
+class TestOfFactories:
+    """Code runs only where the user names it, never because a file does."""
+
+    @pytest.fixture
+    def own(self, tmp_path, monkeypatch):
+        """A checkpoint of a factory's network, in a folder where the factory leaves a mark."""
+        factory = (
+            "from pathlib import Path\nfrom torch import nn\n"
+            "Path('imported').touch()\n"
+            "def make(): return nn.Sequential(nn.Flatten(), nn.Linear(192, 3))\n"
+        )
+        (tmp_path / "own_checkpointed.py").write_text(factory)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delitem(sys.modules, "own_checkpointed", raising=False)
+        made = load_classifier("own_checkpointed:make", window=8, class_names=["a", "b", "c"])
+        with torch.no_grad():
+            made.module[1].weight.mul_(2)
+        path = save_checkpoint(made, "own.safetensors")
+        del sys.modules["own_checkpointed"]
+        (tmp_path / "imported").unlink()
+        yield path, made
+        sys.modules.pop("own_checkpointed", None)
+
+    def test_come_back_where_the_factory_is_named(self, own):
+        path, made = own
+        found = load_classifier(path, architecture="own_checkpointed:make")
+        assert torch.equal(found.module[1].weight, made.module[1].weight)
+        assert found.preprocessing.window_px == 8
+        assert found.classes == made.classes
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({}, "made by own_checkpointed:make.*add architecture='own_checkpointed:make'"),
+            ({"architecture": "os:getcwd"}, "is of 'own_checkpointed:make'"),
+            ({"architecture": "own_checkpointed:other"}, "is of 'own_checkpointed:make'"),
+            ({"architecture": ""}, "is of 'own_checkpointed:make'"),
+        ],
     )
-    monkeypatch.chdir(tmp_path)
-    made = load_classifier("own_checkpointed:make", window=8)
-    with torch.no_grad():
-        made.module[1].weight.mul_(2)
-    found = load_classifier(save_checkpoint(made, "own.safetensors"))
-    assert torch.equal(found.module[1].weight, made.module[1].weight)
-    assert found.preprocessing.window_px == 8
+    def test_are_refused_where_it_is_not_and_nothing_is_imported(self, own, options, message):
+        path, _ = own
+        with pytest.raises(ModelError, match=message):
+            load_classifier(path, **options)
+        assert "own_checkpointed" not in sys.modules
+        assert not Path("imported").exists()
+
+    def test_are_refused_wherever_a_model_is_loaded(self, own, tmp_path):
+        path, _ = own
+        for load in (
+            heatmap.prepare,
+            heatmap.adapt,
+            heatmap.summary,
+            lambda model: heatmap.export(model, "net.onnx"),
+            lambda model: heatmap.verify(np.zeros((40, 40, 3), np.uint8), model),
+            lambda model: heatmap.score(np.zeros((40, 40, 3), np.uint8), model),
+        ):
+            with pytest.raises(ModelError, match="no code runs because a file names it"):
+                load(path)
+        assert not Path("imported").exists()
+
+    def test_an_adapted_network_too(self, own):
+        path, _ = own
+        options = {"architecture": "own_checkpointed:make", "num_classes": 2, "window": 8}
+        # Without convolutions it cannot be adapted, but it is loaded.
+        with pytest.raises(heatmap.ConversionError):
+            heatmap.adapt(path, **options)
+
+    def test_a_named_network_that_no_file_is_needs_none(self, own):
+        _, made = own
+        for model in ("squeezenet1_1", "own_checkpointed:make", made.module):
+            with pytest.raises(ModelError, match="only a checkpoint file has an architecture"):
+                load_classifier(model, architecture="own_checkpointed:make", window=8)
+        with pytest.raises(ModelError, match="loaded already"):
+            load_classifier(made, architecture="own_checkpointed:make")
+
+
+def test_the_architecture_of_a_library_may_be_named_too(saved):
+    assert load_classifier(saved, architecture="squeezenet1_1").architecture == "squeezenet1_1"
+    with pytest.raises(ModelError, match="the architecture given is 'vgg16'"):
+        load_classifier(saved, architecture="vgg16")
 
 
 def test_shared_and_turned_tensors(classifier, tmp_path):

@@ -17,7 +17,8 @@ from heatmap.classes import ClassList
 from heatmap.errors import ModelError
 from heatmap.networks.classifier import Preprocessing
 from heatmap.networks.load import load_classifier
-from heatmap.networks.state_dict import digest_of_weights, read_weights
+from heatmap.networks.state_dict import digest_of_weights
+from heatmap.networks.weights_file import read_weights
 from tests.support.networks import scores_of, varied
 
 

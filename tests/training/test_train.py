@@ -36,7 +36,7 @@ def test_colours_are_learnt_and_found_in_a_larger_photo(photos, tmp_path):
     paint(halves, COLOURS["red"], (60, 100), drawn)
     pixels = cv2.imread(str(halves))
     pixels[:, 50:] = np.clip(COLOURS["blue"] + drawn.normal(0, 25, (60, 50, 3)), 0, 255)
-    grid = heatmap.score(np.ascontiguousarray(pixels[..., ::-1]), model=done.path)
+    grid = heatmap.score(np.ascontiguousarray(pixels[..., ::-1]), model=done.classifier)
     assert grid.classes.names == ("blue", "green", "red")
     heat = np.stack([grid.heatmap(name) for name in COLOURS])
     assert (heat.argmax(0)[:, :45] == 2).mean() > 0.95
@@ -47,7 +47,7 @@ def test_the_checkpoint_holds_what_the_best_epoch_gave(photos):
     done = trained(photos, schedule=replace(SHORT, epochs=8, rate=0.05))
     losses = [epoch.validation_loss for epoch in done.history]
     assert done.best.validation_loss == min(losses)
-    found = load_classifier(done.path)
+    found = load_classifier(done.path, architecture=NETWORK)
     preprocessing = found.preprocessing
     logits = torch.cat(
         [
@@ -65,11 +65,12 @@ def test_the_checkpoint_holds_what_the_best_epoch_gave(photos):
 def test_a_trained_head_is_that_of_a_softmax(photos):
     done = trained(photos)
     assert json.loads(done.path.with_suffix(".json").read_text())["outputs"] == "logits"
-    assert load_classifier(done.path).outputs == done.classifier.outputs == "logits"
+    found = load_classifier(done.path, architecture=NETWORK)
+    assert found.outputs == done.classifier.outputs == "logits"
     # Whatever it was said to be before.
     meant = replace(done.classifier, outputs="independent logits")
     again = train(photos, done.path.with_name("again.safetensors"), meant, schedule=SHORT)
-    assert load_classifier(again.path).outputs == "logits"
+    assert load_classifier(again.path, architecture=NETWORK).outputs == "logits"
 
 
 def test_the_description_says_how_it_came_about(photos):
@@ -81,7 +82,7 @@ def test_the_description_says_how_it_came_about(photos):
     assert record["schedule"]["seed"] == 0
     assert record["examples"]["red"] == [8, 2]
     assert [epoch["number"] for epoch in record["history"]] == [1, 2, 3, 4, 5]
-    assert "trained on photos" in load_classifier(done.path).weights
+    assert "trained on photos" in load_classifier(done.path, architecture=NETWORK).weights
     assert not done.path.with_suffix(".training").exists()
 
 
@@ -129,15 +130,18 @@ def test_training_goes_on_from_an_adapted_checkpoint(photos):
     before = content()
     again = train(photos, "more.safetensors", first.classifier, schedule=SHORT)
     assert again.history[0].loss < first.history[0].loss
-    loaded = train(photos, "more.safetensors", "net.safetensors", schedule=SHORT)
+    named = {"architecture": NETWORK}
+    loaded = train(photos, "more.safetensors", "net.safetensors", schedule=SHORT, options=named)
     assert loaded.history == again.history
     assert content() == before
     with pytest.raises(ModelError, match="adapted already: leave window out"):
-        train(photos, "more.safetensors", "net.safetensors", options={"window": 20})
+        train(photos, "more.safetensors", "net.safetensors", options={**named, "window": 20})
     (photos / "red").rename(photos / "rouge")
     with pytest.raises(
         ModelError, match="has the classes blue, green, red; the photos show blue, green, r"
     ):
+        train(photos, "more.safetensors", "net.safetensors", options=named)
+    with pytest.raises(ModelError, match="no code runs because a file names it"):
         train(photos, "more.safetensors", "net.safetensors")
 
 
@@ -178,16 +182,16 @@ def test_boxes_make_a_background_class(photos, tmp_path):
     assert done.classifier.classes.names == ("blue", "red", "background")
     assert done.best.validation_accuracy >= 0.8
     assert all(sum(both) for both in done.examples.counts().values())
-    found = heatmap.localize(heatmap.score(tmp_path / "whole" / "0.png", model=done.path))
+    found = heatmap.localize(heatmap.score(tmp_path / "whole" / "0.png", model=done.classifier))
     assert "background" not in {one.name for one in found}
-    grid = heatmap.score(tmp_path / "whole" / "0.png", model=done.path)
+    grid = heatmap.score(tmp_path / "whole" / "0.png", model=done.classifier)
     assert heatmap.localize(grid, ["background"], conf=0.0)
 
 
 def test_classes_without_names_get_those_of_the_folders(photos):
     adapted = heatmap.adapt(NETWORK, window=20, num_classes=3)
     done = train(photos, "net.safetensors", adapted, schedule=SHORT)
-    assert load_classifier(done.path).classes.names == tuple(COLOURS)
+    assert load_classifier(done.path, architecture=NETWORK).classes.names == tuple(COLOURS)
 
 
 def test_a_module_is_refused_before_training(photos):
