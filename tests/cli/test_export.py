@@ -11,6 +11,7 @@ import pytest
 from heatmap.cli import main as cli
 from heatmap.networks import export as programs
 from heatmap.networks.export import EXPORT_TOLERANCE, PROGRAM_SUFFIXES
+from tests.support.command_line import ATTENDING, PADDED, SQUEEZING
 from tests.support.exports import facts_of
 
 
@@ -92,12 +93,9 @@ def test_the_command_says_what_json_holds(call, to, monkeypatch):
     ("arguments", "message"),
     [
         ((*SMALL, "-o", "a.pt2"), "a.pt2: name it .onnx for onnx and .pt2 for torch"),
-        (("-m", "resnet18", "--weights", "random", "--stride", "7", "-o", "a.onnx"), "stride is 7"),
-        (("-m", "timm/efficientnet_b0", "--weights", "random", "-o", "a.onnx"), "inexact: "),
-        (
-            ("-m", "timm/vit_tiny_patch16_224", "--weights", "random", "-o", "a.onnx"),
-            "cannot slide",
-        ),
+        ((*PADDED, "--stride", "7", "-o", "a.onnx"), "stride is 7"),
+        ((*SQUEEZING, "-o", "a.onnx"), "inexact: "),
+        ((*ATTENDING, "-o", "a.onnx"), "cannot slide"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(call, arguments, message):

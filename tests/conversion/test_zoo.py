@@ -116,7 +116,15 @@ def check_larger(
     assert relative_difference(found, expected) < 1e-5
 
 
-@pytest.mark.parametrize(("name", "window"), KINDS.items(), ids=KINDS)
+@pytest.mark.parametrize(
+    ("name", "window"),
+    # Flattened maps and residual branches are in the small networks of other tests too.
+    [
+        pytest.param(*kind, marks=[pytest.mark.slow] * (kind[0] in ("alexnet", "resnet18")))
+        for kind in KINDS.items()
+    ],
+    ids=KINDS,
+)
 def test_network_of_every_kind_agrees_with_the_original(name, window):
     check(name, window)
 

@@ -212,7 +212,7 @@ def test_the_original_shares_no_memory_with_what_was_made(averaging):
         pytest.param("squeezenet1_1", "pool", marks=pytest.mark.slow),
         ("squeezenet1_1", "spp"),
         pytest.param("mobilenet_v3_small", "pool", marks=pytest.mark.slow),
-        ("timm/test_convnext", "fc"),
+        pytest.param("timm/test_convnext", "fc", marks=pytest.mark.slow),
         pytest.param("timm/test_convnext", "spp", marks=pytest.mark.slow),
     ],
 )

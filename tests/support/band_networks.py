@@ -206,8 +206,12 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 }
 FINER = {"enlarging": (1,)}
 CASES = [(name, k) for name in NETWORKS for k in FINER.get(name, (1, 2, 4))]
-# The same, those at half the native stride slow: for tests that draw many examples of each.
-DRAWN_CASES = [pytest.param(name, k, marks=[pytest.mark.slow] * (k == 2)) for name, k in CASES]
+# The same, for tests that draw many examples of each: finer strides are slow, but for two networks.
+FINER_BY_DEFAULT = [("branches", 2), ("channels last", 4)]
+DRAWN_CASES = [
+    pytest.param(name, k, marks=[pytest.mark.slow] * (k > 1 and (name, k) not in FINER_BY_DEFAULT))
+    for name, k in CASES
+]
 
 
 @cache
