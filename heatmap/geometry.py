@@ -7,13 +7,14 @@ continuous: a photo spans 0..W x 0..H and pixel p has its centre at p + 0.5.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import GeometryError, ResultError, Use
+from .errors import GeometryError, ModelError, ResultError, Use
 
 # Left, top, right, bottom, in photo px.
 Box: TypeAlias = tuple[float, float, float, float]
@@ -23,6 +24,30 @@ Border = Literal["cover", "valid"]
 
 
 BORDERS: tuple[Border, ...] = ("cover", "valid")
+
+
+def window_side(window: object) -> int:
+    """The side of a window, px, given as a number or as (height, width).
+
+    >>> window_side(224), window_side((224, 224))
+    (224, 224)
+
+    Raises:
+        ModelError: it is not square, or not a whole number of px above 0.
+    """
+    sides = window if isinstance(window, tuple | list) and len(window) == 2 else (window, window)
+    try:
+        height, width = (operator.index(side) for side in sides)  # type: ignore[arg-type]
+    except TypeError:
+        height = width = 0
+    if min(height, width) < 1 or isinstance(window, bool):
+        raise ModelError(f"window is {window!r}: give its side as a whole number of px, 1 or more")
+    if height != width:
+        raise ModelError(
+            f"window is {size_text((height, width))}: only square windows are scored",
+            Use("window", min(height, width), "give one side, such as {}"),
+        )
+    return height
 
 
 def whole_windows(length: int, window: int, stride: int) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from .options import under
-from .parameter_types import WholeNumbers
+from .parameter_types import WholeNumbers, WindowSide
 
 adapt_options = under(
     "New network",
     click.option(
         "--window",
-        type=click.IntRange(min=1),
+        type=WindowSide(),
         metavar="PX",
         help="Side of the new network's square input; default: unchanged.",
     ),

@@ -53,7 +53,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
 
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "auto").prepare()
-        notes = scorer.classifier.notes
+        notes = scorer.notes_at(scorer.native_stride_px)
         line.notes(notes)
         line.stage(f"evaluating {photos}")
         evaluation = evaluate_photos(

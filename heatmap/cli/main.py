@@ -9,9 +9,11 @@ import io
 import os
 import signal
 import sys
+from contextlib import nullcontext
 
 import click
 
+from ..quiet import quiet
 from .adapt import adapt
 from .batch import batch
 from .evaluate import evaluate
@@ -65,15 +67,17 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Do not fail on a name that the terminal's encoding cannot represent.
         sys.stdout.reconfigure(errors="backslashreplace")
+    debug = bool(os.environ.get("HEATMAP_DEBUG"))
     try:
-        cli.main(prog_name="heatmap", standalone_mode=False)
+        with nullcontext() if debug else quiet():
+            cli.main(prog_name="heatmap", standalone_mode=False)
     except click.exceptions.Abort:
         _end("interrupted", 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
-        if os.environ.get("HEATMAP_DEBUG"):
+        if debug:
             raise
         reason = " ".join(str(error).split())[:300]
         _end(f"unexpected {type(error).__name__}: {reason} (HEATMAP_DEBUG=1 shows where)", 1)

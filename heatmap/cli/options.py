@@ -13,7 +13,7 @@ import click
 
 from ..choices import ACTIVATIONS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
-from .parameter_types import Memory, ThreeNumbers, read_scales
+from .parameter_types import ChannelNumbers, Memory, WindowSide, read_scales
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,16 +86,16 @@ model_options = under(
     network_options,
     click.option(
         "--window",
-        type=int,
+        type=WindowSide(),
         metavar="PX",
         help="Side of the network's square input; default: the model's own.",
     ),
     click.option(
-        "--mean", type=ThreeNumbers(), help="Mean of each channel, in units of pixel/255."
+        "--mean", type=ChannelNumbers(), help="Mean of each channel, in units of pixel/255."
     ),
     click.option(
         "--std",
-        type=ThreeNumbers(),
+        type=ChannelNumbers(),
         help="Standard deviation of each channel, in units of pixel/255.",
     ),
     click.option(

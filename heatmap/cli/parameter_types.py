@@ -11,20 +11,22 @@ import click
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
-class ThreeNumbers(click.ParamType):  # type: ignore[type-arg]
-    """One number for each channel: "0.5,0.5,0.5"."""
+class ChannelNumbers(click.ParamType):  # type: ignore[type-arg]
+    """One number for each channel: "0.5,0.5,0.5", or "0.5" in grey."""
 
     name = "R,G,B"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
-        """The three numbers."""
+        """The three numbers, or the one."""
         try:
-            red, green, blue = (float(part) for part in value.split(","))
+            numbers = tuple(float(part) for part in value.split(","))
         except ValueError:
+            numbers = ()
+        if len(numbers) not in (3, 1):
             self.fail(f"{value!r}: give three numbers, such as 0.5,0.5,0.5", param, ctx)
-        return red, green, blue
+        return numbers
 
     def spell(self, value: tuple[float, ...]) -> str:
         """As typed on the command line."""
@@ -48,6 +50,26 @@ class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
     def spell(self, value: tuple[int, ...]) -> str:
         """As typed on the command line."""
         return ",".join(map(str, value))
+
+
+class WindowSide(click.ParamType):  # type: ignore[type-arg]
+    """The side of a square window in px: "224"."""
+
+    name = "PX"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | tuple[int, int]:
+        """The side; (height, width) if two were given, which the library refuses by name."""
+        try:
+            width, *more = (int(part) for part in str(value).lower().split("x"))
+            return (more[0], width) if more else width
+        except ValueError:
+            self.fail(f"{value!r}: give the side in px, such as 224", param, ctx)
+
+    def spell(self, value: int) -> str:
+        """As typed on the command line."""
+        return str(value)
 
 
 class PhotoSize(click.ParamType):  # type: ignore[type-arg]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from .request import recipe_of, request_of
 
 if TYPE_CHECKING:
     from ..geometry import Box
-    from ..grid.score_grid import ScoreGrid
+    from ..grid.origin import Origin
     from ..localization.localize import Detection
     from ..runs.run import Run
     from ..scoring.scorer import Scorer
@@ -74,17 +74,21 @@ def run(photo: Path, **options: Any) -> None:
             extras=request.extras,
             reporter=line,
         )
+        noted = done.grid.origin.notes[len(scorer.classifier.notes) :]
+        if options["as_json"]:
+            line.notes(noted)
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
     else:
-        _print(done, scorer)
+        _print(done, scorer, noted)
 
 
-def _print(done: Run, scorer: Scorer) -> None:
+def _print(done: Run, scorer: Scorer, noted: Iterable[str]) -> None:
     """Print what was detected, with which settings, and where the files are."""
     console, grid = make_console(), done.grid
     print_scored(console, done.photo.path, grid)
-    for note in (*done.photo.notes, *_sliding_notes(grid, scorer), *_grid_notes(done)):
+    sliding = (*noted, *_sliding_notes(grid.origin, scorer))
+    for note in (*done.photo.notes, *sliding, *_grid_notes(done)):
         console.print(f"note: {escape(note)}")
     console.print(_detection_table(done) if done.detections else _nothing_detected(done))
     for path in _written(done):
@@ -101,17 +105,11 @@ def _written(done: Run) -> Iterator[Path]:
     yield saved.description
 
 
-def _sliding_notes(grid: ScoreGrid, scorer: Scorer) -> Iterator[str]:
-    """Why the photo was cropped instead of slid over, or slid over although that is inexact."""
-    crops, inexact = grid.origin.engine == "crop", grid.origin.sliding == "inexact"
-    if crops and inexact:
-        yield (
-            f"scored crop by crop: sliding would be inexact: {scorer.why_not}; "
-            "--engine slide slides anyway"
-        )
-    elif crops and scorer.why_not:
-        yield f"scored crop by crop: {scorer.why_not}"
-    elif inexact:
+def _sliding_notes(origin: Origin, scorer: Scorer) -> Iterator[str]:
+    """Whether sliding is inexact, and what would slide all the same."""
+    if origin.sliding == "inexact" and origin.engine == "crop":
+        yield "--engine slide slides anyway, inexactly"
+    elif origin.sliding == "inexact":
         yield f"sliding is inexact for this network: {scorer.why_not}"
 
 

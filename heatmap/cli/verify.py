@@ -82,6 +82,7 @@ def verify(photo: Path, **options: Any) -> None:
             border=options["border"],
         )
         picture = draw_report(photo, report, options["wanted"])
+        line.notes(report.grid.origin.notes[len(scorer.classifier.notes) :])
         path = write_image(options["output"] / f"{photo.stem}.verify.png", picture)
     if options["as_json"]:
         click.echo(json.dumps({**describe_report(report), "picture": str(path)}, indent=2))

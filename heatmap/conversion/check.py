@@ -19,6 +19,10 @@ ROUNDING_TOLERANCE = 1e-5
 REFUSED_FROM = 1e-3
 
 
+# The cells of 2 x 2 windows.
+_CELLS = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
 class SliceReference:
     """The reference for sliding heads: the original trunk, and the original head slice by slice.
 
@@ -66,8 +70,8 @@ def check_against_original(module: nn.Module, plan: Plan, converted: FullyConvol
     """Refuse a conversion whose scores differ from the original's.
 
     Compares 2 x 2 windows with the original head on slices, and one window with the module itself,
-    since the slices come from the same recording as the conversion. Does nothing for a module on
-    the "meta" device.
+    since the slices come from the same recording as the conversion; without padding all four, as
+    sliding is then cropping. Does nothing for a module on the "meta" device.
 
     Raises:
         ConversionError: they differ by ``REFUSED_FROM`` or more.
@@ -78,16 +82,27 @@ def check_against_original(module: nn.Module, plan: Plan, converted: FullyConvol
     window = plan.traced.window_px
     side = window + plan.native_stride_px
     noise = torch.Generator(device="cpu").manual_seed(0)
-    photo = torch.randn(1, 3, side, side, generator=noise).to(weights)
-    crop = photo[:, :, :window, :window].contiguous()
+    photo = torch.randn(1, plan.traced.channels, side, side, generator=noise).to(weights)
     reference = SliceReference(plan)
     with torch.inference_mode():
         features = reference.features(photo)
-        cells = [reference.score(features, row, column) for row in (0, 1) for column in (0, 1)]
+        cells = [reference.score(features, *cell) for cell in _CELLS]
         slices = torch.stack(cells, dim=2).view(1, -1, 2, 2)
         k = plan.native_stride_px // converted.stride_px
         _compare("the original head on slices", converted(photo)[..., ::k, ::k], slices)
+        crop = _window(photo, plan, 0, 0)
         _compare("the original", converted(crop)[:, :, 0, 0], module(crop))
+        if not plan.padded and not plan.whole_input:
+            crops = [module(_window(photo, plan, *cell)) for cell in _CELLS]
+            expected = torch.stack(crops, dim=2).view(1, -1, 2, 2)
+            _compare("the original on other windows", converted(photo)[..., ::k, ::k], expected)
+
+
+def _window(photo: Tensor, plan: Plan, row: int, column: int) -> Tensor:
+    """The window of a cell of the native grid, cut out."""
+    stride, side = plan.native_stride_px, plan.traced.window_px
+    top, left = row * stride, column * stride
+    return photo[:, :, top : top + side, left : left + side].contiguous()
 
 
 def _compare(reference: str, scores: Tensor, expected: Tensor) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from ..errors import ConversionError, InexactError, Use, reason_of
+from ..errors import ConversionError, InexactError, ModelError, Use, reason_of
+from ..geometry import window_side
+from ..quiet import quiet
 from .check import check_against_original
 from .dilation import NotByDilation, check_stride, densify
 from .fuse import fuse as fuse_graph
@@ -14,6 +16,7 @@ from .network import FullyConvolutional
 from .plan import Plan, plan_conversion
 from .subgraphs import trunk_of
 from .trace import recordable, trace
+from .usable import is_script, usable
 
 
 def convert(
@@ -38,9 +41,11 @@ def convert(
     torch.Size([1, 5, 3, 5])
 
     Args:
-        module: a classifier (B, 3, window, window) -> (B, K), in any floating-point dtype; it
-            is converted in eval mode. On the "meta" device nothing is checked.
-        window: side of the classifier's input, px.
+        module: a classifier (B, 3, window, window) -> (B, K), or (B, 1, window, window) in grey.
+            Of what it gives the scores may also be ``.logits``, a key "logits" or "out", or the
+            only element of a tuple. A copy is converted if it trains or has another precision
+            than float32. On the "meta" device nothing is checked.
+        window: side of the classifier's square input, px.
         stride: distance between windows, px: a divisor of the native stride; None is the native
             stride. Finer strides use dilation; every k-th cell equals the native grid.
         allow_inexact: also convert networks whose scores depend on the whole input
@@ -49,26 +54,46 @@ def convert(
             all layers are as in the original.
 
     Returns:
-        A module (B, 3, H, W) -> (B, K, N, M) in eval mode, with N = (H - window) // stride + 1 and
-        M = (W - window) // stride + 1. Its scores are those of the module, logits or
-        probabilities.
+        A module (B, C, H, W) -> (B, K, N, M) in float32 and eval mode, with N = (H - window) //
+        stride + 1 and M = (W - window) // stride + 1. Its scores are those of the module, logits
+        or probabilities.
 
     Raises:
-        ConversionError: the network cannot slide; the error names the layer and the reason.
+        ConversionError: the network cannot slide, or gives something else than scores (B, K);
+            the error names the layer and the reason.
         InexactError: it can slide only inexactly; the error names the layers that depend on the
             whole input.
         GeometryError: the network cannot slide at this stride; the error lists those possible.
     """
     # In inference mode the converted weights would have no version counters.
     with torch.inference_mode(False):
-        return _converted(module, window, stride, allow_inexact, fuse)
+        try:
+            side = window_side(window)
+            ready = usable(module, side, type(module).__name__)
+        except ModelError as error:
+            raise ConversionError(error.message, *error.ways) from error
+        options = {"allow_inexact": allow_inexact, "fuse": fuse}
+        return convert_usable(ready.module, side, stride, channels=ready.channels, **options)
 
 
-def _converted(
-    module: nn.Module, window: int, stride: int | None, allow_inexact: bool, fuse: bool
+@quiet()
+def convert_usable(
+    module: nn.Module,
+    window: int,
+    stride: int | None = None,
+    *,
+    channels: int = 3,
+    allow_inexact: bool = False,
+    fuse: bool = True,
 ) -> FullyConvolutional:
+    """As :func:`convert`, for a module that is usable as it is, in any floating-point dtype."""
     module = recordable(module)
-    plan = plan_conversion(trace(module, window))
+    if is_script(module):
+        raise ConversionError(
+            "TorchScript has no layers that can be read: give the nn.Module it was made from",
+            Use("engine", "crop"),
+        )
+    plan = plan_conversion(trace(module, window, channels))
     stride = check_stride(stride, plan.native_stride_px)
     if plan.whole_input and not allow_inexact:
         raise InexactError(

@@ -36,6 +36,11 @@ def shape(node: fx.Node) -> tuple[int, ...]:
     return tuple(int(length) for length in tensor.shape)
 
 
+def photo_channels(body: fx.GraphModule) -> int:
+    """How many channels the photos have that a recorded graph takes."""
+    return shape(next(node for node in body.graph.nodes if node.op == "placeholder"))[1]
+
+
 def layer(node: fx.Node) -> tuple[str, str]:
     """Path and class of the layer a node came from ("layer1.0.conv1", "Conv2d")."""
     stack = node.meta.get("nn_module_stack") or {}

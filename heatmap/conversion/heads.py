@@ -67,8 +67,7 @@ def _convert(at: HeadGraph, node: fx.Node) -> HeadValue:
     source = at.values[next(n for n in node.all_input_nodes if n in at.values)]
     if has(node, Fact.COPY) or keeps_size(node, at.plan.map_hw):
         return source
-    if name == "getitem" and node.args[1] == 0 and source.form == "cell":
-        # The values of a max pool, not where they were.
+    if source.form == "cell" and _drops_nothing(node):
         return source
     if at.pools_left_out and not _is_linear(at, node):
         raise NoConvolution
@@ -83,6 +82,18 @@ def _convert(at: HeadGraph, node: fx.Node) -> HeadValue:
     if is_elementwise(node):
         return _elementwise(at, node)
     raise NoConvolution
+
+
+def _drops_nothing(node: fx.Node) -> bool:
+    """Whether a node only takes from a cell what is all of it."""
+    if operation(node) == "getitem":
+        # The values of a max pool, not where they were.
+        return bool(node.args[1] == 0)
+    if operation(node) != "select":
+        return False
+    before = node.all_input_nodes[0]
+    axis = arguments(node)["dim"] % len(shape(before))
+    return shape(before)[axis] == 1 and axis not in (0, channel_axis(before))
 
 
 def _is_linear(at: HeadGraph, node: fx.Node) -> bool:

@@ -16,7 +16,7 @@ from .shapes import peak_bytes, shapes_at
 
 
 class FullyConvolutional(nn.Module):
-    """A classifier that slides: photos (B, 3, H, W) -> scores (B, K, N, M).
+    """A classifier that slides: photos (B, C, H, W) -> scores (B, K, N, M).
 
     Cell (i, j) scores the window whose top-left pixel is (i, j) * ``stride_px``.
     H and W are at least ``window_px``, N = (H - window_px) // stride_px + 1 and
@@ -42,11 +42,13 @@ class FullyConvolutional(nn.Module):
         native_stride_px: native stride of the original, px.
         stride_px: distance between windows, px; a divisor of the native stride.
         receptive_field_px: receptive field of one position of the feature map, px.
+        channels: number of channels of the photos, C: 3, or 1 in grey.
         classes: number of classes, K.
         sliding: "exact", or "inexact" if the trunk depends on the whole input.
         whole_input: (layer, reason) for each layer that makes sliding inexact.
         padded: names of layers that pad; without any, sliding equals cropping.
         plan: the plan of the conversion.
+        one_pass: why photos are scored in one pass and not in bands; "" if they are in bands.
     """
 
     def __init__(
@@ -74,10 +76,12 @@ class FullyConvolutional(nn.Module):
         self.stride_px = stride_px
         self.stitched = stitched
         self.receptive_field_px = plan.receptive_field_px
+        self.channels = plan.traced.channels
         self.classes = plan.traced.classes
         self.sliding: Sliding = plan.sliding
         self.whole_input = plan.whole_input
         self.padded = plan.padded
+        self.one_pass = ""
         self._prepared: dict[fx.Node, PreparedWeights] | None = None
         self._bytes_per_px: float | None = None
         self._shapes: tuple[tuple[int, int], dict[fx.Node, tuple[int, ...]]] | None = None
@@ -92,7 +96,7 @@ class FullyConvolutional(nn.Module):
         return self.receptive_field_px + (max(self.map_hw) - 1) * self.native_stride_px
 
     def forward(self, photos: Tensor) -> Tensor:
-        """Scores (B, K, N, M) of photos (B, 3, H, W).
+        """Scores (B, K, N, M) of photos (B, C, H, W).
 
         Raises:
             GeometryError: the photos are smaller than the window.
@@ -113,7 +117,7 @@ class FullyConvolutional(nn.Module):
         return self.head(self.trunk(whole))[..., :rows, :columns]  # type: ignore[no-any-return]
 
     def whole_windows(self, photos: Tensor) -> Tensor:
-        """Cut photos (B, 3, H, W) to window + k * stride px.
+        """Cut photos (B, C, H, W) to window + k * stride px.
 
         With padding, the rest would give extra cells.
 
@@ -154,7 +158,7 @@ class FullyConvolutional(nn.Module):
         # A local reference, since another thread may ask for another size meanwhile.
         latest = self._shapes
         if latest is None or latest[0] != (height, width):
-            latest = ((height, width), shapes_at(self.trunk, (1, 3, height, width)))
+            latest = ((height, width), shapes_at(self.trunk, (1, self.channels, height, width)))
             self._shapes = latest
         return latest[1]
 
@@ -166,7 +170,7 @@ class FullyConvolutional(nn.Module):
         """
         if self._bytes_per_px is None:
             side = self.window_px
-            shapes = shapes_at(self.trunk, (1, 3, side, side))
+            shapes = shapes_at(self.trunk, (1, self.channels, side, side))
             self._bytes_per_px = peak_bytes(self.trunk, shapes) / side**2
         return round(height * width * (self._bytes_per_px + 2 * 3))
 

@@ -19,6 +19,9 @@ from .layout import Call, CannotSlide, Caveats, Layout
 from .rules import layout_of
 from .trace import Traced
 
+# What a trunk consists of, beside pools; a photo that is only normalised is no feature map.
+_WITH_WEIGHTS = ("conv2d", "linear")
+
 Sliding = Literal["exact", "inexact", "refused"]
 
 
@@ -79,7 +82,7 @@ def plan_conversion(traced: Traced) -> Plan:
     trunk = _ancestors(feature)
     ordered = [node for node in traced.nodes if node.op != "output"]
     stride = layouts[feature].stride_hw
-    if feature.op == "placeholder":
+    if not any(operation(node) in _WITH_WEIGHTS for node in trunk) and stride == (1, 1):
         raise _refused(feature, "the network flattens the photo itself: there is no trunk to slide")
     if stride[0] != stride[1]:
         raise _refused(feature, f"its stride is {stride[0]} px down but {stride[1]} across")

@@ -36,6 +36,7 @@ def position_network(network: FullyConvolutional) -> FullyConvolutional | None:
     unpooled = FullyConvolutional(
         network.plan, network.trunk, head, network.stride_px, positions=True
     ).eval()
+    unpooled.one_pass = network.one_pass
     return unpooled if _means_agree(unpooled, network) else None
 
 
@@ -44,7 +45,7 @@ def _means_agree(unpooled: FullyConvolutional, network: FullyConvolutional) -> b
     side = network.window_px + network.native_stride_px
     noise = torch.Generator(device="cpu").manual_seed(0)
     weights = next(network.parameters(), torch.empty(0))
-    photo = torch.randn(1, 3, side, side, generator=noise).to(weights)
+    photo = torch.randn(1, network.channels, side, side, generator=noise).to(weights)
     with torch.inference_mode():
         k = network.native_stride_px // network.stride_px
         means = functional.avg_pool2d(unpooled(photo)[..., ::k, ::k], network.map_hw, 1)

@@ -121,7 +121,7 @@ def _adaptive(call: Call) -> Layout:
     return _whole(call, [2, 3])
 
 
-@rule("mean", "sum", "amax", "amin", "var", "std", "linalg_vector_norm", "norm")
+@rule("mean", "sum", "amax", "amin", "logsumexp", "var", "std", "linalg_vector_norm", "norm")
 def _reduction(call: Call) -> Layout:
     return _whole(call, call.axes(call.arguments.get("dim")))
 
@@ -278,14 +278,42 @@ def _slice(call: Call) -> Layout:
     return replace(call.layout, stride_hw=wider)
 
 
-@rule("select", "index_select", "index")
+@rule("select")
 def _select(call: Call) -> Layout:
-    if operation(call.node) != "select":
-        raise CannotSlide("it picks positions by number")
     axis = call.axes(call.arguments["dim"])[0]
     if call.letters[axis] != "c":
         raise CannotSlide("it picks a fixed position (a class token)")
     return call.layout.without([axis])
+
+
+@rule("index", "index_select")
+def _index(call: Call) -> Layout:
+    """Channels chosen or reordered by number, as ``x[:, [2, 1, 0]]``."""
+    given = call.arguments
+    numbers = given["indices"] if "indices" in given else [None] * given["dim"] + [given["index"]]
+    chosen = [axis for axis, tensor in enumerate(numbers) if tensor is not None]
+    if len(chosen) > 1 or call.letters[chosen[0]] != "c" or call.letters_of(numbers[chosen[0]]):
+        raise CannotSlide("it picks positions by number")
+    keeps_axes = len(shape(call.node)) == len(call.letters)
+    return call.layout if keeps_axes else call.layout.without(chosen)
+
+
+@rule("flip")
+def _flip(call: Call) -> Layout:
+    if slides("".join(call.letters[axis] for axis in call.axes(call.arguments["dims"]))):
+        raise CannotSlide("it mirrors positions")
+    return call.layout
+
+
+@rule("repeat", "tile", "repeat_interleave", "expand")
+def _repeat(call: Call) -> Layout:
+    """Channels repeated, as where a grey photo becomes three channels."""
+    if len(shape(call.node)) != len(call.letters):
+        raise CannotSlide("it adds an axis before the batch")
+    lengths = zip(call.letters, shape(call.source), shape(call.node), strict=True)
+    if any(letter != "c" and before != after for letter, before, after in lengths):
+        raise CannotSlide("it repeats positions or photos")
+    return call.layout
 
 
 @rule("pad", "constant_pad_nd")
@@ -312,7 +340,7 @@ def _upsample(call: Call) -> Layout:
     exact = all(n == o * f for n, o, f in zip(new, old, factor, strict=True))
     if not exact or stride[0] % factor[0] or stride[1] % factor[1]:
         raise CannotSlide(f"it enlarges {old} to {new}, not by a whole factor of the stride")
-    if operation(call.node) == "upsample_bilinear2d":
+    if operation(call.node) == "upsample_bilinear2d" and factor != (1, 1):
         call.caveats.padding.append(call.node)
     return replace(call.layout, stride_hw=(stride[0] // factor[0], stride[1] // factor[1]))
 

@@ -9,11 +9,23 @@ from typing import Any
 import torch
 from torch import fx
 
+from ..quiet import quiet
 from .operation_facts import shares_memory
 
 
 def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Node, tuple[int, ...]]:
     """Shape of each node's tensor for an input of this shape, without computing values."""
+    weights = next(body.parameters(), torch.empty(0))
+    fake = torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True)
+    with quiet(), fake, torch.no_grad():
+        photo = torch.empty(input_shape, dtype=weights.dtype, device=weights.device)
+        return run_with_shapes(body, photo)[1]
+
+
+def run_with_shapes(
+    body: fx.GraphModule, photo: torch.Tensor
+) -> tuple[torch.Tensor, dict[fx.Node, tuple[int, ...]]]:
+    """What a graph gives for an input, and the shape of each node's tensor."""
     shapes: dict[fx.Node, tuple[int, ...]] = {}
 
     class Recorder(fx.Interpreter):
@@ -23,11 +35,7 @@ def shapes_at(body: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Nod
                 shapes[node] = tuple(result.shape)
             return result
 
-    weights = next(body.parameters(), torch.empty(0))
-    with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        photo = torch.empty(input_shape, dtype=weights.dtype, device=weights.device)
-        Recorder(body).run(photo)
-    return shapes
+    return Recorder(body).run(photo), shapes
 
 
 def peak_bytes(body: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) -> int:

@@ -8,29 +8,44 @@ one output, constant parts computed, and "same" padding replaced by numbers.
 from __future__ import annotations
 
 import copy
-import warnings
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import fx, nn
+from torch._subclasses import fake_tensor
+from torch.fx.experimental import proxy_tensor
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from ..errors import ConversionError, Use, reason_of
+from ..quiet import quiet
 from .graph import arguments, describe, operation, read_attribute, shape
 from .operation_facts import Fact, has
+from .pools import join_pools
+
+# torch's own limit, and ours: the largest tensor of constants whose values are known while a
+# module is recorded.
+_LIMIT = "CONSTANT_NUMEL_LIMIT"
+_CONSTANT_ELEMENTS = 1024
+_RECORDING = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Traced:
     """A classifier as a flat, functional graph, recorded at one window.
 
-    ``body`` has one placeholder, float32 (1, 3, window, window), and one
+    ``body`` has one placeholder, (1, channels, window, window), and one
     output, (1, K). It shares its parameters with the traced module; ``used`` are the names of
     those that scoring uses (without those of an auxiliary head).
     """
 
     body: fx.GraphModule
     window_px: int
+    channels: int
     classes: int
     used: frozenset[str]
 
@@ -52,12 +67,13 @@ def recordable(module: nn.Module) -> nn.Module:
     return module
 
 
-def trace(module: nn.Module, window: int) -> Traced:
+def trace(module: nn.Module, window: int, channels: int = 3) -> Traced:
     """Record a classifier at one window; the module is not changed.
 
     Args:
-        module: a classifier (B, 3, window, window) -> (B, K).
+        module: a classifier (B, channels, window, window) -> (B, K).
         window: side of its input, px.
+        channels: number of channels of its input.
 
     Raises:
         ConversionError: the module cannot run at this size or be recorded, or
@@ -66,13 +82,12 @@ def trace(module: nn.Module, window: int) -> Traced:
     module = recordable(module)
     tensor = next((p for p in [*module.parameters(), *module.buffers()]), torch.empty(0))
     dtype = tensor.dtype if tensor.is_floating_point() else torch.float32
-    example = torch.zeros(1, 3, window, window, device=tensor.device, dtype=dtype)
+    example = torch.zeros(1, channels, window, window, device=tensor.device, dtype=dtype)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with _undisturbed(), torch.no_grad():
             body = torch.export.export(module, (example,), strict=False).module()
     except Exception as error:
-        name, reason = type(module).__name__, reason_of(error)
+        name, reason = type(module).__name__, _reason(error)
         raise ConversionError(
             f"{name} cannot be recorded at {window} x {window} px: {reason}"
         ) from error
@@ -82,10 +97,42 @@ def trace(module: nn.Module, window: int) -> Traced:
     _drop_guards(body)
     used = frozenset(str(node.target) for node in body.graph.nodes if node.op == "get_attr")
     _fold_constants(body)
+    join_pools(body)
     _write_out_same_padding(body)
     body.graph.lint()
     body.recompile()
-    return Traced(body, window, shape(_result(body))[1], used)
+    return Traced(body, window, channels, shape(_result(body))[1], used)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Record in silence, and one module at a time, since what is set here holds for all threads."""
+    # torch prints the part of the graph that it has when it fails.
+    with _RECORDING, quiet(), redirect_stderr(io.StringIO()), _known_constants():
+        yield
+
+
+@contextmanager
+def _known_constants() -> Iterator[None]:
+    """Let Python decide by tensors made of numbers, as torchvision's normalize does by its std.
+
+    While torch records, it knows the values only of tensors of one element.
+    """
+    modules = [module for module in (fake_tensor, proxy_tensor) if hasattr(module, _LIMIT)]
+    before = [getattr(module, _LIMIT) for module in modules]
+    for module in modules:
+        setattr(module, _LIMIT, _CONSTANT_ELEMENTS)
+    try:
+        yield
+    finally:
+        for module, limit in zip(modules, before, strict=True):
+            setattr(module, _LIMIT, limit)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, GuardOnDataDependentSymNode):
+        return "it decides by values of the photo what to compute (data-dependent)"
+    return reason_of(error)
 
 
 def _result(body: fx.GraphModule) -> fx.Node:

@@ -7,7 +7,6 @@ choice, the option with the better results for these methods was taken.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from ..geometry import Placement, plan_grid
 from ..grid.outputs import Outputs
 from ..networks.classifier import Classifier
 from ..photo.photo import Photo
+from ..quiet import quiet
 from .metrics import Answer, Method, region_box
 
 CamKind = Literal["cam", "gradcam"]
@@ -81,7 +81,7 @@ def _resized(photo: Photo, stride_px: int, scale: float) -> npt.NDArray[np.uint8
 
 
 def _batch(classifier: Classifier, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """Preprocessed pixels, (1, 3, H, W), on the device of the network."""
+    """Preprocessed pixels, (1, C, H, W), on the device of the network."""
     parameter = next(classifier.module.parameters())
     return classifier.preprocessing.tensor(pixels).to(parameter)
 
@@ -244,21 +244,11 @@ def _last_map(classifier: Classifier) -> _Layer:
     side = classifier.preprocessing.window_px
     black = np.zeros((side, side, 3), np.uint8)
     # torchcam warns that it chooses the layer itself.
-    with _quiet(), _torchcam().GradCAM(classifier.module, input_shape=(3, side, side)) as cam:
+    shape = (classifier.preprocessing.channels, side, side)
+    with quiet(), _torchcam().GradCAM(classifier.module, input_shape=shape) as cam:
         with torch.no_grad():
             classifier.module(_batch(classifier, black))
         return _Layer(cam.target_names[0], round(side / cam.hook_a[0].shape[-1]))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    logger = logging.getLogger("torchcam")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 @contextmanager

@@ -119,7 +119,8 @@ def _adapted(
     original: Classifier, window: int | None, new: ClassList | None, options: _HeadOptions
 ) -> Classifier:
     preprocessing = _preprocessing(original, window)
-    parts = trained_parts(original.module, original.preprocessing.window_px, original.name)
+    own = original.preprocessing
+    parts = trained_parts(original.module, own.window_px, original.name, own.channels)
     if new is None:
         _check_classes_kept(parts)
     classes = original.classes if new is None else new

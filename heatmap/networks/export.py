@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -21,13 +19,14 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as tracing_config
 
 from ..conversion.check import relative_difference
-from ..conversion.convert import convert
+from ..conversion.convert import convert_usable
 from ..conversion.cut import cut_to_windows
 from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, HeatmapError, ResultError, reason_of
 from ..files import writing
 from ..geometry import whole_windows
 from ..grid.outputs import activation_of
+from ..quiet import quiet
 from ..versions import package_versions
 from .classifier import Classifier
 from .load import load_classifier
@@ -47,13 +46,13 @@ class ProgramCheck:
     """The comparison of an exported file with the network in torch.
 
     Attributes:
-        photos: shape (B, 3, H, W) of the photos.
+        photos: shape (B, C, H, W) of the photos.
         scores: shape (B, K, N, M) of the scores.
         relative: largest absolute difference / largest absolute score.
     """
 
-    photos: tuple[int, int, int, int]
-    scores: tuple[int, int, int, int]
+    photos: tuple[int, ...]
+    scores: tuple[int, ...]
     relative: float
 
 
@@ -90,13 +89,14 @@ def export(
 ) -> Program:
     """Write the fully convolutional network to a file that runs without this package.
 
-    Its input "photos" is float32 (B, 3, H, W), (pixel/255 - mean) / std, for any B, and any H and
-    W from the window up; its output "scores" is float32 (B, K, N, M), as in :func:`convert`. The
-    file has metadata as JSON under the name "heatmap.json": model, weights and their digest,
-    classes, window_px, stride_px, mean, std, channel_order, outputs (what the scores are, as in
-    :attr:`heatmap.ScoreGrid.kind`), activation ("softmax", "sigmoid" or "none", over the classes,
-    makes probabilities of them), versions, notes. In ONNX it is a metadata property, in torch's
-    format an extra file (``torch.export.load(path, extra_files=...)``).
+    Its input "photos" is float32 (B, C, H, W), (pixel/255 - mean) / std, for any B, and any H and
+    W from the window up; C is 3, or 1 for a network that takes grey photos. Its output "scores" is
+    float32 (B, K, N, M), as in :func:`convert`. The file has metadata as JSON under the name
+    "heatmap.json": model, weights and their digest, classes, window_px, stride_px, mean, std,
+    channel_order, outputs (what the scores are, as in :attr:`heatmap.ScoreGrid.kind`), activation
+    ("softmax", "sigmoid" or "none", over the classes, makes probabilities of them), versions,
+    notes. In ONNX it is a metadata property, in torch's format an extra file
+    (``torch.export.load(path, extra_files=...)``).
 
     For ONNX, weights above 2 GB are written to a separate file PATH.data.
 
@@ -131,16 +131,16 @@ def export(
         network = _converted(classifier, stride)
         facts = _facts(classifier, network)
         write = _write_onnx if to == "onnx" else _write_torch
-        with _one_line(classifier.name), _quiet():
+        with _one_line(classifier.name), quiet():
             return write(_recorded(network), network, target, facts)
 
 
 def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional:
-    module = classifier.module
+    module, own = classifier.module, classifier.preprocessing
     if any(tensor.device.type != "cpu" for tensor in module.state_dict().values()):
         # Exported programs keep the device that they were recorded on.
         module = copy.deepcopy(module).cpu()
-    network = convert(module, classifier.preprocessing.window_px, stride)
+    network = convert_usable(module, own.window_px, stride, channels=own.channels)
     if network.stitched:
         raise ConversionError(
             f"{classifier.name} cannot be exported at a stride of {network.stride_px} px: it takes "
@@ -151,11 +151,13 @@ def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional
 
 def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any]:
     """The metadata needed to use the file without this package."""
+    pixels = "pixel" if network.channels == 3 else "grey"
     return {
         "model": classifier.name,
         "weights": classifier.weights,
         "weights_digest": classifier.weights_digest,
-        "input": "photos: float32 (B, 3, H, W), (pixel / 255 - mean) / std, H, W >= window_px",
+        "input": f"photos: float32 (B, {network.channels}, H, W), ({pixels} / 255 - mean) / std, "
+        "H, W >= window_px",
         "output": "scores: float32 (B, K, N, M); scores[:, :, i, j] are of the window whose "
         "top-left pixel is (i, j) * stride_px",
         **asdict(classifier.preprocessing),
@@ -195,7 +197,7 @@ def _recorded(network: FullyConvolutional) -> ExportedProgram:
             3: Dim("width", min=window),
         }
     }
-    example = torch.zeros(2, 3, window + 2 * step + 1, window + 3 * step + 2)
+    example = torch.zeros(2, network.channels, window + 2 * step + 1, window + 3 * step + 2)
     # Otherwise a size of 1 (a window, a photo) would be treated as a special case.
     with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         program = torch.export.export(
@@ -232,7 +234,8 @@ def _write_onnx(
     program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
 ) -> Program:
     data = data_file(target) if is_large(program) else None
-    model = onnx_model(program, network.classes, network.window_px, {FACTS_NAME: json.dumps(facts)})
+    least = (network.channels, network.window_px, network.window_px)
+    model = onnx_model(program, network.classes, least, {FACTS_NAME: json.dumps(facts)})
     with ExitStack() as all_or_none:
         temporary_data = all_or_none.enter_context(writing(data)) if data else None
         temporary = all_or_none.enter_context(writing(target))
@@ -260,9 +263,9 @@ def _checked(network: FullyConvolutional, run: RunProgram) -> tuple[ProgramCheck
 def _check(network: FullyConvolutional, run: RunProgram, size: Sequence[int]) -> ProgramCheck:
     count, height, width = size
     noise = torch.Generator().manual_seed(0)
-    photos = torch.randn(count, 3, height, width, generator=noise)
+    photos = torch.randn(count, network.channels, height, width, generator=noise)
     expected, scores = network(photos), run(photos)
-    where = f"{count} x 3 x {height} x {width}"
+    where = f"{count} x {network.channels} x {height} x {width}"
     if scores.shape != expected.shape:
         raise ConversionError(
             f"the written file gives {tuple(scores.shape)} scores for {where}, "
@@ -274,7 +277,7 @@ def _check(network: FullyConvolutional, run: RunProgram, size: Sequence[int]) ->
             f"the written file differs from the network by {difference:.1e} of its largest score "
             f"on {where}, more than {EXPORT_TOLERANCE:.0e}"
         )
-    return ProgramCheck((count, 3, height, width), tuple(expected.shape), difference)
+    return ProgramCheck(tuple(photos.shape), tuple(expected.shape), difference)
 
 
 @contextmanager
@@ -286,16 +289,3 @@ def _one_line(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ConversionError(f"{name} cannot be exported: {reason_of(error)}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress log messages and warnings of torch."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

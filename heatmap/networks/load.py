@@ -6,18 +6,18 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
 from torch import nn
 
 from ..choices import Activation
 from ..class_groups import read_groups
 from ..classes import ClassList
-from ..errors import ModelError, Use, reason_of
+from ..conversion.usable import Usable, usable
+from ..errors import ModelError, Use
 from .class_names import ClassNames, read_class_names
-from .classifier import ChannelOrder, Classifier, Preprocessing, Triple
+from .classifier import ChannelOrder, Classifier, PerChannel, Preprocessing
 from .probe import probe
 from .registry import DEFAULT_MODEL, described_preprocessing, unknown_window
-from .resolve import Resolved, Source, copy_module, resolve
+from .resolve import Resolved, Source, resolve
 from .state_dict import digest_of_weights
 
 # What every function takes that asks for a model.
@@ -29,8 +29,8 @@ class _Overrides:
     """Settings given by the user that replace those of the weights; None where not given."""
 
     window: int | None = None
-    mean: Triple | None = None
-    std: Triple | None = None
+    mean: PerChannel | None = None
+    std: PerChannel | None = None
     channel_order: ChannelOrder | None = None
     class_names: ClassNames | None = None
     groups: str | Path | None = None
@@ -45,6 +45,8 @@ class _Overrides:
         if self.channel_order not in (None, base.channel_order):
             # Reverse mean and std too, so that each stays with its channel.
             base = replace(base, mean=base.mean[::-1], std=base.std[::-1])
+        if self.channels == 1:
+            base = base.in_grey()
         given: dict[str, Any] = {
             "window_px": self.window,
             "mean": self.mean,
@@ -52,6 +54,29 @@ class _Overrides:
             "channel_order": self.channel_order,
         }
         return replace(base, **{key: value for key, value in given.items() if value is not None})
+
+    @property
+    def channels(self) -> int | None:
+        """The channels that the mean or the standard deviation given is for; None: neither is."""
+        given = self.mean if self.mean is not None else self.std
+        return None if given is None else len(tuple(given))
+
+    def for_channels(self, own: Preprocessing, channels: int, name: str) -> Preprocessing:
+        """The preprocessing ``own`` for the channels that the network ``name`` takes.
+
+        Raises:
+            ModelError: mean and std were given for another number of channels.
+        """
+        if own.channels == channels:
+            return own
+        if self.channels is not None or channels != 1:
+            raise ModelError(
+                f"mean and std are for {own.channels} of the network's channels, {name} takes "
+                f"{channels}",
+                Use("mean", text="give one number each in {}"),
+                Use("std", text="{}"),
+            )
+        return own.in_grey()
 
     def classes(self, base: ClassList | None, count: int, name: str) -> ClassList:
         """The ``count`` classes of the network ``name``, whose own names are ``base``."""
@@ -72,8 +97,8 @@ def load_classifier(
     weights_key: str | None = None,
     architecture: str | None = None,
     window: int | None = None,
-    mean: Triple | None = None,
-    std: Triple | None = None,
+    mean: PerChannel | None = None,
+    std: PerChannel | None = None,
     channel_order: ChannelOrder | None = None,
     class_names: ClassNames | None = None,
     groups: str | Path | None = None,
@@ -98,8 +123,8 @@ def load_classifier(
         window: side of the square that the network was trained on, px. Only modules and
             factories without timm's ``pretrained_cfg`` need it.
         mean, std: mean and standard deviation of each channel, in units of pixel/255 and in
-            the order of the network's channels. By default those of the weights, otherwise
-            ImageNet's.
+            the order of the network's channels; one number each for a network of one channel,
+            which gets photos in grey. By default those of the weights, otherwise ImageNet's.
         channel_order: "rgb" or "bgr"; default mean and std are reordered accordingly.
         class_names: names of the network's K classes, or a text file with one per line. By
             default the published names if there are K of them, otherwise numbers ("class
@@ -116,9 +141,10 @@ def load_classifier(
     Raises:
         ClassError: the file of groups cannot be used.
         ModelError: the name is unknown, weights are missing or do not match, or the network
-            does not accept the window, does not give (1, K) or cannot have this activation.
+            does not take the window, takes neither 3 channels nor 1, does not give (1, K) or
+            cannot have this activation.
 
-    >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2))
+    >>> module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
     >>> load_classifier(module, window=8, class_names=["cat", "dog"]).classes.names
     ('cat', 'dog')
     """
@@ -158,17 +184,15 @@ def _classifier(
     resolved = resolve(model, source)
     base = _own_preprocessing(resolved, name, overrides.window or window_if_unknown)
     preprocessing = overrides.preprocessing(base)
-    module = resolved.module
-    if any(part.training for part in module.modules()):
-        module = copy_module(module, name).eval()
-    scores = _scores_at(module, preprocessing.window_px, base.window_px, name)
+    _refuse_meta(resolved.module, name)
+    ready = _usable_at(resolved.module, preprocessing.window_px, base.window_px, name)
     classifier = Classifier(
-        module=module,
+        module=ready.module,
         name=name,
-        preprocessing=preprocessing,
-        classes=overrides.classes(resolved.classes, scores.shape[1], name),
+        preprocessing=overrides.for_channels(preprocessing, ready.channels, name),
+        classes=overrides.classes(resolved.classes, ready.scores.shape[1], name),
         weights=resolved.weights,
-        weights_digest=digest_of_weights(module.state_dict()),
+        weights_digest=digest_of_weights(ready.module.state_dict()),
         architecture=resolved.architecture,
         adaptation=resolved.adaptation,
         weights_kind=resolved.weights_kind,
@@ -177,12 +201,12 @@ def _classifier(
     )
     if resolved.outputs is not None and overrides.activation == "auto":
         return classifier
-    return replace(classifier, outputs=probe(classifier, scores, overrides.activation))
+    return replace(classifier, outputs=probe(classifier, ready.scores, overrides.activation))
 
 
 def _own_preprocessing(resolved: Resolved, name: str, window: int | None) -> Preprocessing:
     """The preprocessing of the network, or ImageNet's at ``window`` px if it has none."""
-    own = resolved.preprocessing or described_preprocessing(resolved.module)
+    own = resolved.preprocessing or described_preprocessing(resolved.module, window)
     if own is not None:
         return own
     if window is None:
@@ -190,10 +214,10 @@ def _own_preprocessing(resolved: Resolved, name: str, window: int | None) -> Pre
     return Preprocessing(window)
 
 
-def _scores_at(module: nn.Module, window: int, own_window: int, name: str) -> torch.Tensor:
-    """As :func:`_first_scores`; says so where a network takes its own window only."""
+def _usable_at(module: nn.Module, window: int, own_window: int, name: str) -> Usable:
+    """The module as :func:`usable` makes it; says so where it takes its own window only."""
     try:
-        return _first_scores(module, window, name)
+        return usable(module, window, name)
     except ModelError as error:
         if window == own_window or not _takes(module, own_window, name):
             raise
@@ -205,24 +229,16 @@ def _scores_at(module: nn.Module, window: int, own_window: int, name: str) -> to
 
 def _takes(module: nn.Module, window: int, name: str) -> bool:
     try:
-        _first_scores(module, window, name)
+        usable(module, window, name)
     except ModelError:
         return False
     return True
 
 
-def _first_scores(module: nn.Module, window: int, name: str) -> torch.Tensor:
-    """The scores (1, K) of one black window."""
-    parameter = next(module.parameters(), torch.zeros(()))
-    try:
-        with torch.no_grad():
-            scores = module(torch.zeros(1, 3, window, window, device=parameter.device))
-    except Exception as error:
+def _refuse_meta(module: nn.Module, name: str) -> None:
+    """Refuse a module without values; planning and counting take one, scoring cannot."""
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
         raise ModelError(
-            f"{name} does not take a window of {window} px: {reason_of(error)}"
-        ) from error
-    if not isinstance(scores, torch.Tensor):
-        raise ModelError(f"{name} gives {type(scores).__name__}, not one tensor of scores (1, K)")
-    if scores.ndim != 2 or scores.shape[0] != 1 or scores.shape[1] < 1:
-        raise ModelError(f"{name} gives {tuple(scores.shape)} for one window, not scores (1, K)")
-    return scores
+            f'{name} is on the "meta" device, without weights: call its to_empty(device="cpu") and '
+            "load_state_dict()"
+        )

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..conversion.graph import photo_channels
 from ..conversion.layers import SlidingLinear
 from ..conversion.shapes import shapes_at
+from ..conversion.usable import usable
 from ..errors import ModelError
 from .adapted import HEADS, Adaptation, Adapted, HeadKind, SpatialPyramidPool
 from .trained_parts import TrainedParts, trained_parts, unusable
@@ -44,7 +46,9 @@ def build_adapted(original: nn.Module, adaptation: Adaptation, num_classes: int)
     Raises:
         ModelError, ConversionError: see :func:`adapt`.
     """
-    parts = trained_parts(original, adaptation.trained_window_px, type(original).__name__)
+    name, window = type(original).__name__, adaptation.trained_window_px
+    ready = usable(original, window, name)
+    parts = trained_parts(ready.module, window, name, ready.channels)
     return assemble(parts, empty_head(parts, adaptation, num_classes), adaptation)
 
 
@@ -92,7 +96,7 @@ def plan_head(
 def _map_side(parts: TrainedParts, window: int) -> int:
     """Side of the feature map at one window, in positions."""
     try:
-        shapes = shapes_at(parts.trunk, (1, 3, window, window))
+        shapes = shapes_at(parts.trunk, (1, photo_channels(parts.trunk), window, window))
     except (RuntimeError, ValueError) as error:
         reason = f"a window of {window} px is too small for its trunk"
         raise unusable(parts.name, reason) from error

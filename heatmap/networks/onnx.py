@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,20 +32,21 @@ def data_file(path: Path) -> Path:
 
 
 def onnx_model(
-    program: ExportedProgram, classes: int, window: int, notes: Mapping[str, str]
+    program: ExportedProgram, classes: int, least_chw: Sequence[int], notes: Mapping[str, str]
 ) -> Any:
     """A recorded network as ``torch.onnx.ONNXProgram``, its ``notes`` as metadata properties.
 
-    Input "photos" (batch, 3, height, width), output "scores" (batch, classes, rows, columns);
-    a photo smaller than the window, px, is an error. The program is changed.
+    Input "photos" (batch, channels, height, width), output "scores" (batch, classes, rows,
+    columns); a photo smaller than ``least_chw``, (channels, height, width) of a window, is an
+    error. The program is changed.
     """
     _leave_in_place(program)
     written = torch.onnx.export(
         program, dynamo=True, verbose=False, input_names=["photos"], output_names=["scores"]
     )
     assert written is not None
-    _refuse_below(written.model, window)
-    _tidy(written.model, classes)
+    _refuse_below(written.model, least_chw)
+    _tidy(written.model, least_chw[0], classes)
     written.model.metadata_props.update(notes)
     return written
 
@@ -60,7 +61,7 @@ def _leave_in_place(program: ExportedProgram) -> None:
     program.graph_module.recompile()
 
 
-def _tidy(model: Any, classes: int) -> None:
+def _tidy(model: Any, channels: int, classes: int) -> None:
     """Name the axes, and remove metadata about the recording."""
     import onnx_ir
 
@@ -69,11 +70,11 @@ def _tidy(model: Any, classes: int) -> None:
         for value in node.outputs:
             value.metadata_props.clear()
             value.shape = None
-    model.graph.inputs[0].shape = onnx_ir.Shape(["batch", 3, "height", "width"])
+    model.graph.inputs[0].shape = onnx_ir.Shape(["batch", channels, "height", "width"])
     model.graph.outputs[0].shape = onnx_ir.Shape(["batch", classes, "rows", "columns"])
 
 
-def _refuse_below(model: Any, window: int) -> None:
+def _refuse_below(model: Any, least_chw: Sequence[int]) -> None:
     """Make photos smaller than the window fail before they reach the network.
 
     Pooling a feature map that is too small divides by zero in ONNX Runtime, which crashes the
@@ -90,7 +91,7 @@ def _refuse_below(model: Any, window: int) -> None:
         return tape.op("Constant", [], {"value_ints": values})
 
     shape = tape.op("Shape", [photos])
-    missing = tape.op("Min", [tape.op("Sub", [shape, number(0, 3, window, window)]), number(0)])
+    missing = tape.op("Min", [tape.op("Sub", [shape, number(0, *least_chw)]), number(0)])
     indices = tape.op("Add", [number(0, 1, 2, 3), tape.op("Mul", [missing, number(8)])])
     looked_up = tape.op("GatherElements", [shape, indices], {"axis": 0})
     checked = tape.op("Reshape", [photos, looked_up])

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError, Use, reason_of
+from ..geometry import window_side
 from .classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .state_dict import StateDict
 from .zoo import (
@@ -109,19 +110,26 @@ def build_network(network: Architecture, count: int | None = None) -> nn.Module:
             raise ModelError(f"{network.name} cannot be built: {reason_of(error)}") from error
 
 
-def described_preprocessing(module: nn.Module) -> Preprocessing | None:
+def described_preprocessing(
+    module: nn.Module, otherwise: int | None = None
+) -> Preprocessing | None:
     """Preprocessing from the ``pretrained_cfg`` or ``default_cfg`` that timm's networks carry.
 
     None where there is neither, or no window in it. Mean and std that it lacks are ImageNet's.
+    ``otherwise`` is the window, px, if its own is not square.
+
+    Raises:
+        ModelError: its window is not square.
     """
     carried = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
     config: dict[str, Any] = (
         carried if isinstance(carried, dict) else getattr(carried, "__dict__", {})
     )
     try:
-        window = config["input_size"][-1]
-    except (KeyError, TypeError, IndexError):
+        height, width = config["input_size"][-2:]
+    except (KeyError, TypeError, ValueError):
         return None
+    window = width if height == width else otherwise or window_side((height, width))
     return Preprocessing(window, config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import torch
 from torch import nn
 
 from ..classes import ClassList
-from ..errors import ModelError, Use, reason_of
+from ..conversion.usable import copy_module
+from ..errors import ModelError, Use
 from ..grid.origin import WeightsKind
 from ..grid.outputs import Outputs
 from .adapted import Adaptation
@@ -79,21 +79,6 @@ def resolve(model: str | Path | nn.Module, source: Source) -> Resolved:
     # uses torch's random state, which belongs to the caller.
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         return _from_path(Path(model), source) if of_file else _from_name(str(model), source)
-
-
-def copy_module(module: nn.Module, name: str) -> nn.Module:
-    """A copy of the caller's module, which may be changed.
-
-    Raises:
-        ModelError: it cannot be copied.
-    """
-    try:
-        return copy.deepcopy(module)
-    # Custom hooks and layers may raise anything.
-    except Exception as error:
-        raise ModelError(
-            f"{name} cannot be copied ({reason_of(error)}): call its eval() beforehand"
-        ) from error
 
 
 def _is_path(model: str | Path) -> bool:

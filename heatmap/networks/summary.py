@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import fx, nn
 
-from ..conversion.convert import convert
+from ..conversion.convert import convert_usable
 from ..conversion.graph import layer, operation, read_attribute
 from ..conversion.layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
 from ..conversion.network import FullyConvolutional
@@ -136,8 +136,12 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
         raise GeometryError(
             f"photo is {width} x {height} px, the window is {window} px: give at least that"
         )
-    network = convert(classifier.module, window, allow_inexact=True, fuse=False)
-    seen = network.whole_windows(torch.empty(1, 3, height, width, device="meta")).shape
+    channels = classifier.preprocessing.channels
+    network = convert_usable(
+        classifier.module, window, channels=channels, allow_inexact=True, fuse=False
+    )
+    photo = torch.empty(1, network.channels, height, width, device="meta")
+    seen = network.whole_windows(photo).shape
     rows, sizes = _rows(network, tuple(seen))
     counted = dict(classifier.module.named_parameters())
     parameters = sum(p.numel() for p in counted.values())

@@ -43,19 +43,20 @@ class TrainedParts:
     kernel_side: int
 
 
-def trained_parts(module: nn.Module, window: int, name: str) -> TrainedParts:
+def trained_parts(module: nn.Module, window: int, name: str, channels: int = 3) -> TrainedParts:
     """Take a network apart; ``module`` is not changed.
 
     Args:
         module: the network, in eval mode.
         window: side of the window that it was trained on, px.
         name: its name in error messages.
+        channels: number of channels of its input.
 
     Raises:
         ModelError: its head is not a sequence of layers that ends in the classes.
         ConversionError: it has no trunk that slides.
     """
-    plan = plan_conversion(trace(module, window))
+    plan = plan_conversion(trace(module, window, channels))
     head = convert_head(plan)
     if isinstance(head, fx.GraphModule) and not _has_linears(head):
         plan = _before_last_convolution(plan, name)

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from ..class_groups import built_in
 from ..classes import ClassList
 from ..errors import ModelError, Use, reason_of
+from ..geometry import window_side
 from .classifier import Preprocessing
 from .hub import fetch_hub, fetch_url
 from .state_dict import StateDict
@@ -141,7 +142,7 @@ def timm_network(name: str) -> Architecture:
         build=build,
         published=f"timm {config.architecture}.{config.tag}",
         fetch=lambda: _fetch_timm(config, name),
-        preprocessing=Preprocessing(config.input_size[-1], config.mean, config.std),
+        preprocessing=Preprocessing(window_side(config.input_size[-2:]), config.mean, config.std),
         classes=_timm_classes(config.num_classes),
         adapt=lambda state: _from_timm(state, short),
     )

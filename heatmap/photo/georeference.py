@@ -8,10 +8,8 @@ continuous px, to (a x + b y + c, d x + e y + f). The tags are those of OGC GeoT
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +20,7 @@ import tifffile
 
 from ..errors import PhotoError, reason_of
 from ..geometry import size_text
+from ..quiet import listening
 from .decode import encoded, open_image
 from .photo import Photo
 from .photo_file import PhotoFile
@@ -161,7 +160,7 @@ def _check_size(raw_hw: tuple[int, int], upright_hw: tuple[int, int], *, turned:
 
 def _geo_tags(path: Path) -> _Tags:
     """The values of the GeoTIFF tags of the first frame, by code; of text its bytes."""
-    with _listening() as complaints:
+    with listening("tifffile") as complaints:
         try:
             with tifffile.TiffFile(path) as file:
                 tags = [tag for tag in file.pages.first.tags if tag.code in _NAMES]
@@ -183,23 +182,6 @@ def _numbers_of(file: tifffile.TiffFile, tag: tifffile.TiffTag) -> npt.NDArray[n
     # Raw bytes, since keys refer to them by offset, and tifffile would decode them.
     file.filehandle.seek(tag.valueoffset)
     return np.frombuffer(file.filehandle.read(tag.count), np.uint8).astype(np.float64)
-
-
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    """Collect what tifffile logs in the block, instead of printing it."""
-    lines: list[str] = []
-
-    def keep(record: logging.LogRecord) -> bool:
-        lines.append(record.getMessage())
-        return False
-
-    logger = logging.getLogger("tifffile")
-    logger.addFilter(keep)
-    try:
-        yield lines
-    finally:
-        logger.removeFilter(keep)
 
 
 def _affine_of_tags(tags: _Tags, *, is_point: bool) -> Affine | None:

@@ -30,12 +30,13 @@ _ANY_HW = (2**14, 2**14)
 
 @dataclass(frozen=True)
 class BatchSetup:
-    """What a runner needs: the recipe of a scorer, a prepared scorer, and the request."""
+    """What a runner needs, and the notes on the network that hold for all photos."""
 
     recipe: ScorerRecipe
     scorer: Scorer
     request: Request
     settings: Settings
+    notes: tuple[str, ...] = ()
 
 
 class BatchRunner(Protocol):
@@ -180,7 +181,7 @@ def batch(
     with writing_manifest(output) as manifest:
         _clean(output)
         setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-        reporter.notes(setup.scorer.classifier.notes)
+        reporter.notes(setup.notes)
         retry_failed = sources.retry_failed
         for settled in _looks(sources, gathered, output):
             work = _work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
@@ -222,7 +223,7 @@ def _setup(
         scorer.network_at(geometry.stride_px)
         scorer.positions_at(geometry.stride_px)
     settings = settle(scorer, request, threads, manifest.settings, share=share)
-    return BatchSetup(recipe, scorer, request, settings)
+    return BatchSetup(recipe, scorer, request, settings, scorer.notes_at(geometry.stride_px))
 
 
 def _do(

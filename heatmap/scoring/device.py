@@ -51,7 +51,7 @@ class Compute:
             return module
         return copy.deepcopy(module).to(self.device, getattr(torch, self.dtype))
 
-    def try_out(self, module: nn.Module, side_px: int) -> None:
+    def try_out(self, module: nn.Module, side_px: int, channels: int = 3) -> None:
         """Run one window, to refuse unsupported operations before a photo is read.
 
         Raises:
@@ -61,7 +61,7 @@ class Compute:
             return
         try:
             with torch.inference_mode():
-                module(self.tensor(torch.zeros(1, 3, side_px, side_px)))
+                module(self.tensor(torch.zeros(1, channels, side_px, side_px)))
         except (RuntimeError, NotImplementedError) as error:
             raise ModelError(
                 f"cannot compute in {self.dtype} on {self.device} ({reason_of(error)})",

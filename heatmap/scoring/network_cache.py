@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 
-from ..conversion.convert import convert
+from ..conversion.convert import convert_usable
 from ..conversion.network import FullyConvolutional
 from ..conversion.position_network import position_network
 from ..networks.classifier import Classifier
+from .bands.proof import prove_bands
 from .device import Compute
 
 
@@ -15,7 +16,7 @@ class NetworkCache:
     """Converted forms of one classifier on one device, by stride in px.
 
     Making a form takes seconds, and every photo needs one. The cache may be shared by threads;
-    each form is made once.
+    each form is made once, and proven once to give the same in bands as in one pass.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class NetworkCache:
         self.classifier, self.native, self.compute = classifier, native, compute
         self._windows: dict[int, FullyConvolutional] = {}
         self._positions: dict[int, FullyConvolutional | None] = {}
+        self._proven: set[FullyConvolutional] = set()
         self._lock = threading.RLock()
 
     def windows(self, stride_px: int) -> FullyConvolutional:
@@ -62,8 +64,17 @@ class NetworkCache:
         return None if form is None else self.compute.moved(form)
 
     def _converted(self, stride_px: int) -> FullyConvolutional:
-        """The form at a stride, on the CPU in float32."""
-        if stride_px == self.native.native_stride_px:
-            return self.native
-        window = self.classifier.preprocessing.window_px
-        return convert(self.classifier.module, window, stride_px, allow_inexact=True)
+        """The form at a stride, on the CPU in float32, proven in bands when it is first made."""
+        network, own = self.native, self.classifier.preprocessing
+        if stride_px != network.native_stride_px:
+            network = convert_usable(
+                self.classifier.module,
+                own.window_px,
+                stride_px,
+                channels=own.channels,
+                allow_inexact=True,
+            )
+        if network not in self._proven:
+            network.one_pass = prove_bands(network, own)
+            self._proven.add(network)
+        return network

@@ -128,12 +128,17 @@ class PhotoPass:
         """Slide over the whole photo at once, for networks that need that."""
         height, width = self.geometry.extended_hw
         self._check_memory(network.peak_bytes(height, width), "in one pass")
+        # Other workers write the other rows of a large photo.
+        rows = list(range(self.geometry.grid_hw[0]))
+        if self.wanted is not None:
+            rows = [row for row in rows if self.wanted[row].any()]
+        first, end = (rows[0], rows[-1] + 1) if rows else (0, 0)
 
         def blocks() -> Iterator[Block]:
             (photo,) = self._rows((0, height), (0, width))
             with torch.inference_mode():
-                scores = network(photo)[0].permute(1, 2, 0)
-            yield 0, 0, np.ascontiguousarray(scores.float().cpu().numpy())
+                scores = network(photo)[0].permute(1, 2, 0)[first:end]
+            yield first, 0, np.ascontiguousarray(scores.float().cpu().numpy())
 
         return ScoreStream(self.computed(), blocks())
 

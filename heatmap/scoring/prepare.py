@@ -7,7 +7,7 @@ from typing import Any
 
 from ..choices import ENGINES, Device, Dtype, Engine
 from ..classes import Wanted
-from ..conversion.convert import convert, whole_input_reason
+from ..conversion.convert import convert_usable, whole_input_reason
 from ..errors import ConversionError, GeometryError
 from ..geometry import Border, Placement
 from ..grid.score_grid import ScoreGrid
@@ -55,20 +55,20 @@ def prepare(
         raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
     compute = Compute(device, dtype)
     classifier = load_classifier(model, **overrides)
-    window = classifier.preprocessing.window_px
+    window, channels = classifier.preprocessing.window_px, classifier.preprocessing.channels
     try:
-        native = convert(classifier.module, window, allow_inexact=True)
+        native = convert_usable(classifier.module, window, channels=channels, allow_inexact=True)
     except ConversionError as error:
         if engine == "slide":
             raise
-        compute.try_out(compute.moved(classifier.module), window)
+        compute.try_out(compute.moved(classifier.module), window, channels)
         return Scorer(classifier, None, "crop", "refused", error.message, compute)
     networks = NetworkCache(classifier, native, compute)
     why_not = whole_input_reason(native.whole_input) if native.whole_input else ""
     if engine == "crop" or (engine == "auto" and native.sliding == "inexact"):
-        compute.try_out(compute.moved(classifier.module), window)
+        compute.try_out(compute.moved(classifier.module), window, channels)
         return Scorer(classifier, networks, "crop", native.sliding, why_not, compute)
-    compute.try_out(networks.windows(native.native_stride_px), window)
+    compute.try_out(networks.windows(native.native_stride_px), window, channels)
     return Scorer(classifier, networks, "slide", native.sliding, why_not, compute)
 
 

@@ -92,6 +92,20 @@ class Scorer:
         window = self.classifier.preprocessing.window_px
         return plan_grid(photo_hw, placement, window=window, native_stride=native)
 
+    def notes_at(self, stride_px: int) -> tuple[str, ...]:
+        """What the user should know of how the model was loaded and scores at this stride.
+
+        Raises:
+            GeometryError: the network cannot slide at this stride.
+        """
+        notes = self.classifier.notes
+        if self.engine == "crop" and self.why_not:
+            inexact = "sliding would be inexact: " if self.sliding == "inexact" else ""
+            notes += (f"scored crop by crop: {inexact}{self.why_not}",)
+        if self.engine == "slide" and (reason := self.network_at(stride_px).one_pass):
+            notes += (f"scored in one pass over the whole photo: {reason}",)
+        return notes
+
     def network_at(self, stride_px: int) -> FullyConvolutional:
         """The converted form that scores windows at this stride, on the scorer's device.
 
@@ -152,7 +166,7 @@ class Scorer:
         job = self._pass(opened, geometry, network, memory, wanted)
         classes, outputs = self.classifier.classes, self.classifier.outputs
         collector = Collector(geometry, classes, outputs, stored=kept, folder=folder)
-        origin = self.origin(opened, self._collect(job, collector, progress))
+        origin = self.origin(opened, job, self._collect(job, collector, progress))
         if kept is not None:
             origin = replace(origin, network_classes=len(self.classifier.classes))
         return collector.finish(origin)
@@ -191,7 +205,7 @@ class Scorer:
         job = self._pass(opened, geometry, network, memory, None)
         collector = Collector(geometry, self.classifier.classes, self.classifier.outputs)
         computation = self._collect(job, collector, progress, positions=True)
-        grid = collector.finish(self.origin(opened, computation))
+        grid = collector.finish(self.origin(opened, job, computation))
         k = native // windows.stride_px
         means = replace(grid, scores=mean_over(grid.scores, map_hw, k), geometry=windows)
         return PositionScores(means, grid, map_hw, k)
@@ -234,8 +248,8 @@ class Scorer:
                     progress(done, total)
         return stream.computation
 
-    def origin(self, photo: Photo | PhotoFile, computation: Computation) -> Origin:
-        """The origin of a grid made by this scorer."""
+    def origin(self, photo: Photo | PhotoFile, job: PhotoPass, computation: Computation) -> Origin:
+        """The origin of a grid made by a pass of this scorer over a photo."""
         classifier = self.classifier
         return Origin(
             photo=photo.path,
@@ -245,6 +259,6 @@ class Scorer:
             engine=self.engine,
             sliding=self.sliding,
             computation=computation,
+            notes=self.notes_at(job.geometry.stride_px),
             versions=package_versions(),
-            notes=classifier.notes,
         )

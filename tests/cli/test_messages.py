@@ -40,6 +40,7 @@ from tests.support.command_line import (
         (("--class-names", "cat.png"), ("cat.png: class names cannot be read",)),
         (("--window", "-1"), ("window is -1",)),
         (("--window", "8"), ("does not take a window of 8 px",)),
+        (("--window", "32x48"), ("window is 32 x 48 px: only square", "such as --window 32")),
         (("--weights", "random"), ("brings its own weights",)),
         (("--weights", "nowhere.pth"), ("nowhere.pth: no such weights file",)),
         (("--weights", "cat.png"), ("cat.png: not a weights file",)),

@@ -5,7 +5,13 @@ import pytest
 from click.testing import CliRunner
 
 from heatmap.cli.options import compute_options, model_options, scales_options
-from heatmap.cli.parameter_types import Memory, PhotoSize, ThreeNumbers, WholeNumbers
+from heatmap.cli.parameter_types import (
+    ChannelNumbers,
+    Memory,
+    PhotoSize,
+    WholeNumbers,
+    WindowSide,
+)
 
 photo_size_option = click.option("--photo-size", "photo_hw", type=PhotoSize())
 
@@ -70,12 +76,21 @@ def test_photo_sizes_that_are_none_are_a_usage_error(text):
     assert f"{text!r}: give width x height in px, such as 640x480" in output
 
 
-def test_numbers_of_channels_are_three():
+def test_numbers_of_channels_are_three_or_one_in_grey():
     assert parsed("--mean", "0.5,.4,1")["mean"] == (0.5, 0.4, 1.0)
+    assert parsed("--mean", ".4")["mean"] == (0.4,)
     for text in ("0.5,0.5", "a,b,c", "1;2;3", ""):
         code, output = parsed("--mean", text)
         assert code == 2
         assert f"{text!r}: give three numbers, such as 0.5,0.5,0.5" in output
+
+
+def test_a_window_of_two_sides_is_left_for_the_library_to_refuse():
+    assert parsed("--window", "224")["window"] == 224
+    assert parsed("--window", "320x224")["window"] == (224, 320)
+    code, output = parsed("--window", "large")
+    assert code == 2
+    assert "'large': give the side in px, such as 224" in output
 
 
 @pytest.mark.parametrize(
@@ -84,7 +99,9 @@ def test_numbers_of_channels_are_three():
         (Memory(), 35_000_000, "35MB"),
         (Memory(), 35_000_001, "36MB"),
         (PhotoSize(), (480, 640), "640x480"),
-        (ThreeNumbers(), (0.5, 0.4, 1.0), "0.5,0.4,1"),
+        (ChannelNumbers(), (0.5, 0.4, 1.0), "0.5,0.4,1"),
+        (ChannelNumbers(), (0.5,), "0.5"),
+        (WindowSide(), 224, "224"),
         (WholeNumbers(), (4, 2, 1), "4,2,1"),
     ],
 )

@@ -120,7 +120,16 @@ def test_an_inexact_network_is_cropped_with_a_note(call):
     assert note.startswith("scored crop by crop: sliding would be inexact: ")
     assert "mean" in note
     assert "--engine crop" not in note
+    assert "note: --engine slide slides anyway, inexactly" in outcome.out.splitlines()
     assert heatmap.load("out/cat.npz").origin.engine == "crop"
+
+
+def test_what_is_noted_of_the_network_stands_in_json_on_the_page_and_beside_json(call):
+    outcome = call("run", "cat.png", *SQUEEZING, "-o", "out", "--html", "--json")
+    (note,) = json.loads(outcome.out)["origin"]["notes"]
+    assert note.startswith("scored crop by crop: sliding would be inexact: ")
+    assert outcome.err == f"note: {note}\n"
+    assert note in Path("out/cat.html").read_text(encoding="utf-8")
 
 
 def test_an_inexact_network_slides_when_told_to(call):

@@ -57,14 +57,14 @@ def test_verify_json_holds_what_the_table_shows(call):
 
 @pytest.mark.parametrize("extra", [(), ("--json",)])
 def test_verify_exits_with_1_where_the_converted_head_is_wrong(call, monkeypatch, extra):
-    right = preparing.convert
+    right = preparing.convert_usable
 
     def wrong(*arguments, **options):
         network = right(*arguments, **options)
         network.head.register_forward_hook(lambda module, given, scores: scores * 1.001)
         return network
 
-    monkeypatch.setattr(preparing, "convert", wrong)
+    monkeypatch.setattr(preparing, "convert_usable", wrong)
     # Not one that other tests use too.
     monkeypatch.setattr(preparing, "prepare", preparing.prepare.__wrapped__)
     outcome = call("verify", "cat.png", *PADDED, *extra)

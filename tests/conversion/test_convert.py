@@ -227,9 +227,9 @@ def test_network_that_mixes_fixed_positions_is_refused_by_name(name):
 
 
 def test_what_is_no_classifier_is_refused():
-    with pytest.raises(ConversionError, match=r"gives one tensor \(1, classes\)"):
+    with pytest.raises(ConversionError, match=r"gives \(1, 4, 30, 30\) for one window"):
         convert(nn.Conv2d(3, 4, 3).eval(), WINDOW)
-    with pytest.raises(ConversionError, match="cannot be recorded at 32 x 32 px"):
+    with pytest.raises(ConversionError, match="does not take a window of 32 px"):
         convert(nn.Sequential(nn.Flatten(), nn.Linear(7, 5)).eval(), WINDOW)
     with pytest.raises(ConversionError, match="flattens the photo itself"):
         convert(nn.Sequential(nn.Flatten(), nn.Linear(3 * WINDOW**2, 5)).eval(), WINDOW)
@@ -258,7 +258,7 @@ def test_recording_that_is_not_the_module_does_not_pass_the_check(monkeypatch):
     with torch.no_grad():
         other.head[1].bias.add_(1)
     monkeypatch.setattr(
-        "heatmap.conversion.convert.trace", lambda _, window: trace(recorded, window)
+        "heatmap.conversion.convert.trace", lambda _, *window: trace(recorded, *window)
     )
     with pytest.raises(ConversionError, match="differs from the original by"):
         convert(other, WINDOW)

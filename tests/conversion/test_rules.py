@@ -11,7 +11,7 @@ from torch.nn import functional
 from heatmap import ConversionError, convert, load_classifier, prepare, verify
 from heatmap.conversion.check import relative_difference
 from heatmap.conversion.layers import SliceHead
-from tests.support.networks import WINDOW, Classifier, Function, randomise
+from tests.support.networks import WINDOW, Classifier, Function, crops, randomise
 
 STRIDE = 4
 FLAT = 8 * 7 * 7
@@ -21,18 +21,6 @@ def unpadded(head: nn.Module) -> nn.Module:
     """A padding-free trunk (7 x 7 positions of 8 channels at one window) and a head."""
     torch.manual_seed(0)
     return randomise(Classifier(head, padding=0), WINDOW)
-
-
-def crops(module: nn.Module, photos: torch.Tensor) -> torch.Tensor:
-    """The original on every window of every photo, one at a time: (B, K, N, M)."""
-    rows, columns = ((side - WINDOW) // STRIDE + 1 for side in photos.shape[2:])
-    scores = [
-        module(photos[b : b + 1, :, i * STRIDE :, j * STRIDE :][..., :WINDOW, :WINDOW])
-        for b in range(len(photos))
-        for i in range(rows)
-        for j in range(columns)
-    ]
-    return torch.cat(scores).view(len(photos), rows, columns, -1).permute(0, 3, 1, 2)
 
 
 def pools(maps):
@@ -58,6 +46,10 @@ SLIDES = {
     ),
     "channels in groups at the end of the trunk": (
         lambda x, f: f["fc"](halves(x).flatten(1)),
+        {"fc": nn.Linear(FLAT, 5)},
+    ),
+    "channels in reverse": (
+        lambda x, f: f["fc"](x.flip(1).flatten(1)),
         {"fc": nn.Linear(FLAT, 5)},
     ),
     "average plus maximum": (

@@ -26,6 +26,7 @@ ORIGIN = Origin(
     fuse="mean",
     network_classes=9,
     computation=Computation(dtype="bfloat16", threads=2, parts=3, band_px=64),
+    notes=("weights: model. taken off",),
     versions={"torch": "2.14"},
 )
 
@@ -255,6 +256,7 @@ def changed(meta, path, value):
         ("origin.network_classes", True, "network_classes is True"),
         ("origin.computation", {}, "computation differs in band_px, batch"),
         ("origin.computation.threads", "2", "threads is '2'"),
+        ("origin.notes", "none", "notes is 'none'"),
         ("origin.versions", {"torch": 2}, "versions is {'torch': 2}"),
         ("origin.author", "me", "origin differs in author"),
     ],

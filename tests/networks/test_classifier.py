@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 from torchvision.transforms import functional
 
 from heatmap.errors import ModelError, PhotoError
@@ -21,6 +22,21 @@ def test_has_the_bits_of_torchvision(pixels, order):
     ordered = pixels if order == "rgb" else pixels[:, :, ::-1].copy()
     expected = functional.normalize(functional.to_tensor(ordered), mean, std)
     assert torch.equal(Preprocessing(7, mean, std, order).tensor(pixels)[0], expected)
+
+
+@given(pixels=PIXELS, order=st.sampled_from(["rgb", "bgr"]))
+def test_grey_has_the_bits_of_pil(pixels, order):
+    grey = functional.to_tensor(Image.fromarray(pixels).convert("L"))
+    expected = functional.normalize(grey, (0.1,), (0.2,))
+    assert torch.equal(Preprocessing(7, (0.1,), (0.2,), order).tensor(pixels)[0], expected)
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_mean_and_std_in_grey_are_weighted_as_the_pixels(order):
+    values = (0.1, 0.2, 0.3)[:: 1 if order == "rgb" else -1]
+    grey = Preprocessing(7, values, values, order).in_grey()
+    assert grey.mean == grey.std == pytest.approx((0.299 * 0.1 + 0.587 * 0.2 + 0.114 * 0.3,))
+    assert grey.in_grey() == grey
 
 
 def test_batch_lies_channels_last_and_leaves_the_photos_alone():
@@ -56,7 +72,9 @@ def test_refuses_what_is_no_photo(pixels):
         ({"window_px": 22.5}, "window is 22.5"),
         ({"window_px": True}, "window is True"),
         ({"mean": (123.7, 116.8, 103.9)}, "units of pixel/255"),
+        ({"window_px": (224, 320)}, "window is 320 x 224 px: only square windows"),
         ({"mean": (0.5, 0.5)}, "three numbers"),
+        ({"mean": (0.5,)}, "give as many of each"),
         ({"mean": 0.5}, "three numbers"),
         ({"std": (0.2, 0.0, 0.2)}, "above 0"),
         ({"std": (0.2, float("nan"), 0.2)}, "finite"),

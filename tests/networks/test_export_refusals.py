@@ -84,7 +84,7 @@ def test_a_file_that_gives_something_else_is_refused(
 def test_what_torch_raises_is_one_line(small, tmp_path, monkeypatch, where, what):
     # heatmap.convert records too.
     network = heatmap.convert(small, WINDOW)
-    monkeypatch.setattr(programs, "convert", lambda *_: network)
+    monkeypatch.setattr(programs, "convert_usable", lambda *_, **__: network)
 
     def fail(*_, **__):
         raise RuntimeError("no such operation\nat length")

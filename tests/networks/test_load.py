@@ -190,7 +190,10 @@ class TestModules:
             (nn.Flatten(0, 2), r"gives \(24, 8\)"),
             (NoClasses(), r"gives \(1, 0\)"),
             (nn.Identity(), r"gives \(1, 3, 8, 8\) for one window"),
-            (nn.AdaptiveMaxPool2d(1, return_indices=True), "gives tuple, not one tensor"),
+            (
+                nn.AdaptiveMaxPool2d(1, return_indices=True),
+                "gives a tuple of 2 for one",
+            ),
             (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), "does not take a window of 8 px"),
         ],
     )

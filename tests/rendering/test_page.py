@@ -146,6 +146,12 @@ def test_what_a_reader_must_know_is_said(changes, expected):
     assert data["warnings"] == expected
 
 
+def test_notes_on_the_network_stand_among_the_facts():
+    grid = make_grid(origin=origin(notes=("scored in one pass", "prefixes taken off")))
+    about = dict(page_data(make_photo(), grid, [], title="", stem="")["about"])
+    assert about["Notes"] == "scored in one pass; prefixes taken off"
+
+
 def test_windows_not_scored_are_counted():
     about = dict(
         page_data(make_photo(), make_grid(missing=MISSING), [], title="", stem="")["about"]

@@ -41,6 +41,7 @@ def made_grid(missing: bool = False) -> ScoreGrid:
         "slide",
         "exact",
         computation=Computation(threads=2, parts=1, band_px=40),
+        notes=("scored crop by crop: it mixes positions",),
         versions={"torch": "2.14.1"},
     )
     classes = ClassList(("cat", "dog", "cup"), groups=(ClassGroup("pet", (0, 1)),))
@@ -169,6 +170,7 @@ WRONG = {
     "window 0": [("geometry", "window_px"), 0],
     "stride 0": [("geometry", "stride_px"), 0],
     "sliding": [("origin", "sliding"), "perhaps"],
+    "notes of the network": [("origin", "notes"), [None]],
     "versions": [("origin", "versions"), {"torch": 2}],
     "more": [("more",), 1],
 }

@@ -48,6 +48,18 @@ def randomise(module: nn.Module, window: int) -> nn.Module:
     return module.eval()
 
 
+def crops(module: nn.Module, photos: torch.Tensor, stride: int = 4) -> torch.Tensor:
+    """The original on every window of every photo, one at a time: (B, K, N, M)."""
+    rows, columns = ((side - WINDOW) // stride + 1 for side in photos.shape[2:])
+    scores = [
+        module(photos[b : b + 1, :, i * stride :, j * stride :][..., :WINDOW, :WINDOW])
+        for b in range(len(photos))
+        for i in range(rows)
+        for j in range(columns)
+    ]
+    return torch.cat(scores).view(len(photos), rows, columns, -1).permute(0, 3, 1, 2)
+
+
 class Trunk(nn.Sequential):
     """Two convolutions of stride 2 each: native stride 4. ``padding`` 0 makes it padding-free."""
 

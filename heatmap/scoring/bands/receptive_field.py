@@ -16,6 +16,8 @@ from ...conversion.operation_facts import shares_memory
 
 Range = tuple[int, int]
 
+_ENLARGING = ("upsample_nearest2d", "upsample_bilinear2d")
+
 
 class NotInBands(Exception):  # noqa: N818 - a signal to the scorer, not an error
     """The trunk has an operation that needs the whole feature map at once."""
@@ -98,8 +100,8 @@ class Link:
 
     @property
     def enlarges(self) -> bool:
-        """Whether the operation enlarges; it then handles the photo's edges itself."""
-        return any(field.repeat > 1 for field in self.fields_hw)
+        """Whether the operation enlarges, if only by 1; it handles the photo's edges itself."""
+        return operation(self.node) in _ENLARGING
 
 
 def links_of(trunk: fx.GraphModule) -> tuple[Link, ...]:
@@ -130,7 +132,7 @@ def _link(node: fx.Node, sources: tuple[fx.Node, ...]) -> Link:
         return _pad(node, sources, axes)
     if name == "slice":
         return Link(node, sources, axes, _slice(node, axes))
-    if name in ("upsample_nearest2d", "upsample_bilinear2d"):
+    if name in _ENLARGING:
         return Link(node, sources, axes, _upsample(node))
     return Link(node, sources, axes)
 
