@@ -7,6 +7,7 @@ JSON and every file they write: arrays, tables, boxes, pictures, weights. The ol
 the words from before version 0.2, which are mapped to those of today. Both must run on one
 machine and with the same number of threads. Without --photos ten of scikit-image's are taken.
 Prints a line a command, with the first difference where there is one; exits with 1 then.
+--rounding 3e-7 allows for floats that were rounded otherwise, relative to the largest of an array.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def main() -> None:
     for name in ("old", "old_python", "new", "new_python"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--photos", type=Path, help="folder; its first ten photos are taken")
+    parser.add_argument("--rounding", type=float, default=0.0, help="allowed relative difference")
     parser.add_argument("--only", nargs="*", default=[""], help="commands that begin so")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +96,7 @@ def compare(folder: Path, given: argparse.Namespace) -> int:
         line = command.format(one=one)
         before = execute(given.old, given.old_python, old, in_old_words(given.old, line))
         after = execute(given.new, given.new_python, new, line)
-        difference = before.differs_from(after)
+        difference = before.differs_from(after, given.rounding)
         differences += difference is not None
         print(f"{'DIFFERENT' if difference else 'equal':9}  {line}", flush=True)
         if difference:
@@ -131,24 +133,24 @@ class Outcome:
     def __init__(self, work: Path, done: subprocess.CompletedProcess[str], files: set[str]) -> None:
         self.work, self.done, self.files = work, done, files
 
-    def differs_from(self, other: Outcome) -> str | None:
+    def differs_from(self, other: Outcome, rounding: float) -> str | None:
         """The first difference, in words."""
         if self.done.returncode or other.done.returncode:
             said = self.done.stderr or other.done.stderr
             return f"exit codes {self.done.returncode}, {other.done.returncode}: {said.strip()}"
         if self.files != other.files:
             return f"files that one of them wrote: {sorted(self.files ^ other.files)}"
-        return next(self._differences(other), None)
+        return next(self._differences(other, rounding), None)
 
-    def _differences(self, other: Outcome) -> Iterator[str]:
+    def _differences(self, other: Outcome, rounding: float) -> Iterator[str]:
         printed = [self.work / "printed.json", other.work / "printed.json"]
         if self.done.stdout.startswith(("{", "[")):
             for path, outcome in zip(printed, (self, other), strict=True):
                 path.write_text(outcome.done.stdout, encoding="utf-8")
-            if difference := first_difference(*printed):
+            if difference := first_difference(*printed, rounding):
                 yield f"printed: {difference}"
         for name in sorted(self.files, key=lambda name: (name.endswith(PICTURES), name)):
-            if difference := first_difference(self.work / name, other.work / name):
+            if difference := first_difference(self.work / name, other.work / name, rounding):
                 yield f"{name}: {difference}"
 
 

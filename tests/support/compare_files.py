@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,19 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 TEXTS = (".html", ".js", ".css", ".log", ".lock", ".jsonl")
 
 
-def first_difference(old: Path, new: Path) -> str | None:
-    """In words; None where both say the same."""
+def first_difference(old: Path, new: Path, rounding: float = 0.0) -> str | None:
+    """In words; None where both say the same.
+
+    Floats may differ by ``rounding``, relative to the number or to the largest of an array.
+    """
     suffix = old.suffix.lower()
     if suffix in TEXTS:
         return None
     if suffix in (".json", ".geojson"):
-        return _of_leaves(_read_json(old), _read_json(new))
+        return _of_leaves(_read_json(old), _read_json(new), rounding)
     if suffix == ".csv":
-        return _of_leaves(_read_csv(old), _read_csv(new))
-    return _of_arrays(_read_arrays(old), _read_arrays(new))
+        return _of_leaves(_read_csv(old), _read_csv(new), rounding)
+    return _of_arrays(_read_arrays(old), _read_arrays(new), rounding)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -82,14 +86,20 @@ def _word(key: str, value: Any) -> str:
     return WORDS.get(key, key)
 
 
-def _of_leaves(old: dict[str, Any], new: dict[str, Any]) -> str | None:
+def _of_leaves(old: dict[str, Any], new: dict[str, Any], rounding: float) -> str | None:
     if alone := sorted(old.keys() ^ new.keys()):
         known = ", ".join(f"{key} = {old.get(key, new.get(key))!r}" for key in alone[:6])
         return f"{len(alone)} values stand in one of them only: {known}"
     for key, value in old.items():
-        if value != new[key] and not (value != value and new[key] != new[key]):  # NaN
+        if not _same(value, new[key], rounding):
             return f"{key}: {value!r} became {new[key]!r}"
     return None
+
+
+def _same(old: Any, new: Any, rounding: float) -> bool:
+    if isinstance(old, float) and isinstance(new, float):
+        return math.isclose(old, new, rel_tol=rounding) or (math.isnan(old) and math.isnan(new))
+    return bool(old == new)
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -117,14 +127,19 @@ def _above_legend(picture: np.ndarray, path: Path) -> np.ndarray:
     return picture[: photo["height"], : photo["width"]] if isinstance(photo, dict) else picture
 
 
-def _of_arrays(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> str | None:
+def _of_arrays(
+    old: dict[str, np.ndarray], new: dict[str, np.ndarray], rounding: float
+) -> str | None:
     if alone := sorted(old.keys() ^ new.keys()):
         return f"arrays that one of them holds: {', '.join(alone[:6])}"
     for name, before in old.items():
         after = new[name]
         if before.shape != after.shape or before.dtype != after.dtype:
             return f"{name}: {before.dtype} {before.shape} became {after.dtype} {after.shape}"
-        if not np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
-            distance = np.abs(before.astype(np.float64) - after.astype(np.float64))
+        if np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
+            continue
+        distance = np.abs(before.astype(np.float64) - after.astype(np.float64))
+        allowed = rounding * np.nanmax(np.abs(before)) if before.dtype.kind == "f" else 0
+        if not np.array_equal(np.isnan(before), np.isnan(after)) or np.nanmax(distance) > allowed:
             return f"{name}: differs by {np.nanmax(distance):.3g} at most"
     return None
