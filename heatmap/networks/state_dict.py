@@ -116,7 +116,8 @@ def _why(
     """Why weights seem not to fit, and what helps."""
     in_python = "build that network in a function of yours and give it as {}"
     ways = (Use("model", "package.module:factory", in_python),)
-    if all(_POSITIONS.search(d.name) and d.own and d.given for d in differing):
+    others = [d for d in differing if not (_POSITIONS.search(d.name) and d.own and d.given)]
+    if len(others) < len(differing) and (not others or _only_head(own, others)):
         return "their position embedding is of another window", ways
     if _only_head(own, differing):
         if any(difference.given for difference in differing):

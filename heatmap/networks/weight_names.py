@@ -12,6 +12,8 @@ from .weights_file import is_averaged
 
 # DataParallel and torch.compile, and what scripts call a network that is part of another module.
 _KNOWN = ("module", "_orig_mod", "model", "net", "backbone", "network")
+# Both of them around single parts: "backbone._orig_mod.conv.weight".
+_WITHIN = re.compile(r"(?<=\.)(?:_orig_mod|module)\.")
 # Beside the weights: the counter of torch.optim.swa_utils.AveragedModel, and the loss.
 _NOT_OF_NETWORKS = re.compile(r"n_averaged$|criterion\.")
 # How many names a note lists.
@@ -45,14 +47,26 @@ def fitted(state: StateDict, own: Collection[str]) -> Fitted:
         own: the names of the network's tensors.
     """
     off, on = _prefixes(state, set(own))
-    renamed = {name: on + name.removeprefix(off) for name in state}
+    renamed = {name: _renamed(name, off, on, own) for name in state}
     left_out = {
         name
         for name, new in renamed.items()
         if new not in own and _NOT_OF_NETWORKS.match(_bare(name))
     } | _raw(state, off)
     kept = {renamed[name]: values for name, values in state.items() if name not in left_out}
-    return Fitted(kept, off, tuple(_notes(off, on, sorted(left_out))))
+    notes = list(_notes(off, on, sorted(left_out)))
+    if any(new != on + name.removeprefix(off) for name, new in renamed.items()):
+        notes.append("wrappers of single parts ('_orig_mod.', 'module.') taken out of the names")
+    return Fitted(kept, off, tuple(notes))
+
+
+def _renamed(name: str, off: str, on: str, own: Collection[str]) -> str:
+    """A name with other prefixes; without wrappers of single parts too, if that makes it fit."""
+    new = on + name.removeprefix(off)
+    if new not in own:
+        inner = _WITHIN.sub("", new)
+        return inner if inner in own else new
+    return new
 
 
 def _prefixes(state: Collection[str], own: set[str]) -> tuple[str, str]:
@@ -65,7 +79,7 @@ def _prefixes(state: Collection[str], own: set[str]) -> tuple[str, str]:
 
     def merit(pair: tuple[str, str]) -> tuple[int, bool, int]:
         off, on = pair
-        hits = len(own & {on + name.removeprefix(off) for name in state})
+        hits = len(own & {_renamed(name, off, on, own) for name in state})
         return hits, _of_averaged(off), -len(off) - len(on)
 
     best = max(sorted((off, on) for off in offs for on in ons), key=merit)

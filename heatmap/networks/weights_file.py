@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -67,6 +68,8 @@ _BESIDE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     ),
     *((_Beside, f"{module}.{name}") for module in ("pathlib", "pathlib._local") for name in _PATHS),
 ]
+# What is allowed is so for all threads, until the first of them has read its file.
+_READING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def _content(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with safe_globals(_BESIDE), warnings.catch_warnings():
+        with _READING, safe_globals(_BESIDE), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..classes import ClassGroup
+from ..classes import ClassGroup, visible
 from ..errors import ClassError, ResultError
 from ..files import read_text
 from ..geometry import Box
@@ -64,7 +64,8 @@ class CocoIds:
             content = json.loads(read_text(path, ResultError))
             images = ((Path(image["file_name"]).name, image["id"]) for image in content["images"])
             categories = (
-                (category["name"].casefold(), category["id"]) for category in content["categories"]
+                (visible(category["name"]).casefold(), category["id"])
+                for category in content["categories"]
             )
             return cls(str(path), _by_name(images, path), _by_name(categories, path))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

@@ -35,11 +35,7 @@ def test_notes_are_on_the_terminal_in_the_result_and_on_the_page(wrapped):
     origin = json.loads(outcome.out)["origin"]
     assert origin["notes"] == NOTES
     assert origin["weights"]["text"] == "file wrapped.pth (model_ema)"
-    assert PREFIX.replace("'", "\\u0027") in Path("out/cat.html").read_text() or (
-        PREFIX in Path("out/cat.html").read_text()
-    )
-    again = wrapped("render", "out/cat.npz", "-o", "again")
-    assert again.code == 0
+    assert PREFIX in Path("out/cat.html").read_text()
 
 
 @pytest.mark.parametrize(

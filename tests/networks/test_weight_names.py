@@ -53,6 +53,19 @@ def test_parts_inside_and_outside_a_prefix():
     assert same(fitted(named("backbone.", own), own).state, own)
 
 
+@pytest.mark.parametrize("wrapper", ["_orig_mod.", "module.", "module._orig_mod."])
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_wrappers_of_single_parts_are_taken_out_with_a_note(prefix, wrapper):
+    own = {"backbone.conv.weight": OWN["conv.weight"], "fc.weight": OWN["fc.weight"]}
+    state = {
+        f"{prefix}backbone.{wrapper}conv.weight": OWN["conv.weight"],
+        f"{prefix}fc.weight": OWN["fc.weight"],
+    }
+    found = fitted(state, own)
+    assert same(found.state, own)
+    assert found.notes[-1].startswith("wrappers of single parts")
+
+
 def test_a_prefix_that_only_the_network_has_is_put_before():
     """A wrapper in Python around a network that was trained without it."""
     found = fitted(OWN, named("network."))
@@ -199,8 +212,11 @@ class TestAnotherWindow:
         with pytest.raises(ModelError, match="does not take a window of 2 px: "):
             load_classifier(small(), window=2)
 
-    def test_of_the_weights(self, tmp_path):
+    @pytest.mark.parametrize("classes", [2, 5])
+    def test_of_the_weights(self, tmp_path, classes):
+        trained = Positions(3)
+        trained.head = nn.Linear(4, classes)
         with pytest.raises(
             ModelError, match="their position embedding is of another window: build that network"
         ):
-            load(tmp_path, Positions(3).state_dict(), Positions(2).eval(), window=None)
+            load(tmp_path, trained.state_dict(), Positions(2).eval(), window=None)
