@@ -28,7 +28,6 @@ WINDOWS = {
     "timm/nasnetalarge": 139,
     "timm/legacy_xception": 96,
     "timm/test_vit": 160,
-    "timm/mixer_s16_224": 224,
     "timm/swin_tiny_patch4_window7_224": 224,
 }
 ENDS = {
@@ -40,10 +39,10 @@ NO_CNN = ("vit_", "swin_", "maxvit_")
 TORCHVISION = [name for name in torchvision_names() if not name.startswith(NO_CNN)]
 TIMM = (
     "convnextv2_atto cspresnet50 densenet121 dla34 dpn48b ese_vovnet19b_dw fasternet_t0 "
-    "ghostnet_100 hrnet_w18_small inception_v4 legacy_xception mixer_s16_224 "
-    "mobilenetv4_conv_small nasnetalarge nf_resnet26 poolformer_s12 regnety_002 repvgg_a0 "
-    "res2net50_26w_4s resnest14d resnetv2_50x1_bit rexnet_100 skresnet18 starnet_s1 "
-    "swin_tiny_patch4_window7_224 test_convnext tf_efficientnet_lite0"
+    "ghostnet_100 hrnet_w18_small inception_v4 legacy_xception mobilenetv4_conv_small "
+    "nasnetalarge nf_resnet26 poolformer_s12 regnety_002 repvgg_a0 res2net50_26w_4s "
+    "resnest14d resnetv2_50x1_bit rexnet_100 skresnet18 starnet_s1 "
+    "swin_tiny_patch4_window7_224 test_convnext tf_efficientnet_lite0 test_vit"
 ).split()
 ALWAYS = ("squeezenet1_1",)
 
