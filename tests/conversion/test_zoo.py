@@ -15,10 +15,13 @@ from torch import nn
 
 from heatmap import ConversionError, FullyConvolutional, convert
 from heatmap.conversion.check import SliceReference, relative_difference
+from heatmap.conversion.convert import convert_usable
 from heatmap.conversion.heads import convert_head
 from heatmap.conversion.plan import Plan, plan_conversion
 from heatmap.conversion.trace import trace
 from heatmap.networks.catalog import inspect_models
+from heatmap.networks.classifier import Preprocessing
+from heatmap.scoring.bands.proof import prove_bands
 from tests.support.networks import randomise, scenes
 from tests.support.zoo import build
 
@@ -79,8 +82,10 @@ def check(name: str, window: int | None = None) -> None:
     window = window or own
     randomise(module, window)
     if name in IN_FLOAT64:
-        module.double()
-    network = convert(module, window)
+        network = convert_usable(module.double(), window)
+    else:
+        network = convert(module, window)
+        assert prove_bands(network, Preprocessing(window)) == ""
     assert network.sliding == "exact"
     side = window + network.native_stride_px
     photos = scenes(2, side, side, seed=3).to(next(module.parameters()))

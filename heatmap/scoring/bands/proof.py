@@ -6,7 +6,7 @@ give wrong scores that look right; so each form of a network is tried once, on a
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +26,8 @@ from .roller import Roller
 # Rows and columns of native strides that the photo has beyond the first position: enough for
 # bands that complete no row of the last map, one, or several.
 _ROWS, _COLUMNS = 5, 2
+# The same beyond the first window, where scores are compared.
+_WINDOW_ROWS, _WINDOW_COLUMNS = 2, 1
 # Heights of bands, px. Columns are cut as well with the second.
 _BANDS_PX = (24, 72)
 # Side of the photo's random squares, px.
@@ -35,9 +37,9 @@ _SQUARE_PX = 4
 def prove_bands(network: FullyConvolutional, preprocessing: Preprocessing) -> str:
     """Try a network, in float32, in bands of two heights against one pass.
 
-    Feature maps are compared, since the head's rows do not depend on each other; the photo is a few
-    positions large. Where they differ by more than 1e-5 of the largest value, they must agree
-    in float64, or the difference is no rounding.
+    First its feature maps are compared, for a photo of a few positions, which takes a fraction of
+    scoring one window. Where they differ by more than 1e-5 of the largest value, the scores of
+    a few windows decide: a deep network may round its features so much and its scores less.
 
     Returns:
         Why the network cannot be cut into bands; "" if it can, or never is.
@@ -48,41 +50,47 @@ def prove_bands(network: FullyConvolutional, preprocessing: Preprocessing) -> st
         return ""
     if network.whole_input or network.stitched:
         return ""
-    weights = next(network.trunk.parameters(), torch.empty(0))
-    photo = preprocessing.tensor(_random_photo(network)).to(weights.device)
+
+    def photo(side_px: tuple[int, int], *more: int) -> Tensor:
+        down, across = (
+            side + count * network.native_stride_px
+            for side, count in zip(side_px, more, strict=True)
+        )
+        weights = next(network.trunk.parameters(), torch.empty(0))
+        return preprocessing.tensor(_squares(down, across)).to(weights.device)
+
+    window = network.window_px
+    position = [window - (side - 1) * network.native_stride_px for side in network.map_hw]
     try:
         with torch.inference_mode():
-            if largest_difference(network.trunk, photo) <= ROUNDING_TOLERANCE:
+            few = photo((position[0], position[1]), _ROWS, _COLUMNS)
+            if largest_difference(network.trunk, few) <= ROUNDING_TOLERANCE:
                 return ""
-            exact = copy.deepcopy(network.trunk).double()
-            difference = largest_difference(exact, photo.double())
+            windows = photo((window, window), _WINDOW_ROWS, _WINDOW_COLUMNS)
+            difference = largest_difference(network.trunk, windows, network.head)
     except (RuntimeError, ValueError, IndexError, KeyError) as error:
         return f"in bands it does not run ({reason_of(error)})"
     if difference <= ROUNDING_TOLERANCE:
         return ""
-    return f"in bands its feature map would differ by {difference:.1e} of its largest value"
+    return f"in bands its scores would differ by {difference:.1e} of the largest"
 
 
-def _random_photo(network: FullyConvolutional) -> npt.NDArray[np.uint8]:
-    """Random squares, uint8 (H, W, 3), in the size of a few positions of the feature map."""
-    native, window = network.native_stride_px, network.window_px
-    hw = [
-        window - (side - 1) * native + more * native
-        for side, more in zip(network.map_hw, (_ROWS, _COLUMNS), strict=True)
-    ]
-    squares = np.random.default_rng(0).integers(
-        0, 256, (*(-(-side // _SQUARE_PX) for side in hw), 3), dtype=np.uint8
-    )
-    large = squares.repeat(_SQUARE_PX, axis=0).repeat(_SQUARE_PX, axis=1)
-    return large[: hw[0], : hw[1]]
+def _squares(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """A photo of random squares, RGB uint8 (height, width, 3)."""
+    count = (-(-height // _SQUARE_PX), -(-width // _SQUARE_PX), 3)
+    small = np.random.default_rng(0).integers(0, 256, count, dtype=np.uint8)
+    return small.repeat(_SQUARE_PX, axis=0).repeat(_SQUARE_PX, axis=1)[:height, :width]
 
 
-def largest_difference(trunk: fx.GraphModule, photo: Tensor) -> float:
-    """Largest relative difference of feature maps in bands from that in one pass.
+def largest_difference(
+    trunk: fx.GraphModule, photo: Tensor, head: Callable[[Tensor], Tensor] | None = None
+) -> float:
+    """Largest relative difference of what a head makes of feature maps in bands and in one pass.
 
     Args:
         trunk: photos (B, C, H, W) -> feature map, from :class:`FullyConvolutional`.
-        photo: (1, C, H, W), in the dtype of the trunk.
+        photo: (1, C, H, W).
+        head: makes of them what is compared; None compares them.
     """
     expected, shapes = run_with_shapes(trunk, photo)
     links = links_of(trunk)
@@ -97,4 +105,5 @@ def largest_difference(trunk: fx.GraphModule, photo: Tensor) -> float:
     low, high = _BANDS_PX
     parts = [in_bands(high, part) for part in pairwise(sorted({0, middle, columns}))]
     found = (in_bands(low, (0, columns)), torch.cat(parts, dim=3))
-    return max(relative_difference(maps, expected) for maps in found)
+    compared, *others = (maps if head is None else head(maps) for maps in (expected, *found))
+    return max(relative_difference(other, compared) for other in others)
