@@ -96,7 +96,8 @@ def _finite(scores: Scores) -> npt.NDArray[np.float64]:
 
 def _recognised(scores: npt.NDArray[np.float64]) -> Outputs:
     alone, some = scores.shape[1] == 1, len(scores) > 0
-    if some and not outside(scores, "probabilities"):
+    # Of a network without training logits may be so small that only their signs tell.
+    if some and not outside(scores, "probabilities") and scores.min() >= -_TOLERANCE * scores.max():
         return "independent probabilities" if alone or not _add_to_1(scores) else "probabilities"
     if alone:
         return "independent logits"

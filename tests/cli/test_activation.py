@@ -67,4 +67,5 @@ def test_adapt_keeps_the_activation_in_its_checkpoint(call):
     meant = ("--activation", "sigmoid", "-o", "net.safetensors")
     outcome = call("adapt", "-m", name, "--window", 32, "--num-classes", 3, *meant)
     assert f"outputs: {WORDS['sigmoid']}" in outcome.out
-    assert f"outputs: {WORDS['sigmoid']}" in call("summary", "-m", "net.safetensors").out
+    again = call("summary", "-m", "net.safetensors", "--architecture", name)
+    assert f"outputs: {WORDS['sigmoid']}" in again.out

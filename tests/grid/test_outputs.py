@@ -41,7 +41,13 @@ def test_scores_near_to_probabilities_are_logits(rows):
     assert outputs_of(windows(rows)) == "logits"
 
 
+def test_logits_of_an_untrained_network_are_recognised_by_their_signs():
+    assert outputs_of(windows([[0, 0, 0], [1e-8, -2e-8, 0]])) == "logits"
+    assert outputs_of(windows([[0], [-1e-8]])) == "independent logits"
+
+
 def test_rounding_changes_nothing():
+    assert outputs_of(windows([[1.0, -1e-7], [0.5, 0.5]])) == "probabilities"
     rounded = windows(ROWS["probabilities"]) * np.float32(1.0002)
     assert outputs_of(rounded) == "probabilities"
     assert outputs_of(windows(ROWS["log-probabilities"]) + np.float32(2e-4)) == "log-probabilities"

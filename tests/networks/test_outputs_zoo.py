@@ -77,6 +77,12 @@ def check(name: str) -> None:
             np.testing.assert_allclose(grid.probabilities(), probable(plain, kind), atol=1e-4)
 
 
+def test_a_network_without_training_gives_logits():
+    """Of which some vanish on their way through the layers."""
+    module, _ = build("mnasnet0_5")
+    assert heatmap.load_classifier(module, window=WINDOW).outputs == "logits"
+
+
 @pytest.mark.parametrize("name", ALWAYS)
 def test_network_of_every_kind_is_understood(name):
     check(name)
