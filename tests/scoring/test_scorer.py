@@ -14,6 +14,7 @@ import heatmap
 from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
 from heatmap.photo.extended import extend
+from heatmap.photo.photo_file import open_photo
 from heatmap.scoring.network_cache import NetworkCache
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
 from tests.support.scoring import padded, padding_free, photo, prepare
@@ -210,3 +211,19 @@ def test_progress_counts_what_is_scored_and_a_kept_grid_says_of_how_many_classes
     assert 0 < scored < grid.scored.size
     assert told[-1] == (scored, scored)
     assert (grid.origin.network_classes, grid.scores.shape[2]) == (5, 2)
+
+
+def test_parts_of_a_photo_that_needs_one_pass_make_the_whole():
+    """Workers that share a large photo each give the rows of their own part only."""
+    scorer = prepare(INEXACT["squeeze-and-excitation"].eval(), engine="slide")
+    pixels = photo(60, 83)
+    whole = scorer.score(pixels)
+    scores = np.full_like(whole.scores, np.nan)
+    for rows in (slice(0, 3), slice(3, None)):
+        wanted = np.zeros(whole.geometry.grid_hw, bool)
+        wanted[rows] = True
+        job = scorer._pass(open_photo(pixels), whole.geometry, scorer.network, 10**9, wanted)
+        for row, column, block in job.start().blocks:
+            n, m = block.shape[:2]
+            scores[row : row + n, column : column + m] = block
+    assert np.array_equal(scores, whole.scores)
