@@ -68,6 +68,19 @@ def test_names_of_weights_are_the_networks_own():
     found.module.load_state_dict(module.state_dict())
 
 
+def test_a_checkpoint_of_a_network_that_gives_more_is_read_again(tmp_path, monkeypatch):
+    code = "from tests.conversion.test_usable import TAKEN, Gives\n"
+    (tmp_path / "gives_more.py").write_text(f"{code}def make(): return Gives(TAKEN['key out'])\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = load_classifier("gives_more:make", window=WINDOW)
+    path = heatmap.save_checkpoint(made, tmp_path / "a.safetensors")
+    read = load_classifier(path, architecture="gives_more:make")
+    assert read.weights_digest == made.weights_digest
+    noise = torch.randn(1, 3, WINDOW, WINDOW, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(read.module(noise), made.module(noise))
+
+
 REFUSED = {
     "tuple of two": (
         lambda scores: (scores * 2, scores),
@@ -200,6 +213,15 @@ class TestChannels:
         found = scorer.score(pixels).scores
         assert expected.std(axis=(0, 1)).max() > 0.01
         assert abs(found - expected).max() < 0.01 * abs(expected).max()
+
+    @pytest.mark.parametrize("to", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
+    def test_it_is_adapted_and_exported_for_one_channel(self, tmp_path, to):
+        adapted = heatmap.adapt(load_classifier(grey(), window=WINDOW), num_classes=3)
+        assert adapted.preprocessing.channels == 1
+        path = tmp_path / {"torch": "a.pt2", "onnx": "a.onnx"}[to]
+        program = heatmap.export(adapted, path, to=to)
+        assert program.facts["input"].startswith("photos: float32 (B, 1, H, W), (grey / 255 - mean")
+        assert [check.photos[1] for check in program.checks] == [1, 1]
 
     def test_its_mean_and_std_are_those_of_imagenet_in_grey(self):
         own = load_classifier(grey(), window=WINDOW).preprocessing
