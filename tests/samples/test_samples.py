@@ -143,8 +143,9 @@ def test_the_hottest_pixel_lies_on_her_face_and_sliding_equals_cropping(
     with pytest.raises(SystemExit) as ended:
         main(faces, monkeypatch, tmp_path)
     assert ended.value.code == 0
-    model, photo = tmp_path / "faces.safetensors", skimage.data.astronaut()
     monkeypatch.chdir(SAMPLES.parent)
+    model = heatmap.prepare(tmp_path / "faces.safetensors", architecture=faces.NETWORK)
+    photo = skimage.data.astronaut()
     heat = heatmap.score(photo, model, scale=0.22).heatmap("face")
     y, x = np.unravel_index(heat.argmax(), heat.shape)
     # Her skin, from brow to chin.
