@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 # Before torch is loaded: threads that spin while they wait take the time of other tests' processes.
@@ -25,6 +27,21 @@ KINDS = {
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
 }
+
+
+# Bytes of this process from which the memory that a file of tests left is given back: tests of Ray
+# and of the browser run processes beside it.
+MUCH_MEMORY = 3 * 2**29
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_given_back() -> Iterator[None]:
+    yield
+    if psutil.Process().memory_info().rss > MUCH_MEMORY:
+        gc.collect()
+        # glibc keeps what is freed; other C libraries have no such call.
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+            trim(0)
 
 
 @pytest.fixture
