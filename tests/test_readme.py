@@ -9,12 +9,12 @@ import pytest
 import skimage
 
 import heatmap
-from heatmap.cli import main as cli
 from tests.support.examples import (
     PAGES,
     command_lines,
     load_sample,
     python_blocks,
+    run_line,
     small_demo,
 )
 
@@ -66,13 +66,7 @@ def enter(folder, monkeypatch) -> None:
 
 
 def run_command(line, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("sys.argv", shlex.split(line))
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as end:
-        code = end.code
-    printed = capsys.readouterr()
+    code, printed = run_line(line, monkeypatch, capsys)
     assert code == 0, printed.err
     assert printed.out
 

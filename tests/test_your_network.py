@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import skimage
 
 import heatmap
-from heatmap.cli import main as cli
+from tests.support.examples import run_line
 from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "your-network.md").read_text(encoding="utf-8")
@@ -57,16 +56,10 @@ def run_console(code: str, monkeypatch, capsys) -> None:
     """Run each command of a block; what follows it are lines of its output, in their order."""
     for part in re.split(r"^\$ ", code, flags=re.MULTILINE)[1:]:
         command, *promised = part.replace("\\\n", " ").splitlines()
-        monkeypatch.setattr("sys.argv", shlex.split(command))
-        code_given = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code_given = end.code
-        captured = capsys.readouterr()
+        exit_code, captured = run_line(command, monkeypatch, capsys)
         printed = iter((captured.out + captured.err).splitlines())
         refused = any(line.startswith("heatmap: ") for line in promised)
-        assert code_given == (1 if refused else 0), captured.err
+        assert exit_code == (1 if refused else 0), captured.err
         for text in promised:
             assert any(fits(line, text) for line in printed), text
 

@@ -8,11 +8,13 @@ import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import skimage.data
 from PIL import Image
 
+from heatmap.cli import main as cli
 from tests.support.paths import ROOT, SAMPLES
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), SAMPLES / "README.md"]
@@ -31,6 +33,17 @@ def command_lines(page: Path) -> list[str]:
 def arguments(line: str) -> list[str]:
     """What follows "heatmap" on a line of a shell."""
     return shlex.split(line, comments=True)[1:]
+
+
+def run_line(line: str, monkeypatch: Any, capsys: Any) -> tuple[int, Any]:
+    """The exit code of a command, run in this process, and what it printed."""
+    monkeypatch.setattr("sys.argv", shlex.split(line))
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as end:
+        code = end.code
+    return code, capsys.readouterr()
 
 
 def python_blocks(page: Path) -> list[str]:
