@@ -1,5 +1,6 @@
 """The program as a whole: exit codes, and ends that nobody foresaw."""
 
+import io
 import os
 import subprocess
 import sys
@@ -74,6 +75,18 @@ def test_interrupting_leaves_nothing(call, monkeypatch):
     assert everything() == before
 
 
+def test_names_that_the_terminal_cannot_show_are_escaped(call, monkeypatch):
+    name = os.fsdecode(b"caf\xe9.png")
+    Path("cat.png").rename(name)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    outcome = call("run", name, *PADDED, "-c", "class 0")
+    assert (outcome.code, outcome.err) == (0, "")
+    terminal.flush()
+    assert rb"wrote results/caf\udce9.npz" in terminal.buffer.getvalue()
+    assert os.fsdecode(b"results/caf\xe9.json") in everything("results")
+
+
 # The rest starts processes, which is slow: one for each thing that cannot be seen from inside.
 
 HEATMAP = [sys.executable, "-c", "from heatmap.cli.main import main; main()"]
@@ -131,17 +144,3 @@ def test_being_terminated_leaves_no_file(call):
     assert process.returncode == 143
     assert err.splitlines()[1:] == ["heatmap: terminated"]
     assert everything() == before
-
-
-def test_names_that_the_terminal_cannot_show_are_escaped(call):
-    name = os.fsdecode(b"caf\xe9.png")
-    Path("cat.png").rename(name)
-    done = subprocess.run(
-        [*HEATMAP, "run", name, *PADDED, "-c", "class 0"],
-        capture_output=True,
-        env=environment(PYTHONIOENCODING="ascii:strict"),
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert rb"wrote results/caf\udce9.npz" in done.stdout
-    assert os.fsdecode(b"results/caf\xe9.json") in everything("results")
