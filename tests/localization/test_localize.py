@@ -193,6 +193,7 @@ def inside(box):
     return max(box[0], 0.0), max(box[1], 0.0), min(box[2], 790.0), min(box[3], 630.0)
 
 
+@pytest.mark.slow
 def test_a_million_windows_are_searched():
     geometry = plan_grid((32_200, 32_200), window=224, native_stride=32)
     random = np.random.default_rng(0).random((*geometry.grid_hw, 1), dtype=np.float32)

@@ -23,6 +23,7 @@ def vgg16():
     return summary(load_classifier("vgg16", weights="random"), photo_hw=(400, 400))
 
 
+@pytest.mark.slow
 def test_vgg16_at_400_has_a_6_x_6_grid_and_known_totals(vgg16):
     assert vgg16.grid_hw == (6, 6)
     assert vgg16.parameters == vgg16.trainable == 138_357_544
@@ -30,6 +31,7 @@ def test_vgg16_at_400_has_a_6_x_6_grid_and_known_totals(vgg16):
     assert vgg16.native_stride_px == 32
 
 
+@pytest.mark.slow
 def test_vgg16_shows_fc6_as_a_7_x_7_convolution(vgg16):
     fc6, fc7, fc8 = (row for row in vgg16.rows if row.path.startswith("classifier") and row.detail)
     assert (fc6.kind, fc6.detail) == ("Conv2d", "7 x 7, 512 to 4096")
@@ -38,6 +40,7 @@ def test_vgg16_shows_fc6_as_a_7_x_7_convolution(vgg16):
     assert (fc8.detail, fc8.shape) == ("1 x 1, 4096 to 1000", (1000, 6, 6))
 
 
+@pytest.mark.slow
 def test_vgg16_trunk_rows_have_the_shapes_of_the_network(vgg16):
     with torch.device("meta"):
         kinds = [type(layer).__name__ for layer in torchvision.models.vgg16().features]
