@@ -282,6 +282,21 @@ def _too_small(
     )
 
 
+def iou(box: Box, other: Box) -> float:
+    """Intersection over union of two boxes, 0..1.
+
+    >>> iou((0, 0, 2, 1), (1, 0, 3, 1)) == 1 / 3
+    True
+    """
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in (box, other)]
+    return shared / (sum(areas) - shared)
+
+
 def scale_of(geometry: Geometry) -> float:
     """Resize factor, measured on the longer side, where rounding to whole pixels matters least."""
     longer = int(geometry.photo_hw[1] > geometry.photo_hw[0])

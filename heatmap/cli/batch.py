@@ -14,6 +14,7 @@ from .options import (
     FILE,
     border_option,
     compute_options,
+    confirm_option,
     detection_options,
     engine_option,
     model_options,
@@ -101,6 +102,7 @@ progress_options = under(
 @engine_option
 @skip_options
 @detection_options
+@confirm_option
 @overlay_options
 @compute_options
 @runner_options

@@ -22,8 +22,10 @@ FILE = click.Path(path_type=Path)
 # Copies of library defaults whose modules are slow to import; a test compares them.
 DEFAULT_MODEL = "efficientnet_lite0"
 OPACITY = 0.7
-CONFIDENCE_THRESHOLD = 0.3
+CONFIDENCE_THRESHOLD = 0.35
 IOU_THRESHOLD = 0.2
+CONFIRM = 100
+RESOLUTIONS = ("normal", "fine", "finer")
 
 
 def under(heading: str, *options: Callable[[F], F]) -> Callable[[F], F]:
@@ -138,39 +140,33 @@ scale_option = under(
 )
 
 
-def _scales_options(default: tuple[float, ...], *, scale: str, fuse: str) -> Callable[[F], F]:
-    """Options for several scales; the help texts explain the default and the fusion."""
-    return under(
-        _WINDOWS,
-        click.option(
-            "--scale",
-            "--scales",
-            "scales",
-            multiple=True,
-            callback=lambda _, __, values: read_scales(values, default),
-            metavar="FACTOR|auto",
-            help=scale,
-        ),
-        click.option(
-            "--fuse",
-            type=click.Choice(["mean", "max"]),
-            default="mean",
-            show_default=True,
-            help=fuse,
-        ),
-    )
-
-
-scales_options = _scales_options(
-    (1.0,),
-    scale="Resize the photo by this factor; may be repeated to fuse several scales; default: 1.",
-    fuse="How to combine the probabilities of several scales.",
-)
-several_scales_options = _scales_options(
-    (),
-    scale="Resize photos by this factor; may be repeated to fuse several scales; default: measure "
-    "both 1 and auto.",
-    fuse="How to combine the probabilities of several scales where there are no sharp maps.",
+scales_options = under(
+    _WINDOWS,
+    click.option(
+        "--scale",
+        "--scales",
+        "scales",
+        multiple=True,
+        callback=lambda _, __, values: read_scales(values),
+        metavar="FACTOR|auto|photo|native",
+        help="Resize the photo by this factor; may be repeated to fuse several scales. Photo: "
+        "scales that fit the photo, for networks that learned from whole photos; native: 1; auto "
+        "(default): what the network learned from.",
+    ),
+    click.option(
+        "--resolution",
+        type=click.Choice(RESOLUTIONS),
+        default="normal",
+        show_default=True,
+        help="Fine and finer: also look for things half and a quarter as large.",
+    ),
+    click.option(
+        "--fuse",
+        type=click.Choice(["mean", "max"]),
+        default="mean",
+        show_default=True,
+        help="How to combine the probabilities of several scales where there are no sharp maps.",
+    ),
 )
 border_option = under(
     _WINDOWS,
@@ -206,6 +202,17 @@ skip_options = under(
         help="Image of the photo's proportions; windows where it is black are skipped.",
     ),
 )
+conf_option = under(
+    "Detections",
+    click.option(
+        "--conf",
+        type=click.FloatRange(0, 1),
+        default=CONFIDENCE_THRESHOLD,
+        show_default=True,
+        metavar="P",
+        help="Confidence threshold: detections below it are dropped.",
+    ),
+)
 detection_options = under(
     "Detections",
     click.option(
@@ -217,26 +224,37 @@ detection_options = under(
         help="Class to look for: name, index, wnid, unique prefix, or group; may be repeated.",
     ),
     click.option(
-        "--conf",
-        type=click.FloatRange(0, 1),
-        default=CONFIDENCE_THRESHOLD,
-        show_default=True,
-        metavar="P",
-        help="Confidence threshold: detections below it are dropped.",
+        "--exclude",
+        multiple=True,
+        metavar="CLASS",
+        help="Class to leave out where none is named with -c; may be repeated.",
     ),
+    conf_option,
     click.option(
         "--iou",
         type=click.FloatRange(0, 1),
         default=IOU_THRESHOLD,
         show_default=True,
         metavar="SHARE",
-        help="IoU threshold: of windows that overlap more, only the most confident is kept.",
+        help="IoU threshold: of windows of one class that overlap more, only the most confident "
+        "is kept.",
     ),
     click.option(
         "--max-det",
         type=click.IntRange(min=1),
         metavar="N",
         help="Maximum number of detections per photo, or per class with -c; default: unlimited.",
+    ),
+)
+confirm_option = under(
+    "Detections",
+    click.option(
+        "--confirm",
+        type=click.IntRange(min=0),
+        default=CONFIRM,
+        show_default=True,
+        metavar="N",
+        help="Confirm the N most confident detections by cropping their boxes.",
     ),
 )
 overlay_options = under(

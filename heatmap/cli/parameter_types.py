@@ -111,17 +111,21 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
         return f"{math.ceil(value / 10**6)}MB"
 
 
-def read_scales(values: tuple[str, ...], default: tuple[float, ...]) -> tuple[float, ...] | None:
-    """Resize factors of a repeated option, without duplicates; None for "auto".
+def read_scales(values: tuple[str, ...]) -> tuple[float, ...] | str:
+    """Resize factors of a repeated option, without duplicates, or the name of a rule for them.
 
     Raises:
-        click.BadParameter: a value is not a number, or "auto" is combined with others.
+        click.BadParameter: a value is not a number, or a rule is combined with others.
     """
-    if values == ("auto",):
-        return None
+    rules = ("auto", "photo", "native")
+    if not values:
+        return "auto"
+    if len(values) == 1 and values[0] in rules:
+        return values[0]
     try:
-        return tuple(dict.fromkeys(float(value) for value in values)) or default
+        return tuple(dict.fromkeys(float(value) for value in values))
     except ValueError:
         raise click.BadParameter(
-            f"{' '.join(values)!r}: give numbers, such as --scale 0.5 --scale 1, or auto alone"
+            f"{' '.join(values)!r}: give numbers, such as --scale 0.5 --scale 1, or one of "
+            f"{', '.join(rules)} alone"
         ) from None

@@ -27,8 +27,9 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     PHOTO is the photo that was scored; by default it is read from the path saved in the grid.
     """
     from ..grid.read import load
+    from ..localization.detect import detect
     from ..photo.photo_file import open_photo
-    from ..runs.pictures import detect, draw, drawn_groups
+    from ..runs.pictures import draw, drawn_groups, search_of
     from ..runs.save import save_overlays
 
     grid = load(grid_file)
@@ -39,7 +40,7 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
         )
     opened = open_photo(photo or grid.origin.photo)
     view = view_of(options)
-    detections = detect(view, grid)
+    detections = detect([grid], search_of(view)).detections
     # In a grid of sharp maps a detection is a single position, not the box of an object.
     outlined = () if grid.origin.is_sharp else detections
     pictures = {

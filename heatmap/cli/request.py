@@ -7,21 +7,29 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..runs.request import Display, Request
+    from ..runs.request import Display, MultiScale, Request
     from ..runs.settings import ScorerRecipe
 
 _CLASSIFIER = (
     *("weights", "weights_key", "architecture", "window", "mean", "std", "channel_order"),
     *("class_names", "groups", "activation"),
 )
-_VIEW = ("classes", "conf", "iou", "max_det", "top", "opacity", "stretch")
+_VIEW = ("classes", "conf", "iou", "max_det", "exclude", "confirm", "top", "opacity", "stretch")
 
 
 def view_of(options: dict[str, Any]) -> Display:
     """What to detect and draw, from ``detection_options`` and ``overlay_options``."""
     from ..runs.request import Display
 
-    return Display(**{name: options[name] for name in _VIEW})
+    return Display(**{name: options[name] for name in _VIEW if name in options})
+
+
+def placement_of(options: dict[str, Any]) -> MultiScale:
+    """How windows are laid over a photo, from ``scales_options`` and, where given, others."""
+    from ..runs.request import MultiScale
+
+    names = ("stride", "scales", "border", "fuse", "resolution")
+    return MultiScale(**{name: options[name] for name in names if name in options})
 
 
 def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:
@@ -36,7 +44,7 @@ def request_of(options: dict[str, Any]) -> Request:
     """How to process each photo, from the options that `run` and `batch` share."""
     from ..grid.skip import Skip
     from ..runs.coco import CocoIds
-    from ..runs.request import Limits, MultiScale, Request
+    from ..runs.request import Limits, Request
     from ..runs.save import Extras
 
     if options["coco"] is not None and "coco" not in options["formats"]:
@@ -44,7 +52,7 @@ def request_of(options: dict[str, Any]) -> Request:
     skips = options["skip_background"] or options["mask"] is not None
     return Request(
         view_of(options),
-        MultiScale(options["stride"], options["scales"], options["border"], options["fuse"]),
+        placement_of(options),
         Limits(
             options["memory"],
             options["store_classes"] or None,

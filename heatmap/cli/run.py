@@ -17,6 +17,7 @@ from .options import (
     FILE,
     border_option,
     compute_options,
+    confirm_option,
     detection_options,
     engine_option,
     json_option,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @engine_option
 @skip_options
 @detection_options
+@confirm_option
 @overlay_options
 @compute_options
 @store_options
@@ -76,7 +78,10 @@ def run(photo: Path, **options: Any) -> None:
         )
         noted = done.grid.origin.notes[len(scorer.classifier.notes) :]
         if options["as_json"]:
-            line.notes(noted)
+            # What was looked for stands in the JSON.
+            line.notes(
+                scorer.notes_at(done.grid.geometry.stride_px)[len(scorer.classifier.notes) :]
+            )
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
     else:
@@ -139,26 +144,41 @@ def _nothing_detected(done: Run) -> str:
 
 
 def _detection_table(done: Run) -> Table:
-    """A table of detections: class, confidence, where in the photo, area fraction, and box."""
+    """A table of detections: class, how sure, where in the photo, area fraction, box, and or."""
     table = Table("class", box=None, pad_edge=False, header_style="bold")
-    table.add_column("confidence", justify="right")
+    confirmed = any(detection.crop is not None for detection in done.detections)
+    for heading in ("confidence", *["slide", "crop"] * confirmed):
+        table.add_column(heading, justify="right")
     table.add_column("where")
     table.add_column("area", justify="right")
     table.add_column("box, px: left, top to right, bottom")
+    if any(detection.alternatives for detection in done.detections):
+        table.add_column("or")
     for detection in done.detections:
-        table.add_row(*_cells(detection, done.grid.geometry.photo_hw))
+        table.add_row(*_cells(detection, done.grid.geometry.photo_hw, confirmed=confirmed))
     return table
 
 
-def _cells(detection: Detection, photo_hw: tuple[int, int]) -> tuple[str, ...]:
+def _cells(detection: Detection, photo_hw: tuple[int, int], *, confirmed: bool) -> tuple[str, ...]:
     left, top, right, bottom = (round(side) for side in detection.xyxy)
+    crop = "" if detection.crop is None else f"{detection.crop:.2f}"
     return (
         escape(detection.name),
         f"{detection.confidence:.2f}",
+        *([f"{detection.slide:.2f}", crop] if confirmed else []),
         _whereabouts(detection.xyxy, photo_hw),
         _area_fraction(detection.xyxy, photo_hw),
         f"{left}, {top} to {right}, {bottom}",
+        _alternatives(detection),
     )
+
+
+def _alternatives(detection: Detection) -> str:
+    """What else a detection may be: "tabby 0.30, tiger cat 0.12; cat in all 0.83"."""
+    listed = ", ".join(f"{each.name} {each.confidence:.2f}" for each in detection.alternatives)
+    together = detection.together
+    in_all = f"; {together.name} in all {together.confidence:.2f}" if together else ""
+    return escape(f"{listed}{in_all}")
 
 
 def _whereabouts(xyxy: Box, photo_hw: tuple[int, int]) -> str:

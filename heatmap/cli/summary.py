@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..grid.outputs import described
+from ..localization.auto_scales import in_words
 from .command import Command
 from .console import grid_size, make_console, progress_line
 from .options import json_option, model_options, under
@@ -67,6 +68,7 @@ def print_summary(summary: Summary) -> None:
         f"windows, {summary.window_px} px wide, {summary.native_stride_px} px apart"
     )
     console.print(f"outputs: {described(summary.outputs)}")
+    console.print(f"scales: {in_words(summary.scale_rule)}")
     fixed = summary.parameters - summary.trainable
     console.print(
         f"parameters {summary.parameters:,}: {summary.trainable:,} trainable, {fixed:,} fixed"

@@ -21,6 +21,12 @@ training_options = under(
         help="Ground-truth boxes on the photos of FOLDER: COCO instances, or a JSON or CSV list.",
     ),
     click.option(
+        "--background",
+        type=FILE,
+        metavar="FOLDER",
+        help="Photos that show none of the classes and look like those to be searched.",
+    ),
+    click.option(
         "--epochs",
         type=click.IntRange(min=1),
         default=40,
@@ -106,13 +112,15 @@ training_options = under(
     ),
 )
 @json_option
-def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> None:
+def train(
+    folder: Path, boxes: Path | None, background: Path | None, output: Path, **options: Any
+) -> None:
     """Train a network on the photos of FOLDER.
 
-    FOLDER holds one folder of photos for each class or, with --boxes, whole photos: their boxes
-    are the examples, and the rest becomes the class "background". The frozen layers run only
-    once per view. Use the checkpoint with `heatmap run -m`. --resume continues an interrupted
-    training after its last complete epoch.
+    FOLDER holds one folder of photos for each class, and the class "background" is that of
+    --background; or, with --boxes, whole photos: their boxes are the examples, and the rest
+    becomes the background. The frozen layers run only once per view. Use the checkpoint with
+    `heatmap run -m`. --resume continues an interrupted training after its last complete epoch.
     """
     from ..training.fit import Schedule
     from ..training.train import train as train_network
@@ -126,6 +134,7 @@ def train(folder: Path, boxes: Path | None, output: Path, **options: Any) -> Non
                 output,
                 model,
                 boxes=boxes,
+                background=background,
                 schedule=schedule,
                 resume=resume,
                 reporter=printer,

@@ -1,27 +1,30 @@
-"""Evaluate this package's heatmaps and class activation maps on photos with boxes."""
+"""Evaluate heatmaps and detections on photos with boxes, beside class activation maps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassGroup
-from ..geometry import Placement
-from ..grid.origin import Fusion
-from ..grid.position_scores import PositionScores
-from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Detection, localize
-from ..localization.scales import auto_scales, fuse_scales
-from ..localization.sharpen import sharp_maps, tighten
-from ..photo.annotations import read_boxes, read_mapping
-from ..photo.photo import Photo
+from ..geometry import Box
+from ..localization.confirm import CropProbabilities
+from ..localization.detect import Scored, Search, detect, maps_of, windows_of
+from ..localization.localize import Detection
+from ..localization.scales import fuse_scales
+from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
+from ..photo.photo import Photo, read_photo
+from ..runs.pictures import search_of
+from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
-from .cam import cam_method
+from .cam import CamKind, cam_method
 from .metrics import Answer, Evaluation, Method, evaluate_methods
 from .pairs import match_labels, pair_up
+from .unnamed import LOWEST_CONFIDENCE, UnnamedFigures, figures_of, judge
 
 # Scales of class activation maps: the original size, and enlarged for small objects.
 CAM_SCALES = (1.0, 2.0, 3.0)
@@ -29,6 +32,19 @@ CAM_SCALES = (1.0, 2.0, 3.0)
 _ANY_CONFIDENCE = 0.0
 # Only the best box counts; further ones would only cost time.
 _MOST_BOXES = 5
+# The name of this package's heatmaps among the methods.
+HEATMAP = "heatmap"
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """The figures of heatmaps of named classes, and of detections without a class being named.
+
+    ``dataclasses.asdict`` gives JSON.
+    """
+
+    named: Evaluation
+    unnamed: UnnamedFigures
 
 
 def evaluate(
@@ -36,69 +52,87 @@ def evaluate(
     boxes: str | Path,
     scorer: Scorer,
     *,
-    scales: Sequence[float] | None = (),
-    fuse: Fusion = "mean",
+    display: Display = Display(),
+    placement: MultiScale = MultiScale(),
     mapping: str | Path | None = None,
     cam: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
-    """Measure how well heatmaps point at objects, and how well boxes lie on them.
+) -> EvaluationReport:
+    """Measure how well heatmaps point at objects, and how good detections are.
 
-    Each class that has boxes on a photo is searched on it. The same figures are computed for
-    class activation maps of the same network: CAM and Grad-CAM, at one, two and three times the
-    photo's size. docs/evaluation.md explains the figures (pointing game: Zhang et al., ECCV 2016;
-    MaxBoxAcc: Choe et al., CVPR 2020).
+    Each photo is searched twice, with the settings of :func:`heatmap.run`: for each class that
+    has boxes on it, and without a class being named. For named classes the same figures are
+    computed for class activation maps of the same network: CAM and Grad-CAM, at one, two and
+    three times the photo's size. docs/evaluation.md explains the figures (pointing game: Zhang et
+    al., ECCV 2016; MaxBoxAcc: Choe et al., CVPR 2020; average precision: Everingham et al., IJCV
+    2010).
 
     Args:
         photos: the folder of the photos.
         boxes: a file of ground-truth boxes: COCO instances, or a plain list as JSON or CSV.
         scorer: the network, from :func:`heatmap.prepare`.
-        scales: resize factors of the photo for the heatmaps, which are fused; None chooses them
-            by the photo's size ("auto"); empty evaluates both scale 1 and "auto".
-        fuse: "mean" or "max": how several scales are fused where the network has no sharp maps.
+        display: the thresholds, and how many detections are confirmed; its classes are not used.
+        placement: stride, scales and border, and how scales are fused where the network has no
+            sharp maps.
         mapping: a JSON file that maps labels to classes; None takes the class or group with the
             name of the label.
         cam: whether to evaluate class activation maps too; needs torchcam.
         progress: called with the number of photos done and the total.
 
     Returns:
-        The figures of each method over all (photo, class) pairs, and by label, as shares of
-        pairs, 0..1.
+        The figures of each method over all (photo, class) pairs and by label, and those of
+        detections over all photos; shares are 0..1.
 
     Raises:
         ClassError: the mapping names a class that the network does not have.
         ModelError: torchcam is not installed, or the network has no class activation maps.
         PhotoError: a photo is missing, cannot be read, or has another size than listed.
-        ResultError: ``boxes`` or ``mapping`` cannot be read, a box lies outside its photo, or no
-            label is a class.
+        ResultError: boxes or mapping cannot be read, a box lies outside its photo, or no label is
+            a class.
     """
     box_file = read_boxes(boxes)
-    labels = match_labels(
-        box_file.label_counts(),
-        scorer.classifier.classes,
-        None if mapping is None else read_mapping(mapping),
-    )
+    mapped = None if mapping is None else read_mapping(mapping)
+    labels = match_labels(box_file.label_counts(), scorer.classifier.classes, mapped)
     pairing = pair_up(box_file, photos, labels)
-    methods: dict[str, Method] = {}
-    for chosen in [(1.0,), None] if scales == () else [scales]:
-        methods[f"heatmap, {_named(chosen)}"] = heatmap_method(scorer, chosen, fuse)
-    if cam:
-        for scale in CAM_SCALES:
-            methods[f"CAM, scale {scale:g}"] = cam_method(scorer.classifier, "cam", scale)
-        for scale in CAM_SCALES:
-            methods[f"Grad-CAM, scale {scale:g}"] = cam_method(scorer.classifier, "gradcam", scale)
-    return evaluate_methods(pairing, methods, progress=progress)
+    search = search_of(replace(display, classes=()))
+    methods = {HEATMAP: heatmap_method(scorer, placement, search)}
+    methods |= _cam_methods(scorer) if cam else {}
+    done, total = len(pairing.photos), len(pairing.photos) + len(box_file.photos)
+    report = progress or (lambda *_: None)
+    named = evaluate_methods(pairing, methods, progress=lambda n, _: report(n, total))
+    judged = []
+    for listed in box_file.photos:
+        found = unnamed_detections(Path(photos, listed.file), scorer, placement, search)
+        judged.append(judge(found, _objects(listed, labels), labels, display.conf))
+        report(done + len(judged), total)
+    return EvaluationReport(named, figures_of(judged, display.conf))
 
 
-def _named(scales: Sequence[float] | None) -> str:
-    if scales is None:
-        return "scales auto"
-    listed = ", ".join(f"{scale:g}" for scale in scales)
-    return f"scale{'s' if len(scales) > 1 else ''} {listed}"
+def _cam_methods(scorer: Scorer) -> dict[str, Method]:
+    kinds: tuple[tuple[str, CamKind], ...] = (("CAM", "cam"), ("Grad-CAM", "gradcam"))
+    return {
+        f"{name}, scale {scale:g}": cam_method(scorer.classifier, kind, scale)
+        for name, kind in kinds
+        for scale in CAM_SCALES
+    }
+
+
+def _objects(photo: BoxedPhoto, labels: Mapping[str, ClassGroup]) -> list[tuple[str, Box]]:
+    return [(box.label, box.xyxy) for box in photo.boxes if box.label in labels]
+
+
+def unnamed_detections(
+    photo: str | Path, scorer: Scorer, placement: MultiScale, search: Search
+) -> tuple[Detection, ...]:
+    """What a run finds on a photo where no class is named, down to low confidences."""
+    opened = read_photo(photo)
+    scored = _scored(opened, scorer, placement, named=False)
+    lower = replace(search, classes=None, conf=LOWEST_CONFIDENCE)
+    return detect(scored, lower, _confirming(opened, scorer)).detections
 
 
 def heatmap_method(
-    scorer: Scorer, scales: Sequence[float] | None = (1.0,), fuse: Fusion = "mean"
+    scorer: Scorer, placement: MultiScale = MultiScale(), search: Search = Search()
 ) -> Method:
     """The heatmaps and boxes that :func:`heatmap.run` gives, as a method to evaluate.
 
@@ -106,41 +140,43 @@ def heatmap_method(
     """
 
     def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:
-        window = scorer.classifier.preprocessing.window_px
-        factors = auto_scales(photo.hw, window) if scales is None else scales
-        placements = [Placement(scale=factor) for factor in factors]
-        scored = [scorer.score_positions(photo, placement) for placement in placements]
-        sharp = [positions for positions in scored if positions is not None]
-        if len(sharp) == len(scored):
-            return _sharp(sharp, groups)
-        grids = [
-            scorer.score(photo, placement) if positions is None else positions.windows
-            for placement, positions in zip(placements, scored, strict=True)
-        ]
-        return _plain(grids, fuse, groups)
+        scored = _scored(photo, scorer, placement, named=True)
+        probabilities = _confirming(photo, scorer)
+        maps = maps_of(scored, groups, named=True)
+        if maps is None:
+            fused = fuse_scales([windows_of(one) for one in scored], placement.fuse)
+            heats = [fused.heatmap(group) for group in groups]
+        else:
+            heats = [maps.heatmap(maps.classes.single(index)) for index in range(len(groups))]
+        answers = []
+        for group, heat in zip(groups, heats, strict=True):
+            wanted = replace(
+                search,
+                classes=[group],
+                conf=_ANY_CONFIDENCE,
+                max_det=_MOST_BOXES,
+                confirm=min(search.confirm, _MOST_BOXES),
+            )
+            answers.append(_answer(heat, detect(scored, wanted, probabilities).detections))
+        return answers
 
     return answer
 
 
-def _sharp(scored: Sequence[PositionScores], groups: Sequence[ClassGroup]) -> list[Answer]:
-    maps = sharp_maps(scored, groups)
-    windows = [positions.windows for positions in scored]
+def _scored(photo: Photo, scorer: Scorer, placement: MultiScale, *, named: bool) -> list[Scored]:
+    """The scores of a photo at the scales of a run: of positions where there are any."""
+    classifier = scorer.classifier
+    window = classifier.preprocessing.window_px
+    scales = placement.scales_for(photo.hw, classifier.scale_rule, window, named=named)
     return [
-        _answer(
-            maps.heatmap(maps.classes.single(index)),
-            tighten(_best(windows, group), maps, groups),
-        )
-        for index, group in enumerate(groups)
+        scorer.score_positions(photo, placement.at(scale))
+        or scorer.score(photo, placement.at(scale))
+        for scale in scales
     ]
 
 
-def _plain(grids: Sequence[ScoreGrid], fuse: Fusion, groups: Sequence[ClassGroup]) -> list[Answer]:
-    grid = fuse_scales(grids, fuse)
-    return [_answer(grid.heatmap(group), _best(grids, group)) for group in groups]
-
-
-def _best(grids: Sequence[ScoreGrid], group: ClassGroup) -> tuple[Detection, ...]:
-    return localize(grids, [group], conf=_ANY_CONFIDENCE, max_det=_MOST_BOXES)
+def _confirming(photo: Photo, scorer: Scorer) -> CropProbabilities | None:
+    return None if scorer.engine == "crop" else partial(scorer.crop_probabilities, photo)
 
 
 def _answer(heat: npt.NDArray[np.float32], detections: Sequence[Detection]) -> Answer:

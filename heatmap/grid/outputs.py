@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -196,3 +197,59 @@ def probabilities_of(scores: Scores, outputs: Outputs) -> Scores:
         return np.asarray(np.where(scores < 0, small, 1) / (1 + small), dtype=np.float32)
     shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def group_probabilities(
+    scores: Scores, groups: Sequence[tuple[int, ...]], outputs: Outputs, chance: float
+) -> Scores:
+    """Probabilities (..., len(groups)) of groups of classes, from scores (..., K); NaN stays NaN.
+
+    Of classes that exclude each other the sum, limited to 1 (it can be larger after fusing scales
+    by their maximum), and corrected for chance; of independent ones the largest.
+
+    Args:
+        scores: of all classes, or of those that were stored.
+        groups: the class indices of each group.
+        outputs: what the scores are.
+        chance: of a single class, from :func:`chance_of`.
+    """
+    found = np.empty((*scores.shape[:-1], len(groups)), dtype=np.float32)
+    exclusive = are_exclusive(outputs)
+    probabilities = probabilities_of(scores, outputs) if exclusive else scores
+    for column, indices in enumerate(groups):
+        members = probabilities[..., list(indices)]
+        if exclusive:
+            together = np.minimum(members.sum(axis=-1), 1)
+            found[..., column] = above_chance(together, chance * len(indices))
+        else:
+            found[..., column] = probabilities_of(members.max(axis=-1), outputs)
+    return found
+
+
+def chance_of(outputs: Outputs, classes: int) -> float:
+    """The probability of one of ``classes`` in a window that shows none of them.
+
+    >>> chance_of("logits", 4), chance_of("independent logits", 4)
+    (0.25, 0.0)
+    """
+    return 1 / classes if are_exclusive(outputs) else 0.0
+
+
+def above_chance(probabilities: Scores, chance: float) -> Scores:
+    """Probabilities corrected for chance: (p - chance) / (1 - chance), at least 0; NaN stays NaN.
+
+    A softmax over K classes gives each 1/K in a window that shows none of them, and n/K to n
+    classes together. As in Cohen's kappa, what is left says how much better than chance a class
+    is (J. Cohen, "A Coefficient of Agreement for Nominal Scales", 1960).
+
+    Args:
+        probabilities: of any shape, 0..1.
+        chance: 0..1. At 1 (all classes together) nothing is better than chance.
+
+    >>> above_chance(np.float32([0.5, 0.75, 1]), 0.5).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    if chance >= 1:
+        return np.asarray(probabilities * np.float32(0))
+    better = (probabilities - np.float32(chance)) / np.float32(1 - chance)
+    return np.asarray(np.maximum(better, np.float32(0)))

@@ -58,6 +58,7 @@ class PositionScores:
             scores=np.stack(maps, axis=2),
             classes=names,
             kind=made_probable(self.positions.kind),
+            origin=replace(self.positions.origin, maps="sharp"),
         )
 
 

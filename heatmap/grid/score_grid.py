@@ -8,7 +8,7 @@ import json
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
@@ -22,7 +22,16 @@ from ..files import write_all
 from ..geometry import Geometry
 from ..names import scores_path
 from .origin import Origin
-from .outputs import Outputs, Scores, activation_of, are_exclusive, probabilities_of
+from .outputs import (
+    Outputs,
+    Scores,
+    above_chance,
+    activation_of,
+    are_exclusive,
+    chance_of,
+    group_probabilities,
+    probabilities_of,
+)
 from .upsample import upsample
 
 # Format 6 is format 5 with the scores in a separate file; both are read.
@@ -61,7 +70,7 @@ class ScoreGrid:
     >>> scores = np.array([[[2, 0], [0, 1]]], dtype=np.float32)
     >>> grid = ScoreGrid(scores, geometry, ClassList(("cat", "dog")), "logits", origin)
     >>> print(grid.class_map("cat").round(2), grid.heatmap("cat").shape)
-    [[0.88 0.27]] (224, 256)
+    [[0.76 0.  ]] (224, 256)
     """
 
     scores: Scores
@@ -112,11 +121,22 @@ class ScoreGrid:
             if isinstance(self.scores, np.memmap) and self.scores.mode not in (None, "c"):
                 self.scores._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
+    @property
+    def chance(self) -> float:
+        """The probability of a class in a window that shows none of them: 1/K, or 0.
+
+        It is 0 where the classes do not exclude each other, and in sharp maps, whose values are
+        corrected for chance already.
+        """
+        if self.origin.is_sharp:
+            return 0.0
+        return chance_of(self.kind, self.origin.network_classes or len(self.classes))
+
     def probabilities(self) -> npt.NDArray[np.float32]:
         """Probabilities of all classes: float32 (N, M, K) in 0..1, all in memory.
 
-        Softmax over the classes of each window, or the sigmoid of each of independent classes;
-        NaN where a window was not scored.
+        Softmax over the classes of each window, or the sigmoid of each of independent classes,
+        not corrected for chance; NaN where a window was not scored.
         """
         return probabilities_of(self.scores, self.kind)
 
@@ -124,34 +144,30 @@ class ScoreGrid:
         """The most probable class of every window.
 
         Returns:
-            Its index, int (N, M), and its probability, float32 (N, M) in 0..1; index 0 and
-            NaN where a window was not scored.
+            Its index, int (N, M), and its probability corrected for chance
+            (:func:`outputs.above_chance`), float32 (N, M) in 0..1; index 0 and NaN where a window
+            was not scored.
         """
         indices = np.zeros(self.geometry.grid_hw, dtype=np.intp)
         highest = np.empty(self.geometry.grid_hw, dtype=np.float32)
         for rows in self.row_blocks():
             probabilities = probabilities_of(self.scores[rows], self.kind)
             indices[rows] = probabilities.argmax(axis=2)
-            highest[rows] = probabilities.max(axis=2)
+            highest[rows] = above_chance(probabilities.max(axis=2), self.chance)
         return indices, highest
 
     def class_maps(self, groups: Sequence[ClassGroup]) -> npt.NDArray[np.float32]:
         """Probabilities of some classes or groups: float32 (N, M, len(groups)) in 0..1.
 
         The probability of a group is the sum over its classes, limited to 1 (it can be larger
-        after fusing scales by their maximum); of independent classes it is the largest. NaN
-        where a window was not scored.
+        after fusing scales by their maximum), and corrected for chance
+        (:func:`outputs.above_chance`); of independent classes it is the largest. NaN where a
+        window was not scored.
         """
         maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
+        indices = [group.indices for group in groups]
         for rows in self.row_blocks():
-            scores = self.scores[rows]
-            probabilities = probabilities_of(scores, self.kind) if self.is_exclusive else scores
-            for column, group in enumerate(groups):
-                members = probabilities[:, :, list(group.indices)]
-                if self.is_exclusive:
-                    maps[rows, :, column] = np.minimum(members.sum(axis=2), 1)
-                else:
-                    maps[rows, :, column] = probabilities_of(members.max(axis=2), self.kind)
+            maps[rows] = group_probabilities(self.scores[rows], indices, self.kind, self.chance)
         return maps
 
     def class_map(
@@ -264,6 +280,13 @@ class ScoreGrid:
         """
         write_all(self.files(Path(path)))
         return Path(path)
+
+
+def noted(grid: ScoreGrid, notes: Iterable[str]) -> ScoreGrid:
+    """The same grid with further notes in its origin, and still with the file it grew in."""
+    more = replace(grid, origin=replace(grid.origin, notes=(*grid.origin.notes, *notes)))
+    object.__setattr__(more, "grown_in", grid.grown_in)
+    return more
 
 
 def packed(description: Mapping[str, Any], scores: Scores | None) -> bytes:

@@ -1,4 +1,4 @@
-"""Several scales of one photo: which ones to score, and how to fuse their grids.
+"""Several scales of one photo, fused into one grid.
 
 A window at scale s covers window/s photo px, so small scales find large objects and large scales
 small ones. All grids are interpolated to the cells of the finest one, as probabilities: logits of
@@ -7,7 +7,6 @@ different windows are not comparable.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,41 +23,11 @@ from ..grid.origin import Fusion, Origin
 from ..grid.outputs import made_probable, probabilities_of
 from ..grid.score_grid import ScoreGrid
 
-# Scales above 1 are used only where the enlarged photo has at most this many pixels.
-ENLARGED_PX = 32 * 2**20
 # Rows are fused a few at a time, with this many bytes of the result in memory.
 BLOCK_BYTES = 32 * 2**20
 # Positions are rounded to this many decimals of a cell, so that rounding errors do not mix a
 # neighbour's value into a cell that was not scored.
 POSITION_DECIMALS = 6
-
-
-def auto_scales(photo_hw: tuple[int, int], window: int) -> tuple[float, ...]:
-    """The scales for "auto": powers of two and 3, smallest first, at least one.
-
-    At the smallest, the shorter side of the photo is about one window (0.71 to 1.41 of it), for
-    objects as large as the photo; below that a window would see mostly reflections. The largest
-    is 3: enlarging finds small objects, but 4 found fewer again. A photo so small that it needs
-    a larger scale to fill one window gets only that scale.
-
-    The cost of a scale is its square: all scales below 1 together cost a third of scale 1, and
-    scale 2 four times as much. So scales above 1 are left out where the photo would be larger
-    than ``ENLARGED_PX``: above 8 * 2**20 pixels the largest is 1, and such photos show small
-    objects with many pixels anyway.
-
-    Args:
-        photo_hw: height and width of the photo, px.
-        window: side of the classifier's input, px.
-
-    >>> auto_scales((480, 640), 224)
-    (0.5, 1.0, 2.0, 3.0)
-    """
-    highest_allowed = max(0, math.floor(math.log2(ENLARGED_PX / math.prod(photo_hw)) / 2))
-    smallest = min(round(math.log2(window / min(photo_hw))), highest_allowed)
-    largest = max(smallest, min(1, highest_allowed))
-    powers = tuple(2.0**exponent for exponent in range(smallest, largest + 1))
-    thrice = largest == 1 and 9 * math.prod(photo_hw) <= ENLARGED_PX
-    return (*powers, 3.0) if thrice else powers
 
 
 def check_together(grids: Sequence[ScoreGrid]) -> None:

@@ -18,6 +18,7 @@ from ..classes import ClassList
 from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
 from ..files import writing
 from ..grid.outputs import Outputs, read_outputs
+from ..localization.auto_scales import ScaleRule, described_rule, read_rule
 from .adapted import Adaptation
 from .class_names import plain_names
 from .classifier import Classifier, Preprocessing
@@ -39,6 +40,7 @@ class Checkpoint:
     weights: str
     adaptation: Adaptation | None = None
     outputs: Outputs | None = None
+    scale_rule: ScaleRule | None = None
 
 
 def save_checkpoint(
@@ -163,6 +165,7 @@ def _description(classifier: Classifier, state: StateDict) -> dict[str, Any]:
         "class_names": classifier.classes.names,
         "wnids": classifier.classes.wnids,
         "outputs": classifier.outputs,
+        "scales": described_rule(classifier.scale_rule),
         "weights": classifier.weights,
         "weights_digest": digest_of_weights(state),
     }
@@ -200,12 +203,18 @@ def _assembled(state: StateDict, description: dict[str, Any]) -> Checkpoint:
         weights=description["weights"],
         adaptation=_adaptation(description.get("adaptation")),
         outputs=_outputs(description.get("outputs")),
+        scale_rule=_scale_rule(description.get("scales")),
     )
 
 
 def _outputs(text: object) -> Outputs | None:
     """What the outputs mean; None where nothing says so, as in earlier checkpoints."""
     return None if text is None else read_outputs(text)
+
+
+def _scale_rule(described: Any) -> ScaleRule | None:
+    """The rule of its scales; None where nothing says so, as in earlier checkpoints."""
+    return None if described is None else read_rule(described)
 
 
 def _adaptation(fields: dict[str, Any] | None) -> Adaptation | None:

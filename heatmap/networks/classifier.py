@@ -19,6 +19,7 @@ from ..errors import ModelError, PhotoError
 from ..geometry import window_side
 from ..grid.origin import WeightsKind
 from ..grid.outputs import Outputs
+from ..localization.auto_scales import PHOTO, ScaleRule
 from .adapted import Adaptation
 
 ChannelOrder = Literal["rgb", "bgr"]
@@ -131,6 +132,7 @@ class Classifier:
         outputs: what its scores mean, as in :attr:`heatmap.ScoreGrid.kind`.
         notes: what was decided while loading that the user should know, such as prefixes taken
             off the names of weights.
+        scale_rule: which scales photos are scored at where none are given.
     """
 
     module: nn.Module
@@ -144,6 +146,7 @@ class Classifier:
     weights_kind: WeightsKind = "own"
     outputs: Outputs = "logits"
     notes: tuple[str, ...] = ()
+    scale_rule: ScaleRule = PHOTO
 
 
 def _numbers(name: str, values: Iterable[SupportsFloat]) -> PerChannel:

@@ -26,6 +26,7 @@ from ..errors import ConversionError, HeatmapError, ResultError, reason_of
 from ..files import writing
 from ..geometry import whole_windows
 from ..grid.outputs import activation_of
+from ..localization.auto_scales import described_rule
 from ..quiet import quiet
 from ..versions import package_versions
 from .classifier import Classifier
@@ -94,8 +95,9 @@ def export(
     float32 (B, K, N, M), as in :func:`convert`. The file has metadata as JSON under the name
     "heatmap.json": model, weights and their digest, classes, window_px, stride_px, mean, std,
     channel_order, outputs (what the scores are, as in :attr:`heatmap.ScoreGrid.kind`), activation
-    ("softmax", "sigmoid" or "none", over the classes, makes probabilities of them), versions,
-    notes. In ONNX it is a metadata property, in torch's format an extra file
+    ("softmax", "sigmoid" or "none", over the classes, makes probabilities of them), scales (how
+    large the things were that it learned from, :class:`auto_scales.ScaleRule`), versions, notes.
+    In ONNX it is a metadata property, in torch's format an extra file
     (``torch.export.load(path, extra_files=...)``).
 
     For ONNX, weights above 2 GB are written to a separate file PATH.data.
@@ -164,6 +166,7 @@ def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any
         "stride_px": network.stride_px,
         "outputs": classifier.outputs,
         "activation": activation_of(classifier.outputs),
+        "scales": described_rule(classifier.scale_rule),
         "classes": list(classifier.classes.names),
         "versions": package_versions(),
         "notes": list(classifier.notes),

@@ -198,6 +198,7 @@ def _classifier(
         weights_kind=resolved.weights_kind,
         outputs=resolved.outputs or "logits",
         notes=resolved.notes,
+        scale_rule=resolved.scale_rule,
     )
     if resolved.outputs is not None and overrides.activation == "auto":
         return classifier

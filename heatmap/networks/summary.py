@@ -18,6 +18,7 @@ from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
 from ..geometry import whole_windows
 from ..grid.outputs import Outputs
+from ..localization.auto_scales import ScaleRule
 from .load import Model, load_classifier
 from .registry import DEFAULT_MODEL
 
@@ -90,6 +91,7 @@ class Summary:
         window_px: side of a window, px.
         native_stride_px: the network's native stride, px.
         outputs: what its scores mean, as in :attr:`heatmap.ScoreGrid.kind`.
+        scale_rule: which scales photos are scored at where none are given.
         rows: one row per layer, in the order of computation.
         parameters: number of parameters.
         trainable: number of trainable parameters.
@@ -107,6 +109,7 @@ class Summary:
     window_px: int
     native_stride_px: int
     outputs: Outputs
+    scale_rule: ScaleRule
     rows: tuple[LayerRow, ...]
     parameters: int
     trainable: int
@@ -157,6 +160,7 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
         window_px=window,
         native_stride_px=native,
         outputs=classifier.outputs,
+        scale_rule=classifier.scale_rule,
         rows=tuple(rows),
         parameters=parameters,
         trainable=sum(p.numel() for p in counted.values() if p.requires_grad),

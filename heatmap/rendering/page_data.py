@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..classes import ClassGroup, ClassList
 from ..geometry import Geometry
-from ..grid.outputs import probabilities_of
+from ..grid.outputs import above_chance, probabilities_of
 from ..grid.score_grid import ScoreGrid
 from ..localization.localize import Detection
 
@@ -110,7 +110,8 @@ class _Strongest:
         highest = np.empty((*grid.geometry.grid_hw, count), np.float32)
         peaks = np.zeros(len(grid.classes), np.float32)
         for rows in grid.row_blocks():
-            block = probabilities_of(grid.scores[rows], grid.kind)
+            probabilities = probabilities_of(grid.scores[rows], grid.kind)
+            block = above_chance(probabilities, grid.chance)
             unordered = np.argpartition(-block, count - 1, axis=2)[:, :, :count]
             order = np.argsort(-np.take_along_axis(block, unordered, 2), axis=2, kind="stable")
             indices[rows] = np.take_along_axis(unordered, order, 2)

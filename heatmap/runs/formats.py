@@ -49,6 +49,8 @@ _COLUMNS = (
     *_SIDES,
     *(f"window_{side}" for side in _SIDES),
     "scale",
+    "slide",
+    "crop",
 )
 # What a spreadsheet would take for a formula, with or without the mark for text before it.
 _FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
@@ -136,8 +138,14 @@ def _table(path: str, detections: Sequence[Detection]) -> str:
         names = _as_text(path), _as_text(detection.name)
         boxes = _rounded(detection.xyxy) + _rounded(detection.window_xyxy)
         confidence, scale = round(detection.confidence, 6), round(detection.scale, 6)
-        writer.writerow([*names, confidence, *boxes, scale])
+        said = round(detection.slide, 6), _crop(detection)
+        writer.writerow([*names, confidence, *boxes, scale, *said])
     return stream.getvalue()
+
+
+def _crop(detection: Detection) -> float | None:
+    """Empty in a table where no box was cut out."""
+    return None if detection.crop is None else round(detection.crop, 6)
 
 
 def _as_text(name: str) -> str:
@@ -184,6 +192,8 @@ def _feature(detection: Detection, georeference: Georeference | None) -> dict[st
             "class": detection.name,
             "confidence": round(detection.confidence, 6),
             "scale": round(detection.scale, 6),
+            "slide": round(detection.slide, 6),
+            "crop": _crop(detection),
             "box_px": box,
         },
     }

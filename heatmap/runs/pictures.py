@@ -8,7 +8,8 @@ from typing import Any
 from ..classes import ClassGroup
 from ..geometry import Box
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Detection, localize
+from ..localization.detect import Search
+from ..localization.localize import Detection
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from ..rendering.overlay import overlay
@@ -17,14 +18,15 @@ from ..rendering.thumbnail import Picture
 from .request import MOST_OVERLAYS, Display
 
 
-def detect(display: Display, grids: ScoreGrid | Sequence[ScoreGrid]) -> tuple[Detection, ...]:
-    """Objects of the requested classes, or of all, at one or several scales."""
-    return localize(
-        grids,
+def search_of(display: Display) -> Search:
+    """What a display looks for."""
+    return Search(
         display.classes or None,
-        conf=display.conf,
-        iou=display.iou,
-        max_det=display.max_det,
+        display.conf,
+        display.iou,
+        display.max_det,
+        display.confirm,
+        display.exclude,
     )
 
 

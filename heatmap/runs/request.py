@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..classes import ClassGroup, ClassList, Wanted
-from ..errors import ClassError, Use
+from ..errors import ClassError, GeometryError, Use
 from ..geometry import Border, Placement
 from ..grid.origin import Fusion
 from ..grid.skip import Skip
+from ..localization.auto_scales import AUTOMATIC, Automatic, Resolution, ScaleRule
+from ..localization.confirm import CONFIRM
 from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
 from ..photo.photo import Photo
@@ -35,9 +37,12 @@ class Display:
         top: without ``classes``, draw this many classes from :meth:`heatmap.ScoreGrid.winners`
             instead of those detected; 0 draws those detected.
         conf: confidence threshold, 0..1: the lowest confidence of a detection.
-        iou: IoU threshold, 0..1: of windows that overlap more, only the most confident is kept.
+        iou: IoU threshold, 0..1: of windows of one class that overlap more, only the most
+            confident is kept.
         max_det: maximum number of detections, per class where ``classes`` are given; None is
             unlimited.
+        exclude: classes and groups that are left out where none are given.
+        confirm: how many detections are confirmed by cropping (:func:`confirm.confirm`).
         opacity: opacity of the highest probabilities on the photo, 0..1.
         stretch: scale the colours to each heatmap's own range instead of 0..1.
     """
@@ -47,6 +52,8 @@ class Display:
     conf: float = CONFIDENCE_THRESHOLD
     iou: float = IOU_THRESHOLD
     max_det: int | None = None
+    exclude: Sequence[Wanted] = ()
+    confirm: int = CONFIRM
     opacity: float = OPACITY
     stretch: bool = False
 
@@ -62,15 +69,50 @@ class MultiScale:
 
     Attributes:
         stride: distance between neighbouring windows, px; None is the native stride.
-        scales: resize factors of the photo; None chooses them by the photo's size.
+        scales: resize factors of the photo; or "auto", by the rule of the network
+            (:class:`auto_scales.ScaleRule`); "photo", which follows the photo's size whatever
+            the network learned from; or "native", 1.
+        resolution: for scales that are not given: "fine" and "finer" go one and two octaves
+            further, for smaller things.
         border: "cover" or "valid".
         fuse: "mean" or "max" of the probabilities of several scales.
     """
 
     stride: int | None = None
-    scales: tuple[float, ...] | None = (1.0,)
+    scales: tuple[float, ...] | Automatic = "auto"
     border: Border = "cover"
     fuse: Fusion = "mean"
+    resolution: Resolution = "normal"
+
+    def __post_init__(self) -> None:
+        if self.scales in AUTOMATIC:
+            return
+        if isinstance(self.scales, str) or not self.scales:
+            raise GeometryError(
+                f"scales are {self.scales!r}: give numbers, or one of {', '.join(AUTOMATIC)}"
+            )
+        if self.resolution != "normal":
+            raise GeometryError(
+                f"resolution is {self.resolution}, which is for scales that are not given",
+                Use("resolution", text="leave {} out"),
+                Use("scales", text="{}"),
+            )
+
+    def scales_for(
+        self, photo_hw: tuple[int, int], rule: ScaleRule, window: int, *, named: bool
+    ) -> tuple[float, ...]:
+        """The scales for a photo.
+
+        Args:
+            photo_hw: height and width of the photo, px.
+            rule: that of the network, for "auto".
+            window: side of the network's input, px.
+            named: whether classes are named.
+        """
+        if not isinstance(self.scales, str):
+            return self.scales
+        chosen = rule if self.scales == "auto" else ScaleRule(self.scales)
+        return chosen.scales(photo_hw, window, named=named, resolution=self.resolution)
 
     def at(self, scale: float) -> Placement:
         """The placement at one scale."""
@@ -123,7 +165,11 @@ def display_of_stored(request: Request, classes: ClassList) -> Display:
         ClassGroup(group.name, tuple(new_index[index] for index in group.indices))
         for group in groups
     ]
-    return replace(request.display, classes=moved)
+    excluded = [
+        ClassGroup(group.name, tuple(new_index[i] for i in group.indices if i in new_index))
+        for group in classes.find_all(request.display.exclude)
+    ]
+    return replace(request.display, classes=moved, exclude=excluded)
 
 
 def check_photo(request: Request, photo: Photo | PhotoFile) -> None:

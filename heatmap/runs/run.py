@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..classes import ClassGroup
+from ..classes import BACKGROUND, ClassGroup
 from ..errors import Use
 from ..files import room_to_grow
 from ..geometry import Box
 from ..grid.collector import grid_bytes
-from ..grid.position_scores import PositionScores
-from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
+from ..grid.outputs import are_exclusive
+from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid, noted
+from ..localization.auto_scales import RESOLUTIONS, sizes_looked_for
+from ..localization.confirm import CropProbabilities
+from ..localization.detect import Found, Scored, detect, maps_of, windows_of
 from ..localization.localize import Detection
-from ..localization.scales import auto_scales, fuse_scales
-from ..localization.sharpen import sharp_maps, tighten
+from ..localization.scales import fuse_scales
 from ..memory import kept_memory
 from ..names import scale_name
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, open_photo
 from ..progress import Reporter
 from ..rendering.thumbnail import Picture
-from .pictures import detect, draw, drawn_groups
+from .pictures import draw, drawn_groups, search_of
 from .request import Display, Limits, MultiScale, Request, check_photo, display_of_stored
 from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
 
 if TYPE_CHECKING:
+    from ..networks.classifier import Classifier
     from ..scoring.scorer import Scorer
+
+
+# A network with fewer classes, none of them the background, is said to know nothing else.
+FEW = 10
 
 
 @dataclass(frozen=True)
@@ -70,35 +79,128 @@ class PhotoRun:
         # Refused before the photo is scored, not after.
         self.display = display_of_stored(request, scorer.classifier.classes)
         check_photo(request, self.photo)
-        self.needed = planned_bytes(self.photo.hw, scorer, request.placement, request.limits)
-        self._scored: dict[str, ScoreGrid | PositionScores] = {}
+        self.scales = planned_scales(self.photo.hw, scorer, request)
+        self.needed = planned_bytes(self.photo.hw, scorer, request, self.scales)
+        self._scored: dict[str, Scored] = {}
         self._home = Path()
 
     def score(self, home: Path, reporter: Reporter) -> None:
         """Score at every scale; large scores are written to the folder ``home``."""
         self._home = home
-        placement, limits = self.request.placement, self.request.limits
+        finer = list(self.scales.items())[len(self.scales) - self._octaves :]
+        took = 0.0
         with kept_memory():
-            self._scored = dict(_scored(self.photo, self.scorer, home, placement, limits, reporter))
+            for name, scale in self.scales.items():
+                if finer and name == finer[0][0]:
+                    self._announce([scale for _, scale in finer], took, reporter)
+                started = time.perf_counter()
+                self._scored[name] = self._score(scale, reporter)
+                took = time.perf_counter() - started
 
     def finish(self, folder: str | Path) -> Run:
         """Detect objects, draw overlays, and write all results to ``folder``."""
         scored = list(self._scored.values())
-        grids = [_windows(scores) for scores in scored]
+        grids = [windows_of(scores) for scores in scored]
         fuse = self.request.placement.fuse
-        grid = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
-        detections = detect(self.display, grids)
-        groups = drawn_groups(self.display, grid, detections)
+        fused = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
+        found = detect(scored, search_of(self.display), self._confirming())
+        grid = noted(fused, self._notes(found))
+        groups = drawn_groups(self.display, grid, found.detections)
         # Drawn classes first, without duplicates.
-        mapped = list(dict.fromkeys([*groups, *(detection.group for detection in detections)]))
-        sharp = _sharp(scored, mapped)
-        if sharp is not None:
-            detections = tighten(detections, sharp, mapped)
+        mapped = dict.fromkeys([*groups, *(each.group for each in found.detections)])
+        sharp = maps_of(scored, list(mapped), named=bool(self.display.classes))
         several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
-        files = RunFiles(self.photo, grid, detections, several, sharp)
+        files = RunFiles(self.photo, grid, found.detections, several, sharp)
         pictures = _pictures(self.display, files, groups)
         saved = save_run(folder, files, pictures, self.request.extras)
-        return Run(self.photo, grid, several, sharp, detections, saved)
+        return Run(self.photo, grid, several, sharp, found.detections, saved)
+
+    @property
+    def _octaves(self) -> int:
+        """How many of the scales, the last ones, are only there for a finer resolution."""
+        return min(RESOLUTIONS.index(self.request.placement.resolution), len(self.scales) - 1)
+
+    def _announce(self, finer: Sequence[float], took: float, reporter: Reporter) -> None:
+        """Say how much finer scales take; the scale before them took so many seconds."""
+        plans = [
+            self.scorer.plan(self.photo.hw, self.request.placement.at(scale)) for scale in finer
+        ]
+        windows = sum(math.prod(plan.grid_hw) for plan in plans)
+        # Each has four times the pixels of the one before.
+        seconds = took * sum(4**octave for octave in range(1, len(finer) + 1))
+        reporter.note(f"{windows:,} windows at finer scales will take about {seconds:.0f} s")
+
+    def _score(self, scale: float, reporter: Reporter) -> Scored:
+        """The scores at a scale: of positions where possible, otherwise of windows."""
+        placement, limits = self.request.placement.at(scale), self.request.limits
+        at_scale = f" at scale {scale:g}" if len(self.scales) > 1 else ""
+        reporter.stage(f"scoring {Path(self.photo.path).name}{at_scale}")
+        common: dict[str, Any] = {"memory": limits.memory, "progress": reporter.advance}
+        # Skipped windows and classes not stored cannot be attributed to positions.
+        if limits.store_classes is None and limits.skip is None:
+            positions = self.scorer.score_positions(self.photo, placement, **common)
+            if positions is not None:
+                return positions
+        return self.scorer.score(
+            self.photo,
+            placement,
+            store_classes=limits.store_classes,
+            skip=limits.skip,
+            folder=self._home,
+            **common,
+        )
+
+    def _confirming(self) -> CropProbabilities | None:
+        """Asks the network of boxes; None where windows were cropped already."""
+        if self.scorer.engine == "crop":
+            return None
+        store, classes = self.request.limits.store_classes, self.scorer.classifier.classes
+        own = classes.indices(store) if store else range(len(classes))
+
+        def ask(boxes_xyxy: Sequence[Box], groups: Sequence[ClassGroup]) -> list[float]:
+            # Groups have the indices of classes among those stored.
+            asked = [
+                ClassGroup(group.name, tuple(own[index] for index in group.indices))
+                for group in groups
+            ]
+            return self.scorer.crop_probabilities(self.photo, boxes_xyxy, asked)
+
+        return ask
+
+    def _notes(self, found: Found) -> Iterator[str]:
+        """What the user should know of where was looked for what."""
+        window = self.scorer.classifier.preprocessing.window_px
+        low, high = sizes_looked_for(list(self.scales.values()), self.photo.hw, window)
+        yield f"looked for things of about {low:,} to {high:,} px; a finer resolution finds smaller"
+        if self.request.placement.scales == "auto":
+            yield from _rule_notes(self.scorer.classifier)
+        yield from _few_classes(self.scorer.classifier)
+        if found.unconfirmed:
+            yield (
+                f"{found.unconfirmed} of {len(found.detections)} detections were not confirmed by "
+                f"cropping, only the {self.display.confirm} most confident ones are"
+            )
+
+
+def _few_classes(classifier: Classifier) -> Iterator[str]:
+    """That a network without a background calls everything one of its few classes."""
+    names = classifier.classes.names
+    if are_exclusive(classifier.outputs) and len(names) < FEW and BACKGROUND not in names:
+        yield (
+            f"each window must be one of {len(names)} classes ({', '.join(names)}), whatever it "
+            "shows: train with a background to teach the network otherwise"
+        )
+
+
+def _rule_notes(classifier: Classifier) -> Iterator[str]:
+    """What is not known of the photos that a network learned from."""
+    if classifier.scale_rule.learned == "native":
+        yield (
+            "scored at scale 1: how large things are in the photos that the network learned from "
+            "is not known"
+        )
+    elif classifier.scale_rule.learned == "photo" and classifier.weights_kind in ("file", "own"):
+        yield "scales are those of a network that learned from whole photos, as published ones do"
 
 
 def run(
@@ -127,7 +229,8 @@ def run(
         scorer: what :func:`heatmap.prepare` gave; one serves many photos.
         folder: where the files are written; created if missing.
         display: which classes are searched and drawn, the thresholds, and the colours.
-        placement: stride (px), scales (resize factors of the photo) and border.
+        placement: stride (px), scales (resize factors of the photo, by default those of the
+            network's rule) and border.
         limits: bytes of memory, classes to store, and windows to skip.
         extras: further files: other formats, the page.
         reporter: receives the stages, and the number of windows scored.
@@ -158,20 +261,6 @@ def run(
         return underway.finish(folder)
 
 
-def _windows(scored: ScoreGrid | PositionScores) -> ScoreGrid:
-    return scored if isinstance(scored, ScoreGrid) else scored.windows
-
-
-def _sharp(
-    scored: Sequence[ScoreGrid | PositionScores], groups: Sequence[ClassGroup]
-) -> ScoreGrid | None:
-    """Sharp maps of the groups, where every scale has positions."""
-    positions = [scores for scores in scored if isinstance(scores, PositionScores)]
-    if len(positions) < len(scored):
-        return None
-    return sharp_maps(positions, groups)
-
-
 def _pictures(
     display: Display, files: RunFiles, groups: Sequence[ClassGroup]
 ) -> dict[ClassGroup, Picture]:
@@ -187,58 +276,27 @@ def _pictures(
 
 
 def planned_bytes(
-    photo_hw: tuple[int, int], scorer: Scorer, placement: MultiScale, limits: Limits
+    photo_hw: tuple[int, int], scorer: Scorer, request: Request, scales: Mapping[str, float]
 ) -> int:
     """Bytes that the scores of a run will take on disk; 0 where they fit into memory.
 
     Raises:
         GeometryError: no window fits, or the network does not have this stride.
     """
-    classes = scorer.classifier.classes
-    kept = classes.indices(limits.store_classes) if limits.store_classes else classes
+    classes, store = scorer.classifier.classes, request.limits.store_classes
+    kept = classes.indices(store) if store else classes
     sizes = [
-        grid_bytes(scorer.plan(photo_hw, placement.at(scale)), len(kept))
-        for scale in _scales(photo_hw, scorer, placement).values()
+        grid_bytes(scorer.plan(photo_hw, request.placement.at(scale)), len(kept))
+        for scale in scales.values()
     ]
     # Several are fused on the finest, which has the most windows.
     fused = [max(sizes)] if len(sizes) > 1 else []
     return sum(size for size in sizes + fused if size > LARGE_GRID_BYTES)
 
 
-def _scales(photo_hw: tuple[int, int], scorer: Scorer, placement: MultiScale) -> dict[str, float]:
-    """The scales by the names of their grids, without duplicates."""
-    window = scorer.classifier.preprocessing.window_px
-    scales = placement.scales or auto_scales(photo_hw, window)
+def planned_scales(photo_hw: tuple[int, int], scorer: Scorer, request: Request) -> dict[str, float]:
+    """The scales of a run by the names of their grids, without duplicates."""
+    classifier, named = scorer.classifier, bool(request.display.classes)
+    window = classifier.preprocessing.window_px
+    scales = request.placement.scales_for(photo_hw, classifier.scale_rule, window, named=named)
     return {scale_name(scale): scale for scale in scales}
-
-
-def _scored(
-    photo: Photo | PhotoFile,
-    scorer: Scorer,
-    folder: Path,
-    placement: MultiScale,
-    limits: Limits,
-    reporter: Reporter,
-) -> Iterator[tuple[str, ScoreGrid | PositionScores]]:
-    """The scores of each scale by its name: of positions where possible, otherwise of windows."""
-    scales = _scales(photo.hw, scorer, placement)
-    for name, scale in scales.items():
-        at_scale = f" at scale {scale:g}" if len(scales) > 1 else ""
-        reporter.stage(f"scoring {Path(photo.path).name}{at_scale}")
-        common: dict[str, Any] = {"memory": limits.memory, "progress": reporter.advance}
-        positions = None
-        # Skipped windows and classes not stored cannot be attributed to positions.
-        if limits.store_classes is None and limits.skip is None:
-            positions = scorer.score_positions(photo, placement.at(scale), **common)
-        yield (
-            name,
-            positions
-            or scorer.score(
-                photo,
-                placement.at(scale),
-                store_classes=limits.store_classes,
-                skip=limits.skip,
-                folder=folder,
-                **common,
-            ),
-        )

@@ -13,7 +13,7 @@ import numpy as np
 from ..classes import ClassGroup
 from ..files import Writer, write_all
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Detection
+from ..localization.localize import Alternative, Detection
 from ..names import (
     DESCRIPTION,
     GRID,
@@ -33,7 +33,7 @@ from .coco import CocoIds
 from .formats import export_files
 
 # Version of ``cat.json``, raised when its keys change.
-RESULT_FORMAT = 3
+RESULT_FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -278,4 +278,12 @@ def _described(detection: Detection) -> dict[str, Any]:
         "window_xyxy": [round(side, 2) for side in detection.window_xyxy],
         "scale": round(detection.scale, 6),
         "cell": list(detection.cell),
+        "slide": round(detection.slide, 6),
+        "crop": None if detection.crop is None else round(detection.crop, 6),
+        "alternatives": list(map(_alternative, detection.alternatives)),
+        "together": None if detection.together is None else _alternative(detection.together),
     }
+
+
+def _alternative(alternative: Alternative) -> dict[str, Any]:
+    return {"class": alternative.name, "confidence": round(alternative.confidence, 6)}

@@ -12,7 +12,7 @@ from typing import Any
 from ..classes import ClassGroup
 from ..errors import ResultError, reason_of
 from ..geometry import Box
-from ..localization.localize import Detection
+from ..localization.localize import Alternative, Detection
 from ..names import DESCRIPTION
 from .save import RESULT_FORMAT
 
@@ -105,7 +105,15 @@ def _detection(described: Mapping[str, Any]) -> Detection:
         window_xyxy=_box(described["window_xyxy"]),
         cell=(int(row), int(column)),
         scale=_number(described["scale"]),
+        slide=_number(described["slide"]),
+        crop=None if described["crop"] is None else _number(described["crop"]),
+        alternatives=tuple(map(_alternative, described["alternatives"])),
+        together=None if described["together"] is None else _alternative(described["together"]),
     )
+
+
+def _alternative(described: Mapping[str, Any]) -> Alternative:
+    return Alternative(str(described["class"]), _number(described["confidence"]))
 
 
 def _box(sides: Any) -> Box:

@@ -18,6 +18,7 @@ from ..choices import Engine
 from ..classes import ClassGroup, Wanted
 from ..errors import PhotoError
 from ..files import read_bytes
+from ..localization.auto_scales import described_rule
 from ..memory import free_memory
 from ..versions import package_versions
 from .request import Request
@@ -111,6 +112,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "preprocessing": asdict(classifier.preprocessing),
         "outputs": classifier.outputs,
         "classes": _digest(repr(classifier.classes).encode("utf-8", "surrogatepass")),
+        "scales": described_rule(classifier.scale_rule),
         "engine": scorer.engine,
         "compute": asdict(scorer.compute),
         "placement": asdict(request.placement),
@@ -120,6 +122,8 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
             "conf": display.conf,
             "iou": display.iou,
             "max_det": display.max_det,
+            "confirm": display.confirm,
+            "exclude": list(map(_wanted, display.exclude)),
             "opacity": display.opacity,
             "stretch": display.stretch,
         },

@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..classes import Wanted
+from ..classes import ClassGroup, Wanted
 from ..conversion.dilation import check_stride
 from ..conversion.network import FullyConvolutional
 from ..conversion.plan import Sliding
-from ..geometry import Geometry, Placement, plan_grid
+from ..geometry import Box, Geometry, Placement, plan_grid
 from ..grid.collector import Collector, grid_bytes
 from ..grid.origin import Computation, Origin, Weights
+from ..grid.outputs import chance_of, group_probabilities
 from ..grid.position_scores import PositionScores, mean_over, positions_of
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
 from ..grid.skip import Skip
@@ -26,6 +27,7 @@ from ..photo.extended import ExtendedRows
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile, PhotoSource, open_photo
 from ..versions import package_versions
+from .boxes import box_scores
 from .device import Compute
 from .network_cache import NetworkCache
 from .photo_pass import PhotoPass, Spread
@@ -209,6 +211,35 @@ class Scorer:
         k = native // windows.stride_px
         means = replace(grid, scores=mean_over(grid.scores, map_hw, k), geometry=windows)
         return PositionScores(means, grid, map_hw, k)
+
+    def crop_probabilities(
+        self,
+        photo: PhotoSource,
+        boxes_xyxy: Sequence[Box],
+        groups: Sequence[ClassGroup],
+    ) -> list[float]:
+        """What the network says of boxes by themselves, each cut out and stretched to one window.
+
+        Args:
+            photo: as in :meth:`score`. One that stays on disk is read once more, made smaller.
+            boxes_xyxy: boxes within the photo, px.
+            groups: for each box the class or group that is asked about.
+
+        Returns:
+            The probability of each, 0..1, corrected for chance (:func:`outputs.above_chance`).
+
+        Raises:
+            PhotoError: the photo cannot be read.
+        """
+        if not boxes_xyxy:
+            return []
+        outputs, count = self.classifier.outputs, len(self.classifier.classes)
+        scores = box_scores(self.classifier, open_photo(photo), boxes_xyxy, self.compute)
+        chance = chance_of(outputs, count)
+        return [
+            float(group_probabilities(one, [group.indices], outputs, chance)[0])
+            for one, group in zip(scores, groups, strict=True)
+        ]
 
     def _pass(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
@@ -67,7 +68,12 @@ class Examples:
 
 
 def folder_examples(
-    folder: str | Path, *, validation_split: float = 0.2, seed: int = 0, without: Path | None = None
+    folder: str | Path,
+    *,
+    validation_split: float = 0.2,
+    seed: int = 0,
+    without: Path | None = None,
+    background: str | Path | None = None,
 ) -> Examples:
     """Whole photos as examples, from one folder for each class, with the name of the class.
 
@@ -81,14 +87,20 @@ def folder_examples(
         seed: seed of the choice of validation photos, which otherwise depends only on their
             names.
         without: a folder that is not a class.
+        background: a folder of photos that show none of the classes and look like those to be
+            searched; it may lie anywhere. They become the last class, "background": of each
+            photo 1 to 3 random squares as large as photos of the classes, so that there are
+            about as many as examples of another class on average.
 
     Raises:
         ModelError: the share is out of range.
-        PhotoError: no such folder, fewer than two classes, or a class with too few photos.
+        PhotoError: no such folder, fewer than two classes, a class with too few photos, or one
+            that has the name of the background.
     """
     _check_split(validation_split)
     folder = _existing(folder)
-    class_folders = _class_folders(folder, without)
+    aside = [Path(path) for path in (without, background) if path is not None]
+    class_folders = _class_folders(folder, aside, fewest=2 if background is None else 1)
     least = 2 if validation_split > 0 else 1
     examples = [
         Example(photo, label)
@@ -96,7 +108,30 @@ def folder_examples(
         for photo in _photos_of(folder, class_folder, least=least)
     ]
     classes = [class_folder.name for class_folder in class_folders]
+    if background is not None:
+        if BACKGROUND in classes:
+            raise PhotoError(
+                f"{folder / BACKGROUND}: is a class of the name of the background",
+                Use("background", text="rename it or leave {} out"),
+            )
+        examples += _pieces(folder, _existing(background), examples, len(classes), seed, least)
+        classes.append(BACKGROUND)
     return _split(folder, classes, examples, validation_split, seed)
+
+
+def _pieces(
+    folder: Path, background: Path, examples: Sequence[Example], label: int, seed: int, least: int
+) -> list[Example]:
+    """Random squares of photos of the background, as large as the photos of the classes."""
+    sides = [min(upright_hw(folder / example.photo)) for example in examples]
+    photos = _photos_of(folder, background, least=least)
+    count = min(MOST_BACKGROUND, max(1, round(len(examples) / label / len(photos))))
+    pieces = []
+    for photo in photos:
+        noise = np.random.default_rng(list(seed_digest(seed, BACKGROUND, photo)))
+        squares = squares_beside([], upright_hw(folder / photo), [sides], count, noise)
+        pieces += [Example(photo, label, square) for square in squares]
+    return pieces
 
 
 def boxed_examples(
@@ -168,18 +203,19 @@ def _existing(folder: str | Path) -> Path:
     return Path(folder)
 
 
-def _class_folders(folder: Path, without: Path | None) -> list[Path]:
+def _class_folders(folder: Path, aside: Sequence[Path], *, fewest: int) -> list[Path]:
+    """The folders of classes, sorted by name; those set aside are none."""
     try:
         folders = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
-        if without is not None:
-            folders = [path for path in folders if path.resolve() != without.resolve()]
+        none = {path.resolve() for path in aside}
+        folders = [path for path in folders if path.resolve() not in none]
     except OSError as error:
         raise PhotoError(f"{folder}: cannot be read: {reason_of(error)}") from error
-    if len(folders) < 2:
+    if len(folders) < fewest:
         names = f" ({folders[0].name})" if folders else ""
         raise PhotoError(
-            f"{folder}: holds {len(folders)} folders{names}, a classifier needs at least 2 "
-            "classes: put the photos of each class in a folder of its name"
+            f"{folder}: holds {len(folders)} folders{names}, a classifier needs at least {fewest} "
+            f"class{'es' * (fewest > 1)}: put the photos of each class in a folder of its name"
         )
     return sorted(folders, key=lambda path: path.name)
 
@@ -195,7 +231,8 @@ def _photos_of(folder: Path, class_folder: Path, *, least: int) -> list[str]:
             f"{least}",
             Use("validation_split", 0, text="add photos or use {}"),
         )
-    return sorted(path.relative_to(folder).as_posix() for path in photos)
+    # The folder of the background may lie beside that of the classes.
+    return sorted(Path(os.path.relpath(path, folder)).as_posix() for path in photos)
 
 
 def _labels(box_file: BoxFile, background: str) -> list[str]:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..classes import ClassList
+from ..classes import BACKGROUND, ClassList
 from ..errors import ModelError, ResultError, Use, reason_of
 from ..grid.outputs import outputs_of_head
+from ..localization.auto_scales import ScaleRule, rule_of_examples
 from ..networks.adapt import AdaptOptions, adapt
 from ..networks.adapted import Adapted
 from ..networks.checkpoint import check_named, check_target, save_checkpoint
@@ -24,6 +25,7 @@ from ..networks.load import Model, load_original
 from ..networks.registry import DEFAULT_MODEL
 from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
+from ..photo.photo_file import upright_hw
 from ..progress import Reporter
 from .examples import Examples, boxed_examples, folder_examples
 from .fit import Epoch, Fit, LabelledRows, Schedule
@@ -69,6 +71,7 @@ def train(
     model: Model = DEFAULT_MODEL,
     *,
     boxes: str | Path | None = None,
+    background: str | Path | None = None,
     schedule: Schedule | None = None,
     resume: bool = False,
     reporter: TrainingReporter | None = None,
@@ -90,6 +93,8 @@ def train(
         model: a network to adapt to these classes, or one already adapted to exactly these
             classes, which is trained further.
         boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
+        background: a folder of photos that show none of the classes, for the class "background";
+            not with ``boxes``, which make their own.
         schedule: the hyperparameters; None is ``Schedule()``.
         resume: continue an interrupted training after its last complete epoch.
         reporter: receives the progress.
@@ -106,32 +111,71 @@ def train(
     schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
     target = Path(output)
     check_target(target)
-    examples = _examples(Path(folder), boxes, target, schedule)
+    examples = _examples(Path(folder), boxes, background, target, schedule)
     classifier = _classifier(model, examples, schedule, options or AdaptOptions())
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
     reporter.begins(examples, classifier)
     fit = _fit(classifier, examples, schedule, work, reporter)
-    trained = replace(
-        classifier,
-        weights=f"{classifier.weights}; trained on {Path(folder).resolve().name}",
-        weights_digest=digest_of_weights(classifier.module.state_dict()),
-        # It was trained on cross-entropy, whatever its outputs meant before.
-        outputs=outputs_of_head(len(classifier.classes), softmax=_ends_in_softmax(classifier)),
-    )
+    trained = _trained(classifier, examples)
     save_checkpoint(trained, target, training=_record(fit, examples))
     work.clear()
     return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
+
+
+def _trained(classifier: Classifier, examples: Examples) -> Classifier:
+    """The classifier, whose module was trained, with what is now true of it."""
+    return replace(
+        classifier,
+        weights=f"{classifier.weights}; trained on {examples.folder.resolve().name}",
+        weights_digest=digest_of_weights(classifier.module.state_dict()),
+        # It was trained on cross-entropy, whatever its outputs meant before.
+        outputs=outputs_of_head(len(classifier.classes), softmax=_ends_in_softmax(classifier)),
+        scale_rule=_scale_rule(examples, classifier.preprocessing.window_px),
+    )
+
+
+def _scale_rule(examples: Examples, window: int) -> ScaleRule:
+    """The scales at which the objects that were shown fill a window."""
+    objects = [
+        example
+        for example in (*examples.training, *examples.validation)
+        if examples.classes[example.label] != BACKGROUND
+    ]
+    sides = [
+        min(upright_hw(examples.folder / one.photo))
+        if one.xyxy is None
+        else one.xyxy[2] - one.xyxy[0]
+        for one in objects
+    ]
+    return rule_of_examples(sides, window, whole_photos=objects[0].xyxy is None)
 
 
 def _ends_in_softmax(classifier: Classifier) -> bool:
     return classifier.adaptation is not None and classifier.adaptation.softmax
 
 
-def _examples(folder: Path, boxes: str | Path | None, target: Path, schedule: Schedule) -> Examples:
+def _examples(
+    folder: Path,
+    boxes: str | Path | None,
+    background: str | Path | None,
+    target: Path,
+    schedule: Schedule,
+) -> Examples:
     share, seed = schedule.validation_split, schedule.seed
     if boxes is None:
-        without = work_folder(target)
-        return folder_examples(folder, validation_split=share, seed=seed, without=without)
+        return folder_examples(
+            folder,
+            validation_split=share,
+            seed=seed,
+            without=work_folder(target),
+            background=background,
+        )
+    if background is not None:
+        raise ModelError(
+            "what lies beside the boxes is the background",
+            Use("background", text="leave {} out"),
+            Use("boxes", text="or {}"),
+        )
     return boxed_examples(folder, boxes, validation_split=share, seed=seed)
 
 

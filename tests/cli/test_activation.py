@@ -33,13 +33,15 @@ def test_json_says_it_too(call):
 
 
 def test_run_finds_each_independent_class_and_render_draws_it(call):
-    outcome = call("run", "cat.png", *POOLED, "--activation", "sigmoid", "--json", "-o", "out")
+    outcome = call(
+        "run", "cat.png", *POOLED, "--activation", "sigmoid", "--json", "-o", "out", "--confirm", 0
+    )
     found = json.loads(outcome.out)["detections"]
     grid = heatmap.load("out/cat.npz")
     assert grid.kind == "independent logits"
     exact = 1 / (1 + np.exp(-grid.scores.astype(float)))
     np.testing.assert_allclose(grid.probabilities(), exact, rtol=1e-5)
-    reached = {grid.classes.names[index] for index in np.flatnonzero(exact.max((0, 1)) >= 0.3)}
+    reached = {grid.classes.names[index] for index in np.flatnonzero(exact.max((0, 1)) >= 0.35)}
     assert len(reached) > 1
     assert {one["class"] for one in found} == reached
     for one in found:

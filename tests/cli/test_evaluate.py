@@ -34,18 +34,27 @@ def test_evaluate_prints_what_json_holds(boxed, network):
     outcome = boxed(*arguments)
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(boxed(*arguments, "--json").out)
-    assert (told["photos"], told["pairs"]) == (2, 2)
-    assert list(told["methods"]) == ["heatmap, scale 1", "heatmap, scales auto"]
+    named, unnamed = told["named"], told["unnamed"]
+    assert (named["photos"], named["pairs"]) == (2, 2)
+    assert list(named["methods"]) == ["heatmap"]
     lines = outcome.out.splitlines()
     assert lines[:2] == [
         "2 (photo, class) pairs on 2 photos",
         "left out, no corresponding class: sofa (1)",
     ]
-    for name, method in told["methods"].items():
+    for name, method in named["methods"].items():
         assert row_of(name, method["total"]) in rows_of(lines)
     for label, cases in method["labels"].items():
         assert cases["all"]["pairs"] == 1
         assert row_of(label, cases) in rows_of(lines)
+    for name, at in (("0.5", "at IoU 0.5"), ("0.3", "at IoU 0.3"), ("pointing", "pointing")):
+        share = unnamed["average_precision"][name]
+        value, low, high = (f"{100 * share[key]:.1f}" for key in ("value", "low", "high"))
+        assert [f"average precision, {at}", value, f"{low} to {high}"] in rows_of(lines)
+    counts = unnamed["counts"]
+    assert lines[-1].startswith(
+        f"{counts['annotated']} detections of annotated classes, {counts['hits']} hits; "
+    )
 
 
 def rows_of(lines: list[str]) -> list[list[str]]:
@@ -67,15 +76,14 @@ def test_evaluate_takes_scales_and_what_labels_mean(boxed):
         *("--scale", "2", "--fuse", "max", "--labels", "labels.json"),
     )
     told = json.loads(outcome.out)
-    assert list(told["methods"]) == ["heatmap, scales 0.5, 2"]
-    assert list(told["methods"]["heatmap, scales 0.5, 2"]["labels"]) == ["sofa"]
-    assert told["left_out"]["labels"] == {"class 1": 1, "class 3": 1}
+    assert list(told["named"]["methods"]["heatmap"]["labels"]) == ["sofa"]
+    assert told["named"]["left_out"]["labels"] == {"class 1": 1, "class 3": 1}
 
 
 def test_evaluate_compares_with_class_activation_maps(boxed):
     told = json.loads(boxed("evaluate", "photos", "boxes.json", *POOLED, "--json").out)
     cams = [f"{name}, scale {scale}" for name in ("CAM", "Grad-CAM") for scale in (1, 2, 3)]
-    assert list(told["methods"])[2:] == cams
+    assert list(told["named"]["methods"])[1:] == cams
     assert_one_line(boxed("evaluate", "photos", "boxes.json", *PADDED), "CAM")
 
 

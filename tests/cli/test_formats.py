@@ -31,7 +31,7 @@ EXTRA = ("--html", "--format", "csv", "--format", "coco", "--format", "geojson",
 
 @pytest.mark.parametrize("network", [PADDED, POOLED])
 def test_further_files_are_written_printed_and_listed(call, network):
-    arguments = ("run", "cat.png", *network, *EXTRA, "-c", 1, "-c", 3, "--conf", "0.05")
+    arguments = ("run", "cat.png", *network, *EXTRA, "-c", 1, "-c", 3, "--conf", "0.01")
     outcome = call(*arguments, "-o", "out")
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(Path("out/cat.json").read_text())

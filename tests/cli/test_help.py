@@ -12,15 +12,16 @@ from tests.support.examples import PAGES, arguments, command_lines
 
 NETWORK = "--model --weights --weights-key --architecture"
 MODEL = f"{NETWORK} --window --mean --std --channel-order --class-names --groups --activation"
-DETECTIONS = "--class --conf --iou --max-det"
+DETECTIONS = "--class --exclude --conf --iou --max-det"
+SCALES = "--scale --resolution --fuse"
 OVERLAYS = "--top --opacity --stretch"
 LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
 EXTRAS = "--format --coco --html"
 NEW_HEAD = f"{NETWORK} --window --head --levels --fc6 --freeze --average --softmax"
 SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
 RUN = (
-    f"{MODEL} --stride --scale --fuse --border --engine {LIMITS} {DETECTIONS} {OVERLAYS} {EXTRAS} "
-    "--output --json"
+    f"{MODEL} --stride {SCALES} --border --engine {LIMITS} {DETECTIONS} --confirm {OVERLAYS} "
+    f"{EXTRAS} --output --json"
 )
 # In the order of use.
 OPTIONS = {
@@ -30,11 +31,11 @@ OPTIONS = {
     "render": f"{DETECTIONS} {OVERLAYS} --output --json",
     "view": "--photo --json",
     "verify": f"{MODEL} --stride --scale --border --class --windows --output --json",
-    "evaluate": f"{MODEL} --scale --fuse --labels --cam --json",
+    "evaluate": f"{MODEL} {SCALES} --conf --confirm --labels --cam --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",
-    "train": f"{NEW_HEAD} --boxes {SCHEDULE} --output --resume --json",
+    "train": f"{NEW_HEAD} --boxes --background {SCHEDULE} --output --resume --json",
     "export": f"{MODEL} --stride --to --output --json",
 }
 # Options of other programs that the pages name.

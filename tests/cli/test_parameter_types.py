@@ -114,11 +114,11 @@ def test_values_are_spelled_as_they_are_read(kind, value, text):
 @pytest.mark.parametrize(
     ("arguments", "scales"),
     [
-        ((), (1.0,)),
+        ((), "auto"),
         (("--scale", "0.5"), (0.5,)),
         (("--scale", "0.5", "--scale", "2", "--scale", "0.50"), (0.5, 2.0)),
-        (("--scale", "auto"), None),
-        (("--scales", "auto"), None),
+        (("--scale", "auto"), "auto"),
+        (("--scales", "photo"), "photo"),
         (("--scales", "1", "--scale", "3"), (1.0, 3.0)),
     ],
 )
@@ -130,4 +130,4 @@ def test_scales_are_each_taken_once_in_the_order_given(arguments, scales):
 def test_scales_that_cannot_be_are_a_usage_error(values):
     code, output = parsed(*(part for value in values for part in ("--scale", value)))
     assert code == 2
-    assert f"{' '.join(values)!r}: give numbers, such as --scale 0.5 --scale 1, or auto" in output
+    assert f"{' '.join(values)!r}: give numbers, such as --scale 0.5 --scale 1, or one" in output

@@ -112,5 +112,5 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
 def test_class_names_are_shown_as_they_are(call):
     wanted = [part for name in (0, 1, 4) for part in ("-c", name)]
     outcome = call(*("run", "cat.png", *PADDED, "--class-names", "names.txt", "--conf", 0, *wanted))
-    first_words = {re.split(r" +\d\.\d\d  ", line)[0] for line in outcome.out.splitlines()[4:-5]}
+    first_words = {re.split(r" +\d\.\d\d  ", line)[0] for line in outcome.out.splitlines()[7:-5]}
     assert first_words == {CLASS_NAMES[0], CLASS_NAMES[1], CLASS_NAMES[4]}

@@ -15,11 +15,9 @@ from tests.support.command_networks import padded
 
 
 def test_render_draws_what_run_drew_without_a_network(call, monkeypatch):
-    call("run", "cat.png", *PADDED, "-o", "out", "--top", 2, "--stretch", "--opacity", 0.5)
+    call("run", "cat.png", *PADDED, "-o", "out", "--top", 2, "--stretch", "--confirm", 0)
     monkeypatch.setattr(preparing, "prepare", None)
-    outcome = call(
-        *("render", "out/cat.npz", "-o", "again", "--top", 2, "--stretch", "--opacity", 0.5)
-    )
+    outcome = call(*("render", "out/cat.npz", "-o", "again", "--top", 2, "--stretch"))
     assert (outcome.code, outcome.err) == (0, "")
     drawn = [Path(path).name for path in everything("out") if path.endswith(".png")]
     assert len(drawn) == 2

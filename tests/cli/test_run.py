@@ -33,14 +33,13 @@ def test_run_writes_files_that_agree_with_what_it_says(call):
         left, top, right, bottom = one["box_xyxy"]
         assert 0 <= left < right <= 120
         assert 0 <= top < bottom <= 100
-        assert one["confidence"] == pytest.approx(
-            grid.probabilities()[(*one["cell"], *one["indices"])], abs=1e-6
-        )
+        probability = grid.probabilities()[(*one["cell"], *one["indices"])]
+        assert one["slide"] == pytest.approx((probability - 0.2) / 0.8, abs=1e-6)
         rows = ("top", "middle", "bottom")[int(3 * (top + bottom) / 2 / 100)]
         columns = ("left", "middle", "right")[int(3 * (left + right) / 2 / 120)]
         row = [
             one["class"],
-            f"{one['confidence']:.2f}",
+            *(f"{one[said]:.2f}" for said in ("confidence", "slide", "crop")),
             f"{rows} {columns}".replace("middle middle", "middle"),
             f"{(right - left) * (bottom - top) / 120:.0f}%",
             f"{left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}",
@@ -71,7 +70,7 @@ def test_run_with_the_built_in_model(call):
     assert outcome.code == 0
     assert outcome.out.startswith(
         "chelsea.jpg: 451 x 300 px\n"
-        "4 rows x 9 columns of windows, 224 px wide, 32 px apart\n"
+        "23 rows x 37 columns of windows, 224 px wide, 32 px apart, on the photo resized by 3\n"
         "model: efficientnet_lite0, weights ImageNet"
     )
     assert everything("results") == [
@@ -79,6 +78,7 @@ def test_run_with_the_built_in_model(call):
         "results/chelsea.json",
         "results/chelsea.npz",
         "results/chelsea.sharp.npz",
+        *(f"results/chelsea.x{scale}.npz" for scale in (1, 2, 3)),
     ]
     assert {
         one["class"] for one in json.loads(Path("results/chelsea.json").read_text())["detections"]
@@ -104,7 +104,11 @@ def test_run_uses_its_settings(call):
 
 def test_a_class_that_is_not_detected_is_named_with_its_highest_confidence(call):
     call("run", "cat.png", *PADDED, "-o", "out")
-    peaks = heatmap.load("out/cat.npz").probabilities().max(axis=(0, 1))
+    peaks = (
+        heatmap.load("out/cat.npz")
+        .class_maps([heatmap.load("out/cat.npz").classes.single(index) for index in range(5)])
+        .max(axis=(0, 1))
+    )
     least = int(peaks.argmin())
     assert peaks[least] < 0.995
     outcome = call("run", "cat.png", *PADDED, "-c", least, "--conf", 1)
@@ -126,7 +130,7 @@ def test_an_inexact_network_is_cropped_with_a_note(call):
 
 def test_what_is_noted_of_the_network_stands_in_json_on_the_page_and_beside_json(call):
     outcome = call("run", "cat.png", *SQUEEZING, "-o", "out", "--html", "--json")
-    (note,) = json.loads(outcome.out)["origin"]["notes"]
+    note, *_ = json.loads(outcome.out)["origin"]["notes"]
     assert note.startswith("scored crop by crop: sliding would be inexact: ")
     assert outcome.err == f"note: {note}\n"
     assert note in Path("out/cat.html").read_text(encoding="utf-8")
@@ -156,7 +160,7 @@ def test_random_weights_are_named_as_such(call):
 
 def test_a_group_of_the_built_in_model_is_one_class(call):
     cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
-    outcome = call("run", "chelsea.jpg", "-c", "cat", "-c", "dog")
+    outcome = call("run", "chelsea.jpg", "-c", "cat", "-c", "dog", "--scale", 1)
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(Path("results/chelsea.json").read_text())
     assert [(one["class"], len(one["indices"])) for one in told["overlays"]] == [
@@ -168,9 +172,12 @@ def test_a_group_of_the_built_in_model_is_one_class(call):
     assert cat["class"] == "cat"
     grid = heatmap.load("results/chelsea.npz")
     single = grid.probabilities()[tuple(cat["cell"])]
-    assert cat["confidence"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
-    assert cat["confidence"] > single.max() + 0.01
-    assert re.search(rf"^cat +{cat['confidence']:.2f} ", outcome.out, re.MULTILINE)
+    expected = (single[cat["indices"]].sum() - 0.005) / 0.995
+    assert cat["slide"] == pytest.approx(expected, abs=1e-5)
+    assert cat["slide"] > single.max() + 0.01
+    assert re.search(
+        rf"^cat +{cat['confidence']:.2f} +{cat['slide']:.2f} ", outcome.out, re.MULTILINE
+    )
     again = call("render", "results/chelsea.npz", "-c", "dog", "-o", "again")
     assert again.out == "dog: again/chelsea.dog.png\n"
 
@@ -185,7 +192,7 @@ def test_groups_of_a_file_are_classes_to_ask_for_and_to_keep(call):
     for one in told["detections"]:
         assert (one["class"], one["indices"]) == ("pair", [1, 3])
         expected = grid.probabilities()[tuple(one["cell"])][[1, 3]].sum()
-        assert one["confidence"] == pytest.approx(expected, abs=1e-6)
+        assert one["slide"] == pytest.approx(max(0, (expected - 0.4) / 0.6), abs=1e-6)
     assert everything("out") == ["out/cat.json", "out/cat.npz", "out/cat.pair.png"]
     assert call(*arguments, "-o", "kept", "--store-classes", "pair").code == 0
     assert heatmap.load("kept/cat.npz").classes.names == ("class 1", "class 3")
@@ -220,10 +227,61 @@ def test_run_takes_all_of_them(call):
         assert f"wrote out/{name}\n" in outcome.out
 
 
-def test_run_at_auto_scales_says_which(call):
-    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--scale", "auto")
-    assert "note: scales 0.25, 0.5, 1, 2, 3 fused on the finest\n" in outcome.out
-    assert "32 px wide, 4 px apart, on the photo resized by 3\n" in outcome.out
+@pytest.mark.parametrize(
+    ("more", "scales", "finest"),
+    [
+        ((), "0.25, 0.5, 1", 1),
+        (("-c", "class 0"), "0.25, 0.5, 1, 1.5", 1.5),
+        (("--resolution", "fine"), "0.25, 0.5, 1, 2", 2),
+    ],
+)
+def test_run_at_scales_that_fit_the_photo_says_which(call, more, scales, finest):
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--scales", "photo", *more)
+    assert f"note: scales {scales} fused on the finest\n" in outcome.out
+    resized = f", on the photo resized by {finest}" * (finest != 1)
+    assert f"32 px wide, 4 px apart{resized}\n" in outcome.out
+    assert "note: looked for things of about " in outcome.out
+    assert "is not known" not in outcome.out
+
+
+def test_run_says_that_nothing_is_known_of_an_own_network(call):
+    outcome = call("run", "cat.png", *PADDED, "-o", "out")
+    assert "on the photo resized" not in outcome.out
+    assert "network learned from is not known\n" in outcome.out
+    assert "note: each window must be one of 5 classes (class 0, " in outcome.out
+    insisted = call("run", "cat.png", *PADDED, "-o", "out", "--scales", "native")
+    assert "is not known" not in insisted.out
+
+
+def test_a_resolution_is_for_scales_that_are_not_given(call):
+    outcome = call("run", "cat.png", *PADDED, "--scale", "1", "--resolution", "fine")
+    assert outcome.code == 1
+    assert "leave --resolution out or --scale" in outcome.err
+
+
+def test_classes_can_be_left_out(call):
+    arguments = ("run", "cat.png", *PADDED, "-o", "out", "--conf", "0.05", "--json")
+    found = json.loads(call(*arguments).out)["detections"]
+    most = found[0]["class"]
+    left = json.loads(call(*arguments, "--exclude", most).out)["detections"]
+    assert most not in {one["class"] for one in left}
+    assert_one_line(call(*arguments, "--exclude", "nothing"), "no class 'nothing'")
+
+
+def test_the_table_says_what_sliding_and_cropping_say(call):
+    arguments = ("run", "cat.png", *PADDED, "-o", "out", "--conf", "0.05")
+    outcome = call(*arguments)
+    header = next(line for line in outcome.out.splitlines() if line.startswith("class "))
+    assert header.split()[:4] == ["class", "confidence", "slide", "crop"]
+    told = json.loads(Path("out/cat.json").read_text("utf-8"))["detections"]
+    assert all(
+        one["confidence"] == pytest.approx((one["slide"] * one["crop"]) ** 0.5, abs=1e-5)
+        for one in told
+    )
+    unconfirmed = call(*arguments, "--confirm", "0")
+    assert " slide " not in unconfirmed.out
+    told = json.loads(Path("out/cat.json").read_text("utf-8"))["detections"]
+    assert all((one["crop"], one["confidence"]) == (None, one["slide"]) for one in told)
 
 
 def test_run_and_verify_take_a_finer_stride(call):

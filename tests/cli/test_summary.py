@@ -30,7 +30,8 @@ def test_summary_json_holds_what_the_table_shows(call):
         " on 120 x 100 px: 18 rows x 23 columns of windows, 32 px wide, 4 px apart"
     )
     assert lines[9] == f"outputs: {told['outputs']}, made probabilities by softmax"
-    assert lines[10] == "parameters 3,373: 3,149 trainable, 224 fixed"
+    assert lines[10] == "scales: 1"
+    assert lines[11] == "parameters 3,373: 3,149 trainable, 224 fixed"
     assert told["grid_hw"] == [18, 23]
 
 
@@ -55,7 +56,7 @@ def test_verify_and_run_fit_into_80_columns_of_a_terminal(call, monkeypatch):
         out = call(command, "cat.png", *PADDED, "-o", "out").out
         plain = without_colours(out)
         assert max(map(len, plain.splitlines())) <= 80
-        assert re.search(r"^(windows|class) +(number|confidence) +(largest|where)", plain, re.M)
+        assert re.search(r"^(windows|class) +(number|confidence) +(largest|slide)", plain, re.M)
 
 
 @pytest.mark.parametrize(

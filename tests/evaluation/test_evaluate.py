@@ -18,9 +18,12 @@ from heatmap.evaluation.evaluate import CAM_SCALES, evaluate, heatmap_method
 from heatmap.evaluation.metrics import Answer, evaluate_methods
 from heatmap.evaluation.pairs import LeftOut, PairedPhoto, Pairing, PhotoClassPair, match_labels
 from heatmap.geometry import Box, Placement
-from heatmap.localization.scales import auto_scales, fuse_scales
+from heatmap.localization.auto_scales import PHOTO
+from heatmap.localization.detect import Search
+from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.photo.photo import Photo
+from heatmap.runs.request import MultiScale
 from heatmap.scoring import scorer as scoring
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.scoring import photo
@@ -89,28 +92,31 @@ def assert_found(answer: Answer, expected: list[tuple[Box, float]]) -> None:
     np.testing.assert_allclose(answer.scores, scores, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("scales", "names"),
-    [
-        ((), ["heatmap, scale 1", "heatmap, scales auto"]),
-        (None, ["heatmap, scales auto"]),
-        ((1.0,), ["heatmap, scale 1"]),
-        ((0.5, 1.0, 2.0), ["heatmap, scales 0.5, 1, 2"]),
-    ],
-)
-def test_heatmaps_point_at_what_is_there(scorer, folder, scales, names):
+# Nothing is confirmed: the answers are those of sharp maps and windows alone.
+UNCONFIRMED = Search(confirm=0)
+
+
+def at(*scales: float, fuse: str = "mean") -> MultiScale:
+    return MultiScale(scales=scales, fuse=fuse)
+
+
+@pytest.mark.parametrize("scales", ["auto", "photo", (1.0,), (0.5, 1.0, 2.0)])
+def test_heatmaps_point_at_what_is_there(scorer, folder, scales):
     seen = []
-    found = evaluate(
+    report = evaluate(
         folder,
         folder / "boxes.csv",
         scorer,
-        scales=scales,
+        placement=MultiScale(scales=scales),
         cam=False,
         progress=lambda *done: seen.append(done),
     )
-    assert list(found.methods) == names
+    found = report.named
+    assert list(found.methods) == ["heatmap"]
     assert (found.photos, found.pairs, found.left_out.labels) == (2, 3, {})
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert report.unnamed.objects == 3
+    assert report.unnamed.average_precision["pointing"].value == 1
     for figures in found.methods.values():
         assert figures.total.all.pointing == 1
         assert [one.detected for one in figures.total.all.boxes[:2]] == [1, 1]
@@ -121,12 +127,12 @@ def test_a_mapping_says_what_labels_mean(scorer, folder):
     mapping = folder / "mapping.json"
     mapping.write_text('{"red": ["blue"], "blue": ["red", "grey"], "green": []}')
     found = evaluate(
-        folder, folder / "boxes.csv", scorer, scales=(1.0,), mapping=mapping, cam=False
-    )
+        folder, folder / "boxes.csv", scorer, placement=at(1.0), mapping=mapping, cam=False
+    ).named
     assert found.left_out.labels == {"green": 1}
     assert (found.photos, found.pairs) == (1, 2)
     # Red is looked for where blue is.
-    assert found.methods["heatmap, scale 1"].labels["red"].all.pointing == 0
+    assert found.methods["heatmap"].labels["red"].all.pointing == 0
 
 
 def test_what_cannot_be_paired_is_refused(scorer, folder):
@@ -139,9 +145,9 @@ def test_what_cannot_be_paired_is_refused(scorer, folder):
 
 def test_with_torchcam_maps_of_the_network_are_compared(scorer, folder):
     pytest.importorskip("torchcam.methods")
-    found = evaluate(folder, folder / "boxes.csv", scorer, scales=(1.0,))
+    found = evaluate(folder, folder / "boxes.csv", scorer, placement=at(1.0)).named
     listed = [
-        *["heatmap, scale 1", "CAM, scale 1", "CAM, scale 2", "CAM, scale 3"],
+        *["heatmap", "CAM, scale 1", "CAM, scale 2", "CAM, scale 3"],
         *["Grad-CAM, scale 1", "Grad-CAM, scale 2", "Grad-CAM, scale 3"],
     ]
     assert CAM_SCALES == (1, 2, 3)
@@ -158,16 +164,16 @@ def test_without_torchcam_the_comparison_says_so_and_needs_none_without_cam(
     monkeypatch.setitem(sys.modules, "torchcam.methods", None)
     with pytest.raises(ModelError, match="CAM needs torchcam"):
         evaluate(folder, folder / "boxes.csv", scorer)
-    assert evaluate(folder, folder / "boxes.csv", scorer, cam=False).pairs == 3
+    assert evaluate(folder, folder / "boxes.csv", scorer, cam=False).named.pairs == 3
 
 
-@pytest.mark.parametrize("scales", [(1.0,), (0.7, 2.0), None])
+@pytest.mark.parametrize("scales", [(1.0,), (0.7, 2.0), "photo"])
 def test_with_positions_the_answers_are_sharp_maps_and_tight_boxes(scales):
     scorer, shown = random_scorer("global pool"), Photo(photo(60, 83))
     groups = groups_of(scorer)
-    answers = heatmap_method(scorer, scales)(shown, groups)
-    at = scales or auto_scales((60, 83), WINDOW)
-    positions = [scorer.score_positions(shown, Placement(scale=scale)) for scale in at]
+    answers = heatmap_method(scorer, MultiScale(scales=scales), UNCONFIRMED)(shown, groups)
+    taken = PHOTO.scales((60, 83), WINDOW, named=True) if scales == "photo" else scales
+    positions = [scorer.score_positions(shown, Placement(scale=scale)) for scale in taken]
     maps = sharp_maps(positions, groups)
     for place, (group, answer) in enumerate(zip(groups, answers, strict=True)):
         np.testing.assert_allclose(answer.heat, maps.heatmap(place), rtol=1e-5, atol=1e-6)
@@ -183,7 +189,7 @@ def test_without_positions_the_answers_are_those_of_windows(head, fuse):
     scorer, shown = random_scorer(head), Photo(photo(60, 83))
     groups, scales = groups_of(scorer), (1.0, 1.5)
     grids = [scorer.score(shown, Placement(scale=scale)) for scale in scales]
-    answers = heatmap_method(scorer, scales, fuse)(shown, groups)
+    answers = heatmap_method(scorer, at(*scales, fuse=fuse), UNCONFIRMED)(shown, groups)
     fused = fuse_scales(grids, fuse)
     for group, answer in zip(groups, answers, strict=True):
         np.testing.assert_allclose(answer.heat, fused.heatmap(group), rtol=1e-5, atol=1e-6)
@@ -199,7 +205,8 @@ def test_one_scale_without_positions_takes_them_from_all(monkeypatch):
     assert scorer.score_positions(shown) is not None
     assert scorer.score_positions(shown, Placement(scale=2.0)) is None
     fused = fuse_scales([scorer.score(shown, Placement(scale=scale)) for scale in scales])
-    for group, answer in zip(groups, heatmap_method(scorer, scales)(shown, groups), strict=True):
+    answers = heatmap_method(scorer, at(*scales))(shown, groups)
+    for group, answer in zip(groups, answers, strict=True):
         np.testing.assert_allclose(answer.heat, fused.heatmap(group), rtol=1e-5, atol=1e-6)
 
 
@@ -215,7 +222,10 @@ def test_answers_fit_what_an_evaluation_asks(tmp_path, head, hw):
         PhotoClassPair(label, group, whole, False, False) for label, group in groups.items()
     )
     pairing = Pairing((PairedPhoto(path, pairs),), LeftOut({}, 0, 0, 0))
-    methods = {str(scales): heatmap_method(scorer, scales) for scales in [(1.0,), None]}
+    methods = {
+        str(scales): heatmap_method(scorer, MultiScale(scales=scales))
+        for scales in [(1.0,), "photo"]
+    }
     found = evaluate_methods(pairing, methods)
     assert [one.total.all.pointing for one in found.methods.values()] == [1, 1]
     answers = heatmap_method(scorer)(Photo(np.zeros((*hw, 3), np.uint8)), list(groups.values()))

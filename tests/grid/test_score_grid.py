@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import ClassError, HeatmapError, ResultError
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
+from heatmap.grid.outputs import above_chance
 from heatmap.grid.read import load
 from heatmap.grid.score_grid import ScoreGrid, probabilities_of
 from heatmap.grid.upsample import upsample
@@ -58,7 +60,8 @@ def test_large_logits_do_not_overflow():
 
 def test_class_maps_of_logits_and_probabilities():
     grid = make_grid()
-    np.testing.assert_array_equal(grid.class_map("lynx"), grid.probabilities()[:, :, 2])
+    expected = above_chance(grid.probabilities()[:, :, 2], grid.chance)
+    np.testing.assert_array_equal(grid.class_map("lynx"), expected)
     np.testing.assert_array_equal(grid.class_map("n1", kind="logits"), grid.scores[:, :, 1])
     with pytest.raises(ClassError, match="no class 'dog'"):
         grid.class_map("dog")
@@ -66,7 +69,7 @@ def test_class_maps_of_logits_and_probabilities():
 
 def test_the_probability_of_a_group_is_the_sum_of_its_classes():
     grid, cats = make_grid(), ClassGroup("cat", (0, 2))
-    expected = grid.probabilities()[:, :, [0, 2]].sum(axis=2)
+    expected = above_chance(grid.probabilities()[:, :, [0, 2]].sum(axis=2), 2 * grid.chance)
     np.testing.assert_allclose(grid.class_map(cats), expected, rtol=1e-6)
     maps = grid.class_maps([ClassGroup("wall", (3,)), cats])
     np.testing.assert_array_equal(maps[:, :, 0], grid.class_map("wall"))
@@ -83,12 +86,35 @@ def test_the_logit_of_a_group_is_that_of_one_class_in_its_place():
         ]
     )
     found = probabilities_of(joined, "logits")[:, :, 0]
-    np.testing.assert_allclose(found, grid.class_map(ClassGroup("cat", (0, 2))), rtol=1e-5)
+    expected = grid.class_map(ClassGroup("cat", (0, 2)))
+    np.testing.assert_allclose(above_chance(found, 2 * grid.chance), expected, rtol=1e-4)
 
 
 def test_a_group_has_at_most_probability_1():
     grid = make_grid(np.full((2, 3, 4), 0.4, np.float32), kind="probabilities")
-    assert (grid.class_map(ClassGroup("all", (0, 1, 2))) == 1).all()
+    some = grid.class_map(ClassGroup("some", (0, 1, 2)))
+    np.testing.assert_allclose(some, np.ones((2, 3)), rtol=1e-6)
+
+
+def test_probabilities_are_corrected_for_chance():
+    """(p - n/4) / (1 - n/4) of n of four classes, and nothing below chance."""
+    scores = np.array([[[0.7, 0.1, 0.1, 0.1], [0.25] * 4, [0.1, 0.4, 0.4, 0.1]]], np.float32)
+    made = make_grid(np.repeat(scores, 2, axis=0), kind="probabilities")
+    grid = replace(made, origin=replace(made.origin, network_classes=None))
+    one, two = grid.class_map(0)[0], grid.class_map(ClassGroup("two", (1, 2)))[0]
+    np.testing.assert_allclose(one, [0.6, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(two, [0, 0, 0.6], atol=1e-6)
+    # All classes together are in every window: nothing is better than chance.
+    assert (grid.class_map(ClassGroup("all", (0, 1, 2, 3))) == 0).all()
+    np.testing.assert_allclose(grid.best()[1][0], [0.6, 0, 0.2], atol=1e-6)
+    # Of four classes of a thousand.
+    many = replace(grid, origin=replace(grid.origin, network_classes=1000))
+    np.testing.assert_allclose(many.class_map(0)[0], [0.6997, 0.24925, 0.0991], atol=1e-5)
+    # Independent classes have no chance, and values of sharp maps are corrected already.
+    independent = replace(grid, kind="independent probabilities")
+    np.testing.assert_array_equal(independent.class_map(0)[0], scores[0, :, 0])
+    sharp = replace(grid, origin=replace(grid.origin, maps="sharp"))
+    np.testing.assert_array_equal(sharp.class_map(0)[0], scores[0, :, 0])
 
 
 def test_a_grid_of_probabilities_gives_them_as_they_are_and_no_logits():

@@ -16,8 +16,12 @@ from heatmap.classes import ClassList
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 from heatmap.localization import localize as localizing
+from heatmap.localization.auto_scales import scale_weights
 
-ORIGIN = Origin("", "", "made up", Weights("own", "made up", ""), "slide", "exact")
+# Of so many classes that chance is nothing.
+ORIGIN = Origin(
+    *("", "", "made up", Weights("own", "made up", ""), "slide", "exact"), network_classes=10**15
+)
 
 
 def grid_of(peaks: dict[tuple[int, int, int], float], scale: float = 1) -> ScoreGrid:
@@ -55,7 +59,7 @@ def test_without_classes_only_winners_count():
 def test_classes_are_searched_apart_from_each_other():
     grid = grid_of({(2, 3, 1): 0.9, (2, 4, 2): 0.8})
     assert [one.name for one in localize(grid, ["cup", "cat", "cat"])] == ["cat", "cup"]
-    assert [one.name for one in localize(grid)] == ["cat"]
+    assert [one.name for one in localize(grid)] == ["cat", "cup"]
 
 
 def independent(peaks: dict[tuple[int, int, int], float], scale: float = 1) -> ScoreGrid:
@@ -71,7 +75,9 @@ def test_independent_classes_are_searched_each_by_itself():
     ]
     assert [one.confidence for one in found] == pytest.approx([0.95, 0.9, 0.5])
     assert localize(independent(peaks), ["cat", "cup"]) == found
-    assert len(localize(grid_of(peaks))) == 2
+    # Of classes that exclude each other a window shows one.
+    exclusive = localize(grid_of(peaks))
+    assert [one.cell for one in exclusive] == [(10, 15), (2, 3), (2, 4)]
 
 
 def test_at_most_so_many_of_all_independent_classes():
@@ -94,10 +100,16 @@ def test_many_independent_classes_are_searched_a_few_at_a_time(monkeypatch, maps
         )
         for grid in grids
     ]
-    found = localize(grids, conf=0.95)
+    found = localize(grids, conf=0.85)
     assert len({one.name for one in found}) > 9
     # The background is only found if named.
-    assert found == localize(grids, names[1:], conf=0.95)
+    weighted = [
+        replace(grid, scores=grid.scores * np.float32(weight))
+        for grid, weight in zip(grids, scale_weights(each.geometry for each in grids), strict=True)
+    ]
+    assert found == localize(weighted, names[1:], conf=0.85)
+    left = localize(grids, conf=0.85, exclude=names[1:3])
+    assert left == tuple(one for one in found if one.name not in names[1:3])
     assert "background" in {one.name for one in localize(grids, names, conf=0.95)}
 
 
@@ -132,12 +144,30 @@ def test_windows_of_all_scales_compete():
     x, y = small.geometry.centre_xy(15, 19)
     assert left + 56 <= x <= right - 56
     assert top + 56 <= y <= bottom - 56
-    found = localize([large, small])
+    found = localize([large, small], ["cat"])
     assert [(one.cell, one.scale) for one in found] == [((15, 19), 2)]
-    both = localize([large, small], iou=0.3)
+    both = localize([large, small], ["cat"], iou=0.3)
     assert [(one.cell, one.scale) for one in both] == [((15, 19), 2), ((6, 8), 1)]
     assert both[0].xyxy == small.geometry.window_xyxy(15, 19)
     assert localize([small, large], ["cat"], iou=0.3) == both
+
+
+def test_without_classes_finer_scales_count_less():
+    """630 px are 2.8 windows at scale 1, and twice as many at scale 2: 0.9 counts 0.64."""
+    large, small = grid_of({(6, 8, 1): 0.8}), grid_of({(15, 19, 1): 0.9}, scale=2)
+    first, second = localize([large, small], iou=0.3)
+    assert [(one.cell, one.scale) for one in (first, second)] == [((6, 8), 1), ((15, 19), 2)]
+    assert second.confidence == second.slide == pytest.approx(0.9 * 2**-0.5)
+    (only,) = localize([small])
+    assert only.confidence == pytest.approx(0.9)
+
+
+def test_classes_left_out_win_no_window():
+    grid = grid_of({(2, 3, 1): 0.9, (2, 3, 2): 0.5, (10, 15, 2): 0.7})
+    assert [one.name for one in localize(grid, exclude=["cat"])] == ["cup"]
+    assert [one.name for one in localize(grid, ["cat"], exclude=["cat"])] == ["cat"]
+    with pytest.raises(ClassError, match="dog"):
+        localize(grid, exclude=["dog"])
 
 
 def test_scale_is_said_also_of_one_grid():

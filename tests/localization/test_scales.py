@@ -17,9 +17,7 @@ from heatmap.geometry import Placement, plan_grid, scale_of
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import probabilities_of
 from heatmap.localization.scales import (
-    ENLARGED_PX,
     POSITION_DECIMALS,
-    auto_scales,
     finest,
     fuse_scales,
     fused_rows,
@@ -236,41 +234,3 @@ def test_no_grid_and_an_unknown_way_are_refused():
         fuse_scales([])
     with pytest.raises(ResultError, match="'median': choose one of mean, max"):
         fuse_scales([grid_at(1)], "median")
-
-
-@pytest.mark.parametrize(
-    ("photo_hw", "expected"),
-    [
-        ((480, 640), (0.5, 1, 2, 3)),
-        ((224, 224), (1, 2, 3)),
-        ((112, 150), (2, 3)),
-        # 9 times this is just within ENLARGED_PX, and with one row more it is not.
-        ((1820, 2048), (0.125, 0.25, 0.5, 1, 2, 3)),
-        ((1821, 2048), (0.125, 0.25, 0.5, 1, 2)),
-        ((3000, 4000), (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)),
-        ((32768, 32768), tuple(2.0**exponent for exponent in range(-7, 1))),
-        ((20, 30), (8,)),
-        ((1, 60_000), (16,)),
-        ((1, 10**9), (1,)),
-    ],
-)
-def test_auto_scales_of_known_photos(photo_hw, expected):
-    assert auto_scales(photo_hw, 224) == expected
-
-
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(hw=st.tuples(sides, sides), window=st.integers(1, 1000))
-def test_auto_scales_are_powers_of_two_and_3_within_their_limits(hw, window):
-    scales = auto_scales(hw, window)
-    powers = [scale for scale in scales if scale != 3]
-    exponents = [math.log2(scale) for scale in powers]
-    assert exponents == list(range(int(exponents[0]), int(exponents[-1]) + 1))
-    assert list(scales) == sorted(scales)
-    assert (3 in scales) == (powers[-1] == 2 and 9 * math.prod(hw) <= ENLARGED_PX)
-    # About one window: to the nearest power of two, unless that enlarges too much.
-    fits = scales[0] * min(hw) / window
-    next_enlarges_too_much = scales[0] >= 1 and (2 * scales[0]) ** 2 * math.prod(hw) > ENLARGED_PX
-    assert fits <= 2**0.5 + 1e-9
-    assert fits >= 2**-0.5 - 1e-9 or next_enlarges_too_much
-    assert all(scale <= 1 or scale**2 * math.prod(hw) <= ENLARGED_PX for scale in scales)
-    assert powers[-1] <= 2 or len(scales) == 1

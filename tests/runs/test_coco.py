@@ -28,7 +28,7 @@ INSTANCES = {
 
 
 def found(group: ClassGroup, score: float, box: Box) -> Detection:
-    return Detection(group, score, box, (0.0, 0.0, 640.0, 480.0), (0, 0), 1.0)
+    return Detection(group, score, box, (0.0, 0.0, 640.0, 480.0), (0, 0), 1.0, score)
 
 
 def write_json(path: Path, content: object) -> Path:

@@ -80,18 +80,20 @@ class TestCsv:
             "window_right": "128.0",
             "window_bottom": "128.0",
             "scale": "0.5",
+            "slide": "0.9",
+            "crop": "",
         }
         assert [row[1] for row in rows] == ["cat", "any animal"]
 
     def test_lines_end_as_rfc_4180_says_and_nothing_found_leaves_the_names(self, tmp_path):
         content = export(tmp_path, ["csv"], made_photo(), detections=())[".csv"].read_bytes()
         assert content.startswith(b"photo,class,confidence,left,")
-        assert content.endswith(b",scale\r\n")
+        assert content.endswith(b",scale,slide,crop\r\n")
         assert content.count(b"\n") == 1
 
     @pytest.mark.parametrize("name", ["a, b", 'say "hi"', "two\nlines", "a\r\nb", "日本", " x "])
     def test_any_name_comes_back(self, tmp_path, name):
-        found = Detection(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
+        found = Detection(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0, 0.5)
         rows = self.rows(tmp_path, [found, *FOUND], f"{name}/x.jpg")
         assert rows[1][:2] == [f"{name}/x.jpg", name]
         assert len(rows) == 4
@@ -100,7 +102,7 @@ class TestCsv:
         "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "＝1", "'=1", "''-1"]
     )
     def test_no_name_is_a_formula_and_one_mark_undoes_it(self, tmp_path, name):
-        found = Detection(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
+        found = Detection(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0, 0.5)
         row = self.rows(tmp_path, [found], f"{name}.jpg")[1]
         assert row[:2] == [f"'{name}.jpg", f"'{name}"]
 

@@ -74,6 +74,8 @@ class TestGeoJson:
             "class": "cat",
             "confidence": 0.912346,
             "scale": 0.5,
+            "slide": 0.9,
+            "crop": None,
             "box_px": [10.13, 20.0, 110.0, 70.0],
         }
 
@@ -116,7 +118,9 @@ class TestGeoJson:
         assert collection["coordinate_frame"] == "world, in a system without an EPSG code"
 
     def test_names_of_any_kind_are_valid_json(self, tmp_path):
-        odd = Detection(ClassGroup('"\udce9\n', (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0)
+        odd = Detection(
+            ClassGroup('"\udce9\n', (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0, 0.5
+        )
         files = export(tmp_path, ["geojson"], made_photo(), detections=[odd])
         collection = json.loads(files[".geojson"].read_text("utf-8"))
         assert collection["features"][0]["properties"]["class"] == '"\udce9\n'

@@ -1,5 +1,7 @@
 """One photo from start to files: scales, position maps, classes stored, windows skipped."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ import heatmap
 from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError
 from heatmap.grid.skip import Skip
-from heatmap.localization.scales import auto_scales, fuse_scales
+from heatmap.localization.auto_scales import PHOTO as FITTED
+from heatmap.localization.auto_scales import ScaleRule, sizes_looked_for
+from heatmap.localization.merge import merge
+from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.rendering.overlay import overlay
 from heatmap.runs.request import Display, Limits, MultiScale
@@ -18,6 +23,8 @@ from heatmap.runs.run import run
 from heatmap.runs.save import Extras
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.runs import PHOTO, SEVERAL, Recorder, assert_same, names, told
+
+ONE = MultiScale(scales=(1.0,))
 
 
 @pytest.mark.parametrize("how", ["mean", "max"])
@@ -41,15 +48,53 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
 
 
 def test_objects_are_searched_at_every_scale(tmp_path, scorer, photo):
-    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, display=Display(conf=0.2))
-    assert done.detections == heatmap.localize(list(done.scales.values()), conf=0.2)
+    display = Display(conf=0.03, confirm=0)
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, display=display)
+    assert done.detections == merge(heatmap.localize(list(done.scales.values()), conf=0.03))
     assert len({one.scale for one in done.detections}) > 1
 
 
-def test_auto_is_the_scales_that_the_photo_asks_for(tmp_path, scorer, photo):
-    done = run(photo, scorer, tmp_path / "out", placement=MultiScale(scales=None))
-    assert list(done.scales) == [f"x{scale:g}" for scale in auto_scales((100, 120), WINDOW)]
-    assert len(done.scales) > 1
+@pytest.mark.parametrize("classes", [(), (1,)])
+def test_photo_is_the_scales_that_the_photo_asks_for(tmp_path, scorer, photo, classes):
+    placement, display = MultiScale(scales="photo"), Display(classes=classes)
+    done = run(photo, scorer, tmp_path / "out", placement=placement, display=display)
+    scales = FITTED.scales((100, 120), WINDOW, named=bool(classes))
+    assert list(done.scales) == [f"x{scale:g}" for scale in scales]
+    assert len(done.scales) == (4 if classes else 3)
+
+
+def test_auto_is_what_the_network_learned_from(tmp_path, scorer, photo):
+    assert scorer.classifier.scale_rule.learned == "native"
+    done = run(photo, scorer, tmp_path / "out")
+    assert dict(done.scales) == {}
+    assert any("is not known" in note for note in done.grid.origin.notes)
+    small = replace(scorer.classifier, scale_rule=ScaleRule("sizes", (16.0, 64.0)))
+    done = run(photo, replace(scorer, classifier=small), tmp_path / "out")
+    assert list(done.scales) == ["x0.5", "x2"]
+    assert not any("is not known" in note for note in done.grid.origin.notes)
+
+
+def test_a_result_says_which_sizes_were_looked_for(tmp_path, scorer, photo):
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL)
+    (note,) = [note for note in done.grid.origin.notes if "looked for" in note]
+    low, high = sizes_looked_for(SEVERAL.scales, (100, 120), WINDOW)
+    assert f"about {low} to {high} px" in note
+    assert note in told(done)["origin"]["notes"]
+
+
+def test_finer_scales_are_announced_before_they_start(tmp_path, scorer, photo):
+    reporter = Recorder()
+    placement = MultiScale(scales="photo", resolution="finer")
+    done = run(photo, scorer, tmp_path / "out", placement=placement, reporter=reporter)
+    finer = list(done.scales.values())[-2:]
+    windows = sum(one.scores.shape[0] * one.scores.shape[1] for one in finer)
+    notes = [index for index, event in enumerate(reporter.events) if event[0] == "note"]
+    (said,) = notes
+    assert f"{windows:,} windows at finer scales will take about " in str(reporter.events[said])
+    stages = [index for index, event in enumerate(reporter.events) if event[0] == "stage"]
+    # Three scales before it; two finer ones, and the drawing, behind it.
+    assert sum(index < said for index in stages) == 3
+    assert sum(index > said for index in stages) == 3
 
 
 def test_one_scale_is_not_fused(tmp_path, scorer, photo):
@@ -71,9 +116,9 @@ def averaging():
     return heatmap.prepare(module, window=WINDOW)
 
 
-@pytest.mark.parametrize("placement", [MultiScale(), MultiScale(stride=2), SEVERAL])
+@pytest.mark.parametrize("placement", [ONE, replace(ONE, stride=2), SEVERAL])
 def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo, placement):
-    display = Display(classes=(3, 1), conf=0.2)
+    display = Display(classes=(3, 1), conf=0.2, confirm=0)
     extras = Extras(("tiff",))
     done = run(
         photo, averaging, tmp_path / "out", placement=placement, display=display, extras=extras
@@ -126,7 +171,7 @@ def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, sco
     )
     whole = scorer.score(PHOTO)
     assert done.grid.classes.names == ("class 4", "class 1")
-    assert_same(done.grid.scores, whole.class_maps(whole.classes.find_all([4, 1])))
+    assert_same(done.grid.scores, whole.probabilities()[:, :, [4, 1]])
     assert [one["class"] for one in told(done)["overlays"]] == ["class 4", "class 1"]
     boxes = [one.xyxy for one in done.detections if one.name == "class 4"]
     expected = overlay(PHOTO, whole, 4, boxes_xyxy=boxes)

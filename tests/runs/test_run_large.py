@@ -14,8 +14,8 @@ from heatmap.photo import photo_file as streams
 from heatmap.rendering import pyramid as pyramids
 from heatmap.rendering.overlay import overlay
 from heatmap.runs import run as running
-from heatmap.runs.request import Display, Limits, MultiScale
-from heatmap.runs.run import planned_bytes, run
+from heatmap.runs.request import Display, Limits, MultiScale, Request
+from heatmap.runs.run import planned_bytes, planned_scales, run
 from tests.support.runs import PHOTO, SEVERAL, Recorder, names, told
 
 
@@ -86,7 +86,9 @@ def test_planned_bytes_are_of_the_classes_kept_and_of_large_grids_only(scorer, m
     }
 
     def planned(placement=SEVERAL, **limits):
-        return planned_bytes((100, 120), scorer, placement, Limits(**limits))
+        request = Request(placement=placement, limits=Limits(**limits))
+        scales = planned_scales((100, 120), scorer, request)
+        return planned_bytes((100, 120), scorer, request, scales)
 
     assert planned() == 0
     monkeypatch.setattr(running, "LARGE_GRID_BYTES", sizes[1.0])
@@ -102,7 +104,9 @@ def test_planned_bytes_are_of_the_classes_kept_and_of_large_grids_only(scorer, m
 def test_a_disk_without_room_for_all_scales_is_refused_before_scoring(
     tmp_path, scorer, photo, large_grids, free_disk
 ):
-    needed = planned_bytes((100, 120), scorer, SEVERAL, Limits())
+    request = Request(placement=SEVERAL)
+    scales = planned_scales((100, 120), scorer, request)
+    needed = planned_bytes((100, 120), scorer, request, scales)
     free_disk(needed - 1)
     reporter = Recorder()
     with pytest.raises(ResultError, match="the scores take"):

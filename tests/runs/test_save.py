@@ -14,9 +14,10 @@ from heatmap.geometry import plan_grid
 from heatmap.grid import score_grid as grids
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
+from heatmap.localization.detect import detect as detect_objects
 from heatmap.photo.photo import Photo
 from heatmap.runs.coco import CocoIds
-from heatmap.runs.pictures import detect, drawn_groups
+from heatmap.runs.pictures import drawn_groups, search_of
 from heatmap.runs.request import MOST_OVERLAYS, Display
 from heatmap.runs.save import Extras, RunFiles, save_overlays, save_run
 
@@ -25,6 +26,11 @@ CAT, CRANE, OTHER_CRANE, _, _, A, B = (
     ClassGroup(name, (index,)) for index, name in enumerate(NAMES)
 )
 ANIMAL = ClassGroup("animal", (0, 1))
+
+
+def detect(display, grid):
+    """What a display finds in a grid, without a network."""
+    return detect_objects([grid], search_of(display)).detections
 
 
 def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
@@ -276,7 +282,7 @@ class TestView:
 
     def test_asked_classes_are_searched_and_drawn_once_each(self):
         grid = made_grid()
-        display = Display(classes=("a", 0, "cat"), conf=0.2)
+        display = Display(classes=("a", 0, "cat"), conf=0.1)
         found = detect(display, grid)
         assert {one.group for one in found} == {CAT, A}
         assert drawn_groups(display, grid, found) == [A, CAT]

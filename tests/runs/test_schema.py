@@ -56,8 +56,10 @@ def described(
     photo = Photo(np.zeros((40, 50, 3), np.uint8), "photos/cat.jpg", ("first of 3 frames",))
     pet = ClassGroup("pet", (0, 1))
     found = [
-        Detection(grid.classes.single(0), 0.8, (0, 0, 10.5, 9.25), (0, 0, 20, 20), (0, 0), 1.5),
-        Detection(pet, 0.4, (3, 4, 50, 40), (2, 3, 50, 40), (2, 3), 0.5),
+        Detection(
+            grid.classes.single(0), 0.8, (0, 0, 10.5, 9.25), (0, 0, 20, 20), (0, 0), 1.5, 0.8
+        ),
+        Detection(pet, 0.4, (3, 4, 50, 40), (2, 3, 50, 40), (2, 3), 0.5, 0.4),
     ]
     pictures = {
         pet: np.zeros((8, 9, 3), np.uint8),

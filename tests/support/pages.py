@@ -34,6 +34,8 @@ ORIGIN = Origin(
     Weights("default", "default (ImageNet)", ""),
     "slide",
     "exact",
+    # Of so many that chance is nothing.
+    network_classes=10**15,
     computation=Computation(threads=2),
 )
 
@@ -66,7 +68,7 @@ def find(grid: ScoreGrid, group: ClassGroup, score: float | None = None) -> Dete
     across, down = (right - left) / 4, (bottom - top) / 4
     box = (left + across, top + down, right - across, bottom - down)
     best = float(cells.max()) if score is None else score
-    return Detection(group, best, box, window, (row, column), 1.0)
+    return Detection(group, best, box, window, (row, column), 1.0, best)
 
 
 def window_in_photo(geometry: Geometry, row: int, column: int) -> tuple[float, float, float, float]:

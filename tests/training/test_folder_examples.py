@@ -44,6 +44,12 @@ def test_each_folder_is_a_class(tree):
     assert found.counts() == {"Ant": (2, 0), "cat": (3, 0), "dog": (10, 0)}
 
 
+def test_a_class_of_the_name_of_the_background_is_refused(tree):
+    touch(tree, "background/a.jpg", "background/b.jpg", "beside/a.jpg")
+    with pytest.raises(PhotoError, match="background: is a class of the name of the background"):
+        folder_examples(tree, background=tree / "beside")
+
+
 def test_each_class_is_split_to_nearest_and_at_least_one_is_kept(tree):
     assert folder_examples(tree).counts() == {"Ant": (1, 1), "cat": (2, 1), "dog": (8, 2)}
     assert folder_examples(tree, validation_split=0.34).counts()["dog"] == (7, 3)

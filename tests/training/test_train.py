@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import heatmap
-from heatmap import ModelError, ResultError, load_classifier, train
+from heatmap import ModelError, PhotoError, ResultError, load_classifier, train
 from heatmap.photo.photo import read_photo
 from heatmap.training.augment import view
 from heatmap.training.fit import Fit
@@ -188,6 +188,31 @@ def test_boxes_make_a_background_class(photos, tmp_path):
     assert heatmap.localize(grid, ["background"], conf=0.0)
 
 
+def test_a_folder_of_the_background_makes_that_class(photos, tmp_path):
+    drawn = np.random.default_rng(2)
+    for number in range(6):
+        paint(tmp_path / "beside" / f"{number}.png", (128, 128, 128), (60, 90), drawn)
+    done = trained(photos, background=tmp_path / "beside", schedule=replace(SHORT, epochs=10))
+    assert done.classifier.classes.names == (*COLOURS, "background")
+    pieces = [one for one in (*done.examples.training, *done.examples.validation) if one.xyxy]
+    # About as many as photos of each colour, and as large as these.
+    assert 6 <= len(pieces) <= 12
+    assert {one.xyxy[2] - one.xyxy[0] for one in pieces} <= set(range(20, 31))
+    assert all(one.label == 3 for one in pieces)
+    grey = np.clip(128 + drawn.normal(0, 25, (60, 100, 3)), 0, 255).astype(np.uint8)
+    grid = heatmap.score(grey, model=done.classifier)
+    assert heatmap.localize(grid) == ()
+    assert heatmap.localize(grid, ["background"], conf=0.2)
+
+
+def test_what_was_trained_says_how_large_its_examples_were(photos, tmp_path):
+    # Photos of 21 to 30 px on their short side are about as large as the window of 20 px.
+    rule = trained(photos).classifier.scale_rule
+    assert rule.learned == "sizes"
+    assert rule.sizes_px == pytest.approx((25.5,), abs=1.5)
+    assert load_classifier("net.safetensors", architecture=NETWORK).scale_rule == rule
+
+
 def test_classes_without_names_get_those_of_the_folders(photos):
     adapted = heatmap.adapt(NETWORK, window=20, num_classes=3)
     done = train(photos, "net.safetensors", adapted, schedule=SHORT)
@@ -222,6 +247,8 @@ def test_a_folder_in_the_way_is_refused_before_training(photos, tmp_path, taken)
         ({"output": "net.pt"}, ResultError, "a checkpoint's name ends in .safetensors"),
         ({"options": {"freeze": 5}}, ModelError, "every layer is frozen"),
         ({"boxes": "none.json"}, ResultError, "none.json"),
+        ({"background": "none"}, PhotoError, "none: no such folder"),
+        ({"background": ".", "boxes": "b.json"}, ModelError, "beside the boxes is the background"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(photos, given, error, said):

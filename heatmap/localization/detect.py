@@ -1,0 +1,127 @@
+"""What is on a photo: from the scores of all scales to confirmed detections with tight boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..classes import ClassGroup, Wanted
+from ..grid.position_scores import PositionScores
+from ..grid.score_grid import ScoreGrid
+from .auto_scales import scale_weights
+from .confirm import CONFIRM, CropProbabilities, confirm
+from .localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD, Detection, localize
+from .merge import merge
+from .sharpen import sharp_maps, tighten
+
+# The scores of a photo at one scale, of single positions too where the network has them.
+Scored = ScoreGrid | PositionScores
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to look for in the scores of a photo.
+
+    Attributes:
+        classes: classes and groups; None looks for all of them.
+        conf, iou, max_det: as in :func:`heatmap.localize`; ``conf`` is the lowest confidence after
+            confirming.
+        confirm: number of detections that are confirmed by cropping.
+        exclude: classes that are left out where all are looked for.
+    """
+
+    classes: Sequence[Wanted] | None = None
+    conf: float = CONFIDENCE_THRESHOLD
+    iou: float = IOU_THRESHOLD
+    max_det: int | None = None
+    confirm: int = CONFIRM
+    exclude: Sequence[Wanted] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found on a photo.
+
+    Attributes:
+        detections: most confident first, in photo px.
+        unconfirmed: how many of them were past the number that is confirmed.
+    """
+
+    detections: tuple[Detection, ...]
+    unconfirmed: int = 0
+
+
+def windows_of(scored: Scored) -> ScoreGrid:
+    """The scores of windows."""
+    return scored if isinstance(scored, ScoreGrid) else scored.windows
+
+
+def detect(
+    scored: Sequence[Scored], search: Search, probabilities: CropProbabilities | None = None
+) -> Found:
+    """Detect objects: localize, draw tight boxes, confirm by cropping, merge.
+
+    Args:
+        scored: the scores of one photo at each scale.
+        search: what to look for.
+        probabilities: what the network says of boxes by themselves; None confirms none of them.
+
+    Raises:
+        ClassError, GeometryError, ResultError: as :func:`heatmap.localize`.
+    """
+    grids = [windows_of(one) for one in scored]
+    most = search.confirm if probabilities is not None else 0
+    # sqrt(slide x crop) reaches the threshold only where slide reaches its square.
+    least = search.conf**2 if most else search.conf
+    limit = None if search.max_det is None else max(search.max_det, most)
+    found = localize(
+        grids, search.classes, conf=least, iou=search.iou, max_det=limit, exclude=search.exclude
+    )
+    # Past those that are confirmed only slide counts.
+    found = found[:most] + tuple(each for each in found[most:] if each.slide >= search.conf)
+    found = tightened(scored, found, named=search.classes is not None)
+    if most:
+        assert probabilities is not None
+        found = confirm(found, probabilities, grids[0].geometry.photo_hw, most=most)
+        found = tuple(each for each in found if each.confidence >= search.conf)
+    if search.classes is None and grids[0].is_exclusive:
+        found = merge(found, grids[0].classes.groups)
+    found = _at_most(found, search.max_det, each_class=search.classes is not None)
+    return Found(found, sum(each.crop is None for each in found) if most else 0)
+
+
+def maps_of(
+    scored: Sequence[Scored], groups: Sequence[ClassGroup], *, named: bool
+) -> ScoreGrid | None:
+    """The sharp maps of some classes; None where a scale has no positions, or without classes."""
+    positions = [one for one in scored if isinstance(one, PositionScores)]
+    if len(positions) < len(scored) or not groups:
+        return None
+    weights = None if named else scale_weights(one.windows.geometry for one in positions)
+    return sharp_maps(positions, groups, weights)
+
+
+def tightened(
+    scored: Sequence[Scored], detections: Sequence[Detection], *, named: bool
+) -> tuple[Detection, ...]:
+    """The detections with tight boxes, where there are sharp maps."""
+    groups = list(dict.fromkeys(detection.group for detection in detections))
+    maps = maps_of(scored, groups, named=named)
+    return tuple(detections) if maps is None else tighten(detections, maps, groups)
+
+
+def _at_most(
+    detections: Sequence[Detection], most: int | None, *, each_class: bool
+) -> tuple[Detection, ...]:
+    """The first ``most`` detections, or the first of each class."""
+    if most is None:
+        return tuple(detections)
+    if not each_class:
+        return tuple(detections[:most])
+    counts: dict[ClassGroup, int] = {}
+    kept = []
+    for detection in detections:
+        counts[detection.group] = counts.get(detection.group, 0) + 1
+        if counts[detection.group] <= most:
+            kept.append(detection)
+    return tuple(kept)

@@ -1,0 +1,70 @@
+"""Boxes on a photo, each cut out, resized to one window and scored by the original classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..geometry import Box, shrunk_hw
+from ..networks.classifier import Classifier
+from ..photo.photo import Photo
+from ..photo.photo_file import PhotoFile
+from .crop import CROP_BATCH
+from .device import Compute
+
+# Photos on disk are read once more, at this size on the longer side at most.
+_LEVEL_PX = 4096
+
+
+def box_scores(
+    classifier: Classifier,
+    photo: Photo | PhotoFile,
+    boxes_xyxy: Sequence[Box],
+    compute: Compute,
+) -> npt.NDArray[np.float32]:
+    """Scores (n, K) of boxes in photo px, each stretched to one window."""
+    pixels = _pixels(photo)
+    module = compute.moved(classifier.module)
+    found = []
+    for start in range(0, len(boxes_xyxy), CROP_BATCH):
+        crops = [
+            _crop(pixels, box, photo.hw, classifier.preprocessing.window_px)
+            for box in boxes_xyxy[start : start + CROP_BATCH]
+        ]
+        with torch.inference_mode():
+            batch = compute.tensor(classifier.preprocessing.tensor(np.stack(crops)))
+            found.append(module(batch).float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def _pixels(photo: Photo | PhotoFile) -> npt.NDArray[np.uint8]:
+    """The photo in memory, made smaller where it stays on disk."""
+    if isinstance(photo, Photo):
+        return photo.pixels
+    level_hw = shrunk_hw(photo.hw, _LEVEL_PX)
+    return np.concatenate(list(photo.strips(scaled_hw=level_hw)))
+
+
+def _crop(
+    pixels: npt.NDArray[np.uint8], xyxy: Box, photo_hw: tuple[int, int], window: int
+) -> npt.NDArray[np.uint8]:
+    """The whole pixels that a box touches, at least one, resized to (window, window, 3)."""
+    down, across = (held / side for held, side in zip(pixels.shape, photo_hw, strict=False))
+    left, right = _whole(xyxy[0] * across, xyxy[2] * across, pixels.shape[1])
+    top, bottom = _whole(xyxy[1] * down, xyxy[3] * down, pixels.shape[0])
+    cut: npt.NDArray[Any] = pixels[top:bottom, left:right]
+    # Each axis by itself: a box may be wider and lower than a window.
+    for size in ((window, cut.shape[0]), (window, window)):
+        shrinks = size[0] < cut.shape[1] or size[1] < cut.shape[0]
+        cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return np.ascontiguousarray(cut, np.uint8)
+
+
+def _whole(start: float, end: float, length: int) -> tuple[int, int]:
+    first = min(max(0, round(start)), length - 1)
+    return first, min(length, max(first + 1, round(end)))
