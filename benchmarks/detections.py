@@ -1,4 +1,4 @@
-"""Detections without a class being named: which scales, and whether boxes are confirmed.
+"""Detections without a class being named: scales, confirmation, and where regions end.
 
     python benchmarks/detections.py FOLDER
 
@@ -10,21 +10,38 @@ a choice that suits one half only is seen.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
 from machine import print_machine
 
 import heatmap
 from heatmap.evaluation.pairs import match_labels
 from heatmap.evaluation.unnamed import LOWEST_CONFIDENCE, JudgedPhoto, figures_of, judge
-from heatmap.geometry import Placement
+from heatmap.geometry import Box, Placement
+from heatmap.localization import sharpen
 from heatmap.localization.detect import Search, detect
 from heatmap.photo.annotations import read_boxes, read_mapping
 from heatmap.photo.photo import read_photo
 
-SCALES = ((1.0,), (0.5, 1.0, 2.0), (0.5, 1.0, 2.0, 3.0))
-CONFIRMED = (0, 100)
+ALL_SCALES = (0.5, 1.0, 2.0, 3.0)
+THREE = ALL_SCALES[:3]
+# Scales, how many detections are confirmed, and the share of the heat above which regions end; a
+# negative share is one of the peak.
+CHOICES = {
+    "scale 1": ((1.0,), 0, 0.75),
+    "0.5, 1, 2": (THREE, 0, 0.75),
+    "0.5, 1, 2, 3": (ALL_SCALES, 0, 0.75),
+    "0.5, 1, 2, confirmed": (THREE, 100, 0.75),
+    "regions of 0.7": (THREE, 0, 0.7),
+    "regions of 0.8": (THREE, 0, 0.8),
+    "regions to 1/8 of the peak": (THREE, 0, -1 / 8),
+    "regions to 1/2 of the peak": (THREE, 0, -1 / 2),
+}
 THRESHOLDS = (0.3, 0.35, 0.4)
 
 
@@ -40,26 +57,32 @@ def main() -> None:
         photo = read_photo(folder / listed.file)
         objects = [(box.label, box.xyxy) for box in listed.boxes if box.label in labels]
         every = {
-            scale: scorer.score_positions(photo, Placement(scale=scale)) for scale in SCALES[-1]
+            scale: scorer.score_positions(photo, Placement(scale=scale)) for scale in ALL_SCALES
         }
-        for scales in SCALES:
-            scored = [every[scale] for scale in scales]
-            for confirmed in CONFIRMED:
-                search = Search(conf=LOWEST_CONFIDENCE, confirm=confirmed)
-                ask = partial(scorer.crop_probabilities, photo) if confirmed else None
-                found = detect(scored, search, ask).detections
-                name = f"{', '.join(f'{scale:g}' for scale in scales)}{', confirmed' * bool(ask)}"
-                for conf in THRESHOLDS:
-                    one = judge(found, objects, labels, conf)
-                    judged.setdefault((name, conf), []).append(one)
-    for title, part in (
-        ("all", slice(None)),
-        ("even", slice(0, None, 2)),
-        ("odd", slice(1, None, 2)),
-    ):
+        for name, (scales, confirmed, region) in CHOICES.items():
+            search = Search(conf=LOWEST_CONFIDENCE, confirm=confirmed)
+            ask = partial(scorer.crop_probabilities, photo) if confirmed else None
+            with ending(region):
+                found = detect([every[scale] for scale in scales], search, ask).detections
+            for conf in THRESHOLDS:
+                judged.setdefault((name, conf), []).append(judge(found, objects, labels, conf))
+    parts = {"all": slice(None), "every other": slice(0, None, 2), "the rest": slice(1, None, 2)}
+    for title, part in parts.items():
         print(f"\n{title:28} at  AP 0.3  AP 0.5  points  precision  hits  others")
         for (name, conf), photos in judged.items():
             print_row(name, conf, photos[part])
+
+
+@contextmanager
+def ending(share: float) -> Iterator[None]:
+    """Regions that end by another rule."""
+
+    def level(heat: np.ndarray, window_xyxy: Box, across: float, down: float) -> float:
+        left, top, right, bottom = sharpen._pixels(window_xyxy, across, down)
+        return -share * float(heat[top:bottom, left:right].max())
+
+    with patch.object(sharpen, *(("_level", level) if share < 0 else ("REGION_HEAT", share))):
+        yield
 
 
 def print_row(name: str, conf: float, photos: list[JudgedPhoto]) -> None:

@@ -110,7 +110,8 @@ def write_false_alarms(folder: Path, first: heatmap.Trained) -> int:
     for photo in faceless():
         for scale in SCALES:
             grid = heatmap.score(photo, scorer, scale=scale, border="valid")
-            for detection in heatmap.localize(grid, ["face"]):
+            # Whatever looks more like a face than not.
+            for detection in heatmap.localize(grid, ["face"], conf=0.01):
                 left, top, right, bottom = map(round, detection.xyxy)
                 alarm = Image.fromarray(photo[top:bottom, left:right])
                 alarm = alarm.resize((WINDOW_PX, WINDOW_PX), Image.Resampling.LANCZOS)
