@@ -22,7 +22,7 @@ from .scales import check_together
 # Default IoU threshold: windows that overlap more show the same object.
 IOU_THRESHOLD = 0.2
 # Default confidence threshold of confirmed detections: at 0.3, 0.35 and 0.4 the precision on COCO
-# photos is 0.68, 0.73 and 0.76, with 36, 32 and 26 hits (docs/evaluation.md).
+# photos is 0.69, 0.73 and 0.76, with 36, 32 and 26 hits (docs/evaluation.md).
 CONFIDENCE_THRESHOLD = 0.35
 # Bytes of probabilities of independent classes that are searched at once.
 _MAPS_BYTES = 2**26
