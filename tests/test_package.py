@@ -15,6 +15,7 @@ import pytest
 import heatmap
 from heatmap.cli import main as cli
 from heatmap.evaluation.verify import WINDOWS
+from heatmap.localization.confirm import CONFIRM
 from heatmap.localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from heatmap.networks.registry import DEFAULT_MODEL
 from heatmap.rendering.overlay import OPACITY
@@ -196,4 +197,5 @@ def test_command_line_has_the_defaults_of_the_python_calls():
     assert defaults["opacity"] == OPACITY
     assert defaults["conf"] == CONFIDENCE_THRESHOLD
     assert defaults["iou"] == IOU_THRESHOLD
+    assert defaults["confirm"] == CONFIRM
     assert defaults["windows"] == WINDOWS

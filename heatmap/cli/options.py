@@ -13,6 +13,7 @@ import click
 
 from ..choices import ACTIVATIONS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
+from ..localization.auto_scales import RESOLUTIONS
 from .parameter_types import ChannelNumbers, Memory, WindowSide, read_scales
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,7 +26,6 @@ OPACITY = 0.7
 CONFIDENCE_THRESHOLD = 0.35
 IOU_THRESHOLD = 0.2
 CONFIRM = 100
-RESOLUTIONS = ("normal", "fine", "finer")
 
 
 def under(heading: str, *options: Callable[[F], F]) -> Callable[[F], F]:

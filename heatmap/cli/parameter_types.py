@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ..localization.auto_scales import AUTOMATIC
+
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -117,15 +119,14 @@ def read_scales(values: tuple[str, ...]) -> tuple[float, ...] | str:
     Raises:
         click.BadParameter: a value is not a number, or a rule is combined with others.
     """
-    rules = ("auto", "photo", "native")
     if not values:
         return "auto"
-    if len(values) == 1 and values[0] in rules:
+    if len(values) == 1 and values[0] in AUTOMATIC:
         return values[0]
     try:
         return tuple(dict.fromkeys(float(value) for value in values))
     except ValueError:
         raise click.BadParameter(
             f"{' '.join(values)!r}: give numbers, such as --scale 0.5 --scale 1, or one of "
-            f"{', '.join(rules)} alone"
+            f"{', '.join(AUTOMATIC)} alone"
         ) from None

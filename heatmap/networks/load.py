@@ -13,6 +13,7 @@ from ..class_groups import read_groups
 from ..classes import ClassList
 from ..conversion.usable import Usable, usable
 from ..errors import ModelError, Use
+from ..localization.auto_scales import NATIVE, PHOTO, ScaleRule
 from .class_names import ClassNames, read_class_names
 from .classifier import ChannelOrder, Classifier, PerChannel, Preprocessing
 from .probe import probe
@@ -198,11 +199,17 @@ def _classifier(
         weights_kind=resolved.weights_kind,
         outputs=resolved.outputs or "logits",
         notes=resolved.notes,
-        scale_rule=resolved.scale_rule,
+        scale_rule=resolved.scale_rule or _scale_rule(resolved.module),
     )
     if resolved.outputs is not None and overrides.activation == "auto":
         return classifier
     return replace(classifier, outputs=probe(classifier, ready.scores, overrides.activation))
+
+
+def _scale_rule(module: nn.Module) -> ScaleRule:
+    """That of published networks for those of torchvision and timm; of others nothing is known."""
+    package = type(module).__module__.partition(".")[0]
+    return PHOTO if package in ("torchvision", "timm") else NATIVE
 
 
 def _own_preprocessing(resolved: Resolved, name: str, window: int | None) -> Preprocessing:

@@ -13,7 +13,7 @@ from ..conversion.usable import copy_module
 from ..errors import ModelError, Use
 from ..grid.origin import WeightsKind
 from ..grid.outputs import Outputs
-from ..localization.auto_scales import NATIVE, PHOTO, ScaleRule
+from ..localization.auto_scales import ScaleRule
 from .adapted import Adaptation
 from .checkpoint import CHECKPOINT_SUFFIX, Checkpoint, read_checkpoint
 from .classifier import Preprocessing
@@ -49,7 +49,7 @@ class Resolved:
     adaptation: Adaptation | None = None
     outputs: Outputs | None = None
     notes: tuple[str, ...] = ()
-    scale_rule: ScaleRule = PHOTO
+    scale_rule: ScaleRule | None = None
 
 
 def resolve(model: str | Path | nn.Module, source: Source) -> Resolved:
@@ -117,7 +117,7 @@ def _from_path(path: Path, source: Source) -> Resolved:
         architecture=checkpoint.architecture,
         adaptation=checkpoint.adaptation,
         outputs=checkpoint.outputs,
-        scale_rule=checkpoint.scale_rule or _rule_of(module),
+        scale_rule=checkpoint.scale_rule,
     )
 
 
@@ -144,10 +144,7 @@ def _from_name(name: str, source: Source) -> Resolved:
     if weights in ("default", "random") and network.fetch is None:
         if weights == "random":
             raise _brings_its_own(name)
-        module = build_network(network)
-        return Resolved(
-            module, network.published, "own", architecture=name, scale_rule=_rule_of(module)
-        )
+        return Resolved(build_network(network), network.published, "own", architecture=name)
     if weights == "random":
         return Resolved(
             module=build_network(network),
@@ -178,14 +175,13 @@ def _with_file(
         classes=classes,
         architecture=network.name,
         notes=(*held.notes, *renamed.notes),
-        scale_rule=_rule_of(module),
     )
 
 
 def _from_module(module: nn.Module, source: Source) -> Resolved:
     name, weights = type(module).__name__, source.weights
     if weights == "default":
-        return Resolved(module, "as given", "own", scale_rule=_rule_of(module))
+        return Resolved(module, "as given", "own")
     if weights == "random":
         raise _brings_its_own(name)
     module = copy_module(module, name)
@@ -193,14 +189,7 @@ def _from_module(module: nn.Module, source: Source) -> Resolved:
     renamed = fitted(held.state, module.state_dict())
     fill(module, renamed.state, _source(str(weights), held, renamed), name)
     notes = (*held.notes, *renamed.notes)
-    rule = _rule_of(module)
-    return Resolved(module, _text(weights, held), "file", notes=notes, scale_rule=rule)
-
-
-def _rule_of(module: nn.Module) -> ScaleRule:
-    """That of published networks for those of torchvision and timm; of others nothing is known."""
-    package = type(module).__module__.partition(".")[0]
-    return PHOTO if package in ("torchvision", "timm") else NATIVE
+    return Resolved(module, _text(weights, held), "file", notes=notes)
 
 
 def _text(weights: str | Path, held: FileWeights) -> str:

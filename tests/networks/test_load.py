@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from heatmap.classes import ClassList
 from heatmap.errors import ModelError
+from heatmap.localization.auto_scales import NATIVE, PHOTO
 from heatmap.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from heatmap.networks.load import load_classifier
 from heatmap.networks.registry import bare_network, list_models
@@ -303,3 +305,12 @@ def test_any_text_is_refused_in_one_line(name):
     with pytest.raises(ModelError) as caught:
         load_classifier(name, weights="random")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_scales_are_those_of_whole_photos_where_a_network_is_published():
+    module = torchvision.models.squeezenet1_1(weights=None)
+    for published in ("squeezenet1_1", module):
+        weights = "random" if isinstance(published, str) else "default"
+        found = load_classifier(published, weights=weights, window=64)
+        assert found.scale_rule == PHOTO
+    assert load_classifier(nn.Sequential(module), window=64).scale_rule == NATIVE
