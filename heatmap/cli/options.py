@@ -280,6 +280,11 @@ overlay_options = under(
         is_flag=True,
         help="Scale the colours to this photo's own range of probabilities.",
     ),
+    click.option(
+        "--full",
+        is_flag=True,
+        help="Draw photos at their full size; default: at most 2,000 px on the longer side.",
+    ),
 )
 compute_options = under(
     "Computing",

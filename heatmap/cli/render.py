@@ -28,8 +28,7 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
     """
     from ..grid.read import load
     from ..localization.detect import detect
-    from ..photo.photo_file import open_photo
-    from ..runs.pictures import draw, drawn_groups, search_of
+    from ..runs.pictures import draw, drawn_groups, open_to_draw, search_of
     from ..runs.save import save_overlays
 
     grid = load(grid_file)
@@ -38,8 +37,8 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
             f"{grid_file}: was made from an array, not a file",
             Use("photo", text="give the photo as {}"),
         )
-    opened = open_photo(photo or grid.origin.photo)
     view = view_of(options)
+    opened = open_to_draw(photo or grid.origin.photo, view)
     detections = detect([grid], search_of(view)).detections
     # In a grid of sharp maps a detection is a single position, not the box of an object.
     outlined = () if grid.origin.is_sharp else detections

@@ -14,7 +14,10 @@ _CLASSIFIER = (
     *("weights", "weights_key", "architecture", "window", "mean", "std", "channel_order"),
     *("class_names", "groups", "activation"),
 )
-_VIEW = ("classes", "conf", "iou", "max_det", "exclude", "confirm", "top", "opacity", "stretch")
+_VIEW = (
+    *("classes", "conf", "iou", "max_det", "exclude", "confirm"),
+    *("top", "opacity", "stretch", "full"),
+)
 
 
 def view_of(options: dict[str, Any]) -> Display:

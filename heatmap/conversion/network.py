@@ -14,6 +14,9 @@ from .phases import PhasedHead, shift_and_stitch
 from .plan import Plan, Sliding
 from .shapes import peak_bytes, shapes_at
 
+# Two or three scales of a photo at two strides.
+_CACHED_SIZES = 8
+
 
 class FullyConvolutional(nn.Module):
     """A classifier that slides: photos (B, C, H, W) -> scores (B, K, N, M).
@@ -84,11 +87,11 @@ class FullyConvolutional(nn.Module):
         self.one_pass = ""
         self._prepared: dict[fx.Node, PreparedWeights] | None = None
         self._bytes_per_px: float | None = None
-        self._shapes: tuple[tuple[int, int], dict[fx.Node, tuple[int, ...]]] | None = None
+        self._shapes: dict[tuple[int, int], dict[fx.Node, tuple[int, ...]]] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out caches that refer to nodes of this trunk."""
-        return {**vars(self), "_shapes": None, "_prepared": None}
+        return {**vars(self), "_shapes": {}, "_prepared": None}
 
     @property
     def window_receptive_field_px(self) -> int:
@@ -153,14 +156,16 @@ class FullyConvolutional(nn.Module):
     def shapes(self, height: int, width: int) -> dict[fx.Node, tuple[int, ...]]:
         """Shapes of all tensors of the trunk for a photo of this height and width, px.
 
-        The latest are cached, since computing them takes 0.1 s.
+        Those of the latest sizes are cached, since computing them takes 0.1 s: the scales of
+        photos from one camera always have the same sizes.
         """
-        # A local reference, since another thread may ask for another size meanwhile.
-        latest = self._shapes
-        if latest is None or latest[0] != (height, width):
-            latest = ((height, width), shapes_at(self.trunk, (1, self.channels, height, width)))
-            self._shapes = latest
-        return latest[1]
+        size = (height, width)
+        # A local reference, since other threads may ask for other sizes meanwhile.
+        cached = self._shapes
+        found = cached.get(size) or shapes_at(self.trunk, (1, self.channels, height, width))
+        others = {other: shapes for other, shapes in cached.items() if other != size}
+        self._shapes = dict([*others.items(), (size, found)][-_CACHED_SIZES:])
+        return found
 
     def peak_bytes(self, height: int, width: int) -> int:
         """Estimated peak of bytes in one pass over a photo of this height and width, px.

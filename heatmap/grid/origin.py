@@ -64,7 +64,7 @@ class Origin:
 
     Attributes:
         photo: path as given, or "" for an array.
-        photo_digest: SHA-256 of the photo's shape and pixels.
+        photo_digest: SHA-256 of the photo's file, or of shape and pixels of an array.
         model: name of the network.
         weights: its weights.
         engine: "slide" (one pass over the photo) or "crop" (window by window).
@@ -75,6 +75,7 @@ class Origin:
         scales: resize factors of the photo that were fused in this grid; () for a single scale,
             which is in its geometry.
         fuse: how the scales were fused; None where they were not.
+        decoded: how much of the photo's file was decoded: "whole", or which part and how.
         network_classes: number of classes of the network, where only some were stored.
         computation: device, number format, threads, and how the photo was cut.
         versions: version of each package by name.
@@ -90,6 +91,7 @@ class Origin:
     maps: Literal["windows", "sharp"] = "windows"
     scales: tuple[float, ...] = ()
     fuse: Fusion | None = None
+    decoded: str = "whole"
     network_classes: int | None = None
     computation: Computation = field(default_factory=Computation)
     versions: Mapping[str, str] = field(default_factory=dict)

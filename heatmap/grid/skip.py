@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from ..errors import GeometryError, PhotoError
 from ..geometry import Geometry, size_text
-from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile, open_photo
+from ..photo.reduced import OpenPhoto, open_photo
 
 Bools = npt.NDArray[np.bool_]
 
@@ -52,7 +51,7 @@ class Skip:
     background: bool = False
     mask: str | Path | npt.NDArray[np.uint8] | None = None
 
-    def wanted(self, photo: Photo | PhotoFile, geometry: Geometry) -> npt.NDArray[np.bool_]:
+    def wanted(self, photo: OpenPhoto, geometry: Geometry) -> npt.NDArray[np.bool_]:
         """Which cells to score: bool (N, M).
 
         Raises:

@@ -6,11 +6,12 @@ orientation.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -31,6 +32,7 @@ _FORMATS = {
     "Heif": "HEIF",
 }
 _COLOUR_CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4}
+_MOST_JPEG_SHRINK = 8
 _PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
 
 Access = Literal["sequential", "random"]
@@ -48,6 +50,31 @@ class Encoded:
     source: pyvips.Source
     file_format: str
     stamp: tuple[int, ...]
+    path: Path
+
+    def digest(self) -> str:
+        """SHA-256 of the file, in hex."""
+        # Through a descriptor of its own: libvips reads on where this one stands.
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How a file is decoded at a part of its size.
+
+    Attributes:
+        options: what libvips' reader is told.
+        left: by which whole number the result still has to be shrunk.
+        how: what the reader reduces by, in words; "" where it reads the whole.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    left: int = 1
+    how: str = ""
+
+
+WHOLE = Reduction()
 
 
 @contextmanager
@@ -67,7 +94,7 @@ def encoded(path: Path) -> Iterator[Encoded]:
             raise PhotoError(f"{path}: not an image that can be read (none of {formats})")
         stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with naming(path, file_format):
-            yield Encoded(source, file_format, stamp)
+            yield Encoded(source, file_format, stamp, path)
 
 
 @contextmanager
@@ -88,7 +115,7 @@ def naming(path: Path, file_format: str) -> Iterator[None]:
 
 
 def decode(
-    source: pyvips.Source, access: Access, keep: Keep
+    opened: Encoded, access: Access, keep: Keep, reduction: Reduction = WHOLE
 ) -> tuple[pyvips.Image, tuple[str, ...]]:
     """An image of 8-bit sRGB, not yet computed, and notes on the conversions applied.
 
@@ -98,19 +125,68 @@ def decode(
         PhotoError: values or channels of unknown meaning.
         pyvips.Error: the file is damaged; possibly only raised when pixels are computed.
     """
-    image = open_image(source, access)
-    forget_complaints()
+    image = open_image(opened.source, access, **reduction.options)
+    frames = _field(image, "n-pages", 1)
     notes = []
-    for step in (_first_frame, _to_known_values, _to_srgb, _over_white, _upright):
+    if frames > 1 and not _pyramid_levels(opened):
+        # libvips reads no others.
+        notes.append(f"first of {frames} frames")
+    forget_complaints()
+    for step in (_to_known_values, _to_srgb, _over_white, _upright):
         image, note = step(image, keep)
         notes += [note] if note else []
+    if reduction.left > 1:
+        image = image.shrink(reduction.left, reduction.left)
     return image, tuple(notes)
 
 
-def open_image(source: pyvips.Source, access: Access = "sequential") -> pyvips.Image:
+def open_image(
+    source: pyvips.Source, access: Access = "sequential", **options: Any
+) -> pyvips.Image:
     """The image as stored in the file; only its header is read."""
     # Truncated TIFFs fail at level "error" only, other formats at "truncated" too.
-    return pyvips.Image.new_from_source(source, "", access=access, fail_on="error")
+    return pyvips.Image.new_from_source(source, "", access=access, fail_on="error", **options)
+
+
+def reduction_of(opened: Encoded, denominator: int) -> Reduction:
+    """How to decode a file at 1/2, 1/4, ... of its size, with as little work as its format allows.
+
+    JPEG decoders compute a half, a quarter or an eighth directly; a TIFF may hold smaller copies
+    (a pyramid). What is left is done by averaging as rows are read.
+
+    Args:
+        opened: the file.
+        denominator: a power of two.
+    """
+    if opened.file_format == "JPEG":
+        shrink = min(denominator, _MOST_JPEG_SHRINK)
+        return Reduction({"shrink": shrink}, denominator // shrink, "the JPEG decoder")
+    if opened.file_format == "TIFF":
+        levels = _pyramid_levels(opened)
+        if depth := min(len(levels), denominator.bit_length() - 1):
+            return Reduction(levels[depth - 1], denominator >> depth, "the file's own pyramid")
+    return Reduction(left=denominator, how="averaging")
+
+
+def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
+    """Which options read a TIFF at a half, a quarter, ... of its size; [] if it is no pyramid."""
+    if opened.file_format != "TIFF":
+        return []
+    image = open_image(opened.source)
+    below = _field(image, "n-subifds", 0)
+    pages = _field(image, "n-pages", 1)
+    listed: list[dict[str, Any]] = [{"subifd": index} for index in range(below)] or [
+        {"page": index} for index in range(1, pages)
+    ]
+    levels = []
+    for depth, options in enumerate(listed, start=1):
+        smaller = open_image(opened.source, **options)
+        sides = ((image.width, smaller.width), (image.height, smaller.height))
+        # Rounded up or down, once or at each level.
+        if any(abs(side / 2**depth - small) >= 1 for side, small in sides):
+            break
+        levels.append(options)
+    return levels
 
 
 def upright_hw_of(image: pyvips.Image) -> tuple[int, int]:
@@ -171,12 +247,6 @@ def _reason(error: pyvips.Error) -> str:
 def _field(image: pyvips.Image, name: str, default: int) -> Any:
     """A header field, or ``default`` where the image has none."""
     return image.get(name) if image.get_typeof(name) else default
-
-
-def _first_frame(image: pyvips.Image, _: Keep) -> tuple[pyvips.Image, str]:
-    """Note that only the first of several frames is read, which is what libvips does."""
-    frames = _field(image, "n-pages", 1)
-    return image, f"first of {frames} frames" if frames > 1 else ""
 
 
 def _to_known_values(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..errors import GeometryError
 from ..geometry import Geometry, size_text
 from .photo import Photo
-from .photo_file import PhotoFile
+from .reduced import OpenPhoto
 from .rows import READ_ROWS
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -26,26 +26,24 @@ class ExtendedRows:
     Reflection is REFLECT_101, repeated where the photo is smaller than the border. Of a photo
     on disk only the rows needed for the strip, the reflection and the resize are in memory.
 
+    Attributes:
+        photo: the photo.
+
     Raises:
         GeometryError: the photo's size is not that of the geometry.
     """
 
-    def __init__(self, photo: Photo | PhotoFile, geometry: Geometry) -> None:
+    def __init__(self, photo: OpenPhoto, geometry: Geometry) -> None:
         if photo.hw != geometry.photo_hw:
             raise GeometryError(
                 f"photo is {size_text(photo.hw)}, the geometry was planned for "
                 f"{size_text(geometry.photo_hw)}: plan it again"
             )
-        self._photo = photo
+        self.photo = photo
         self._scaled_hw = geometry.scaled_hw
         top, bottom, left, right = geometry.margins_tblr
         self._down = _Axis(top, geometry.scaled_hw[0] + min(0, bottom), geometry.extended_hw[0])
         self._across = _Axis(left, geometry.scaled_hw[1] + min(0, right), geometry.extended_hw[1])
-
-    @property
-    def path(self) -> str:
-        """Path of the photo as given; "" for an array."""
-        return self._photo.path
 
     def strips(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
         """Strips of the extended photo, from ``starts[i]`` to ``starts[i + 1]`` each.
@@ -79,14 +77,14 @@ class ExtendedRows:
             strip = self._down.take(held, first, start, stop, axis=0)
             yield self._across.take(strip, left, *columns, axis=1)
         if starts[-1] == self._down.total:
-            # The rows below are cut off, but are read to detect damage and for the digest.
+            # The rows below are cut off, but are read to detect damage.
             rows_held.drain()
 
     def _held_rows(self, first: int, columns: tuple[int, int]) -> _HeldRows:
         # A photo in memory is taken as one strip, to avoid copying.
-        height = self._scaled_hw[0] if isinstance(self._photo, Photo) else READ_ROWS
+        height = self._scaled_hw[0] if isinstance(self.photo, Photo) else READ_ROWS
         return _HeldRows(
-            self._photo.strips(height, first=first, columns=columns, scaled_hw=self._scaled_hw),
+            self.photo.strips(height, first=first, columns=columns, scaled_hw=self._scaled_hw),
             first,
         )
 

@@ -22,8 +22,7 @@ from ..errors import PhotoError, reason_of
 from ..geometry import size_text
 from ..quiet import listening
 from .decode import encoded, open_image
-from .photo import Photo
-from .photo_file import PhotoFile
+from .reduced import OpenPhoto
 
 Affine: TypeAlias = tuple[float, float, float, float, float, float]
 # A tag for tifffile: code, type, count, value, and whether only the first frame gets it.
@@ -98,7 +97,7 @@ class Georeference:
         return ((_MATRIX, _DOUBLE, 16, matrix, True), *self.keys)
 
 
-def georeference_of(photo: Photo | PhotoFile) -> Georeference | None:
+def georeference_of(photo: OpenPhoto) -> Georeference | None:
     """The georeference of a photo; None for an array, and for a file without one.
 
     The transform comes from GeoTIFF tags (ModelPixelScale with the first ModelTiepoint, or

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ class Photo:
             contiguous array it is a view, not a copy, and shows later changes of the array.
         path: path as given, or "" for an array.
         notes: conversions applied while reading that the user should know about.
+        digest: SHA-256, in hex: of the file, or of shape and pixels of an array.
+        decoded, denominator: how much of the file was decoded: "whole", 1/1.
+        is_large: whether the photo is left on disk: False.
 
     Raises:
         PhotoError: the pixels are not an array of this dtype and shape, or are empty.
@@ -38,6 +42,10 @@ class Photo:
     pixels: npt.NDArray[np.uint8]
     path: str = ""
     notes: tuple[str, ...] = ()
+    file_digest: str = field(default="", repr=False)
+    decoded: ClassVar[str] = "whole"
+    denominator: ClassVar[int] = 1
+    is_large: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         given: object = self.pixels
@@ -56,10 +64,8 @@ class Photo:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape and pixels, in hex: equal for photos with equal pixels."""
-        whole = digest_of(self.hw)
-        whole.update(self.pixels.data.cast("B"))
-        return whole.hexdigest()
+        """SHA-256 of the file, or of shape and pixels of an array, in hex."""
+        return self.file_digest or pixels_digest(self.hw, [self.pixels])
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -99,9 +105,12 @@ class Photo:
             yield self.pixels[top : top + height, slice(*(columns or (None,)))]
 
 
-def digest_of(hw: tuple[int, int]) -> hashlib._Hash:
-    """A hash of a photo's shape, to be updated with its pixels."""
-    return hashlib.sha256(f"{hw[0]} x {hw[1]} x 3\n".encode())
+def pixels_digest(hw: tuple[int, int], strips: Iterable[npt.NDArray[np.uint8]]) -> str:
+    """SHA-256 of a photo's shape and pixels, in hex."""
+    whole = hashlib.sha256(f"{hw[0]} x {hw[1]} x 3\n".encode())
+    for strip in strips:
+        whole.update(np.ascontiguousarray(strip).data.cast("B"))
+    return whole.hexdigest()
 
 
 def read_photo(source: str | Path | npt.NDArray[np.uint8] | Photo) -> Photo:
@@ -133,13 +142,14 @@ def read_photo(source: str | Path | npt.NDArray[np.uint8] | Photo) -> Photo:
 
 def _read_file(path: Path, given: str) -> Photo:
     with READING, encoded(path) as opened:
-        image, notes = decode(opened.source, "sequential", _in_memory)
+        image, notes = decode(opened, "sequential", in_memory)
         pixels = image.numpy()
         refuse_painted_tiles()
-    return Photo(pixels, given, notes)
+        return Photo(pixels, given, notes, opened.digest())
 
 
-def _in_memory(image: pyvips.Image) -> pyvips.Image:
+def in_memory(image: pyvips.Image) -> pyvips.Image:
+    """The image computed and kept in memory, so that it can be read again."""
     copied = image.copy_memory()
     # Checked now, since most calls of pyvips clear the error messages.
     refuse_painted_tiles()

@@ -8,11 +8,13 @@ written to a temporary tiled TIFF.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +32,7 @@ from .decode import (
     open_image,
     upright_hw_of,
 )
-from .photo import Photo, digest_of, read_photo
+from .photo import Photo, read_photo
 from .rows import READ_ROWS, READING, forget_complaints, resized, rows_of
 
 LARGE_PX = 32 * 2**20  # 96 MB as RGB; smaller photos are read whole
@@ -49,20 +51,26 @@ class PhotoFile:
         path: path as given.
         hw: height and width of the upright photo, px.
         notes: conversions applied while reading that the user should know about.
+        digest, decoded, denominator: as of :class:`photo.Photo`.
+        is_large: True.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, except for damage found only when rows are
             read; or the temporary folder has no room.
     """
 
+    decoded: ClassVar[str] = "whole"
+    denominator: ClassVar[int] = 1
+    is_large: ClassVar[bool] = True
+
     def __init__(self, source: str | Path) -> None:
         self.path = str(source)
         self._file = Path(source)
         with READING, encoded(self._file) as opened:
             tiled = is_tiled(opened)
-            spool = _Spool(in_order=not tiled)
+            spool = Spool(in_order=not tiled)
             interlaced = is_interlaced(open_image(opened.source))
-            image, self.notes = decode(opened.source, "random" if tiled else "sequential", spool)
+            image, self.notes = decode(opened, "random" if tiled else "sequential", spool)
             if interlaced or opened.file_format not in _READ_BY_ROWS:
                 image = spool(image)
         self.hw: tuple[int, int] = (image.height, image.width)
@@ -70,20 +78,17 @@ class PhotoFile:
         self._stamp = opened.stamp
         # An image that is read in order serves a single pass.
         self._image = None if spool.in_order else image
-        self._digest: str | None = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """As :attr:`photo.Photo.digest`; reads the whole file unless a pass has done so already.
+        """SHA-256 of the file, in hex.
 
         Raises:
-            PhotoError: the file is damaged, or has changed.
+            PhotoError: the file has changed, or cannot be read.
         """
-        if self._digest is None:
-            for _ in self.strips():
-                pass
-        assert self._digest is not None
-        return self._digest
+        with encoded(self._file) as opened:
+            self._check_unchanged(opened)
+            return opened.digest()
 
     def strips(
         self,
@@ -106,16 +111,6 @@ class PhotoFile:
             GeometryError: the photo cannot be resized to this size.
         """
         size_hw = scaled_hw or self.hw
-        left, right = columns or (0, size_hw[1])
-        # A file that is read in order is always decoded at full width.
-        full = self._image is None or (left, right) == (0, self.hw[1])
-        if self._digest is None and first == 0 and size_hw == self.hw and full:
-            return (strip[:, left:right] for strip in self._digesting(height))
-        return self._rows(height, first, (left, right), size_hw)
-
-    def _rows(
-        self, height: int, first: int, columns: tuple[int, int], size_hw: tuple[int, int]
-    ) -> Iterator[npt.NDArray[np.uint8]]:
         with self._pass() as image:
             yield from rows_of(resized(image, size_hw), height, first, columns)
 
@@ -130,42 +125,32 @@ class PhotoFile:
         with encoded(self._file) as opened:
             self._check_unchanged(opened)
             with READING:
-                image = decode(opened.source, "sequential", _Spool(in_order=True))[0]
+                image = decode(opened, "sequential", Spool(in_order=True))[0]
             yield image
 
     def _check_unchanged(self, opened: Encoded) -> None:
         if opened.stamp != self._stamp:
             raise PhotoError("has changed since it was opened: start again")
 
-    def _digesting(self, height: int) -> Iterator[npt.NDArray[np.uint8]]:
-        whole = digest_of(self.hw)
-        for strip in self._rows(height, 0, (0, self.hw[1]), self.hw):
-            whole.update(strip.data.cast("B"))
-            yield strip
-        self._digest = whole.hexdigest()
 
-
-# A photo to be scored: a path, an RGB uint8 array (H, W, 3), or a photo already opened.
-PhotoSource: TypeAlias = str | Path | npt.NDArray[np.uint8] | Photo | PhotoFile
-
-
-def open_photo(source: PhotoSource) -> Photo | PhotoFile:
-    """Open a photo to be scored; one with more than ``LARGE_PX`` pixels is left on disk.
+def open_whole(path: str | Path) -> Photo | PhotoFile:
+    """A photo at its full size; one with more than ``LARGE_PX`` pixels is left on disk.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
     """
-    if isinstance(source, PhotoFile):
-        return source
-    if isinstance(source, (str, Path)) and _pixels(Path(source)) > LARGE_PX:
-        return PhotoFile(source)
-    return read_photo(source)
+    return PhotoFile(path) if is_larger(Path(path), LARGE_PX) else read_photo(path)
+
+
+def fits_memory(hw: tuple[int, int]) -> bool:
+    """Whether a photo of this height and width, px, is read whole."""
+    return math.prod(hw) <= LARGE_PX
 
 
 def is_larger(path: Path, pixels: int) -> bool:
     """Whether a photo has more than ``pixels`` pixels by its header; False if unreadable."""
     try:
-        return _pixels(path) > pixels
+        return math.prod(upright_hw(path)) > pixels
     except PhotoError:
         return False
 
@@ -180,13 +165,7 @@ def upright_hw(path: Path) -> tuple[int, int]:
         return upright_hw_of(open_image(opened.source))
 
 
-def _pixels(path: Path) -> int:
-    with READING, encoded(path) as opened:
-        image = open_image(opened.source)
-        return int(image.width * image.height)
-
-
-class _Spool:
+class Spool:
     """Copies an image that is read in order to disk, once, so that it can be read in any order."""
 
     def __init__(self, *, in_order: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,10 @@ import numpy as np
 from ..classes import ClassGroup, Wanted
 from ..errors import ResultError
 from ..files import writing
-from ..geometry import Box, check_size
+from ..geometry import Box, check_size, shrunk_hw
 from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo, read_photo
+from ..photo.reduced import OpenPhoto
 from .legend import PANEL_PX, Caption, centred, narrowest_px, range_bar, strip, text_px
 from .paint import OPACITY, STRIP_PX, Image, Painter, hatching
 
@@ -22,6 +24,8 @@ _PNG = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
+# Longer side of a picture, unless the full size is asked for.
+PICTURE_PX = 2000
 _BOX_LIGHT, _BOX_DARK = (255, 255, 255), (20, 20, 20)
 
 
@@ -77,6 +81,42 @@ def overlay(
     size = text_px(picture.shape[:2])
     picture = centred(picture, max(picture.shape[1], narrowest_px(size)))
     return np.vstack([picture, strip(picture.shape[1], caption, size)])
+
+
+def shrunk_overlay(
+    photo: OpenPhoto,
+    grid: ScoreGrid,
+    wanted: Wanted,
+    *,
+    opacity: float = OPACITY,
+    stretch: bool = False,
+    boxes_xyxy: Sequence[Box] = (),
+) -> Image:
+    """The overlay with its legend, on the photo shrunk to at most ``PICTURE_PX`` a side.
+
+    Args:
+        photo: the photo that was scored, opened; only as much of it is decoded as is drawn.
+        grid, wanted, opacity, stretch, boxes_xyxy: as in :func:`overlay`.
+
+    Raises:
+        ClassError, PhotoError, ResultError: as :func:`overlay`.
+    """
+    check_size(photo.hw, grid.geometry)
+    hw = shrunk_hw(photo.hw, PICTURE_PX)
+    small = Photo(np.concatenate(list(photo.strips(scaled_hw=hw))))
+    down, across = (drawn / side for drawn, side in zip(hw, photo.hw, strict=True))
+    return overlay(
+        small,
+        # The same cells, placed by their share of the photo.
+        replace(grid, geometry=replace(grid.geometry, photo_hw=hw)),
+        wanted,
+        opacity=opacity,
+        stretch=stretch,
+        boxes_xyxy=[
+            (left * across, top * down, right * across, bottom * down)
+            for left, top, right, bottom in boxes_xyxy
+        ],
+    )
 
 
 def encode_image(rgb: Image) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -19,12 +18,11 @@ import tifffile
 from ..classes import Wanted
 from ..errors import ResultError
 from ..files import TEMPORARY
-from ..geometry import Box, check_size, shrunk_hw
+from ..geometry import Box, check_size
 from ..grid.score_grid import ScoreGrid
 from ..names import PREVIEW, PYRAMID
-from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
-from .overlay import overlay
+from .overlay import encode_image, shrunk_overlay
 from .paint import OPACITY, STRIP_PX, Image, Painter
 
 PYRAMID_TILE_PX = 256
@@ -32,7 +30,6 @@ PYRAMID_TILE_PX = 256
 # and 95 s. From 90 on libvips does not subsample chroma: errors of at most 18 levels; with 85
 # (42 MB) up to 79.
 PYRAMID_JPEG_QUALITY = 90
-PREVIEW_PX = 2048
 # Rows that libvips reads at a time while making the pyramid; strips are multiples of this.
 _RAW_ROWS = 16
 
@@ -49,8 +46,8 @@ def large_overlay(
     """Functions that write the overlay of one class, by suffix: the pyramid and its preview.
 
     Each takes the path to write to. The pyramid has the photo's size, without legend and boxes; the
-    preview is at most ``PREVIEW_PX`` on its longer side, with a legend and outlined boxes (given
-    in photo px).
+    preview is at most ``overlay.PICTURE_PX`` on its longer side, with a legend and outlined boxes
+    (given in photo px).
 
     Raises:
         ResultError: the photo has another size than the scored one, or ``opacity`` is outside
@@ -63,10 +60,10 @@ def large_overlay(
         _save_pyramid(path, photo, painter)
 
     def write_preview(path: Path) -> None:
-        drawn = preview(
+        drawn = shrunk_overlay(
             photo, grid, wanted, opacity=opacity, stretch=stretch, boxes_xyxy=boxes_xyxy
         )
-        drawn.pngsave(str(path))
+        path.write_bytes(encode_image(drawn))
 
     return {PYRAMID: write_pyramid, PREVIEW: write_preview}
 
@@ -111,27 +108,3 @@ def _painted(photo: PhotoFile, painter: Painter) -> Iterator[Image]:
     for strip in photo.strips(STRIP_PX):
         yield painter.paint(strip, top)
         top += len(strip)
-
-
-def preview(
-    photo: Photo | PhotoFile,
-    grid: ScoreGrid,
-    wanted: Wanted,
-    *,
-    opacity: float = OPACITY,
-    stretch: bool = False,
-    boxes_xyxy: Sequence[Box] = (),
-) -> pyvips.Image:
-    """The overlay with its legend on the photo shrunk to at most ``PREVIEW_PX`` a side."""
-    share = min(1.0, PREVIEW_PX / max(photo.hw))
-    hw = shrunk_hw(photo.hw, PREVIEW_PX)
-    small = np.concatenate(list(photo.strips(scaled_hw=hw)))
-    shrunk = replace(grid, geometry=replace(grid.geometry, photo_hw=hw))
-    boxes = [
-        (left * share, top * share, right * share, bottom * share)
-        for left, top, right, bottom in boxes_xyxy
-    ]
-    drawn = overlay(
-        Photo(small), shrunk, wanted, opacity=opacity, stretch=stretch, boxes_xyxy=boxes
-    )
-    return pyvips.Image.new_from_array(drawn)

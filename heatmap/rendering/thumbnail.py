@@ -15,7 +15,6 @@ from ..geometry import shrunk_hw
 from ..names import PREVIEW
 from ..photo.photo import read_photo
 from .paint import Image
-from .pyramid import PREVIEW_PX
 
 # Longer side of a thumbnail.
 THUMBNAIL_PX = 320
@@ -25,14 +24,17 @@ THUMBNAIL_JPEG_QUALITY = 85
 Picture: TypeAlias = Image | Mapping[str, Writer]
 
 
-def thumbnail(photo_hw: tuple[int, int], overlay: Picture) -> Writer:
-    """A function that writes an overlay, without legend, as a JPEG of ``THUMBNAIL_PX`` a side."""
+def thumbnail(drawn_hw: tuple[int, int], overlay: Picture) -> Writer:
+    """A function that writes an overlay, without legend, as a JPEG of ``THUMBNAIL_PX`` a side.
+
+    Args:
+        drawn_hw: height and width of the photo in the overlay, or in the preview of a large one.
+        overlay: the overlay.
+    """
 
     def write(path: Path) -> None:
-        if isinstance(overlay, np.ndarray):
-            shown = _without_legend(overlay, photo_hw)
-        else:
-            shown = _without_legend(_preview(overlay), shrunk_hw(photo_hw, PREVIEW_PX))
+        picture = overlay if isinstance(overlay, np.ndarray) else _preview(overlay)
+        shown = _without_legend(picture, drawn_hw)
         height, width = shrunk_hw(shown.shape[:2], THUMBNAIL_PX)
         small = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA)
         bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
@@ -42,9 +44,9 @@ def thumbnail(photo_hw: tuple[int, int], overlay: Picture) -> Writer:
     return write
 
 
-def _without_legend(picture: Image, photo_hw: tuple[int, int]) -> Image:
+def _without_legend(picture: Image, drawn_hw: tuple[int, int]) -> Image:
     """The part of an overlay that shows the photo, without the legend below or beside it."""
-    height, width = photo_hw
+    height, width = drawn_hw
     left = (picture.shape[1] - width) // 2
     return np.ascontiguousarray(picture[:height, left : left + width])
 

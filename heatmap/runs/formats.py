@@ -32,8 +32,7 @@ from ..grid.upsample import upsample
 from ..localization.localize import Detection
 from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
-from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile
+from ..photo.reduced import OpenPhoto
 from ..rendering.paint import nearest
 from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
 
@@ -68,7 +67,7 @@ _NAN_IS_NO_VALUE = (42113, _ASCII, 4, "nan", True)  # GDAL_NODATA
 
 def export_files(
     formats: Sequence[str],
-    photo: Photo | PhotoFile,
+    photo: OpenPhoto,
     grid: ScoreGrid,
     detections: Sequence[Detection],
     groups: Sequence[ClassGroup],

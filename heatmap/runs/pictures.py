@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..geometry import Box
+from ..geometry import Box, shrunk_hw
 from ..grid.score_grid import ScoreGrid
 from ..localization.detect import Search
 from ..localization.localize import Detection
-from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile
-from ..rendering.overlay import overlay
+from ..photo.photo_file import PhotoFile, upright_hw
+from ..photo.reduced import OpenPhoto, open_photo, whole_of
+from ..rendering.overlay import PICTURE_PX, overlay, shrunk_overlay
 from ..rendering.pyramid import large_overlay
 from ..rendering.thumbnail import Picture
 from .request import MOST_OVERLAYS, Display
@@ -44,17 +45,36 @@ def drawn_groups(
 
 def draw(
     display: Display,
-    photo: Photo | PhotoFile,
+    photo: OpenPhoto,
     grid: ScoreGrid,
     group: ClassGroup,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Picture:
-    """The overlay of a class: an image, or for a large photo functions that write a pyramid."""
+    """The overlay of a class, small or in full; of a large photo functions that write a pyramid."""
     options: dict[str, Any] = {
         "opacity": display.opacity,
         "stretch": display.stretch,
         "boxes_xyxy": boxes_xyxy,
     }
-    if isinstance(photo, PhotoFile):
-        return large_overlay(photo, grid, group, **options)
-    return overlay(photo, grid, group, **options)
+    if not display.full:
+        return shrunk_overlay(photo, grid, group, **options)
+    whole = whole_of(photo)
+    if isinstance(whole, PhotoFile):
+        return large_overlay(whole, grid, group, **options)
+    return overlay(whole, grid, group, **options)
+
+
+def drawn_hw(display: Display, photo: OpenPhoto) -> tuple[int, int]:
+    """Height and width of a photo in its overlays; of a large one, in their previews."""
+    in_full = display.full and not photo.is_large
+    return photo.hw if in_full else shrunk_hw(photo.hw, PICTURE_PX)
+
+
+def open_to_draw(path: str | Path, display: Display) -> OpenPhoto:
+    """Open a photo, decoded as far as it is drawn.
+
+    Raises:
+        PhotoError: as :func:`photo.read_photo`.
+    """
+    needed = None if display.full else shrunk_hw(upright_hw(Path(path)), PICTURE_PX)
+    return open_photo(path, needed)

@@ -20,6 +20,7 @@ import numpy as np
 from ..errors import HeatmapError, ModelError, ResultError, reason_of
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import PhotoFile, is_larger
+from ..photo.reduced import reduced_photo
 from .batch import BatchSetup
 from .manifest import Record
 from .request import Request
@@ -108,7 +109,7 @@ class _RayWorker:
         assert self._worker is not None
         return self._worker.do(task)
 
-    def tile(self, photo: str, part: _Tile) -> list[Block]:
+    def tile(self, path: str, part: _Tile) -> list[Block]:
         """The scores of some rows of a photo's grid."""
         from ..scoring.photo_pass import PhotoPass
 
@@ -118,17 +119,27 @@ class _RayWorker:
         if scorer.engine == "slide":
             at = scorer.positions_at if part.positions else scorer.network_at
             network = at(geometry.stride_px)
-        extended = ExtendedRows(PhotoFile(photo), geometry)
+        # Decoded as by the others, or the tiles would differ.
+        whole = part.denominator == 1
+        photo = PhotoFile(path) if whole else reduced_photo(path, part.denominator)
+        extended = ExtendedRows(photo, geometry)
         job = PhotoPass(scorer.classifier, network, scorer.compute, extended, **part.job)
         return list(job.start().blocks)
 
 
 @dataclass(frozen=True)
 class _Tile:
-    """Rows of a grid: arguments of :class:`PhotoPass`, and whether cells are single positions."""
+    """Rows of a grid.
+
+    Attributes:
+        job: arguments of :class:`PhotoPass`.
+        positions: whether cells are single positions.
+        denominator: at which part of its size the photo is decoded.
+    """
 
     job: dict[str, Any]
     positions: bool
+    denominator: int
 
 
 class _Pool:
@@ -185,7 +196,8 @@ class _Pool:
         rows = job.geometry.grid_hw[0]
         edges = np.linspace(0, rows, tiles + 1).astype(int).tolist()
         parts = deque(
-            _Tile(self._job(job, first, end), positions) for first, end in pairwise(edges)
+            _Tile(self._job(job, first, end), positions, job.extended.photo.denominator)
+            for first, end in pairwise(edges)
         )
         underway: deque[Any] = deque()
         for number in range(tiles):
@@ -196,7 +208,7 @@ class _Pool:
             yield from self._taken(underway.popleft())
 
     def _tile(self, actor: Any, job: PhotoPass, parts: deque[_Tile]) -> Any:
-        return actor.tile.remote(job.extended.path, parts.popleft())
+        return actor.tile.remote(job.extended.photo.path, parts.popleft())
 
     def _job(self, job: PhotoPass, first: int, end: int) -> dict[str, Any]:
         wanted = np.zeros(job.geometry.grid_hw, bool)

@@ -14,8 +14,7 @@ from ..localization.auto_scales import AUTOMATIC, Automatic, Resolution, ScaleRu
 from ..localization.confirm import CONFIRM
 from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
-from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile
+from ..photo.reduced import OpenPhoto
 from ..rendering.paint import OPACITY
 from .formats import PLACED_FORMATS
 from .save import NO_EXTRAS, Extras
@@ -45,6 +44,8 @@ class Display:
         confirm: how many detections are confirmed by cropping (:func:`confirm.confirm`).
         opacity: opacity of the highest probabilities on the photo, 0..1.
         stretch: scale the colours to each heatmap's own range instead of 0..1.
+        full: draw photos at their full size, not at most ``PICTURE_PX`` a side; of those too large
+            for memory write a tiled TIFF with a preview.
     """
 
     classes: Sequence[Wanted] = ()
@@ -56,6 +57,7 @@ class Display:
     confirm: int = CONFIRM
     opacity: float = OPACITY
     stretch: bool = False
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def display_of_stored(request: Request, classes: ClassList) -> Display:
     return replace(request.display, classes=moved, exclude=excluded)
 
 
-def check_photo(request: Request, photo: Photo | PhotoFile) -> None:
+def check_photo(request: Request, photo: OpenPhoto) -> None:
     """Refuse a photo before scoring if one of the extra files could not be written for it.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..classes import BACKGROUND, ClassGroup
 from ..errors import Use
 from ..files import room_to_grow
-from ..geometry import Box
+from ..geometry import Box, shrunk_hw
 from ..grid.collector import grid_bytes
 from ..grid.outputs import are_exclusive
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid, noted
@@ -23,11 +23,12 @@ from ..localization.localize import Detection
 from ..localization.scales import fuse_scales
 from ..memory import kept_memory
 from ..names import scale_name
-from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile, open_photo
+from ..photo.photo_file import upright_hw
+from ..photo.reduced import OpenPhoto, decoded_hw, open_photo
 from ..progress import Reporter
+from ..rendering.overlay import PICTURE_PX
 from ..rendering.thumbnail import Picture
-from .pictures import draw, drawn_groups, search_of
+from .pictures import draw, drawn_groups, drawn_hw, search_of
 from .request import Display, Limits, MultiScale, Request, check_photo, display_of_stored
 from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
 
@@ -55,7 +56,7 @@ class Run:
         saved: the paths of its files.
     """
 
-    photo: Photo | PhotoFile
+    photo: OpenPhoto
     grid: ScoreGrid
     scales: Mapping[str, ScoreGrid]
     sharp: ScoreGrid | None
@@ -74,13 +75,14 @@ class PhotoRun:
     """
 
     def __init__(self, photo: str | Path, scorer: Scorer, request: Request) -> None:
-        self.photo = open_photo(photo)
         self.scorer, self.request = scorer, request
+        hw = upright_hw(Path(photo))
+        self.scales = planned_scales(hw, scorer, request)
         # Refused before the photo is scored, not after.
         self.display = display_of_stored(request, scorer.classifier.classes)
+        self.photo = open_photo(photo, self._needed_hw(hw))
         check_photo(request, self.photo)
-        self.scales = planned_scales(self.photo.hw, scorer, request)
-        self.needed = planned_bytes(self.photo.hw, scorer, request, self.scales)
+        self.needed = planned_bytes(hw, scorer, request, self.scales)
         self._scored: dict[str, Scored] = {}
         self._home = Path()
 
@@ -110,10 +112,20 @@ class PhotoRun:
         mapped = dict.fromkeys([*groups, *(each.group for each in found.detections)])
         sharp = maps_of(scored, list(mapped), named=bool(self.display.classes))
         several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
-        files = RunFiles(self.photo, grid, found.detections, several, sharp)
+        drawn = drawn_hw(self.display, self.photo)
+        files = RunFiles(self.photo, grid, found.detections, several, sharp, drawn)
         pictures = _pictures(self.display, files, groups)
         saved = save_run(folder, files, pictures, self.request.extras)
         return Run(self.photo, grid, several, sharp, found.detections, saved)
+
+    def _needed_hw(self, hw: tuple[int, int]) -> tuple[int, int] | None:
+        """How much of the photo must be decoded: height and width, px; None is all."""
+        skip = self.request.limits.skip
+        if self.display.full or self.request.extras.html or (skip and skip.background):
+            return None
+        placements = map(self.request.placement.at, self.scales.values())
+        scaled = [self.scorer.plan(hw, placement).scaled_hw for placement in placements]
+        return decoded_hw(scaled, shrunk_hw(hw, PICTURE_PX))
 
     @property
     def _octaves(self) -> int:

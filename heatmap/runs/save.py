@@ -24,8 +24,7 @@ from ..names import (
     ResultNames,
     class_suffixes,
 )
-from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile
+from ..photo.reduced import OpenPhoto, whole_of
 from ..rendering.overlay import encode_image
 from ..rendering.page import page_files
 from ..rendering.thumbnail import Picture, thumbnail
@@ -38,13 +37,19 @@ RESULT_FORMAT = 4
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The results that a run saves; ``scales`` and ``sharp`` as in :class:`run.Run`."""
+    """The results that a run saves.
 
-    photo: Photo | PhotoFile
+    Attributes:
+        photo, grid, detections, scales, sharp: as in :class:`run.Run`.
+        drawn_hw: height and width of the photo in the overlays, px; None is its own.
+    """
+
+    photo: OpenPhoto
     grid: ScoreGrid
     detections: Sequence[Detection]
     scales: Mapping[str, ScoreGrid] = field(default_factory=dict)
     sharp: ScoreGrid | None = None
+    drawn_hw: tuple[int, int] | None = None
 
     def drawn(self, groups: Sequence[ClassGroup]) -> tuple[ScoreGrid, list[ClassGroup]]:
         """The grid to draw groups from, and the groups with their indices in that grid.
@@ -148,11 +153,11 @@ def save_run(
     for written in (*pictures.values(), *exports.values()):
         files |= written
     if extras.html:
-        page = page_files(run.photo, run.grid, run.detections, stem=names.stem)
+        page = page_files(whole_of(run.photo), run.grid, run.detections, stem=names.stem)
         files |= {names.path(suffix): write for suffix, write in page.items()}
     if extras.thumbnail:
         first = next(iter(overlays.values()))
-        files[names.path(THUMBNAIL)] = thumbnail(run.photo.hw, first)
+        files[names.path(THUMBNAIL)] = thumbnail(run.drawn_hw or run.photo.hw, first)
     files[saved.description] = _description(describe_run(saved, run))
     write_all(files)
     return replace(saved, written=tuple(files))

@@ -9,8 +9,8 @@ from ..files import write_all
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
 from ..names import PAGE, ResultNames
-from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile, open_photo
+from ..photo.photo import Photo, pixels_digest
+from ..photo.photo_file import PhotoFile, open_whole
 from ..rendering.page import page_files
 from .saved import SavedResult, saved_results
 
@@ -78,11 +78,13 @@ def _photo(result: SavedResult, grid: ScoreGrid, photo: str | Path | None) -> Ph
             f"{result.description}: was made from an array, not a file",
             Use("photo", text="give the photo with {}"),
         )
-    opened = open_photo(source)
-    if opened.digest != grid.origin.photo_digest:
+    opened = open_whole(source)
+    # An array has a digest of its pixels, whatever file they are in.
+    of_array = not grid.origin.photo
+    digest = pixels_digest(opened.hw, opened.strips()) if of_array else opened.digest
+    if digest != grid.origin.photo_digest:
         raise ResultError(
-            f"{opened.path}: is not the photo that was scored for {result.description.name}, "
-            "its pixels differ",
+            f"{opened.path}: is not the photo that was scored for {result.description.name}",
             Use("photo", text="give that one with {}"),
         )
     return opened

@@ -10,20 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..geometry import Box, shrunk_hw
+from ..geometry import Box
 from ..networks.classifier import Classifier
 from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile
+from ..photo.photo_file import fits_memory
+from ..photo.reduced import OpenPhoto, ReducedPhoto, reduced_hw, reduced_photo
 from .crop import CROP_BATCH
 from .device import Compute
-
-# Photos on disk are read once more, at this size on the longer side at most.
-_LEVEL_PX = 4096
 
 
 def box_scores(
     classifier: Classifier,
-    photo: Photo | PhotoFile,
+    photo: OpenPhoto,
     boxes_xyxy: Sequence[Box],
     compute: Compute,
 ) -> npt.NDArray[np.float32]:
@@ -42,12 +40,16 @@ def box_scores(
     return np.concatenate(found)
 
 
-def _pixels(photo: Photo | PhotoFile) -> npt.NDArray[np.uint8]:
-    """The photo in memory, made smaller where it stays on disk."""
+def _pixels(photo: OpenPhoto) -> npt.NDArray[np.uint8]:
+    """The photo in memory; of one that stays on disk what was decoded, or is now, of it."""
     if isinstance(photo, Photo):
         return photo.pixels
-    level_hw = shrunk_hw(photo.hw, _LEVEL_PX)
-    return np.concatenate(list(photo.strips(scaled_hw=level_hw)))
+    if isinstance(photo, ReducedPhoto):
+        return photo.level.pixels
+    denominator = 2
+    while not fits_memory(reduced_hw(photo.hw, denominator)):
+        denominator *= 2
+    return reduced_photo(photo.path, denominator).level.pixels
 
 
 def _crop(

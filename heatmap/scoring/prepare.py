@@ -14,7 +14,7 @@ from ..grid.score_grid import ScoreGrid
 from ..grid.skip import Skip
 from ..networks.load import Model, load_classifier
 from ..networks.registry import DEFAULT_MODEL
-from ..photo.photo_file import PhotoSource
+from ..photo.reduced import PhotoSource
 from .device import Compute
 from .network_cache import NetworkCache
 from .scorer import Scorer

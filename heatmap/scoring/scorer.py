@@ -24,8 +24,8 @@ from ..grid.skip import Skip
 from ..memory import free_memory, kept_memory
 from ..networks.classifier import Classifier
 from ..photo.extended import ExtendedRows
-from ..photo.photo import Photo
-from ..photo.photo_file import PhotoFile, PhotoSource, open_photo
+from ..photo.photo_file import upright_hw
+from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, open_photo
 from ..versions import package_versions
 from .boxes import box_scores
 from .device import Compute
@@ -160,7 +160,8 @@ class Scorer:
         Raises:
             PhotoError, GeometryError, ModelError, ClassError: as :func:`heatmap.score`.
         """
-        opened = open_photo(photo)
+        needs_all = skip is not None and skip.background
+        opened = open_photo(photo) if needs_all else self._opened(photo, placement)
         geometry = self.plan(opened.hw, placement)
         wanted = None if skip is None else skip.wanted(opened, geometry)
         kept = None if store_classes is None else self.classifier.classes.indices(store_classes)
@@ -195,7 +196,7 @@ class Scorer:
         Raises:
             PhotoError, GeometryError, ModelError: as :func:`heatmap.score`.
         """
-        opened = open_photo(photo)
+        opened = self._opened(photo, placement)
         windows = self.plan(opened.hw, placement)
         network = self.positions_at(windows.stride_px)
         if network is None:
@@ -241,9 +242,16 @@ class Scorer:
             for one, group in zip(scores, groups, strict=True)
         ]
 
+    def _opened(self, photo: PhotoSource, placement: Placement) -> OpenPhoto:
+        """A photo, of a file as much as this placement needs."""
+        if not isinstance(photo, str | Path):
+            return open_photo(photo)
+        plan = self.plan(upright_hw(Path(photo)), placement)
+        return open_photo(photo, decoded_hw([plan.scaled_hw]))
+
     def _pass(
         self,
-        opened: Photo | PhotoFile,
+        opened: OpenPhoto,
         geometry: Geometry,
         network: FullyConvolutional | None,
         memory: int | None,
@@ -279,12 +287,13 @@ class Scorer:
                     progress(done, total)
         return stream.computation
 
-    def origin(self, photo: Photo | PhotoFile, job: PhotoPass, computation: Computation) -> Origin:
+    def origin(self, photo: OpenPhoto, job: PhotoPass, computation: Computation) -> Origin:
         """The origin of a grid made by a pass of this scorer over a photo."""
         classifier = self.classifier
         return Origin(
             photo=photo.path,
             photo_digest=photo.digest,
+            decoded=photo.decoded,
             model=classifier.name,
             weights=Weights(classifier.weights_kind, classifier.weights, classifier.weights_digest),
             engine=self.engine,

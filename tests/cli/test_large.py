@@ -33,12 +33,12 @@ def test_the_size_of_a_large_grid_is_told_on_standard_error(call, monkeypatch, f
 
 def test_a_large_photo_gives_a_pyramid_and_a_preview_and_can_be_rendered(call, monkeypatch):
     monkeypatch.setattr(streams, "LARGE_PX", 1000)
-    outcome = call("run", "cat.png", *PADDED, "-o", "out", "-c", "1", "--confirm", 0)
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "-c", "1", "--confirm", 0, "--full")
     assert (outcome.code, outcome.err) == (0, "")
     pictures = ["out/cat.class-1.preview.png", "out/cat.class-1.tif"]
     assert everything("out") == [*pictures, "out/cat.json", "out/cat.npz"]
     assert all(f"wrote {path}\n" in outcome.out for path in everything("out"))
-    assert call("render", "out/cat.npz", "-c", "1", "-o", "again").code == 0
+    assert call("render", "out/cat.npz", "-c", "1", "-o", "again", "--full").code == 0
     for path in pictures:
         assert Path(path.replace("out", "again")).read_bytes() == Path(path).read_bytes()
     cv2.imwrite("other.png", np.zeros((90, 120, 3), np.uint8))

@@ -14,7 +14,6 @@ from heatmap.classes import ClassGroup
 from heatmap.localization.confirm import confirm, widened
 from heatmap.localization.localize import Detection
 from heatmap.photo import photo_file
-from heatmap.scoring import boxes as cutting
 
 CAT, DOG = ClassGroup("cat", (0,)), ClassGroup("dog", (1, 2))
 HW = (300, 400)
@@ -120,8 +119,7 @@ def test_photos_on_disk_are_asked_about_at_the_size_that_is_read(scorer, tmp_pat
     path = heatmap.write_image(tmp_path / "large.png", smooth.astype(np.uint8))
     wanted = [(20.0, 16.0, 180.0, 144.0)], [scorer.classifier.classes.single(0)]
     in_memory = scorer.crop_probabilities(path, *wanted)
-    monkeypatch.setattr(photo_file, "LARGE_PX", 100)
-    monkeypatch.setattr(cutting, "_LEVEL_PX", 120)
+    monkeypatch.setattr(photo_file, "LARGE_PX", 160 * 240 // 3)
     np.testing.assert_allclose(scorer.crop_probabilities(path, *wanted), in_memory, atol=0.02)
 
 

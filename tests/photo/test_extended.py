@@ -199,15 +199,18 @@ def test_a_photo_on_disk_is_held_in_part(tmp_path):
     assert largest <= 300 * 16 * 3
 
 
-def test_a_pass_to_the_end_finds_the_digest(tmp_path):
-    pixels = noise(500, 50, 3)
-    photo = write(tmp_path / "a", pixels, "in order")
-    # 20 rows are cut at the bottom, 18 columns at the right; ten more are not asked for.
+def test_a_pass_to_the_end_reads_what_is_cut_off_too(tmp_path):
+    photo = write(tmp_path / "a", noise(500, 50, 3), "in order")
+    content = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(content[:-100])
+    # 20 rows are cut at the bottom, and damage is only there.
     geometry = plan_grid(photo.hw, Placement(border="valid"), window=32, native_stride=32)
-    for _ in ExtendedRows(photo, geometry).strips([0, 256, geometry.extended_hw[0]], (0, 22)):
-        pass
-    (tmp_path / "a").unlink()
-    assert photo.digest == Photo(pixels).digest
+    damaged = ExtendedRows(PhotoFile(tmp_path / "a"), geometry)
+    strips = damaged.strips([0, 256, geometry.extended_hw[0]], (0, 22))
+    assert len(next(strips)) == 256
+    with pytest.raises(PhotoError, match="is cut short, damaged"):
+        for _ in strips:
+            pass
 
 
 # Ahead.

@@ -16,7 +16,8 @@ from PIL import Image
 from heatmap.errors import PhotoError
 from heatmap.photo import photo_file as streams
 from heatmap.photo.photo import Photo, read_photo
-from heatmap.photo.photo_file import PhotoFile, open_photo, upright_hw
+from heatmap.photo.photo_file import PhotoFile, upright_hw
+from heatmap.photo.reduced import open_photo
 
 
 def noise(*shape: int, dtype=np.uint8) -> np.ndarray:
@@ -211,8 +212,6 @@ def test_damage_further_down_is_told_when_it_is_reached(tmp_path, name):
     with pytest.raises(PhotoError, match=f"{name}: is cut short, damaged or an") as caught:
         collections.deque(strips, maxlen=0)
     assert "\n" not in str(caught.value)
-    with pytest.raises(PhotoError, match=f"{name}: is cut short, damaged or an"):
-        _ = photo.digest
 
 
 @pytest.mark.parametrize("name", ["turned.jpg", "progressive.jpg", "clear.png"])
@@ -233,6 +232,8 @@ def test_a_file_that_was_changed_between_passes_is_told(tmp_path):
     save(path, "L")
     with pytest.raises(PhotoError, match=r"a.png: has changed since it was opened: start again"):
         next(photo.strips())
+    with pytest.raises(PhotoError, match=r"a.png: has changed since it was opened: start again"):
+        _ = photo.digest
     path.unlink()
     with pytest.raises(PhotoError, match=r"a.png: no such file"):
         next(photo.strips())

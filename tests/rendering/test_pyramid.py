@@ -16,8 +16,8 @@ from heatmap.photo.photo_file import PhotoFile
 from heatmap.rendering import overlay as rendering
 from heatmap.rendering import pyramid as pyramids
 from heatmap.rendering.legend import strip
-from heatmap.rendering.overlay import overlay
-from heatmap.rendering.pyramid import large_overlay, preview
+from heatmap.rendering.overlay import overlay, shrunk_overlay
+from heatmap.rendering.pyramid import large_overlay
 from heatmap.runs.save import save_overlays
 
 HW = (700, 1100)
@@ -82,7 +82,7 @@ def read_levels(path) -> list[np.ndarray]:
 
 
 def test_the_preview_is_the_overlay_of_the_photo_made_small(tmp_path, photo, monkeypatch):
-    monkeypatch.setattr(pyramids, "PREVIEW_PX", 400)
+    monkeypatch.setattr(rendering, "PICTURE_PX", 400)
     grid = make_grid((slice(5), slice(9)))
     path = tmp_path / "cat.preview.png"
     large_overlay(photo, grid, 0)[".preview.png"](path)
@@ -102,13 +102,13 @@ def test_the_preview_has_the_legend(photo, monkeypatch):
         "strip",
         lambda width, caption, size: (drawn.append(caption), strip(width, caption, size))[1],
     )
-    preview(photo, make_grid((slice(5), slice(9))), 0)
+    shrunk_overlay(photo, make_grid((slice(5), slice(9))), 0)
     assert drawn[0].heading == "cat"
     assert drawn[0].key[1] == "not scored: 45 of 464 windows"
 
 
 def test_a_photo_below_the_size_of_a_preview_stays_as_it_is(photo):
-    picture = preview(photo, make_grid(), 0).numpy()
+    picture = shrunk_overlay(photo, make_grid(), 0)
     expected = overlay(pixels_of(photo), make_grid(), 0)
     np.testing.assert_array_equal(picture, expected)
 

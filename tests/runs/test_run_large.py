@@ -11,7 +11,7 @@ from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.grid.skip import Skip
 from heatmap.photo import photo_file as streams
-from heatmap.rendering import pyramid as pyramids
+from heatmap.rendering import overlay as rendering
 from heatmap.rendering.overlay import overlay
 from heatmap.runs import run as running
 from heatmap.runs.request import Display, Limits, MultiScale, Request
@@ -23,14 +23,11 @@ from tests.support.runs import PHOTO, SEVERAL, Recorder, names, told
 def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     tmp_path, scorer, photo, placement, monkeypatch
 ):
-    small = run(
-        photo, scorer, tmp_path / "small", placement=placement, display=Display(classes=(1,))
-    )
+    display = Display(classes=(1,), full=True)
+    small = run(photo, scorer, tmp_path / "small", placement=placement, display=display)
     monkeypatch.setattr(streams, "LARGE_PX", 1000)
-    monkeypatch.setattr(pyramids, "PREVIEW_PX", 80)
-    done = run(
-        photo, scorer, tmp_path / "large", placement=placement, display=Display(classes=(1,))
-    )
+    monkeypatch.setattr(rendering, "PICTURE_PX", 80)
+    done = run(photo, scorer, tmp_path / "large", placement=placement, display=display)
     assert isinstance(done.photo, streams.PhotoFile)
     largest = np.abs(small.grid.scores).max()
     np.testing.assert_allclose(done.grid.scores, small.grid.scores, atol=1e-5 * largest, rtol=0)

@@ -14,7 +14,7 @@ from heatmap.classes import ClassGroup
 from heatmap.errors import PhotoError, ResultError
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo import Photo, read_photo
-from heatmap.photo.photo_file import PhotoFile, open_photo
+from heatmap.photo.photo_file import PhotoFile, open_whole
 from heatmap.runs.save import Extras, RunFiles, save_run
 from heatmap.runs.saved import SavedResult, saved_results
 from heatmap.runs.view import view
@@ -102,7 +102,7 @@ def test_its_page_is_that_of_the_run(tmp_path, photo):
 
 def test_a_large_photo_has_its_tiles_beside_the_page(tmp_path, photo, monkeypatch):
     monkeypatch.setattr("heatmap.photo.photo_file.LARGE_PX", 1000)
-    large = open_photo(photo.path)
+    large = open_whole(photo.path)
     assert isinstance(large, PhotoFile)
     saved(tmp_path / "out", large, Extras())
     view(tmp_path / "out")

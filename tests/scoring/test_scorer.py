@@ -14,7 +14,7 @@ import heatmap
 from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
 from heatmap.photo.extended import extend
-from heatmap.photo.photo_file import open_photo
+from heatmap.photo.reduced import open_photo
 from heatmap.scoring.network_cache import NetworkCache
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
 from tests.support.scoring import padded, padding_free, photo, prepare

@@ -1,0 +1,182 @@
+"""Photos decoded at a part of their size: all that coarse scales need of a large file.
+
+A photo of 24 megapixels that is scored at 1/4 of its size and coarser is decoded at a half. The
+JPEG decoder does that in half the time, and everything after it handles a quarter of the pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .decode import decode, encoded, reduction_of
+from .photo import Photo, in_memory, read_photo
+from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
+from .rows import READ_ROWS, READING, refuse_painted_tiles
+
+# A decoded size is at least this many times the size that is scored: the decoder's own reduction
+# sharpens, and leaves out what is left over at the right and bottom, less than a decoded and so
+# half a scored pixel. The rest is resized as from the whole photo. benchmarks/reduced.py has the
+# differences that this makes.
+SPARE = 2
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedPhoto:
+    """A photo file decoded at a part of its size; the whole is only read where it is asked for.
+
+    Attributes:
+        path: path as given.
+        hw: height and width of the whole upright photo, px.
+        level: the photo as decoded.
+        denominator: the decoded size is 1/denominator of the whole.
+        decoded: how, in words.
+        notes, digest: as of :class:`photo.Photo`.
+    """
+
+    path: str
+    hw: tuple[int, int]
+    level: Photo
+    denominator: int
+    decoded: str
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Conversions applied while reading that the user should know about."""
+        return self.level.notes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, in hex."""
+        return self.level.digest
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the whole photo is left on disk."""
+        return not fits_memory(self.hw)
+
+    @cached_property
+    def whole(self) -> Photo | PhotoFile:
+        """The photo at its full size.
+
+        Raises:
+            PhotoError: it cannot be read, or the temporary folder has no room.
+        """
+        return open_whole(self.path)
+
+    def strips(
+        self,
+        height: int = READ_ROWS,
+        *,
+        first: int = 0,
+        columns: tuple[int, int] | None = None,
+        scaled_hw: tuple[int, int] | None = None,
+    ) -> Iterator[npt.NDArray[np.uint8]]:
+        """The photo in strips of rows, from top to bottom; of the whole only where it must be.
+
+        Args:
+            height, first, columns, scaled_hw: as in :meth:`photo.Photo.strips`.
+
+        Yields:
+            uint8 (<= height, columns, 3).
+
+        Raises:
+            PhotoError: the whole is asked for, and cannot be read.
+            GeometryError: the photo cannot be resized to this size.
+        """
+        size_hw = scaled_hw or self.hw
+        enough = all(have >= need for have, need in zip(self.level.hw, size_hw, strict=True))
+        source = self.level if enough else self.whole
+        return source.strips(height, first=first, columns=columns, scaled_hw=size_hw)
+
+
+OpenPhoto: TypeAlias = Photo | PhotoFile | ReducedPhoto
+# A photo to be scored: a path, an RGB uint8 array (H, W, 3), or a photo already opened.
+PhotoSource: TypeAlias = str | Path | npt.NDArray[np.uint8] | OpenPhoto
+
+
+def open_photo(source: PhotoSource, needed_hw: tuple[int, int] | None = None) -> OpenPhoto:
+    """Open a photo to be scored, decoded at a part of its size if that is enough.
+
+    Args:
+        source: the photo; one already opened is returned as it is.
+        needed_hw: the height and width, px, that are needed of a file; None is all.
+
+    Raises:
+        PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
+    """
+    if isinstance(source, PhotoFile | ReducedPhoto):
+        return source
+    if not isinstance(source, str | Path):
+        return read_photo(source)
+    if needed_hw is not None:
+        denominator = denominator_for(upright_hw(Path(source)), needed_hw)
+        if denominator > 1:
+            return reduced_photo(source, denominator)
+    return open_whole(source)
+
+
+def decoded_hw(
+    scaled_hws: Iterable[tuple[int, int]], drawn_hw: tuple[int, int] = (1, 1)
+) -> tuple[int, int]:
+    """What is needed of a photo that is scored and drawn at these sizes: height and width, px.
+
+    >>> decoded_hw([(300, 400), (600, 800)], (1000, 1300))
+    (1200, 1600)
+    """
+    spare = ((SPARE * height, SPARE * width) for height, width in scaled_hws)
+    heights, widths = zip(drawn_hw, *spare, strict=True)
+    return max(heights), max(widths)
+
+
+def denominator_for(hw: tuple[int, int], needed_hw: tuple[int, int]) -> int:
+    """The largest power of two by which a photo can be reduced.
+
+    It is 1 where even the reduced photo would be too large for memory.
+
+    Args:
+        hw: height and width of the photo, px.
+        needed_hw: those that the reduced photo has at least, px.
+
+    >>> denominator_for((4000, 6000), (1000, 1500)), denominator_for((4000, 6000), (1001, 1501))
+    (4, 2)
+    """
+    denominator = 1
+    while all(map(int.__ge__, reduced_hw(hw, 2 * denominator), needed_hw)):
+        denominator *= 2
+    return denominator if fits_memory(reduced_hw(hw, denominator)) else 1
+
+
+def reduced_hw(hw: tuple[int, int], denominator: int) -> tuple[int, int]:
+    """About the height and width of a photo decoded at 1/denominator of its size, px."""
+    return hw[0] // denominator, hw[1] // denominator
+
+
+def reduced_photo(path: str | Path, denominator: int) -> ReducedPhoto:
+    """Decode a photo at 1/denominator of its size; a power of two.
+
+    Raises:
+        PhotoError: as :func:`photo.read_photo`.
+    """
+    file = Path(path)
+    with READING, encoded(file) as opened:
+        reduction = reduction_of(opened, denominator)
+        hw = upright_hw(file)
+        keep = in_memory if fits_memory(hw) else Spool(in_order=True)
+        image, notes = decode(opened, "sequential", keep, reduction)
+        pixels = image.numpy()
+        refuse_painted_tiles()
+        level = Photo(pixels, str(path), notes, opened.digest())
+    how = f"at 1/{denominator} of its size, by {reduction.how}"
+    return ReducedPhoto(str(path), hw, level, denominator, how)
+
+
+def whole_of(photo: OpenPhoto) -> Photo | PhotoFile:
+    """The photo at its full size."""
+    return photo.whole if isinstance(photo, ReducedPhoto) else photo
