@@ -142,18 +142,20 @@ def find_face(folder: Path, trained: heatmap.Trained) -> bool:
     """Slide over the astronaut; whether her face is hottest, and sliding equals cropping."""
     path = heatmap.write_image(folder / "astronaut.png", skimage.data.astronaut())
     scorer = heatmap.prepare(trained.classifier)
-    report = heatmap.verify(path, scorer, scale=SCALE, windows=10_000)
-    heat = report.grid.heatmap("face")
+    placement = heatmap.MultiScale(scales=(SCALE,))
+    report = heatmap.verify(path, scorer, placement=placement, windows=10_000)
+    grid = report.worst.grid
+    heat = grid.heatmap("face")
     y, x = map(int, np.unravel_index(heat.argmax(), heat.shape))
     left, top, right, bottom = FACE_XYXY
     on_face = left <= x < right and top <= y < bottom
     elsewhere = heat.copy()
     elsewhere[top:bottom, left:right] = 0
-    difference = report.everywhere.relative
+    difference = report.difference
     print(f"hottest pixel {x}, {y}, {'on' if on_face else 'not on'} her face: {heat[y, x]:.4f}")
     print(f"hottest elsewhere: {elsewhere.max():.4f}")
-    print(f"sliding against {report.everywhere.windows} crops: largest difference {difference:.1e}")
-    picture = heatmap.overlay(path, report.grid, "face", boxes_xyxy=[FACE_XYXY])
+    print(f"sliding against {report.windows} crops: largest difference {difference:.1e}")
+    picture = heatmap.overlay(path, grid, "face", boxes_xyxy=[FACE_XYXY])
     print(f"  see {heatmap.write_image(folder / 'astronaut.face.png', picture)}")
     return on_face and difference <= LARGEST_DIFFERENCE
 

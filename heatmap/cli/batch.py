@@ -17,6 +17,7 @@ from .options import (
     confirm_option,
     detection_options,
     engine_option,
+    fuse_option,
     model_options,
     overlay_options,
     scales_options,
@@ -98,6 +99,7 @@ progress_options = under(
 @model_options
 @stride_option
 @scales_options
+@fuse_option
 @border_option
 @engine_option
 @skip_options

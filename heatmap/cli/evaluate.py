@@ -18,6 +18,7 @@ from .options import (
     FILE,
     conf_option,
     confirm_option,
+    fuse_option,
     json_option,
     model_options,
     scales_options,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.argument("boxes", type=FILE)
 @model_options
 @scales_options
+@fuse_option
 @conf_option
 @confirm_option
 @under(

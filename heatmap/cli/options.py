@@ -127,19 +127,6 @@ stride_option = under(
         help="Distance between neighbouring windows; default: the network's native stride.",
     ),
 )
-scale_option = under(
-    _WINDOWS,
-    click.option(
-        "--scale",
-        type=float,
-        default=1.0,
-        show_default=True,
-        metavar="FACTOR",
-        help="Resize the photo by this factor.",
-    ),
-)
-
-
 scales_options = under(
     _WINDOWS,
     click.option(
@@ -160,6 +147,9 @@ scales_options = under(
         show_default=True,
         help="Fine and finer: also look for things half and a quarter as large.",
     ),
+)
+fuse_option = under(
+    _WINDOWS,
     click.option(
         "--fuse",
         type=click.Choice(["mean", "max"]),

@@ -20,6 +20,7 @@ from .options import (
     confirm_option,
     detection_options,
     engine_option,
+    fuse_option,
     json_option,
     model_options,
     output_option,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @model_options
 @stride_option
 @scales_options
+@fuse_option
 @border_option
 @engine_option
 @skip_options

@@ -1,9 +1,11 @@
-"""`heatmap verify`: sliding against cropping on one photo."""
+"""`heatmap verify`: sliding against cropping on a photo, or on a folder of them."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,30 +13,35 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from ..errors import HeatmapError
+from ..geometry import size_text
 from ..grid.outputs import described
-from .command import Command
-from .console import make_console, print_scored, progress_line
+from .command import Command, in_options
+from .console import make_console, progress_line
 from .options import (
     FILE,
     border_option,
     json_option,
     model_options,
     output_option,
-    scale_option,
+    scales_options,
     stride_option,
     under,
 )
-from .request import recipe_of
+from .request import placement_of, recipe_of
 
 if TYPE_CHECKING:
-    from ..evaluation.verify_report import Agreement, VerifyReport
+    from ..evaluation.verify_photos import VerifySummary
+    from ..evaluation.verify_report import ScaleReport, VerifyReport
+    from ..scoring.scorer import Scorer
+    from .console import ProgressLine
 
 
 @click.command(cls=Command)
-@click.argument("photo", type=FILE)
+@click.argument("photos", metavar="PHOTO|FOLDER", type=FILE)
 @model_options
 @stride_option
-@scale_option
+@scales_options
 @border_option
 @under(
     "Windows",
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
         default=128,
         show_default=True,
         metavar="N",
-        help="Maximum number of windows to crop.",
+        help="Maximum number of windows to crop at each scale.",
     ),
 )
 @under(
@@ -56,81 +63,168 @@ if TYPE_CHECKING:
         metavar="CLASS",
         help="Class to draw; default: the top class of the photo.",
     ),
+    click.option(
+        "--max-difference",
+        type=click.FloatRange(min=0),
+        metavar="X",
+        help="Exit with 1 if sliding differs from cropping by more than this share of the "
+        "largest score.",
+    ),
 )
 @output_option
 @json_option
-def verify(photo: Path, **options: Any) -> None:
-    """Compare sliding with cropping on PHOTO.
+def verify(photos: Path, **options: Any) -> None:
+    """Compare sliding with cropping on PHOTO or all photos in FOLDER.
 
-    Prints how much their scores differ and how much faster sliding is, and draws both. Exits
-    with 1 if the converted head is not exact.
+    Prints how much their scores differ at each scale and how much faster sliding is, and draws
+    both. Exits with 1 if the converted head is not exact, or a photo cannot be compared.
     """
-    from ..evaluation.verify import verify as verify_photo
-    from ..evaluation.verify_report import describe_report, draw_report
-    from ..rendering.overlay import write_image
+    from ..evaluation.verify_photos import summarise
 
+    comparing = _Comparing(photos, options)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "slide").prepare()
         line.notes(scorer.classifier.notes)
-        line.stage(f"sliding and cropping over {photo.name}")
-        report = verify_photo(
-            photo,
-            scorer,
-            windows=options["windows"],
-            stride=options["stride"],
-            scale=options["scale"],
-            border=options["border"],
-        )
-        picture = draw_report(photo, report, options["wanted"])
-        line.notes(report.grid.origin.notes[len(scorer.classifier.notes) :])
-        path = write_image(options["output"] / f"{photo.stem}.verify.png", picture)
+        summary = summarise(comparing.outcomes(scorer, line))
     if options["as_json"]:
-        click.echo(json.dumps({**describe_report(report), "picture": str(path)}, indent=2))
-    else:
-        _print(photo, report, path)
-    sys.exit(0 if report.passed else 1)
+        click.echo(json.dumps(comparing.told(summary), indent=2))
+    elif comparing.many:
+        _print_summary(summary)
+    too_different = summary.exceeds(options["max_difference"])
+    if too_different:
+        click.echo(
+            f"error: sliding differs from cropping by {summary.difference:.3g} of the largest "
+            f"score, more than {options['max_difference']:g}",
+            err=True,
+        )
+    sys.exit(0 if summary.passed and not too_different else 1)
 
 
-def _print(photo: Path, report: VerifyReport, picture: Path) -> None:
+@dataclass
+class _Comparing:
+    """Compares photos one after the other, and prints or keeps what is told of each."""
+
+    source: Path
+    options: dict[str, Any]
+    described: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        from ..runs.sources import gather
+
+        self.many = self.source.is_dir()
+        # Listed at once, before a network is loaded for no photo.
+        self.items = gather([self.source], self.options["output"]).photos if self.many else ()
+
+    def outcomes(
+        self, scorer: Scorer, line: ProgressLine
+    ) -> Iterator[tuple[str, VerifyReport | HeatmapError]]:
+        """The outcome for each photo; of a single photo errors are raised."""
+        if not self.many:
+            yield self.source.name, self._compared(self.source, scorer, line, str(self.source))
+            return
+        for item in self.items:
+            try:
+                yield item.name, self._compared(item.path, scorer, line, item.name)
+            except HeatmapError as error:
+                line.note(in_options(error))
+                self.described.append({"photo": item.name, "error": in_options(error)})
+                yield item.name, error
+
+    def _compared(self, path: Path, scorer: Scorer, line: ProgressLine, name: str) -> VerifyReport:
+        from ..evaluation.verify import verify as verify_photo
+        from ..evaluation.verify_report import describe_report, draw_report
+        from ..rendering.overlay import write_image
+
+        options = self.options
+        line.stage(f"sliding and cropping over {path.name}")
+        report = verify_photo(
+            path, scorer, windows=options["windows"], placement=placement_of(options)
+        )
+        picture = draw_report(path, report, options["wanted"])
+        if not self.described:
+            line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
+        stem = name if self.many else path.stem
+        written = write_image(options["output"] / f"{stem}.verify.png", picture)
+        self.described.append({"photo": name, **describe_report(report), "picture": str(written)})
+        if not options["as_json"]:
+            with line.aside():
+                _print(name, report, written)
+        return report
+
+    def told(self, summary: VerifySummary) -> dict[str, Any]:
+        """The JSON: of one photo its report, of a folder all of them with the summary."""
+        from ..evaluation.verify_photos import describe_summary
+
+        if not self.many:
+            return self.described[0]
+        return {"summary": describe_summary(summary), "photos": self.described}
+
+
+def _print(photo: str, report: VerifyReport, picture: Path) -> None:
     """Print the check of the head, sliding against cropping, the times and the conclusion."""
-    console, grid, timing = make_console(), report.grid, report.timing
-    print_scored(console, str(photo), grid)
+    console, grid, head = make_console(), report.worst.grid, report.head
+    console.print(f"{escape(photo)}: {size_text(grid.geometry.photo_hw)}", soft_wrap=True)
+    console.print(f"model: {escape(grid.origin.model)}, weights {escape(grid.origin.weights.text)}")
     console.print(f"outputs: {described(grid.kind)}")
-    compared = report.everywhere.windows
-    console.print(f"{compared} of {grid.scored.size} windows compared")
-    verdict = "exact" if report.head.holds else "[red]NOT EXACT[/red]"
+    verdict = "exact" if head.holds else "[red]NOT EXACT[/red]"
     console.print(
-        f"converted head against the original head on {report.head.slices} slices: "
-        f"{report.head.relative:.1e} of the largest score, {verdict}"
+        f"converted head against the original head on {head.slices} slices: "
+        f"{head.relative:.1e} of the largest score, {verdict}"
     )
-    console.print("sliding against cropping, in units of the scores:")
-    console.print(_agreement_table(report))
-    how = f" (extrapolated from {timing.crop_windows} windows)" if timing.extrapolated else ""
     console.print(
-        f"sliding {timing.slide_s:.3g} s, cropping {timing.crop_s:.3g} s{how}: "
-        f"{timing.ratio:.1f} times as long"
+        "sliding against cropping (relative: largest difference / largest score of a crop):"
+    )
+    console.print(_scales_table(report))
+    slide_s = sum(scale.timing.slide_s for scale in report.scales)
+    crop_s = sum(scale.timing.crop_s for scale in report.scales)
+    extrapolated = any(scale.timing.extrapolated for scale in report.scales)
+    how = " (extrapolated)" if extrapolated else ""
+    times = crop_s / slide_s
+    console.print(
+        f"sliding {slide_s:.3g} s, cropping {crop_s:.3g} s{how}: {times:.1f} times as long"
     )
     console.print(escape(report.conclusion))
     console.print(f"wrote {escape(str(picture))}", soft_wrap=True)
 
 
-def _agreement_table(report: VerifyReport) -> Table:
-    table = Table("windows", box=None, pad_edge=False, header_style="bold")
-    for heading in ("number", "largest", "mean", "relative", "correlation", "same class"):
+def _scales_table(report: VerifyReport) -> Table:
+    """One row for each scale."""
+    table = Table("scale", box=None, pad_edge=False, header_style="bold")
+    for heading in ("windows", "largest", "mean", "relative", "inner", "edge", "corr.", "same"):
         table.add_column(heading, justify="right")
-    groups = (("all", report.everywhere), ("inner", report.inner), ("at the edge", report.edge))
-    for name, agreement in groups:
-        if agreement is not None:
-            table.add_row(name, *_agreement_cells(agreement))
+    for scale in report.scales:
+        table.add_row(f"{scale.scale:g}", *_scale_cells(scale))
     return table
 
 
-def _agreement_cells(agreement: Agreement) -> tuple[str, ...]:
-    return (
-        str(agreement.windows),
-        f"{agreement.largest:.2e}",
-        f"{agreement.mean:.2e}",
-        f"{agreement.relative:.1e}",
-        f"{agreement.correlation:.4f}",
-        f"{agreement.top1:.1%}",
+def _scale_cells(scale: ScaleReport) -> tuple[str, ...]:
+    seen = scale.everywhere
+    of_places = (
+        "" if place is None else f"{place.relative:.1e}" for place in (scale.inner, scale.edge)
     )
+    return (
+        f"{seen.windows}/{scale.grid.scored.size}",
+        f"{seen.largest:.2e}",
+        f"{seen.mean:.2e}",
+        f"{seen.relative:.1e}",
+        *of_places,
+        f"{seen.correlation:.3f}",
+        f"{seen.top1:.0%}",
+    )
+
+
+def _print_summary(summary: VerifySummary) -> None:
+    console = make_console()
+    console.print(
+        f"{summary.photos} photos, {summary.windows:,} windows: head off by at most "
+        f"{summary.head:.1e} of the largest score"
+    )
+    if summary.photos:
+        console.print(
+            f"sliding differs from cropping by at most {summary.difference:.1e} of the largest "
+            f"score, on {escape(summary.photo)} at scale {summary.scale:g}; both name the same "
+            f"class in {summary.top1:.0%} of the windows"
+        )
+    for heading, names in (("wrong", summary.wrong), ("not compared", summary.failed)):
+        if names:
+            console.print(f"{heading}: {escape(', '.join(names))}", soft_wrap=True)

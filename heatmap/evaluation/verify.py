@@ -1,4 +1,4 @@
-"""Compare sliding with cropping on a photo: differences and times."""
+"""Compare sliding with cropping on a photo, at each scale of a run: differences and times."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ import torch
 from ..conversion.check import SliceReference, relative_difference
 from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, GeometryError, Use
-from ..geometry import Border, Geometry, Placement
+from ..geometry import Geometry, Placement
 from ..grid.score_grid import ScoreGrid
 from ..networks.load import Model
 from ..networks.registry import DEFAULT_MODEL
 from ..photo.extended import extend
 from ..photo.photo import Photo, read_photo
+from ..runs.request import MultiScale
 from ..scoring.crop import Cell, all_cells, crop_scores
 from ..scoring.prepare import prepare
 from ..scoring.scorer import Scorer
-from .verify_report import Agreement, HeadCheck, Timing, VerifyReport
+from .verify_report import Agreement, HeadCheck, ScaleReport, Timing, VerifyReport
 
 # Default number of windows to compare: half a minute of VGG16 on two cores.
 WINDOWS = 128
@@ -36,9 +37,7 @@ def verify(
     model: Model | Scorer = DEFAULT_MODEL,
     *,
     windows: int = WINDOWS,
-    stride: int | None = None,
-    scale: float = 1.0,
-    border: Border = "cover",
+    placement: MultiScale = MultiScale(),
 ) -> VerifyReport:
     """Compare sliding with cropping on one photo: how scores differ, and how much time it saves.
 
@@ -50,11 +49,10 @@ def verify(
     Args:
         photo: a path, an RGB uint8 array (H, W, 3), or a :class:`heatmap.Photo`.
         model: a name, a checkpoint, a module, or a scorer from :func:`heatmap.prepare`.
-        windows: maximum number of windows to crop; a random sample (seed 0) if the grid has
-            more.
-        stride: distance between windows, px; None is the native stride.
-        scale: resize factor of the photo before scoring.
-        border: "cover" or "valid", as in :func:`heatmap.score`.
+        windows: maximum number of windows to crop at each scale; a random sample (seed 0) if
+            there are more.
+        placement: stride, scales and border as in :func:`heatmap.run`, with the same defaults;
+            each scale is compared by itself.
 
     Returns:
         The report; :func:`heatmap.draw_report` draws it.
@@ -69,7 +67,18 @@ def verify(
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
     scorer = _sliding(model if isinstance(model, Scorer) else prepare(model, engine="slide"))
-    opened, placement = read_photo(photo), Placement(stride, scale, border)
+    opened, classifier = read_photo(photo), scorer.classifier
+    window = classifier.preprocessing.window_px
+    scales = placement.scales_for(opened.hw, classifier.scale_rule, window, named=False)
+    network = _network(scorer)
+    return VerifyReport(
+        scales=tuple(_at_scale(opened, scorer, placement.at(each), windows) for each in scales),
+        padded=network.padded,
+        whole_input=network.whole_input,
+    )
+
+
+def _at_scale(opened: Photo, scorer: Scorer, placement: Placement, windows: int) -> ScaleReport:
     geometry = scorer.plan(opened.hw, placement)
     extended = extend(opened.pixels, geometry)
     _warm_up(scorer, extended, geometry)
@@ -80,7 +89,8 @@ def verify(
     cropped, timing = _crop(scorer, extended, geometry, cells, slide_s)
     edge = [cell for cell in cells if _at_edge(cell, geometry)]
     inner = [cell for cell in cells if not _at_edge(cell, geometry)]
-    return VerifyReport(
+    return ScaleReport(
+        scale=placement.scale,
         grid=grid,
         cropped=cropped,
         head=_check_head(scorer, extended, grid),
@@ -88,8 +98,6 @@ def verify(
         inner=_compare(grid.scores, cropped, inner) if inner else None,
         edge=_compare(grid.scores, cropped, edge) if edge else None,
         timing=timing,
-        padded=_network(scorer).padded,
-        whole_input=_network(scorer).whole_input,
     )
 
 

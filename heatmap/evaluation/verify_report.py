@@ -82,10 +82,11 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class VerifyReport:
-    """The result of :func:`heatmap.verify`; :func:`heatmap.draw_report` draws it.
+class ScaleReport:
+    """Sliding against cropping on a photo at one scale.
 
     Attributes:
+        scale: resize factor of the photo.
         grid: the scores of sliding; ``kind`` says what they are.
         cropped: the scores of cropping, float32 (N, M, K); NaN where a window was not sampled.
         head: the converted head against the original head.
@@ -93,10 +94,9 @@ class VerifyReport:
         inner: the same for windows not at the edge of the grid; None if there are none.
         edge: the same for windows at the edge of the grid; None if there are none.
         timing: the times of both.
-        padded: names of the layers that pad.
-        whole_input: names of layers whose output depends on the whole photo, with reasons.
     """
 
+    scale: float
     grid: ScoreGrid
     cropped: npt.NDArray[np.float32]
     head: HeadCheck
@@ -104,8 +104,50 @@ class VerifyReport:
     inner: Agreement | None
     edge: Agreement | None
     timing: Timing
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """The result of :func:`heatmap.verify`; :func:`heatmap.draw_report` draws it.
+
+    Attributes:
+        scales: the comparison at each scale, smallest scale first; at least one.
+        padded: names of the layers that pad.
+        whole_input: names of layers whose output depends on the whole photo, with reasons.
+    """
+
+    scales: tuple[ScaleReport, ...]
     padded: tuple[str, ...]
     whole_input: tuple[tuple[str, str], ...]
+
+    @property
+    def worst(self) -> ScaleReport:
+        """The scale at which sliding differs most from cropping, relative to the scores."""
+        return max(self.scales, key=lambda scale: scale.everywhere.relative)
+
+    @property
+    def difference(self) -> float:
+        """The largest difference of sliding from cropping / the largest score of a crop."""
+        return self.worst.everywhere.relative
+
+    @property
+    def windows(self) -> int:
+        """Number of windows compared, at all scales."""
+        return sum(scale.everywhere.windows for scale in self.scales)
+
+    @property
+    def top1(self) -> float:
+        """Share of these windows, 0..1, with the same most probable class."""
+        same = sum(scale.everywhere.top1 * scale.everywhere.windows for scale in self.scales)
+        return same / self.windows
+
+    @property
+    def head(self) -> HeadCheck:
+        """The check of the head on the slices of all scales."""
+        return HeadCheck(
+            sum(scale.head.slices for scale in self.scales),
+            max(scale.head.relative for scale in self.scales),
+        )
 
     @property
     def passed(self) -> bool:
@@ -114,14 +156,11 @@ class VerifyReport:
         It has to where no layer pads or depends on the whole photo.
         """
         must_be_equal = not self.padded and not self.whole_input
-        return self.head.holds and not (
-            must_be_equal and self.everywhere.relative > ROUNDING_TOLERANCE
-        )
+        return self.head.holds and not (must_be_equal and self.difference > ROUNDING_TOLERANCE)
 
     @property
     def conclusion(self) -> str:
         """The conclusion, in one sentence."""
-        seen = self.everywhere
         if not self.head.holds:
             return (
                 f"The converted head is wrong, off by {self.head.relative:.1e} of the largest "
@@ -130,17 +169,18 @@ class VerifyReport:
         if not self.passed:
             return (
                 "The network has no padding, so sliding should equal cropping, but it differs by "
-                f"{seen.relative:.1e} of the largest score; do not use this conversion."
+                f"{self.difference:.1e} of the largest score; do not use this conversion."
             )
         if not self.padded and not self.whole_input:
             return (
-                f"Sliding equals cropping: no layer pads, and in {seen.windows} windows the scores "
-                f"differ by at most {seen.relative:.1e} of the largest."
+                f"Sliding equals cropping: no layer pads, and in {self.windows} windows the scores "
+                f"differ by at most {self.difference:.1e} of the largest."
             )
         return (
-            f"The head is exact, but {self._reason()}: scores differ by up to {seen.largest:.3g} "
-            f"({seen.relative:.1%} of the largest), both name the same class in {seen.top1:.0%} "
-            "of the windows; compare sliding scores with each other, not with scores of crops."
+            f"The head is exact, but {self._reason()}: scores differ by up to "
+            f"{self.worst.everywhere.largest:.3g} ({self.difference:.1%} of the largest), both "
+            f"name the same class in {self.top1:.0%} of the windows; compare sliding scores with "
+            "each other, not with scores of crops."
         )
 
     def _reason(self) -> str:
@@ -155,22 +195,31 @@ class VerifyReport:
 
 def describe_report(report: VerifyReport) -> dict[str, Any]:
     """A report without its grids, for JSON; differences are in units of the scores."""
+    grid = report.worst.grid
     return {
         "passed": report.passed,
         "conclusion": report.conclusion,
-        "head": {**asdict(report.head), "holds": report.head.holds},
-        "sliding_against_cropping": {
-            "everywhere": asdict(report.everywhere),
-            "inner": asdict(report.inner) if report.inner else None,
-            "edge": asdict(report.edge) if report.edge else None,
-        },
-        "timing": {**asdict(report.timing), "ratio": report.timing.ratio},
+        "difference": report.difference,
+        "scales": list(map(_described, report.scales)),
         "padded_layers": list(report.padded),
         "whole_input_layers": [list(pair) for pair in report.whole_input],
-        "scores": report.grid.kind,
-        "activation": activation_of(report.grid.kind),
-        "geometry": asdict(report.grid.geometry),
-        "origin": asdict(report.grid.origin),
+        "scores": grid.kind,
+        "activation": activation_of(grid.kind),
+        "origin": asdict(grid.origin),
+    }
+
+
+def _described(scale: ScaleReport) -> dict[str, Any]:
+    return {
+        "scale": scale.scale,
+        "head": {**asdict(scale.head), "holds": scale.head.holds},
+        "sliding_against_cropping": {
+            "everywhere": asdict(scale.everywhere),
+            "inner": asdict(scale.inner) if scale.inner else None,
+            "edge": asdict(scale.edge) if scale.edge else None,
+        },
+        "timing": {**asdict(scale.timing), "ratio": scale.timing.ratio},
+        "geometry": asdict(scale.grid.geometry),
     }
 
 
@@ -180,6 +229,8 @@ def draw_report(
     wanted: Wanted | None = None,
 ) -> Image:
     """Draw the heatmaps of sliding and cropping and their difference, side by side.
+
+    Of several scales the one at which they differ most is drawn.
 
     Args:
         photo: the photo that was verified.
@@ -194,13 +245,15 @@ def draw_report(
         PhotoError: the photo cannot be read.
         ResultError: the photo has another size than the verified one.
     """
-    grid = report.grid
+    worst = report.worst
+    grid = worst.grid
     group = grid.winners(1)[0] if wanted is None else grid.classes.find(wanted)
-    cropped = replace(grid, scores=report.cropped)
+    cropped = replace(grid, scores=worst.cropped)
+    at_scale = f", scale {worst.scale:g}" if len(report.scales) > 1 else ""
     return comparison(
         read_photo(photo).pixels,
         grid.geometry,
         grid.class_map(group),
         cropped.class_map(group),
-        title=f"{group.name}: {grid.origin.model}, {grid.origin.weights.text}",
+        title=f"{group.name}: {grid.origin.model}, {grid.origin.weights.text}{at_scale}",
     )

@@ -22,7 +22,7 @@ from .rows import READ_ROWS, READING, refuse_painted_tiles
 
 # A decoded size is at least this many times the size that is scored: the decoder's own reduction
 # sharpens, and leaves out what is left over at the right and bottom, less than a decoded and so
-# half a scored pixel. The rest is resized as from the whole photo. benchmarks/reduced.py has the
+# half a scored pixel. The rest is resized as from the whole photo. benchmarks/large.py has the
 # differences that this makes.
 SPARE = 2
 

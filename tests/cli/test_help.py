@@ -13,15 +13,15 @@ from tests.support.examples import PAGES, arguments, command_lines
 NETWORK = "--model --weights --weights-key --architecture"
 MODEL = f"{NETWORK} --window --mean --std --channel-order --class-names --groups --activation"
 DETECTIONS = "--class --exclude --conf --iou --max-det"
-SCALES = "--scale --resolution --fuse"
-OVERLAYS = "--top --opacity --stretch"
+SCALES = "--scale --resolution"
+OVERLAYS = "--top --opacity --stretch --full"
 LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
 EXTRAS = "--format --coco --html"
 NEW_HEAD = f"{NETWORK} --window --head --levels --fc6 --freeze --average --softmax"
 SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
 RUN = (
-    f"{MODEL} --stride {SCALES} --border --engine {LIMITS} {DETECTIONS} --confirm {OVERLAYS} "
-    f"{EXTRAS} --output --json"
+    f"{MODEL} --stride {SCALES} --fuse --border --engine {LIMITS} {DETECTIONS} --confirm "
+    f"{OVERLAYS} {EXTRAS} --output --json"
 )
 # In the order of use.
 OPTIONS = {
@@ -30,8 +30,9 @@ OPTIONS = {
     "--watch --every --quiet",
     "render": f"{DETECTIONS} {OVERLAYS} --output --json",
     "view": "--photo --json",
-    "verify": f"{MODEL} --stride --scale --border --class --windows --output --json",
-    "evaluate": f"{MODEL} {SCALES} --conf --confirm --labels --cam --json",
+    "verify": f"{MODEL} --stride {SCALES} --border --class --windows --max-difference "
+    "--output --json",
+    "evaluate": f"{MODEL} {SCALES} --fuse --conf --confirm --labels --cam --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",

@@ -290,7 +290,7 @@ def test_run_and_verify_take_a_finer_stride(call):
     outcome = call("verify", "cat.png", *PLAIN, "-o", "out", "--stride", "2", "--json")
     assert outcome.code == 0
     told = json.loads(outcome.out)
-    assert told["geometry"]["stride_px"] == 2
+    assert told["scales"][0]["geometry"]["stride_px"] == 2
     for command in ("run", "verify"):
         assert_one_line(call(command, "cat.png", *PLAIN, "--stride", "3"), "slides at 4, 2, 1 px")
 
