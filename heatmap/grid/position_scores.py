@@ -43,12 +43,9 @@ class PositionScores:
     def attributed(self, groups: Sequence[ClassGroup]) -> ScoreGrid:
         """The probability of some classes attributed to each position.
 
-        See :func:`attributed_probability`. The classes of the grid are the groups. Not corrected
-        for chance: faint evidence of a large group is below it, and still says where to look.
+        See :func:`attributed_probability`. The classes of the grid are the groups.
         """
-        windows, positions = (
-            grid.class_maps(groups, corrected=False) for grid in (self.windows, self.positions)
-        )
+        windows, positions = (grid.class_maps(groups) for grid in (self.windows, self.positions))
         maps = [
             attributed_probability(
                 windows[:, :, column], positions[:, :, column], self.map_hw, self.k

@@ -14,7 +14,7 @@ from ..geometry import Box, iou, shrunk_hw
 from ..grid.position_scores import Cells, PositionScores
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
-from .localize import Detection
+from .detection import Detection
 from .scales import fuse_scales
 
 # A region ends at the level above which this share of the heat near the window lies.
@@ -39,9 +39,8 @@ def sharp_maps(
 
     Each window's probability is divided among its positions of the feature map
     (:func:`position_scores.attributed_probability`), and the scales are fused by their mean, on
-    the cells of the finest. What chance would give everywhere is then subtracted, and each class's
-    map is scaled so that its highest value is the highest probability of the class in any window
-    of any scale, corrected for chance: the ``slide`` of its best detection.
+    the cells of the finest. Each class's map is scaled so that its highest value is the highest
+    probability of the class in any window of any scale: the ``slide`` of its best detection.
 
     Args:
         scored: scores of one photo at one or several scales, from
@@ -65,24 +64,9 @@ def sharp_maps(
         for positions, weight in zip(scored, weights or [1.0] * len(scored), strict=True)
     ]
     fused = fuse_scales([positions.attributed(groups) for positions in scored], "mean")
-    heat = _above_chance(fused.scores, scored[0], groups)
-    peaks = _highest(heat)
-    shares = np.divide(heat, peaks, out=np.zeros_like(heat), where=peaks > 0)
+    peaks = _highest(fused.scores)
+    shares = np.divide(fused.scores, peaks, out=np.zeros_like(fused.scores), where=peaks > 0)
     return replace(fused, scores=shares * np.max(window_peaks, axis=0))
-
-
-def _above_chance(heat: Cells, scored: PositionScores, groups: Sequence[ClassGroup]) -> Cells:
-    """Attributed probabilities less what each position gets where all windows are at chance.
-
-    Subtracted here, once, and not from windows and positions before: of 170 (photo, class) pairs
-    of COCO 128 are then pointed at, as without correction, instead of 127.
-    """
-    members = np.array([len(group.indices) for group in groups], np.float32)
-    # A window at chance is divided evenly among its positions.
-    level = scored.windows.chance * members / (scored.map_hw[0] * scored.map_hw[1])
-    better = np.maximum(heat - level, np.float32(0))
-    # A single window just above chance may leave nothing; its shape is then taken as it is.
-    return np.where(_highest(better) > 0, better, heat)
 
 
 def _highest(scores: Cells) -> Cells:

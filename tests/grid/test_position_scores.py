@@ -157,10 +157,5 @@ def test_what_is_attributed_of_groups_is_that_of_their_maps():
     assert grid.classes.names == ("class 3", "several")
     assert (grid.kind, grid.geometry) == ("probabilities", under)
     for column, group in enumerate(groups):
-        # Not corrected for chance.
-        of_windows, of_positions = (
-            each.probabilities()[:, :, list(group.indices)].sum(axis=2)
-            for each in (windows, positions)
-        )
-        expected = slow_attribution(of_windows, of_positions, (3, 3), 2)
+        expected = slow_attribution(windows.class_map(group), positions.class_map(group), (3, 3), 2)
         np.testing.assert_allclose(grid.scores[:, :, column], expected, rtol=1e-4, atol=1e-7)
