@@ -19,7 +19,7 @@ from .geometry import Geometry as Geometry
 from .geometry import Placement as Placement
 from .grid.read import load as load
 from .grid.score_grid import ScoreGrid as ScoreGrid
-from .localization.localize import Detection as Detection
+from .localization.detection import Detection as Detection
 from .localization.localize import localize as localize
 from .localization.sharpen import sharp_maps as sharp_maps
 from .localization.sharpen import tighten as tighten

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from ..errors import HeatmapError, Use
-from ..geometry import scale_of
+from ..geometry import scale_of, size_text
 from ..progress import Reporter
 from .command import in_options
 
@@ -30,10 +30,12 @@ def make_console() -> Console:
 def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
     """Print a photo and its size, the layout of its windows, and the model that scored them."""
     geometry, origin = grid.geometry, grid.origin
-    (height, width), (rows, columns) = geometry.photo_hw, geometry.grid_hw
+    (rows, columns), region = geometry.grid_hw, origin.region
     scale = scale_of(geometry)
     resized = "" if scale == 1 else f", on the photo resized by {scale:.3g}"
-    console.print(f"{escape(photo)}: {width} x {height} px", soft_wrap=True)
+    where = f" at {region.left}, {region.top} of {size_text(region.whole_hw)}" if region else ""
+    size = size_text(geometry.photo_hw)
+    console.print(f"{escape(photo)}: {size}{where}", soft_wrap=True)
     console.print(
         f"{grid_size(rows, columns)} of windows, {geometry.window_px} px wide, "
         f"{geometry.stride_px} px apart{resized}"

@@ -14,7 +14,7 @@ import click
 from ..choices import ACTIVATIONS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
-from .parameter_types import ChannelNumbers, Memory, WindowSide, read_scales
+from .parameter_types import ChannelNumbers, Memory, RegionXywh, WindowSide, read_scales
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -156,6 +156,15 @@ fuse_option = under(
         default="mean",
         show_default=True,
         help="How to combine the probabilities of several scales where there are no sharp maps.",
+    ),
+)
+region_option = under(
+    _WINDOWS,
+    click.option(
+        "--region",
+        "region_xywh",
+        type=RegionXywh(),
+        help="Look only at this part of the photo, px; boxes are of the whole photo.",
     ),
 )
 border_option = under(

@@ -113,6 +113,25 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
         return f"{math.ceil(value / 10**6)}MB"
 
 
+class RegionXywh(click.ParamType):  # type: ignore[type-arg]
+    """A part of a photo: left, top, width and height."""
+
+    name = "LEFT,TOP,WIDTH,HEIGHT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Four whole numbers."""
+        parts = value.split(",")
+        if len(parts) != 4 or not all(re.fullmatch(r"\s*[0-9]+\s*", part) for part in parts):
+            self.fail(f"{value!r}: give four whole numbers, such as 1000,500,800,600", param, ctx)
+        return tuple(map(int, parts))
+
+    def spell(self, value: Any) -> str:
+        """As typed."""
+        return ",".join(map(str, value))
+
+
 def read_scales(values: tuple[str, ...]) -> tuple[float, ...] | str:
     """Resize factors of a repeated option, without duplicates, or the name of a rule for them.
 

@@ -38,7 +38,7 @@ def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
             Use("photo", text="give the photo as {}"),
         )
     view = view_of(options)
-    opened = open_to_draw(photo or grid.origin.photo, view)
+    opened = open_to_draw(photo or grid.origin.photo, view, grid.origin.region)
     detections = detect([grid], search_of(view)).detections
     # In a grid of sharp maps a detection is a single position, not the box of an object.
     outlined = () if grid.origin.is_sharp else detections

@@ -60,6 +60,7 @@ def request_of(options: dict[str, Any]) -> Request:
             options["memory"],
             options["store_classes"] or None,
             Skip(options["skip_background"], options["mask"]) if skips else None,
+            options.get("region_xywh"),
         ),
         Extras(
             options["formats"],

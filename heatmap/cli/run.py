@@ -25,6 +25,7 @@ from .options import (
     model_options,
     output_option,
     overlay_options,
+    region_option,
     scales_options,
     skip_options,
     store_options,
@@ -35,7 +36,7 @@ from .request import recipe_of, request_of
 if TYPE_CHECKING:
     from ..geometry import Box
     from ..grid.origin import Origin
-    from ..localization.localize import Detection
+    from ..localization.detection import Detection
     from ..runs.run import Run
     from ..scoring.scorer import Scorer
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @model_options
 @stride_option
 @scales_options
+@region_option
 @fuse_option
 @border_option
 @engine_option
@@ -157,7 +159,7 @@ def _detection_table(done: Run) -> Table:
     if any(detection.alternatives for detection in done.detections):
         table.add_column("or")
     for detection in done.detections:
-        table.add_row(*_cells(detection, done.grid.geometry.photo_hw, confirmed=confirmed))
+        table.add_row(*_cells(detection, done.photo.whole_hw, confirmed=confirmed))
     return table
 
 

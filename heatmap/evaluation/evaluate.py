@@ -14,7 +14,7 @@ from ..classes import ClassGroup
 from ..geometry import Box
 from ..localization.confirm import CropProbabilities
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
-from ..localization.localize import Detection
+from ..localization.detection import Detection
 from ..localization.scales import fuse_scales
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
 from ..photo.photo import Photo, read_photo

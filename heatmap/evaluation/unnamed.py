@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..classes import ClassGroup
 from ..geometry import Box, iou
-from ..localization.localize import Detection
+from ..localization.detection import Detection
 
 # The areas at which COCO divides small, medium and large objects, px.
 SIZES: Mapping[str, tuple[float, float]] = {

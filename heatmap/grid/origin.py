@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..choices import Device, Dtype
+from ..region import Region
 
 Fusion = Literal["mean", "max"]
 WeightsKind = Literal["default", "random", "file", "checkpoint", "own"]
@@ -76,6 +77,8 @@ class Origin:
             which is in its geometry.
         fuse: how the scales were fused; None where they were not.
         decoded: how much of the photo's file was decoded: "whole", or which part and how.
+        region: the part of the photo that was scored, as if it were all; None is all. The boxes
+            of :func:`heatmap.localize` and all else made from the grid are in px of the region.
         network_classes: number of classes of the network, where only some were stored.
         computation: device, number format, threads, and how the photo was cut.
         versions: version of each package by name.
@@ -92,6 +95,7 @@ class Origin:
     scales: tuple[float, ...] = ()
     fuse: Fusion | None = None
     decoded: str = "whole"
+    region: Region | None = None
     network_classes: int | None = None
     computation: Computation = field(default_factory=Computation)
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ..classes import ClassGroup, ClassList
 from ..errors import HeatmapError, ResultError, reason_of
 from ..geometry import BORDERS, Geometry
+from ..region import Region
 from .origin import Computation, Origin, Weights
 from .score_grid import FORMAT, FORMAT_LARGE, ScoreGrid
 
@@ -137,10 +138,18 @@ def _origin(described: Mapping[str, Any]) -> Origin:
             **values,
             "weights": Weights(**_checked(Weights, described["weights"])),
             "computation": Computation(**_checked(Computation, described["computation"])),
+            "region": _region(described["region"]),
             "scales": tuple(values["scales"]),
             "notes": tuple(values["notes"]),
         }
     )
+
+
+def _region(described: Mapping[str, Any] | None) -> Region | None:
+    if described is None:
+        return None
+    values = _checked(Region, described)
+    return Region(**{**values, "whole_hw": _pair(values["whole_hw"])})
 
 
 def _checked(kind: type, described: Mapping[str, Any]) -> dict[str, Any]:

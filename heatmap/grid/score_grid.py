@@ -34,8 +34,8 @@ from .outputs import (
 )
 from .upsample import upsample
 
-# Format 6 is format 5 with the scores in a separate file; both are read.
-FORMAT, FORMAT_LARGE = 5, 6
+# Format 8 is format 7 with the scores in a separate file; both are read.
+FORMAT, FORMAT_LARGE = 7, 8
 # Larger scores stay on disk: 1000 classes of a 65 megapixel photo at stride 32.
 LARGE_GRID_BYTES = 2**28
 # Bytes of scores that are processed at once.
@@ -156,21 +156,18 @@ class ScoreGrid:
             highest[rows] = above_chance(probabilities.max(axis=2), self.chance)
         return indices, highest
 
-    def class_maps(
-        self, groups: Sequence[ClassGroup], *, corrected: bool = True
-    ) -> npt.NDArray[np.float32]:
+    def class_maps(self, groups: Sequence[ClassGroup]) -> npt.NDArray[np.float32]:
         """Probabilities of some classes or groups: float32 (N, M, len(groups)) in 0..1.
 
         The probability of a group is the sum over its classes, limited to 1 (it can be larger
-        after fusing scales by their maximum), and, unless ``corrected`` is False, corrected for
-        chance (:func:`outputs.above_chance`); of independent classes it is the largest. NaN where
-        a window was not scored.
+        after fusing scales by their maximum), and corrected for chance
+        (:func:`outputs.above_chance`); of independent classes it is the largest. NaN where a
+        window was not scored.
         """
-        chance = self.chance if corrected else 0.0
         maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
         indices = [group.indices for group in groups]
         for rows in self.row_blocks():
-            maps[rows] = group_probabilities(self.scores[rows], indices, self.kind, chance)
+            maps[rows] = group_probabilities(self.scores[rows], indices, self.kind, self.chance)
         return maps
 
     def class_map(

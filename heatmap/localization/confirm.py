@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..classes import ClassGroup
 from ..geometry import Box
-from .localize import Detection
+from .detection import Detection
 
 # Default number of detections of a photo that are confirmed.
 CONFIRM = 100

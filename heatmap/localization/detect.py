@@ -10,7 +10,8 @@ from ..grid.position_scores import PositionScores
 from ..grid.score_grid import ScoreGrid
 from .auto_scales import scale_weights
 from .confirm import CONFIRM, CropProbabilities, confirm
-from .localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD, Detection, localize
+from .detection import Detection
+from .localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD, localize
 from .merge import merge
 from .sharpen import sharp_maps, tighten
 

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from ..classes import BACKGROUND, ClassGroup, ClassList, Wanted
 from ..errors import GeometryError
-from ..geometry import Box, Geometry, scale_of
+from ..geometry import Geometry, scale_of
 from ..grid.outputs import probabilities_of
 from ..grid.score_grid import ScoreGrid
 from .auto_scales import scale_weights
+from .detection import Detection
 from .scales import check_together
 
 # Default IoU threshold: windows that overlap more show the same object.
@@ -26,64 +27,6 @@ IOU_THRESHOLD = 0.2
 CONFIDENCE_THRESHOLD = 0.35
 # Bytes of probabilities of independent classes that are searched at once.
 _MAPS_BYTES = 2**26
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """What else a detection may be.
-
-    Attributes:
-        name: a class or group.
-        confidence: as that of a :class:`Detection`.
-    """
-
-    name: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One object detected on a photo.
-
-    Attributes:
-        group: its class, or the group of classes that was searched for.
-        confidence: how sure the network is, 0..1: ``slide``, or where the box was confirmed by
-            cropping the square root of ``slide * crop``.
-        xyxy: its box (left, top, right, bottom) in photo px: its window, or a box tight around
-            the hot region of the sharp map (:func:`heatmap.tighten`).
-        window_xyxy: the window with the highest probability, in photo px. Both boxes are
-            clipped to the photo.
-        cell: row and column of that window in the grid of its scale.
-        scale: actual resize factor of the photo in that grid, measured on the longer side.
-        slide: probability of that window, corrected for chance, where no class was named
-            weighted by its scale (:func:`auto_scales.scale_weights`).
-        crop: probability of the box, cut out of the photo and resized to a window; None where
-            that was not tried.
-        alternatives: other classes that lie on the same object, most confident first
-            (:func:`merge.merge`).
-        together: the group that it and its alternatives belong to, with the sum of their
-            confidences; None without.
-
-    >>> cat, box = ClassGroup("cat", (281, 282)), (12.0, 8.0, 190.0, 170.0)
-    >>> Detection(cat, 0.82, box, (0, 0, 224, 224), (0, 0), 1.0, 0.82).name
-    'cat'
-    """
-
-    group: ClassGroup
-    confidence: float
-    xyxy: Box
-    window_xyxy: Box
-    cell: tuple[int, int]
-    scale: float
-    slide: float
-    crop: float | None = None
-    alternatives: tuple[Alternative, ...] = ()
-    together: Alternative | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the class or group."""
-        return self.group.name
 
 
 def localize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..classes import ClassGroup
 from ..geometry import iou
-from .localize import Alternative, Detection
+from .detection import Alternative, Detection
 
 # Boxes of different classes with a larger IoU lie on the same object.
 SAME_OBJECT = 0.5

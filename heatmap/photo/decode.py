@@ -19,6 +19,7 @@ import numpy as np
 import pyvips
 
 from ..errors import PhotoError, reason_of
+from ..region import Region
 from .rows import forget_complaints, rows_of
 
 # libvips's names of its readers, and the usual names of the formats. All other readers are
@@ -115,11 +116,16 @@ def naming(path: Path, file_format: str) -> Iterator[None]:
 
 
 def decode(
-    opened: Encoded, access: Access, keep: Keep, reduction: Reduction = WHOLE
+    opened: Encoded,
+    access: Access,
+    keep: Keep,
+    reduction: Reduction = WHOLE,
+    region: Region | None = None,
 ) -> tuple[pyvips.Image, tuple[str, ...]]:
     """An image of 8-bit sRGB, not yet computed, and notes on the conversions applied.
 
-    ``keep`` is called where the image must be read twice.
+    ``keep`` is called where the image must be read twice. Only the ``region`` of the upright photo
+    is computed, if there is one.
 
     Raises:
         PhotoError: values or channels of unknown meaning.
@@ -135,6 +141,8 @@ def decode(
     for step in (_to_known_values, _to_srgb, _over_white, _upright):
         image, note = step(image, keep)
         notes += [note] if note else []
+    if region is not None:
+        image = image.crop(region.left, region.top, region.width, region.height)
     if reduction.left > 1:
         image = image.shrink(reduction.left, reduction.left)
     return image, tuple(notes)
@@ -148,7 +156,7 @@ def open_image(
     return pyvips.Image.new_from_source(source, "", access=access, fail_on="error", **options)
 
 
-def reduction_of(opened: Encoded, denominator: int) -> Reduction:
+def reduction_of(opened: Encoded, denominator: int, region: Region | None = None) -> Reduction:
     """How to decode a file at 1/2, 1/4, ... of its size, with as little work as its format allows.
 
     JPEG decoders compute a half, a quarter or an eighth directly; a TIFF may hold smaller copies
@@ -157,7 +165,10 @@ def reduction_of(opened: Encoded, denominator: int) -> Reduction:
     Args:
         opened: the file.
         denominator: a power of two.
+        region: a part of the photo. It begins at any pixel, so nothing but averaging is exact.
     """
+    if region is not None:
+        return Reduction(left=denominator, how="averaging")
     if opened.file_format == "JPEG":
         shrink = min(denominator, _MOST_JPEG_SHRINK)
         return Reduction({"shrink": shrink}, denominator // shrink, "the JPEG decoder")
@@ -201,6 +212,11 @@ def is_tiled(opened: Encoded) -> bool:
         return False
     _, options = pyvips.Image.tiffload_source(opened.source, flags=True)
     return bool(options["flags"] & _PARTIAL)
+
+
+def access_of(opened: Encoded, region: Region | None) -> Access:
+    """How to read a file once, from the top, or only where the region lies if that is possible."""
+    return "random" if region is not None and is_tiled(opened) else "sequential"
 
 
 def is_interlaced(image: pyvips.Image) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ import tifffile
 from ..errors import PhotoError, reason_of
 from ..geometry import size_text
 from ..quiet import listening
+from ..region import Region
 from .decode import encoded, open_image
 from .reduced import OpenPhoto
 
@@ -80,6 +81,10 @@ class Georeference:
         a, b, _, d, e, _ = self.affine
         return a * e < b * d
 
+    def of_region(self, region: Region) -> Georeference:
+        """That of a region of the photo."""
+        return replace(self, affine=_after(self.affine, (1, 0, region.left, 0, 1, region.top)))
+
     def world_xy(self, x: float, y: float) -> tuple[float, float]:
         """A point of the upright photo, continuous px, in world coordinates."""
         a, b, c, d, e, f = self.affine
@@ -98,7 +103,7 @@ class Georeference:
 
 
 def georeference_of(photo: OpenPhoto) -> Georeference | None:
-    """The georeference of a photo; None for an array, and for a file without one.
+    """The georeference of a whole photo; None for an array, and for a file without one.
 
     The transform comes from GeoTIFF tags (ModelPixelScale with the first ModelTiepoint, or
     ModelTransformation), otherwise from a world file beside the photo. For ``photo.tif`` that is
@@ -117,7 +122,7 @@ def georeference_of(photo: OpenPhoto) -> Georeference | None:
         raw_hw = image.height, image.width
         orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
         to_raw = _raw_of_upright(orientation, raw_hw)
-        _check_size(raw_hw, photo.hw, turned=to_raw[0] == 0)
+        _check_size(raw_hw, photo.whole_hw, turned=to_raw[0] == 0)
         tags = _geo_tags(path) if opened.file_format == "TIFF" else {}
         keys = _short_keys(tags)
         is_point = keys.get(_RASTER_TYPE) == _PIXEL_IS_POINT

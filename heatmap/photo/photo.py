@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import PhotoError
-from .decode import decode, encoded
+from ..region import Region
+from .decode import access_of, decode, encoded
 from .rows import READ_ROWS, READING, refuse_painted_tiles, resized, rows_of
 
 
@@ -34,6 +35,7 @@ class Photo:
         digest: SHA-256, in hex: of the file, or of shape and pixels of an array.
         decoded, denominator: how much of the file was decoded: "whole", 1/1.
         is_large: whether the photo is left on disk: False.
+        region: the part of the photo's file that this is, or None for all of it.
 
     Raises:
         PhotoError: the pixels are not an array of this dtype and shape, or are empty.
@@ -43,6 +45,7 @@ class Photo:
     path: str = ""
     notes: tuple[str, ...] = ()
     file_digest: str = field(default="", repr=False)
+    region: Region | None = None
     decoded: ClassVar[str] = "whole"
     denominator: ClassVar[int] = 1
     is_large: ClassVar[bool] = False
@@ -71,6 +74,11 @@ class Photo:
     def hw(self) -> tuple[int, int]:
         """Height and width, px."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def whole_hw(self) -> tuple[int, int]:
+        """Height and width of the whole photo, px, of which this may be a region."""
+        return self.region.whole_hw if self.region else self.hw
 
     def strips(
         self,
@@ -113,7 +121,9 @@ def pixels_digest(hw: tuple[int, int], strips: Iterable[npt.NDArray[np.uint8]]) 
     return whole.hexdigest()
 
 
-def read_photo(source: str | Path | npt.NDArray[np.uint8] | Photo) -> Photo:
+def read_photo(
+    source: str | Path | npt.NDArray[np.uint8] | Photo, region: Region | None = None
+) -> Photo:
     """Read a photo from a file, or take an RGB uint8 array (H, W, 3) as one.
 
     >>> read_photo("cat.jpg").pixels  # doctest: +SKIP
@@ -125,6 +135,7 @@ def read_photo(source: str | Path | npt.NDArray[np.uint8] | Photo) -> Photo:
 
     Args:
         source: a path, an array, or a Photo, which is returned as it is.
+        region: the part of a file to read.
 
     Returns:
         The photo, all of it in memory.
@@ -136,16 +147,16 @@ def read_photo(source: str | Path | npt.NDArray[np.uint8] | Photo) -> Photo:
     if isinstance(source, Photo):
         return source
     if isinstance(source, (str, Path)):
-        return _read_file(Path(source), str(source))
+        return _read_file(Path(source), str(source), region)
     return Photo(source)
 
 
-def _read_file(path: Path, given: str) -> Photo:
+def _read_file(path: Path, given: str, region: Region | None) -> Photo:
     with READING, encoded(path) as opened:
-        image, notes = decode(opened, "sequential", in_memory)
+        image, notes = decode(opened, access_of(opened, region), in_memory, region=region)
         pixels = image.numpy()
         refuse_painted_tiles()
-        return Photo(pixels, given, notes, opened.digest())
+        return Photo(pixels, given, notes, opened.digest(), region)
 
 
 def in_memory(image: pyvips.Image) -> pyvips.Image:

@@ -22,7 +22,9 @@ import pyvips
 
 from ..errors import PhotoError, reason_of
 from ..files import lack_of_room
+from ..region import Region
 from .decode import (
+    Access,
     Encoded,
     decode,
     encoded,
@@ -53,6 +55,7 @@ class PhotoFile:
         notes: conversions applied while reading that the user should know about.
         digest, decoded, denominator: as of :class:`photo.Photo`.
         is_large: True.
+        region: as of :class:`photo.Photo`.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, except for damage found only when rows are
@@ -63,14 +66,16 @@ class PhotoFile:
     denominator: ClassVar[int] = 1
     is_large: ClassVar[bool] = True
 
-    def __init__(self, source: str | Path) -> None:
+    def __init__(self, source: str | Path, region: Region | None = None) -> None:
         self.path = str(source)
+        self.region = region
         self._file = Path(source)
         with READING, encoded(self._file) as opened:
             tiled = is_tiled(opened)
             spool = Spool(in_order=not tiled)
             interlaced = is_interlaced(open_image(opened.source))
-            image, self.notes = decode(opened, "random" if tiled else "sequential", spool)
+            access: Access = "random" if tiled else "sequential"
+            image, self.notes = decode(opened, access, spool, region=region)
             if interlaced or opened.file_format not in _READ_BY_ROWS:
                 image = spool(image)
         self.hw: tuple[int, int] = (image.height, image.width)
@@ -78,6 +83,11 @@ class PhotoFile:
         self._stamp = opened.stamp
         # An image that is read in order serves a single pass.
         self._image = None if spool.in_order else image
+
+    @property
+    def whole_hw(self) -> tuple[int, int]:
+        """As of :class:`photo.Photo`."""
+        return self.region.whole_hw if self.region else self.hw
 
     @cached_property
     def digest(self) -> str:
@@ -125,7 +135,8 @@ class PhotoFile:
         with encoded(self._file) as opened:
             self._check_unchanged(opened)
             with READING:
-                image = decode(opened, "sequential", Spool(in_order=True))[0]
+                spool = Spool(in_order=True)
+                image = decode(opened, "sequential", spool, region=self.region)[0]
             yield image
 
     def _check_unchanged(self, opened: Encoded) -> None:
@@ -133,13 +144,14 @@ class PhotoFile:
             raise PhotoError("has changed since it was opened: start again")
 
 
-def open_whole(path: str | Path) -> Photo | PhotoFile:
-    """A photo at its full size; one with more than ``LARGE_PX`` pixels is left on disk.
+def open_whole(path: str | Path, region: Region | None = None) -> Photo | PhotoFile:
+    """A photo, or a region, at its full size; of more than ``LARGE_PX`` pixels it stays on disk.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
     """
-    return PhotoFile(path) if is_larger(Path(path), LARGE_PX) else read_photo(path)
+    large = not fits_memory(region.hw) if region else is_larger(Path(path), LARGE_PX)
+    return PhotoFile(path, region) if large else read_photo(path, region)
 
 
 def fits_memory(hw: tuple[int, int]) -> bool:

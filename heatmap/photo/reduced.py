@@ -15,7 +15,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .decode import decode, encoded, reduction_of
+from ..region import Region
+from .decode import access_of, decode, encoded, reduction_of
 from .photo import Photo, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
 from .rows import READ_ROWS, READING, refuse_painted_tiles
@@ -33,7 +34,7 @@ class ReducedPhoto:
 
     Attributes:
         path: path as given.
-        hw: height and width of the whole upright photo, px.
+        hw: height and width at full size, px, upright.
         level: the photo as decoded.
         denominator: the decoded size is 1/denominator of the whole.
         decoded: how, in words.
@@ -45,6 +46,16 @@ class ReducedPhoto:
     level: Photo
     denominator: int
     decoded: str
+
+    @property
+    def region(self) -> Region | None:
+        """The part of the photo's file that this is, or None for all of it."""
+        return self.level.region
+
+    @property
+    def whole_hw(self) -> tuple[int, int]:
+        """As of :class:`photo.Photo`."""
+        return self.region.whole_hw if self.region else self.hw
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -68,7 +79,7 @@ class ReducedPhoto:
         Raises:
             PhotoError: it cannot be read, or the temporary folder has no room.
         """
-        return open_whole(self.path)
+        return open_whole(self.path, self.region)
 
     def strips(
         self,
@@ -101,12 +112,17 @@ OpenPhoto: TypeAlias = Photo | PhotoFile | ReducedPhoto
 PhotoSource: TypeAlias = str | Path | npt.NDArray[np.uint8] | OpenPhoto
 
 
-def open_photo(source: PhotoSource, needed_hw: tuple[int, int] | None = None) -> OpenPhoto:
+def open_photo(
+    source: PhotoSource,
+    needed_hw: tuple[int, int] | None = None,
+    region: Region | None = None,
+) -> OpenPhoto:
     """Open a photo to be scored, decoded at a part of its size if that is enough.
 
     Args:
         source: the photo; one already opened is returned as it is.
         needed_hw: the height and width, px, that are needed of a file; None is all.
+        region: the part of a file to read; ``needed_hw`` is then of that.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
@@ -116,10 +132,11 @@ def open_photo(source: PhotoSource, needed_hw: tuple[int, int] | None = None) ->
     if not isinstance(source, str | Path):
         return read_photo(source)
     if needed_hw is not None:
-        denominator = denominator_for(upright_hw(Path(source)), needed_hw)
+        hw = region.hw if region else upright_hw(Path(source))
+        denominator = denominator_for(hw, needed_hw)
         if denominator > 1:
-            return reduced_photo(source, denominator)
-    return open_whole(source)
+            return reduced_photo(source, denominator, region)
+    return open_whole(source, region)
 
 
 def decoded_hw(
@@ -158,21 +175,21 @@ def reduced_hw(hw: tuple[int, int], denominator: int) -> tuple[int, int]:
     return hw[0] // denominator, hw[1] // denominator
 
 
-def reduced_photo(path: str | Path, denominator: int) -> ReducedPhoto:
-    """Decode a photo at 1/denominator of its size; a power of two.
+def reduced_photo(path: str | Path, denominator: int, region: Region | None = None) -> ReducedPhoto:
+    """Decode a photo, or a region of it, at 1/denominator of its size; a power of two.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`.
     """
     file = Path(path)
     with READING, encoded(file) as opened:
-        reduction = reduction_of(opened, denominator)
-        hw = upright_hw(file)
+        reduction = reduction_of(opened, denominator, region)
+        hw = region.hw if region else upright_hw(file)
         keep = in_memory if fits_memory(hw) else Spool(in_order=True)
-        image, notes = decode(opened, "sequential", keep, reduction)
+        image, notes = decode(opened, access_of(opened, region), keep, reduction, region)
         pixels = image.numpy()
         refuse_painted_tiles()
-        level = Photo(pixels, str(path), notes, opened.digest())
+        level = Photo(pixels, str(path), notes, opened.digest(), region)
     how = f"at 1/{denominator} of its size, by {reduction.how}"
     return ReducedPhoto(str(path), hw, level, denominator, how)
 

@@ -18,7 +18,7 @@ from ..files import Writer
 from ..geometry import check_size, scale_of, shrunk_hw
 from ..grid.origin import Origin
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Detection
+from ..localization.detection import Detection
 from ..names import PAGE, PAGE_TILES
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile

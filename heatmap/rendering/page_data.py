@@ -21,7 +21,7 @@ from ..classes import ClassGroup, ClassList
 from ..geometry import Geometry
 from ..grid.outputs import above_chance, probabilities_of
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Detection
+from ..localization.detection import Detection
 
 PROBABILITY_STEPS, NOT_SCORED = 65534, 65535
 # The grid of half a gigapixel at stride 32. Of a larger grid the page gets every second (third,

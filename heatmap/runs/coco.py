@@ -18,7 +18,7 @@ from ..classes import ClassGroup, visible
 from ..errors import ClassError, ResultError
 from ..files import read_text
 from ..geometry import Box
-from ..localization.localize import Detection
+from ..localization.detection import Detection
 
 
 class OwnIds:

@@ -29,7 +29,7 @@ from ..geometry import Box, Geometry, check_size
 from ..grid.position_scores import Cells
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
-from ..localization.localize import Detection
+from ..localization.detection import Detection
 from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
@@ -83,7 +83,7 @@ def export_files(
         formats: names from ``FORMATS``.
         photo: the photo that was scored.
         grid: its scores.
-        detections: its detections.
+        detections: its detections, on the whole photo where a region was scored.
         groups: the classes whose heatmaps are written.
         coco_ids: the ids of a COCO dataset to refer to; None makes ids.
 
@@ -104,12 +104,13 @@ def export_files(
     if "coco" in formats:
         files[COCO] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
         if coco_ids is None:
-            dataset = coco_dataset(photo.path, photo.hw, detections, groups)
+            dataset = coco_dataset(photo.path, photo.whole_hw, detections, groups)
             files[COCO_DATASET] = _json(dataset)
     if "geojson" in formats:
         files[GEOJSON] = _json(_feature_collection(detections, georeference))
     if "tiff" in formats:
-        files |= _heat_files(grid, groups, georeference)
+        placed = georeference and photo.region and georeference.of_region(photo.region)
+        files |= _heat_files(grid, groups, placed or georeference)
     return files
 
 

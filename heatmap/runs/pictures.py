@@ -10,9 +10,10 @@ from ..classes import ClassGroup
 from ..geometry import Box, shrunk_hw
 from ..grid.score_grid import ScoreGrid
 from ..localization.detect import Search
-from ..localization.localize import Detection
+from ..localization.detection import Detection
 from ..photo.photo_file import PhotoFile, upright_hw
 from ..photo.reduced import OpenPhoto, open_photo, whole_of
+from ..region import Region
 from ..rendering.overlay import PICTURE_PX, overlay, shrunk_overlay
 from ..rendering.pyramid import large_overlay
 from ..rendering.thumbnail import Picture
@@ -70,11 +71,11 @@ def drawn_hw(display: Display, photo: OpenPhoto) -> tuple[int, int]:
     return photo.hw if in_full else shrunk_hw(photo.hw, PICTURE_PX)
 
 
-def open_to_draw(path: str | Path, display: Display) -> OpenPhoto:
-    """Open a photo, decoded as far as it is drawn.
+def open_to_draw(path: str | Path, display: Display, region: Region | None = None) -> OpenPhoto:
+    """Open a photo, or a region of it, decoded as far as it is drawn.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`.
     """
-    needed = None if display.full else shrunk_hw(upright_hw(Path(path)), PICTURE_PX)
-    return open_photo(path, needed)
+    hw = region.hw if region else upright_hw(Path(path))
+    return open_photo(path, None if display.full else shrunk_hw(hw, PICTURE_PX), region)

@@ -15,6 +15,7 @@ from ..localization.confirm import CONFIRM
 from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
 from ..photo.reduced import OpenPhoto
+from ..region import Region
 from ..rendering.paint import OPACITY
 from .formats import PLACED_FORMATS
 from .save import NO_EXTRAS, Extras
@@ -123,17 +124,37 @@ class MultiScale:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of memory, stored classes and scored windows; see :func:`heatmap.score`.
+    """Limits of memory, stored classes and what is scored; see :func:`heatmap.score`.
 
     Attributes:
         memory: bytes that activations may take; None is half of the free memory.
         store_classes: the only classes whose probabilities are stored; None is all.
         skip: windows that are not scored; None scores all.
+        region_xywh: left, top, width and height, px, of the part of the photo that is looked at;
+            None is all. Scales are chosen for the region as for a photo of its size.
     """
 
     memory: int | None = None
     store_classes: tuple[Wanted, ...] | None = None
     skip: Skip | None = None
+    region_xywh: tuple[int, int, int, int] | None = None
+
+    def region_of(self, photo_hw: tuple[int, int]) -> Region | None:
+        """The region on a photo of this height and width, px.
+
+        Raises:
+            GeometryError: it is not inside the photo, or there is a mask, which is for whole
+                photos.
+        """
+        if self.region_xywh is None:
+            return None
+        if self.skip is not None and self.skip.mask is not None:
+            raise GeometryError(
+                "a mask is for the whole photo, not for a region",
+                Use("mask", text="leave out {}"),
+                Use("region_xywh", text="{}"),
+            )
+        return Region(*self.region_xywh, whole_hw=photo_hw)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid, noted
 from ..localization.auto_scales import RESOLUTIONS, sizes_looked_for
 from ..localization.confirm import CropProbabilities
 from ..localization.detect import Found, Scored, detect, maps_of, windows_of
-from ..localization.localize import Detection
+from ..localization.detection import Detection, on_region, on_whole_photo
 from ..localization.scales import fuse_scales
 from ..memory import kept_memory
 from ..names import scale_name
@@ -46,13 +46,13 @@ class Run:
     """The results of a run on one photo.
 
     Attributes:
-        photo: the photo, upright.
+        photo: the photo, upright, or the region that was looked at.
         grid: scores of its windows, float32 (N, M, K); fused where there are several scales.
         scales: where there are several scales, the grid of each by its name ("x0.5").
         sharp: the position maps of the classes drawn and detected
             (:func:`heatmap.sharp_maps`); None where the network, the size of the photo or the
             limits do not allow any.
-        detections: objects, most confident first; boxes in photo px.
+        detections: objects, most confident first; boxes in px of the whole photo.
         saved: the paths of its files.
     """
 
@@ -76,11 +76,13 @@ class PhotoRun:
 
     def __init__(self, photo: str | Path, scorer: Scorer, request: Request) -> None:
         self.scorer, self.request = scorer, request
-        hw = upright_hw(Path(photo))
+        whole_hw = upright_hw(Path(photo))
+        region = request.limits.region_of(whole_hw)
+        hw = region.hw if region else whole_hw
         self.scales = planned_scales(hw, scorer, request)
         # Refused before the photo is scored, not after.
         self.display = display_of_stored(request, scorer.classifier.classes)
-        self.photo = open_photo(photo, self._needed_hw(hw))
+        self.photo = open_photo(photo, self._needed_hw(hw), region)
         check_photo(request, self.photo)
         self.needed = planned_bytes(hw, scorer, request, self.scales)
         self._scored: dict[str, Scored] = {}
@@ -113,10 +115,11 @@ class PhotoRun:
         sharp = maps_of(scored, list(mapped), named=bool(self.display.classes))
         several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
         drawn = drawn_hw(self.display, self.photo)
-        files = RunFiles(self.photo, grid, found.detections, several, sharp, drawn)
+        detections = on_whole_photo(found.detections, self.photo.region)
+        files = RunFiles(self.photo, grid, detections, several, sharp, drawn)
         pictures = _pictures(self.display, files, groups)
         saved = save_run(folder, files, pictures, self.request.extras)
-        return Run(self.photo, grid, several, sharp, found.detections, saved)
+        return Run(self.photo, grid, several, sharp, detections, saved)
 
     def _needed_hw(self, hw: tuple[int, int]) -> tuple[int, int] | None:
         """How much of the photo must be decoded: height and width, px; None is all."""
@@ -279,7 +282,7 @@ def _pictures(
     """The overlay of each group, drawn from its sharp map where there is one."""
     grid, drawn = files.drawn(groups)
     boxes: dict[ClassGroup, list[Box]] = {group: [] for group in groups}
-    for detection in files.detections:
+    for detection in on_region(files.detections, files.photo.region):
         boxes.get(detection.group, []).append(detection.xyxy)
     return {
         group: draw(display, files.photo, grid, drawn_group, boxes[group])

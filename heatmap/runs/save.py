@@ -13,7 +13,7 @@ import numpy as np
 from ..classes import ClassGroup
 from ..files import Writer, write_all
 from ..grid.score_grid import ScoreGrid
-from ..localization.localize import Alternative, Detection
+from ..localization.detection import Alternative, Detection, on_region
 from ..names import (
     DESCRIPTION,
     GRID,
@@ -32,7 +32,7 @@ from .coco import CocoIds
 from .formats import export_files
 
 # Version of ``cat.json``, raised when its keys change.
-RESULT_FORMAT = 4
+RESULT_FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,8 @@ def save_run(
     for written in (*pictures.values(), *exports.values()):
         files |= written
     if extras.html:
-        page = page_files(whole_of(run.photo), run.grid, run.detections, stem=names.stem)
+        shown = on_region(run.detections, run.photo.region)
+        page = page_files(whole_of(run.photo), run.grid, shown, stem=names.stem)
         files |= {names.path(suffix): write for suffix, write in page.items()}
     if extras.thumbnail:
         first = next(iter(overlays.values()))
@@ -237,14 +238,15 @@ def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
 
     ``result.schema.json`` is its JSON Schema.
     """
-    grid, photo = run.grid, run.photo
-    height, width = grid.geometry.photo_hw
+    grid, photo, region = run.grid, run.photo, run.photo.region
+    height, width = photo.whole_hw
     return {
         "format": RESULT_FORMAT,
         "photo": {
             "path": photo.path,
             "height": height,
             "width": width,
+            "region_xywh": None if region is None else [*region.at, *reversed(region.hw)],
             "sha256": photo.digest,
             "notes": list(photo.notes),
         },

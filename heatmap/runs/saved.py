@@ -12,7 +12,7 @@ from typing import Any
 from ..classes import ClassGroup
 from ..errors import ResultError, reason_of
 from ..geometry import Box
-from ..localization.localize import Alternative, Detection
+from ..localization.detection import Alternative, Detection
 from ..names import DESCRIPTION
 from .save import RESULT_FORMAT
 

@@ -8,6 +8,7 @@ from ..errors import ResultError, Use
 from ..files import write_all
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
+from ..localization.detection import on_region
 from ..names import PAGE, ResultNames
 from ..photo.photo import Photo, pixels_digest
 from ..photo.photo_file import PhotoFile, open_whole
@@ -52,7 +53,8 @@ def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
     grid = _grid(result)
     opened = _photo(result, grid, photo)
     names = ResultNames.of_description(result.description)
-    pages = page_files(opened, grid, result.detections, stem=names.stem)
+    shown = on_region(result.detections, opened.region)
+    pages = page_files(opened, grid, shown, stem=names.stem)
     write_all({names.path(suffix): write for suffix, write in pages.items()})
     return names.path(PAGE)
 
@@ -78,7 +80,7 @@ def _photo(result: SavedResult, grid: ScoreGrid, photo: str | Path | None) -> Ph
             f"{result.description}: was made from an array, not a file",
             Use("photo", text="give the photo with {}"),
         )
-    opened = open_whole(source)
+    opened = open_whole(source, grid.origin.region)
     # An array has a digest of its pixels, whatever file they are in.
     of_array = not grid.origin.photo
     digest = pixels_digest(opened.hw, opened.strips()) if of_array else opened.digest

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import HeatmapError, Use
 from ..files import TEMPORARY, room_to_grow
-from ..localization.localize import Detection
+from ..localization.detection import Detection
 from ..memory import kept_memory
 from ..progress import Reporter
 from .manifest import FileStamp, Record

@@ -294,6 +294,7 @@ class Scorer:
             photo=photo.path,
             photo_digest=photo.digest,
             decoded=photo.decoded,
+            region=photo.region,
             model=classifier.name,
             weights=Weights(classifier.weights_kind, classifier.weights, classifier.weights_digest),
             engine=self.engine,

@@ -25,7 +25,7 @@ RUN = (
 )
 # In the order of use.
 OPTIONS = {
-    "run": RUN,
+    "run": f"{RUN} --region",
     "batch": f"{RUN} --runner --workers --threads --ray-address --gpus --retry-failed --dry-run "
     "--watch --every --quiet",
     "render": f"{DETECTIONS} {OVERLAYS} --output --json",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from heatmap.classes import ClassGroup
 from heatmap.evaluation.unnamed import average_precision, figures_of, judge
-from heatmap.localization.localize import Detection
+from heatmap.localization.detection import Detection
 
 LABELS = {"cat": ClassGroup("cat", (0, 1)), "dog": ClassGroup("dog", (2,))}
 TABBY, TIGER, BEAGLE, SCREW = (

@@ -260,8 +260,8 @@ def test_files_of_earlier_formats_are_refused_with_what_to_do(results, number):
     }
     path = results / "old.npz"
     np.savez_compressed(path, scores=SCORES, meta=np.array(json.dumps(meta)))
-    with pytest.raises(ResultError, match="this version reads formats 5 and 6") as caught:
+    with pytest.raises(ResultError, match="this version reads formats 7 and 8") as caught:
         load(path)
     assert str(caught.value) == (
-        f"{path}: grid format {number}, this version reads formats 5 and 6: score the photo again"
+        f"{path}: grid format {number}, this version reads formats 7 and 8: score the photo again"
     )

@@ -107,9 +107,13 @@ def test_probabilities_are_corrected_for_chance():
     # All classes together are in every window: nothing is better than chance.
     assert (grid.class_map(ClassGroup("all", (0, 1, 2, 3))) == 0).all()
     np.testing.assert_allclose(grid.best()[1][0], [0.6, 0, 0.2], atol=1e-6)
-    # Of four classes of a thousand.
+    # Of four classes of fifty.
+    fifty = replace(grid, origin=replace(grid.origin, network_classes=50))
+    expected = (np.array([0.7, 0.25, 0.1]) - 0.02) / 0.98
+    np.testing.assert_allclose(fifty.class_map(0)[0], expected, atol=1e-5)
+    # Of many there is none to correct for.
     many = replace(grid, origin=replace(grid.origin, network_classes=1000))
-    np.testing.assert_allclose(many.class_map(0)[0], [0.6997, 0.24925, 0.0991], atol=1e-5)
+    np.testing.assert_allclose(many.class_map(0)[0], [0.7, 0.25, 0.1], atol=1e-5)
     # Independent classes have no chance, and values of sharp maps are corrected already.
     independent = replace(grid, kind="independent probabilities")
     np.testing.assert_array_equal(independent.class_map(0)[0], scores[0, :, 0])
@@ -253,8 +257,8 @@ def changed(meta, path, value):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("format", 7, "grid format 7, this version reads formats 5 and 6: score the photo again"),
-        ("format", 1, "grid format 1, this version reads formats 5 and 6: score the photo again"),
+        ("format", 9, "grid format 9, this version reads formats 7 and 8: score the photo again"),
+        ("format", 1, "grid format 1, this version reads formats 7 and 8: score the photo again"),
         ("kind", "percent", "scores are 'percent'"),
         ("geometry.stride_px", 0, "a side of 0 px"),
         ("geometry.stride_px", "32", "does not fit its format"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import heatmap
 from heatmap.classes import ClassGroup
 from heatmap.localization.confirm import confirm, widened
-from heatmap.localization.localize import Detection
+from heatmap.localization.detection import Detection
 from heatmap.photo import photo_file
 
 CAT, DOG = ClassGroup("cat", (0,)), ClassGroup("dog", (1, 2))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from heatmap.classes import ClassGroup
 from heatmap.geometry import iou
-from heatmap.localization.localize import Alternative, Detection
+from heatmap.localization.detection import Alternative, Detection
 from heatmap.localization.merge import SAME_OBJECT, merge
 
 EGYPTIAN, TABBY, TIGER, DOG = (

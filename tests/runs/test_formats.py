@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 
 from heatmap.classes import ClassGroup
 from heatmap.errors import PhotoError, ResultError
-from heatmap.localization.localize import Detection
+from heatmap.localization.detection import Detection
 from heatmap.runs.coco import CocoIds
 from heatmap.runs.formats import FORMATS, export_files
 from tests.support.formats import (

@@ -18,7 +18,7 @@ from rasterio.transform import Affine, from_origin
 from shapely.geometry import Polygon, shape
 
 from heatmap.classes import ClassGroup
-from heatmap.localization.localize import Detection
+from heatmap.localization.detection import Detection
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.rendering.paint import nearest
 from heatmap.runs import formats as exporting

@@ -16,7 +16,7 @@ from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
-from heatmap.localization.localize import Detection
+from heatmap.localization.detection import Detection
 from heatmap.photo.photo import Photo
 from heatmap.runs.formats import FORMATS
 from heatmap.runs.save import Extras, RunFiles, save_run

@@ -13,7 +13,7 @@ from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
-from heatmap.localization.localize import Detection
+from heatmap.localization.detection import Detection
 from heatmap.photo.photo import Photo
 from heatmap.runs.formats import export_files
 

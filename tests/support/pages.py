@@ -18,7 +18,7 @@ from heatmap.files import write_all
 from heatmap.geometry import Geometry, Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
-from heatmap.localization.localize import Detection
+from heatmap.localization.detection import Detection
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.rendering.page import page_files
