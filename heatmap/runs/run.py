@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
 
 
+# Expected seconds from which on finer scales are announced.
+SLOW_S = 20
 # A network with fewer classes, none of them the background, is said to know nothing else.
 FEW = 10
 
@@ -91,14 +93,14 @@ class PhotoRun:
     def score(self, home: Path, reporter: Reporter) -> None:
         """Score at every scale; large scores are written to the folder ``home``."""
         self._home = home
-        finer = list(self.scales.items())[len(self.scales) - self._octaves :]
-        took = 0.0
+        names, scales = list(self.scales), list(self.scales.values())
+        first_finer, told, took = len(names) - self._octaves, False, 0.0
         with kept_memory():
-            for name, scale in self.scales.items():
-                if finer and name == finer[0][0]:
-                    self._announce([scale for _, scale in finer], took, reporter)
+            for at, name in enumerate(names):
+                if at and not told:
+                    told = self._announce(scales[at - 1 :], took, reporter, asked=at == first_finer)
                 started = time.perf_counter()
-                self._scored[name] = self._score(scale, reporter)
+                self._scored[name] = self._score(scales[at], reporter)
                 took = time.perf_counter() - started
 
     def finish(self, folder: str | Path) -> Run:
@@ -135,15 +137,22 @@ class PhotoRun:
         """How many of the scales, the last ones, are only there for a finer resolution."""
         return min(RESOLUTIONS.index(self.request.placement.resolution), len(self.scales) - 1)
 
-    def _announce(self, finer: Sequence[float], took: float, reporter: Reporter) -> None:
-        """Say how much finer scales take; the scale before them took so many seconds."""
-        plans = [
-            self.scorer.plan(self.photo.hw, self.request.placement.at(scale)) for scale in finer
-        ]
+    def _announce(
+        self, scales: Sequence[float], took: float, reporter: Reporter, *, asked: bool
+    ) -> bool:
+        """Say how long finer scales take, if they take long or were asked for; whether it was said.
+
+        The first of the scales took so many seconds, the others are still to be scored.
+        """
+        placement = self.request.placement
+        done, *plans = (self.scorer.plan(self.photo.hw, placement.at(scale)) for scale in scales)
         windows = sum(math.prod(plan.grid_hw) for plan in plans)
-        # Each has four times the pixels of the one before.
-        seconds = took * sum(4**octave for octave in range(1, len(finer) + 1))
+        pixels = sum(math.prod(plan.extended_hw) for plan in plans)
+        seconds = took * pixels / math.prod(done.extended_hw)
+        if not asked and seconds < SLOW_S:
+            return False
         reporter.note(f"{windows:,} windows at finer scales will take about {seconds:.0f} s")
+        return True
 
     def _score(self, scale: float, reporter: Reporter) -> Scored:
         """The scores at a scale: of positions where possible, otherwise of windows."""

@@ -13,8 +13,8 @@ from pycocotools.cocoeval import COCOeval
 
 from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError, ResultError
+from heatmap.geometry import Box
 from heatmap.localization.detection import Detection
-from heatmap.localization.localize import Box
 from heatmap.runs.coco import CocoIds, OwnIds, coco_dataset, coco_results
 
 TABBY, PERSIAN = ClassGroup("tabby", (281,)), ClassGroup("Persian cat", (283,))

@@ -1,5 +1,6 @@
 """One photo from start to files: scales, position maps, classes stored, windows skipped."""
 
+import math
 from dataclasses import replace
 
 import cv2
@@ -18,6 +19,7 @@ from heatmap.localization.merge import merge
 from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.rendering.overlay import overlay
+from heatmap.runs import run as running
 from heatmap.runs.request import Display, Limits, MultiScale
 from heatmap.runs.run import run
 from heatmap.runs.save import Extras
@@ -95,6 +97,20 @@ def test_finer_scales_are_announced_before_they_start(tmp_path, scorer, photo):
     # Three scales before it; two finer ones, and the drawing, behind it.
     assert sum(index < said for index in stages) == 3
     assert sum(index > said for index in stages) == 3
+
+
+@pytest.mark.parametrize(("slow_s", "notes"), [(0, 1), (math.inf, 0)])
+def test_finer_scales_are_announced_if_they_take_long(
+    tmp_path, scorer, photo, monkeypatch, slow_s, notes
+):
+    monkeypatch.setattr(running, "SLOW_S", slow_s)
+    reporter = Recorder()
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+    told = [event[1] for event in reporter.events if event[0] == "note"]
+    assert len(told) == notes
+    if notes:
+        finer = [math.prod(grid.geometry.grid_hw) for grid in list(done.scales.values())[1:]]
+        assert told[0].startswith(f"{sum(finer):,} windows at finer scales will take about ")
 
 
 def test_one_scale_is_not_fused(tmp_path, scorer, photo):
