@@ -111,7 +111,10 @@ def test_sizes_of_examples_are_at_most_three_and_far_apart(sizes):
     found = rule_of_examples(sizes, WINDOW).sizes_px
     assert 1 <= len(found) <= 3
     assert all(large / small >= 1.39 for small, large in itertools.pairwise(found))
-    assert any(math.isclose(size, np.median(sizes), abs_tol=0.06) for size in found)
+    # An eighth of a window is the smallest.
+    middle = max(np.median(sizes), WINDOW / 8)
+    assert any(math.isclose(size, middle, abs_tol=0.06) for size in found)
+    assert max(ScaleRule("sizes", found).scales((10**5, 10**5), WINDOW)) <= 8
 
 
 @pytest.mark.parametrize("rule", [PHOTO, NATIVE, ScaleRule("sizes", (60.5, 100.0))])
