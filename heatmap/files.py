@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +15,7 @@ from typing import TypeAlias
 from .errors import HeatmapError, ResultError, Use, reason_of
 
 # Prefix of the names of files and folders that are not complete yet.
+_AT_A_TIME = 2
 TEMPORARY = ".heatmap-"
 
 # Byte order marks; that of UTF-32 begins with that of UTF-16.
@@ -123,10 +125,11 @@ def write_all(files: Mapping[Path, Writer]) -> None:
         ResultError: one of them cannot be written.
     """
     with ExitStack() as all_or_none:
-        temporaries = {}
-        for target, write in files.items():
-            temporaries[target] = all_or_none.enter_context(writing(target))
-            write(temporaries[target])
+        temporaries = {target: all_or_none.enter_context(writing(target)) for target in files}
+        # Two at a time: most of it is compression, which runs outside of Python's lock.
+        with ThreadPoolExecutor(_AT_A_TIME, "heatmap-files") as threads:
+            for _ in threads.map(lambda target: files[target](temporaries[target]), files):
+                pass
         # Checked before the first of them is moved.
         for target, temporary in temporaries.items():
             _check_replaceable(temporary, target)

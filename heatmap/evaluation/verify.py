@@ -16,6 +16,7 @@ from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, GeometryError, Use
 from ..geometry import Geometry, Placement
 from ..grid.score_grid import ScoreGrid
+from ..memory import kept_memory
 from ..networks.load import Model
 from ..networks.registry import DEFAULT_MODEL
 from ..photo.extended import extend
@@ -147,7 +148,9 @@ def _crop(
 ) -> tuple[npt.NDArray[np.float32], Timing]:
     """Crop the sampled windows, and extrapolate the time for the whole grid."""
     started = time.perf_counter()
-    scores = np.concatenate(list(crop_scores(scorer.classifier, extended, geometry, cells)))
+    # As for any pass: without it the time of cropping would be mostly the kernel's.
+    with kept_memory():
+        scores = np.concatenate(list(crop_scores(scorer.classifier, extended, geometry, cells)))
     measured = time.perf_counter() - started
     cropped = np.full((*geometry.grid_hw, scores.shape[1]), np.nan, dtype=np.float32)
     rows, columns = zip(*cells, strict=True)

@@ -36,9 +36,9 @@ _CLOSEST = 1.4
 # Percentiles of the sizes of training examples that fill a window at one scale each; the middle
 # one comes first where they are close.
 _PERCENTILES = (50, 10, 90)
-# The largest scale of "sizes": those further up cost more than they find. Of persons of COCO, a tenth
-# of which are smaller than 18 px, average precision at IoU 0.3 is 12 with scales up to 4, 18 up to 8,
-# and 20 up to 12, in more than twice the time.
+# The largest scale of "sizes": those further up cost more than they find. Of persons of COCO, a
+# tenth of which are smaller than 18 px, average precision at IoU 0.3 is 12 with scales up to 4, 18
+# up to 8, and 20 up to 12, in more than twice the time.
 _FINEST = 8
 # Training photos whose typical size is more than this many windows were fitted into it.
 _FITTED_WINDOWS = 2

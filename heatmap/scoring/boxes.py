@@ -1,4 +1,4 @@
-"""Boxes on a photo, each cut out, resized to one window and scored by the original classifier."""
+"""Boxes on a photo, each cut out, resized to one window and scored by itself."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from ..geometry import Box
-from ..networks.classifier import Classifier
+from ..memory import kept_memory
+from ..networks.classifier import Preprocessing
 from ..photo.photo import Photo
 from ..photo.photo_file import fits_memory
 from ..photo.reduced import OpenPhoto, ReducedPhoto, reduced_hw, reduced_photo
@@ -20,23 +22,30 @@ from .device import Compute
 
 
 def box_scores(
-    classifier: Classifier,
+    module: nn.Module,
+    preprocessing: Preprocessing,
     photo: OpenPhoto,
     boxes_xyxy: Sequence[Box],
     compute: Compute,
 ) -> npt.NDArray[np.float32]:
-    """Scores (n, K) of boxes in photo px, each stretched to one window."""
+    """Scores (n, K) of boxes in photo px, each stretched to one window.
+
+    Args:
+        module: the classifier or, which is faster, its converted form; on the device of
+            ``compute``.
+        preprocessing, photo, boxes_xyxy, compute: of the classifier, the photo, and the device.
+    """
     pixels = _pixels(photo)
-    module = compute.moved(classifier.module)
     found = []
-    for start in range(0, len(boxes_xyxy), CROP_BATCH):
-        crops = [
-            _crop(pixels, box, photo.hw, classifier.preprocessing.window_px)
-            for box in boxes_xyxy[start : start + CROP_BATCH]
-        ]
-        with torch.inference_mode():
-            batch = compute.tensor(classifier.preprocessing.tensor(np.stack(crops)))
-            found.append(module(batch).float().cpu().numpy())
+    with kept_memory(), torch.inference_mode():
+        for start in range(0, len(boxes_xyxy), CROP_BATCH):
+            crops = [
+                _crop(pixels, box, photo.hw, preprocessing.window_px)
+                for box in boxes_xyxy[start : start + CROP_BATCH]
+            ]
+            batch = compute.tensor(preprocessing.tensor(np.stack(crops)))
+            # A converted network gives a grid of one cell for each.
+            found.append(module(batch).flatten(1).float().cpu().numpy())
     return np.concatenate(found)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from ..classes import ClassGroup, Wanted
 from ..conversion.dilation import check_stride
@@ -235,7 +236,12 @@ class Scorer:
         if not boxes_xyxy:
             return []
         outputs, count = self.classifier.outputs, len(self.classifier.classes)
-        scores = box_scores(self.classifier, open_photo(photo), boxes_xyxy, self.compute)
+        if self.engine == "slide":
+            module: nn.Module = self.network_at(self.native_stride_px)
+        else:
+            module = self.compute.moved(self.classifier.module)
+        preprocessing = self.classifier.preprocessing
+        scores = box_scores(module, preprocessing, open_photo(photo), boxes_xyxy, self.compute)
         chance = chance_of(outputs, count)
         return [
             float(group_probabilities(one, [group.indices], outputs, chance)[0])

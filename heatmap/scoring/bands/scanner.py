@@ -32,7 +32,7 @@ BandReader = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 # Preferred pixels and least rows of a band, where memory allows: the activations of this many
 # pixels stay in the cache, even for two photos at a time; in lower bands the rows kept from the
 # band before take too large a share (benchmarks/bands.py).
-BAND_PX = 2**18
+BAND_PX = 2**19
 BAND_ROWS = 64
 LEAST_BAND_PX = 8
 # Windows that the head scores at once; fully connected layers read all weights each time.
