@@ -2,10 +2,13 @@
 
     python benchmarks/own_classes.py FOLDER [OUTPUT]
 
-FOLDER holds photos and `boxes.json`. For persons, for cats and dogs, and for cars a network is
-trained on every other photo (`heatmap train --boxes`) and searched for on the rest, by the rules
-of this version and by those of before, which did not correct for chance, ended a region at an
-eighth of its peak and confirmed nothing. OUTPUT keeps the checkpoints; one that is there is used.
+FOLDER holds photos and `boxes.json`. For persons, for cars, and for cats and dogs a network is
+trained on every other photo (`heatmap train --boxes`; photos that show none give the background)
+and searched for on the rest, and another the other way round, so that each photo is searched once,
+by a network that has not seen it. Compared are the rules of this version, and those of before, which
+did not correct for chance, ended a region at an eighth of its peak and confirmed nothing: at scale
+1, its default, and at those that fit the photo. OUTPUT keeps the checkpoints; one that is there is
+used.
 """
 
 from __future__ import annotations
@@ -26,14 +29,14 @@ from machine import print_machine
 import heatmap
 from heatmap.classes import ClassGroup
 from heatmap.evaluation.evaluate import unnamed_detections
-from heatmap.evaluation.unnamed import UnnamedFigures, figures_of, judge
+from heatmap.evaluation.unnamed import JudgedPhoto, UnnamedFigures, figures_of, judge
 from heatmap.grid import outputs, score_grid
 from heatmap.localization import localize, sharpen
-from heatmap.localization.auto_scales import PHOTO
+from heatmap.localization.auto_scales import NATIVE, PHOTO
 from heatmap.localization.detect import Search
 from heatmap.scoring.scorer import Scorer
 
-NETWORKS = {"person": ["person"], "cat, dog": ["cat", "dog"], "car": ["car"]}
+NETWORKS = {"person": ["person"], "car": ["car"], "cat, dog": ["cat", "dog"]}
 BEFORE_SHARE = 0.125
 
 
@@ -41,53 +44,55 @@ def main() -> None:
     folder = Path(sys.argv[1])
     print_machine()
     listed = json.loads((folder / "boxes.json").read_text())
+    print(f"{'network':9} {'rules':22} {'objects':>7} {'AP 0.3':>7} {'AP 0.5':>7} {'points':>7}")
     with tempfile.TemporaryDirectory() as temporary:
         kept = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(temporary)
-        print(
-            f"{'network':10} {'rules':8} {'objects':>7} {'AP 0.3':>7} {'AP 0.5':>7} {'points':>7}"
-        )
         for name, labels in NETWORKS.items():
-            scorer = heatmap.prepare(trained(folder, listed[::2], labels, kept))
-            for rules, figures in by_rules(scorer, folder, listed[1::2], labels).items():
-                shares = [
-                    100 * (figures.average_precision[key].value or 0)
-                    for key in ("0.3", "0.5", "pointing")
-                ]
-                cells = " ".join(f"{share:7.1f}" for share in shares)
-                print(f"{name:10} {rules:8} {figures.objects:7} {cells}", flush=True)
+            judged: dict[str, list[JudgedPhoto]] = {}
+            for half in range(2):
+                scorer = heatmap.prepare(trained(folder, listed[half::2], labels, kept, half))
+                for rules, of_photos in by_rules(scorer, folder, listed[1 - half :: 2], labels):
+                    judged.setdefault(rules, []).extend(of_photos)
+            for rules, of_photos in judged.items():
+                figures = figures_of(of_photos, Search().conf)
+                print(f"{name:9} {rules:22} {figures.objects:7} {row(figures)}", flush=True)
 
 
-def trained(folder: Path, photos: list[Any], labels: list[str], kept: Path) -> Path:
-    """A network trained on some labels of some photos; other photos give the background."""
-    target = kept / f"{'-'.join(labels)}.safetensors"
+def row(figures: UnnamedFigures) -> str:
+    shares = (figures.average_precision[key].value for key in ("0.3", "0.5", "pointing"))
+    return " ".join(f"{100 * (share or 0):7.1f}" for share in shares)
+
+
+def trained(folder: Path, photos: list[Any], labels: list[str], kept: Path, half: int) -> Path:
+    """A network trained on some labels of some photos; those without them give the background."""
+    target = kept / f"{'-'.join(labels)}-{half}.safetensors"
     if target.exists():
         return target
     chosen = [
         {**photo, "boxes": [box for box in photo["boxes"] if box["label"] in labels]}
         for photo in photos
     ]
-    shown = [photo for photo in chosen if photo["boxes"]]
-    # As many photos without the objects as with them, for the background.
-    rest = [photo for photo in chosen if not photo["boxes"]][: len(shown)]
     boxes = target.with_suffix(".boxes.json")
-    boxes.write_text(json.dumps([*shown, *rest]))
+    boxes.write_text(json.dumps(chosen))
     heatmap.train(folder, target, boxes=boxes)
     return target
 
 
 def by_rules(
     scorer: Scorer, folder: Path, photos: list[Any], labels: list[str]
-) -> dict[str, UnnamedFigures]:
-    fitted = replace(scorer, classifier=replace(scorer.classifier, scale_rule=PHOTO))
-    found = {"this": measured(scorer, folder, photos, labels, Search())}
-    with rules_of_before():
-        found["before"] = measured(fitted, folder, photos, labels, Search(confirm=0))
-    return found
+) -> Iterator[tuple[str, list[JudgedPhoto]]]:
+    search = Search()
+    yield "this", measured(scorer, folder, photos, labels, search)
+    unconfirmed = replace(search, confirm=0)
+    for name, rule in (("before", NATIVE), ("before, at such scales", PHOTO)):
+        ruled = replace(scorer, classifier=replace(scorer.classifier, scale_rule=rule))
+        with rules_of_before():
+            yield name, measured(ruled, folder, photos, labels, unconfirmed)
 
 
 def measured(
     scorer: Scorer, folder: Path, photos: list[Any], labels: list[str], search: Search
-) -> UnnamedFigures:
+) -> list[JudgedPhoto]:
     names = scorer.classifier.classes
     groups: dict[str, ClassGroup] = {label: names.find(label) for label in labels}
     judged = []
@@ -99,7 +104,7 @@ def measured(
         ]
         found = unnamed_detections(folder / listed["file"], scorer, heatmap.MultiScale(), search)
         judged.append(judge(found, objects, groups, search.conf))
-    return figures_of(judged, search.conf)
+    return judged
 
 
 @contextmanager
