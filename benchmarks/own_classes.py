@@ -5,10 +5,10 @@
 FOLDER holds photos and `boxes.json`. For persons, for cars, and for cats and dogs a network is
 trained on every other photo (`heatmap train --boxes`; photos that show none give the background)
 and searched for on the rest, and another the other way round, so that each photo is searched once,
-by a network that has not seen it. Compared are the rules of this version, and those of before, which
-did not correct for chance, ended a region at an eighth of its peak and confirmed nothing: at scale
-1, its default, and at those that fit the photo. OUTPUT keeps the checkpoints; one that is there is
-used.
+by a network that has not seen it. Compared are the rules of this version, and those of before,
+which did not correct for chance, ended a region at an eighth of its peak and confirmed nothing: at
+scale 1, its default, and at those that fit the photo. OUTPUT keeps the checkpoints; one that is
+there is used.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def test_verify_slides_with_a_scorer_that_would_crop():
     scorer = scorer_of(pooled(lambda x, f: x * x.mean((2, 3), True)))
     assert scorer.engine == "crop"
     report = verify(np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8), scorer)
-    assert report.grid.origin.engine == "slide"
+    assert report.worst.grid.origin.engine == "slide"
     assert report.head.holds
 
 

@@ -142,7 +142,8 @@ def test_photo_smaller_than_the_window_is_refused():
 def test_vgg16_scores_400_px_photos_on_6_x_6_windows_with_an_exact_head():
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     scorer = heatmap.prepare("vgg16", weights="random", engine="slide")
-    report = heatmap.verify(noise, scorer, windows=4, border="valid")
-    assert report.grid.scores.shape == (6, 6, 1000)
+    placement = heatmap.MultiScale(scales=(1.0,), border="valid")
+    report = heatmap.verify(noise, scorer, windows=4, placement=placement)
+    assert report.worst.grid.scores.shape == (6, 6, 1000)
     assert report.head.slices == 36
     assert report.head.relative < 1e-5

@@ -151,9 +151,10 @@ def test_the_hottest_pixel_lies_on_her_face_and_sliding_equals_cropping(
     # Her skin, from brow to chin.
     assert 172 <= x < 274
     assert 76 <= y < 190
-    report = heatmap.verify(photo, model, scale=0.22)
+    placement = heatmap.MultiScale(scales=(0.22,))
+    report = heatmap.verify(photo, model, placement=placement)
     assert report.padded == ()
-    assert report.everywhere.relative <= 1e-5
+    assert report.difference <= 1e-5
     assert (tmp_path / "astronaut.face.png").exists()
 
 
@@ -162,14 +163,15 @@ def test_a_face_found_elsewhere_fails(faces, tmp_path, monkeypatch, place, found
     heat = np.zeros((512, 512), np.float32)
     heat[place] = 1
     report = SimpleNamespace(
-        grid=SimpleNamespace(heatmap=lambda _: heat),
-        everywhere=SimpleNamespace(relative=1e-7, windows=1),
+        worst=SimpleNamespace(grid=SimpleNamespace(heatmap=lambda _: heat)),
+        difference=1e-7,
+        windows=1,
     )
     monkeypatch.setattr(heatmap, "prepare", lambda _: None)
     monkeypatch.setattr(heatmap, "verify", lambda *_, **__: report)
     monkeypatch.setattr(heatmap, "overlay", lambda *_, **__: skimage.data.astronaut())
     assert faces.find_face(tmp_path, SimpleNamespace(classifier=None)) is found
-    report.everywhere.relative = 2e-5
+    report.difference = 2e-5
     assert not faces.find_face(tmp_path, SimpleNamespace(classifier=None))
 
 
