@@ -94,13 +94,16 @@ def measured(
     scorer: Scorer, folder: Path, photos: list[Any], labels: list[str], search: Search
 ) -> list[JudgedPhoto]:
     names = scorer.classifier.classes
-    groups: dict[str, ClassGroup] = {label: names.find(label) for label in labels}
+    # A label that no photo of this half shows is no class of the network.
+    groups: dict[str, ClassGroup] = {
+        label: names.find(label) for label in labels if label in names.names
+    }
     judged = []
     for listed in photos:
         objects = [
             (box["label"], (box["xmin"], box["ymin"], box["xmax"], box["ymax"]))
             for box in listed["boxes"]
-            if box["label"] in labels
+            if box["label"] in groups
         ]
         found = unnamed_detections(folder / listed["file"], scorer, heatmap.MultiScale(), search)
         judged.append(judge(found, objects, groups, search.conf))
