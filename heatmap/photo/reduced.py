@@ -16,7 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..region import Region
-from .decode import access_of, decode, encoded, reduction_of
+from .decode import (
+    access_of,
+    decode,
+    encoded,
+    open_image,
+    reduction_of,
+    upright_hw_of,
+)
 from .photo import Photo, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
 from .rows import READ_ROWS, READING, refuse_painted_tiles
@@ -181,10 +188,9 @@ def reduced_photo(path: str | Path, denominator: int, region: Region | None = No
     Raises:
         PhotoError: as :func:`photo.read_photo`.
     """
-    file = Path(path)
-    with READING, encoded(file) as opened:
+    with READING, encoded(Path(path)) as opened:
         reduction = reduction_of(opened, denominator, region)
-        hw = region.hw if region else upright_hw(file)
+        hw = region.hw if region else upright_hw_of(open_image(opened.source))
         keep = in_memory if fits_memory(hw) else Spool(in_order=True)
         image, notes = decode(opened, access_of(opened, region), keep, reduction, region)
         pixels = image.numpy()
