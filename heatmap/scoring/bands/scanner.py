@@ -31,8 +31,7 @@ BandReader = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 
 # Preferred pixels and least rows of a band, where memory allows. In larger bands activations leave
 # the cache, and VGG16 gets slower (benchmarks/bands.py); in lower ones the rows kept from the band
-# before take too large a share: with half the pixels ResNet50 took 1.45 s a megapixel instead of
-# 1.23, MobileNetV2 0.37 instead of 0.32, EfficientNet-Lite0 0.36 instead of 0.33 (1024 x 4096 px).
+# before take too large a share, and ResNet50 and MobileNetV2 get slower.
 BAND_PX = 2**19
 BAND_ROWS = 64
 LEAST_BAND_PX = 8
