@@ -1,0 +1,135 @@
+"""What was found on a photo, computed once: the one source of pictures, pages, files and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..classes import ClassGroup, ClassList
+from ..geometry import Box
+from ..grid.score_grid import ScoreGrid
+from .confirm import CropProbabilities
+from .detect import Scored, Search, detect, maps_of
+from .detection import Detection, on_region, on_whole_photo
+
+# Where nothing reaches the confidence threshold, the best so many are given as guesses,
+GUESSES = 3
+# unless they are less sure than this.
+LEAST_GUESS = 0.01
+# Boxes that are confirmed by cropping to find the best guesses.
+_CANDIDATES = 12
+# There are maps of at most so many classes; of the most confident ones where more are found.
+MOST_MAPS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found on a photo.
+
+    Attributes:
+        detections: objects, most confident first; boxes in px of the whole photo.
+        guesses: where there are no detections, the best of those below the confidence threshold.
+        groups: the classes that are shown, at least one: those searched for by name; otherwise
+            those of the detections or guesses, most confident first, at most ``MOST_MAPS``.
+        maps: their maps, probabilities 0..1 that float16 holds exactly: sharp maps where the
+            network allows them, otherwise those of windows. Its classes are ``groups``, in this
+            order. NaN where a window was not scored. Of a region its geometry is that of the
+            region.
+        unconfirmed: how many detections were past the number that is confirmed by cropping.
+    """
+
+    detections: tuple[Detection, ...]
+    guesses: tuple[Detection, ...]
+    groups: tuple[ClassGroup, ...]
+    maps: ScoreGrid
+    unconfirmed: int = 0
+
+    @property
+    def shown(self) -> tuple[Detection, ...]:
+        """The detections, or where there are none the guesses."""
+        return self.detections or self.guesses
+
+    def column(self, group: ClassGroup) -> int | None:
+        """The index of a class among the maps; None where there is none of it."""
+        return self.groups.index(group) if group in self.groups else None
+
+    def boxes_on(self, picture_hw: tuple[int, int]) -> list[Box]:
+        """The boxes of :attr:`shown` in px of a picture of the photo, or of its region."""
+        photo_hw = self.maps.geometry.photo_hw
+        down, across = (side / full for side, full in zip(picture_hw, photo_hw, strict=True))
+        return [
+            (left * across, top * down, right * across, bottom * down)
+            for left, top, right, bottom in (
+                detection.xyxy for detection in on_region(self.shown, self.maps.origin.region)
+            )
+        ]
+
+
+def find(
+    scored: Sequence[Scored],
+    fused: ScoreGrid,
+    search: Search,
+    probabilities: CropProbabilities | None = None,
+) -> Findings:
+    """Detect objects, or guess where none is sure enough, and make the maps that show them.
+
+    Args:
+        scored: the scores of one photo at each scale.
+        fused: the windows of all scales in one grid.
+        search: what to look for.
+        probabilities: what the network says of boxes by themselves; None confirms none of them.
+
+    Raises:
+        ClassError, GeometryError, ResultError: as :func:`heatmap.localize`.
+    """
+    found = detect(scored, search, probabilities)
+    guesses = () if found.detections else _guesses(scored, search, probabilities)
+    if search.classes is not None:
+        groups = tuple(fused.classes.find_all(search.classes))
+    else:
+        shown = found.detections or guesses
+        # Where not even a guess is left, every window was skipped.
+        of_shown = tuple(dict.fromkeys(each.group for each in shown))[:MOST_MAPS]
+        groups = of_shown or tuple(fused.winners(1))
+    maps = maps_of(scored, groups, named=search.classes is not None) or window_maps(fused, groups)
+    region = fused.origin.region
+    return Findings(
+        on_whole_photo(found.detections, region),
+        on_whole_photo(guesses, region),
+        groups,
+        as_stored(maps),
+        found.unconfirmed,
+    )
+
+
+def _guesses(
+    scored: Sequence[Scored], search: Search, probabilities: CropProbabilities | None
+) -> tuple[Detection, ...]:
+    lower = replace(
+        search,
+        conf=min(search.conf, LEAST_GUESS),
+        max_det=GUESSES,
+        confirm=min(search.confirm, _CANDIDATES),
+    )
+    return detect(scored, lower, probabilities).detections[:GUESSES]
+
+
+def window_maps(grid: ScoreGrid, groups: Sequence[ClassGroup]) -> ScoreGrid:
+    """The maps of some classes over whole windows, as a grid whose classes are the groups.
+
+    They are corrected for chance already, as classes that do not exclude each other need not be.
+    """
+    return replace(
+        grid,
+        scores=grid.class_maps(groups),
+        classes=ClassList(tuple(group.name for group in groups)),
+        kind="independent probabilities",
+    )
+
+
+def as_stored(maps: ScoreGrid) -> ScoreGrid:
+    """The maps as their file has them: values of float16."""
+    rounded = maps.scores.astype(np.float16).astype(np.float32)
+    return replace(maps, scores=rounded)
