@@ -1,7 +1,7 @@
 """The names of the result files of runs and batches, for writing and for finding them.
 
 All result files of a photo ``cat.jpg`` begin with its stem ``cat`` and end in one of these
-suffixes; files of a single class have its name in between: ``cat.tabby.png``.
+suffixes; files of a single class have its name in between: ``cat.tabby.jpg``.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from pathlib import Path
 from .classes import ClassGroup
 
 # Suffixes of files of a photo.
-DESCRIPTION, GRID, SHARP_GRID = ".json", ".npz", ".sharp.npz"
+DESCRIPTION, PICTURE, MAPS = ".json", ".heatmap.jpg", ".maps.npz"
+GRID, AREAS, CROPS = ".grid.npz", ".areas.jpg", ".crops"
+# The picture at the full size of a photo too large for a JPEG, as a pyramid.
+PYRAMID = ".heatmap.tif"
 PAGE, PAGE_TILES, THUMBNAIL = ".html", ".tiles", ".thumbnail.jpg"
 CSV, GEOJSON = ".csv", ".geojson"
 COCO, COCO_DATASET = ".coco.json", ".coco.dataset.json"
-# Suffixes of files of a class: an overlay, or for a large photo a pyramid and a small preview;
-# a heatmap.
-OVERLAY, PYRAMID, PREVIEW, HEATMAP = ".png", ".tif", ".preview.png", ".heat.tif"
+# Suffixes of files of a class: its heatmap over the photo, and its values.
+OVERLAY, HEATMAP = ".jpg", ".heat.tif"
 # Suffix of the file with the scores of a grid too large for one .npz.
 LARGE_SCORES = ".scores.npy"
 
@@ -51,11 +53,11 @@ class ResultNames:
         return cls(description.parent, description.name.removesuffix(DESCRIPTION))
 
     def path(self, suffix: str) -> Path:
-        """The file with this suffix, such as ``cat.npz``."""
+        """The file with this suffix, such as ``cat.maps.npz``."""
         return self.folder / f"{self.stem}{suffix}"
 
     def scale(self, name: str) -> Path:
-        """The file of the grid of one scale, given its :func:`scale_name`: ``cat.x0.5.npz``."""
+        """The grid of one scale, given its :func:`scale_name`: ``cat.x0.5.grid.npz``."""
         return self.path(f".{name}{GRID}")
 
 
@@ -65,7 +67,7 @@ def scale_name(scale: float) -> str:
 
 
 def scores_path(grid: Path) -> Path:
-    """Where the large scores of a grid saved as ``cat.npz`` lie: ``cat.scores.npy``."""
+    """Where the large scores of a grid saved as ``cat.grid.npz`` lie: ``cat.grid.scores.npy``."""
     return grid.with_name(f"{grid.stem}{LARGE_SCORES}")
 
 

@@ -47,6 +47,11 @@ class Region:
         return self.height, self.width
 
     @property
+    def xywh(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height."""
+        return self.left, self.top, self.width, self.height
+
+    @property
     def at(self) -> tuple[int, int]:
         """Left and top."""
         return self.left, self.top

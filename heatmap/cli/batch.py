@@ -19,7 +19,7 @@ from .options import (
     engine_option,
     fuse_option,
     model_options,
-    overlay_options,
+    picture_options,
     scales_options,
     skip_options,
     store_options,
@@ -105,7 +105,7 @@ progress_options = under(
 @skip_options
 @detection_options
 @confirm_option
-@overlay_options
+@picture_options
 @compute_options
 @runner_options
 @store_options

@@ -14,7 +14,7 @@ import click
 from ..choices import ACTIVATIONS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
-from .parameter_types import ChannelNumbers, Memory, RegionXywh, WindowSide, read_scales
+from .parameter_types import ChannelNumbers, ColorRange, Memory, RegionXywh, WindowSide, read_scales
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -256,28 +256,35 @@ confirm_option = under(
         help="Confirm the N most confident detections by cropping their boxes.",
     ),
 )
-overlay_options = under(
-    "Overlays",
+_PICTURES = "Pictures"
+per_class_option = under(
+    _PICTURES,
     click.option(
-        "--top",
-        type=click.IntRange(min=0),
-        default=0,
-        metavar="K",
-        help="Draw the K top classes: those that are the most probable in some window, by highest "
-        "probability; default: the detected classes, at most 5.",
+        "--per-class", is_flag=True, help="Also draw the heatmap of each class by itself."
     ),
+)
+areas_option = under(
+    _PICTURES,
+    click.option(
+        "--areas",
+        is_flag=True,
+        help="Also draw a map of areas: each pixel in the colour of the class that wins there.",
+    ),
+)
+drawing_options = under(
+    _PICTURES,
     click.option(
         "--opacity",
         type=click.FloatRange(0, 1),
-        default=OPACITY,
-        show_default=True,
         metavar="SHARE",
-        help="Opacity of the highest scores on the photo.",
+        help=f"Opacity of the highest scores on the photo; default: {OPACITY}, or as it was drawn "
+        "before.",
     ),
     click.option(
-        "--stretch",
-        is_flag=True,
-        help="Scale the colours to this photo's own range of probabilities.",
+        "--color-range",
+        type=ColorRange(),
+        help="Probabilities that the colours range over; default: of one photo from 0 to its own "
+        "maximum, of a batch 0:0.5, or as it was drawn before.",
     ),
     click.option(
         "--full",
@@ -285,6 +292,7 @@ overlay_options = under(
         help="Draw photos at their full size; default: at most 2,000 px on the longer side.",
     ),
 )
+picture_options = under(_PICTURES, per_class_option, areas_option, drawing_options)
 compute_options = under(
     "Computing",
     click.option(
@@ -329,6 +337,14 @@ store_options = under(
         help="COCO instances file that --format coco takes its image and category ids from.",
     ),
     click.option("--html", is_flag=True, help="Also write an HTML page for the browser."),
+    click.option(
+        "--save-grid",
+        is_flag=True,
+        help="Also write the score grid: all classes of all windows, or those stored.",
+    ),
+    click.option(
+        "--save-crops", is_flag=True, help="Also write a cut-out of the photo for each detection."
+    ),
 )
 output_option = under(
     "Output",

@@ -35,6 +35,30 @@ class ChannelNumbers(click.ParamType):  # type: ignore[type-arg]
         return ",".join(f"{number:g}" for number in value)
 
 
+class ColorRange(click.ParamType):  # type: ignore[type-arg]
+    """Two probabilities: "0:0.5"."""
+
+    name = "LOW:HIGH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        """The lowest and the highest."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            low, high = (float(part) for part in value.split(":"))
+        except ValueError:
+            low = high = math.nan
+        if not 0 <= low < high <= 1:
+            self.fail(f"{value!r}: give two numbers from 0 to 1, such as 0:0.5", param, ctx)
+        return low, high
+
+    def spell(self, value: tuple[float, float]) -> str:
+        """As typed on the command line."""
+        return ":".join(f"{number:g}" for number in value)
+
+
 class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
     """Whole numbers: "4,2,1"."""
 

@@ -1,4 +1,4 @@
-"""`heatmap render`: overlays from a saved grid."""
+"""`heatmap render`: the pictures of saved results once more."""
 
 from __future__ import annotations
 
@@ -8,48 +8,51 @@ from typing import Any
 
 import click
 
-from ..errors import ResultError, Use
 from .command import Command
-from .options import FILE, detection_options, json_option, output_option, overlay_options
-from .request import view_of
+from .options import FILE, drawing_options, json_option, output_option, per_class_option, under
 
 
 @click.command(cls=Command)
-@click.argument("grid_file", metavar="GRID.npz", type=FILE)
-@click.argument("photo", required=False, type=FILE)
-@detection_options
-@overlay_options
+@click.argument("results", type=FILE)
+@under(
+    "Photo",
+    click.option(
+        "--photo", type=FILE, metavar="FILE", help="The photo, if it has moved since it was scored."
+    ),
+)
+@under(
+    "Detections",
+    click.option(
+        "-c",
+        "--class",
+        "classes",
+        multiple=True,
+        metavar="CLASS",
+        help="Draw this class only; may be repeated. One that was not searched for needs a saved "
+        "grid (--save-grid of `heatmap run`), and is drawn without boxes.",
+    ),
+    click.option(
+        "--conf",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help="Leave out detections below this confidence; default: that of the run.",
+    ),
+)
+@per_class_option
+@drawing_options
 @output_option
 @json_option
-def render(grid_file: Path, photo: Path | None, **options: Any) -> None:
-    """Draw overlays from a saved grid, without running the network.
+def render(results: Path, **options: Any) -> None:
+    """Draw the pictures of saved RESULTS once more, without running the network.
 
-    PHOTO is the photo that was scored; by default it is read from the path saved in the grid.
+    RESULTS is a folder that `heatmap run` wrote to, or the JSON file of one photo in it.
     """
-    from ..grid.read import load
-    from ..localization.detect import detect
-    from ..runs.pictures import draw, drawn_groups, open_to_draw, search_of
-    from ..runs.save import save_overlays
+    from ..runs.view import render as draw
 
-    grid = load(grid_file)
-    if photo is None and not grid.origin.photo:
-        raise ResultError(
-            f"{grid_file}: was made from an array, not a file",
-            Use("photo", text="give the photo as {}"),
-        )
-    view = view_of(options)
-    opened = open_to_draw(photo or grid.origin.photo, view, grid.origin.region)
-    detections = detect([grid], search_of(view)).detections
-    # In a grid of sharp maps a detection is a single position, not the box of an object.
-    outlined = () if grid.origin.is_sharp else detections
-    pictures = {
-        group: draw(view, opened, grid, group, [box.xyxy for box in outlined if box.group == group])
-        for group in drawn_groups(view, grid, detections)
-    }
-    paths = save_overlays(options["output"], grid_file.stem, pictures)
+    names = ("photo", "classes", "conf", "opacity", "color_range", "full", "per_class")
+    paths = draw(results, options["output"], **{name: options[name] for name in names})
     if options["as_json"]:
-        written = [{"class": group.name, "file": str(path)} for group, path in paths.items()]
-        click.echo(json.dumps(written, indent=2))
+        click.echo(json.dumps([str(path) for path in paths], indent=2))
     else:
-        for group, path in paths.items():
-            click.echo(f"{group.name}: {path}")
+        for path in paths:
+            click.echo(f"wrote {path}")

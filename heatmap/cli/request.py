@@ -16,15 +16,16 @@ _CLASSIFIER = (
 )
 _VIEW = (
     *("classes", "conf", "iou", "max_det", "exclude", "confirm"),
-    *("top", "opacity", "stretch", "full"),
+    *("opacity", "color_range", "full", "per_class", "areas"),
 )
 
 
 def view_of(options: dict[str, Any]) -> Display:
-    """What to detect and draw, from ``detection_options`` and ``overlay_options``."""
+    """What to detect and draw, from ``detection_options`` and ``picture_options``."""
     from ..runs.request import Display
 
-    return Display(**{name: options[name] for name in _VIEW if name in options})
+    given = {name: options[name] for name in _VIEW if options.get(name) is not None}
+    return Display(**given)
 
 
 def placement_of(options: dict[str, Any]) -> MultiScale:
@@ -47,8 +48,7 @@ def request_of(options: dict[str, Any]) -> Request:
     """How to process each photo, from the options that `run` and `batch` share."""
     from ..grid.skip import Skip
     from ..runs.coco import CocoIds
-    from ..runs.request import Limits, Request
-    from ..runs.save import Extras
+    from ..runs.request import Extras, Limits, Request
 
     if options["coco"] is not None and "coco" not in options["formats"]:
         raise click.UsageError("--coco gives the ids for --format coco: add --format coco")
@@ -66,5 +66,7 @@ def request_of(options: dict[str, Any]) -> Request:
             options["formats"],
             options["html"],
             None if options["coco"] is None else CocoIds.read(options["coco"]),
+            save_grid=options["save_grid"],
+            save_crops=options["save_crops"],
         ),
     )

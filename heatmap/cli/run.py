@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
@@ -24,7 +23,7 @@ from .options import (
     json_option,
     model_options,
     output_option,
-    overlay_options,
+    picture_options,
     region_option,
     scales_options,
     skip_options,
@@ -36,6 +35,7 @@ from .request import recipe_of, request_of
 if TYPE_CHECKING:
     from ..geometry import Box
     from ..grid.origin import Origin
+    from ..localization.areas import Areas
     from ..localization.detection import Detection
     from ..runs.run import Run
     from ..scoring.scorer import Scorer
@@ -53,13 +53,13 @@ if TYPE_CHECKING:
 @skip_options
 @detection_options
 @confirm_option
-@overlay_options
+@picture_options
 @compute_options
 @store_options
 @output_option
 @json_option
 def run(photo: Path, **options: Any) -> None:
-    """Score PHOTO, detect objects, and write grid, overlays and boxes.
+    """Score PHOTO, detect objects, and write a picture, maps and boxes.
 
     Prints each detection with its class, confidence, position and box. All classes of the model
     are searched unless some are named with -c.
@@ -99,19 +99,14 @@ def _print(done: Run, scorer: Scorer, noted: Iterable[str]) -> None:
     sliding = (*noted, *_sliding_notes(grid.origin, scorer))
     for note in (*done.photo.notes, *sliding, *_grid_notes(done)):
         console.print(f"note: {escape(note)}")
-    console.print(_detection_table(done) if done.detections else _nothing_detected(done))
-    for path in _written(done):
+    if not done.detections:
+        console.print(_nothing_detected(done))
+    if done.findings.shown:
+        console.print(_detection_table(done))
+    if done.areas is not None:
+        console.print(_area_table(done.areas))
+    for path in done.saved.written:
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
-
-
-def _written(done: Run) -> Iterator[Path]:
-    """Every file of a run, pictures first."""
-    saved = done.saved
-    yield from (*saved.overlays.values(), *saved.previews.values())
-    yield from (saved.grid, *saved.scales.values())
-    yield from (path for path in (saved.sharp, saved.page) if path is not None)
-    yield from (path for paths in saved.exports.values() for path in paths)
-    yield saved.description
 
 
 def _sliding_notes(origin: Origin, scorer: Scorer) -> Iterator[str]:
@@ -134,32 +129,38 @@ def _grid_notes(done: Run) -> Iterator[str]:
 
 
 def _nothing_detected(done: Run) -> str:
-    """A message that names the most probable of the classes drawn, and its probability."""
+    """That nothing was detected; guesses are in the table below it."""
     if not done.grid.scored.any():
         return "nothing detected: every window was skipped"
-    drawn = list(done.saved.overlays)
-    peaks = np.nan_to_num(done.grid.class_maps(drawn)).max(axis=(0, 1))
-    best = int(peaks.argmax())
-    name = escape(drawn[best].name)
-    return (
-        f"nothing detected; the most confident is {name} with {peaks[best]:.2g}: "
-        "try another --scale, --conf or --engine crop"
-    )
+    way_out = "try another --scale, --conf or --engine crop"
+    if not done.findings.guesses:
+        return f"nothing detected: {way_out}"
+    return f"nothing detected; the best guesses, all below --conf ({way_out}):"
 
 
 def _detection_table(done: Run) -> Table:
-    """A table of detections: class, how sure, where in the photo, area fraction, box, and or."""
+    """A table of detections or guesses: class, how sure, where, area fraction, box, and or."""
     table = Table("class", box=None, pad_edge=False, header_style="bold")
-    confirmed = any(detection.crop is not None for detection in done.detections)
+    shown = done.findings.shown
+    confirmed = any(detection.crop is not None for detection in shown)
     for heading in ("confidence", *["slide", "crop"] * confirmed):
         table.add_column(heading, justify="right")
     table.add_column("where")
     table.add_column("area", justify="right")
     table.add_column("box, px: left, top to right, bottom")
-    if any(detection.alternatives for detection in done.detections):
+    if any(detection.alternatives for detection in shown):
         table.add_column("or")
-    for detection in done.detections:
+    for detection in shown:
         table.add_row(*_cells(detection, done.photo.whole_hw, confirmed=confirmed))
+    return table
+
+
+def _area_table(areas: Areas) -> Table:
+    """A table of the classes that win somewhere, and the fractions of the photo."""
+    table = Table("class", box=None, pad_edge=False, header_style="bold")
+    table.add_column("area", justify="right")
+    for name, fraction in areas.rows():
+        table.add_row(escape(name), f"{fraction:.1%}")
     return table
 
 

@@ -18,7 +18,7 @@ from ..localization.detection import Detection
 from ..localization.scales import fuse_scales
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
 from ..photo.photo import Photo, read_photo
-from ..runs.pictures import search_of
+from ..runs.request import Display, MultiScale
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
 from .cam import CamKind, cam_method
@@ -94,7 +94,7 @@ def evaluate(
     mapped = None if mapping is None else read_mapping(mapping)
     labels = match_labels(box_file.label_counts(), scorer.classifier.classes, mapped)
     pairing = pair_up(box_file, photos, labels)
-    search = search_of(replace(display, classes=()))
+    search = replace(display, classes=()).search
     methods = {HEATMAP: heatmap_method(scorer, placement, search)}
     methods |= _cam_methods(scorer) if cam else {}
     done, total = len(pairing.photos), len(pairing.photos) + len(box_file.photos)

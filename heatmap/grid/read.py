@@ -41,7 +41,7 @@ def load(path: str | Path) -> ScoreGrid:
             raise ResultError(f"{path}: holds {sorted(held)}, a score grid holds meta and scores")
         with np.load(path, allow_pickle=False) as arrays:
             meta = json.loads(str(arrays["meta"]))
-            scores = arrays["scores"] if "scores" in held else _mapped(meta, Path(path))
+            scores = _float32(arrays["scores"]) if "scores" in held else _mapped(meta, Path(path))
     except ResultError:
         raise
     # zipfile, zlib and numpy raise many exceptions on damaged files, not all documented.
@@ -49,6 +49,11 @@ def load(path: str | Path) -> ScoreGrid:
         reason = reason_of(error)
         raise ResultError(f"{path}: not a score grid that can be read: {reason}") from error
     return _assemble(scores, meta, path)
+
+
+def _float32(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Scores as they were saved: as float16 where that holds them exactly."""
+    return scores.astype(np.float32) if scores.dtype == np.float16 else scores
 
 
 def _mapped(meta: Any, path: Path) -> npt.NDArray[np.float32]:

@@ -76,6 +76,31 @@ class Detection:
         )
 
 
+def as_stored(detection: Detection) -> Detection:
+    """A detection as files have it: boxes to 0.01 px, confidences to six digits."""
+    together = detection.together
+    return replace(
+        detection,
+        confidence=round(detection.confidence, 6),
+        xyxy=_rounded(detection.xyxy),
+        window_xyxy=_rounded(detection.window_xyxy),
+        scale=round(detection.scale, 6),
+        slide=round(detection.slide, 6),
+        crop=None if detection.crop is None else round(detection.crop, 6),
+        alternatives=tuple(map(_stored_alternative, detection.alternatives)),
+        together=None if together is None else _stored_alternative(together),
+    )
+
+
+def _stored_alternative(alternative: Alternative) -> Alternative:
+    return replace(alternative, confidence=round(alternative.confidence, 6))
+
+
+def _rounded(box: Box) -> Box:
+    left, top, right, bottom = (round(side, 2) for side in box)
+    return left, top, right, bottom
+
+
 def on_whole_photo(detections: Sequence[Detection], region: Region | None) -> tuple[Detection, ...]:
     """Detections in px of a region in those of the whole photo."""
     right, down = (region.left, region.top) if region else (0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..geometry import Box
 from ..grid.score_grid import ScoreGrid
 from .confirm import CropProbabilities
 from .detect import Scored, Search, detect, maps_of
-from .detection import Detection, on_region, on_whole_photo
+from .detection import Detection, as_stored, on_region, on_whole_photo
 
 # Where nothing reaches the confidence threshold, the best so many are given as guesses,
 GUESSES = 3
@@ -26,7 +27,7 @@ MOST_MAPS = 20
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What was found on a photo.
+    """What was found on a photo, to the digits that files have.
 
     Attributes:
         detections: objects, most confident first; boxes in px of the whole photo.
@@ -50,6 +51,11 @@ class Findings:
     def shown(self) -> tuple[Detection, ...]:
         """The detections, or where there are none the guesses."""
         return self.detections or self.guesses
+
+    @cached_property
+    def peaks(self) -> tuple[float, ...]:
+        """The highest value of each map, 0..1."""
+        return tuple(np.nan_to_num(self.maps.scores).max(axis=(0, 1)).tolist())
 
     def column(self, group: ClassGroup) -> int | None:
         """The index of a class among the maps; None where there is none of it."""
@@ -96,10 +102,10 @@ def find(
     maps = maps_of(scored, groups, named=search.classes is not None) or window_maps(fused, groups)
     region = fused.origin.region
     return Findings(
-        on_whole_photo(found.detections, region),
-        on_whole_photo(guesses, region),
+        tuple(map(as_stored, on_whole_photo(found.detections, region))),
+        tuple(map(as_stored, on_whole_photo(guesses, region))),
         groups,
-        as_stored(maps),
+        stored_maps(maps),
         found.unconfirmed,
     )
 
@@ -129,7 +135,6 @@ def window_maps(grid: ScoreGrid, groups: Sequence[ClassGroup]) -> ScoreGrid:
     )
 
 
-def as_stored(maps: ScoreGrid) -> ScoreGrid:
+def stored_maps(maps: ScoreGrid) -> ScoreGrid:
     """The maps as their file has them: values of float16."""
-    rounded = maps.scores.astype(np.float16).astype(np.float32)
-    return replace(maps, scores=rounded)
+    return replace(maps, scores=maps.scores.astype(np.float16).astype(np.float32))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -18,12 +19,12 @@ from ..files import Writer
 from ..geometry import check_size, scale_of, shrunk_hw
 from ..grid.origin import Origin
 from ..grid.score_grid import ScoreGrid
-from ..localization.detection import Detection
+from ..localization.findings import Findings
 from ..names import PAGE, PAGE_TILES
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from .html import asset, embedded, policy
-from .page_data import score_data, thinned
+from .page_data import found_data, thinned, window_data
 from .page_tiles import PAGE_TILE_PX, tile_levels, tile_url, write_tiles
 from .paint import OPACITY, Image, colour_table
 
@@ -40,33 +41,34 @@ _SCRIPTS = ("grid.js", "heat.js", "picture.js", "view.js", "gestures.js", "panel
 
 def page_files(
     photo: Photo | PhotoFile,
-    grid: ScoreGrid,
-    detections: Sequence[Detection],
+    findings: Findings,
+    grid: ScoreGrid | None = None,
     *,
     title: str = "",
     stem: str = "photo",
 ) -> dict[str, Writer]:
     """Functions that write the page of a photo, by suffix; each takes the path to write to.
 
-    ".html" is the page: photo, scores and detections in one file, which opens from disk and loads
+    ".html" is the page: photo, maps and detections in one file, which opens from disk and loads
     nothing else, except for a photo that stays on disk: its page needs ".tiles", the folder of an
     image pyramid, beside it.
 
     Args:
         photo: the photo that was scored.
-        grid: its scores.
-        detections: its detections.
+        findings: what was found on it.
+        grid: its scores, from which the page names the strongest classes of each window; None for
+            a page that says only what the maps say of each place.
         title: heading of the page; by default the name of the photo file.
         stem: name of the page without suffix; tiles are loaded from ``<stem>.tiles``.
 
     Raises:
         ResultError: the photo has another size than the scored one.
     """
-    check_size(photo.hw, grid.geometry)
+    check_size(photo.hw, findings.maps.geometry)
     heading = title or Path(photo.path).name or "photo"
 
     def write_page(path: Path) -> None:
-        content = _filled(heading, page_data(photo, grid, detections, title=heading, stem=stem))
+        content = _filled(heading, page_data(photo, findings, grid, title=heading, stem=stem))
         # A heading that is not UTF-8 contains lone surrogates.
         path.write_bytes(content.encode("utf-8", "replace"))
 
@@ -77,24 +79,26 @@ def page_files(
 
 def page_data(
     photo: Photo | PhotoFile,
-    grid: ScoreGrid,
-    detections: Sequence[Detection],
+    findings: Findings,
+    grid: ScoreGrid | None,
     *,
     title: str,
     stem: str,
 ) -> dict[str, Any]:
-    """All data of the page, for JSON; see :func:`page_data.score_data` for the scores."""
-    shown, step = thinned(grid)
-    scores = score_data(shown, detections)
+    """All data of the page, for JSON; see :mod:`page_data` for maps, boxes and windows."""
+    maps, map_step = thinned(findings.maps)
+    windows, step = (None, 1) if grid is None else thinned(grid)
+    steps = {"maps": map_step, "windows": step}
     return {
         "title": title,
-        "settings": _settings(grid),
-        "warnings": _warnings(grid.origin),
-        "about": _about(photo, grid, step=step, maps=len(scores["maps"])),
+        "settings": _settings(findings.maps),
+        "warnings": _warnings(findings.maps.origin),
+        "about": _about(photo, findings.maps, steps),
         "photo": {"image": _embedded(_pixels(photo)), "tiles": _tiles(photo, stem)},
         "colours": colour_table(1).tolist(),
         "opacity": OPACITY,
-        **scores,
+        **found_data(replace(findings, maps=maps)),
+        "windows": None if windows is None else window_data(windows, findings.groups),
     }
 
 
@@ -139,12 +143,10 @@ def _tiles(photo: Photo | PhotoFile, stem: str) -> dict[str, Any] | None:
     return {"url": url, "tile_px": PAGE_TILE_PX, "levels": tile_levels(photo.hw)}
 
 
-def _settings(grid: ScoreGrid) -> str:
-    """Model, weights, windows and scales, in one line."""
-    rows, columns = grid.geometry.grid_hw
-    windows = f"{rows} rows × {columns} columns of windows, {grid.geometry.window_px} px wide"
-    parts = (grid.origin.model, f"weights: {grid.origin.weights.text}", windows, _scales(grid))
-    return " · ".join(parts)
+def _settings(maps: ScoreGrid) -> str:
+    """Model, weights and scales, in one line."""
+    origin = maps.origin
+    return " · ".join((origin.model, f"weights: {origin.weights.text}", _scales(maps)))
 
 
 def _scales(grid: ScoreGrid) -> str:
@@ -165,12 +167,13 @@ def _warnings(origin: Origin) -> list[str]:
 
 
 def _about(
-    photo: Photo | PhotoFile, grid: ScoreGrid, *, step: int, maps: int
+    photo: Photo | PhotoFile, maps: ScoreGrid, steps: Mapping[str, int]
 ) -> list[tuple[str, str]]:
-    """Further facts about photo and scores, as (name, value) pairs."""
-    geometry, origin = grid.geometry, grid.origin
-    missing = int((~grid.scored).sum())
+    """Further facts about photo and maps, as (name, value) pairs."""
+    geometry, origin = maps.geometry, maps.origin
+    missing = int((~maps.scored).sum())
     every = geometry.stride_px / scale_of(geometry)
+    cells = "positions of the feature map" if origin.is_sharp else "windows"
     facts = {
         "Photo": photo.path,
         "Size": f"{photo.hw[1]} × {photo.hw[0]} px",
@@ -178,14 +181,13 @@ def _about(
         "Model": origin.model,
         "Weights": origin.weights.text,
         "Notes": "; ".join(origin.notes),
-        "Windows": f"each sees {geometry.window_px / scale_of(geometry):.4g} px of the photo, "
-        f"one every {every:.4g} px",
-        "Scale": _scales(grid),
+        "Maps": f"{len(maps.classes)}, of {cells}, one every {every:.4g} px",
+        "Scale": _scales(maps),
         "Engine": {"slide": "sliding", "crop": "crop by crop"}[origin.engine],
-        "Not scored": f"{missing} of {grid.scored.size} windows" if missing else "",
-        "Shown": f"one in {step} rows and columns of windows" if step > 1 else "",
-        "Classes": f"{maps} maps here, of {len(grid.classes)} classes"
-        + ("" if grid.is_exclusive else ", each independent of the others"),
+        "Not scored": f"{missing} of {maps.scored.size} windows" if missing else "",
+        "Shown": "; ".join(
+            f"{what}: one in {step} rows and columns" for what, step in steps.items() if step > 1
+        ),
         "Versions": ", ".join(f"{name} {number}" for name, number in origin.versions.items()),
     }
     return [(word, answer) for word, answer in facts.items() if answer]

@@ -1,4 +1,4 @@
-"""The data of scores and detections in the page of a photo, as plain data for JSON.
+"""The data of maps, detections and windows in the page of a photo, as plain data for JSON.
 
 Arrays are base64 of their little-endian values. Probabilities are uint16 in steps of 1/65534, with
 65535 for a window that was not scored; that is enough for 256 colour levels and numbers printed to
@@ -17,22 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..classes import ClassGroup, ClassList
+from ..classes import ClassGroup
 from ..geometry import Geometry
 from ..grid.outputs import above_chance, probabilities_of
 from ..grid.score_grid import ScoreGrid
-from ..localization.detection import Detection
+from ..localization.findings import Findings
+from .paint import range_of
 
 PROBABILITY_STEPS, NOT_SCORED = 65534, 65535
 # The grid of half a gigapixel at stride 32. Of a larger grid the page gets every second (third,
 # ...) row and column.
 MAX_CELLS = 2**19
-# Bytes for class maps, before base64 adds a third: 16 maps of the largest grid; of an ordinary
-# one, all classes that reach MIN_PEAK.
-MAPS_BYTES = 2**24
-MIN_PEAK = 0.01
-# Number of maps if fewer classes reach MIN_PEAK.
-FEWEST_MAPS = 5
 # Number of classes named for each window.
 STRONGEST = 5
 
@@ -52,63 +47,64 @@ def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
     return replace(grid, scores=scores, geometry=geometry), step
 
 
-def score_data(grid: ScoreGrid, detections: Sequence[Detection]) -> dict[str, Any]:
-    """Geometry, class maps, the strongest classes of each window, and the detections.
-
-    There are maps of the detected classes, most confident first, and then of the classes with the
-    highest probabilities anywhere, down to ``MIN_PEAK`` and up to ``MAPS_BYTES``.
-    """
-    best_first = sorted(detections, key=lambda detection: -detection.confidence)
-    strongest = _Strongest.of(grid)
-    groups = _mapped(grid.classes, best_first, strongest.peaks, grid.scored.size)
-    labels = _Labels(grid.classes)
-    map_of = {group.indices: index for index, group in enumerate(groups)}
-    counts = Counter(detection.group.indices for detection in detections)
-    maps = grid.class_maps(groups)
-    peaks = np.nan_to_num(maps).max(axis=(0, 1))
+def found_data(findings: Findings) -> dict[str, Any]:
+    """The maps and their geometry, the colour range, the detections and the guesses."""
+    labels = _Labels(findings.groups)
+    counts = Counter(detection.group for detection in findings.detections)
+    groups, peaks = findings.groups, findings.peaks
+    maps = findings.maps
     return {
-        "geometry": _geometry_data(grid.geometry),
+        "geometry": _geometry_data(maps.geometry),
+        "range": range_of(max(peaks)),
         "maps": [
-            {
-                "name": labels.of(group),
-                "peak": round(float(peak), 6),
-                "detections": counts[group.indices],
-            }
+            {"name": labels.of(group), "peak": round(peak, 6), "detections": counts[group]}
             for group, peak in zip(groups, peaks, strict=True)
         ],
-        "probabilities": _packed(_stepped(np.moveaxis(maps, 2, 0))),
-        "strongest": strongest.data(labels, map_of),
+        "probabilities": _packed(_stepped(np.moveaxis(maps.scores, 2, 0))),
+        "guessed": not findings.detections,
         "detections": [
             {
                 "name": labels.of(detection.group),
-                "map": map_of.get(detection.group.indices),
-                "confidence": round(detection.confidence, 6),
-                "xyxy": [round(side, 2) for side in detection.xyxy],
-                "window_xyxy": [round(side, 2) for side in detection.window_xyxy],
+                "map": findings.column(detection.group),
+                "confidence": detection.confidence,
+                "xyxy": box,
             }
-            for detection in best_first
+            for detection, box in zip(
+                findings.shown, findings.boxes_on(maps.geometry.photo_hw), strict=True
+            )
         ],
     }
 
 
+def window_data(grid: ScoreGrid, groups: Sequence[ClassGroup]) -> dict[str, Any]:
+    """The geometry of the windows, and the strongest classes of each.
+
+    Args:
+        grid: the scores of the windows.
+        groups: the classes that have maps.
+    """
+    indices = {group.indices: index for index, group in enumerate(groups)}
+    strongest = _Strongest.of(grid)
+    labels = _Labels(list(map(grid.classes.single, range(len(grid.classes)))))
+    return {"geometry": _geometry_data(grid.geometry), **strongest.data(grid, labels, indices)}
+
+
 @dataclass(frozen=True, eq=False)
 class _Strongest:
-    """The strongest classes of each window, and the highest probability of each class.
+    """The strongest classes of each window.
 
     ``indices`` and ``probabilities`` (NaN where not scored) are (N, M, up to
-    ``STRONGEST``), best first; ``peaks`` is (K,).
+    ``STRONGEST``), best first.
     """
 
     indices: npt.NDArray[np.intp]
     probabilities: npt.NDArray[np.float32]
-    peaks: npt.NDArray[np.float32]
 
     @classmethod
     def of(cls, grid: ScoreGrid) -> _Strongest:
         count = min(STRONGEST, len(grid.classes))
         indices = np.empty((*grid.geometry.grid_hw, count), np.intp)
         highest = np.empty((*grid.geometry.grid_hw, count), np.float32)
-        peaks = np.zeros(len(grid.classes), np.float32)
         for rows in grid.row_blocks():
             probabilities = probabilities_of(grid.scores[rows], grid.kind)
             block = above_chance(probabilities, grid.chance)
@@ -116,16 +112,16 @@ class _Strongest:
             order = np.argsort(-np.take_along_axis(block, unordered, 2), axis=2, kind="stable")
             indices[rows] = np.take_along_axis(unordered, order, 2)
             highest[rows] = np.take_along_axis(block, indices[rows], 2)
-            # fmax, since maximum would propagate NaN.
-            np.fmax(peaks, np.fmax.reduce(block, axis=(0, 1)), out=peaks)
-        return cls(indices, highest, peaks)
+        return cls(indices, highest)
 
-    def data(self, labels: _Labels, map_of: dict[tuple[int, ...], int]) -> dict[str, Any]:
+    def data(
+        self, grid: ScoreGrid, labels: _Labels, map_of: dict[tuple[int, ...], int]
+    ) -> dict[str, Any]:
         """JSON data; ``classes`` and ``probabilities`` (N, M, count); classes index ``names``."""
         used, classes = np.unique(self.indices, return_inverse=True)
         return {
             "count": self.indices.shape[2],
-            "names": [labels.single(int(index)) for index in used],
+            "names": [labels.of(grid.classes.single(int(index))) for index in used],
             "maps": [map_of.get((int(index),)) for index in used],
             "classes": _packed(classes.astype("<u2" if len(used) <= 2**16 else "<u4")),
             "probabilities": _packed(_stepped(self.probabilities)),
@@ -135,9 +131,8 @@ class _Strongest:
 class _Labels:
     """Unique names of classes and groups: ImageNet has two "crane"."""
 
-    def __init__(self, classes: ClassList) -> None:
-        self._classes = classes
-        self._bearers = Counter(classes.names) + Counter(group.name for group in classes.groups)
+    def __init__(self, groups: Sequence[ClassGroup]) -> None:
+        self._bearers = Counter(group.name for group in groups)
 
     def of(self, group: ClassGroup) -> str:
         if self._bearers[group.name] < 2:
@@ -145,25 +140,6 @@ class _Labels:
         single = len(group.indices) == 1
         which = str(group.indices[0]) if single else f"{len(group.indices)} classes"
         return f"{group.name} ({which})"
-
-    def single(self, index: int) -> str:
-        return self.of(self._classes.single(index))
-
-
-def _mapped(
-    classes: ClassList, detections: Sequence[Detection], peaks: npt.NDArray[np.float32], cells: int
-) -> list[ClassGroup]:
-    """The classes and groups that get a map on the page."""
-    count = max(1, MAPS_BYTES // (2 * cells))
-    ranked = np.argsort(-peaks, kind="stable")[: max(FEWEST_MAPS, int((peaks >= MIN_PEAK).sum()))]
-    # By indices, since a group of one class is the same as that class.
-    mapped: dict[tuple[int, ...], ClassGroup] = {}
-    for group in [
-        *(detection.group for detection in detections),
-        *map(classes.single, ranked.tolist()),
-    ]:
-        mapped.setdefault(group.indices, group)
-    return list(mapped.values())[:count]
 
 
 def _geometry_data(geometry: Geometry) -> dict[str, Any]:

@@ -22,14 +22,13 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from ..classes import ClassGroup
 from ..errors import ResultError
 from ..files import Writer
 from ..geometry import Box, Geometry, check_size
 from ..grid.position_scores import Cells
-from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
 from ..localization.detection import Detection
+from ..localization.findings import Findings
 from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
@@ -68,23 +67,20 @@ _NAN_IS_NO_VALUE = (42113, _ASCII, 4, "nan", True)  # GDAL_NODATA
 def export_files(
     formats: Sequence[str],
     photo: OpenPhoto,
-    grid: ScoreGrid,
-    detections: Sequence[Detection],
-    groups: Sequence[ClassGroup],
+    findings: Findings,
     *,
     coco_ids: CocoIds | None = None,
 ) -> dict[str, Writer]:
     """Functions that write the files of some formats, by suffix of the file name.
 
     Suffixes are ``.csv``; ``.coco.json`` and, unless ``coco_ids`` is given,
-    ``.coco.dataset.json``; ``.geojson``; and for each of ``groups`` ``.<class>.heat.tif``.
+    ``.coco.dataset.json``; ``.geojson``; and for each class that has a map
+    ``.<class>.heat.tif``.
 
     Args:
         formats: names from ``FORMATS``.
         photo: the photo that was scored.
-        grid: its scores.
-        detections: its detections, on the whole photo where a region was scored.
-        groups: the classes whose heatmaps are written.
+        findings: what was found on it.
         coco_ids: the ids of a COCO dataset to refer to; None makes ids.
 
     Raises:
@@ -96,7 +92,8 @@ def export_files(
     for name in formats:
         if name not in FORMATS:
             raise ResultError(f"format {name!r} is unknown: choose among {', '.join(FORMATS)}")
-    check_size(photo.hw, grid.geometry)
+    check_size(photo.hw, findings.maps.geometry)
+    detections = findings.detections
     georeference = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
     files: dict[str, Writer] = {}
     if "csv" in formats:
@@ -104,13 +101,13 @@ def export_files(
     if "coco" in formats:
         files[COCO] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
         if coco_ids is None:
-            dataset = coco_dataset(photo.path, photo.whole_hw, detections, groups)
+            dataset = coco_dataset(photo.path, photo.whole_hw, detections, findings.groups)
             files[COCO_DATASET] = _json(dataset)
     if "geojson" in formats:
         files[GEOJSON] = _json(_feature_collection(detections, georeference))
     if "tiff" in formats:
         placed = georeference and photo.region and georeference.of_region(photo.region)
-        files |= _heat_files(grid, groups, placed or georeference)
+        files |= _heat_files(findings, placed or georeference)
     return files
 
 
@@ -124,10 +121,6 @@ def _json(value: object) -> Writer:
     return _text(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def _rounded(box: Box) -> list[float]:
-    return [round(side, 2) for side in box]
-
-
 def _table(path: str, detections: Sequence[Detection]) -> str:
     """A CSV table with one row per detection below a header row."""
     stream = io.StringIO(newline="")
@@ -136,16 +129,10 @@ def _table(path: str, detections: Sequence[Detection]) -> str:
     writer.writerow(_COLUMNS)
     for detection in detections:
         names = _as_text(path), _as_text(detection.name)
-        boxes = _rounded(detection.xyxy) + _rounded(detection.window_xyxy)
-        confidence, scale = round(detection.confidence, 6), round(detection.scale, 6)
-        said = round(detection.slide, 6), _crop(detection)
-        writer.writerow([*names, confidence, *boxes, scale, *said])
+        boxes = *detection.xyxy, *detection.window_xyxy
+        said = detection.scale, detection.slide, detection.crop
+        writer.writerow([*names, detection.confidence, *boxes, *said])
     return stream.getvalue()
-
-
-def _crop(detection: Detection) -> float | None:
-    """Empty in a table where no box was cut out."""
-    return None if detection.crop is None else round(detection.crop, 6)
 
 
 def _as_text(name: str) -> str:
@@ -184,17 +171,16 @@ def _frame(georeference: Georeference | None) -> dict[str, Any]:
 
 
 def _feature(detection: Detection, georeference: Georeference | None) -> dict[str, Any]:
-    box = _rounded(detection.xyxy)
     return {
         "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [_ring(box, georeference)]},
+        "geometry": {"type": "Polygon", "coordinates": [_ring(detection.xyxy, georeference)]},
         "properties": {
             "class": detection.name,
-            "confidence": round(detection.confidence, 6),
-            "scale": round(detection.scale, 6),
-            "slide": round(detection.slide, 6),
-            "crop": _crop(detection),
-            "box_px": box,
+            "confidence": detection.confidence,
+            "scale": detection.scale,
+            "slide": detection.slide,
+            "crop": detection.crop,
+            "box_px": list(detection.xyxy),
         },
     }
 
@@ -211,13 +197,13 @@ def _ring(box: Sequence[float], georeference: Georeference | None) -> list[tuple
 
 
 def _heat_files(
-    grid: ScoreGrid, groups: Sequence[ClassGroup], georeference: Georeference | None
+    findings: Findings, georeference: Georeference | None
 ) -> dict[str, Writer]:
     """Functions that write the heatmap of each class, by suffix."""
-    maps = grid.class_maps(groups)
+    maps = findings.maps
     return {
-        f"{name}{HEATMAP}": _heat_writer(maps[:, :, index], grid.geometry, georeference)
-        for index, name in enumerate(class_suffixes(groups))
+        f"{name}{HEATMAP}": _heat_writer(maps.scores[:, :, index], maps.geometry, georeference)
+        for index, name in enumerate(class_suffixes(findings.groups))
     }
 
 

@@ -1,74 +1,109 @@
-"""Detect the requested objects of a photo, choose the classes to draw, and draw overlays."""
+"""Draw the pictures of a result: what was found, single classes, and areas."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..classes import ClassGroup
-from ..geometry import Box, shrunk_hw
-from ..grid.score_grid import ScoreGrid
-from ..localization.detect import Search
-from ..localization.detection import Detection
-from ..photo.photo_file import PhotoFile, upright_hw
+from ..files import Writer
+from ..geometry import shrunk_hw
+from ..localization.areas import Areas
+from ..localization.findings import Findings
+from ..names import AREAS, OVERLAY, PICTURE, PYRAMID, THUMBNAIL, class_suffixes
+from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, open_photo, whole_of
 from ..region import Region
-from ..rendering.overlay import PICTURE_PX, overlay, shrunk_overlay
-from ..rendering.pyramid import large_overlay
-from ..rendering.thumbnail import Picture
-from .request import MOST_OVERLAYS, Display
+from ..rendering.annotated import annotated
+from ..rendering.areas_picture import areas_picture
+from ..rendering.overlay import JPEG_SIDE_PX, PICTURE_PX, encode_image, overlay
+from ..rendering.paint import Image
+from ..rendering.pyramid import pyramid
+from .request import Display
+
+# Longer side of a thumbnail of the contact sheet.
+THUMBNAIL_PX = 320
 
 
-def search_of(display: Display) -> Search:
-    """What a display looks for."""
-    return Search(
-        display.classes or None,
-        display.conf,
-        display.iou,
-        display.max_det,
-        display.confirm,
-        display.exclude,
-    )
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A photo and what was found on it, to be drawn as a display says.
+
+    Its methods give functions that write pictures, by suffix of the file.
+    """
+
+    photo: OpenPhoto
+    findings: Findings
+    display: Display
+
+    def picture(self) -> dict[str, Writer]:
+        """The annotated picture; in full, if it is too large for a JPEG, also as a pyramid."""
+        drawn = annotated(self._pixels, self.findings, **self._colours, conf=self.display.conf)
+        files = {PICTURE: _writer(drawn)}
+        if self._is_pyramid:
+            whole = whole_of(self.photo)
+            files[PYRAMID] = pyramid(
+                whole, self.findings, **self._colours, conf=self.display.conf
+            )
+        return files
+
+    def per_class(self) -> dict[ClassGroup, tuple[str, Writer]]:
+        """The heatmap of each class by itself: suffix, and the function that writes it."""
+        boxes = self.findings.boxes_on(self._hw)
+        maps = self.findings.maps
+        placed = replace(maps, geometry=replace(maps.geometry, photo_hw=self._hw))
+        files = {}
+        groups = self.findings.groups
+        for index, (group, suffix) in enumerate(zip(groups, class_suffixes(groups), strict=True)):
+            own = [
+                box
+                for box, each in zip(boxes, self.findings.shown, strict=True)
+                if each.group == group
+            ]
+            drawn = overlay(self._pixels, placed, index, boxes_xyxy=own, **self._colours)
+            files[group] = f"{suffix}{OVERLAY}", _writer(drawn)
+        return files
+
+    def areas(self, areas: Areas) -> dict[str, Writer]:
+        """The map of areas."""
+        return {AREAS: _writer(areas_picture(self._pixels, areas))}
+
+    def thumbnail(self) -> dict[str, Writer]:
+        """A small copy of the annotated picture, without its legend."""
+        hw = shrunk_hw(self.photo.hw, THUMBNAIL_PX)
+        small = np.concatenate(list(self.photo.strips(scaled_hw=hw)))
+        drawn = annotated(
+            small, self.findings, **self._colours, conf=self.display.conf, legend=False
+        )
+        return {THUMBNAIL: _writer(drawn)}
+
+    @property
+    def _colours(self) -> dict[str, Any]:
+        return {"opacity": self.display.opacity, "color_range": self.display.color_range}
+
+    @property
+    def _is_pyramid(self) -> bool:
+        too_long = max(self.photo.hw) > JPEG_SIDE_PX
+        return self.display.full and (self.photo.is_large or too_long)
+
+    @cached_property
+    def _hw(self) -> tuple[int, int]:
+        """Height and width of the photo as it is drawn."""
+        in_full = self.display.full and not self._is_pyramid
+        return self.photo.hw if in_full else shrunk_hw(self.photo.hw, PICTURE_PX)
+
+    @cached_property
+    def _pixels(self) -> Image:
+        return np.concatenate(list(self.photo.strips(scaled_hw=self._hw)))
 
 
-def drawn_groups(
-    display: Display, grid: ScoreGrid, detections: Sequence[Detection]
-) -> list[ClassGroup]:
-    """The classes to draw, best first."""
-    if display.classes:
-        return grid.classes.find_all(display.classes)
-    if display.top:
-        return grid.winners(display.top)
-    detected = list(dict.fromkeys(detection.group for detection in detections))
-    return detected[:MOST_OVERLAYS] or grid.winners(1)
-
-
-def draw(
-    display: Display,
-    photo: OpenPhoto,
-    grid: ScoreGrid,
-    group: ClassGroup,
-    boxes_xyxy: Sequence[Box] = (),
-) -> Picture:
-    """The overlay of a class, small or in full; of a large photo functions that write a pyramid."""
-    options: dict[str, Any] = {
-        "opacity": display.opacity,
-        "stretch": display.stretch,
-        "boxes_xyxy": boxes_xyxy,
-    }
-    if not display.full:
-        return shrunk_overlay(photo, grid, group, **options)
-    whole = whole_of(photo)
-    if isinstance(whole, PhotoFile):
-        return large_overlay(whole, grid, group, **options)
-    return overlay(whole, grid, group, **options)
-
-
-def drawn_hw(display: Display, photo: OpenPhoto) -> tuple[int, int]:
-    """Height and width of a photo in its overlays; of a large one, in their previews."""
-    in_full = display.full and not photo.is_large
-    return photo.hw if in_full else shrunk_hw(photo.hw, PICTURE_PX)
+def _writer(picture: Image) -> Writer:
+    content = encode_image(picture, OVERLAY)
+    return lambda to: to.write_bytes(content)
 
 
 def open_to_draw(path: str | Path, display: Display, region: Region | None = None) -> OpenPhoto:

@@ -12,16 +12,17 @@ from ..grid.origin import Fusion
 from ..grid.skip import Skip
 from ..localization.auto_scales import AUTOMATIC, Automatic, Resolution, ScaleRule
 from ..localization.confirm import CONFIRM
+from ..localization.detect import Search
 from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
 from ..photo.reduced import OpenPhoto
 from ..region import Region
 from ..rendering.paint import OPACITY
+from .coco import CocoIds
 from .formats import PLACED_FORMATS
-from .save import NO_EXTRAS, Extras
 
-# At most this many detected classes are drawn when no class is named.
-MOST_OVERLAYS = 5
+# The colour range of a batch, the same for all photos, so that they compare.
+BATCH_RANGE = (0.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,7 @@ class Display:
 
     Attributes:
         classes: names, indices or groups to search and draw; empty searches all classes and
-            draws those detected, at most ``MOST_OVERLAYS``.
-        top: without ``classes``, draw this many classes from :meth:`heatmap.ScoreGrid.winners`
-            instead of those detected; 0 draws those detected.
+            draws those detected.
         conf: confidence threshold, 0..1: the lowest confidence of a detection.
         iou: IoU threshold, 0..1: of windows of one class that overlap more, only the most
             confident is kept.
@@ -44,21 +43,32 @@ class Display:
         exclude: classes and groups that are left out where none are given.
         confirm: how many detections are confirmed by cropping (:func:`confirm.confirm`).
         opacity: opacity of the highest probabilities on the photo, 0..1.
-        stretch: scale the colours to each heatmap's own range instead of 0..1.
+        color_range: lowest and highest probability of the colours, 0..1; None is from 0 to the
+            photo's own maximum, rounded up to 0.1, 0.2, 0.5 or 1.
         full: draw photos at their full size, not at most ``PICTURE_PX`` a side; of those too large
-            for memory write a tiled TIFF with a preview.
+            for memory write a tiled TIFF as well.
+        per_class: also draw the heatmap of each class by itself.
+        areas: also draw a map of areas: each pixel in the colour of the class that wins there.
     """
 
     classes: Sequence[Wanted] = ()
-    top: int = 0
     conf: float = CONFIDENCE_THRESHOLD
     iou: float = IOU_THRESHOLD
     max_det: int | None = None
     exclude: Sequence[Wanted] = ()
     confirm: int = CONFIRM
     opacity: float = OPACITY
-    stretch: bool = False
+    color_range: tuple[float, float] | None = None
     full: bool = False
+    per_class: bool = False
+    areas: bool = False
+
+    @property
+    def search(self) -> Search:
+        """What is looked for."""
+        return Search(
+            self.classes or None, self.conf, self.iou, self.max_det, self.confirm, self.exclude
+        )
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,35 @@ class Limits:
                 Use("region_xywh", text="{}"),
             )
         return Region(*self.region_xywh, whole_hw=photo_hw)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Further files that a run writes.
+
+    >>> heatmap.Extras(formats=("csv", "geojson"), html=True)    # doctest: +SKIP
+
+    Attributes:
+        formats: any of "csv" (a table of the detections), "coco" (COCO results), "geojson"
+            (boxes, in world coordinates where the photo is georeferenced) and "tiff" (float32
+            heatmaps).
+        html: write a page for the browser.
+        coco: the image and category ids of a COCO dataset, for the format "coco"; None makes
+            ids.
+        thumbnail: write a small copy of the picture.
+        save_grid: write the grid of all classes, or of those stored, and that of each scale.
+        save_crops: write a cut-out of the photo for each detection.
+    """
+
+    formats: tuple[str, ...] = ()
+    html: bool = False
+    coco: CocoIds | None = None
+    thumbnail: bool = False
+    save_grid: bool = False
+    save_crops: bool = False
+
+
+NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,10 @@ from ..grid.outputs import are_exclusive
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid, noted
 from ..localization.auto_scales import RESOLUTIONS, sizes_looked_for
 from ..localization.confirm import CropProbabilities
-from ..localization.detect import Found, Scored, detect, maps_of, windows_of
-from ..localization.detection import Detection, on_region, on_whole_photo
+from ..localization.areas import Areas, areas_of
+from ..localization.detect import Scored, windows_of
+from ..localization.detection import Detection
+from ..localization.findings import Findings, find
 from ..localization.scales import fuse_scales
 from ..memory import kept_memory
 from ..names import scale_name
@@ -27,10 +29,17 @@ from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, decoded_hw, open_photo
 from ..progress import Reporter
 from ..rendering.overlay import PICTURE_PX
-from ..rendering.thumbnail import Picture
-from .pictures import draw, drawn_groups, drawn_hw, search_of
-from .request import Display, Limits, MultiScale, Request, check_photo, display_of_stored
-from .save import NO_EXTRAS, Extras, RunFiles, SavedRun, save_run
+from .request import (
+    NO_EXTRAS,
+    Display,
+    Extras,
+    Limits,
+    MultiScale,
+    Request,
+    check_photo,
+    display_of_stored,
+)
+from .save import Outcome, SavedRun, save_run
 
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier
@@ -49,21 +58,24 @@ class Run:
 
     Attributes:
         photo: the photo, upright, or the region that was looked at.
+        findings: what is on it: detections, or guesses where there are none, and their maps.
         grid: scores of its windows, float32 (N, M, K); fused where there are several scales.
         scales: where there are several scales, the grid of each by its name ("x0.5").
-        sharp: the position maps of the classes drawn and detected
-            (:func:`heatmap.sharp_maps`); None where the network, the size of the photo or the
-            limits do not allow any.
-        detections: objects, most confident first; boxes in px of the whole photo.
+        areas: which class wins where, if that was asked for.
         saved: the paths of its files.
     """
 
     photo: OpenPhoto
+    findings: Findings
     grid: ScoreGrid
     scales: Mapping[str, ScoreGrid]
-    sharp: ScoreGrid | None
-    detections: tuple[Detection, ...]
+    areas: Areas | None
     saved: SavedRun
+
+    @property
+    def detections(self) -> tuple[Detection, ...]:
+        """Objects, most confident first; boxes in px of the whole photo."""
+        return self.findings.detections
 
 
 class PhotoRun:
@@ -109,24 +121,21 @@ class PhotoRun:
         grids = [windows_of(scores) for scores in scored]
         fuse = self.request.placement.fuse
         fused = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
-        found = detect(scored, search_of(self.display), self._confirming())
-        grid = noted(fused, self._notes(found))
-        groups = drawn_groups(self.display, grid, found.detections)
-        # Drawn classes first, without duplicates.
-        mapped = dict.fromkeys([*groups, *(each.group for each in found.detections)])
-        sharp = maps_of(scored, list(mapped), named=bool(self.display.classes))
+        findings = find(scored, fused, self.display.search, self._confirming())
+        notes = list(self._notes(findings))
+        findings = replace(findings, maps=noted(findings.maps, notes))
         several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
-        drawn = drawn_hw(self.display, self.photo)
-        detections = on_whole_photo(found.detections, self.photo.region)
-        files = RunFiles(self.photo, grid, detections, several, sharp, drawn)
-        pictures = _pictures(self.display, files, groups)
-        saved = save_run(folder, files, pictures, self.request.extras)
-        return Run(self.photo, grid, several, sharp, detections, saved)
+        areas = areas_of(fused) if self.display.areas else None
+        outcome = Outcome(self.photo, findings, noted(fused, notes), several, areas)
+        saved = save_run(folder, outcome, replace(self.request, display=self.display))
+        return Run(self.photo, findings, outcome.grid, several, areas, saved)
 
     def _needed_hw(self, hw: tuple[int, int]) -> tuple[int, int] | None:
         """How much of the photo must be decoded: height and width, px; None is all."""
         skip = self.request.limits.skip
-        if self.display.full or self.request.extras.html or (skip and skip.background):
+        extras = self.request.extras
+        whole = self.display.full or extras.html or extras.save_crops
+        if whole or (skip and skip.background):
             return None
         placements = map(self.request.placement.at, self.scales.values())
         scaled = [self.scorer.plan(hw, placement).scaled_hw for placement in placements]
@@ -191,7 +200,7 @@ class PhotoRun:
 
         return ask
 
-    def _notes(self, found: Found) -> Iterator[str]:
+    def _notes(self, findings: Findings) -> Iterator[str]:
         """What the user should know of where was looked for what."""
         window = self.scorer.classifier.preprocessing.window_px
         low, high = sizes_looked_for(list(self.scales.values()), self.photo.hw, window)
@@ -199,9 +208,9 @@ class PhotoRun:
         if self.request.placement.scales == "auto":
             yield from _rule_notes(self.scorer.classifier)
         yield from _few_classes(self.scorer.classifier)
-        if found.unconfirmed:
+        if findings.unconfirmed:
             yield (
-                f"{found.unconfirmed} of {len(found.detections)} detections were not confirmed by "
+                f"{findings.unconfirmed} of {len(findings.detections)} detections were not confirmed by "
                 f"cropping, only the {self.display.confirm} most confident ones are"
             )
 
@@ -244,8 +253,8 @@ def run(
     >>> heatmap.run("cat.jpg", scorer, "results").detections    # doctest: +SKIP
 
     For ``cat.jpg`` the folder gets ``cat.json`` (``result.schema.json`` in this package is its
-    JSON Schema), the score grid ``cat.npz``, an overlay ``cat.<class>.png`` for each class
-    drawn, and the files of ``extras``. Either all of these files are written or none; earlier
+    JSON Schema), the picture ``cat.heatmap.jpg``, the maps of what was found ``cat.maps.npz``, and
+    the files of ``display`` and ``extras``. Either all of these files are written or none; earlier
     files of the same names are replaced.
 
     Args:
@@ -256,12 +265,12 @@ def run(
         placement: stride (px), scales (resize factors of the photo, by default those of the
             network's rule) and border.
         limits: bytes of memory, classes to store, and windows to skip.
-        extras: further files: other formats, the page.
+        extras: further files: the grid, other formats, the page, cut-outs.
         reporter: receives the stages, and the number of windows scored.
 
     Returns:
-        The photo, its grid (float32 (N, M, K); logits or probabilities), its detections (most
-        confident first, boxes in photo px) and the paths of the files.
+        The photo, what is on it (detections, most confident first, boxes in photo px; maps), its
+        grid (float32 (N, M, K); logits or probabilities) and the paths of the files.
 
     Raises:
         PhotoError: the photo or the mask cannot be read.
@@ -283,20 +292,6 @@ def run(
         underway.score(home, reporter)
         reporter.stage(f"drawing and saving {Path(underway.photo.path).name}")
         return underway.finish(folder)
-
-
-def _pictures(
-    display: Display, files: RunFiles, groups: Sequence[ClassGroup]
-) -> dict[ClassGroup, Picture]:
-    """The overlay of each group, drawn from its sharp map where there is one."""
-    grid, drawn = files.drawn(groups)
-    boxes: dict[ClassGroup, list[Box]] = {group: [] for group in groups}
-    for detection in on_region(files.detections, files.photo.region):
-        boxes.get(detection.group, []).append(detection.xyxy)
-    return {
-        group: draw(display, files.photo, grid, drawn_group, boxes[group])
-        for group, drawn_group in zip(groups, drawn, strict=True)
-    }
 
 
 def planned_bytes(

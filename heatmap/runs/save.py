@@ -1,89 +1,48 @@
-"""The files of one run: grid, detections, overlays, exports; all of them or none."""
+"""The files of one run: description, picture, maps and more; all of them or none."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..classes import ClassGroup
 from ..files import Writer, write_all
 from ..grid.score_grid import ScoreGrid
-from ..localization.detection import Alternative, Detection, on_region
-from ..names import (
-    DESCRIPTION,
-    GRID,
-    OVERLAY,
-    PAGE,
-    SHARP_GRID,
-    THUMBNAIL,
-    ResultNames,
-    class_suffixes,
-)
+from ..localization.areas import Areas
+from ..localization.detection import Alternative, Detection
+from ..localization.findings import Findings
+from ..names import CROPS, DESCRIPTION, GRID, MAPS, PAGE, ResultNames
 from ..photo.reduced import OpenPhoto, whole_of
-from ..rendering.overlay import encode_image
+from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
-from ..rendering.thumbnail import Picture, thumbnail
-from .coco import CocoIds
 from .formats import export_files
+from .pictures import Drawing
+from .request import Display, Request
 
 # Version of ``cat.json``, raised when its keys change.
-RESULT_FORMAT = 5
+RESULT_FORMAT = 6
 
 
-@dataclass(frozen=True)
-class RunFiles:
-    """The results that a run saves.
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run found out about one photo.
 
     Attributes:
-        photo, grid, detections, scales, sharp: as in :class:`run.Run`.
-        drawn_hw: height and width of the photo in the overlays, px; None is its own.
+        photo: the photo, or the region that was looked at.
+        findings: what is on it.
+        grid: the scores of all its windows.
+        scales: where there are several scales, the grid of each by its name.
+        areas: which class wins where, if that was asked for.
     """
 
     photo: OpenPhoto
+    findings: Findings
     grid: ScoreGrid
-    detections: Sequence[Detection]
     scales: Mapping[str, ScoreGrid] = field(default_factory=dict)
-    sharp: ScoreGrid | None = None
-    drawn_hw: tuple[int, int] | None = None
-
-    def drawn(self, groups: Sequence[ClassGroup]) -> tuple[ScoreGrid, list[ClassGroup]]:
-        """The grid to draw groups from, and the groups with their indices in that grid.
-
-        A grid of sharp maps has the groups, in this order, as its first classes.
-        """
-        if self.sharp is None:
-            return self.grid, list(groups)
-        return self.sharp, [self.sharp.classes.single(index) for index in range(len(groups))]
-
-
-@dataclass(frozen=True)
-class Extras:
-    """Further files that a run writes.
-
-    >>> heatmap.Extras(formats=("csv", "geojson"), html=True)    # doctest: +SKIP
-
-    Attributes:
-        formats: any of "csv" (a table of the detections), "coco" (COCO results), "geojson"
-            (boxes, in world coordinates where the photo is georeferenced) and "tiff" (float32
-            heatmaps).
-        html: write a page for the browser.
-        coco: the image and category ids of a COCO dataset, for the format "coco"; None makes
-            ids.
-        thumbnail: write a small copy of the first overlay.
-    """
-
-    formats: tuple[str, ...] = ()
-    html: bool = False
-    coco: CocoIds | None = None
-    thumbnail: bool = False
-
-
-NO_EXTRAS = Extras()
+    areas: Areas | None = None
 
 
 @dataclass(frozen=True)
@@ -91,101 +50,127 @@ class SavedRun:
     """The paths of the results of one photo.
 
     Attributes:
-        grid: the score grid.
         description: the JSON file of detections and settings.
-        overlays: the overlay of each class.
-        scales: the grid of each scale by its name, where there are several.
-        previews: a small copy of each overlay, where the photo is too large to view whole.
-        sharp: the grid of sharp maps, if there is one.
+        pictures: the annotated picture, and for a photo drawn in full that is too large for a
+            JPEG a pyramid.
+        maps: the maps of what was found or asked for.
+        per_class: the heatmap of each class by itself, if asked for.
+        areas: the map of areas, if asked for.
+        crops: the folder of cut-outs, if asked for and anything was found.
+        grid: the score grid, if asked for.
+        scales: the grid of each scale by its name, where there are several and they were asked for.
         exports: the files of each format.
-        page: the page for the browser, if requested.
-        written: all files and folders.
+        page: the page for the browser, if asked for.
+        written: all files and folders, pictures first.
     """
 
-    grid: Path
     description: Path
-    overlays: Mapping[ClassGroup, Path]
+    pictures: Sequence[Path]
+    maps: Path
+    per_class: Mapping[ClassGroup, Path] = field(default_factory=dict)
+    areas: Path | None = None
+    crops: Path | None = None
+    grid: Path | None = None
     scales: Mapping[str, Path] = field(default_factory=dict)
-    previews: Mapping[ClassGroup, Path] = field(default_factory=dict)
-    sharp: Path | None = None
     exports: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     page: Path | None = None
     written: tuple[Path, ...] = ()
 
 
-def save_run(
-    folder: str | Path,
-    run: RunFiles,
-    overlays: Mapping[ClassGroup, Picture],
-    extras: Extras = NO_EXTRAS,
-) -> SavedRun:
-    """Write ``cat.npz``, ``cat.json``, ``cat.<class>.png`` and more for a photo ``cat.jpg``.
+def save_run(folder: str | Path, outcome: Outcome, request: Request = Request()) -> SavedRun:
+    """Write ``cat.json``, ``cat.heatmap.jpg``, ``cat.maps.npz`` and more for a photo ``cat.jpg``.
 
     The files are first written under temporary names, and renamed when all are complete.
 
     Args:
         folder: where to write; created if missing.
-        run: the results.
-        overlays: for each class an RGB uint8 image (H, W, 3), or functions that write the files
-            of one too large for memory, by suffix: ".tif", then its preview.
-        extras: further files.
+        outcome: the results.
+        request: how they are drawn, and which further files are written.
 
     Raises:
         ResultError: the folder or a file cannot be written; or as
             :func:`formats.export_files`.
     """
-    names = ResultNames.of_photo(folder, run.photo.path)
-    pictures = _picture_files(names, overlays)
-    exports = _exports(names, run, list(overlays), extras)
-    saved = SavedRun(
-        grid=names.path(GRID),
-        description=names.path(DESCRIPTION),
-        overlays={group: next(iter(written)) for group, written in pictures.items()},
-        scales={name: names.scale(name) for name in run.scales},
-        previews={
-            group: list(written)[1] for group, written in pictures.items() if len(written) > 1
-        },
-        sharp=None if run.sharp is None else names.path(SHARP_GRID),
-        exports={name: list(written) for name, written in exports.items()},
-        page=names.path(PAGE) if extras.html else None,
-    )
-    files = _grid_files(saved, run)
-    for written in (*pictures.values(), *exports.values()):
-        files |= written
-    if extras.html:
-        shown = on_region(run.detections, run.photo.region)
-        page = page_files(whole_of(run.photo), run.grid, shown, stem=names.stem)
-        files |= {names.path(suffix): write for suffix, write in page.items()}
-    if extras.thumbnail:
-        first = next(iter(overlays.values()))
-        files[names.path(THUMBNAIL)] = thumbnail(run.drawn_hw or run.photo.hw, first)
-    files[saved.description] = _description(describe_run(saved, run))
-    write_all(files)
-    return replace(saved, written=tuple(files))
+    files = _Files(ResultNames.of_photo(folder, outcome.photo.path), outcome, request)
+    files.add_pictures()
+    files.add_grids()
+    files.add_exports()
+    saved = files.saved()
+    described = describe_run(saved, outcome, request.display)
+    write_all({**files.writers, saved.description: _description(described)})
+    return saved
 
 
-def _grid_files(saved: SavedRun, run: RunFiles) -> dict[Path, Writer]:
-    """The files of the grid, of the grids of single scales, and of the sharp maps."""
-    files: dict[Path, Writer] = dict(run.grid.files(saved.grid))
-    for name, grid in run.scales.items():
-        files |= grid.files(saved.scales[name])
-    if run.sharp is not None and saved.sharp is not None:
-        files |= run.sharp.files(saved.sharp)
-    return files
+class _Files:
+    """The files of a run, collected with the functions that write them."""
 
+    def __init__(self, names: ResultNames, outcome: Outcome, request: Request) -> None:
+        self.names, self.outcome, self.request = names, outcome, request
+        self.writers: dict[Path, Writer] = {}
+        self._kinds: dict[str, Any] = {}
 
-def _exports(
-    names: ResultNames, run: RunFiles, groups: Sequence[ClassGroup], extras: Extras
-) -> dict[str, dict[Path, Writer]]:
-    """The files of each format; "tiff" has the heatmaps that are drawn."""
-    files = {}
-    for name in dict.fromkeys(extras.formats):
-        grid, shown = run.drawn(groups) if name == "tiff" else (run.grid, groups)
-        written = export_files(
-            (name,), run.photo, grid, run.detections, shown, coco_ids=extras.coco
+    def _add(self, files: Mapping[str, Writer]) -> list[Path]:
+        """Add files by suffix; returns their paths."""
+        paths = {self.names.path(suffix): write for suffix, write in files.items()}
+        self.writers |= paths
+        return list(paths)
+
+    def add_pictures(self) -> None:
+        """The pictures, the cut-outs, and the page."""
+        outcome, display, extras = self.outcome, self.request.display, self.request.extras
+        drawing = Drawing(outcome.photo, outcome.findings, display)
+        self._kinds["pictures"] = self._add(drawing.picture())
+        if outcome.areas is not None:
+            (self._kinds["areas"],) = self._add(drawing.areas(outcome.areas))
+        if display.per_class:
+            self._kinds["per_class"] = {
+                group: self._add({suffix: write})[0]
+                for group, (suffix, write) in drawing.per_class().items()
+            }
+        if extras.save_crops and outcome.findings.detections:
+            cut = cutouts(outcome.photo, outcome.findings.detections, outcome.photo.region)
+            self._kinds["crops"] = self._add(cut)[0]
+        if extras.thumbnail:
+            self._add(drawing.thumbnail())
+        if extras.html:
+            page = page_files(
+                whole_of(outcome.photo),
+                outcome.findings,
+                outcome.grid if extras.save_grid else None,
+                stem=self.names.stem,
+            )
+            self._kinds["page"] = self._add(page)[0]
+
+    def add_grids(self) -> None:
+        """The maps, and where asked for the grids."""
+        self.writers |= self.outcome.findings.maps.files(self.names.path(MAPS))
+        if not self.request.extras.save_grid:
+            return
+        scales = {name: self.names.scale(name) for name in self.outcome.scales}
+        self._kinds |= {"grid": self.names.path(GRID), "scales": scales}
+        self.writers |= self.outcome.grid.files(self.names.path(GRID))
+        for name, grid in self.outcome.scales.items():
+            self.writers |= grid.files(scales[name])
+
+    def add_exports(self) -> None:
+        """The files of each format."""
+        extras = self.request.extras
+        exports = {}
+        for name in dict.fromkeys(extras.formats):
+            written = export_files(
+                (name,), self.outcome.photo, self.outcome.findings, coco_ids=extras.coco
+            )
+            exports[name] = self._add(written)
+        self._kinds["exports"] = exports
+
+    def saved(self) -> SavedRun:
+        description = self.names.path(DESCRIPTION)
+        return SavedRun(
+            description=description,
+            maps=self.names.path(MAPS),
+            written=(*self.writers, description),
+            **self._kinds,
         )
-        files[name] = {names.path(suffix): write for suffix, write in written.items()}
-    return files
 
 
 def _description(described: Mapping[str, Any]) -> Writer:
@@ -195,102 +180,98 @@ def _description(described: Mapping[str, Any]) -> Writer:
     return lambda to: to.write_bytes(content)
 
 
-def save_overlays(
-    folder: str | Path, stem: str, overlays: Mapping[ClassGroup, Picture]
-) -> dict[ClassGroup, Path]:
-    """Write ``<stem>.<class>.png`` for each picture, named as :func:`save_run` names them.
-
-    Returns:
-        The paths by class, in the order given.
-
-    Raises:
-        ResultError: the folder or a file cannot be written; then none is written.
-    """
-    pictures = _picture_files(ResultNames(Path(folder), stem), overlays)
-    write_all({path: write for files in pictures.values() for path, write in files.items()})
-    return {group: next(iter(files)) for group, files in pictures.items()}
-
-
-def _picture_files(
-    names: ResultNames, overlays: Mapping[ClassGroup, Picture]
-) -> dict[ClassGroup, dict[Path, Writer]]:
-    """The files of each overlay, the main one first."""
-    return {
-        group: {
-            names.path(f"{class_suffix}{suffix}"): write
-            for suffix, write in _writers(picture).items()
-        }
-        for class_suffix, (group, picture) in zip(
-            class_suffixes(list(overlays)), overlays.items(), strict=True
-        )
-    }
-
-
-def _writers(picture: Picture) -> Mapping[str, Writer]:
-    """Functions that write the files of an overlay, by suffix."""
-    if isinstance(picture, np.ndarray):
-        return {OVERLAY: lambda to: to.write_bytes(encode_image(picture))}
-    return picture
-
-
-def describe_run(saved: SavedRun, run: RunFiles) -> dict[str, Any]:
+def describe_run(saved: SavedRun, outcome: Outcome, display: Display) -> dict[str, Any]:
     """The content of ``cat.json``; boxes are (left, top, right, bottom) in photo px.
 
     ``result.schema.json`` is its JSON Schema.
     """
-    grid, photo, region = run.grid, run.photo, run.photo.region
-    height, width = photo.whole_hw
+    findings, grid = outcome.findings, outcome.grid
     return {
         "format": RESULT_FORMAT,
-        "photo": {
-            "path": photo.path,
-            "height": height,
-            "width": width,
-            "region_xywh": None if region is None else [*region.at, *reversed(region.hw)],
-            "sha256": photo.digest,
-            "notes": list(photo.notes),
-        },
-        "detections": list(map(_described, run.detections)),
-        "grid": saved.grid.name,
-        "scales": {name: path.name for name, path in saved.scales.items()},
-        **({"sharp": saved.sharp.name} if saved.sharp else {}),
+        "photo": _photo(outcome.photo),
+        "detections": list(map(_described, findings.detections)),
+        "guesses": list(map(_described, findings.guesses)),
+        "maps": [
+            {**_class(group), "peak": peak}
+            for group, peak in zip(findings.groups, findings.peaks, strict=True)
+        ],
+        **({} if outcome.areas is None else {"areas": _areas(outcome.areas)}),
+        "settings": _settings(display, grid),
         "windows": grid.geometry.grid_hw[0] * grid.geometry.grid_hw[1],
         "not_scored": int((~grid.scored).sum()),
-        "overlays": [
-            {
-                "class": group.name,
-                "indices": list(group.indices),
-                "file": path.name,
-                **({"preview": saved.previews[group].name} if group in saved.previews else {}),
-            }
-            for group, path in saved.overlays.items()
-        ],
-        **({"exports": _names(saved.exports)} if saved.exports else {}),
-        **({"page": saved.page.name} if saved.page else {}),
-        "geometry": asdict(grid.geometry),
-        "origin": asdict(grid.origin),
+        "files": _file_names(saved),
+        "geometry": asdict(findings.maps.geometry),
+        "origin": asdict(findings.maps.origin),
     }
 
 
-def _names(exports: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
-    return {name: [path.name for path in paths] for name, paths in exports.items()}
+def _photo(photo: OpenPhoto) -> dict[str, Any]:
+    height, width = photo.whole_hw
+    return {
+        "path": photo.path,
+        "height": height,
+        "width": width,
+        "region_xywh": None if photo.region is None else list(photo.region.xywh),
+        "sha256": photo.digest,
+        "notes": list(photo.notes),
+    }
+
+
+def _settings(display: Display, grid: ScoreGrid) -> dict[str, Any]:
+    """What was looked for, and how it was drawn."""
+    classes = grid.classes
+    return {
+        "classes": [group.name for group in classes.find_all(display.classes)],
+        "exclude": [group.name for group in classes.find_all(display.exclude)],
+        "conf": display.conf,
+        "iou": display.iou,
+        "max_det": display.max_det,
+        "confirm": display.confirm,
+        "opacity": display.opacity,
+        "color_range": None if display.color_range is None else list(display.color_range),
+    }
+
+
+def _file_names(saved: SavedRun) -> dict[str, Any]:
+    """The names of all files by what they are."""
+    one = {"grid": saved.grid, "areas": saved.areas, "crops": saved.crops, "page": saved.page}
+    many: dict[str, Mapping[str, Any]] = {
+        "scales": {name: path.name for name, path in saved.scales.items()},
+        "exports": {name: [path.name for path in paths] for name, paths in saved.exports.items()},
+    }
+    per_class = [{**_class(group), "file": path.name} for group, path in saved.per_class.items()]
+    return {
+        "pictures": [path.name for path in saved.pictures],
+        "maps": saved.maps.name,
+        **({"per_class": per_class} if per_class else {}),
+        **{name: path.name for name, path in one.items() if path is not None},
+        **{name: names for name, names in many.items() if names},
+    }
+
+
+def _class(group: ClassGroup) -> dict[str, Any]:
+    return {"class": group.name, "indices": list(group.indices)}
+
+
+def _areas(areas: Areas) -> list[dict[str, Any]]:
+    shares = zip(areas.groups, areas.fractions, strict=True)
+    return [{**_class(group), "fraction": round(share, 6)} for group, share in shares]
 
 
 def _described(detection: Detection) -> dict[str, Any]:
     return {
-        "class": detection.name,
-        "indices": list(detection.group.indices),
-        "confidence": round(detection.confidence, 6),
-        "box_xyxy": [round(side, 2) for side in detection.xyxy],
-        "window_xyxy": [round(side, 2) for side in detection.window_xyxy],
-        "scale": round(detection.scale, 6),
+        **_class(detection.group),
+        "confidence": detection.confidence,
+        "box_xyxy": list(detection.xyxy),
+        "window_xyxy": list(detection.window_xyxy),
+        "scale": detection.scale,
         "cell": list(detection.cell),
-        "slide": round(detection.slide, 6),
-        "crop": None if detection.crop is None else round(detection.crop, 6),
+        "slide": detection.slide,
+        "crop": detection.crop,
         "alternatives": list(map(_alternative, detection.alternatives)),
         "together": None if detection.together is None else _alternative(detection.together),
     }
 
 
 def _alternative(alternative: Alternative) -> dict[str, Any]:
-    return {"class": alternative.name, "confidence": round(alternative.confidence, 6)}
+    return {"class": alternative.name, "confidence": alternative.confidence}

@@ -1,4 +1,4 @@
-"""Read back the results of runs: detections, and the paths of grid and photo."""
+"""Read back the results of runs: what was found, and the paths of photo and grid."""
 
 from __future__ import annotations
 
@@ -12,30 +12,63 @@ from typing import Any
 from ..classes import ClassGroup
 from ..errors import ResultError, reason_of
 from ..geometry import Box
+from ..grid.read import load
 from ..localization.detection import Alternative, Detection
+from ..localization.findings import Findings
 from ..names import DESCRIPTION
 from .save import RESULT_FORMAT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SavedResult:
     """The saved result of one photo.
 
     Attributes:
         description: the JSON file.
         photo: the photo file; None where an array was scored.
-        grid: the file of the score grid, for :func:`heatmap.load`.
+        grid: the file of the score grid, for :func:`heatmap.load`; None where it was not saved.
         detections: objects, most confident first, with boxes in photo px.
+        guesses: where there are none, the best below the confidence threshold.
+        maps: the file of the maps.
+        groups: the classes of the maps, in their order.
+        drawing: how the picture was drawn: confidence threshold, opacity and colour range.
     """
 
     description: Path
     photo: Path | None
-    grid: Path
+    grid: Path | None
     detections: tuple[Detection, ...]
+    guesses: tuple[Detection, ...]
+    maps: Path
+    groups: tuple[ClassGroup, ...]
+    drawing: Drawn
+
+    def findings(self) -> Findings:
+        """What was found, as the run that was saved had it.
+
+        Raises:
+            ResultError: the maps cannot be read, or do not belong to the result.
+        """
+        maps = load(self.maps)
+        if maps.classes.names != tuple(group.name for group in self.groups):
+            raise ResultError(
+                f"{self.description}: has maps of {len(self.groups)} classes, {self.maps.name} "
+                f"has other ones ({len(maps.classes)}): run the photo again"
+            )
+        return Findings(self.detections, self.guesses, self.groups, maps)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How a picture was drawn; see :class:`heatmap.Display`."""
+
+    conf: float
+    opacity: float
+    color_range: tuple[float, float] | None
 
 
 def saved_results(path: str | Path) -> list[SavedResult]:
-    """Read back what :func:`heatmap.run` saved: detections, and the paths of the files.
+    """Read back what :func:`heatmap.run` saved: what was found, and the paths of the files.
 
     Args:
         path: a folder that results were written to, or one photo's ``cat.json`` in it.
@@ -63,7 +96,7 @@ def _is_result(file: Path) -> bool:
     # RecursionError: brackets nested a thousand deep.
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(described, dict) and {"format", "grid", "origin"} <= described.keys()
+    return isinstance(described, dict) and {"format", "detections", "origin"} <= described.keys()
 
 
 def _read(file: Path) -> SavedResult:
@@ -77,12 +110,20 @@ def _read(file: Path) -> SavedResult:
         return SavedResult(
             description=file,
             photo=_photo(str(described["photo"]["path"]), file),
-            grid=file.with_name(Path(str(described["grid"])).name),
+            grid=_beside(file, described["files"].get("grid")),
             detections=tuple(map(_detection, described["detections"])),
+            guesses=tuple(map(_detection, described["guesses"])),
+            maps=file.with_name(Path(str(described["files"]["maps"])).name),
+            groups=tuple(map(_group, described["maps"])),
+            drawing=_drawn(described["settings"]),
         )
     except ResultError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    # AttributeError: a list or a number where there should be an object.
+    except (
+        *(OSError, ValueError, KeyError, TypeError),
+        *(AttributeError, OverflowError, RecursionError),
+    ) as error:
         plain = isinstance(error, OSError)
         reason = reason_of(error) if plain else f"{type(error).__name__}: {error}"
         raise ResultError(f"{file}: not the result of a run: {reason}") from error
@@ -99,7 +140,7 @@ def _photo(path: str, file: Path) -> Path | None:
 def _detection(described: Mapping[str, Any]) -> Detection:
     row, column = described["cell"]
     return Detection(
-        group=ClassGroup(str(described["class"]), tuple(map(int, described["indices"]))),
+        group=_group(described),
         confidence=_number(described["confidence"]),
         xyxy=_box(described["box_xyxy"]),
         window_xyxy=_box(described["window_xyxy"]),
@@ -110,6 +151,21 @@ def _detection(described: Mapping[str, Any]) -> Detection:
         alternatives=tuple(map(_alternative, described["alternatives"])),
         together=None if described["together"] is None else _alternative(described["together"]),
     )
+
+
+def _group(described: Mapping[str, Any]) -> ClassGroup:
+    return ClassGroup(str(described["class"]), tuple(map(int, described["indices"])))
+
+
+def _drawn(described: Mapping[str, Any]) -> Drawn:
+    of_colours = described["color_range"]
+    low_high = None if of_colours is None else (_number(of_colours[0]), _number(of_colours[1]))
+    return Drawn(_number(described["conf"]), _number(described["opacity"]), low_high)
+
+
+def _beside(file: Path, name: object) -> Path | None:
+    """A file beside the result, or None without a name; never one in another folder."""
+    return None if name is None else file.with_name(Path(str(name)).name)
 
 
 def _alternative(described: Mapping[str, Any]) -> Alternative:

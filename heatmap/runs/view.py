@@ -1,18 +1,24 @@
-"""Pages for the browser from saved results."""
+"""Pages for the browser, and pictures once more, from saved results."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..errors import ResultError, Use
-from ..files import write_all
+from ..classes import ClassGroup, Wanted
+from ..errors import ClassError, ResultError, Use
+from ..files import Writer, write_all
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
-from ..localization.detection import on_region
+from ..localization.findings import Findings, stored_maps, window_maps
 from ..names import PAGE, ResultNames
 from ..photo.photo import Photo, pixels_digest
 from ..photo.photo_file import PhotoFile, open_whole
+from ..photo.reduced import OpenPhoto
 from ..rendering.page import page_files
+from .pictures import Drawing, open_to_draw
+from .request import Display
 from .saved import SavedResult, saved_results
 
 
@@ -21,7 +27,8 @@ def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
 
     A page is one HTML file that shows photo, heatmaps and detections in any browser, offline.
     That of a photo above 32 megapixels needs the folder ``cat.tiles`` that is written beside
-    it. An earlier page is replaced.
+    it. Where the score grid was saved, the page also names the strongest classes of each window.
+    An earlier page is replaced.
 
     >>> heatmap.view("results")                  # doctest: +SKIP
     [PosixPath('results/cat.html')]
@@ -37,32 +44,143 @@ def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
     Raises:
         PhotoError: a photo cannot be read.
         ResultError: no results, or one of an earlier format; a photo that is not the one that
-            was scored, or one photo for several results; a grid that cannot be read, or a page
-            that cannot be written. Pages already written stay.
+            was scored, or one photo for several results; maps or a grid that cannot be read, or
+            a page that cannot be written. Pages already written stay.
     """
+    return [_write_page(result, photo) for result in _results(results, photo)]
+
+
+def render(
+    results: str | Path,
+    output: str | Path = "results",
+    *,
+    photo: str | Path | None = None,
+    classes: Sequence[Wanted] = (),
+    conf: float | None = None,
+    opacity: float | None = None,
+    color_range: tuple[float, float] | None = None,
+    full: bool = False,
+    per_class: bool = False,
+) -> list[Path]:
+    """Draw the pictures of saved results once more, without running the network.
+
+    By default they are the pictures that the run wrote.
+
+    >>> heatmap.render("results", "again", classes=["cat"])      # doctest: +SKIP
+    [PosixPath('again/cat.heatmap.jpg')]
+
+    Args:
+        results: a folder that :func:`heatmap.run` wrote to, or one photo's JSON file in it.
+        output: where to write; created if missing.
+        photo: the photo, if it has moved, as for :func:`heatmap.view`.
+        classes: draw these only: classes that have maps or, where the grid was saved, any; of
+            those that were not searched for there is heat only, and no boxes.
+        conf: leave out detections below this confidence, 0..1.
+        opacity, color_range: as of :class:`heatmap.Display`; None is as the run drew it.
+        full, per_class: as of :class:`heatmap.Display`.
+
+    Returns:
+        The pictures, in the order of the results' names.
+
+    Raises:
+        ClassError: a class that has no map, or an unknown one.
+        PhotoError, ResultError: as :func:`heatmap.view`.
+    """
+    given = {"conf": conf, "opacity": opacity, "color_range": color_range}
+    paths = []
+    for result in _results(results, photo):
+        names = ResultNames(Path(output), ResultNames.of_description(result.description).stem)
+        settings = {name: value for name, value in given.items() if value is not None}
+        drawn = {**asdict(result.drawing), **settings}
+        display = Display(classes=classes, full=full, per_class=per_class, **drawn)
+        files = _pictures(result, photo, display)
+        write_all({names.path(suffix): write for suffix, write in files.items()})
+        paths += [names.path(suffix) for suffix in files]
+    return paths
+
+
+def _results(results: str | Path, photo: str | Path | None) -> list[SavedResult]:
     saved = saved_results(results)
     if photo is not None and len(saved) > 1:
         raise ResultError(
             f"{results}: holds the results of {len(saved)} photos",
             Use("photo", text="name the JSON file of the result that {} belongs to"),
         )
-    return [_write_page(result, photo) for result in saved]
+    return saved
 
 
 def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
-    grid = _grid(result)
-    opened = _photo(result, grid, photo)
+    findings, grid = result.findings(), _grid(result)
+    source = _source(result, photo)
+    opened = open_whole(source, findings.maps.origin.region)
+    _check_photo(result, findings, opened)
     names = ResultNames.of_description(result.description)
-    shown = on_region(result.detections, opened.region)
-    pages = page_files(opened, grid, shown, stem=names.stem)
+    pages = page_files(opened, findings, grid, stem=names.stem)
     write_all({names.path(suffix): write for suffix, write in pages.items()})
     return names.path(PAGE)
 
 
-def _grid(result: SavedResult) -> ScoreGrid:
-    """The grid of a result, checked to have the classes of its detections."""
+def _pictures(
+    result: SavedResult, photo: str | Path | None, display: Display
+) -> dict[str, Writer]:
+    """The pictures of a result by suffix."""
+    findings = _of_classes(result, result.findings(), display.classes)
+    sure = tuple(each for each in findings.detections if each.confidence >= display.conf)
+    findings = replace(findings, detections=sure)
+    opened = open_to_draw(_source(result, photo), display, findings.maps.origin.region)
+    _check_photo(result, findings, opened)
+    drawing = Drawing(opened, findings, display)
+    per_class = dict(drawing.per_class().values()) if display.per_class else {}
+    return {**drawing.picture(), **per_class}
+
+
+def _of_classes(result: SavedResult, findings: Findings, classes: Sequence[Wanted]) -> Findings:
+    """What was found of some classes; their maps from the saved grid where there are no others."""
+    if not classes:
+        return findings
+    grid = _grid(result)
+    groups = _named(findings, classes) if grid is None else grid.classes.find_all(classes)
+    columns = [findings.groups.index(group) for group in groups if group in findings.groups]
+    if len(columns) == len(groups):
+        maps = _columns(findings.maps, columns)
+    else:
+        assert grid is not None
+        maps = stored_maps(window_maps(grid, groups))
+    return Findings(
+        tuple(each for each in findings.detections if each.group in groups),
+        tuple(each for each in findings.guesses if each.group in groups),
+        tuple(groups),
+        maps,
+    )
+
+
+def _named(findings: Findings, classes: Sequence[Wanted]) -> list[ClassGroup]:
+    """The classes among those that have maps, by name.
+
+    Raises:
+        ClassError: one has none.
+    """
+    own = {group.name.casefold(): group for group in findings.groups}
+    for wanted in classes:
+        if str(wanted).casefold() not in own:
+            raise ClassError(
+                f"class {str(wanted)!r} has no map: there are those of "
+                f"{', '.join(group.name for group in findings.groups)}",
+                Use("save_grid", text="run the photo again with {} for the maps of all classes"),
+            )
+    return [own[str(wanted).casefold()] for wanted in classes]
+
+
+def _columns(maps: ScoreGrid, columns: Sequence[int]) -> ScoreGrid:
+    return replace(maps, scores=maps.scores[:, :, columns], classes=maps.classes.only(columns))
+
+
+def _grid(result: SavedResult) -> ScoreGrid | None:
+    """The grid of a result, checked to have the classes of its detections; None if not saved."""
+    if result.grid is None:
+        return None
     grid = load(result.grid)
-    indices = [index for detection in result.detections for index in detection.group.indices]
+    indices = [index for group in result.groups for index in group.indices]
     for index in indices:
         if not 0 <= index < len(grid.classes):
             raise ResultError(
@@ -72,21 +190,25 @@ def _grid(result: SavedResult) -> ScoreGrid:
     return grid
 
 
-def _photo(result: SavedResult, grid: ScoreGrid, photo: str | Path | None) -> Photo | PhotoFile:
-    """The photo that was scored."""
+def _source(result: SavedResult, photo: str | Path | None) -> str | Path:
+    """The path of the photo that was scored."""
     source = photo or result.photo
     if source is None:
         raise ResultError(
             f"{result.description}: was made from an array, not a file",
             Use("photo", text="give the photo with {}"),
         )
-    opened = open_whole(source, grid.origin.region)
+    return source
+
+
+def _check_photo(result: SavedResult, findings: Findings, opened: OpenPhoto) -> None:
+    """Refuse a photo that is not the one that was scored."""
+    origin = findings.maps.origin
     # An array has a digest of its pixels, whatever file they are in.
-    of_array = not grid.origin.photo
+    of_array = not origin.photo and isinstance(opened, Photo | PhotoFile)
     digest = pixels_digest(opened.hw, opened.strips()) if of_array else opened.digest
-    if digest != grid.origin.photo_digest:
+    if digest != origin.photo_digest:
         raise ResultError(
             f"{opened.path}: is not the photo that was scored for {result.description.name}",
             Use("photo", text="give that one with {}"),
         )
-    return opened

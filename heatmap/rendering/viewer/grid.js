@@ -1,7 +1,9 @@
-// The score grid: where its windows lie, and their scores.
+// The maps and the windows: where their cells lie, and what is said of them.
 
 const NOT_SCORED = 65535;
 const PROBABILITY_STEPS = 65534;
+// Classes that the panel lists for a place.
+const MOST_SAID = 5;
 const ARRAYS = { uint16: Uint16Array, uint32: Uint32Array };
 
 /** A typed array from base64 of its little-endian values. */
@@ -39,20 +41,14 @@ class Axis {
   }
 }
 
-class Grid {
-  constructor({ geometry, maps, probabilities, strongest }) {
+/** Cells over the photo, in rows and columns. */
+class Lattice {
+  constructor(geometry) {
     const { grid_hw, origin_yx, scale_yx, window_px, stride_px } = geometry;
     const axis = (i) => new Axis(grid_hw[i], origin_yx[i], scale_yx[i], window_px, stride_px);
     this.down = axis(0);
     this.across = axis(1);
     this.photo_hw = geometry.photo_hw;
-    this.maps = maps;
-    this.probabilities = unpacked(probabilities);
-    this.strongest = {
-      ...strongest,
-      classes: unpacked(strongest.classes),
-      probabilities: unpacked(strongest.probabilities),
-    };
   }
 
   get size() {
@@ -71,6 +67,16 @@ class Grid {
     return [left, top, right, bottom];
   }
 
+}
+
+/** The maps of what was found or asked for. */
+class Maps extends Lattice {
+  constructor({ geometry, maps, probabilities }) {
+    super(geometry);
+    this.maps = maps;
+    this.probabilities = unpacked(probabilities);
+  }
+
   /** One class: its probability in every cell, and which were not scored (null: all were). */
   map(which) {
     const steps = this.probabilities.subarray(which * this.size, (which + 1) * this.size);
@@ -81,8 +87,37 @@ class Grid {
     return { values, missing };
   }
 
+  /** What the maps say of a cell, highest first; none where it was not scored. */
+  saidOf({ row, column }) {
+    const at = row * this.across.cells + column;
+    const steps = this.maps.map((_, which) => this.probabilities[which * this.size + at]);
+    if (steps[0] === NOT_SCORED) return [];
+    return this.maps
+      .map(({ name }, which) => ({ name, map: which, probability: steps[which] / PROBABILITY_STEPS }))
+      .sort((one, other) => other.probability - one.probability)
+      .slice(0, MOST_SAID);
+  }
+
+  countMissing() {
+    let missing = 0;
+    for (let at = 0; at < this.size; at++) missing += this.probabilities[at] === NOT_SCORED;
+    return missing;
+  }
+}
+
+/** The windows, where the score grid was saved: the strongest classes of each. */
+class Windows extends Lattice {
+  constructor({ geometry, classes, probabilities, ...strongest }) {
+    super(geometry);
+    this.strongest = {
+      ...strongest,
+      classes: unpacked(classes),
+      probabilities: unpacked(probabilities),
+    };
+  }
+
   /** The strongest classes of a cell, best first; none where it was not scored. */
-  strongestAt({ row, column }) {
+  saidOf({ row, column }) {
     const { count, classes, probabilities, names, maps } = this.strongest;
     const first = (row * this.across.cells + column) * count;
     if (probabilities[first] === NOT_SCORED) return [];
@@ -91,12 +126,5 @@ class Grid {
       map: maps[classes[first + i]],
       probability: probabilities[first + i] / PROBABILITY_STEPS,
     }));
-  }
-
-  countMissing() {
-    const { count, probabilities } = this.strongest;
-    let missing = 0;
-    for (let i = 0; i < probabilities.length; i += count) missing += probabilities[i] === NOT_SCORED;
-    return missing;
   }
 }

@@ -9,10 +9,10 @@ function colourOf([red, green, blue, alpha]) {
   return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-/** The 256 colours of the probabilities, those up to the threshold clear. */
-function colourTable(colours, opacity, threshold) {
+/** The 256 colours of probabilities from 0 to `high`, those up to the threshold clear. */
+function colourTable(colours, opacity, threshold, high) {
   return Uint32Array.from(colours, ([red, green, blue, alpha], level) =>
-    level / 255 <= threshold ? 0 : colourOf([red, green, blue, Math.round(alpha * opacity)]));
+    (level / 255) * high <= threshold ? 0 : colourOf([red, green, blue, Math.round(alpha * opacity)]));
 }
 
 /** For screen pixels along an axis: the cell before each, how far past it, and the nearest. */
@@ -31,7 +31,7 @@ function placesAlong(axis, first, count, toPhoto) {
 }
 
 /** Linear between cell centres, which lie on their pixels; past the outermost the edge value. */
-function paintValues(pixels, { values }, down, across, columns, colours) {
+function paintValues(pixels, { values }, down, across, columns, { table, high }) {
   const width = across.low.length;
   const row = new Float32Array(columns + 1);
   for (let y = 0; y < down.low.length; y++) {
@@ -44,7 +44,7 @@ function paintValues(pixels, { values }, down, across, columns, colours) {
     for (let x = 0, at = y * width; x < width; x++, at++) {
       const low = across.low[x];
       const value = row[low] + across.part[x] * (row[low + 1] - row[low]);
-      pixels[at] = colours[Math.round(value * 255)];
+      pixels[at] = table[Math.min(255, Math.round((value / high) * 255))];
     }
   }
 }
@@ -61,13 +61,13 @@ function paintHatching(pixels, { missing }, down, across, columns) {
 }
 
 class Heat {
-  constructor(canvas, grid) {
+  constructor(canvas, maps) {
     this.context = canvas.getContext("2d");
     this.canvas = canvas;
-    this.grid = grid;
+    this.maps = maps;
   }
 
-  /** Paint a map over what the view shows of the photo. */
+  /** Paint a map over what the view shows of the photo; `colours` are { table, high }. */
   draw(view, map, colours) {
     this.canvas.width = view.width;
     this.canvas.height = view.height;
@@ -75,7 +75,7 @@ class Heat {
     if (right <= left || bottom <= top) return;
     const image = new ImageData(right - left, bottom - top);
     const pixels = new Uint32Array(image.data.buffer);
-    const { down, across } = this.grid;
+    const { down, across } = this.maps;
     const rows = placesAlong(down, top, image.height, (y) => view.photoY(y));
     const columns = placesAlong(across, left, image.width, (x) => view.photoX(x));
     paintValues(pixels, map, rows, columns, across.cells, colours);

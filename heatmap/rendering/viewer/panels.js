@@ -76,15 +76,16 @@ class ClassList {
 // Touch screens have no hovering.
 const HOVERS = matchMedia("(hover: hover)").matches;
 
-/** The strongest classes of one window. */
-class WindowPanel {
-  constructor({ heading, list, note, unpin }, chosen) {
-    Object.assign(this, { heading, list, note, unpin, chosen });
+/** What is said of one place: by its window, or where no windows were saved by the maps. */
+class PlacePanel {
+  constructor({ heading, list, note, unpin }, what, chosen) {
+    Object.assign(this, { heading, list, note, unpin, what, chosen });
     this.show(null, [], false);
   }
 
   show(cell, strongest, pinned) {
-    this.heading.textContent = pinned ? "Pinned window" : HOVERS ? "Window under the pointer" : "Window";
+    const name = this.what[0].toUpperCase() + this.what.slice(1);
+    this.heading.textContent = pinned ? `Pinned ${this.what}` : HOVERS ? `${name} under the pointer` : name;
     this.unpin.hidden = !pinned;
     this.list.ariaLive = pinned ? "polite" : "off";
     this.list.replaceChildren(...strongest.map((entry) => this.row(entry)));
@@ -93,8 +94,8 @@ class WindowPanel {
 
   words(cell, strongest) {
     if (!cell) {
-      return HOVERS ? "Point at the picture to see what a window shows; click to pin it."
-        : "Tap the picture to see what a window shows.";
+      return HOVERS ? `Point at the picture to see what is said of a ${this.what}; click to pin it.`
+        : `Tap the picture to see what is said of a ${this.what}.`;
     }
     const place = `Row ${cell.row}, column ${cell.column}`;
     return strongest.length ? place : `${place}: not scored`;
@@ -116,13 +117,13 @@ class WindowPanel {
 
 /** The boxes of the detections, each with its name, which is a button. */
 class Boxes {
-  constructor(root, detections, [height, width], chosen) {
+  constructor(root, { detections, guessed }, [height, width], chosen) {
     this.boxes = detections.map((detection, which) => {
       const [left, top, right, bottom] = detection.xyxy;
       const name = element("span", "name", detection.name);
-      const tag = button("tag", name, ` ${percent(detection.confidence)}`);
+      const tag = button("tag", name, ` ${percent(detection.confidence)}${guessed ? "?" : ""}`);
       tag.addEventListener("click", () => chosen(which));
-      const box = element("div", "box", tag);
+      const box = element("div", guessed ? "box guessed" : "box", tag);
       placeInFrame(box, [left / width, top / height, right / width, bottom / height]);
       // The most confident lie on top.
       box.style.zIndex = detections.length - which;

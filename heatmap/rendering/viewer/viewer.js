@@ -2,12 +2,15 @@
 
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
-const grid = new Grid(data);
-const [photoHeight, photoWidth] = grid.photo_hw;
+const maps = new Maps(data);
+// What can be pointed at: windows with all of their classes, or places on the maps.
+const places = data.windows ? new Windows(data.windows) : maps;
+const high = data.range[1];
+const [photoHeight, photoWidth] = maps.photo_hw;
 
 const shown = {
   which: 0, // the class, by the index of its map
-  map: grid.map(0),
+  map: maps.map(0),
   opacity: data.opacity,
   threshold: 0,
   pointer: null, // where the mouse is on the stage
@@ -16,8 +19,8 @@ const shown = {
 };
 
 const stage = byId("stage");
-const view = new View(grid.photo_hw, drawSoon);
-const heat = new Heat(byId("heat"), grid);
+const view = new View(maps.photo_hw, drawSoon);
+const heat = new Heat(byId("heat"), maps);
 const picture = new Picture(byId("picture"), data.photo, {
   loaded: () => {
     stage.setAttribute("aria-busy", "false");
@@ -26,14 +29,14 @@ const picture = new Picture(byId("picture"), data.photo, {
   changed: drawSoon,
   failed: () => notify("Tiles of the photo are missing: keep their folder beside this page."),
 });
-const boxes = new Boxes(byId("boxes"), data.detections, grid.photo_hw, select);
+const boxes = new Boxes(byId("boxes"), data, maps.photo_hw, select);
 const classes = new ClassList(
   { list: byId("class-list"), search: byId("search"), count: byId("class-count") },
   data.maps, choose);
-const windowPanel = new WindowPanel({
+const placePanel = new PlacePanel({
   heading: byId("window-heading"), list: byId("strongest"),
   note: byId("window-note"), unpin: byId("unpin"),
-}, choose);
+}, data.windows ? "window" : "place", choose);
 
 let drawn = null; // the frame asked for
 
@@ -45,16 +48,16 @@ function drawSoon() {
 }
 
 function draw() {
-  const colours = colourTable(data.colours, shown.opacity, shown.threshold);
+  const table = colourTable(data.colours, shown.opacity, shown.threshold, high);
   picture.draw(view);
-  heat.draw(view, shown.map, colours);
-  drawLegend(colours);
+  heat.draw(view, shown.map, { table, high });
+  drawLegend(table);
   const frame = byId("frame");
   frame.style.left = `${view.left}px`;
   frame.style.top = `${view.top}px`;
   frame.style.width = `${photoWidth * view.zoom}px`;
   frame.style.height = `${photoHeight * view.zoom}px`;
-  showWindow();
+  showPlace();
 }
 
 function drawLegend(colours) {
@@ -63,18 +66,18 @@ function drawLegend(colours) {
   byId("legend").getContext("2d").putImageData(image, 0, 0);
 }
 
-/** The cell whose window is nearest to a place on the stage; null beside the photo. */
+/** The cell that is nearest to a place on the stage; null beside the photo. */
 function cellUnder(place) {
   if (!place) return null;
   const [x, y] = [view.photoX(place.x), view.photoY(place.y)];
   const inside = x >= 0 && y >= 0 && x < photoWidth && y < photoHeight;
-  return inside ? grid.nearestCell(x, y) : null;
+  return inside ? places.nearestCell(x, y) : null;
 }
 
 let described = "";
 
-/** Outline and describe the window that is pinned or pointed at. */
-function showWindow() {
+/** Outline and describe the place that is pinned or pointed at. */
+function showPlace() {
   const cell = shown.pinned ?? cellUnder(shown.pointer);
   const now = JSON.stringify([cell, Boolean(shown.pinned)]);
   if (now === described) return;
@@ -83,11 +86,11 @@ function showWindow() {
   outline.hidden = !cell;
   outline.classList.toggle("pinned", Boolean(shown.pinned));
   if (cell) {
-    const [left, top, right, bottom] = grid.window(cell);
+    const [left, top, right, bottom] = places.window(cell);
     placeInFrame(outline, [
       left / photoWidth, top / photoHeight, right / photoWidth, bottom / photoHeight]);
   }
-  windowPanel.show(cell, cell ? grid.strongestAt(cell) : [], Boolean(shown.pinned));
+  placePanel.show(cell, cell ? places.saidOf(cell) : [], Boolean(shown.pinned));
 }
 
 function pin(cell) {
@@ -95,17 +98,17 @@ function pin(cell) {
   drawSoon();
 }
 
-/** Pin the window so many cells on, from the pinned one or from the middle of the stage. */
+/** Pin the place so many cells on, from the pinned one or from the middle of the stage. */
 function pinNext(down, right) {
   const from = shown.pinned ?? cellUnder({ x: view.width / 2, y: view.height / 2 });
   const held = (cell, axis) => Math.min(Math.max(cell, 0), axis.cells - 1);
-  if (from) pin({ row: held(from.row + down, grid.down), column: held(from.column + right, grid.across) });
+  if (from) pin({ row: held(from.row + down, places.down), column: held(from.column + right, places.across) });
 }
 
 /** Show the map of a class. */
 function choose(which) {
   shown.which = which;
-  shown.map = grid.map(which);
+  shown.map = maps.map(which);
   if (shown.selected !== null && data.detections[shown.selected].map !== which) shown.selected = null;
   classes.choose(which);
   byId("shown").textContent = `Probability of ${data.maps[which].name}`;
@@ -113,14 +116,15 @@ function choose(which) {
   drawSoon();
 }
 
-/** Go to a detection: its class, its box, and the window that is most confident of it. */
+/** Go to a detection: its class, its box, and the place in the middle of it. */
 function select(which) {
-  const { map, xyxy, window_xyxy: [left, top, right, bottom] } = data.detections[which];
+  const { map, xyxy } = data.detections[which];
+  const [left, top, right, bottom] = xyxy;
   shown.selected = which;
   if (map !== null) choose(map);
   else mark();
   view.show(xyxy);
-  pin(grid.nearestCell((left + right) / 2, (top + bottom) / 2));
+  pin(places.nearestCell((left + right) / 2, (top + bottom) / 2));
 }
 
 function mark() {
@@ -158,12 +162,17 @@ function fillTexts() {
   byId("warnings").append(...data.warnings.map((text) => element("p", "warning", text)));
   fillFacts(byId("about"), data.about);
   const count = data.detections.length;
-  byId("detection-count").textContent = count ? `Boxes of ${countDetections(count)}` : "No detections";
+  byId("detection-count").textContent = !count ? "No detections"
+    : data.guessed ? `No detections; boxes of the best ${count === 1 ? "guess" : `${count} guesses`}`
+      : `Boxes of ${countDetections(count)}`;
+  byId("ticks").replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((share) =>
+    element("span", "", `${Number((share * high * 100).toPrecision(3))}${share === 1 ? "%" : ""}`)));
+  byId("threshold").max = high * 100;
   byId("show-boxes").disabled = !count;
   byId("stepper").hidden = !count;
-  const missing = grid.countMissing();
+  const missing = maps.countMissing();
   byId("unscored").hidden = !missing;
-  byId("unscored").lastChild.textContent = `Not scored: ${missing} of ${grid.size} windows`;
+  byId("unscored").lastChild.textContent = `Not scored: ${missing} of ${maps.size} windows`;
 }
 
 function listenToTheme() {
@@ -198,7 +207,7 @@ function listenToControls() {
     pointed: (place) => {
       shown.pointer = place;
       // Nothing but the outline changes: no need to redraw the picture.
-      showWindow();
+      showPlace();
     },
     clicked: (place) => pin(cellUnder(place) ?? shown.pinned),
   });
