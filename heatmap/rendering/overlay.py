@@ -35,7 +35,7 @@ def overlay(
     wanted: Wanted,
     *,
     opacity: float = OPACITY,
-    stretch: bool = False,
+    color_range: tuple[float, float] | None = None,
     legend: bool = True,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Image:
@@ -52,8 +52,9 @@ def overlay(
         grid: its scores.
         wanted: a class or group: name, index, WordNet id or :class:`heatmap.ClassGroup`.
         opacity: opacity of the highest probability, 0..1.
-        stretch: scale the colours to this heatmap's own range; by default they are fixed to
-            probabilities 0..1, so that photos are comparable.
+        color_range: lowest and highest probability that the colours cover; by default from 0 to
+            the highest of this heatmap, rounded up to 0.1, 0.2, 0.5 or 1. Give one to compare
+            photos. At and below the lowest the photo is unchanged.
         legend: add a legend below the photo.
         boxes_xyxy: boxes to outline, (left, top, right, bottom) in photo px.
 
@@ -64,12 +65,12 @@ def overlay(
     Raises:
         PhotoError: the photo cannot be read.
         ClassError: an unknown class.
-        ResultError: the photo has another size than the scored one, or the opacity is outside
-            0..1.
+        ResultError: the photo has another size than the scored one, the opacity is outside
+            0..1, or the range is none within 0..1.
     """
     pixels = read_photo(photo).pixels
     check_size(pixels.shape[:2], grid.geometry)
-    painter = Painter.of(grid, wanted, opacity=opacity, stretch=stretch)
+    painter = Painter.of(grid, wanted, opacity=opacity, color_range=color_range)
     picture = np.empty_like(pixels)
     for top in range(0, len(pixels), STRIP_PX):
         rows = slice(top, top + STRIP_PX)
@@ -77,7 +78,7 @@ def overlay(
     _outline(picture, boxes_xyxy)
     if not legend:
         return picture
-    caption = _legend(grid, grid.classes.find(wanted), painter, stretch=stretch)
+    caption = _legend(grid, grid.classes.find(wanted), painter)
     size = text_px(picture.shape[:2])
     picture = centred(picture, max(picture.shape[1], narrowest_px(size)))
     return np.vstack([picture, strip(picture.shape[1], caption, size)])
@@ -89,14 +90,14 @@ def shrunk_overlay(
     wanted: Wanted,
     *,
     opacity: float = OPACITY,
-    stretch: bool = False,
+    color_range: tuple[float, float] | None = None,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Image:
     """The overlay with its legend, on the photo shrunk to at most ``PICTURE_PX`` a side.
 
     Args:
         photo: the photo that was scored, opened; only as much of it is decoded as is drawn.
-        grid, wanted, opacity, stretch, boxes_xyxy: as in :func:`overlay`.
+        grid, wanted, opacity, color_range, boxes_xyxy: as in :func:`overlay`.
 
     Raises:
         ClassError, PhotoError, ResultError: as :func:`overlay`.
@@ -111,7 +112,7 @@ def shrunk_overlay(
         replace(grid, geometry=replace(grid.geometry, photo_hw=hw)),
         wanted,
         opacity=opacity,
-        stretch=stretch,
+        color_range=color_range,
         boxes_xyxy=[
             (left * across, top * down, right * across, bottom * down)
             for left, top, right, bottom in boxes_xyxy
@@ -164,14 +165,11 @@ def _outline(picture: Image, boxes_xyxy: Sequence[Box]) -> None:
             cv2.rectangle(picture, *corners, colour, line)
 
 
-def _legend(grid: ScoreGrid, group: ClassGroup, painter: Painter, *, stretch: bool) -> Caption:
+def _legend(grid: ScoreGrid, group: ClassGroup, painter: Painter) -> Caption:
     low, high = painter.low, painter.high
-    how = "stretched to" if stretch else "fixed to"
-    notes = [f"probability, colours {how} {low:.3g}..{high:.3g}"]
+    notes = [f"probability, colours from {low:.3g} to {high:.3g}"]
     if grid.origin.is_sharp:
         notes.append("sharp: the hottest point has the probability of the most confident window")
-    if low == high:
-        notes = [f"probability {low:.3g} everywhere: nothing to stretch, no colours"]
     if grid.origin.weights.are_random:
         notes.append(f"{grid.origin.model}, random weights: means nothing")
     key = None
