@@ -12,7 +12,7 @@ import numpy as np
 from ..classes import ClassGroup, Wanted
 from ..errors import ResultError
 from ..files import writing
-from ..geometry import Box, check_size, shrunk_hw
+from ..geometry import Box, check_size, shrunk_hw, size_text
 from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo, read_photo
 from ..photo.reduced import OpenPhoto
@@ -24,6 +24,13 @@ _PNG = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
+_JPEG = (
+    *(cv2.IMWRITE_JPEG_QUALITY, 90),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+)
+_OPTIONS = {".png": _PNG, ".jpg": _JPEG, ".jpeg": _JPEG}
+# The longest side of a JPEG that libjpeg writes.
+JPEG_MOST_PX = 65_500
 # Longer side of a picture, unless the full size is asked for.
 PICTURE_PX = 2000
 _BOX_LIGHT, _BOX_DARK = (255, 255, 255), (20, 20, 20)
@@ -84,6 +91,16 @@ def overlay(
     return np.vstack([picture, strip(picture.shape[1], caption, size)])
 
 
+def shrunk_pixels(photo: OpenPhoto) -> Image:
+    """A photo of at most ``PICTURE_PX`` a side, RGB uint8 (H, W, 3), decoded as far as needed.
+
+    Raises:
+        PhotoError: as :func:`heatmap.read_photo`.
+    """
+    hw = shrunk_hw(photo.hw, PICTURE_PX)
+    return np.concatenate(list(photo.strips(scaled_hw=hw)))
+
+
 def shrunk_overlay(
     photo: OpenPhoto,
     grid: ScoreGrid,
@@ -104,7 +121,7 @@ def shrunk_overlay(
     """
     check_size(photo.hw, grid.geometry)
     hw = shrunk_hw(photo.hw, PICTURE_PX)
-    small = Photo(np.concatenate(list(photo.strips(scaled_hw=hw))))
+    small = Photo(shrunk_pixels(photo))
     down, across = (drawn / side for drawn, side in zip(hw, photo.hw, strict=True))
     return overlay(
         small,
@@ -120,35 +137,51 @@ def shrunk_overlay(
     )
 
 
-def encode_image(rgb: Image) -> bytes:
-    """RGB uint8 (H, W, 3) as the content of a PNG file.
+def encode_image(rgb: Image, suffix: str = ".png") -> bytes:
+    """RGB uint8 (H, W, 3) as the content of a PNG or JPEG file.
+
+    Args:
+        rgb: the picture.
+        suffix: ".png", ".jpg" or ".jpeg", in any case. JPEG loses a little, but no colour is
+            shared by neighbouring pixels (4:4:4), which would blur coloured lines and letters.
 
     Raises:
-        ResultError: the array is not RGB uint8 (H, W, 3).
+        ResultError: another suffix, an array that is not RGB uint8 (H, W, 3), or a side that
+            a JPEG file cannot have.
     """
+    kind = suffix.lower()
+    if kind not in _OPTIONS:
+        raise ResultError(f"a picture is written as .png or .jpg, not as {suffix!r}: give one")
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ResultError(f"a picture is uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
+    if kind != ".png" and max(rgb.shape[:2]) > JPEG_MOST_PX:
+        raise ResultError(
+            f"picture is {size_text(rgb.shape[:2])}, a JPEG has at most {JPEG_MOST_PX:,} px "
+            "a side: write it as .png"
+        )
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", bgr, _PNG)[1].tobytes()
+    return cv2.imencode(kind, bgr, _OPTIONS[kind])[1].tobytes()
 
 
 def write_image(path: str | Path, rgb: Image) -> Path:
-    """Write a picture as PNG, whatever the suffix of the path; an earlier file is replaced.
+    """Write a picture as PNG or JPEG by the suffix of the path; an earlier file is replaced.
 
     >>> heatmap.write_image("tabby.png", heatmap.overlay("cat.jpg", grid, "tabby"))
     ... # doctest: +SKIP
 
     Args:
-        path: the file; missing folders are created. It is written completely or not at all.
+        path: the file, ending in .png, .jpg or .jpeg; missing folders are created. It is written
+            completely or not at all.
         rgb: RGB uint8 (H, W, 3).
 
     Returns:
         The path.
 
     Raises:
-        ResultError: the path cannot be written, or the array is not RGB uint8 (H, W, 3).
+        ResultError: as :func:`encode_image`, or the path cannot be written.
     """
-    target, content = Path(path), encode_image(rgb)
+    target = Path(path)
+    content = encode_image(rgb, target.suffix)
     with writing(target) as temporary:
         temporary.write_bytes(content)
     return target

@@ -183,6 +183,35 @@ def test_a_picture_is_written_as_it_is(tmp_path):
     assert path.read_bytes() == encode_image(photo)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG"])
+def test_a_jpeg_keeps_the_colour_of_single_pixels(tmp_path, suffix):
+    lines = np.full((64, 64, 3), 128, np.uint8)
+    lines[:, ::2] = 255, 0, 0
+    path = write_image(tmp_path / f"lines{suffix}", lines)
+    assert path.read_bytes()[:2] == b"\xff\xd8"
+    read = cv2.imread(str(path), cv2.IMREAD_COLOR)[:, :, ::-1]
+    # Chroma shared by two columns would be off by more than 100.
+    assert np.abs(read.astype(int) - lines).max() < 20
+
+
+@pytest.mark.parametrize("name", ["cat.gif", "cat", "cat.tif", "cat.png.bmp"])
+def test_a_suffix_of_another_format_is_refused(tmp_path, name):
+    with pytest.raises(ResultError, match=r"written as \.png or \.jpg, not as"):
+        write_image(tmp_path / name, make_photo())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("hw", [(65_501, 1), (1, 65_501)])
+def test_a_side_that_no_jpeg_has_is_refused(hw):
+    long = np.zeros((*hw, 3), np.uint8)
+    with pytest.raises(
+        ResultError, match=r"a JPEG has at most 65,500 px a side: write it as \.png"
+    ):
+        encode_image(long, ".jpg")
+    assert encode_image(long, ".png")
+    assert encode_image(long[:65_500, :65_500], ".jpg")
+
+
 @pytest.mark.parametrize(
     "array",
     [
