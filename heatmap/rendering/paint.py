@@ -14,7 +14,7 @@ from ..errors import ResultError
 from ..geometry import Geometry
 from ..grid.position_scores import Cells
 from ..grid.score_grid import ScoreGrid
-from ..grid.upsample import upsample
+from ..grid.upsample import nearest, upsample
 
 # RGB or RGBA uint8 (H, W, channels); levels (H, W).
 Image = npt.NDArray[np.uint8]
@@ -142,24 +142,6 @@ def blend(background: Image, rgba: Image) -> Image:
     """Blend RGBA (..., 4) over RGB (..., 3)."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.asarray(np.rint(background * (1 - alpha) + rgba[..., :3] * alpha), dtype=np.uint8)
-
-
-def nearest(cells: Cells, geometry: Geometry, rows: tuple[int, int] | None = None) -> Cells:
-    """The value of the cell whose centre is nearest, for each pixel: (N, M) to (H, W).
-
-    With ``rows`` (first, end) only for these rows of the photo.
-    """
-    height, width = geometry.photo_hw
-    spans = (range(*(rows or (0, height))), range(width))
-    places = [
-        np.array([geometry.cell_at(p + 0.5, p + 0.5)[axis] for p in span])
-        for axis, span in enumerate(spans)
-    ]
-    chosen = [
-        np.clip(np.floor(place + 0.5).astype(int), 0, count - 1)
-        for place, count in zip(places, geometry.grid_hw, strict=True)
-    ]
-    return cells[np.ix_(*chosen)]
 
 
 def hatching(hw: tuple[int, int], top: int = 0) -> Image:

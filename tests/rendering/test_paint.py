@@ -12,11 +12,12 @@ from heatmap.errors import ResultError
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
+from heatmap.grid.upsample import nearest
 from heatmap.rendering import overlay as rendering
 from heatmap.rendering import paint as painting
 from heatmap.rendering.legend import strip
 from heatmap.rendering.overlay import overlay
-from heatmap.rendering.paint import Painter, blend, hatching, nearest
+from heatmap.rendering.paint import Painter, blend, hatching
 
 PHOTO = np.random.default_rng(3).integers(0, 256, (130, 170, 3), dtype=np.uint8)
 
