@@ -297,6 +297,16 @@ def iou(box: Box, other: Box) -> float:
     return shared / (sum(areas) - shared)
 
 
+def whole_px(start: float, end: float, length: int) -> tuple[int, int]:
+    """First and end (exclusive) of the pixels nearest to a span, at least one of ``length``.
+
+    >>> whole_px(2.4, 6.6, 100), whole_px(5.1, 5.2, 100), whole_px(-3, 200, 100)
+    ((2, 7), (5, 6), (0, 100))
+    """
+    first = min(max(0, round(start)), length - 1)
+    return first, min(length, max(first + 1, round(end)))
+
+
 def scale_of(geometry: Geometry) -> float:
     """Resize factor, measured on the longer side, where rounding to whole pixels matters least."""
     longer = int(geometry.photo_hw[1] > geometry.photo_hw[0])

@@ -19,7 +19,6 @@ from ..localization.scales import fuse_scales
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
 from ..photo.photo import Photo, read_photo
 from ..runs.request import Display, MultiScale
-from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
 from .cam import CamKind, cam_method
 from .metrics import Answer, Evaluation, Method, evaluate_methods

@@ -11,12 +11,16 @@ by at most 1.2e-7 times the number of cells along the axis (measured: 4e-5 at 40
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ResultError
 from ..geometry import Geometry
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 def upsample(
@@ -39,10 +43,17 @@ def upsample(
     """
     if cells.shape != geometry.grid_hw:
         raise ResultError(f"cells are {cells.shape}, the geometry says {geometry.grid_hw}")
-    first, end = rows or (0, geometry.photo_hw[0])
-    low, touched = _touched(cells, geometry, first, end)
+    rows = rows or (0, geometry.photo_hw[0])
+    return upsample_touched(cells[touched_cells(geometry, rows)], geometry, rows)
+
+
+def upsample_touched(
+    touched: npt.NDArray[np.float32], geometry: Geometry, rows: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """As :func:`upsample`, given only the rows of cells that :func:`touched_cells` says."""
+    first, end = rows
     to_cell = _pixel_to_cell(geometry)
-    to_cell[1, 2] += first * to_cell[1, 1] - low
+    to_cell[1, 2] += first * to_cell[1, 1] - touched_cells(geometry, rows).start
     heat = cv2.warpAffine(
         touched,
         to_cell,
@@ -55,17 +66,36 @@ def upsample(
     return np.asarray(np.clip(heat, touched.min(), touched.max(), out=heat), dtype=np.float32)
 
 
-def _touched(
-    cells: npt.NDArray[np.float32], geometry: Geometry, first: int, end: int
-) -> tuple[int, npt.NDArray[np.float32]]:
-    """The rows of cells needed for photo rows ``first`` to ``end``, and the index of the first.
+def touched_cells(geometry: Geometry, rows: tuple[int, int]) -> slice:
+    """The rows of cells needed for photo rows from the first to the end (exclusive).
 
     So the cost does not depend on the height of the grid, and positions stay small.
     """
-    top, bottom = (geometry.cell_at(0.5, row + 0.5)[0] for row in (first, end - 1))
+    top, bottom = (geometry.cell_at(0.5, row + 0.5)[0] for row in (rows[0], rows[1] - 1))
+    last = geometry.grid_hw[0] - 1
     # One row more than needed on either side, since positions are rounded to float32.
-    low, high = (min(max(0, int(row)), len(cells) - 1) for row in (top - 1, bottom + 2))
-    return low, cells[low : high + 1]
+    low, high = (min(max(0, int(row)), last) for row in (top - 1, bottom + 2))
+    return slice(low, high + 1)
+
+
+def nearest(
+    cells: npt.NDArray[_Value], geometry: Geometry, rows: tuple[int, int] | None = None
+) -> npt.NDArray[_Value]:
+    """The value of the cell whose centre is nearest, for each pixel: (N, M) to (H, W).
+
+    With ``rows`` (first, end) only for these rows of the photo.
+    """
+    height, width = geometry.photo_hw
+    spans = (range(*(rows or (0, height))), range(width))
+    places = [
+        np.array([geometry.cell_at(p + 0.5, p + 0.5)[axis] for p in span])
+        for axis, span in enumerate(spans)
+    ]
+    chosen = [
+        np.clip(np.floor(place + 0.5).astype(int), 0, count - 1)
+        for place, count in zip(places, geometry.grid_hw, strict=True)
+    ]
+    return cells[np.ix_(*chosen)]
 
 
 def _pixel_to_cell(geometry: Geometry) -> npt.NDArray[np.float64]:

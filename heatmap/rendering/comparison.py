@@ -10,9 +10,9 @@ import numpy as np
 from ..errors import ResultError
 from ..geometry import Geometry, check_size, shrunk_hw
 from ..grid.position_scores import Cells
-from ..grid.upsample import upsample
+from ..grid.upsample import nearest, upsample
 from .legend import PANEL_PX, Caption, blank, centred, narrowest_px, range_bar, strip, text_px
-from .paint import OPACITY, Image, blend, colour_table, hatching, nearest, paint, to_levels
+from .paint import OPACITY, Image, blend, colour_table, hatching, paint, to_levels
 
 # Lightest value and contrast of the grey photo behind the colours.
 _LIGHTEST, _CONTRAST = 235, 0.5

@@ -12,7 +12,7 @@ import numpy as np
 from ..classes import ClassGroup, Wanted
 from ..errors import ResultError
 from ..files import writing
-from ..geometry import Box, check_size, shrunk_hw
+from ..geometry import Box, check_size, shrunk_hw, size_text
 from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo, read_photo
 from ..photo.reduced import OpenPhoto
@@ -24,6 +24,13 @@ _PNG = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
+_JPEG = (
+    *(cv2.IMWRITE_JPEG_QUALITY, 90),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+)
+_OPTIONS = {".png": _PNG, ".jpg": _JPEG, ".jpeg": _JPEG}
+# The longest side of a JPEG that libjpeg writes.
+JPEG_MOST_PX = 65_500
 # Longer side of a picture, unless the full size is asked for.
 PICTURE_PX = 2000
 _BOX_LIGHT, _BOX_DARK = (255, 255, 255), (20, 20, 20)
@@ -35,7 +42,7 @@ def overlay(
     wanted: Wanted,
     *,
     opacity: float = OPACITY,
-    stretch: bool = False,
+    color_range: tuple[float, float] | None = None,
     legend: bool = True,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Image:
@@ -52,8 +59,9 @@ def overlay(
         grid: its scores.
         wanted: a class or group: name, index, WordNet id or :class:`heatmap.ClassGroup`.
         opacity: opacity of the highest probability, 0..1.
-        stretch: scale the colours to this heatmap's own range; by default they are fixed to
-            probabilities 0..1, so that photos are comparable.
+        color_range: lowest and highest probability that the colours cover; by default from 0 to
+            the highest of this heatmap, rounded up to 0.1, 0.2, 0.5 or 1. Give one to compare
+            photos. At and below the lowest the photo is unchanged.
         legend: add a legend below the photo.
         boxes_xyxy: boxes to outline, (left, top, right, bottom) in photo px.
 
@@ -64,12 +72,12 @@ def overlay(
     Raises:
         PhotoError: the photo cannot be read.
         ClassError: an unknown class.
-        ResultError: the photo has another size than the scored one, or the opacity is outside
-            0..1.
+        ResultError: the photo has another size than the scored one, the opacity is outside
+            0..1, or the range is none within 0..1.
     """
     pixels = read_photo(photo).pixels
     check_size(pixels.shape[:2], grid.geometry)
-    painter = Painter.of(grid, wanted, opacity=opacity, stretch=stretch)
+    painter = Painter.of(grid, wanted, opacity=opacity, color_range=color_range)
     picture = np.empty_like(pixels)
     for top in range(0, len(pixels), STRIP_PX):
         rows = slice(top, top + STRIP_PX)
@@ -77,10 +85,20 @@ def overlay(
     _outline(picture, boxes_xyxy)
     if not legend:
         return picture
-    caption = _legend(grid, grid.classes.find(wanted), painter, stretch=stretch)
+    caption = _legend(grid, grid.classes.find(wanted), painter)
     size = text_px(picture.shape[:2])
     picture = centred(picture, max(picture.shape[1], narrowest_px(size)))
     return np.vstack([picture, strip(picture.shape[1], caption, size)])
+
+
+def shrunk_pixels(photo: OpenPhoto) -> Image:
+    """A photo of at most ``PICTURE_PX`` a side, RGB uint8 (H, W, 3), decoded as far as needed.
+
+    Raises:
+        PhotoError: as :func:`heatmap.read_photo`.
+    """
+    hw = shrunk_hw(photo.hw, PICTURE_PX)
+    return np.concatenate(list(photo.strips(scaled_hw=hw)))
 
 
 def shrunk_overlay(
@@ -89,21 +107,21 @@ def shrunk_overlay(
     wanted: Wanted,
     *,
     opacity: float = OPACITY,
-    stretch: bool = False,
+    color_range: tuple[float, float] | None = None,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Image:
     """The overlay with its legend, on the photo shrunk to at most ``PICTURE_PX`` a side.
 
     Args:
         photo: the photo that was scored, opened; only as much of it is decoded as is drawn.
-        grid, wanted, opacity, stretch, boxes_xyxy: as in :func:`overlay`.
+        grid, wanted, opacity, color_range, boxes_xyxy: as in :func:`overlay`.
 
     Raises:
         ClassError, PhotoError, ResultError: as :func:`overlay`.
     """
     check_size(photo.hw, grid.geometry)
     hw = shrunk_hw(photo.hw, PICTURE_PX)
-    small = Photo(np.concatenate(list(photo.strips(scaled_hw=hw))))
+    small = Photo(shrunk_pixels(photo))
     down, across = (drawn / side for drawn, side in zip(hw, photo.hw, strict=True))
     return overlay(
         small,
@@ -111,7 +129,7 @@ def shrunk_overlay(
         replace(grid, geometry=replace(grid.geometry, photo_hw=hw)),
         wanted,
         opacity=opacity,
-        stretch=stretch,
+        color_range=color_range,
         boxes_xyxy=[
             (left * across, top * down, right * across, bottom * down)
             for left, top, right, bottom in boxes_xyxy
@@ -119,35 +137,51 @@ def shrunk_overlay(
     )
 
 
-def encode_image(rgb: Image) -> bytes:
-    """RGB uint8 (H, W, 3) as the content of a PNG file.
+def encode_image(rgb: Image, suffix: str = ".png") -> bytes:
+    """RGB uint8 (H, W, 3) as the content of a PNG or JPEG file.
+
+    Args:
+        rgb: the picture.
+        suffix: ".png", ".jpg" or ".jpeg", in any case. JPEG loses a little, but no colour is
+            shared by neighbouring pixels (4:4:4), which would blur coloured lines and letters.
 
     Raises:
-        ResultError: the array is not RGB uint8 (H, W, 3).
+        ResultError: another suffix, an array that is not RGB uint8 (H, W, 3), or a side that
+            a JPEG file cannot have.
     """
+    kind = suffix.lower()
+    if kind not in _OPTIONS:
+        raise ResultError(f"a picture is written as .png or .jpg, not as {suffix!r}: give one")
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ResultError(f"a picture is uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
+    if kind != ".png" and max(rgb.shape[:2]) > JPEG_MOST_PX:
+        raise ResultError(
+            f"picture is {size_text(rgb.shape[:2])}, a JPEG has at most {JPEG_MOST_PX:,} px "
+            "a side: write it as .png"
+        )
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", bgr, _PNG)[1].tobytes()
+    return cv2.imencode(kind, bgr, _OPTIONS[kind])[1].tobytes()
 
 
 def write_image(path: str | Path, rgb: Image) -> Path:
-    """Write a picture as PNG, whatever the suffix of the path; an earlier file is replaced.
+    """Write a picture as PNG or JPEG by the suffix of the path; an earlier file is replaced.
 
     >>> heatmap.write_image("tabby.png", heatmap.overlay("cat.jpg", grid, "tabby"))
     ... # doctest: +SKIP
 
     Args:
-        path: the file; missing folders are created. It is written completely or not at all.
+        path: the file, ending in .png, .jpg or .jpeg; missing folders are created. It is written
+            completely or not at all.
         rgb: RGB uint8 (H, W, 3).
 
     Returns:
         The path.
 
     Raises:
-        ResultError: the path cannot be written, or the array is not RGB uint8 (H, W, 3).
+        ResultError: as :func:`encode_image`, or the path cannot be written.
     """
-    target, content = Path(path), encode_image(rgb)
+    target = Path(path)
+    content = encode_image(rgb, target.suffix)
     with writing(target) as temporary:
         temporary.write_bytes(content)
     return target
@@ -164,14 +198,11 @@ def _outline(picture: Image, boxes_xyxy: Sequence[Box]) -> None:
             cv2.rectangle(picture, *corners, colour, line)
 
 
-def _legend(grid: ScoreGrid, group: ClassGroup, painter: Painter, *, stretch: bool) -> Caption:
+def _legend(grid: ScoreGrid, group: ClassGroup, painter: Painter) -> Caption:
     low, high = painter.low, painter.high
-    how = "stretched to" if stretch else "fixed to"
-    notes = [f"probability, colours {how} {low:.3g}..{high:.3g}"]
+    notes = [f"probability, colours from {low:.3g} to {high:.3g}"]
     if grid.origin.is_sharp:
         notes.append("sharp: the hottest point has the probability of the most confident window")
-    if low == high:
-        notes = [f"probability {low:.3g} everywhere: nothing to stretch, no colours"]
     if grid.origin.weights.are_random:
         notes.append(f"{grid.origin.model}, random weights: means nothing")
     key = None

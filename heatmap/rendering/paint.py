@@ -14,7 +14,7 @@ from ..errors import ResultError
 from ..geometry import Geometry
 from ..grid.position_scores import Cells
 from ..grid.score_grid import ScoreGrid
-from ..grid.upsample import upsample
+from ..grid.upsample import nearest, upsample
 
 # RGB or RGBA uint8 (H, W, channels); levels (H, W).
 Image = npt.NDArray[np.uint8]
@@ -23,6 +23,8 @@ Image = npt.NDArray[np.uint8]
 OPACITY = 0.7
 # Rows painted at a time: heatmap and levels take several times the photo's memory.
 STRIP_PX = 256
+# Probabilities at which colours may end, where they follow what is shown.
+_ENDS = (0.1, 0.2, 0.5, 1.0)
 # Pixels blended at a time: 16-bit values take twice the photo's memory.
 _BLOCK_PX = 1 << 20
 # Perceptually uniform: equal steps of the score look equal. On photos its yellow end is distinct
@@ -45,6 +47,37 @@ def colour_table(opacity: float) -> Image:
     colours = cv2.applyColorMap(levels, _COLOUR_MAP)[:, 0, ::-1]
     alpha = (1 - (1 - levels / 255) ** 2) * 255 * opacity
     return np.hstack([colours, np.rint(alpha).astype(np.uint8)])
+
+
+def range_of(highest: float) -> tuple[float, float]:
+    """The range of colours for maps that reach a probability: 0 to 0.1, 0.2, 0.5 or 1.
+
+    Few ends, so that most pictures can be compared and the legend has a round number.
+
+    >>> range_of(0.34), range_of(0.5), range_of(0)
+    ((0.0, 0.5), (0.0, 0.5), (0.0, 0.1))
+    """
+    return 0.0, next((end for end in _ENDS if highest <= end), 1.0)
+
+
+def chosen_range(cells: Cells, color_range: tuple[float, float] | None) -> tuple[float, float]:
+    """The range of probabilities that colours cover: the given one, or that of the cells.
+
+    Args:
+        cells: probabilities of any shape, NaN where a window was not scored.
+        color_range: lowest and highest probability, or None for :func:`range_of` of the cells.
+
+    Raises:
+        ResultError: a range outside 0..1, or whose low end is not below its high end.
+    """
+    if color_range is None:
+        return range_of(float(np.nanmax(cells, initial=0)))
+    low, high = color_range
+    if not 0 <= low < high <= 1:
+        raise ResultError(
+            f"colours from {low:g} to {high:g}: give two probabilities within 0..1, the lower first"
+        )
+    return float(low), float(high)
 
 
 def to_levels(values: npt.NDArray[np.float32], low: float, high: float) -> Image:
@@ -73,16 +106,22 @@ class Painter:
     high: float
 
     @classmethod
-    def of(cls, grid: ScoreGrid, wanted: Wanted, *, opacity: float, stretch: bool) -> Painter:
-        """A painter for one class or group; ``stretch`` scales colours to its own range.
+    def of(
+        cls,
+        grid: ScoreGrid,
+        wanted: Wanted,
+        *,
+        opacity: float,
+        color_range: tuple[float, float] | None = None,
+    ) -> Painter:
+        """A painter for one class or group; ``color_range`` as :func:`chosen_range` takes it.
 
         Raises:
             ClassError: an unknown class.
-            ResultError: ``opacity`` is outside 0..1.
+            ResultError: ``opacity`` is outside 0..1, or an impossible range.
         """
         table, cells = colour_table(opacity), grid.class_map(wanted)
-        low, high = _range(cells, grid.geometry) if stretch else (0.0, 1.0)
-        return cls(cells, grid.geometry, table, low, high)
+        return cls(cells, grid.geometry, table, *chosen_range(cells, color_range))
 
     @cached_property
     def missing(self) -> int:
@@ -92,7 +131,7 @@ class Painter:
     def paint(self, photo: Image, top: int = 0) -> Image:
         """Paint photo rows, uint8 (n, W, 3), that begin at row ``top``; returns a new array."""
         rows = (top, top + len(photo))
-        heat = _heat(self.cells, self.geometry, rows)
+        heat = heat_rows(self.cells, self.geometry, rows)
         painted = paint(photo, to_levels(heat, self.low, self.high), self.table)
         if self.missing:
             unknown = np.isnan(nearest(self.cells, self.geometry, rows))
@@ -100,19 +139,9 @@ class Painter:
         return painted
 
 
-def _heat(cells: Cells, geometry: Geometry, rows: tuple[int, int]) -> Cells:
+def heat_rows(cells: Cells, geometry: Geometry, rows: tuple[int, int]) -> Cells:
+    """Rows (first, end) of a heatmap, float32 (n, W); what was not scored counts as 0."""
     return upsample(np.nan_to_num(cells, nan=0.0), geometry, rows)
-
-
-def _range(cells: Cells, geometry: Geometry) -> tuple[float, float]:
-    """Smallest and largest value of a heatmap, computed in strips."""
-    height = geometry.photo_hw[0]
-    parts = (
-        _heat(cells, geometry, (top, min(top + STRIP_PX, height)))
-        for top in range(0, height, STRIP_PX)
-    )
-    lows, highs = zip(*((float(part.min()), float(part.max())) for part in parts), strict=True)
-    return min(lows), max(highs)
 
 
 def paint(photo: Image, levels: Image, table: Image) -> Image:
@@ -142,24 +171,6 @@ def blend(background: Image, rgba: Image) -> Image:
     """Blend RGBA (..., 4) over RGB (..., 3)."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.asarray(np.rint(background * (1 - alpha) + rgba[..., :3] * alpha), dtype=np.uint8)
-
-
-def nearest(cells: Cells, geometry: Geometry, rows: tuple[int, int] | None = None) -> Cells:
-    """The value of the cell whose centre is nearest, for each pixel: (N, M) to (H, W).
-
-    With ``rows`` (first, end) only for these rows of the photo.
-    """
-    height, width = geometry.photo_hw
-    spans = (range(*(rows or (0, height))), range(width))
-    places = [
-        np.array([geometry.cell_at(p + 0.5, p + 0.5)[axis] for p in span])
-        for axis, span in enumerate(spans)
-    ]
-    chosen = [
-        np.clip(np.floor(place + 0.5).astype(int), 0, count - 1)
-        for place, count in zip(places, geometry.grid_hw, strict=True)
-    ]
-    return cells[np.ix_(*chosen)]
 
 
 def hatching(hw: tuple[int, int], top: int = 0) -> Image:

@@ -40,7 +40,7 @@ def large_overlay(
     wanted: Wanted,
     *,
     opacity: float = OPACITY,
-    stretch: bool = False,
+    color_range: tuple[float, float] | None = None,
     boxes_xyxy: Sequence[Box] = (),
 ) -> dict[str, Callable[[Path], None]]:
     """Functions that write the overlay of one class, by suffix: the pyramid and its preview.
@@ -50,18 +50,23 @@ def large_overlay(
     (given in photo px).
 
     Raises:
-        ResultError: the photo has another size than the scored one, or ``opacity`` is outside
-            0..1.
+        ResultError: the photo has another size than the scored one, ``opacity`` is outside
+            0..1, or the range is none within 0..1.
     """
     check_size(photo.hw, grid.geometry)
-    painter = Painter.of(grid, wanted, opacity=opacity, stretch=stretch)
+    painter = Painter.of(grid, wanted, opacity=opacity, color_range=color_range)
 
     def write_pyramid(path: Path) -> None:
         _save_pyramid(path, photo, painter)
 
     def write_preview(path: Path) -> None:
         drawn = shrunk_overlay(
-            photo, grid, wanted, opacity=opacity, stretch=stretch, boxes_xyxy=boxes_xyxy
+            photo,
+            grid,
+            wanted,
+            opacity=opacity,
+            color_range=color_range,
+            boxes_xyxy=boxes_xyxy,
         )
         path.write_bytes(encode_image(drawn))
 

@@ -26,13 +26,12 @@ from ..errors import ResultError
 from ..files import Writer
 from ..geometry import Box, Geometry, check_size
 from ..grid.position_scores import Cells
-from ..grid.upsample import upsample
+from ..grid.upsample import nearest, upsample
 from ..localization.detection import Detection
 from ..localization.findings import Findings
 from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
-from ..rendering.paint import nearest
 from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
 
 FORMATS = ("csv", "coco", "geojson", "tiff")

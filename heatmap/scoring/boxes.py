@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ..geometry import Box
+from ..geometry import Box, whole_px
 from ..memory import kept_memory
 from ..networks.classifier import Preprocessing
 from ..photo.photo import Photo
@@ -66,16 +66,11 @@ def _crop(
 ) -> npt.NDArray[np.uint8]:
     """The whole pixels that a box touches, at least one, resized to (window, window, 3)."""
     down, across = (held / side for held, side in zip(pixels.shape, photo_hw, strict=False))
-    left, right = _whole(xyxy[0] * across, xyxy[2] * across, pixels.shape[1])
-    top, bottom = _whole(xyxy[1] * down, xyxy[3] * down, pixels.shape[0])
+    left, right = whole_px(xyxy[0] * across, xyxy[2] * across, pixels.shape[1])
+    top, bottom = whole_px(xyxy[1] * down, xyxy[3] * down, pixels.shape[0])
     cut: npt.NDArray[Any] = pixels[top:bottom, left:right]
     # Each axis by itself: a box may be wider and lower than a window.
     for size in ((window, cut.shape[0]), (window, window)):
         shrinks = size[0] < cut.shape[1] or size[1] < cut.shape[0]
         cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return np.ascontiguousarray(cut, np.uint8)
-
-
-def _whole(start: float, end: float, length: int) -> tuple[int, int]:
-    first = min(max(0, round(start)), length - 1)
-    return first, min(length, max(first + 1, round(end)))

@@ -59,7 +59,7 @@ def test_colours_are_those_that_heatmap_draws(opened, scale):
     grid = make_grid(scale=scale)
     page = opened(grid=grid)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    drawn = overlay(grey, grid, highest(grid), legend=False).astype(int)
+    drawn = overlay(grey, grid, highest(grid), color_range=(0, 1), legend=False).astype(int)
     expected = np.array([drawn[y, x] for x, y in points()])
     # A pixel of the screen lies at most half of one beside the photo's, and canvases round.
     assert np.abs(page.colours_at(points()) - expected).max() <= 8
@@ -76,7 +76,8 @@ def test_opacity_of_zero_shows_the_bare_photo(opened):
     page.slide("Opacity", 100)
     full = page.colour(x, y)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    drawn = overlay(grey, grid, highest(grid), opacity=1, legend=False)[int(y), int(x)]
+    options = {"opacity": 1, "color_range": (0, 1), "legend": False}
+    drawn = overlay(grey, grid, highest(grid), **options)[int(y), int(x)]
     assert np.abs(full - drawn).max() <= 8
 
 

@@ -45,16 +45,15 @@ def test_the_colours_are_where_the_score_is():
     np.testing.assert_array_equal(picture, expected)
 
 
-@pytest.mark.parametrize("stretch", [False, True])
-def test_a_photo_of_several_strips_has_the_colours_of_the_whole_heatmap(stretch):
+@pytest.mark.parametrize("colours", [(0, 1), (0.3, 0.6)])
+def test_a_photo_of_several_strips_has_the_colours_of_the_whole_heatmap(colours):
     photo = make_photo(700, 180)
     grid = make_grid(photo)
     # The hottest place lies in the last strip.
     grid = replace(grid, scores=grid.scores[::-1])
     heat = grid.heatmap(0)
-    low, high = (heat.min(), heat.max()) if stretch else (0, 1)
-    expected = blend(photo, colour_table(0.7)[to_levels(heat, low, high)])
-    picture = overlay(photo, grid, 0, stretch=stretch, legend=False)
+    expected = blend(photo, colour_table(0.7)[to_levels(heat, *colours)])
+    picture = overlay(photo, grid, 0, color_range=colours, legend=False)
     # A value between two levels may be rounded to either.
     assert np.abs(picture.astype(int) - expected).max() <= 3
     assert (picture != expected).mean() < 1e-3
@@ -64,22 +63,21 @@ def test_drawing_takes_little_memory_beside_the_picture():
     photo = make_photo(3000, 1000)
     grid = make_grid(photo, stride=32)
     tracemalloc.start()
-    overlay(photo, grid, 0, stretch=True, legend=False)
+    overlay(photo, grid, 0, legend=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # The heatmap of the whole alone would be 12 MB; what paints 256 rows takes 12 MB in all.
     assert peak < photo.nbytes + 15e6
 
 
-def test_stretched_colours_reach_the_last_one():
+def test_a_narrow_range_colours_from_its_low_end_to_the_last_colour():
     photo = make_photo()
     grid = make_grid(photo)
     heat = grid.heatmap(0)
-    hottest = np.unravel_index(heat.argmax(), heat.shape)
-    coldest = np.unravel_index(heat.argmin(), heat.shape)
-    picture = overlay(photo, grid, 0, opacity=1, stretch=True, legend=False)
-    assert (picture[hottest] == colour_table(1)[255, :3]).all()
-    assert (picture[coldest] == photo[coldest]).all()
+    picture = overlay(photo, grid, 0, opacity=1, color_range=(0.3, 0.6), legend=False)
+    assert (picture[heat > 0.6] == colour_table(1)[255, :3]).all()
+    np.testing.assert_array_equal(picture[heat <= 0.3], photo[heat <= 0.3])
+    assert (picture != photo).any(axis=2).sum() > 100
 
 
 def test_the_legend_lies_below_and_hides_nothing():
@@ -93,31 +91,23 @@ def test_the_legend_lies_below_and_hides_nothing():
     assert picture[240:].max() > 200
 
 
-def test_the_legend_of_a_fixed_range(captions):
-    photo = make_photo()
-    overlay(photo, make_grid(photo), "egy")
-    assert captions[0].heading == "Egyptian cat"
-    assert captions[0].ticks == ("0", "0.5", "1")
-    assert captions[0].notes == ("probability, colours fixed to 0..1",)
-
-
-def test_the_legend_names_a_stretched_range(captions):
+def test_the_legend_names_the_range_of_the_colours(captions):
     photo = make_photo()
     grid = make_grid(photo)
-    overlay(photo, grid, 0, stretch=True)
-    low, high = grid.heatmap(0).min(), grid.heatmap(0).max()
-    assert captions[0].ticks[0] == f"{low:.3g}"
-    assert captions[0].ticks[-1] == f"{high:.3g}"
-    assert captions[0].notes == (f"probability, colours stretched to {low:.3g}..{high:.3g}",)
-
-
-def test_a_flat_heatmap_cannot_be_stretched_and_the_legend_says_so(captions):
-    photo = make_photo()
-    picture = overlay(photo, make_grid(photo), "half", stretch=True)
-    assert captions[0].table is None
-    assert captions[0].notes[0].startswith("probability 0.5 everywhere")
-    left = (picture.shape[1] - 180) // 2
-    np.testing.assert_array_equal(picture[:120, left : left + 180], photo)
+    overlay(photo, grid, "egy")
+    overlay(photo, grid, "half")
+    overlay(photo, grid, "half", color_range=(0.2, 0.7))
+    assert captions[0].heading == "Egyptian cat"
+    assert [caption.ticks for caption in captions] == [
+        ("0", "0.5", "1"),
+        ("0", "0.25", "0.5"),
+        ("0.2", "0.45", "0.7"),
+    ]
+    assert [caption.notes for caption in captions] == [
+        ("probability, colours from 0 to 1",),
+        ("probability, colours from 0 to 0.5",),
+        ("probability, colours from 0.2 to 0.7",),
+    ]
 
 
 @pytest.mark.parametrize("weights", ["random", "random (seed 0)"])
@@ -191,6 +181,35 @@ def test_a_picture_is_written_as_it_is(tmp_path):
     read = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     np.testing.assert_array_equal(read, photo)
     assert path.read_bytes() == encode_image(photo)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG"])
+def test_a_jpeg_keeps_the_colour_of_single_pixels(tmp_path, suffix):
+    lines = np.full((64, 64, 3), 128, np.uint8)
+    lines[:, ::2] = 255, 0, 0
+    path = write_image(tmp_path / f"lines{suffix}", lines)
+    assert path.read_bytes()[:2] == b"\xff\xd8"
+    read = cv2.imread(str(path), cv2.IMREAD_COLOR)[:, :, ::-1]
+    # Chroma shared by two columns would be off by more than 100.
+    assert np.abs(read.astype(int) - lines).max() < 20
+
+
+@pytest.mark.parametrize("name", ["cat.gif", "cat", "cat.tif", "cat.png.bmp"])
+def test_a_suffix_of_another_format_is_refused(tmp_path, name):
+    with pytest.raises(ResultError, match=r"written as \.png or \.jpg, not as"):
+        write_image(tmp_path / name, make_photo())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("hw", [(65_501, 1), (1, 65_501)])
+def test_a_side_that_no_jpeg_has_is_refused(hw):
+    long = np.zeros((*hw, 3), np.uint8)
+    with pytest.raises(
+        ResultError, match=r"a JPEG has at most 65,500 px a side: write it as \.png"
+    ):
+        encode_image(long, ".jpg")
+    assert encode_image(long, ".png")
+    assert encode_image(long[:65_500, :65_500], ".jpg")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from heatmap.errors import ResultError
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
+from heatmap.grid.upsample import nearest
 from heatmap.rendering import overlay as rendering
 from heatmap.rendering import paint as painting
 from heatmap.rendering.legend import strip
 from heatmap.rendering.overlay import overlay
-from heatmap.rendering.paint import Painter, blend, hatching, nearest
+from heatmap.rendering.paint import Painter, blend, hatching
 
 PHOTO = np.random.default_rng(3).integers(0, 256, (130, 170, 3), dtype=np.uint8)
 
@@ -32,19 +33,19 @@ def make_grid(missing=None, scale=1.0) -> ScoreGrid:
     return ScoreGrid(scores, geometry, ClassList(("cat", "wall")), "probabilities", origin)
 
 
-def painter(grid, *, stretch=False) -> Painter:
-    return Painter.of(grid, 0, opacity=0.7, stretch=stretch)
+def painter(grid, colours=None) -> Painter:
+    return Painter.of(grid, 0, opacity=0.7, color_range=colours)
 
 
 @settings(max_examples=25, deadline=None)
 @given(
     height=st.integers(1, 130),
-    stretch=st.booleans(),
+    colours=st.sampled_from([None, (0.0, 0.5), (0.2, 0.7)]),
     scale=st.sampled_from([0.5, 1.0, 1.7]),
     missing=st.sampled_from([None, (0, 0), (slice(2), slice(3)), slice(None)]),
 )
-def test_strips_of_any_height_make_the_picture_of_the_whole(height, stretch, scale, missing):
-    one = painter(make_grid(missing, scale), stretch=stretch)
+def test_strips_of_any_height_make_the_picture_of_the_whole(height, colours, scale, missing):
+    one = painter(make_grid(missing, scale), colours)
     strips = [one.paint(PHOTO[top : top + height], top) for top in range(0, 130, height)]
     # Positions of rows count from the first one: a rounding may fall to the other level.
     difference = np.concatenate(strips).astype(int) - one.paint(PHOTO)
@@ -111,22 +112,41 @@ def test_the_legend_names_the_hatching_and_counts_the_windows(captions):
 
 
 def test_a_grid_without_any_score_is_hatched_all_over(captions):
-    picture = overlay(PHOTO, make_grid(slice(None)), 0, stretch=True)
+    picture = overlay(PHOTO, make_grid(slice(None)), 0)
     hatched = blend(PHOTO, hatching(PHOTO.shape[:2]))
     left = (picture.shape[1] - 170) // 2
     np.testing.assert_array_equal(picture[:130, left : left + 170], hatched)
     assert captions[0].key[1] == "not scored: 80 of 80 windows"
 
 
-def test_stretching_takes_the_range_of_the_whole_heatmap(monkeypatch):
-    monkeypatch.setattr(painting, "STRIP_PX", 30)
+@pytest.mark.parametrize(
+    ("highest", "end"),
+    [(0, 0.1), (0.1, 0.1), (0.11, 0.2), (0.2, 0.2), (0.34, 0.5), (0.501, 1), (1, 1), (1.001, 1)],
+)
+def test_colours_end_at_the_next_round_probability(highest, end):
+    assert painting.range_of(highest) == (0.0, end)
+
+
+def test_colours_follow_the_highest_scored_window_or_the_range_given():
     grid = make_grid()
-    one = painter(grid, stretch=True)
-    heat = grid.heatmap(0)
-    assert (one.low, one.high) == pytest.approx((heat.min(), heat.max()), abs=1e-6)
-    assert (painter(grid).low, painter(grid).high) == (0.0, 1.0)
+    # Of two classes, what exceeds one half counts: at most 0.4 of the way to 1.
+    low = replace(grid, scores=grid.scores * np.float32(0.7))
+    some = low.scores.copy()
+    some[0, 0] = np.nan
+    for one in (low, replace(low, scores=some)):
+        assert (painter(one).low, painter(one).high) == (0.0, 0.5)
+    fixed = painter(low, (0.25, 0.75))
+    assert (fixed.low, fixed.high) == (0.25, 0.75)
+    nothing = painter(make_grid(slice(None)))
+    assert (nothing.low, nothing.high) == (0.0, 0.1)
+
+
+@pytest.mark.parametrize("impossible", [(-0.1, 0.5), (0, 1.1), (0.5, 0.5), (0.6, 0.4), (0, np.nan)])
+def test_an_impossible_range_is_refused(impossible):
+    with pytest.raises(ResultError, match=r"give two probabilities within 0\.\.1, the lower first"):
+        painter(make_grid(), impossible)
 
 
 def test_an_impossible_opacity_is_refused():
     with pytest.raises(ResultError, match=r"opacity is 1\.5"):
-        Painter.of(make_grid(), 0, opacity=1.5, stretch=False)
+        Painter.of(make_grid(), 0, opacity=1.5)

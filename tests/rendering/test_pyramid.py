@@ -52,13 +52,13 @@ def pixels_of(photo: PhotoFile) -> np.ndarray:
     return np.concatenate(list(photo.strips()))
 
 
-@pytest.mark.parametrize("stretch", [False, True])
+@pytest.mark.parametrize("colours", [None, (0.1, 0.6)])
 @pytest.mark.parametrize("missing", [None, (slice(5), slice(9))])
-def test_the_pyramid_is_the_overlay_in_tiles_and_levels(tmp_path, photo, missing, stretch):
+def test_the_pyramid_is_the_overlay_in_tiles_and_levels(tmp_path, photo, missing, colours):
     grid = make_grid(missing)
     path = tmp_path / "cat[1].cat.tif"
-    large_overlay(photo, grid, 0, stretch=stretch)[".tif"](path)
-    expected = overlay(pixels_of(photo), grid, 0, stretch=stretch, legend=False)
+    large_overlay(photo, grid, 0, color_range=colours)[".tif"](path)
+    expected = overlay(pixels_of(photo), grid, 0, color_range=colours, legend=False)
     with tifffile.TiffFile(path) as file:
         pages = list(file.pages)
         assert file.is_bigtiff

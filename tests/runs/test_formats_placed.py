@@ -18,9 +18,9 @@ from rasterio.transform import Affine, from_origin
 from shapely.geometry import Polygon, shape
 
 from heatmap.classes import ClassGroup
+from heatmap.grid.upsample import nearest
 from heatmap.localization.detection import Detection
 from heatmap.photo.photo import Photo, read_photo
-from heatmap.rendering.paint import nearest
 from heatmap.runs import formats as exporting
 from tests.support.formats import (
     ANIMAL,
