@@ -20,6 +20,7 @@ from .geometry import Placement as Placement
 from .grid.read import load as load
 from .grid.score_grid import ScoreGrid as ScoreGrid
 from .localization.detection import Detection as Detection
+from .localization.findings import Findings as Findings
 from .localization.localize import localize as localize
 from .localization.sharpen import sharp_maps as sharp_maps
 from .localization.sharpen import tighten as tighten
@@ -37,11 +38,12 @@ from .photo.photo import read_photo as read_photo
 from .rendering.overlay import overlay as overlay
 from .rendering.overlay import write_image as write_image
 from .runs.request import Display as Display
+from .runs.request import Extras as Extras
 from .runs.request import MultiScale as MultiScale
 from .runs.run import Run as Run
 from .runs.run import run as run
-from .runs.save import Extras as Extras
 from .runs.saved import saved_results as saved_results
+from .runs.view import render as render
 from .runs.view import view as view
 from .scoring.prepare import prepare as prepare
 from .scoring.prepare import score as score

@@ -33,8 +33,7 @@ def show_collage(scorer: heatmap.Scorer, folder: Path) -> bool:
     done = heatmap.run(folder / "collage.png", scorer, folder, display=display)
     describe(done)
     print("hottest pixel of       x     y  probability  px inside its box")
-    # What is drawn: network and photo allow sharp maps.
-    inside = [check_object(done.sharp, labelled) for labelled in objects]
+    inside = [check_object(done.findings.maps, labelled) for labelled in objects]
     return all(inside)
 
 
@@ -66,7 +65,7 @@ def describe(done: heatmap.Run) -> None:
         left, top, right, bottom = (round(side) for side in detection.xyxy)
         corners = f"{left}, {top} to {right}, {bottom}"
         print(f"  {detection.name:16} {detection.confidence:.2f} in {corners}")
-    for picture in done.saved.overlays.values():
+    for picture in done.saved.pictures:
         print(f"  see {picture}")
 
 

@@ -24,7 +24,7 @@ import tifffile
 
 from ..errors import ResultError
 from ..files import Writer
-from ..geometry import Box, Geometry, check_size
+from ..geometry import Geometry, check_size
 from ..grid.position_scores import Cells
 from ..grid.upsample import nearest, upsample
 from ..localization.detection import Detection
@@ -195,9 +195,7 @@ def _ring(box: Sequence[float], georeference: Georeference | None) -> list[tuple
     return [*corners, corners[0]]
 
 
-def _heat_files(
-    findings: Findings, georeference: Georeference | None
-) -> dict[str, Writer]:
+def _heat_files(findings: Findings, georeference: Georeference | None) -> dict[str, Writer]:
     """Functions that write the heatmap of each class, by suffix."""
     maps = findings.maps
     return {

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..files import write_all
-from ..names import OVERLAY, PAGE, PHOTOS, SHEET, SUMMARY, THUMBNAIL
+from ..names import PAGE, PHOTOS, PICTURE, SHEET, SUMMARY, THUMBNAIL
 from ..rendering.html import asset, embedded, policy
 from .manifest import Record, counts
 
@@ -87,13 +87,13 @@ def contact_sheet(records: Sequence[Record]) -> bytes:
 
 def _entry(record: Record) -> dict[str, Any]:
     """The data of one photo on the sheet; URLs are relative to it."""
-    thumbnail, page, overlay = (_file(record, suffix) for suffix in (THUMBNAIL, PAGE, OVERLAY))
+    thumbnail, page, picture = (_file(record, suffix) for suffix in (THUMBNAIL, PAGE, PICTURE))
     return {
         "name": record.name,
         "message": record.message,
         "size": None if record.photo_hw is None else list(reversed(record.photo_hw)),
         "thumbnail": thumbnail,
-        "page": page or overlay,
+        "page": page or picture,
         "detections": [
             [detection["class"], detection["confidence"]] for detection in record.detections
         ],

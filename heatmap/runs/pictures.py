@@ -46,9 +46,7 @@ class Drawing:
         files = {PICTURE: _writer(drawn)}
         if self._is_pyramid:
             whole = whole_of(self.photo)
-            files[PYRAMID] = pyramid(
-                whole, self.findings, **self._colours, conf=self.display.conf
-            )
+            files[PYRAMID] = pyramid(whole, self.findings, **self._colours, conf=self.display.conf)
         return files
 
     def per_class(self) -> dict[ClassGroup, tuple[str, Writer]]:

@@ -16,9 +16,9 @@ from ..geometry import Box, shrunk_hw
 from ..grid.collector import grid_bytes
 from ..grid.outputs import are_exclusive
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid, noted
+from ..localization.areas import Areas, areas_of
 from ..localization.auto_scales import RESOLUTIONS, sizes_looked_for
 from ..localization.confirm import CropProbabilities
-from ..localization.areas import Areas, areas_of
 from ..localization.detect import Scored, windows_of
 from ..localization.detection import Detection
 from ..localization.findings import Findings, find

@@ -14,7 +14,7 @@ from ..grid.score_grid import ScoreGrid
 from ..localization.areas import Areas
 from ..localization.detection import Alternative, Detection
 from ..localization.findings import Findings
-from ..names import CROPS, DESCRIPTION, GRID, MAPS, PAGE, ResultNames
+from ..names import DESCRIPTION, GRID, MAPS, ResultNames
 from ..photo.reduced import OpenPhoto, whole_of
 from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
@@ -77,7 +77,7 @@ class SavedRun:
     written: tuple[Path, ...] = ()
 
 
-def save_run(folder: str | Path, outcome: Outcome, request: Request = Request()) -> SavedRun:
+def save_run(folder: str | Path, outcome: Outcome, request: Request) -> SavedRun:
     """Write ``cat.json``, ``cat.heatmap.jpg``, ``cat.maps.npz`` and more for a photo ``cat.jpg``.
 
     The files are first written under temporary names, and renamed when all are complete.

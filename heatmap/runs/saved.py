@@ -19,7 +19,7 @@ from ..names import DESCRIPTION
 from .save import RESULT_FORMAT
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class SavedResult:
     """The saved result of one photo.
 

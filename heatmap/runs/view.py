@@ -120,9 +120,7 @@ def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
     return names.path(PAGE)
 
 
-def _pictures(
-    result: SavedResult, photo: str | Path | None, display: Display
-) -> dict[str, Writer]:
+def _pictures(result: SavedResult, photo: str | Path | None, display: Display) -> dict[str, Writer]:
     """The pictures of a result by suffix."""
     findings = _of_classes(result, result.findings(), display.classes)
     sure = tuple(each for each in findings.detections if each.confidence >= display.conf)

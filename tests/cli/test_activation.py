@@ -32,12 +32,13 @@ def test_json_says_it_too(call):
     assert (told["scores"], told["activation"]) == ("independent logits", "sigmoid")
 
 
-def test_run_finds_each_independent_class_and_render_draws_it(call):
+def test_run_finds_each_independent_class_and_maps_it(call):
     outcome = call(
-        "run", "cat.png", *POOLED, "--activation", "sigmoid", "--json", "-o", "out", "--confirm", 0
+        *("run", "cat.png", *POOLED, "--activation", "sigmoid", "--json", "-o", "out"),
+        *("--confirm", 0, "--save-grid"),
     )
     found = json.loads(outcome.out)["detections"]
-    grid = heatmap.load("out/cat.npz")
+    grid = heatmap.load("out/cat.grid.npz")
     assert grid.kind == "independent logits"
     exact = 1 / (1 + np.exp(-grid.scores.astype(float)))
     np.testing.assert_allclose(grid.probabilities(), exact, rtol=1e-5)
@@ -46,14 +47,13 @@ def test_run_finds_each_independent_class_and_render_draws_it(call):
     assert {one["class"] for one in found} == reached
     for one in found:
         assert one["confidence"] == pytest.approx(exact[(*one["cell"], *one["indices"])], abs=1e-5)
-    drawn = call("render", "out/cat.npz", "-c", "class 1", "-c", "class 2", "-o", "again")
-    assert (drawn.code, len(drawn.out.splitlines())) == (0, 2)
+    assert {one["class"] for one in json.loads(outcome.out)["maps"]} == reached
 
 
 def test_stored_independent_classes_stay_so(call):
     stored = ("--store-classes", "class 1", "--store-classes", "class 2")
-    call("run", "cat.png", *POOLED, "--activation", "sigmoid", *stored, "-o", "out")
-    assert heatmap.load("out/cat.npz").kind == "independent probabilities"
+    call("run", "cat.png", *POOLED, "--activation", "sigmoid", *stored, "-o", "out", "--save-grid")
+    assert heatmap.load("out/cat.grid.npz").kind == "independent probabilities"
 
 
 def test_an_activation_that_cannot_be_is_refused_in_one_line(call):

@@ -20,10 +20,10 @@ from tests.support.command_line import (
 
 def listed(told) -> list[str]:
     """Every file that a result names, and the result."""
-    pictures = [one[key] for one in told["overlays"] for key in ("file", "preview") if key in one]
-    exports = [name for names in told.get("exports", {}).values() for name in names]
-    single = [told[key] for key in ("grid", "sharp", "page") if key in told]
-    return sorted([*pictures, *exports, *single, *told["scales"].values(), "cat.json"])
+    files = told["files"]
+    exports = [name for names in files.get("exports", {}).values() for name in names]
+    single = [files[key] for key in ("maps", "grid", "areas", "crops", "page") if key in files]
+    return sorted([*files["pictures"], *exports, *single, "cat.json"])
 
 
 EXTRA = ("--html", "--format", "csv", "--format", "coco", "--format", "geojson", "--format", "tiff")
@@ -35,14 +35,14 @@ def test_further_files_are_written_printed_and_listed(call, network):
     outcome = call(*arguments, "-o", "out")
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(Path("out/cat.json").read_text())
-    assert told["exports"] == {
+    assert told["files"]["exports"] == {
         "csv": ["cat.csv"],
         "coco": ["cat.coco.json", "cat.coco.dataset.json"],
         "geojson": ["cat.geojson"],
         "tiff": ["cat.class-1.heat.tif", "cat.class-3.heat.tif"],
     }
-    assert told["page"] == "cat.html"
-    assert ("sharp" in told) == (network is POOLED)
+    assert told["files"]["page"] == "cat.html"
+    assert told["origin"]["maps"] == ("sharp" if network is POOLED else "windows")
     written = [f"out/{name}" for name in listed(told)]
     assert everything("out") == written
     assert sorted(re.findall(r"^wrote (.*)$", outcome.out, re.MULTILINE)) == written
@@ -58,7 +58,7 @@ def test_further_files_are_written_printed_and_listed(call, network):
         one["indices"][0] + 1 for one in told["detections"]
     ]
     assert len(json.loads(Path("out/cat.geojson").read_text())["features"]) == len(rows)
-    shown = heatmap.load("out/cat.sharp.npz" if network is POOLED else "out/cat.npz")
+    shown = heatmap.load("out/cat.maps.npz")
     for name in ("class 1", "class 3"):
         heat = tifffile.imread(f"out/cat.{name.replace(' ', '-')}.heat.tif")
         np.testing.assert_allclose(heat, shown.heatmap(name), atol=1e-6)

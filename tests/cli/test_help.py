@@ -14,21 +14,22 @@ NETWORK = "--model --weights --weights-key --architecture"
 MODEL = f"{NETWORK} --window --mean --std --channel-order --class-names --groups --activation"
 DETECTIONS = "--class --exclude --conf --iou --max-det"
 SCALES = "--scale --resolution"
-OVERLAYS = "--top --opacity --stretch --full"
+DRAWING = "--opacity --color-range --full"
+PICTURES = f"--per-class --areas {DRAWING}"
 LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
-EXTRAS = "--format --coco --html"
+EXTRAS = "--format --coco --html --save-grid --save-crops"
 NEW_HEAD = f"{NETWORK} --window --head --levels --fc6 --freeze --average --softmax"
 SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
 RUN = (
     f"{MODEL} --stride {SCALES} --fuse --border --engine {LIMITS} {DETECTIONS} --confirm "
-    f"{OVERLAYS} {EXTRAS} --output --json"
+    f"{PICTURES} {EXTRAS} --output --json"
 )
 # In the order of use.
 OPTIONS = {
     "run": f"{RUN} --region",
     "batch": f"{RUN} --runner --workers --threads --ray-address --gpus --retry-failed --dry-run "
     "--watch --every --quiet",
-    "render": f"{DETECTIONS} {OVERLAYS} --output --json",
+    "render": f"--photo --class --conf --per-class {DRAWING} --output --json",
     "view": "--photo --json",
     "verify": f"{MODEL} --stride {SCALES} --border --class --windows --max-difference "
     "--output --json",

@@ -83,7 +83,7 @@ def test_names_that_the_terminal_cannot_show_are_escaped(call, monkeypatch):
     outcome = call("run", name, *PADDED, "-c", "class 0")
     assert (outcome.code, outcome.err) == (0, "")
     terminal.flush()
-    assert rb"wrote results/caf\udce9.npz" in terminal.buffer.getvalue()
+    assert rb"wrote results/caf\udce9.maps.npz" in terminal.buffer.getvalue()
     assert os.fsdecode(b"results/caf\xe9.json") in everything("results")
 
 

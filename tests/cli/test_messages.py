@@ -120,7 +120,7 @@ def test_an_output_below_a_file_is_refused(call, command, output):
     call("run", "cat.png", *PADDED, "-o", "done")
     Path("a file").write_text("precious")
     before = everything()
-    subject = ("done/cat.npz",) if command == "render" else ("cat.png", *PADDED)
+    subject = ("done",) if command == "render" else ("cat.png", *PADDED)
     assert_one_line(call(command, *subject, "-o", output), "a file", "is a file, not a folder")
     assert everything() == before
     assert Path("a file").read_text() == "precious"
@@ -129,11 +129,11 @@ def test_an_output_below_a_file_is_refused(call, command, output):
 @pytest.mark.parametrize(
     ("command", "name"),
     [
-        ("run", "cat.npz"),
+        ("run", "cat.maps.npz"),
         ("run", "cat.json"),
-        ("run", "cat.class-1.png"),
+        ("run", "cat.class-1.jpg"),
         ("verify", "cat.verify.png"),
-        ("render", "cat.class-1.png"),
+        ("render", "cat.heatmap.jpg"),
     ],
 )
 def test_an_output_name_that_is_a_directory_is_refused(call, command, name):
@@ -141,9 +141,9 @@ def test_an_output_name_that_is_a_directory_is_refused(call, command, name):
     Path("out", name).mkdir(parents=True)
     before = everything()
     subject = {
-        "run": ("cat.png", *PADDED, "-c", "class 0", "-c", "class 1"),
+        "run": ("cat.png", *PADDED, "-c", "class 0", "-c", "class 1", "--per-class"),
         "verify": ("cat.png", *PADDED),
-        "render": ("done/cat.npz", "-c", "class 0", "-c", "class 1"),
+        "render": ("done",),
     }
     assert_one_line(call(command, *subject[command], "-o", "out"), f"out/{name}", "directory")
     assert everything() == before

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 
 import heatmap
+from heatmap.runs.saved import saved_results
 from tests.support.command_line import (
     CLASS_NAMES,
     PADDED,
@@ -56,7 +57,7 @@ def test_odd_photos_work_and_say_what_was_done(call, name):
     outcome = call("run", name, *PADDED, "-o", "out")
     assert (outcome.code, outcome.err) == (0, "")
     assert expected in outcome.out
-    assert heatmap.load(f"out/{Path(name).stem}.npz").scores.size
+    assert heatmap.load(f"out/{Path(name).stem}.maps.npz").scores.size
 
 
 def save_cut_short(path):
@@ -104,11 +105,12 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
     outcome = call(*call_named, "--conf", "0.2")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(f"{path}: 120 x 100 px\n")
-    assert f"wrote {out}.npz\n" in outcome.out
-    assert heatmap.load(f"{out}.npz").origin.photo == str(path)
+    assert f"wrote {out}.maps.npz\n" in outcome.out
+    assert heatmap.load(f"{out}.maps.npz").origin.photo == str(path)
     assert call("verify", path, *PADDED, "-o", out.parent).out.endswith(f"wrote {out}.verify.png\n")
-    assert call("render", f"{out}.npz", "-c", 0, "-o", out.parent).code == 0
-    assert Path(f"{out}.red-cat-red.png").exists()
+    shown = saved_results(f"{out}.json")[0].groups[0].name
+    drawn = call("render", f"{out}.json", "-c", shown, "--per-class", "-o", "[b] again")
+    assert (drawn.code, len(drawn.out.splitlines())) == (0, 2)
 
 
 def test_class_names_are_shown_as_they_are(call):

@@ -1,6 +1,7 @@
 """`heatmap render`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,66 +9,79 @@ import numpy as np
 import pytest
 
 import heatmap
-from heatmap.rendering import overlay as rendering
+from heatmap.runs.saved import saved_results
 from heatmap.scoring import prepare as preparing
 from tests.support.command_line import PADDED, POOLED, assert_one_line, everything, save_with_pillow
-from tests.support.command_networks import padded
 
 
-def test_render_draws_what_run_drew_without_a_network(call, monkeypatch):
-    call("run", "cat.png", *PADDED, "-o", "out", "--top", 2, "--stretch", "--confirm", 0)
+@pytest.mark.parametrize(
+    ("network", "arguments"),
+    [
+        (PADDED, ()),
+        (POOLED, ("-c", 3, "-c", "class 1", "--color-range", "0.05:0.4", "--opacity", 0.5)),
+        (POOLED, ("--conf", 1, "--scale", 1)),
+    ],
+)
+def test_render_draws_what_run_drew_without_a_network(call, monkeypatch, network, arguments):
+    call("run", "cat.png", *network, "-o", "out", *arguments)
     monkeypatch.setattr(preparing, "prepare", None)
-    outcome = call(*("render", "out/cat.npz", "-o", "again", "--top", 2, "--stretch"))
-    assert (outcome.code, outcome.err) == (0, "")
-    drawn = [Path(path).name for path in everything("out") if path.endswith(".png")]
-    assert len(drawn) == 2
-    assert [Path(path).name for path in everything("again")] == drawn
-    for name in drawn:
-        assert Path("again", name).read_bytes() == Path("out", name).read_bytes()
-        assert f"again/{name}\n" in outcome.out
+    outcome = call("render", "out", "-o", "again")
+    assert outcome == (0, "wrote again/cat.heatmap.jpg\n", "")
+    drawn = Path("again/cat.heatmap.jpg").read_bytes()
+    assert drawn == Path("out/cat.heatmap.jpg").read_bytes()
 
 
-def test_render_of_sharp_maps_outlines_no_single_positions(call):
-    call("run", "cat.png", *POOLED, "-c", 3, "-o", "out")
-    assert call("render", "out/cat.sharp.npz", "-c", "class 3", "-o", "again").code == 0
-    sharp = heatmap.load("out/cat.sharp.npz")
-    expected = rendering.overlay("cat.png", sharp, "class 3")
-    drawn = cv2.imread("again/cat.sharp.class-3.png")[:, :, ::-1]
-    np.testing.assert_array_equal(drawn, expected)
+def test_render_draws_single_classes_and_keeps_like_names_apart(call):
+    call("run", "cat.png", *PADDED, "--class-names", "names.txt", "-o", "out", "--save-grid")
+    arguments = ("-c", 2, "-c", 3, "--per-class", "-o", "again", "--json")
+    outcome = call("render", "out/cat.json", *arguments)
+    names = ["cat.crane-2.jpg", "cat.crane-3.jpg", "cat.heatmap.jpg"]
+    assert everything("again") == [f"again/{name}" for name in names]
+    assert sorted(json.loads(outcome.out)) == everything("again")
 
 
-def test_render_json_lists_the_pictures_and_keeps_like_names_apart(call):
-    call("run", "cat.png", *PADDED, "--class-names", "names.txt", "-o", "out", "--top", 1)
-    outcome = call("render", "out/cat.npz", "-c", 2, "-c", 3, "-o", "again", "--json")
-    assert json.loads(outcome.out) == [
-        {"class": "crane", "file": "again/cat.crane-2.png"},
-        {"class": "crane", "file": "again/cat.crane-3.png"},
-    ]
-    assert everything("again") == ["again/cat.crane-2.png", "again/cat.crane-3.png"]
+def test_render_leaves_out_what_is_less_sure(call):
+    call("run", "cat.png", *PADDED, "-o", "out", "--conf", 0.01)
+    (result,) = saved_results("out")
+    assert len({one.confidence for one in result.detections}) > 1
+    surest = result.detections[0].confidence
+    heatmap.render("out", "again", conf=surest)
+    assert np.abs(read("again") - read("out")).max() > 50
+
+
+def read(folder):
+    return cv2.imread(f"{folder}/cat.heatmap.jpg").astype(int)
+
+
+def test_render_needs_a_grid_for_classes_that_were_not_looked_for(call):
+    call("run", "cat.png", *PADDED, "-o", "out", "-c", 1)
+    message = "class 'class 2' has no map: there are those of class 1"
+    assert_one_line(call("render", "out", "-c", "class 2", "-o", "again"), message, "--save-grid")
+    call("run", "cat.png", *PADDED, "-o", "out", "-c", 1, "--save-grid")
+    assert call("render", "out", "-c", "class 2", "-o", "again").code == 0
+    assert not np.array_equal(read("again"), read("out"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("nowhere.npz",), ("nowhere.npz: not a score grid", "No such file")),
-        (("cat.png",), ("cat.png: not a score grid",)),
-        ((".",), ("not a score grid", "directory")),
-        (("done/cat.npz", "nowhere.png"), ("nowhere.png: no such file",)),
-        (("done/cat.npz", "small.png"), ("10 x 10", "120 x 100")),
-        (("done/cat.npz", "-c", "cat"), ("no class 'cat'",)),
+        (("nowhere",), ("nowhere: not the result of a run", "No such file")),
+        (("cat.png",), ("cat.png: not the result of a run",)),
+        (("done", "--photo", "nowhere.png"), ("nowhere.png: no such file",)),
+        (("done", "--photo", "small.png"), ("small.png: is not the photo", "--photo")),
+        (("done", "-c", "cat"), ("class 'cat' has no map",)),
+        (("damaged",), ("cat.maps.npz: not a score grid that can be read",)),
+        (("other",), ("cat.json: has maps of 1 classes", "run the photo again")),
     ],
 )
 def test_render_of_bad_input(call, arguments, parts):
-    call("run", "cat.png", *PADDED, "-o", "done")
+    call("run", "cat.png", *PADDED, "-o", "done", "-c", 1)
     save_with_pillow("small.png", hw=(10, 10))
+    for name in ("damaged", "other"):
+        shutil.copytree("done", name)
+    Path("damaged/cat.maps.npz").write_bytes(b"PK")
+    call("run", "cat.png", *PADDED, "-o", "more", "-c", 1, "-c", 2)
+    shutil.copy("more/cat.maps.npz", "other/cat.maps.npz")
     before = everything()
     assert_one_line(call("render", *arguments, "-o", "out"), *parts)
     assert everything() == before
-
-
-def test_render_needs_the_photo_of_an_array(call):
-    classifier = heatmap.load_classifier(padded(), window=32)
-    heatmap.score(np.zeros((40, 50, 3), np.uint8), classifier).save("array.npz")
-    assert_one_line(call("render", "array.npz"), "array.npz", "give the photo as PHOTO")
-    save_with_pillow("photo.png")
-    assert call("render", "array.npz", "photo.png").code == 0

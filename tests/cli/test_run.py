@@ -23,9 +23,9 @@ from tests.support.command_line import (
 
 
 def test_run_writes_files_that_agree_with_what_it_says(call):
-    outcome = call("run", "cat.png", *PADDED, "-o", "out")
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--save-grid")
     assert (outcome.code, outcome.err) == (0, "")
-    grid = heatmap.load("out/cat.npz")
+    grid = heatmap.load("out/cat.grid.npz")
     assert grid.scores.shape == (18, 23, 5)
     told = json.loads(Path("out/cat.json").read_text("utf-8"))
     assert told["detections"]
@@ -45,12 +45,11 @@ def test_run_writes_files_that_agree_with_what_it_says(call):
             f"{left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}",
         ]
         assert re.search(r"^" + r" +".join(map(re.escape, row)) + r" *$", outcome.out, re.MULTILINE)
-    pictures = [Path("out", one["file"]) for one in told["overlays"]]
-    assert everything("out") == sorted(map(str, [*pictures, "out/cat.json", "out/cat.npz"]))
-    for path in pictures:
-        height, width = cv2.imread(str(path)).shape[:2]
-        assert height > 100
-        assert width >= 120
+    suffixes = ("grid.npz", "heatmap.jpg", "json", "maps.npz")
+    assert everything("out") == [f"out/cat.{suffix}" for suffix in suffixes]
+    height, width = cv2.imread("out/cat.heatmap.jpg").shape[:2]
+    assert height > 100
+    assert width >= 120
     for path in everything("out"):
         assert f"wrote {path}\n" in outcome.out
     assert outcome.out.startswith(
@@ -66,7 +65,7 @@ def test_run_prints_the_same_as_json(call):
 
 def test_run_with_the_built_in_model(call):
     cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
-    outcome = call("run", "chelsea.jpg", "-c", "Egyptian cat", "--top", 3)
+    outcome = call("run", "chelsea.jpg", "-c", "Egyptian cat")
     assert outcome.code == 0
     assert outcome.out.startswith(
         "chelsea.jpg: 451 x 300 px\n"
@@ -74,11 +73,9 @@ def test_run_with_the_built_in_model(call):
         "model: efficientnet_lite0, weights ImageNet"
     )
     assert everything("results") == [
-        "results/chelsea.Egyptian-cat.png",
+        "results/chelsea.heatmap.jpg",
         "results/chelsea.json",
-        "results/chelsea.npz",
-        "results/chelsea.sharp.npz",
-        *(f"results/chelsea.x{scale}.npz" for scale in (1, 2, 3)),
+        "results/chelsea.maps.npz",
     ]
     assert {
         one["class"] for one in json.loads(Path("results/chelsea.json").read_text())["detections"]
@@ -89,33 +86,34 @@ def test_run_uses_its_settings(call):
     call(
         *("run", "cat.png", *PADDED, "-o", "out", "--scale", "0.5", "--border", "valid"),
         *("--engine", "crop", "--stride", "3", "--mean", "0.1,0.2,0.3"),
-        *("--class-names", "names.txt"),
+        *("--class-names", "names.txt", "--save-grid"),
     )
-    grid = heatmap.load("out/cat.npz")
+    grid = heatmap.load("out/cat.grid.npz")
     assert grid.geometry.scaled_hw == (50, 60)
     assert grid.geometry.border == "valid"
     assert grid.geometry.stride_px == 3
     assert grid.scores.shape[:2] == ((50 - 32) // 3 + 1, (60 - 32) // 3 + 1)
     assert grid.origin.engine == "crop"
     assert grid.classes.names == CLASS_NAMES
-    call("run", "cat.png", *PADDED, "-o", "out2", *("--scale", "0.5", "--border", "valid"))
-    assert not np.allclose(heatmap.load("out2/cat.npz").scores[0, 0], grid.scores[0, 0], rtol=1e-3)
+    again = ("--scale", "0.5", "--border", "valid", "--save-grid")
+    call("run", "cat.png", *PADDED, "-o", "out2", *again)
+    assert not np.allclose(heatmap.load("out2/cat.grid.npz").scores[0, 0], grid.scores[0, 0], rtol=1e-3)
 
 
-def test_a_class_that_is_not_detected_is_named_with_its_highest_confidence(call):
-    call("run", "cat.png", *PADDED, "-o", "out")
-    peaks = (
-        heatmap.load("out/cat.npz")
-        .class_maps([heatmap.load("out/cat.npz").classes.single(index) for index in range(5)])
-        .max(axis=(0, 1))
-    )
-    least = int(peaks.argmin())
-    assert peaks[least] < 0.995
-    outcome = call("run", "cat.png", *PADDED, "-c", least, "--conf", 1)
-    assert (
-        f"nothing detected; the most confident is class {least} with {peaks[least]:.2g}: "
-        "try another --scale, --conf or --engine crop"
-    ) in outcome.out.splitlines()
+def test_where_nothing_is_detected_the_best_guesses_are_listed(call):
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--conf", 1)
+    told = json.loads(Path("out/cat.json").read_text("utf-8"))
+    assert told["detections"] == []
+    assert [one["class"] for one in told["maps"]] == [
+        *dict.fromkeys(one["class"] for one in told["guesses"])
+    ]
+    lines = outcome.out.splitlines()
+    said = "nothing detected; the best guesses, all below --conf (try another --scale, --conf or "
+    first = lines.index(f"{said}--engine crop):")
+    assert lines[first + 1].startswith("class ")
+    for line, one in zip(lines[first + 2 :], told["guesses"], strict=False):
+        assert line.startswith(f"{one['class']} ")
+        assert f" {one['confidence']:.2f} " in line
 
 
 def test_an_inexact_network_is_cropped_with_a_note(call):
@@ -125,7 +123,7 @@ def test_an_inexact_network_is_cropped_with_a_note(call):
     assert "mean" in note
     assert "--engine crop" not in note
     assert "note: --engine slide slides anyway, inexactly" in outcome.out.splitlines()
-    assert heatmap.load("out/cat.npz").origin.engine == "crop"
+    assert heatmap.load("out/cat.maps.npz").origin.engine == "crop"
 
 
 def test_what_is_noted_of_the_network_stands_in_json_on_the_page_and_beside_json(call):
@@ -139,7 +137,7 @@ def test_what_is_noted_of_the_network_stands_in_json_on_the_page_and_beside_json
 def test_an_inexact_network_slides_when_told_to(call):
     outcome = call("run", "cat.png", *SQUEEZING, "-o", "out", "--engine", "slide")
     assert re.search(r"^note: sliding is inexact for this network: ", outcome.out, re.M)
-    assert heatmap.load("out/cat.npz").origin.engine == "slide"
+    assert heatmap.load("out/cat.maps.npz").origin.engine == "slide"
 
 
 def test_a_refused_network_is_cropped_and_never_slides(call):
@@ -160,41 +158,38 @@ def test_random_weights_are_named_as_such(call):
 
 def test_a_group_of_the_built_in_model_is_one_class(call):
     cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
-    outcome = call("run", "chelsea.jpg", "-c", "cat", "-c", "dog", "--scale", 1)
+    outcome = call(
+        *("run", "chelsea.jpg", "-c", "cat", "-c", "dog", "--scale", 1, "--save-grid", "--per-class")
+    )
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(Path("results/chelsea.json").read_text())
-    assert [(one["class"], len(one["indices"])) for one in told["overlays"]] == [
-        ("cat", 5),
-        ("dog", 118),
-    ]
-    assert {"results/chelsea.cat.png", "results/chelsea.dog.png"} < set(everything("results"))
+    for listed in (told["maps"], told["files"]["per_class"]):
+        assert [(one["class"], len(one["indices"])) for one in listed] == [("cat", 5), ("dog", 118)]
+    assert {"results/chelsea.cat.jpg", "results/chelsea.dog.jpg"} < set(everything("results"))
     cat, *_ = told["detections"]
     assert cat["class"] == "cat"
-    grid = heatmap.load("results/chelsea.npz")
+    grid = heatmap.load("results/chelsea.grid.npz")
     single = grid.probabilities()[tuple(cat["cell"])]
     assert cat["slide"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
     assert cat["slide"] > single.max() + 0.01
     assert re.search(
         rf"^cat +{cat['confidence']:.2f} +{cat['slide']:.2f} ", outcome.out, re.MULTILINE
     )
-    again = call("render", "results/chelsea.npz", "-c", "dog", "-o", "again")
-    assert again.out == "dog: again/chelsea.dog.png\n"
 
 
 def test_groups_of_a_file_are_classes_to_ask_for_and_to_keep(call):
     Path("groups.json").write_text('{"pair": [1, "class 3"], "all": ["0-4"]}')
     arguments = ("run", "cat.png", *PADDED, "--groups", "groups.json", "-c", "pair")
-    assert call(*arguments, "-o", "out", "--conf", 0).code == 0
+    assert call(*arguments, "-o", "out", "--conf", 0, "--save-grid").code == 0
     told = json.loads(Path("out/cat.json").read_text())
-    grid = heatmap.load("out/cat.npz")
+    grid = heatmap.load("out/cat.grid.npz")
     assert told["detections"]
     for one in told["detections"]:
         assert (one["class"], one["indices"]) == ("pair", [1, 3])
         expected = grid.probabilities()[tuple(one["cell"])][[1, 3]].sum()
         assert one["slide"] == pytest.approx(max(0, (expected - 0.4) / 0.6), abs=1e-6)
-    assert everything("out") == ["out/cat.json", "out/cat.npz", "out/cat.pair.png"]
-    assert call(*arguments, "-o", "kept", "--store-classes", "pair").code == 0
-    assert heatmap.load("kept/cat.npz").classes.names == ("class 1", "class 3")
+    assert call(*arguments, "-o", "kept", "--store-classes", "pair", "--save-grid").code == 0
+    assert heatmap.load("kept/cat.grid.npz").classes.names == ("class 1", "class 3")
     assert_one_line(
         call(*arguments, "--store-classes", "1"),
         "class 'pair' is requested but not stored: add --store-classes pair",
@@ -210,19 +205,23 @@ def test_run_takes_all_of_them(call):
         *("--stride", "2", "--memory", "50MB"),
         *("--store-classes", "3", "--store-classes", "class 1"),
         *("--skip-background", "--mask", "mask.png", "--dtype", "bfloat16", "-c", "3"),
+        *("--save-grid", "--save-crops", "--per-class", "--areas", "--color-range", "0.1:0.9"),
     )
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(Path("out/cat.json").read_text("utf-8"))
-    made = heatmap.load("out/cat.npz")
+    made = heatmap.load("out/cat.grid.npz")
     assert made.classes.names == ("class 3", "class 1")
     assert made.geometry.stride_px == 2
     assert made.origin.computation.dtype == "bfloat16"
     assert made.origin.fuse == "max"
-    assert list(told["scales"]) == ["x1", "x2"]
+    assert list(told["files"]["scales"]) == ["x1", "x2"]
+    assert told["settings"]["color_range"] == [0.1, 0.9]
     assert 0 < told["not_scored"] < told["windows"]
     assert f"note: {told['not_scored']} of {told['windows']} windows skipped\n" in outcome.out
     assert "note: scales 1, 2 fused on the finest\n" in outcome.out
-    for name in ("cat.npz", "cat.x1.npz", "cat.x2.npz", "cat.class-3.png", "cat.json"):
+    grids = ("cat.grid.npz", "cat.x1.grid.npz", "cat.x2.grid.npz")
+    pictures = ("cat.heatmap.jpg", "cat.class-3.jpg", "cat.areas.jpg")
+    for name in (*grids, *pictures, "cat.json", "cat.maps.npz"):
         assert f"wrote out/{name}\n" in outcome.out
 
 
@@ -284,8 +283,9 @@ def test_the_table_says_what_sliding_and_cropping_say(call):
 
 
 def test_run_and_verify_take_a_finer_stride(call):
-    call("run", "cat.png", *PLAIN, "-o", "out", "--stride", "1", "--border", "valid")
-    assert heatmap.load("out/cat.npz").scores.shape == (69, 89, 5)
+    finer = ("--stride", "1", "--border", "valid", "--save-grid")
+    call("run", "cat.png", *PLAIN, "-o", "out", *finer)
+    assert heatmap.load("out/cat.grid.npz").scores.shape == (69, 89, 5)
     outcome = call("verify", "cat.png", *PLAIN, "-o", "out", "--stride", "2", "--json")
     assert outcome.code == 0
     told = json.loads(outcome.out)

@@ -21,7 +21,7 @@ def test_results_lie_as_the_photos_do(photos, out):
     assert [record.state for record in done.records] == ["done"] * 4
     for name in ("a.jpg", "a.png", "sub/a.jpg", "sub/deep/b.tif"):
         stem = Path(name).stem
-        assert (out / "photos" / name / f"{stem}.npz").exists()
+        assert (out / "photos" / name / f"{stem}.maps.npz").exists()
         assert (out / "photos" / name / f"{stem}.json").exists()
         assert (out / "photos" / name / f"{stem}.thumbnail.jpg").exists()
     assert {path.name for path in out.iterdir()} == {
@@ -33,22 +33,21 @@ def test_every_photo_has_the_results_that_run_gives_it(photos, out, tmp_path):
     run(photos, out)
     scorer = replace(RECIPE.prepare(), steady=True)
     for name in ("a.jpg", "sub/deep/b.tif"):
-        alone = heatmap.run(
-            photos / name, scorer, tmp_path / "alone" / name, display=REQUEST.display
-        )
-        for path in alone.saved.written:
-            there = out / "photos" / name / path.name
-            if path.suffix == ".png":
-                assert there.read_bytes() == path.read_bytes()
-        grid = heatmap.load(out / "photos" / name / alone.saved.grid.name)
-        assert (grid.scores == alone.grid.scores).all()
+        # A batch has one colour range for all photos.
+        display = replace(REQUEST.display, color_range=(0.0, 0.5))
+        alone = heatmap.run(photos / name, scorer, tmp_path / "alone" / name, display=display)
+        there = out / "photos" / name
+        (picture,) = alone.saved.pictures
+        assert (there / picture.name).read_bytes() == picture.read_bytes()
+        maps = heatmap.load(there / alone.saved.maps.name)
+        assert (maps.scores == alone.findings.maps.scores).all()
 
 
 def test_the_record_says_what_was_found_and_where(photos, out):
     for record in run(photos, out).records:
         folder = out / "photos" / record.name
         assert {path.name for path in folder.iterdir()} == set(record.files)
-        assert record.photo_hw == heatmap.load(folder / f"{folder.name[0]}.npz").geometry.photo_hw
+        assert record.photo_hw == heatmap.load(folder / f"{folder.name[0]}.maps.npz").geometry.photo_hw
         assert record.seconds > 0
         assert record.stamp.size == (photos / record.name).stat().st_size
 

@@ -76,7 +76,7 @@ def test_files_of_earlier_settings_go(photos, out):
 def test_missing_results_are_made_again(photos, out):
     run(photos, out)
     before = files(out / "photos")
-    (out / "photos/a.png/a.npz").unlink()
+    (out / "photos/a.png/a.maps.npz").unlink()
     shutil.rmtree(out / "photos/sub/a.jpg")
     assert plan(photos, out) == {"a.png": "results missing", "sub/a.jpg": "results missing"}
     run(photos, out)

@@ -16,10 +16,9 @@ from heatmap.localization.detection import Detection
 from heatmap.runs.coco import CocoIds
 from heatmap.runs.formats import FORMATS, export_files
 from tests.support.formats import (
-    CAT,
     FOUND,
     export,
-    made_grid,
+    findings,
     made_photo,
 )
 
@@ -37,16 +36,16 @@ class TestFiles:
         ]
 
     def test_none(self):
-        assert export_files((), made_photo(), made_grid(), FOUND, (CAT,)) == {}
+        assert export_files((), made_photo(), findings()) == {}
 
     def test_an_unknown_format_is_named(self):
         message = "format 'xml' is unknown: choose among csv, coco, geojson, tiff"
         with pytest.raises(ResultError, match=message):
-            export_files(["csv", "xml"], made_photo(), made_grid(), FOUND, ())
+            export_files(["csv", "xml"], made_photo(), findings())
 
     def test_another_photo_is_refused(self):
         with pytest.raises(ResultError, match="photo is 421 x 300 px, the scored one was"):
-            export_files(["csv"], made_photo((300, 421)), made_grid(), FOUND, ())
+            export_files(["csv"], made_photo((300, 421)), findings())
 
     def test_the_photo_is_opened_again_only_for_its_place(self, tmp_path):
         photo = made_photo(path=str(tmp_path / "gone.tif"))
@@ -129,8 +128,8 @@ class TestCoco:
 
     def test_with_the_ids_of_a_dataset_there_are_results_alone(self, tmp_path):
         ids = CocoIds("instances.json", {"a.jpg": 7}, {"cat": 17, "any animal": 3})
-        photo, grid, drawn = made_photo(path="x/a.jpg"), made_grid(), [ClassGroup("crane", (1,))]
-        files = export_files(["coco"], photo, grid, FOUND, drawn, coco_ids=ids)
+        photo, drawn = made_photo(path="x/a.jpg"), [ClassGroup("crane", (1,))]
+        files = export_files(["coco"], photo, findings(groups=drawn), coco_ids=ids)
         assert list(files) == [".coco.json"]
         files[".coco.json"](tmp_path / "a.json")
         rows = json.loads((tmp_path / "a.json").read_bytes())
@@ -140,4 +139,4 @@ class TestCoco:
         ids = CocoIds("instances.json", {"a.jpg": 7}, {"cat": 17, "any animal": 3})
         photo = made_photo(path="b.jpg")
         with pytest.raises(ResultError, match=r"b\.jpg is not among the 1 images"):
-            export_files(["coco"], photo, made_grid(), FOUND, (CAT,), coco_ids=ids)
+            export_files(["coco"], photo, findings(), coco_ids=ids)

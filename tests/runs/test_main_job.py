@@ -119,9 +119,9 @@ def test_boxes_lie_tight_around_the_objects_without_being_told(untold, collage):
 
 def test_nothing_else_is_as_hot_as_the_object_in_a_sharp_map(asked, collage):
     _, objects = collage
-    assert asked.sharp.classes.names == tuple(labelled.label for labelled in objects)
+    assert asked.findings.maps.classes.names == tuple(labelled.label for labelled in objects)
     for labelled in objects:
-        heat = asked.sharp.heatmap(labelled.label)
+        heat = asked.findings.maps.heatmap(labelled.label)
         left, top, right, bottom = labelled.box_xyxy
         x, y = np.arange(heat.shape[1]) + 0.5, np.arange(heat.shape[0]) + 0.5
         inside = np.outer((top <= y) & (y < bottom), (left <= x) & (x < right))
@@ -140,7 +140,7 @@ def test_no_box_beside_the_object_is_more_confident_than_one_on_it(asked, collag
 def test_a_photo_of_the_demo_runs(scorer, collage, tmp_path):
     """It finds make_collage, which the fixture has loaded."""
     assert sample("demo").show_cat(scorer, tmp_path)
-    assert (tmp_path / "chelsea.Egyptian-cat.png").exists()
+    assert (tmp_path / "chelsea.heatmap.jpg").exists()
 
 
 @pytest.mark.slow
@@ -150,4 +150,4 @@ def test_the_demo_runs(tmp_path):
         [sys.executable, demo, tmp_path / "demo"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "demo" / "chelsea.Egyptian-cat.png").exists()
+    assert (tmp_path / "demo" / "chelsea.heatmap.jpg").exists()

@@ -14,11 +14,11 @@ FOUND = (
     {"class": "tabby", "confidence": 0.9, "box_xyxy": [1.0, 2.0, 30.5, 40.0]},
     {"class": "cup, red", "confidence": 0.4, "box_xyxy": [0.0, 0.0, 9.0, 9.0]},
 )
-FILES = ("cat 1.json", "cat 1.npz", "cat 1.tabby.png", "cat 1.thumbnail.jpg")
+FILES = ("cat 1.heatmap.jpg", "cat 1.json", "cat 1.maps.npz", "cat 1.thumbnail.jpg")
 DONE = Record(
     "a/cat 1.jpg", "/in/a/cat 1.jpg", "done", "d", photo_hw=(50, 60), detections=FOUND, files=FILES
 )
-EMPTY = Record("b.jpg", "/in/b.jpg", "done", "d", photo_hw=(5, 6), files=("b.html", "b.x.png"))
+EMPTY = Record("b.jpg", "/in/b.jpg", "done", "d", photo_hw=(5, 6), files=("b.heatmap.jpg", "b.html"))
 FAILED = Record("</script><b>.jpg", "/in/x.jpg", "failed", "d", "x.jpg: is empty")
 SKIPPED = Record("notes.txt", "/in/notes.txt", "skipped", "d", "not a photo by its name")
 ALL = [DONE, EMPTY, FAILED, SKIPPED]
@@ -50,8 +50,8 @@ def test_the_sheet_shows_all_photos_and_links_to_their_pages():
     assert found["counts"] == {"done": 2, "failed": 1, "skipped": 1}
     cat, empty, failed = found["photos"]
     assert cat["thumbnail"] == "photos/a/cat%201.jpg/cat%201.thumbnail.jpg"
-    # Without a page of its own the overlay is shown.
-    assert cat["page"] == "photos/a/cat%201.jpg/cat%201.tabby.png"
+    # Without a page of its own the picture is shown.
+    assert cat["page"] == "photos/a/cat%201.jpg/cat%201.heatmap.jpg"
     assert cat["detections"] == [["tabby", 0.9], ["cup, red", 0.4]]
     assert cat["size"] == [60, 50]
     assert empty["page"] == "photos/b.jpg/b.html"

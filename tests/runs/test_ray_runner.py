@@ -20,7 +20,7 @@ from heatmap.grid.skip import Skip
 from heatmap.runs import ray_runner as clusters
 from heatmap.runs.batch import BatchReporter, BatchSources, batch
 from heatmap.runs.ray_runner import RayRunner
-from heatmap.runs.request import Display, Limits, Request
+from heatmap.runs.request import Display, Extras, Limits, Request
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.batches import MODEL, WINDOW, broken, files, lines, write_photo
 from tests.support.paths import ROOT
@@ -134,10 +134,11 @@ def test_a_photo_that_kills_every_worker_is_recorded(ray, photos, tmp_path, monk
 def test_a_large_photo_is_spread_by_tile(ray, tmp_path, monkeypatch):
     path = write_photo(tmp_path / "in" / "large.tif", 2)
     monkeypatch.setattr(clusters, "TILED_PX", 100)
-    done = run(tmp_path / "in", tmp_path / "ray")
+    request = replace(REQUEST, extras=Extras(save_grid=True))
+    done = run(tmp_path / "in", tmp_path / "ray", request=request)
     assert done.failed == ()
     alone = heatmap.run(path, RECIPE.prepare(), tmp_path / "alone", display=REQUEST.display)
-    found = heatmap.load(tmp_path / "ray/photos/large.tif/large.npz")
+    found = heatmap.load(tmp_path / "ray/photos/large.tif/large.grid.npz")
     assert found.origin.computation.tiles == 4
     largest = np.abs(alone.grid.scores).max()
     np.testing.assert_allclose(found.scores, alone.grid.scores, rtol=0, atol=1e-5 * largest)
@@ -151,13 +152,14 @@ def test_tiles_keep_to_what_is_asked(ray, tmp_path, monkeypatch, keep):
     shown = np.zeros((140, 100, 3), np.uint8)
     shown[:60] = 255
     cv2.imwrite(str(mask), shown)
-    request = replace(REQUEST, limits=Limits(store_classes=keep, skip=Skip(mask=mask)))
+    limits = Limits(store_classes=keep, skip=Skip(mask=mask))
+    request = replace(REQUEST, limits=limits, extras=Extras(save_grid=True))
     serial = batch(BatchSources([tmp_path / "in"]), tmp_path / "serial", RECIPE, request, threads=1)
     assert serial.failed == ()
     monkeypatch.setattr(clusters, "TILED_PX", 100)
     assert run(tmp_path / "in", tmp_path / "ray", request=request).failed == ()
     one, other = (
-        heatmap.load(tmp_path / where / "photos/large.png/large.npz").scores
+        heatmap.load(tmp_path / where / "photos/large.png/large.grid.npz").scores
         for where in ("serial", "ray")
     )
     assert np.isnan(one).any()

@@ -12,11 +12,10 @@ from heatmap.errors import GeometryError
 from heatmap.grid.skip import Skip
 from heatmap.names import ResultNames
 from heatmap.photo.photo_file import PhotoFile
-from heatmap.rendering import page as pages
 from heatmap.runs.request import Display, Limits, MultiScale
 from heatmap.runs.run import run
 from heatmap.runs.saved import saved_results
-from heatmap.runs.view import view
+from heatmap.runs.view import render, view
 from tests.support.runs import PHOTO, assert_same, told
 
 LEFT, TOP, WIDTH, HEIGHT = REGION = (17, 9, 80, 70)
@@ -61,7 +60,7 @@ def test_files_have_boxes_on_the_whole_photo_and_pictures_of_the_part(both):
     assert described["photo"]["region_xywh"] == list(REGION)
     assert (described["photo"]["width"], described["photo"]["height"]) == (120, 100)
     assert told(alone)["photo"]["region_xywh"] is None
-    boxes = [[round(side, 2) for side in found.xyxy] for found in of_region.detections]
+    boxes = [list(found.xyxy) for found in of_region.detections]
     assert [found["box_xyxy"] for found in described["detections"]] == boxes
     exports = of_region.saved.exports
     rows = list(csv.DictReader(exports["csv"][0].open()))
@@ -72,35 +71,22 @@ def test_files_have_boxes_on_the_whole_photo_and_pictures_of_the_part(both):
     assert (image["width"], image["height"]) == (120, 100)
     heat = tifffile.imread(exports["tiff"][0])
     assert heat.shape == (HEIGHT, WIDTH)
-    pairs = zip(of_region.saved.overlays.values(), alone.saved.overlays.values(), strict=True)
-    for ours, theirs in pairs:
-        pictures = [heatmap.read_photo(path).pixels.astype(int) for path in (ours, theirs)]
-        assert np.abs(pictures[0] - pictures[1]).mean() < 0.5
+    paths = (of_region.saved.pictures[0], alone.saved.pictures[0])
+    ours, theirs = (heatmap.read_photo(path).pixels.astype(int) for path in paths)
+    assert np.abs(ours - theirs).mean() < 0.5
 
 
-def test_what_is_saved_is_read_back_drawn_and_viewed(both, monkeypatch):
+def test_what_is_saved_is_read_back_drawn_and_viewed(both, tmp_path):
     of_region, _ = both
-    (saved,) = saved_results(of_region.saved.description)
-    assert [found.xyxy for found in saved.detections] == [
-        pytest.approx(found.xyxy, abs=0.01) for found in of_region.detections
-    ]
-    grid = heatmap.load(of_region.saved.grid)
-    assert grid.origin.region == of_region.photo.region
-    assert grid.origin.region.at == (LEFT, TOP)
-    page = of_region.saved.page
-    expected = page.read_bytes()
-    drawn = []
-    data = pages.score_data
-    monkeypatch.setattr(
-        pages, "score_data", lambda grid, found: drawn.append(found) or data(grid, found)
-    )
-    assert view(of_region.saved.description) == [page]
-    # Boxes are read back rounded to a hundredth of a pixel.
-    assert len(page.read_bytes()) == pytest.approx(len(expected), rel=1e-3)
-    for found, on_whole in zip(drawn[0], of_region.detections, strict=True):
-        assert found.xyxy == pytest.approx(
-            np.subtract(on_whole.xyxy, (LEFT, TOP, LEFT, TOP)), abs=0.01
-        )
+    description, page = of_region.saved.description, of_region.saved.page
+    (saved,) = saved_results(description)
+    assert saved.detections == of_region.detections
+    assert saved.findings().maps.origin.region == of_region.photo.region
+    expected, drawn = page.read_bytes(), of_region.saved.pictures[0].read_bytes()
+    assert view(description) == [page]
+    assert page.read_bytes() == expected
+    (again,) = render(description, tmp_path / "again")
+    assert again.read_bytes() == drawn
 
 
 def test_a_region_of_a_large_photo_gives_the_same(tmp_path, scorer, photo, monkeypatch):

@@ -10,19 +10,18 @@ import tifffile
 import torch
 
 import heatmap
-from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError
 from heatmap.grid.skip import Skip
 from heatmap.localization.auto_scales import PHOTO as FITTED
 from heatmap.localization.auto_scales import ScaleRule, sizes_looked_for
+from heatmap.localization.detection import as_stored
 from heatmap.localization.merge import merge
 from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.rendering.overlay import overlay
 from heatmap.runs import run as running
-from heatmap.runs.request import Display, Limits, MultiScale
+from heatmap.runs.request import Display, Extras, Limits, MultiScale
 from heatmap.runs.run import run
-from heatmap.runs.save import Extras
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.runs import PHOTO, SEVERAL, Recorder, assert_same, names, told
 
@@ -32,7 +31,9 @@ ONE = MultiScale(scales=(1.0,))
 @pytest.mark.parametrize("how", ["mean", "max"])
 def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, how):
     placement = MultiScale(scales=(1.0, 0.5, 1.0, 2.0), fuse=how)
-    done = run(photo, scorer, tmp_path / "out", placement=placement, display=Display(top=1))
+    done = run(
+        photo, scorer, tmp_path / "out", placement=placement, extras=Extras(save_grid=True)
+    )
     alone = [scorer.score(PHOTO, heatmap.Placement(scale=scale)) for scale in (1.0, 0.5, 2.0)]
     assert list(done.scales) == ["x1", "x0.5", "x2"]
     for one, other in zip(done.scales.values(), alone, strict=True):
@@ -42,9 +43,10 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
     assert done.grid.geometry == fused.geometry
     assert done.grid.kind == "probabilities"
     assert done.grid.origin.fuse == how
-    assert told(done)["scales"] == {name: f"cat.{name}.npz" for name in done.scales}
+    files = told(done)["files"]
+    assert files["scales"] == {name: f"cat.{name}.grid.npz" for name in done.scales}
     for name, one in done.scales.items():
-        loaded = heatmap.load(tmp_path / "out" / f"cat.{name}.npz")
+        loaded = heatmap.load(tmp_path / "out" / f"cat.{name}.grid.npz")
         np.testing.assert_array_equal(loaded.scores, one.scores)
     np.testing.assert_array_equal(heatmap.load(done.saved.grid).scores, fused.scores)
 
@@ -52,7 +54,8 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
 def test_objects_are_searched_at_every_scale(tmp_path, scorer, photo):
     display = Display(conf=0.03, confirm=0)
     done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, display=display)
-    assert done.detections == merge(heatmap.localize(list(done.scales.values()), conf=0.03))
+    found = merge(heatmap.localize(list(done.scales.values()), conf=0.03))
+    assert done.detections == tuple(map(as_stored, found))
     assert len({one.scale for one in done.detections}) > 1
 
 
@@ -133,8 +136,8 @@ def averaging():
 
 
 @pytest.mark.parametrize("placement", [ONE, replace(ONE, stride=2), SEVERAL])
-def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo, placement):
-    display = Display(classes=(3, 1), conf=0.2, confirm=0)
+def test_boxes_and_pictures_are_drawn_from_sharp_maps(tmp_path, averaging, photo, placement):
+    display = Display(classes=(3, 1), conf=0.2, confirm=0, per_class=True)
     extras = Extras(("tiff",))
     done = run(
         photo, averaging, tmp_path / "out", placement=placement, display=display, extras=extras
@@ -144,39 +147,57 @@ def test_boxes_and_overlays_are_drawn_from_sharp_maps(tmp_path, averaging, photo
         averaging.score_positions(PHOTO, heatmap.Placement(scale=scale, stride=placement.stride))
         for scale in placement.scales
     ]
-    expected = sharp_maps(scored, groups)
-    assert done.sharp.classes.names == ("class 3", "class 1")
-    assert_same(done.sharp.scores, expected.scores)
-    np.testing.assert_array_equal(heatmap.load(done.saved.sharp).scores, done.sharp.scores)
-    assert told(done)["sharp"] == done.saved.sharp.name == "cat.sharp.npz"
+    expected, maps = sharp_maps(scored, groups), done.findings.maps
+    assert maps.origin.is_sharp
+    assert maps.classes.names == ("class 3", "class 1")
+    # As files have them: float16.
+    np.testing.assert_allclose(maps.scores, expected.scores, rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(heatmap.load(done.saved.maps).scores, maps.scores)
     windows = heatmap.localize(list(done.scales.values()) or done.grid, groups, conf=0.2)
-    assert done.detections == tighten(windows, done.sharp, groups)
+    assert done.detections == tuple(map(as_stored, tighten(windows, expected, groups)))
     assert any(one.xyxy != one.window_xyxy for one in done.detections)
     for place, group in enumerate(groups):
         boxes = [one.xyxy for one in done.detections if one.group == group]
-        drawn = cv2.imread(str(done.saved.overlays[group]))[:, :, ::-1]
-        picture = overlay(PHOTO, done.sharp, place, boxes_xyxy=boxes)
-        np.testing.assert_array_equal(drawn, picture)
+        drawn = cv2.imread(str(done.saved.per_class[group]))[:, :, ::-1]
+        picture = overlay(PHOTO, maps, place, boxes_xyxy=boxes)
+        # JPEG blurs.
+        assert np.abs(drawn.astype(int) - picture).mean() < 3
         heat = tifffile.imread(done.saved.exports["tiff"][place])
-        np.testing.assert_allclose(heat, done.sharp.heatmap(place), atol=1e-6)
+        np.testing.assert_allclose(heat, maps.heatmap(place), atol=1e-6)
 
 
-def test_sharp_maps_are_of_what_is_drawn_and_what_is_found(tmp_path, averaging, photo):
-    done = run(photo, averaging, tmp_path / "out", display=Display(top=1, conf=0.05))
-    (drawn,) = done.saved.overlays
+def test_there_are_maps_of_what_was_found(tmp_path, averaging, photo):
+    done = run(photo, averaging, tmp_path / "out", display=Display(conf=0.05))
     found = dict.fromkeys(one.name for one in done.detections)
     assert len(found) > 1
-    assert done.sharp.classes.names == tuple(dict.fromkeys([drawn.name, *found]))
+    assert done.findings.maps.classes.names == tuple(found)
+    assert [one["class"] for one in told(done)["maps"]] == list(found)
 
 
-def test_what_is_kept_or_skipped_in_part_has_no_sharp_maps(tmp_path, averaging, scorer, photo):
+def test_where_nothing_is_sure_enough_the_best_are_guesses(tmp_path, averaging, photo):
+    sure = run(photo, averaging, tmp_path / "sure", display=Display(conf=0.05))
+    done = run(photo, averaging, tmp_path / "out", display=Display(conf=1.0))
+    assert done.detections == ()
+    assert done.findings.guesses == sure.detections[:3]
+    assert done.findings.groups == tuple(dict.fromkeys(one.group for one in sure.detections[:3]))
+    assert [one["confidence"] for one in told(done)["guesses"]] == [
+        one.confidence for one in done.findings.guesses
+    ]
+    assert told(done)["detections"] == []
+    assert sure.findings.guesses == ()
+
+
+def test_what_is_kept_or_skipped_in_part_has_maps_of_windows(tmp_path, averaging, scorer, photo):
     mask = np.full_like(PHOTO, 255)
     cases = [(averaging, Limits(store_classes=(1,))), (averaging, Limits(skip=Skip(mask=mask)))]
     for number, (network, limits) in enumerate([*cases, (scorer, Limits())]):
         done = run(photo, network, tmp_path / str(number), limits=limits)
-        assert (done.sharp, done.saved.sharp) == (None, None)
-        assert "sharp" not in told(done)
-        assert not [name for name in names(tmp_path / str(number)) if "sharp" in name]
+        maps = done.findings.maps
+        assert not maps.origin.is_sharp
+        expected = done.grid.class_maps(done.findings.groups)
+        np.testing.assert_array_equal(maps.scores, expected.astype(np.float16))
+        # They are corrected for chance once.
+        np.testing.assert_array_equal(maps.class_map(0), maps.scores[:, :, 0])
         assert all(one.xyxy == one.window_xyxy for one in done.detections)
 
 
@@ -188,11 +209,9 @@ def test_kept_classes_are_asked_for_by_their_own_names_and_indices(tmp_path, sco
     whole = scorer.score(PHOTO)
     assert done.grid.classes.names == ("class 4", "class 1")
     assert_same(done.grid.scores, whole.probabilities()[:, :, [4, 1]])
-    assert [one["class"] for one in told(done)["overlays"]] == ["class 4", "class 1"]
-    boxes = [one.xyxy for one in done.detections if one.name == "class 4"]
-    expected = overlay(PHOTO, whole, 4, boxes_xyxy=boxes)
-    drawn = cv2.imread(str(done.saved.overlays[ClassGroup("class 4", (0,))]))[:, :, ::-1]
-    np.testing.assert_array_equal(drawn, expected)
+    assert [one["class"] for one in told(done)["maps"]] == ["class 4", "class 1"]
+    expected = whole.class_maps(whole.classes.find_all([4, 1]))
+    np.testing.assert_allclose(done.findings.maps.scores, expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,14 @@ import numpy as np
 import pytest
 
 import heatmap
-from heatmap.classes import ClassGroup
 from heatmap.errors import GeometryError, HeatmapError, ResultError, Use
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.grid.skip import Skip
 from heatmap.photo import photo_file as streams
-from heatmap.rendering import overlay as rendering
-from heatmap.rendering.overlay import overlay
+from heatmap.runs import pictures
 from heatmap.runs import run as running
-from heatmap.runs.request import Display, Limits, MultiScale, Request
+from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
 from heatmap.runs.run import planned_bytes, planned_scales, run
 from tests.support.runs import PHOTO, SEVERAL, Recorder, names, told
 
@@ -26,42 +24,36 @@ def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     display = Display(classes=(1,), full=True)
     small = run(photo, scorer, tmp_path / "small", placement=placement, display=display)
     monkeypatch.setattr(streams, "LARGE_PX", 1000)
-    monkeypatch.setattr(rendering, "PICTURE_PX", 80)
+    monkeypatch.setattr(pictures, "PICTURE_PX", 80)
     done = run(photo, scorer, tmp_path / "large", placement=placement, display=display)
     assert isinstance(done.photo, streams.PhotoFile)
     largest = np.abs(small.grid.scores).max()
     np.testing.assert_allclose(done.grid.scores, small.grid.scores, atol=1e-5 * largest, rtol=0)
     assert done.grid.origin.photo_digest == small.grid.origin.photo_digest
-    assert told(done)["overlays"] == [
-        {
-            "class": "class 1",
-            "indices": [1],
-            "file": "cat.class-1.tif",
-            "preview": "cat.class-1.preview.png",
-        }
-    ]
-    assert {"cat.class-1.tif", "cat.class-1.preview.png"} < set(names(tmp_path / "large"))
-    group = ClassGroup("class 1", (1,))
-    pyramid = cv2.imread(str(done.saved.overlays[group]))[:, :, ::-1].astype(int)
-    expected = overlay(PHOTO, small.grid, 1, legend=False)
-    assert np.abs(pyramid - expected).mean() < 4
-    assert cv2.imread(str(done.saved.previews[group])).shape[1] >= 80
+    pictures = ["cat.heatmap.jpg", "cat.heatmap.tif"]
+    assert told(done)["files"]["pictures"] == pictures
+    assert set(pictures) < set(names(tmp_path / "large"))
+    small_picture, pyramid = (cv2.imread(str(path)).astype(int) for path in done.saved.pictures)
+    in_memory = cv2.imread(str(small.saved.pictures[0])).astype(int)
+    assert pyramid.shape == PHOTO.shape
+    assert np.abs(pyramid - in_memory[: PHOTO.shape[0], : PHOTO.shape[1]]).mean() < 4
+    assert small_picture.size > 0
 
 
 @pytest.mark.parametrize("placement", [MultiScale(), SEVERAL])
 def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placement, monkeypatch):
+    extras = Extras(save_grid=True)
     small = run(photo, scorer, tmp_path / "small", placement=placement)
     for module in (grid, collecting, running):
         monkeypatch.setattr(module, "LARGE_GRID_BYTES", 0)
-    done = run(photo, scorer, tmp_path / "out", placement=placement)
+    done = run(photo, scorer, tmp_path / "out", placement=placement, extras=extras)
     assert isinstance(done.grid.scores, np.memmap)
     np.testing.assert_array_equal(done.grid.scores, small.grid.scores)
     assert done.detections == small.detections
-    stems = ["cat", *(f"cat.{name}" for name in done.scales)]
+    stems = ["cat.grid", *(f"cat.{name}.grid" for name in done.scales), "cat.maps"]
     expected = [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".scores.npy")]
-    pictures = [path.name for path in done.saved.overlays.values()]
     # Nothing temporary is left, though the grids are still in use.
-    assert names(tmp_path / "out") == sorted([*expected, *pictures, "cat.json"])
+    assert names(tmp_path / "out") == sorted([*expected, "cat.heatmap.jpg", "cat.json"])
     loaded = heatmap.load(done.saved.grid)
     np.testing.assert_array_equal(loaded.scores, small.grid.scores)
 

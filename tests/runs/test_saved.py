@@ -13,14 +13,17 @@ import skimage.data
 from heatmap.classes import ClassGroup
 from heatmap.errors import PhotoError, ResultError
 from heatmap.grid.score_grid import ScoreGrid
+from heatmap.localization.detection import as_stored
+from heatmap.localization.findings import Findings, stored_maps, window_maps
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile, open_whole
-from heatmap.runs.save import Extras, RunFiles, save_run
+from heatmap.runs.request import Display, Extras, Request
+from heatmap.runs.save import Outcome, save_run
 from heatmap.runs.saved import SavedResult, saved_results
 from heatmap.runs.view import view
 from tests.support.pages import CAT, NAMES, find, make_grid
 
-EVERYTHING = Extras(("csv", "coco", "geojson", "tiff"), html=True)
+EVERYTHING = Extras(("csv", "coco", "geojson", "tiff"), html=True, save_grid=True)
 TABBY = ClassGroup(NAMES[0], (0,))
 
 
@@ -42,12 +45,13 @@ def made_grid(photo: Photo | PhotoFile) -> ScoreGrid:
     return replace(grid, origin=digested)
 
 
-def saved(folder, photo: Photo | PhotoFile, extras=EVERYTHING) -> RunFiles:
+def saved(folder, photo: Photo | PhotoFile, extras=EVERYTHING) -> Findings:
     """What is saved of a photo in which a group and a class were found."""
-    grid = made_grid(photo)
-    run = RunFiles(photo, grid, (find(grid, CAT), find(grid, TABBY)), sharp=grid)
-    save_run(folder, run, {CAT: np.zeros((8, 9, 3), np.uint8)}, extras)
-    return run
+    grid, groups = made_grid(photo), (CAT, TABBY)
+    found = tuple(as_stored(find(grid, group)) for group in groups)
+    findings = Findings(found, (), groups, stored_maps(window_maps(grid, groups)))
+    save_run(folder, Outcome(photo, findings, grid), Request(Display(), extras=extras))
+    return findings
 
 
 def refused(path, *parts: str) -> None:
@@ -69,21 +73,17 @@ def change(file, change) -> None:
 # What was saved.
 
 
-def test_what_a_run_saved_comes_back(tmp_path, photo):
-    run = saved(tmp_path / "out", photo)
+def test_what_a_run_saved_comes_back_to_the_last_digit(tmp_path, photo):
+    findings = saved(tmp_path / "out", photo)
     (result,) = saved_results(tmp_path / "out")
-    assert result == SavedResult(
-        description=tmp_path / "out" / "my cat.json",
-        photo=tmp_path / "photos" / "my cat.png",
-        grid=tmp_path / "out" / "my cat.npz",
-        detections=result.detections,
-    )
-    for one, other in zip(result.detections, run.detections, strict=True):
-        assert (one.group, one.cell) == (other.group, other.cell)
-        assert one.confidence == pytest.approx(other.confidence, abs=1e-6)
-        assert one.scale == pytest.approx(other.scale, abs=1e-6)
-        assert one.xyxy == pytest.approx(other.xyxy, abs=0.01)
-        assert one.window_xyxy == pytest.approx(other.window_xyxy, abs=0.01)
+    assert result.description == tmp_path / "out" / "my cat.json"
+    assert result.photo == tmp_path / "photos" / "my cat.png"
+    assert result.grid == tmp_path / "out" / "my cat.grid.npz"
+    again = result.findings()
+    assert (again.detections, again.guesses) == (findings.detections, ())
+    assert (again.groups, again.peaks) == (findings.groups, findings.peaks)
+    np.testing.assert_array_equal(again.maps.scores, findings.maps.scores)
+    assert again.maps.geometry == findings.maps.geometry
     assert saved_results(tmp_path / "out" / "my cat.json") == [result]
     assert saved_results(str(tmp_path / "out")) == [result]
 
@@ -204,14 +204,17 @@ def test_an_earlier_format_says_what_to_do(tmp_path, photo):
     # It called detections "found".
     change(file, lambda told: told.update(format=2, found=told.pop("detections")))
     for path in (file, file.parent):
-        refused(path, "my cat.json: result format 2", "reads format 5", "run the photo again")
+        refused(path, "my cat.json: result format 2", "reads format 6", "run the photo again")
 
 
 MISSING = [
     "format",
     "photo",
-    "grid",
     "detections",
+    "guesses",
+    "maps",
+    "settings",
+    "files",
     "class",
     "indices",
     "confidence",
@@ -269,23 +272,29 @@ def test_found_objects_that_are_none_are_one_line(tmp_path, photo, found):
 
 def test_files_outside_the_folder_are_not_read(tmp_path, photo):
     saved(tmp_path / "out", photo)
-    change(tmp_path / "out" / "my cat.json", lambda told: told.update(grid="../../secret.npz"))
+    change(tmp_path / "out" / "my cat.json", lambda told: told["files"].update(maps="../../secret.npz", grid="/a/grid.npz"))
     (result,) = saved_results(tmp_path / "out")
-    assert result.grid == tmp_path / "out" / "secret.npz"
+    assert result.maps == tmp_path / "out" / "secret.npz"
+    assert result.grid == tmp_path / "out" / "grid.npz"
 
 
+@pytest.mark.parametrize("which", ["maps", "grid"])
 @pytest.mark.parametrize("damage", ["missing", "broken", 99, -1])
-def test_a_grid_that_does_not_fit_is_one_line_and_no_page(tmp_path, photo, damage):
-    saved(tmp_path / "out", photo, Extras())
-    grid = tmp_path / "out" / "my cat.npz"
+def test_maps_or_a_grid_that_do_not_fit_are_one_line_and_no_page(tmp_path, photo, which, damage):
+    saved(tmp_path / "out", photo, Extras(save_grid=True))
+    file = tmp_path / "out" / f"my cat.{which}.npz"
     if damage == "missing":
-        grid.unlink()
+        file.unlink()
     elif damage == "broken":
-        grid.write_bytes(b"PK")
+        file.write_bytes(b"PK")
+    elif which == "grid":
+        change(
+            tmp_path / "out" / "my cat.json",
+            lambda told: told["maps"][0].update(indices=[0, damage]),
+        )
     else:
-        file = tmp_path / "out" / "my cat.json"
-        change(file, lambda told: told["detections"][0].update(indices=[0, damage]))
+        change(tmp_path / "out" / "my cat.json", lambda told: told["maps"].pop())
     with pytest.raises(ResultError) as caught:
         view(tmp_path / "out")
-    assert re.fullmatch(r"[^\n]*my cat\.(npz|json): [^\n]+", str(caught.value))
+    assert re.fullmatch(r"[^\n]*my cat\.(maps\.npz|grid\.npz|json): [^\n]+", str(caught.value))
     assert not (tmp_path / "out" / "my cat.html").exists()

@@ -16,10 +16,13 @@ from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
+from heatmap.localization.areas import areas_of
 from heatmap.localization.detection import Detection
+from heatmap.localization.findings import Findings, stored_maps, window_maps
 from heatmap.photo.photo import Photo
 from heatmap.runs.formats import FORMATS
-from heatmap.runs.save import Extras, RunFiles, save_run
+from heatmap.runs.request import Display, Extras, Request
+from heatmap.runs.save import Outcome, save_run
 
 SCHEMA = json.loads(
     Path(heatmap.__file__).with_name("runs").joinpath("result.schema.json").read_bytes()
@@ -51,28 +54,25 @@ def made_grid(missing: bool = False) -> ScoreGrid:
 def described(
     folder: Path, *, missing: bool = False, scales: bool = False, extras: bool = False
 ) -> dict[str, Any]:
-    """What a run writes as ``cat.json``; extras are sharp maps, exports and page."""
+    """What a run writes as ``cat.json``; extras are all files that can be asked for."""
     grid = made_grid(missing)
     photo = Photo(np.zeros((40, 50, 3), np.uint8), "photos/cat.jpg", ("first of 3 frames",))
-    pet = ClassGroup("pet", (0, 1))
-    found = [
-        Detection(
-            grid.classes.single(0), 0.8, (0, 0, 10.5, 9.25), (0, 0, 20, 20), (0, 0), 1.5, 0.8
-        ),
-        Detection(pet, 0.4, (3, 4, 50, 40), (2, 3, 50, 40), (2, 3), 0.5, 0.4),
-    ]
-    pictures = {
-        pet: np.zeros((8, 9, 3), np.uint8),
-        grid.classes.single(0): {
-            ".tif": lambda to: to.write_text("whole"),
-            ".preview.png": lambda to: to.write_text("small"),
-        },
-    }
+    cat, pet = grid.classes.single(0), ClassGroup("pet", (0, 1))
+    found = (
+        Detection(cat, 0.8, (0, 0, 10.5, 9.25), (0, 0, 20, 20), (0, 0), 1.5, 0.8),
+        Detection(pet, 0.4, (3, 4, 50, 40), (2, 3, 50, 40), (2, 3), 0.5, 0.4, 0.4),
+    )
+    maps = stored_maps(window_maps(grid, [cat, pet]))
+    # A guess is described as a detection is.
+    findings = Findings(*((found, ()) if extras else ((), found)), (cat, pet), maps)
     several = {"x1": grid, "x2": grid} if scales else {}
+    areas = areas_of(grid) if extras else None
     if extras:
         photo = Photo(photo.pixels, "", photo.notes)
-    run = RunFiles(photo, grid, found, several, grid if extras else None)
-    saved = save_run(folder, run, pictures, Extras(FORMATS, html=True) if extras else Extras())
+    every = Extras(FORMATS, html=True, thumbnail=True, save_grid=True, save_crops=True)
+    display = Display(classes=(0,), color_range=(0.0, 0.5), per_class=True) if extras else Display()
+    request = Request(display, extras=every if extras else Extras(save_grid=scales))
+    saved = save_run(folder, Outcome(photo, findings, grid, several, areas), request)
     return json.loads(saved.description.read_bytes())
 
 
@@ -92,11 +92,13 @@ def test_what_a_run_writes_is_valid(tmp_path, missing, scales):
     VALIDATOR.validate(described(tmp_path, missing=missing, scales=scales))
 
 
-def test_exports_page_and_sharp_maps_are_valid(tmp_path):
-    told = described(tmp_path, extras=True)
+def test_all_files_that_can_be_asked_for_are_valid(tmp_path):
+    told = described(tmp_path, extras=True, scales=True)
     VALIDATOR.validate(told)
-    assert list(told["exports"]) == list(FORMATS)
-    assert (told["page"], told["sharp"]) == ("photo.html", "photo.sharp.npz")
+    assert list(told["files"]["exports"]) == list(FORMATS)
+    # In full, a photo longer than a JPEG can be has a second picture.
+    assert told["files"].keys() == SCHEMA["properties"]["files"]["properties"].keys()
+    assert told["areas"]
 
 
 def objects(schema: Any) -> list[dict[str, Any]]:
@@ -116,27 +118,34 @@ def test_everything_is_described_and_nothing_else_is_allowed():
         if "properties" in part:
             assert part["additionalProperties"] is False
             optional = set(part["properties"]) - set(part["required"])
-            assert optional <= {"preview", "exports", "page", "sharp"}
+            assert optional <= {"areas", "per_class", "crops", "grid", "scales", "exports", "page"}
             assert all("description" in one or "$ref" in one for one in part["properties"].values())
 
 
 def test_formats_are_those_that_are_exported():
-    assert SCHEMA["properties"]["exports"]["propertyNames"]["enum"] == list(FORMATS)
+    assert SCHEMA["properties"]["files"]["properties"]["exports"]["propertyNames"]["enum"] == list(FORMATS)
 
 
 WRONG = {
     "format": [("format",), 1],
-    "score above 1": [("detections", 0, "confidence"), 1.01],
-    "score as text": [("detections", 0, "confidence"), "0.5"],
-    "no class": [("detections", 0, "indices"), []],
-    "index below 0": [("detections", 0, "indices"), [-1]],
-    "box of 3": [("detections", 0, "box_xyxy"), [0, 0, 1]],
-    "window of 5": [("detections", 0, "window_xyxy"), [0, 0, 1, 1, 1]],
-    "scale 0": [("detections", 0, "scale"), 0],
-    "half a cell": [("detections", 0, "cell"), [0.5, 1]],
-    "old name": [("detections", 0, "index"), 3],
-    "overlay of no class": [("overlays", 0, "indices"), None],
-    "overlay elsewhere": [("overlays", 0, "file"), "../x.png"],
+    "score above 1": [("guesses", 0, "confidence"), 1.01],
+    "score as text": [("guesses", 0, "confidence"), "0.5"],
+    "no class": [("guesses", 0, "indices"), []],
+    "index below 0": [("guesses", 0, "indices"), [-1]],
+    "box of 3": [("guesses", 0, "box_xyxy"), [0, 0, 1]],
+    "window of 5": [("guesses", 0, "window_xyxy"), [0, 0, 1, 1, 1]],
+    "scale 0": [("guesses", 0, "scale"), 0],
+    "half a cell": [("guesses", 0, "cell"), [0.5, 1]],
+    "old name": [("guesses", 0, "index"), 3],
+    "map of no class": [("maps", 0, "indices"), None],
+    "peak above 1": [("maps", 0, "peak"), 2],
+    "no map": [("maps",), []],
+    "picture elsewhere": [("files", "pictures"), ["../x.jpg"]],
+    "no picture": [("files", "pictures"), []],
+    "area above 1": [("areas",), [{"class": "cat", "indices": [0], "fraction": 1.5}]],
+    "range of 1": [("settings", "color_range"), [0.5]],
+    "threshold": [("settings", "conf"), 35],
+    "four guesses": [("guesses",), [{}] * 4],
     "digest": [("photo", "sha256"), "abc"],
     "height 0": [("photo", "height"), 0],
     "border": [("geometry", "border"), "wrap"],
@@ -150,24 +159,24 @@ WRONG = {
     "fuse": [("origin", "fuse"), "median"],
     "scales of words": [("origin", "scales"), "0.5, 1"],
     "maps": [("origin", "maps"), "yes"],
-    "scales": [("scales",), {"x1": 3}],
+    "scales": [("files", "scales"), {"x1": 3}],
     "windows": [("windows",), 0],
     "not scored": [("not_scored",), -1],
-    "sharp elsewhere": [("sharp",), "../cat.sharp.npz"],
-    "no sharp": [("sharp",), None],
-    "page elsewhere": [("page",), "/cat.html"],
-    "exports": [("exports",), {"xml": ["cat.xml"]}],
-    "exports of nothing": [("exports",), {"csv": []}],
-    "exports of no name": [("exports",), {"csv": [1]}],
+    "maps elsewhere": [("files", "maps"), "../cat.maps.npz"],
+    "no maps": [("files", "maps"), None],
+    "page elsewhere": [("files", "page"), "/cat.html"],
+    "exports": [("files", "exports"), {"xml": ["cat.xml"]}],
+    "exports of nothing": [("files", "exports"), {"csv": []}],
+    "exports of no name": [("files", "exports"), {"csv": [1]}],
     "width 0": [("photo", "width"), 0],
     "notes": [("photo", "notes"), [1]],
-    "score below 0": [("detections", 0, "confidence"), -0.01],
-    "indices twice": [("detections", 0, "indices"), [1, 1]],
-    "box of text": [("detections", 0, "box_xyxy"), [0, 0, 1, "1"]],
-    "box outside": [("detections", 0, "box_xyxy"), [-1, 0, 1, 1]],
-    "cell below 0": [("detections", 0, "cell"), [-1, 0]],
-    "row alone": [("detections", 0, "cell"), [1]],
-    "cell of 3": [("detections", 0, "cell"), [1, 2, 3]],
+    "score below 0": [("guesses", 0, "confidence"), -0.01],
+    "indices twice": [("guesses", 0, "indices"), [1, 1]],
+    "box of text": [("guesses", 0, "box_xyxy"), [0, 0, 1, "1"]],
+    "box outside": [("guesses", 0, "box_xyxy"), [-1, 0, 1, 1]],
+    "cell below 0": [("guesses", 0, "cell"), [-1, 0]],
+    "row alone": [("guesses", 0, "cell"), [1]],
+    "cell of 3": [("guesses", 0, "cell"), [1, 2, 3]],
     "no rows": [("geometry", "grid_hw"), [0, 1]],
     "window 0": [("geometry", "window_px"), 0],
     "stride 0": [("geometry", "stride_px"), 0],

@@ -37,6 +37,15 @@ def pooled() -> nn.Module:
     return network
 
 
+def pair() -> nn.Module:
+    """As :func:`pooled`, with two classes."""
+    network = pooled()
+    last = network[-1]
+    network[-1] = nn.Linear(8, 2)
+    network[-1].weight.data, network[-1].bias.data = last.weight.data[:2], last.bias.data[:2]
+    return network.eval()
+
+
 def frozen() -> nn.Module:
     """The first layer cannot be trained."""
     network = padded()

@@ -13,7 +13,8 @@ from heatmap.classes import ClassGroup, ClassList
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
-from heatmap.localization.detection import Detection
+from heatmap.localization.detection import Detection, as_stored
+from heatmap.localization.findings import Findings, stored_maps, window_maps
 from heatmap.photo.photo import Photo
 from heatmap.runs.formats import export_files
 
@@ -46,6 +47,15 @@ def made_photo(hw=HW, path: str = "") -> Photo:
     return Photo(np.zeros((*hw, 3), np.uint8), path)
 
 
+def findings(
+    grid: ScoreGrid | None = None,
+    detections: Sequence[Detection] = FOUND,
+    groups: Sequence[ClassGroup] = (CAT, ANIMAL),
+) -> Findings:
+    maps = stored_maps(window_maps(grid or made_grid(), groups))
+    return Findings(tuple(map(as_stored, detections)), (), tuple(groups), maps)
+
+
 def export(
     folder: Path,
     formats: Sequence[str],
@@ -54,7 +64,7 @@ def export(
     detections: Sequence[Detection] = FOUND,
     groups: Sequence[ClassGroup] = (CAT, ANIMAL),
 ) -> dict[str, Path]:
-    files = export_files(formats, photo, grid or made_grid(), detections, groups)
+    files = export_files(formats, photo, findings(grid, detections, groups))
     for suffix, write in files.items():
         write(folder / f"photo{suffix}")
     return {suffix: folder / f"photo{suffix}" for suffix in files}

@@ -1,0 +1,148 @@
+"""One photo through every way out: each must say the same, to the last digit.
+
+Boxes, their order, confidences and maps, from the terminal, JSON, CSV, COCO, GeoJSON, TIFF, the
+picture, the page, Python, and `heatmap render`.
+"""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import tifffile
+
+import heatmap
+from heatmap.names import class_suffixes
+from heatmap.photo.photo import read_photo
+from heatmap.rendering.annotated import annotated
+from heatmap.runs.saved import saved_results
+from tests.support.command_line import POOLED, network
+from tests.support.pages import Elements, data_of
+
+FORMATS = ("csv", "coco", "geojson", "tiff")
+OPTIONS = ("--html", *(part for name in FORMATS for part in ("--format", name)))
+NUMBER = r"(\d+(?:\.\d+)?)"
+
+CASES = {
+    "default": (("-m", "efficientnet_lite0"), {}),
+    "named": (("-m", "efficientnet_lite0", "-c", "cat", "-c", "cup"), {"classes": ["cat", "cup"]}),
+    "one scale": (("-m", "efficientnet_lite0", "--scale", "1"), {"scales": (1.0,)}),
+    "two classes": (network("pair"), {}),
+    "guesses": ((*POOLED, "--conf", "1"), {"conf": 1.0}),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request, call, prepare_once):
+    """A photo run from the command line, and what Python finds on it."""
+    arguments, settings = CASES[request.param]
+    size = (451, 300) if "efficientnet_lite0" in arguments else (120, 100)
+    photo = cv2.resize(skimage.data.chelsea(), size, interpolation=cv2.INTER_AREA)
+    cv2.imwrite("cat.png", photo[:, :, ::-1])
+    outcome = call("run", "cat.png", *arguments, *OPTIONS, "-o", "out")
+    assert (outcome.code, outcome.err) == (0, "")
+    model = arguments[1]
+    own = {"window": 32} if "--window" in arguments else {}
+    display = heatmap.Display(**{k: v for k, v in settings.items() if k != "scales"})
+    scales = {"placement": heatmap.MultiScale(scales=settings["scales"])} if "scales" in settings else {}
+    done = heatmap.run("cat.png", prepare_once(model, **own), "python", display=display, **scales)
+    return outcome.out, done
+
+
+def test_all_ways_out_say_the_same(case, call):
+    printed, done = case
+    shown = done.findings.shown
+    assert shown
+    expected = [(one.name, one.confidence, *one.xyxy) for one in shown]
+    detected = expected if done.detections else []
+
+    told = json.loads(Path("out/cat.json").read_text("utf-8"))
+    which = "detections" if done.detections else "guesses"
+    assert [(one["class"], one["confidence"], *one["box_xyxy"]) for one in told[which]] == expected
+    assert from_terminal(printed) == [
+        (name, f"{confidence:.2f}", *(f"{side:.0f}" for side in box))
+        for name, confidence, *box in expected
+    ]
+    assert from_csv() == detected
+    assert from_coco() == [
+        (name, confidence, left, top, round(right - left, 2), round(bottom - top, 2))
+        for name, confidence, left, top, right, bottom in detected
+    ]
+    assert from_geojson() == detected
+    (saved,) = saved_results("out")
+    again = saved.findings()
+    assert (again.detections, again.guesses) == (done.findings.detections, done.findings.guesses)
+    page = data_of(Elements(Path("out/cat.html").read_text("utf-8")))
+    assert [
+        (one["name"], one["confidence"], *one["xyxy"]) for one in page["detections"]
+    ] == expected
+    assert page["guessed"] == (not done.detections)
+
+    check_maps(done, again, page)
+    check_pictures(done, call)
+
+
+def from_terminal(printed):
+    """Class, confidence and corners of each row, as they were printed."""
+    corners = rf"{NUMBER}, {NUMBER} to {NUMBER}, {NUMBER}"
+    lines = re.findall(rf"^(.+?) +{NUMBER} .* {corners}(?: .*)?$", printed, re.MULTILINE)
+    return [tuple(line) for line in lines]
+
+
+def from_csv():
+    with Path("out/cat.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    numbers = ("confidence", "left", "top", "right", "bottom")
+    return [(row["class"], *(float(row[name]) for name in numbers)) for row in rows]
+
+
+def from_coco():
+    categories = json.loads(Path("out/cat.coco.dataset.json").read_text())["categories"]
+    names = {one["id"]: one["name"] for one in categories}
+    results = json.loads(Path("out/cat.coco.json").read_text())
+    return [(names[one["category_id"]], one["score"], *one["bbox"]) for one in results]
+
+
+def from_geojson():
+    features = json.loads(Path("out/cat.geojson").read_text())["features"]
+    told = [feature["properties"] for feature in features]
+    return [(one["class"], one["confidence"], *one["box_px"]) for one in told]
+
+
+def check_maps(done, again, page):
+    """Python's maps, those of the file, of the page, and of the TIFF."""
+    maps = done.findings.maps
+    np.testing.assert_array_equal(again.maps.scores, maps.scores)
+    assert again.groups == done.findings.groups
+    assert [one["name"] for one in page["maps"]] == [group.name for group in again.groups]
+    assert [one["peak"] for one in page["maps"]] == [round(peak, 6) for peak in again.peaks]
+    for place, suffix in enumerate(class_suffixes(again.groups)):
+        heat = tifffile.imread(f"out/cat{suffix}.heat.tif")
+        np.testing.assert_array_equal(heat, maps.heatmap(maps.classes.single(place)))
+
+
+def check_pictures(done, call):
+    """The picture of the command, of Python, of `render`, and drawn by hand."""
+    drawn = Path("out/cat.heatmap.jpg").read_bytes()
+    assert done.saved.pictures[0].read_bytes() == drawn
+    assert call("render", "out", "-o", "again").code == 0
+    assert Path("again/cat.heatmap.jpg").read_bytes() == drawn
+    conf = json.loads(Path("out/cat.json").read_text())["settings"]["conf"]
+    by_hand = annotated(read_photo("cat.png").pixels, done.findings, conf=conf)
+    stored = cv2.imread("out/cat.heatmap.jpg")[:, :, ::-1]
+    assert stored.shape == by_hand.shape
+    assert np.abs(stored.astype(int) - by_hand).mean() < 2
+
+
+def test_view_writes_the_page_of_the_run(call):
+    call("run", "cat.png", *POOLED, "--html", "-o", "out")
+    page = Path("out/cat.html").read_bytes()
+    shutil.copytree("out", "moved")
+    Path("moved/cat.html").unlink()
+    assert call("view", "moved").code == 0
+    assert Path("moved/cat.html").read_bytes() == page
