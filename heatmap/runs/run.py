@@ -210,8 +210,8 @@ class PhotoRun:
         yield from _few_classes(self.scorer.classifier)
         if findings.unconfirmed:
             yield (
-                f"{findings.unconfirmed} of {len(findings.detections)} detections were not confirmed by "
-                f"cropping, only the {self.display.confirm} most confident ones are"
+                f"{findings.unconfirmed} of {len(findings.detections)} detections were not "
+                f"confirmed by cropping, only the {self.display.confirm} most confident ones are"
             )
 
 

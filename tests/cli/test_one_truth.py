@@ -49,7 +49,9 @@ def case(request, call, prepare_once):
     model = arguments[1]
     own = {"window": 32} if "--window" in arguments else {}
     display = heatmap.Display(**{k: v for k, v in settings.items() if k != "scales"})
-    scales = {"placement": heatmap.MultiScale(scales=settings["scales"])} if "scales" in settings else {}
+    scales = (
+        {"placement": heatmap.MultiScale(scales=settings["scales"])} if "scales" in settings else {}
+    )
     done = heatmap.run("cat.png", prepare_once(model, **own), "python", display=display, **scales)
     return outcome.out, done
 

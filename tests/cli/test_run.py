@@ -97,7 +97,9 @@ def test_run_uses_its_settings(call):
     assert grid.classes.names == CLASS_NAMES
     again = ("--scale", "0.5", "--border", "valid", "--save-grid")
     call("run", "cat.png", *PADDED, "-o", "out2", *again)
-    assert not np.allclose(heatmap.load("out2/cat.grid.npz").scores[0, 0], grid.scores[0, 0], rtol=1e-3)
+    assert not np.allclose(
+        heatmap.load("out2/cat.grid.npz").scores[0, 0], grid.scores[0, 0], rtol=1e-3
+    )
 
 
 def test_where_nothing_is_detected_the_best_guesses_are_listed(call):
@@ -159,7 +161,18 @@ def test_random_weights_are_named_as_such(call):
 def test_a_group_of_the_built_in_model_is_one_class(call):
     cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
     outcome = call(
-        *("run", "chelsea.jpg", "-c", "cat", "-c", "dog", "--scale", 1, "--save-grid", "--per-class")
+        *(
+            "run",
+            "chelsea.jpg",
+            "-c",
+            "cat",
+            "-c",
+            "dog",
+            "--scale",
+            1,
+            "--save-grid",
+            "--per-class",
+        )
     )
     assert (outcome.code, outcome.err) == (0, "")
     told = json.loads(Path("results/chelsea.json").read_text())

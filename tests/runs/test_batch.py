@@ -47,7 +47,9 @@ def test_the_record_says_what_was_found_and_where(photos, out):
     for record in run(photos, out).records:
         folder = out / "photos" / record.name
         assert {path.name for path in folder.iterdir()} == set(record.files)
-        assert record.photo_hw == heatmap.load(folder / f"{folder.name[0]}.maps.npz").geometry.photo_hw
+        assert (
+            record.photo_hw == heatmap.load(folder / f"{folder.name[0]}.maps.npz").geometry.photo_hw
+        )
         assert record.seconds > 0
         assert record.stamp.size == (photos / record.name).stat().st_size
 

@@ -18,7 +18,9 @@ FILES = ("cat 1.heatmap.jpg", "cat 1.json", "cat 1.maps.npz", "cat 1.thumbnail.j
 DONE = Record(
     "a/cat 1.jpg", "/in/a/cat 1.jpg", "done", "d", photo_hw=(50, 60), detections=FOUND, files=FILES
 )
-EMPTY = Record("b.jpg", "/in/b.jpg", "done", "d", photo_hw=(5, 6), files=("b.heatmap.jpg", "b.html"))
+EMPTY = Record(
+    "b.jpg", "/in/b.jpg", "done", "d", photo_hw=(5, 6), files=("b.heatmap.jpg", "b.html")
+)
 FAILED = Record("</script><b>.jpg", "/in/x.jpg", "failed", "d", "x.jpg: is empty")
 SKIPPED = Record("notes.txt", "/in/notes.txt", "skipped", "d", "not a photo by its name")
 ALL = [DONE, EMPTY, FAILED, SKIPPED]

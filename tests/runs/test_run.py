@@ -23,7 +23,7 @@ from heatmap.runs import run as running
 from heatmap.runs.request import Display, Extras, Limits, MultiScale
 from heatmap.runs.run import run
 from tests.support.networks import WINDOW, Classifier, heads, randomise
-from tests.support.runs import PHOTO, SEVERAL, Recorder, assert_same, names, told
+from tests.support.runs import PHOTO, SEVERAL, Recorder, assert_same, told
 
 ONE = MultiScale(scales=(1.0,))
 
@@ -31,9 +31,7 @@ ONE = MultiScale(scales=(1.0,))
 @pytest.mark.parametrize("how", ["mean", "max"])
 def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, how):
     placement = MultiScale(scales=(1.0, 0.5, 1.0, 2.0), fuse=how)
-    done = run(
-        photo, scorer, tmp_path / "out", placement=placement, extras=Extras(save_grid=True)
-    )
+    done = run(photo, scorer, tmp_path / "out", placement=placement, extras=Extras(save_grid=True))
     alone = [scorer.score(PHOTO, heatmap.Placement(scale=scale)) for scale in (1.0, 0.5, 2.0)]
     assert list(done.scales) == ["x1", "x0.5", "x2"]
     for one, other in zip(done.scales.values(), alone, strict=True):

@@ -10,7 +10,7 @@ from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.grid.skip import Skip
 from heatmap.photo import photo_file as streams
-from heatmap.runs import pictures
+from heatmap.runs import pictures as drawing
 from heatmap.runs import run as running
 from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
 from heatmap.runs.run import planned_bytes, planned_scales, run
@@ -24,7 +24,7 @@ def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     display = Display(classes=(1,), full=True)
     small = run(photo, scorer, tmp_path / "small", placement=placement, display=display)
     monkeypatch.setattr(streams, "LARGE_PX", 1000)
-    monkeypatch.setattr(pictures, "PICTURE_PX", 80)
+    monkeypatch.setattr(drawing, "PICTURE_PX", 80)
     done = run(photo, scorer, tmp_path / "large", placement=placement, display=display)
     assert isinstance(done.photo, streams.PhotoFile)
     largest = np.abs(small.grid.scores).max()

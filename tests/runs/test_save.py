@@ -18,7 +18,7 @@ from heatmap.localization.findings import find
 from heatmap.photo.photo import Photo
 from heatmap.runs import pictures
 from heatmap.runs.coco import CocoIds
-from heatmap.runs.request import Display, Extras, Request
+from heatmap.runs.request import NO_EXTRAS, Display, Extras, Request
 from heatmap.runs.save import Outcome, save_run
 
 NAMES = ("cat", "crane", "crane", "café", "日本", "a", "b")
@@ -27,6 +27,7 @@ CAT, CRANE, OTHER_CRANE, _, _, A, B = (
 )
 ANIMAL = ClassGroup("animal", (0, 1))
 GRID = Extras(save_grid=True)
+NO_WISHES = Display()
 
 
 def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
@@ -42,13 +43,13 @@ def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
     return ScoreGrid(scores, geometry, ClassList(names), "probabilities", origin)
 
 
-def made(photo=None, grid=None, display=Display(), **more) -> Outcome:
+def made(photo=None, grid=None, display=NO_WISHES, **more) -> Outcome:
     """What a display finds in a grid, without a network."""
     grid = grid or made_grid()
     return Outcome(photo or made_photo(), find([grid], grid, display.search), grid, **more)
 
 
-def save(folder, outcome=None, *, extras=Extras(), display=Display()):
+def save(folder, outcome=None, *, extras=NO_EXTRAS, display=NO_WISHES):
     outcome = outcome or made(display=display)
     return save_run(folder, outcome, Request(display=display, extras=extras))
 

@@ -19,7 +19,7 @@ from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile, open_whole
 from heatmap.runs.request import Display, Extras, Request
 from heatmap.runs.save import Outcome, save_run
-from heatmap.runs.saved import SavedResult, saved_results
+from heatmap.runs.saved import saved_results
 from heatmap.runs.view import view
 from tests.support.pages import CAT, NAMES, find, make_grid
 
@@ -272,7 +272,10 @@ def test_found_objects_that_are_none_are_one_line(tmp_path, photo, found):
 
 def test_files_outside_the_folder_are_not_read(tmp_path, photo):
     saved(tmp_path / "out", photo)
-    change(tmp_path / "out" / "my cat.json", lambda told: told["files"].update(maps="../../secret.npz", grid="/a/grid.npz"))
+    change(
+        tmp_path / "out" / "my cat.json",
+        lambda told: told["files"].update(maps="../../secret.npz", grid="/a/grid.npz"),
+    )
     (result,) = saved_results(tmp_path / "out")
     assert result.maps == tmp_path / "out" / "secret.npz"
     assert result.grid == tmp_path / "out" / "grid.npz"

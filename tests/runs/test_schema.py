@@ -123,7 +123,8 @@ def test_everything_is_described_and_nothing_else_is_allowed():
 
 
 def test_formats_are_those_that_are_exported():
-    assert SCHEMA["properties"]["files"]["properties"]["exports"]["propertyNames"]["enum"] == list(FORMATS)
+    exports = SCHEMA["properties"]["files"]["properties"]["exports"]
+    assert exports["propertyNames"]["enum"] == list(FORMATS)
 
 
 WRONG = {
