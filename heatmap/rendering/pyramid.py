@@ -1,4 +1,4 @@
-"""Overlays of photos too large for memory: a tiled pyramid, and a preview.
+"""Pictures of photos too large for memory: a tiled pyramid, and a preview.
 
 The pyramid is a tiled TIFF with copies at half, a quarter, ... of the size, which viewers of large
 images (QGIS, QuPath, OpenSeadragon with IIPImage, libvips, GDAL) read tile by tile.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 import pyvips
@@ -20,9 +20,11 @@ from ..errors import ResultError
 from ..files import TEMPORARY
 from ..geometry import Box, check_size
 from ..grid.score_grid import ScoreGrid
+from ..localization.findings import Findings
 from ..names import PREVIEW, PYRAMID
 from ..photo.photo_file import PhotoFile
-from .overlay import encode_image, shrunk_overlay
+from .annotated import Annotation, annotated
+from .overlay import encode_image, shrunk_overlay, shrunk_pixels
 from .paint import OPACITY, STRIP_PX, Image, Painter
 
 PYRAMID_TILE_PX = 256
@@ -57,7 +59,7 @@ def large_overlay(
     painter = Painter.of(grid, wanted, opacity=opacity, color_range=color_range)
 
     def write_pyramid(path: Path) -> None:
-        _save_pyramid(path, photo, painter)
+        save_pyramid(path, photo, painter)
 
     def write_preview(path: Path) -> None:
         drawn = shrunk_overlay(
@@ -73,8 +75,59 @@ def large_overlay(
     return {PYRAMID: write_pyramid, PREVIEW: write_preview}
 
 
-def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:
-    """Paint strip by strip into an uncompressed file, and make the pyramid from that."""
+def large_annotated(
+    photo: PhotoFile,
+    findings: Findings,
+    *,
+    conf: float,
+    color_range: tuple[float, float] | None = None,
+    opacity: float = OPACITY,
+) -> dict[str, Callable[[Path], None]]:
+    """Functions that write the annotated picture of a photo, by suffix: a pyramid and its preview.
+
+    Each takes the path to write to. The pyramid has the photo's size, with boxes and labels but
+    without legend; the preview is at most ``overlay.PICTURE_PX`` on its longer side, with a legend.
+
+    Args:
+        photo: the photo, or its region, that findings are of.
+        findings, conf, color_range, opacity: as in :func:`annotated.annotated`.
+
+    Raises:
+        ResultError: the photo has another size than the scored one, ``opacity`` is outside
+            0..1, or the range is none within 0..1.
+    """
+    check_size(photo.hw, findings.maps.geometry)
+    annotation = Annotation.of(
+        findings, photo.hw, conf=conf, color_range=color_range, opacity=opacity
+    )
+
+    def write_pyramid(path: Path) -> None:
+        save_pyramid(path, photo, annotation)
+
+    def write_preview(path: Path) -> None:
+        drawn = annotated(
+            shrunk_pixels(photo), findings, conf=conf, color_range=color_range, opacity=opacity
+        )
+        path.write_bytes(encode_image(drawn))
+
+    return {PYRAMID: write_pyramid, PREVIEW: write_preview}
+
+
+class StripPainter(Protocol):
+    """Paints rows of a photo, uint8 (n, W, 3), that begin at row ``top``, into a new array."""
+
+    def paint(self, photo: Image, top: int = 0, /) -> Image: ...
+
+
+def save_pyramid(path: Path, photo: PhotoFile, painter: StripPainter) -> None:
+    """Write a photo as a painter paints it as a tiled pyramid, of the photo's size.
+
+    It is painted strip by strip into an uncompressed file, and the pyramid is made from that.
+
+    Raises:
+        PhotoError: the photo is damaged, or has changed.
+        ResultError: the file cannot be written.
+    """
     try:
         with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=path.parent) as raw:
             _write_rows(raw.file, photo.hw, _painted(photo, painter))
@@ -108,7 +161,7 @@ def _write_rows(file: IO[bytes], hw: tuple[int, int], strips: Iterable[Image]) -
         )
 
 
-def _painted(photo: PhotoFile, painter: Painter) -> Iterator[Image]:
+def _painted(photo: PhotoFile, painter: StripPainter) -> Iterator[Image]:
     top = 0
     for strip in photo.strips(STRIP_PX):
         yield painter.paint(strip, top)
