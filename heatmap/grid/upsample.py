@@ -11,7 +11,7 @@ by at most 1.2e-7 times the number of cells along the axis (measured: 4e-5 at 40
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +20,8 @@ import numpy.typing as npt
 from ..errors import ResultError
 from ..geometry import Geometry
 
+# First and end (exclusive) of photo rows, and of photo columns.
+Part: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 _Value = TypeVar("_Value", bound=np.generic)
 
 
@@ -43,21 +45,29 @@ def upsample(
     """
     if cells.shape != geometry.grid_hw:
         raise ResultError(f"cells are {cells.shape}, the geometry says {geometry.grid_hw}")
-    rows = rows or (0, geometry.photo_hw[0])
-    return upsample_touched(cells[touched_cells(geometry, rows)], geometry, rows)
+    height, width = geometry.photo_hw
+    part = (rows or (0, height), (0, width))
+    return upsample_part(cells[touched_cells(geometry, part)], geometry, part)
 
 
-def upsample_touched(
-    touched: npt.NDArray[np.float32], geometry: Geometry, rows: tuple[int, int]
+def upsample_part(
+    touched: npt.NDArray[np.float32], geometry: Geometry, part: Part
 ) -> npt.NDArray[np.float32]:
-    """As :func:`upsample`, given only the rows of cells that :func:`touched_cells` says."""
-    first, end = rows
+    """As :func:`upsample`, of a part of the photo, given the cells of :func:`touched_cells`.
+
+    Returns:
+        float32 (rows, columns) of the part.
+    """
     to_cell = _pixel_to_cell(geometry)
-    to_cell[1, 2] += first * to_cell[1, 1] - touched_cells(geometry, rows).start
+    first_cells = (span.start for span in touched_cells(geometry, part))
+    for axis, (span, first_cell) in enumerate(zip(part, first_cells, strict=True)):
+        # The matrix has x before y.
+        row = 1 - axis
+        to_cell[row, 2] += span[0] * to_cell[row, row] - first_cell
     heat = cv2.warpAffine(
         touched,
         to_cell,
-        (geometry.photo_hw[1], end - first),
+        (part[1][1] - part[1][0], part[0][1] - part[0][0]),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
         hint=cv2.ALGO_HINT_ACCURATE,
@@ -66,15 +76,22 @@ def upsample_touched(
     return np.asarray(np.clip(heat, touched.min(), touched.max(), out=heat), dtype=np.float32)
 
 
-def touched_cells(geometry: Geometry, rows: tuple[int, int]) -> slice:
-    """The rows of cells needed for photo rows from the first to the end (exclusive).
+def touched_cells(geometry: Geometry, part: Part) -> tuple[slice, slice]:
+    """The rows and columns of cells needed for a part of the photo.
 
-    So the cost does not depend on the height of the grid, and positions stay small.
+    So the cost does not depend on the size of the grid, and positions stay small.
     """
-    top, bottom = (geometry.cell_at(0.5, row + 0.5)[0] for row in (rows[0], rows[1] - 1))
-    last = geometry.grid_hw[0] - 1
-    # One row more than needed on either side, since positions are rounded to float32.
-    low, high = (min(max(0, int(row)), last) for row in (top - 1, bottom + 2))
+    rows, columns = (_touched(geometry, axis, span) for axis, span in enumerate(part))
+    return rows, columns
+
+
+def _touched(geometry: Geometry, axis: int, span: tuple[int, int]) -> slice:
+    ends = (geometry.cell_at(at + 0.5, at + 0.5)[axis] for at in (span[0], span[1] - 1))
+    last = geometry.grid_hw[axis] - 1
+    # One more than needed on either side, since positions are rounded to float32.
+    low, high = (
+        min(max(0, int(cell + more)), last) for cell, more in zip(ends, (-1, 2), strict=True)
+    )
     return slice(low, high + 1)
 
 

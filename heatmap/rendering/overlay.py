@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,10 +11,9 @@ import numpy as np
 from ..classes import ClassGroup, Wanted
 from ..errors import ResultError
 from ..files import writing
-from ..geometry import Box, check_size, shrunk_hw, size_text
+from ..geometry import Box, check_size, size_text
 from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo, read_photo
-from ..photo.reduced import OpenPhoto
 from .legend import PANEL_PX, Caption, centred, narrowest_px, range_bar, strip, text_px
 from .paint import OPACITY, STRIP_PX, Image, Painter, hatching
 
@@ -89,52 +87,6 @@ def overlay(
     size = text_px(picture.shape[:2])
     picture = centred(picture, max(picture.shape[1], narrowest_px(size)))
     return np.vstack([picture, strip(picture.shape[1], caption, size)])
-
-
-def shrunk_pixels(photo: OpenPhoto) -> Image:
-    """A photo of at most ``PICTURE_PX`` a side, RGB uint8 (H, W, 3), decoded as far as needed.
-
-    Raises:
-        PhotoError: as :func:`heatmap.read_photo`.
-    """
-    hw = shrunk_hw(photo.hw, PICTURE_PX)
-    return np.concatenate(list(photo.strips(scaled_hw=hw)))
-
-
-def shrunk_overlay(
-    photo: OpenPhoto,
-    grid: ScoreGrid,
-    wanted: Wanted,
-    *,
-    opacity: float = OPACITY,
-    color_range: tuple[float, float] | None = None,
-    boxes_xyxy: Sequence[Box] = (),
-) -> Image:
-    """The overlay with its legend, on the photo shrunk to at most ``PICTURE_PX`` a side.
-
-    Args:
-        photo: the photo that was scored, opened; only as much of it is decoded as is drawn.
-        grid, wanted, opacity, color_range, boxes_xyxy: as in :func:`overlay`.
-
-    Raises:
-        ClassError, PhotoError, ResultError: as :func:`overlay`.
-    """
-    check_size(photo.hw, grid.geometry)
-    hw = shrunk_hw(photo.hw, PICTURE_PX)
-    small = Photo(shrunk_pixels(photo))
-    down, across = (drawn / side for drawn, side in zip(hw, photo.hw, strict=True))
-    return overlay(
-        small,
-        # The same cells, placed by their share of the photo.
-        replace(grid, geometry=replace(grid.geometry, photo_hw=hw)),
-        wanted,
-        opacity=opacity,
-        color_range=color_range,
-        boxes_xyxy=[
-            (left * across, top * down, right * across, bottom * down)
-            for left, top, right, bottom in boxes_xyxy
-        ],
-    )
 
 
 def encode_image(rgb: Image, suffix: str = ".png") -> bytes:

@@ -35,7 +35,19 @@ _COLOUR_MAP = cv2.COLORMAP_INFERNO
 def colour_table(opacity: float) -> Image:
     """RGBA of the 256 score levels, (256, 4), with opacity from 0 to ``opacity``.
 
-    Opacity first rises twice as fast as the score and then levels off, so that a score of 0.3 is
+    Raises:
+        ResultError: ``opacity`` is outside 0..1.
+    """
+    alpha = opacities(opacity)
+    levels = np.arange(256, dtype=np.uint8)[:, None]
+    colours = cv2.applyColorMap(levels, _COLOUR_MAP)[:, 0, ::-1]
+    return np.hstack([colours, alpha[:, None]])
+
+
+def opacities(opacity: float) -> Image:
+    """The opacity of the 256 score levels, uint8 (256,), 255 for 1, from 0 to ``opacity``.
+
+    It first rises twice as fast as the score and then levels off, so that a score of 0.3 is
     clearly visible, and scores near 0 are not.
 
     Raises:
@@ -43,10 +55,8 @@ def colour_table(opacity: float) -> Image:
     """
     if not 0 <= opacity <= 1:
         raise ResultError(f"opacity is {opacity:g}: it must be within 0..1")
-    levels = np.arange(256, dtype=np.uint8)[:, None]
-    colours = cv2.applyColorMap(levels, _COLOUR_MAP)[:, 0, ::-1]
-    alpha = (1 - (1 - levels / 255) ** 2) * 255 * opacity
-    return np.hstack([colours, np.rint(alpha).astype(np.uint8)])
+    shares = np.arange(256) / 255
+    return np.rint((1 - (1 - shares) ** 2) * 255 * opacity).astype(np.uint8)
 
 
 def range_of(highest: float) -> tuple[float, float]:

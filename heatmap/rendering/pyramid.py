@@ -1,4 +1,4 @@
-"""Overlays of photos too large for memory: a tiled pyramid, and a preview.
+"""The annotated picture of a photo too large for memory: a tiled pyramid.
 
 The pyramid is a tiled TIFF with copies at half, a quarter, ... of the size, which viewers of large
 images (QGIS, QuPath, OpenSeadragon with IIPImage, libvips, GDAL) read tile by tile.
@@ -7,7 +7,7 @@ images (QGIS, QuPath, OpenSeadragon with IIPImage, libvips, GDAL) read tile by t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -15,15 +15,14 @@ import numpy as np
 import pyvips
 import tifffile
 
-from ..classes import Wanted
 from ..errors import ResultError
-from ..files import TEMPORARY
-from ..geometry import Box, check_size
-from ..grid.score_grid import ScoreGrid
-from ..names import PREVIEW, PYRAMID
+from ..files import TEMPORARY, Writer
+from ..geometry import check_size
+from ..localization.findings import Findings
+from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
-from .overlay import encode_image, shrunk_overlay
-from .paint import OPACITY, STRIP_PX, Image, Painter
+from .annotated import Annotation
+from .paint import OPACITY, STRIP_PX, Image
 
 PYRAMID_TILE_PX = 256
 # Quality of JPEG tiles: 144 MB and 7 s for 256 megapixels of five photos, where deflate took 418 MB
@@ -34,50 +33,39 @@ PYRAMID_JPEG_QUALITY = 90
 _RAW_ROWS = 16
 
 
-def large_overlay(
-    photo: PhotoFile,
-    grid: ScoreGrid,
-    wanted: Wanted,
+def pyramid(
+    photo: Photo | PhotoFile,
+    findings: Findings,
     *,
-    opacity: float = OPACITY,
+    conf: float,
     color_range: tuple[float, float] | None = None,
-    boxes_xyxy: Sequence[Box] = (),
-) -> dict[str, Callable[[Path], None]]:
-    """Functions that write the overlay of one class, by suffix: the pyramid and its preview.
+    opacity: float = OPACITY,
+) -> Writer:
+    """A function that writes the annotated picture of a photo, of its full size, as a pyramid.
 
-    Each takes the path to write to. The pyramid has the photo's size, without legend and boxes; the
-    preview is at most ``overlay.PICTURE_PX`` on its longer side, with a legend and outlined boxes
-    (given in photo px).
+    It has boxes and labels, but no legend. It is painted strip by strip into an uncompressed file,
+    and the pyramid is made from that.
+
+    Args:
+        photo: the photo, or its region, that findings are of.
+        findings, conf, color_range, opacity: as in :func:`annotated.annotated`.
 
     Raises:
         ResultError: the photo has another size than the scored one, ``opacity`` is outside
-            0..1, or the range is none within 0..1.
+            0..1, or the range is none within 0..1. The function also raises it where the file
+            cannot be written, and PhotoError where the photo is damaged or has changed.
     """
-    check_size(photo.hw, grid.geometry)
-    painter = Painter.of(grid, wanted, opacity=opacity, color_range=color_range)
-
-    def write_pyramid(path: Path) -> None:
-        _save_pyramid(path, photo, painter)
-
-    def write_preview(path: Path) -> None:
-        drawn = shrunk_overlay(
-            photo,
-            grid,
-            wanted,
-            opacity=opacity,
-            color_range=color_range,
-            boxes_xyxy=boxes_xyxy,
-        )
-        path.write_bytes(encode_image(drawn))
-
-    return {PYRAMID: write_pyramid, PREVIEW: write_preview}
+    check_size(photo.hw, findings.maps.geometry)
+    annotation = Annotation.of(
+        findings, photo.hw, conf=conf, color_range=color_range, opacity=opacity
+    )
+    return lambda path: _save(path, photo, annotation)
 
 
-def _save_pyramid(path: Path, photo: PhotoFile, painter: Painter) -> None:
-    """Paint strip by strip into an uncompressed file, and make the pyramid from that."""
+def _save(path: Path, photo: Photo | PhotoFile, annotation: Annotation) -> None:
     try:
         with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=path.parent) as raw:
-            _write_rows(raw.file, photo.hw, _painted(photo, painter))
+            _write_rows(raw.file, photo.hw, _painted(photo, annotation))
             raw.flush()
             pyvips.Image.tiffload(raw.name, access="sequential").tiffsave(
                 str(path),
@@ -108,8 +96,8 @@ def _write_rows(file: IO[bytes], hw: tuple[int, int], strips: Iterable[Image]) -
         )
 
 
-def _painted(photo: PhotoFile, painter: Painter) -> Iterator[Image]:
+def _painted(photo: Photo | PhotoFile, annotation: Annotation) -> Iterator[Image]:
     top = 0
     for strip in photo.strips(STRIP_PX):
-        yield painter.paint(strip, top)
+        yield annotation.paint(strip, top)
         top += len(strip)

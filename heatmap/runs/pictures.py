@@ -20,13 +20,15 @@ from ..photo.reduced import OpenPhoto, open_photo, whole_of
 from ..region import Region
 from ..rendering.annotated import annotated
 from ..rendering.areas_picture import areas_picture
-from ..rendering.overlay import JPEG_SIDE_PX, PICTURE_PX, encode_image, overlay
+from ..rendering.overlay import JPEG_MOST_PX, PICTURE_PX, encode_image, overlay
 from ..rendering.paint import Image
 from ..rendering.pyramid import pyramid
 from .request import Display
 
 # Longer side of a thumbnail of the contact sheet.
 THUMBNAIL_PX = 320
+# A JPEG has room for a photo of this side and its legend.
+_LONGEST_PX = JPEG_MOST_PX - 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ class Drawing:
 
     @property
     def _is_pyramid(self) -> bool:
-        too_long = max(self.photo.hw) > JPEG_SIDE_PX
+        too_long = max(self.photo.hw) > _LONGEST_PX
         return self.display.full and (self.photo.is_large or too_long)
 
     @cached_property

@@ -15,10 +15,12 @@ from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.rendering import overlay as rendering
 from heatmap.rendering import pyramid as pyramids
+from heatmap.rendering.annotated import Annotation, annotated
 from heatmap.rendering.legend import strip
 from heatmap.rendering.overlay import overlay, shrunk_overlay
-from heatmap.rendering.pyramid import large_overlay
+from heatmap.rendering.pyramid import large_annotated, large_overlay
 from heatmap.runs.save import save_overlays
+from tests.support.findings import make_findings
 
 HW = (700, 1100)
 # Halved, rounded down, until one tile holds it.
@@ -174,3 +176,36 @@ def test_the_painted_rows_wait_in_a_file_that_others_read_too(tmp_path, hw):
         pyramids._write_rows(file, hw, (pixels[:512], pixels[512:]))
     np.testing.assert_array_equal(tifffile.imread(path), pixels)
     np.testing.assert_array_equal(pyvips.Image.tiffload(str(path)).numpy(), pixels)
+
+
+# Annotated pictures.
+
+
+def test_the_annotated_pyramid_has_heat_boxes_and_labels(tmp_path, photo):
+    findings = make_findings(HW, classes=4)
+    path = tmp_path / "cat.tif"
+    large_annotated(photo, findings, conf=0.35)[".tif"](path)
+    levels = read_levels(path)
+    assert [level.shape[:2] for level in levels] == LEVELS
+    expected = Annotation.of(findings, HW, conf=0.35).paint(pixels_of(photo))
+    error = np.abs(levels[0].astype(int) - expected)
+    assert error.mean() < 3
+    assert np.quantile(error, 0.999) < 40
+    drawn = np.abs(levels[0].astype(int) - pixels_of(photo)).max(axis=2) > 60
+    assert drawn.mean() > 0.02
+
+
+def test_the_annotated_preview_has_a_legend_and_the_range_given(tmp_path, photo, monkeypatch):
+    monkeypatch.setattr(rendering, "PICTURE_PX", 550)
+    findings, path = make_findings(HW, sure=False), tmp_path / "cat.preview.png"
+    options = {"conf": 0.35, "color_range": (0, 0.5), "opacity": 0.4}
+    large_annotated(photo, findings, **options)[".preview.png"](path)
+    picture = cv2.imread(str(path))[:, :, ::-1]
+    small = np.concatenate(list(photo.strips(scaled_hw=(350, 550))))
+    np.testing.assert_array_equal(picture, annotated(small, findings, **options))
+    assert picture.shape[0] > 350
+
+
+def test_findings_of_another_photo_are_refused_before_it_is_read(photo):
+    with pytest.raises(ResultError, match="photo is 1100 x 700 px, the scored one was 550 x 350"):
+        large_annotated(photo, make_findings((350, 550)), conf=0.35)

@@ -128,7 +128,7 @@ class TestSaveRun:
 
             return write
 
-        monkeypatch.setattr(pictures, "JPEG_SIDE_PX", 10)
+        monkeypatch.setattr(pictures, "_LONGEST_PX", 10)
         monkeypatch.setattr(pictures, "pyramid", pyramid)
         with pytest.raises(type(failure)):
             save(tmp_path, made(grid=offset(made_grid(), 1)), display=display)
@@ -141,7 +141,7 @@ class TestSaveRun:
         assert heatmap.load(saved.maps).origin.photo == name
 
     def test_a_picture_longer_than_a_jpeg_can_be_is_a_pyramid_too(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(pictures, "JPEG_SIDE_PX", 49)
+        monkeypatch.setattr(pictures, "_LONGEST_PX", 49)
         saved = save(tmp_path, display=Display(full=True))
         names = ["my cat.heatmap.jpg", "my cat.heatmap.tif"]
         assert [path.name for path in saved.pictures] == told_by(saved)["files"]["pictures"]

@@ -1,0 +1,134 @@
+"""Labels of boxes: where they go, so that all of them can be read, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .legend import BOLD, SMALLEST_PX, cut, line_px, text_width, write
+from .marks import Paste, Spot
+from .paint import Image, blend
+from .palette import Colour, ink_on
+
+# Letters are made smaller by this factor, down to a half, where labels leave no room for others.
+_SMALLER = 0.8
+# The share of a box that a label may hide.
+_MOST_HIDDEN = 0.25
+
+
+def labels(
+    texts: Sequence[tuple[str, str]],
+    grounds: Sequence[Colour],
+    boxes: Sequence[Spot],
+    hw: tuple[int, int],
+    size: int,
+) -> list[Paste]:
+    """The labels of boxes, each on a ground of its own, inside the picture and over no other.
+
+    A label lies at its box: above it, inside, or below. Where not all have room, their letters
+    become smaller; those for which there is still none are left out, the last ones first.
+
+    Args:
+        texts: for each box a name, which is shortened where it is wider than the picture, and
+            what follows it.
+        grounds: the colour behind each text.
+        boxes: the boxes, most important first.
+        hw: height and width of the picture, px.
+        size: height of letters, px, where there is room.
+
+    Returns:
+        The labels that have a place.
+    """
+    best: list[Paste] = []
+    for smaller in _sizes(size):
+        images = [_drawn(*text, hw[1], smaller) for text in texts]
+        places = placed([(image.shape[0], image.shape[1]) for image in images], boxes, hw)
+        found = [
+            Paste(place, _coloured(image, ground))
+            for place, image, ground in zip(places, images, grounds, strict=True)
+            if place is not None
+        ]
+        best = max(best, found, key=len)
+        if len(best) == len(texts):
+            break
+    return best
+
+
+def placed(
+    sizes_hw: Sequence[tuple[int, int]], boxes: Sequence[Spot], hw: tuple[int, int]
+) -> list[Spot | None]:
+    """Where labels go that have these heights and widths, px; None where one has no room.
+
+    Every place lies inside the picture, touches its box, and overlaps no other place. One that
+    hides much of a box is only taken where there is no other.
+    """
+    every = np.array(boxes, int).reshape(-1, 4)
+    taken = np.empty((0, 4), int)
+    places: list[Spot | None] = []
+    for (height, width), box in zip(sizes_hw, boxes, strict=True):
+        free = [
+            spot
+            for spot in _candidates(height, width, box, hw)
+            if not _shared_px(spot, taken).any()
+        ]
+        # Of those that hide none, or of all, the first.
+        place = min(free, key=lambda spot: _hides(spot, every), default=None)
+        if place is not None:
+            taken = np.vstack([taken, place])
+        places.append(place)
+    return places
+
+
+def _hides(spot: Spot, boxes: npt.NDArray[np.int_]) -> bool:
+    """Whether a label hides much of any box."""
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return bool((_shared_px(spot, boxes) > _MOST_HIDDEN * areas).any())
+
+
+def _shared_px(spot: Spot, others: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
+    """Pixels that a spot shares with each of others."""
+    left, top, right, bottom = spot
+    wide = np.minimum(others[:, 2], right) - np.maximum(others[:, 0], left)
+    high = np.minimum(others[:, 3], bottom) - np.maximum(others[:, 1], top)
+    return np.asarray(np.maximum(wide, 0) * np.maximum(high, 0))
+
+
+def _candidates(height: int, width: int, box: Spot, hw: tuple[int, int]) -> Iterator[Spot]:
+    """Places for a label at its box, best first, moved into the picture."""
+    if height > hw[0] or width > hw[1]:
+        return
+    left, top, right, bottom = box
+    inside = range(top, bottom - height + 1, height)
+    downs = [top - height, *inside[:1], bottom, bottom - height, *inside[1:]]
+    for down in downs:
+        for across in (left, right - width, (left + right - width) // 2):
+            x = min(max(0, across), hw[1] - width)
+            y = min(max(0, down), hw[0] - height)
+            yield x, y, x + width, y + height
+
+
+def _sizes(size: int) -> Iterator[int]:
+    least = max(SMALLEST_PX, size // 2)
+    while size > least:
+        yield size
+        size = round(size * _SMALLER)
+    yield least
+
+
+def _drawn(name: str, rest: str, width: int, size: int) -> npt.NDArray[np.uint8]:
+    """How much of each pixel is letter, 0..255: uint8 (height, width)."""
+    pad = max(3, round(0.35 * size))
+    room = width - 2 * pad
+    text = f"{cut(name, room - text_width(f' {rest}', size, BOLD), size, BOLD)} {rest}"
+    inner = text_width(text, size, BOLD)
+    line = np.zeros((line_px(size), inner + 2 * pad, 3), np.uint8)
+    write(line, text, pad, size, BOLD, (255, 255, 255))
+    return np.ascontiguousarray(line[..., 0])
+
+
+def _coloured(letters: npt.NDArray[np.uint8], ground: Colour) -> Image:
+    hwc = (*letters.shape, 3)
+    ink = np.full(hwc, ink_on(ground), np.uint8)
+    return blend(np.full(hwc, ground, np.uint8), np.dstack([ink, letters]))
