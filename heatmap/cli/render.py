@@ -29,7 +29,7 @@ from .options import FILE, drawing_options, json_option, output_option, per_clas
         multiple=True,
         metavar="CLASS",
         help="Draw this class only; may be repeated. One that was not searched for needs a saved "
-        "grid (--save-grid of `heatmap run`), and is drawn without boxes.",
+        "grid, and is drawn without boxes.",
     ),
     click.option(
         "--conf",
@@ -43,9 +43,10 @@ from .options import FILE, drawing_options, json_option, output_option, per_clas
 @output_option
 @json_option
 def render(results: Path, **options: Any) -> None:
-    """Draw the pictures of saved RESULTS once more, without running the network.
+    """Draw the pictures of saved RESULTS once more.
 
-    RESULTS is a folder that `heatmap run` wrote to, or the JSON file of one photo in it.
+    The network does not run again. RESULTS is a folder that `heatmap run` wrote to, or the JSON
+    file of one photo in it.
     """
     from ..runs.view import render as draw
 

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 @output_option
 @json_option
 def run(photo: Path, **options: Any) -> None:
-    """Score PHOTO, detect objects, and write a picture, maps and boxes.
+    """Detect objects in PHOTO; write a picture, maps and boxes.
 
     Prints each detection with its class, confidence, position and box. All classes of the model
     are searched unless some are named with -c.

@@ -53,6 +53,17 @@ class Areas:
     other: float
     unscored: float
 
+    def rows(self) -> list[tuple[str, float]]:
+        """Name and share of pixels of each class, then of the others, and of what was not scored.
+
+        They add to 1.
+        """
+        rest = ((f"{self.others} others", self.other), ("not scored", self.unscored))
+        named = (
+            (group.name, share) for group, share in zip(self.groups, self.fractions, strict=True)
+        )
+        return [*named, *((name, share) for name, share in rest if share)]
+
     def labels(self, picture_hw: tuple[int, int] | None = None) -> Labels:
         """What is at each pixel: uint8 (H, W), an index of ``groups``, ``OTHER`` or ``UNSCORED``.
 

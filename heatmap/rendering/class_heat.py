@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..geometry import Geometry
+from ..grid.upsample import nearest
 from .paint import (
     STRIP_PX,
     Image,
     blend,
     hatching,
     heat_rows,
-    nearest,
     opacities,
     paint,
     to_levels,

@@ -96,7 +96,7 @@ def _is_result(file: Path) -> bool:
     # RecursionError: brackets nested a thousand deep.
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(described, dict) and {"format", "detections", "origin"} <= described.keys()
+    return isinstance(described, dict) and {"format", "photo", "origin"} <= described.keys()
 
 
 def _read(file: Path) -> SavedResult:

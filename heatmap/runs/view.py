@@ -163,8 +163,8 @@ def _named(findings: Findings, classes: Sequence[Wanted]) -> list[ClassGroup]:
         if str(wanted).casefold() not in own:
             raise ClassError(
                 f"class {str(wanted)!r} has no map: there are those of "
-                f"{', '.join(group.name for group in findings.groups)}",
-                Use("save_grid", text="run the photo again with {} for the maps of all classes"),
+                f"{', '.join(group.name for group in findings.groups)}; a run that saves its grid "
+                "has those of all classes"
             )
     return [own[str(wanted).casefold()] for wanted in classes]
 

@@ -26,7 +26,7 @@ def test_the_size_of_a_large_grid_is_told_on_standard_error(call, monkeypatch, f
     loud = call("run", "cat.png", *PADDED, "-o", "out")
     assert loud.err == note.format("62.4 GB")
     # Nothing temporary stays.
-    suffixes = ("heatmap.jpg", "json", "maps.npz")
+    suffixes = ("heatmap.jpg", "json", "maps.npz", "maps.scores.npy")
     assert everything("out") == [f"out/cat.{suffix}" for suffix in suffixes]
 
 

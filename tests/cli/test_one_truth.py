@@ -92,7 +92,7 @@ def test_all_ways_out_say_the_same(case, call):
 def from_terminal(printed):
     """Class, confidence and corners of each row, as they were printed."""
     corners = rf"{NUMBER}, {NUMBER} to {NUMBER}, {NUMBER}"
-    lines = re.findall(rf"^(.+?) +{NUMBER} .* {corners}(?: .*)?$", printed, re.MULTILINE)
+    lines = re.findall(rf"^(.+?) +(\d\.\d\d) .* {corners}(?: .*)?$", printed, re.MULTILINE)
     return [tuple(line) for line in lines]
 
 

@@ -11,7 +11,14 @@ import pytest
 import heatmap
 from heatmap.runs.saved import saved_results
 from heatmap.scoring import prepare as preparing
-from tests.support.command_line import PADDED, POOLED, assert_one_line, everything, save_with_pillow
+from tests.support.command_line import (
+    PADDED,
+    POOLED,
+    Outcome,
+    assert_one_line,
+    everything,
+    save_with_pillow,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +33,7 @@ def test_render_draws_what_run_drew_without_a_network(call, monkeypatch, network
     call("run", "cat.png", *network, "-o", "out", *arguments)
     monkeypatch.setattr(preparing, "prepare", None)
     outcome = call("render", "out", "-o", "again")
-    assert outcome == (0, "wrote again/cat.heatmap.jpg\n", "")
+    assert outcome == Outcome(0, "wrote again/cat.heatmap.jpg\n", "")
     drawn = Path("again/cat.heatmap.jpg").read_bytes()
     assert drawn == Path("out/cat.heatmap.jpg").read_bytes()
 
@@ -56,7 +63,11 @@ def read(folder):
 def test_render_needs_a_grid_for_classes_that_were_not_looked_for(call):
     call("run", "cat.png", *PADDED, "-o", "out", "-c", 1)
     message = "class 'class 2' has no map: there are those of class 1"
-    assert_one_line(call("render", "out", "-c", "class 2", "-o", "again"), message, "--save-grid")
+    assert_one_line(
+        call("render", "out", "-c", "class 2", "-o", "again"),
+        message,
+        "a run that saves its grid has those of all",
+    )
     call("run", "cat.png", *PADDED, "-o", "out", "-c", 1, "--save-grid")
     assert call("render", "out", "-c", "class 2", "-o", "again").code == 0
     assert not np.array_equal(read("again"), read("out"))

@@ -10,8 +10,7 @@ import pytest
 
 from heatmap.errors import ResultError
 from heatmap.runs.batch import BatchSources, plan_batch
-from heatmap.runs.request import Display, Limits, MultiScale, Request
-from heatmap.runs.save import Extras
+from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.batch_runs import REQUEST, plan, run
 from tests.support.batches import MODEL, WINDOW, files, lines, times, write_photo

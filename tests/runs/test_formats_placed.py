@@ -29,6 +29,7 @@ from tests.support.formats import (
     NORTH_UP,
     SHEARED,
     export,
+    findings,
     made_grid,
     made_photo,
 )
@@ -132,8 +133,9 @@ class TestFloatTiff:
     def test_values_are_those_of_the_heatmap(self, tmp_path, hw, scale):
         grid = made_grid(hw, scale=scale)
         files = export(tmp_path, ["tiff"], made_photo(hw), grid)
-        for suffix, group in ((".cat.heat.tif", CAT), (".any-animal.heat.tif", ANIMAL)):
-            expected = grid.heatmap(group)
+        maps = findings(grid, groups=(CAT, ANIMAL)).maps
+        for suffix, place in ((".cat.heat.tif", 0), (".any-animal.heat.tif", 1)):
+            expected = maps.heatmap(place)
             read = tifffile.imread(files[suffix])
             assert read.dtype == np.float32
             np.testing.assert_array_equal(read, expected)
@@ -156,10 +158,11 @@ class TestFloatTiff:
     def test_where_nothing_was_scored_there_is_no_value(self, tmp_path, missing):
         grid = made_grid(missing=missing)
         read = tifffile.imread(export(tmp_path, ["tiff"], made_photo(), grid)[".cat.heat.tif"])
-        unknown = np.isnan(nearest(grid.class_map(CAT), grid.geometry))
+        maps = findings(grid).maps
+        unknown = np.isnan(nearest(maps.class_map(0), grid.geometry))
         assert unknown.any()
         np.testing.assert_array_equal(np.isnan(read), unknown)
-        np.testing.assert_array_equal(read[~unknown], grid.heatmap(CAT)[~unknown])
+        np.testing.assert_array_equal(read[~unknown], maps.heatmap(0)[~unknown])
 
     @settings(max_examples=10, deadline=None)
     @given(strip_px=st.integers(1, 2**19))
@@ -171,7 +174,8 @@ class TestFloatTiff:
             read = tifffile.imread(
                 export(folder, ["tiff"], made_photo((900, 500)), grid)[".cat.heat.tif"]
             )
-        whole = exporting._heat(grid.class_map(CAT), grid.geometry, (0, 900))
+        cells = findings(grid).maps.class_map(0)
+        whole = exporting._heat(cells, grid.geometry, (0, 900))
         # Positions of rows count from the first of a strip, in float32.
         np.testing.assert_allclose(read, whole, atol=5e-6)
 
@@ -212,5 +216,6 @@ class TestFloatTiff:
             ".cat-0-1.heat.tif",
             ".Cat-3.heat.tif",
         ]
-        for path, group in zip(files.values(), groups, strict=True):
-            np.testing.assert_array_equal(tifffile.imread(path), grid.heatmap(group))
+        maps = findings(grid, groups=groups).maps
+        for place, path in enumerate(files.values()):
+            np.testing.assert_array_equal(tifffile.imread(path), maps.heatmap(place))

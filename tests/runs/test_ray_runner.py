@@ -69,9 +69,9 @@ def test_two_workers_give_the_files_of_the_serial_runner(ray, photos, tmp_path):
     found, expected = files(tmp_path / "ray"), files(tmp_path / "serial")
     # Its lines come in the order of being done, and hold times and the memory that was free.
     del found["manifest.jsonl"], expected["manifest.jsonl"]
-    grids = [name for name in expected if name.endswith(".npz")]
-    assert len(grids) == 24
-    assert {name: found[name] for name in grids} == {name: expected[name] for name in grids}
+    maps = [name for name in expected if name.endswith(".npz")]
+    assert len(maps) == 12
+    assert {name: found[name] for name in maps} == {name: expected[name] for name in maps}
     assert found == expected
 
 

@@ -10,6 +10,7 @@ from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.grid.skip import Skip
 from heatmap.photo import photo_file as streams
+from heatmap.rendering.annotated import Annotation
 from heatmap.runs import pictures as drawing
 from heatmap.runs import run as running
 from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
@@ -21,11 +22,12 @@ from tests.support.runs import PHOTO, SEVERAL, Recorder, names, told
 def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     tmp_path, scorer, photo, placement, monkeypatch
 ):
-    display = Display(classes=(1,), full=True)
+    display = Display(classes=(1,), confirm=0, full=True)
     small = run(photo, scorer, tmp_path / "small", placement=placement, display=display)
     monkeypatch.setattr(streams, "LARGE_PX", 1000)
     monkeypatch.setattr(drawing, "PICTURE_PX", 80)
     done = run(photo, scorer, tmp_path / "large", placement=placement, display=display)
+    assert [one.xyxy for one in done.detections] == [one.xyxy for one in small.detections]
     assert isinstance(done.photo, streams.PhotoFile)
     largest = np.abs(small.grid.scores).max()
     np.testing.assert_allclose(done.grid.scores, small.grid.scores, atol=1e-5 * largest, rtol=0)
@@ -33,11 +35,9 @@ def test_a_photo_on_disk_gives_what_one_in_memory_gives(
     pictures = ["cat.heatmap.jpg", "cat.heatmap.tif"]
     assert told(done)["files"]["pictures"] == pictures
     assert set(pictures) < set(names(tmp_path / "large"))
-    small_picture, pyramid = (cv2.imread(str(path)).astype(int) for path in done.saved.pictures)
-    in_memory = cv2.imread(str(small.saved.pictures[0])).astype(int)
-    assert pyramid.shape == PHOTO.shape
-    assert np.abs(pyramid - in_memory[: PHOTO.shape[0], : PHOTO.shape[1]]).mean() < 4
-    assert small_picture.size > 0
+    pyramid = cv2.imread(str(done.saved.pictures[1]))[:, :, ::-1].astype(int)
+    expected = Annotation.of(done.findings, PHOTO.shape[:2], conf=display.conf).paint(PHOTO)
+    assert np.abs(pyramid - expected).mean() < 4
 
 
 @pytest.mark.parametrize("placement", [MultiScale(), SEVERAL])
@@ -153,14 +153,14 @@ def test_an_interruption_at_any_moment_leaves_nothing(tmp_path, scorer, photo, m
     assert moment > 6
 
 
-@pytest.mark.parametrize("failing", ["encode_image", "json.dumps"])
+@pytest.mark.parametrize("failing", ["pictures.encode_image", "save.json.dumps"])
 def test_a_failure_while_saving_leaves_nothing(
     tmp_path, scorer, photo, large_grids, monkeypatch, failing
 ):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"heatmap.runs.save.{failing}", interrupted)
+    monkeypatch.setattr(f"heatmap.runs.{failing}", interrupted)
     (tmp_path / "out").mkdir()
     with pytest.raises(KeyboardInterrupt):
         run(photo, scorer, tmp_path / "out", placement=SEVERAL)
