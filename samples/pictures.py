@@ -1,0 +1,124 @@
+"""Twenty-four pictures as `heatmap run` draws them, on one sheet, to be looked at.
+
+    python samples/pictures.py FOLDER
+
+runs the built-in network on photos of scikit-image and on made-up ones (white, black, grey, noise,
+tiny, long, upright), with several settings, and writes FOLDER/sheet.jpg and each picture beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import skimage.data
+from make_collage import make_collage, read_source
+
+import heatmap
+
+Pixels = npt.NDArray[np.uint8]
+
+COLUMNS = 6
+CELL_HW = (300, 400)
+CAPTION_PX = 24
+GAP_PX = 12
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A photo, and how it is run."""
+
+    name: str
+    pixels: Pixels
+    display: heatmap.Display = field(default_factory=heatmap.Display)
+    placement: heatmap.MultiScale = field(default_factory=heatmap.MultiScale)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where to write; made if missing")
+    folder: Path = parser.parse_args().folder
+    scorer = heatmap.prepare()
+    cells = []
+    for number, sample in enumerate(samples(), start=1):
+        name = f"{number:02} {sample.name}"
+        path = heatmap.write_image(folder / "photos" / f"{name}.png", sample.pixels)
+        done = heatmap.run(path, scorer, folder, display=sample.display, placement=sample.placement)
+        picture = done.saved.areas or next(iter(done.saved.per_class.values()), None)
+        cells.append(cell(name, heatmap.read_photo(picture or done.saved.pictures[0]).pixels))
+        print(f"{name}: {len(done.detections)} detections")
+    print(f"see {heatmap.write_image(folder / 'sheet.jpg', sheet(cells))}")
+
+
+def samples() -> Iterator[Sample]:
+    """Photos with objects, photos without, and photos of odd shapes."""
+    cat, astronaut = skimage.data.chelsea(), skimage.data.astronaut()
+    collage, objects = make_collage()
+    labels = [labelled.label for labelled in objects]
+    yield Sample("cat", cat)
+    yield Sample("astronaut", astronaut)
+    yield Sample("coffee", skimage.data.coffee())
+    yield Sample("rocket", skimage.data.rocket())
+    yield Sample("motorcycle", read_source("motorcycle_left.png"))
+    yield Sample("camera", colour(skimage.data.camera()))
+    yield Sample("temple", read_source("china.jpg"))
+    yield Sample("flower", read_source("flower.jpg"))
+    yield Sample("coins", colour(skimage.data.coins()))
+    yield Sample("galaxies", skimage.data.hubble_deep_field())
+    yield Sample("collage", collage)
+    yield Sample("collage, named", collage, heatmap.Display(classes=labels))
+    yield Sample("cat, named", cat, heatmap.Display(classes=["cat", "dog", "cup"]))
+    yield Sample("cat, one class", cat, heatmap.Display(classes=["cat"], per_class=True))
+    yield Sample("cat, range 0 to 1", cat, heatmap.Display(color_range=(0.0, 1.0)))
+    yield Sample("many boxes", collage, heatmap.Display(conf=0.02), heatmap.MultiScale(scales=(1,)))
+    yield Sample("areas", read_source("brick.png"), heatmap.Display(areas=True))
+    yield Sample("tiny", cv2.resize(cat, (40, 27), interpolation=cv2.INTER_AREA))
+    yield Sample("12000 x 800", panorama([cat, astronaut, skimage.data.coffee()], (800, 12000)))
+    yield Sample("upright", np.rot90(panorama([cat, astronaut], (500, 2000))).copy())
+    for name, level in (("white", 255), ("black", 0), ("grey", 128)):
+        yield Sample(name, np.full((480, 640, 3), level, np.uint8))
+    yield Sample("noise", np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8))
+
+
+def colour(grey: Pixels) -> Pixels:
+    return np.dstack([grey] * 3)
+
+
+def panorama(photos: list[Pixels], hw: tuple[int, int]) -> Pixels:
+    """Photos of one height side by side, over and over."""
+    strips = [
+        cv2.resize(photo, (round(photo.shape[1] * hw[0] / photo.shape[0]), hw[0]))
+        for photo in photos
+    ]
+    row = np.hstack(strips)
+    return np.tile(row, (1, -(-hw[1] // row.shape[1]), 1))[:, : hw[1]].astype(np.uint8)
+
+
+def cell(name: str, picture: Pixels) -> Pixels:
+    """A picture shrunk into a cell of the sheet, with its name above it."""
+    height, width = CELL_HW
+    share = min(height / picture.shape[0], width / picture.shape[1], 1.0)
+    shown = cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    canvas = np.full((height + CAPTION_PX, width, 3), 255, np.uint8)
+    top, left = CAPTION_PX, (width - shown.shape[1]) // 2
+    canvas[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+    cv2.putText(canvas, name, (4, 17), (0, 0, 0), cv2.FontFace("sans"), 15, 400)
+    return canvas
+
+
+def sheet(cells: list[Pixels]) -> Pixels:
+    """Cells in rows, with gaps between them."""
+    framed = [
+        np.pad(each, ((0, GAP_PX), (0, GAP_PX), (0, 0)), constant_values=255) for each in cells
+    ]
+    rows = [np.hstack(framed[at : at + COLUMNS]) for at in range(0, len(framed), COLUMNS)]
+    return np.vstack(rows)
+
+
+if __name__ == "__main__":
+    main()
