@@ -15,8 +15,8 @@ from .paint import Image, blend
 PANEL_PX = 1024
 # Built into OpenCV 5; covers Latin, Greek, Cyrillic, Chinese, Japanese, Korean.
 _FONT = "sans"
-_REGULAR, _BOLD = 400, 600
-_SMALLEST_PX = 13
+REGULAR, BOLD = 400, 600
+SMALLEST_PX = 13
 _PAPER, _BRIGHT, _SOFT = (24, 24, 27), (250, 250, 250), (200, 200, 206)
 
 
@@ -37,7 +37,7 @@ class Caption:
 
 def text_px(picture_hw: tuple[int, int]) -> int:
     """Height of letters, px, that are legible when the whole picture is on screen."""
-    return max(_SMALLEST_PX, round(math.sqrt(picture_hw[0] * picture_hw[1]) / 45))
+    return max(SMALLEST_PX, round(math.sqrt(picture_hw[0] * picture_hw[1]) / 45))
 
 
 def narrowest_px(size: int) -> int:
@@ -81,14 +81,14 @@ def centred(picture: Image, width: int) -> Image:
 
 def _parts(caption: Caption, width: int, size: int) -> Iterator[Image]:
     if caption.heading:
-        yield _paragraph(caption.heading, width, size, _BOLD)
+        yield _paragraph(caption.heading, width, size, BOLD)
     if caption.table is not None:
         yield _bar(caption.table, width, size)
         yield _tick_labels(caption.ticks, width, size)
     if caption.key is not None:
         yield _key(*caption.key, width, size)
     for note in caption.notes:
-        yield _paragraph(note, width, size, _REGULAR)
+        yield _paragraph(note, width, size, REGULAR)
 
 
 def _bar_px(width: int, size: int) -> int:
@@ -110,19 +110,19 @@ def _bar(table: Image, width: int, size: int) -> Image:
 
 def _tick_labels(ticks: tuple[str, ...], width: int, size: int) -> Image:
     """Labels under a bar: the first flush left, the last flush right."""
-    line, length = blank(_line_px(size), width), _bar_px(width, size)
+    line, length = blank(line_px(size), width), _bar_px(width, size)
     for position, label in zip(np.linspace(0, 1, len(ticks)), ticks, strict=True):
-        left = position * (length - _text_width(label, size, _REGULAR))
-        _write(line, label, round(left), size, _REGULAR)
+        left = position * (length - text_width(label, size, REGULAR))
+        write(line, label, round(left), size, REGULAR)
     return line
 
 
 def _key(sample: Image, meaning: str, width: int, size: int) -> Image:
     """A sample of a fill (RGBA) with its meaning beside it."""
     side = round(1.1 * size)
-    text = _paragraph(meaning, width - 2 * side, size, _REGULAR)
+    text = _paragraph(meaning, width - 2 * side, size, REGULAR)
     line = blank(text.shape[0], width)
-    top = (_line_px(size) - side) // 2
+    top = (line_px(size) - side) // 2
     line[top : top + side, :side] = blend(line[:side, :side], sample[:side, :side])
     line[:, 2 * side :] = text
     return line
@@ -131,44 +131,56 @@ def _key(sample: Image, meaning: str, width: int, size: int) -> Image:
 def _paragraph(text: str, width: int, size: int, weight: int) -> Image:
     lines = []
     for words in _wrap(text, width, size, weight):
-        lines.append(blank(_line_px(size), width))
-        _write(lines[-1], words, 0, size, weight)
+        lines.append(blank(line_px(size), width))
+        write(lines[-1], words, 0, size, weight)
     return np.vstack(lines)
 
 
 def _wrap(text: str, width: int, size: int, weight: int) -> Iterator[str]:
     """Break text into lines of at most ``width`` px, at spaces or within too long words."""
     line = ""
-    for word in _drawable(text).split():
+    for word in drawable(text).split():
         joined = f"{line} {word}".strip()
-        if _text_width(joined, size, weight) <= width:
+        if text_width(joined, size, weight) <= width:
             line = joined
             continue
         if line:
             yield line
         line = ""
         for letter in word:
-            if line and _text_width(line + letter, size, weight) > width:
+            if line and text_width(line + letter, size, weight) > width:
                 yield line
                 line = ""
             line += letter
     yield line
 
 
-def _drawable(text: str) -> str:
-    """Replace lone surrogates, on which OpenCV 5.0 crashes."""
-    return text.encode("utf-8", "replace").decode()
+def drawable(text: str) -> str:
+    """One line of text, without lone surrogates, on which OpenCV 5.0 crashes."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
-def _line_px(size: int) -> int:
+def cut(text: str, width: int, size: int, weight: int) -> str:
+    """As much of a text as fits into ``width`` px, with an ellipsis where some is left out."""
+    text = drawable(text)
+    if text_width(text, size, weight) <= width:
+        return text
+    while text and text_width(f"{text}…", size, weight) > width:
+        text = text[:-1].rstrip()
+    return f"{text}…"
+
+
+def line_px(size: int) -> int:
+    """Height of a line of text, px, with letters of ``size`` px."""
     return round(1.35 * size)
 
 
-def _text_width(text: str, size: int, weight: int) -> int:
+def text_width(text: str, size: int, weight: int) -> int:
+    """Width of a text, px."""
     return cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(_FONT), size, weight)[2]
 
 
-def _write(line: Image, text: str, left: int, size: int, weight: int) -> None:
+def write(line: Image, text: str, left: int, size: int, weight: int) -> None:
     """Write text into a line image, in place."""
-    colour = _BRIGHT if weight == _BOLD else _SOFT
+    colour = _BRIGHT if weight == BOLD else _SOFT
     cv2.putText(line, text, (left, size), colour, cv2.FontFace(_FONT), size, weight)
