@@ -19,6 +19,7 @@ from .classes import ClassGroup
 # Suffixes of files of a photo.
 DESCRIPTION, GRID, SHARP_GRID = ".json", ".npz", ".sharp.npz"
 PAGE, PAGE_TILES, THUMBNAIL = ".html", ".tiles", ".thumbnail.jpg"
+CUTOUTS = ".crops"
 CSV, GEOJSON = ".csv", ".geojson"
 COCO, COCO_DATASET = ".coco.json", ".coco.dataset.json"
 # Suffixes of files of a class: an overlay, or for a large photo a pyramid and a small preview;
