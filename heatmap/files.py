@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,9 @@ from .errors import HeatmapError, ResultError, Use, reason_of
 # Prefix of the names of files and folders that are not complete yet.
 _AT_A_TIME = 2
 TEMPORARY = ".heatmap-"
+
+# Names of cut-outs ("01-tabby-0.82.jpg"): a result made again may have fewer, or others.
+_CUTOUT = re.compile(r"\d{2,}-[A-Za-z0-9_-]+-[01]\.\d\d\.jpg", re.ASCII)
 
 # Byte order marks; that of UTF-32 begins with that of UTF-16.
 _MARKS = (
@@ -101,7 +105,8 @@ def writing(target: Path) -> Iterator[Path]:
 
     The block makes a file or a folder. Missing parent folders are made. On any failure
     the temporary is removed and ``target`` stays as it was. An earlier file is replaced,
-    and so is an earlier folder, unless it holds something that the new one does not.
+    and so is an earlier folder, unless it holds something that the new one does not; but
+    cut-outs of an earlier run do not stay.
 
     Raises:
         ResultError: the target cannot be written, or something else is in the way.
@@ -169,7 +174,7 @@ def _check_replaceable(temporary: Path, target: Path) -> None:
 
     Raises:
         ResultError: it is a folder and the new one a file, or the reverse, or it is a folder
-            that holds other things.
+            that holds other things than cut-outs of earlier runs.
     """
     if target.is_dir() and not temporary.is_dir():
         raise ResultError(f"{target}: cannot be written: is a directory")
@@ -179,6 +184,7 @@ def _check_replaceable(temporary: Path, target: Path) -> None:
         raise ResultError(f"{target}: cannot be written: is a file, not a folder")
     others = {path.name for path in target.iterdir()}
     others -= {path.name for path in temporary.iterdir()}
+    others = {name for name in others if not _CUTOUT.fullmatch(name)}
     if others:
         raise ResultError(
             f"{target}: cannot be replaced: holds {min(others)!r}, which is no result: "

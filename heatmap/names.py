@@ -22,6 +22,7 @@ GRID, AREAS, CROPS = ".grid.npz", ".areas.jpg", ".crops"
 # The picture at the full size of a photo too large for a JPEG, as a pyramid.
 PYRAMID = ".heatmap.tif"
 PAGE, PAGE_TILES, THUMBNAIL = ".html", ".tiles", ".thumbnail.jpg"
+CUTOUTS = ".crops"
 CSV, GEOJSON = ".csv", ".geojson"
 COCO, COCO_DATASET = ".coco.json", ".coco.dataset.json"
 # Suffixes of files of a class: its heatmap over the photo, and its values.
