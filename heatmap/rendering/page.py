@@ -35,7 +35,10 @@ PAGE_PREVIEW_PX = 2048
 _JPEG_SIDE_PX = 65_500  # libjpeg's limit
 
 # Concatenated they are the page's only script.
-_SCRIPTS = ("grid.js", "heat.js", "picture.js", "view.js", "gestures.js", "panels.js", "viewer.js")
+_SCRIPTS = tuple(
+    f"{name}.js"
+    for name in ("grid", "heat", "picture", "view", "gestures", "panels", "boxes", "viewer")
+)
 
 
 def page_files(

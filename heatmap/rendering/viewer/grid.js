@@ -66,7 +66,6 @@ class Lattice {
     const [left, right] = this.across.window(column);
     return [left, top, right, bottom];
   }
-
 }
 
 /** The maps of what was found or asked for. */

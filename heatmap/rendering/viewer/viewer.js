@@ -57,6 +57,7 @@ function draw() {
   frame.style.top = `${view.top}px`;
   frame.style.width = `${photoWidth * view.zoom}px`;
   frame.style.height = `${photoHeight * view.zoom}px`;
+  boxes.arrange(view);
   showPlace();
 }
 
@@ -161,18 +162,31 @@ function fillTexts() {
   byId("settings").textContent = data.settings;
   byId("warnings").append(...data.warnings.map((text) => element("p", "warning", text)));
   fillFacts(byId("about"), data.about);
+  fillColours();
+  fillDetections();
+}
+
+/** The legend and the slider of probabilities, which end where the colours do. */
+function fillColours() {
+  byId("legend").ariaLabel = `Colours from probability 0 on the left to ${percent(high)} on the right`;
+  byId("ticks").replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((share) =>
+    element("span", "", `${Number((share * high * 100).toPrecision(3))}${share === 1 ? "%" : ""}`)));
+  Object.assign(byId("threshold"), { max: high * 100, step: high });
+  const missing = maps.countMissing();
+  byId("unscored").hidden = !missing;
+  byId("unscored").lastChild.textContent = `Not scored: ${missing} of ${maps.size} windows`;
+}
+
+function fillDetections() {
   const count = data.detections.length;
   byId("detection-count").textContent = !count ? "No detections"
     : data.guessed ? `No detections; boxes of the best ${count === 1 ? "guess" : `${count} guesses`}`
       : `Boxes of ${countDetections(count)}`;
-  byId("ticks").replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((share) =>
-    element("span", "", `${Number((share * high * 100).toPrecision(3))}${share === 1 ? "%" : ""}`)));
-  byId("threshold").max = high * 100;
   byId("show-boxes").disabled = !count;
   byId("stepper").hidden = !count;
-  const missing = maps.countMissing();
-  byId("unscored").hidden = !missing;
-  byId("unscored").lastChild.textContent = `Not scored: ${missing} of ${maps.size} windows`;
+  for (const [id, word] of [["previous", "Previous"], ["next", "Next"]]) {
+    byId(id).title = byId(id).ariaLabel = `${word} ${data.guessed ? "guess" : "detection"}`;
+  }
 }
 
 function listenToTheme() {
