@@ -92,7 +92,7 @@ class Maps extends Lattice {
     const steps = this.maps.map((_, which) => this.probabilities[which * this.size + at]);
     if (steps[0] === NOT_SCORED) return [];
     return this.maps
-      .map(({ name }, which) => ({ name, map: which, probability: steps[which] / PROBABILITY_STEPS }))
+      .map(({ name }, map) => ({ name, map, probability: steps[map] / PROBABILITY_STEPS }))
       .sort((one, other) => other.probability - one.probability)
       .slice(0, MOST_SAID);
   }

@@ -93,7 +93,8 @@ class PlacePanel {
 
   show(cell, strongest, pinned) {
     const name = this.what[0].toUpperCase() + this.what.slice(1);
-    this.heading.textContent = pinned ? `Pinned ${this.what}` : HOVERS ? `${name} under the pointer` : name;
+    const pointed = HOVERS ? `${name} under the pointer` : name;
+    this.heading.textContent = pinned ? `Pinned ${this.what}` : pointed;
     this.unpin.hidden = !pinned;
     this.list.ariaLive = pinned ? "polite" : "off";
     this.list.replaceChildren(...strongest.map((entry) => this.row(entry)));

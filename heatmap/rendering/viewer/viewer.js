@@ -102,8 +102,12 @@ function pin(cell) {
 /** Pin the place so many cells on, from the pinned one or from the middle of the stage. */
 function pinNext(down, right) {
   const from = shown.pinned ?? cellUnder({ x: view.width / 2, y: view.height / 2 });
+  if (!from) return;
   const held = (cell, axis) => Math.min(Math.max(cell, 0), axis.cells - 1);
-  if (from) pin({ row: held(from.row + down, places.down), column: held(from.column + right, places.across) });
+  pin({
+    row: held(from.row + down, places.down),
+    column: held(from.column + right, places.across),
+  });
 }
 
 /** Show the map of a class. */
@@ -168,9 +172,10 @@ function fillTexts() {
 
 /** The legend and the slider of probabilities, which end where the colours do. */
 function fillColours() {
-  byId("legend").ariaLabel = `Colours from probability 0 on the left to ${percent(high)} on the right`;
-  byId("ticks").replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((share) =>
-    element("span", "", `${Number((share * high * 100).toPrecision(3))}${share === 1 ? "%" : ""}`)));
+  const end = percent(high);
+  byId("legend").ariaLabel = `Colours from probability 0 on the left to ${end} on the right`;
+  const ticks = [0, 0.25, 0.5, 0.75].map((share) => Number((share * high * 100).toPrecision(3)));
+  byId("ticks").replaceChildren(...[...ticks, end].map((text) => element("span", "", `${text}`)));
   Object.assign(byId("threshold"), { max: high * 100, step: high });
   const missing = maps.countMissing();
   byId("unscored").hidden = !missing;
@@ -180,8 +185,8 @@ function fillColours() {
 function fillDetections() {
   const count = data.detections.length;
   byId("detection-count").textContent = !count ? "No detections"
-    : data.guessed ? `No detections; boxes of the best ${count === 1 ? "guess" : `${count} guesses`}`
-      : `Boxes of ${countDetections(count)}`;
+    : !data.guessed ? `Boxes of ${countDetections(count)}`
+      : `No detections; boxes of the best ${count === 1 ? "guess" : `${count} guesses`}`;
   byId("show-boxes").disabled = !count;
   byId("stepper").hidden = !count;
   for (const [id, word] of [["previous", "Previous"], ["next", "Next"]]) {
