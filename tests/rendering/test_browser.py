@@ -144,7 +144,7 @@ def test_colours_follow_the_system_and_the_switch(opened):
     page.page.get_by_role("button", name="Dark colours", pressed=False).click()
     assert brightness(page) < 60
     page.page.emulate_media(color_scheme="light")
-    page.settle()
+    page.page.wait_for_selector('html[data-theme="light"]')
     assert brightness(page) > 200
     page.page.get_by_role("button", name="Dark colours", pressed=False).click()
     assert brightness(page) < 60
