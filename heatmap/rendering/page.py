@@ -6,7 +6,6 @@ import base64
 import html
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -24,7 +23,7 @@ from ..names import PAGE, PAGE_TILES
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from .html import asset, embedded, policy
-from .page_data import found_data, thinned, window_data
+from .page_data import Labels, found_data, thinned, window_data
 from .page_tiles import PAGE_TILE_PX, tile_levels, tile_url, write_tiles
 from .paint import OPACITY, Image, colour_table
 
@@ -36,7 +35,10 @@ PAGE_PREVIEW_PX = 2048
 _JPEG_SIDE_PX = 65_500  # libjpeg's limit
 
 # Concatenated they are the page's only script.
-_SCRIPTS = ("grid.js", "heat.js", "picture.js", "view.js", "gestures.js", "panels.js", "viewer.js")
+_SCRIPTS = tuple(
+    f"{name}.js"
+    for name in ("grid", "heat", "picture", "view", "gestures", "panels", "boxes", "viewer")
+)
 
 
 def page_files(
@@ -86,9 +88,10 @@ def page_data(
     stem: str,
 ) -> dict[str, Any]:
     """All data of the page, for JSON; see :mod:`page_data` for maps, boxes and windows."""
-    maps, map_step = thinned(findings.maps)
+    maps, map_step = thinned(findings.maps, len(findings.groups))
     windows, step = (None, 1) if grid is None else thinned(grid)
     steps = {"maps": map_step, "windows": step}
+    labels = Labels(findings, grid)
     return {
         "title": title,
         "settings": _settings(findings.maps),
@@ -97,8 +100,8 @@ def page_data(
         "photo": {"image": _embedded(_pixels(photo)), "tiles": _tiles(photo, stem)},
         "colours": colour_table(1).tolist(),
         "opacity": OPACITY,
-        **found_data(replace(findings, maps=maps)),
-        "windows": None if windows is None else window_data(windows, findings.groups),
+        **found_data(findings, maps, labels),
+        "windows": None if windows is None else window_data(windows, findings.groups, labels),
     }
 
 
@@ -157,6 +160,14 @@ def _scales(grid: ScoreGrid) -> str:
     return f"scale {scale_of(grid.geometry):.3g}"
 
 
+def _region(origin: Origin) -> str:
+    if origin.region is None:
+        return ""
+    left, top = origin.region.at
+    height, width = origin.region.whole_hw
+    return f"from x {left}, y {top} px of a photo of {width} × {height} px"
+
+
 def _warnings(origin: Origin) -> list[str]:
     warnings = []
     if origin.weights.are_random:
@@ -177,6 +188,7 @@ def _about(
     facts = {
         "Photo": photo.path,
         "Size": f"{photo.hw[1]} × {photo.hw[0]} px",
+        "Region": _region(origin),
         "Read as": "; ".join(photo.notes),
         "Model": origin.model,
         "Weights": origin.weights.text,

@@ -21,21 +21,28 @@ from ..classes import ClassGroup
 from ..geometry import Geometry
 from ..grid.outputs import above_chance, probabilities_of
 from ..grid.score_grid import ScoreGrid
-from ..localization.findings import Findings
+from ..localization.findings import MOST_MAPS, Findings
 from .paint import range_of
 
 PROBABILITY_STEPS, NOT_SCORED = 65534, 65535
 # The grid of half a gigapixel at stride 32. Of a larger grid the page gets every second (third,
 # ...) row and column.
 MAX_CELLS = 2**19
+# As many maps as there are without classes being named, each of the largest grid. Of more maps
+# the page gets fewer rows and columns.
+MAX_VALUES = MOST_MAPS * MAX_CELLS
 # Number of classes named for each window.
 STRONGEST = 5
 
 
-def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
-    """The grid reduced to every n-th row and column, to at most ``MAX_CELLS`` cells, and n."""
+def thinned(grid: ScoreGrid, of_cell: int = STRONGEST) -> tuple[ScoreGrid, int]:
+    """The grid reduced to every n-th row and column, and n.
+
+    It has at most ``MAX_CELLS`` cells; ``of_cell`` values of each give at most ``MAX_VALUES``.
+    """
     rows, columns = grid.geometry.grid_hw
-    step = next(n for n in itertools.count(1) if -(-rows // n) * -(-columns // n) <= MAX_CELLS)
+    most = max(1, min(MAX_CELLS, MAX_VALUES // of_cell))
+    step = next(n for n in itertools.count(1) if -(-rows // n) * -(-columns // n) <= most)
     if step == 1:
         return grid, 1
     scores = grid.scores[::step, ::step]
@@ -47,12 +54,34 @@ def thinned(grid: ScoreGrid) -> tuple[ScoreGrid, int]:
     return replace(grid, scores=scores, geometry=geometry), step
 
 
-def found_data(findings: Findings) -> dict[str, Any]:
-    """The maps and their geometry, the colour range, the detections and the guesses."""
-    labels = _Labels(findings.groups)
+class Labels:
+    """Unique names of classes and groups: ImageNet has two "crane"."""
+
+    def __init__(self, findings: Findings, grid: ScoreGrid | None = None) -> None:
+        groups = [*findings.groups, *(detection.group for detection in findings.shown)]
+        if grid is not None:
+            groups += map(grid.classes.single, range(len(grid.classes)))
+        self._bearers = Counter(group.name for group in dict.fromkeys(groups))
+
+    def of(self, group: ClassGroup) -> str:
+        if self._bearers[group.name] < 2:
+            return group.name
+        single = len(group.indices) == 1
+        which = str(group.indices[0]) if single else f"{len(group.indices)} classes"
+        return f"{group.name} ({which})"
+
+
+def found_data(findings: Findings, maps: ScoreGrid, labels: Labels) -> dict[str, Any]:
+    """The maps and their geometry, the colour range, and the detections or guesses.
+
+    Args:
+        findings: what was found.
+        maps: its maps, as many rows and columns of them as the page gets.
+        labels: what the page calls classes and groups.
+    """
     counts = Counter(detection.group for detection in findings.detections)
     groups, peaks = findings.groups, findings.peaks
-    maps = findings.maps
+    boxes = findings.boxes_on(maps.geometry.photo_hw)
     return {
         "geometry": _geometry_data(maps.geometry),
         "range": range_of(max(peaks)),
@@ -69,24 +98,22 @@ def found_data(findings: Findings) -> dict[str, Any]:
                 "confidence": detection.confidence,
                 "xyxy": box,
             }
-            for detection, box in zip(
-                findings.shown, findings.boxes_on(maps.geometry.photo_hw), strict=True
-            )
+            for detection, box in zip(findings.shown, boxes, strict=True)
         ],
     }
 
 
-def window_data(grid: ScoreGrid, groups: Sequence[ClassGroup]) -> dict[str, Any]:
+def window_data(grid: ScoreGrid, groups: Sequence[ClassGroup], labels: Labels) -> dict[str, Any]:
     """The geometry of the windows, and the strongest classes of each.
 
     Args:
         grid: the scores of the windows.
         groups: the classes that have maps.
+        labels: as of :func:`found_data`.
     """
-    indices = {group.indices: index for index, group in enumerate(groups)}
+    map_of = {group.indices: index for index, group in enumerate(groups)}
     strongest = _Strongest.of(grid)
-    labels = _Labels(list(map(grid.classes.single, range(len(grid.classes)))))
-    return {"geometry": _geometry_data(grid.geometry), **strongest.data(grid, labels, indices)}
+    return {"geometry": _geometry_data(grid.geometry), **strongest.data(grid, labels, map_of)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +142,7 @@ class _Strongest:
         return cls(indices, highest)
 
     def data(
-        self, grid: ScoreGrid, labels: _Labels, map_of: dict[tuple[int, ...], int]
+        self, grid: ScoreGrid, labels: Labels, map_of: dict[tuple[int, ...], int]
     ) -> dict[str, Any]:
         """JSON data; ``classes`` and ``probabilities`` (N, M, count); classes index ``names``."""
         used, classes = np.unique(self.indices, return_inverse=True)
@@ -126,20 +153,6 @@ class _Strongest:
             "classes": _packed(classes.astype("<u2" if len(used) <= 2**16 else "<u4")),
             "probabilities": _packed(_stepped(self.probabilities)),
         }
-
-
-class _Labels:
-    """Unique names of classes and groups: ImageNet has two "crane"."""
-
-    def __init__(self, groups: Sequence[ClassGroup]) -> None:
-        self._bearers = Counter(group.name for group in groups)
-
-    def of(self, group: ClassGroup) -> str:
-        if self._bearers[group.name] < 2:
-            return group.name
-        single = len(group.indices) == 1
-        which = str(group.indices[0]) if single else f"{len(group.indices)} classes"
-        return f"{group.name} ({which})"
 
 
 def _geometry_data(geometry: Geometry) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from heatmap.files import write_all
 from heatmap.photo.photo import Photo
 from heatmap.rendering.page import page_files
 from tests.support.browser import DESKTOP, GREY, Opened, start
-from tests.support.pages import PHOTO_HW, make_grid
+from tests.support.pages import PHOTO_HW, findings_of, make_grid
 
 
 @pytest.fixture(scope="package")
@@ -33,12 +33,15 @@ def browser() -> Iterator:
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Makes a page and opens it."""
+    """Makes a page and opens it: of findings, or of all maps of a grid and the grid."""
     contexts = []
 
-    def open_page(photo=None, grid=None, detections=(), *, spoil=None, viewport=DESKTOP, **options):
+    def open_page(findings=None, grid=None, *, photo=None, spoil=None, viewport=DESKTOP, **options):
+        if findings is None:
+            grid = grid or make_grid()
+            findings = findings_of(grid)
         photo = photo or Photo(np.full((*PHOTO_HW, 3), GREY, np.uint8))
-        files = page_files(photo, grid or make_grid(), detections, stem="page")
+        files = page_files(photo, findings, grid, stem="page")
         write_all({tmp_path / f"page{suffix}": write for suffix, write in files.items()})
         if spoil:
             spoil(tmp_path)

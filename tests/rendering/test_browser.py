@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,22 +16,22 @@ from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.rendering import page as viewing
 from heatmap.rendering.overlay import overlay
+from heatmap.rendering.paint import OPACITY, blend, colour_table
 from tests.support.browser import (
     GREY,
     HOSTILE,
     Opened,
-    highest,
     hottest,
     points,
-    some_detections,
+    some_findings,
 )
-from tests.support.pages import PHOTO_HW, find, make_grid
+from tests.support.pages import PHOTO_HW, find, findings_of, make_grid, peaking
 from tests.support.waiting import wait_until
 
 
 def test_page_opens_from_disk_quietly_and_fetches_nothing(opened):
     grid = make_grid()
-    page = opened(grid=grid, detections=some_detections(grid))
+    page = opened(some_findings(grid), grid)
     assert page.page.url.startswith("file://")
     page.point(100, 100)
     page.press("+")
@@ -54,63 +53,73 @@ def test_policy_stops_what_is_not_of_the_page(opened):
     assert any("Content Security Policy" in text for text in page.complaints)
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.55])
-def test_colours_are_those_that_heatmap_draws(opened, scale):
-    grid = make_grid(scale=scale)
-    page = opened(grid=grid)
+@pytest.mark.parametrize(
+    ("grid", "sharp"), [(make_grid(scale=0.55), False), (peaking(0.15), True)], ids=["high", "low"]
+)
+def test_colours_are_those_that_heatmap_draws(opened, grid, sharp):
+    findings = findings_of(grid, sharp=sharp)
+    page = opened(findings, grid)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    drawn = overlay(grey, grid, highest(grid), color_range=(0, 1), legend=False).astype(int)
+    drawn = overlay(grey, findings.maps, 0, legend=False).astype(int)
     expected = np.array([drawn[y, x] for x, y in points()])
     # A pixel of the screen lies at most half of one beside the photo's, and canvases round.
     assert np.abs(page.colours_at(points()) - expected).max() <= 8
     assert len(np.unique(expected, axis=0)) > 10
 
 
+@pytest.mark.parametrize(
+    ("peak", "level", "below", "end"), [(0.15, 191, 14.6, 20), (1, 255, 98, 100)]
+)
+def test_colours_and_threshold_end_where_the_legend_does(opened, peak, level, below, end):
+    findings = findings_of(peaking(peak))
+    page = opened(findings)
+    x, y = hottest(findings.maps, 0)
+    full = blend(np.full(3, GREY, np.uint8), colour_table(OPACITY)[level])
+    assert np.abs(page.colour(x, y) - full).max() <= 4
+    ticks = [f"{end * share:g}" for share in (0, 0.25, 0.5, 0.75, 1)]
+    assert page.texts("#ticks span") == [*ticks[:-1], f"{end}%"]
+    assert page.page.get_by_role("img", name=f"from probability 0 on the left to {end}% ").count()
+    page.slide("Show above", below)
+    assert page.texts("#threshold-value") == [f"{below}%"]
+    assert np.abs(page.colour(x, y) - GREY).max() > 40
+    page.slide("Show above", end)
+    assert page.colour(x, y).tolist() == [GREY] * 3
+    assert page.page.locator("#threshold").get_attribute("max") == f"{end}"
+
+
 def test_opacity_of_zero_shows_the_bare_photo(opened):
-    grid = make_grid()
-    page = opened(grid=grid)
-    x, y = hottest(grid, highest(grid))
+    maps = findings_of(make_grid()).maps
+    page = opened()
+    x, y = hottest(maps, 0)
     assert np.abs(page.colour(x, y) - GREY).max() > 40
     page.slide("Opacity", 0)
     assert page.colour(x, y).tolist() == [GREY] * 3
     page.slide("Opacity", 100)
     full = page.colour(x, y)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    options = {"opacity": 1, "color_range": (0, 1), "legend": False}
-    drawn = overlay(grey, grid, highest(grid), **options)[int(y), int(x)]
+    drawn = overlay(grey, maps, 0, opacity=1, legend=False)[int(y), int(x)]
     assert np.abs(full - drawn).max() <= 8
 
 
 def test_threshold_hides_what_lies_below(opened):
-    grid = make_grid()
-    page = opened(grid=grid)
-    heat = grid.heatmap(highest(grid))
-    page.slide("Show above", 50)
+    findings = findings_of(peaking(0.15))
+    page = opened(findings)
+    heat, least = findings.maps.heatmap(0), 0.07
+    page.slide("Show above", 7)
     sides = set()
     for (x, y), colour in zip(points(30), page.colours_at(points(30)), strict=True):
         bare = colour.tolist() == [GREY] * 3
-        if abs(heat[y, x] - 0.5) > 0.03:
-            assert bare == (heat[y, x] < 0.5), (x, y, heat[y, x])
+        if abs(heat[y, x] - least) > 0.06 * least:
+            assert bare == (heat[y, x] < least), (x, y, heat[y, x])
             sides.add(bare)
     assert sides == {True, False}
-
-
-def test_threshold_of_one_hides_all(opened):
-    grid = make_grid()
-    certain = replace(grid, scores=grid.scores * 20)
-    assert certain.probabilities().max() == 1
-    page = opened(grid=certain)
-    x, y = hottest(certain, highest(certain))
-    page.slide("Show above", 99)
-    assert np.abs(page.colour(x, y) - GREY).max() > 40
-    page.slide("Show above", 100)
-    assert page.colour(x, y).tolist() == [GREY] * 3
 
 
 def test_hostile_name_shows_as_text(opened):
     grid = make_grid()
     photo = Photo(np.full((*PHOTO_HW, 3), GREY, np.uint8), HOSTILE)
-    page = opened(photo, grid, [find(grid, grid.classes.single(4))])
+    found = [find(grid, grid.classes.single(4))]
+    page = opened(findings_of(grid, found), grid, photo=photo)
     assert page.texts("h1") == [HOSTILE]
     assert page.page.title() == HOSTILE
     assert page.texts(".tag .name") == ["<b>bold</b>"]
@@ -128,14 +137,17 @@ def brightness(page: Opened) -> float:
 
 
 def test_colours_follow_the_system_and_the_switch(opened):
-    dark = opened(color_scheme="dark")
-    assert brightness(dark) < 60
-    dark.page.get_by_role("button", name="Dark colours", pressed=True).click()
-    assert brightness(dark) > 200
-    light = opened(color_scheme="light")
-    assert brightness(light) > 200
-    light.page.get_by_role("button", name="Dark colours", pressed=False).click()
-    assert brightness(light) < 60
+    page = opened(color_scheme="dark")
+    assert brightness(page) < 60
+    page.page.get_by_role("button", name="Dark colours", pressed=True).click()
+    assert brightness(page) > 200
+    page.page.get_by_role("button", name="Dark colours", pressed=False).click()
+    assert brightness(page) < 60
+    page.page.emulate_media(color_scheme="light")
+    page.page.wait_for_selector('html[data-theme="light"]')
+    assert brightness(page) > 200
+    page.page.get_by_role("button", name="Dark colours", pressed=False).click()
+    assert brightness(page) < 60
 
 
 def test_windows_that_were_not_scored_are_hatched(opened):
@@ -159,7 +171,7 @@ def test_windows_that_were_not_scored_are_hatched(opened):
 def test_large_photo_loads_its_tiles_from_their_folder(opened, tmp_path, monkeypatch):
     monkeypatch.setattr(viewing, "PAGE_PREVIEW_PX", 64)
     photo, pixels = large_photo(tmp_path)
-    page = opened(photo, detections=())
+    page = opened(photo=photo)
     page.page.wait_for_load_state("networkidle")
     tiles = [url for url in page.requests if "page.tiles/" in url]
     assert tiles
@@ -183,7 +195,7 @@ def large_photo(folder: Path) -> tuple[PhotoFile, np.ndarray]:
 def test_large_photo_without_its_tiles_shows_a_preview_and_says_so(opened, tmp_path, monkeypatch):
     monkeypatch.setattr(viewing, "PAGE_PREVIEW_PX", 64)
     photo, pixels = large_photo(tmp_path)
-    page = opened(photo, spoil=lambda folder: shutil.rmtree(folder / "page.tiles"))
+    page = opened(photo=photo, spoil=lambda folder: shutil.rmtree(folder / "page.tiles"))
     page.page.wait_for_selector("#notice:visible")
     assert page.texts("#notice") == [
         "Tiles of the photo are missing: keep their folder beside this page."

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.support.browser import (
     PHONE,
-    some_detections,
+    some_findings,
 )
-from tests.support.pages import make_grid
+from tests.support.pages import CAT, find, findings_of, make_grid
 
 
 def test_keys_zoom_move_and_fit(opened):
@@ -92,9 +94,7 @@ def test_two_fingers_zoom_one_moves_and_a_tap_pins(opened):
 
 def test_phone_shows_picture_and_controls_without_scrolling_sideways(opened):
     grid = make_grid()
-    page = opened(
-        grid=grid, detections=some_detections(grid), viewport=PHONE, has_touch=True, is_mobile=True
-    )
+    page = opened(some_findings(grid), grid, viewport=PHONE, has_touch=True, is_mobile=True)
     widest = page.page.evaluate(
         "() => Math.max(...[...document.querySelectorAll('body *')]"
         ".filter((one) => !one.closest('.stage'))"
@@ -109,9 +109,31 @@ def test_phone_shows_picture_and_controls_without_scrolling_sideways(opened):
     assert panel[3] == PHONE["height"]
 
 
+def test_no_name_covers_another_or_leaves_the_stage_on_a_phone(opened):
+    grid = make_grid()
+    found = [find(grid, grid.classes.single(0), 0.9 - 0.1 * rank) for rank in range(4)]
+    at_the_edge = replace(found[0], confidence=0.4, xyxy=(400.0, 10.0, 420.0, 20.0))
+    page = opened(
+        findings_of(grid, [*found, at_the_edge]), viewport=PHONE, has_touch=True, is_mobile=True
+    )
+    names = page.page.locator(".tag:visible")
+    # There is room for three at one box; what has none is named when it is gone to.
+    assert [name.split()[1] for name in names.all_inner_texts()] == ["90%", "80%", "70%", "40%"]
+    areas, stage = list(map(page.area, names.all())), page.box("#stage")
+    for rank, area in enumerate(areas):
+        assert (area[:2] >= stage[:2] - 0.1).all()
+        assert (area[2:] <= stage[2:] + 0.1).all()
+        for other in areas[:rank]:
+            assert (area[2:] <= other[:2] + 0.1).any() or (other[2:] <= area[:2] + 0.1).any()
+    for _ in range(2):
+        page.page.get_by_role("button", name="Previous detection").tap()
+    page.press("0")
+    assert page.texts(".selected .tag:visible")[0].split() == ["tabby", "60%"]
+
+
 def test_every_control_has_a_name_and_shows_its_focus(opened):
     grid = make_grid()
-    page = opened(grid=grid, detections=some_detections(grid))
+    page = opened(some_findings(grid, [CAT, *grid.winners(7)]), grid)
     page.page.locator("body").press("Tab")
     seen = []
     for _ in range(20):

@@ -13,15 +13,25 @@ from tests.support.browser import (
     GREY,
     Opened,
     hottest,
-    some_detections,
+    some_findings,
 )
-from tests.support.pages import PHOTO_HW, make_grid
+from tests.support.pages import (
+    CAT,
+    PHOTO_HW,
+    REGION,
+    find,
+    findings_of,
+    make_grid,
+    origin,
+)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.7])
 def test_hover_names_the_strongest_classes_and_outlines_the_window(opened, scale):
     grid = make_grid(scale=scale)
-    page = opened(grid=grid)
+    # The maps may have other cells than the windows.
+    page = opened(findings_of(make_grid(), sharp=True), grid)
+    assert page.texts("#window-heading") == ["Window under the pointer"]
     assert not page.page.locator("#outline").is_visible()
     rows, columns = grid.geometry.grid_hw
     for cell in [(0, 0), (rows // 3, columns // 2), (rows - 2, columns - 1)]:
@@ -47,6 +57,27 @@ def check_hover(page: Opened, grid, cell) -> None:
     assert page.texts("#window-note") == [f"Row {cell[0]}, column {cell[1]}"]
     window = page.on_screen(grid.geometry.window_xyxy(*cell))
     np.testing.assert_allclose(page.box("#outline"), window, atol=0.6)
+
+
+def test_without_a_grid_hover_says_what_the_maps_say(opened):
+    findings = findings_of(make_grid(), sharp=True)
+    maps = findings.maps
+    page = opened(findings)
+    assert page.texts("#window-heading") == ["Place under the pointer"]
+    assert page.texts("#window-note")[0].startswith("Point at the picture to see what the maps say")
+    rows, columns = maps.geometry.grid_hw
+    for cell in [(3, 3), (rows // 3, columns // 2)]:
+        page.point(*maps.geometry.centre_xy(*cell))
+        order = np.argsort(-maps.scores[cell], kind="stable")[:5]
+        names = [re.sub(r" \(\d\)$", "", name) for name in page.texts("#strongest .name")]
+        assert names == [maps.classes.names[index] for index in order]
+        told = [float(text.strip("<%")) / 100 for text in page.texts("#strongest .value")]
+        np.testing.assert_allclose(told, maps.scores[cell][order], atol=0.0051)
+        assert page.texts("#window-note") == [f"Row {cell[0]}, column {cell[1]}"]
+        window = page.on_screen(maps.geometry.window_xyxy(*cell))
+        np.testing.assert_allclose(page.box("#outline"), window, atol=0.6)
+    page.click(100, 100)
+    assert page.texts("#window-heading") == ["Pinned place"]
 
 
 def test_between_cells_the_nearest_is_named(opened):
@@ -99,14 +130,18 @@ def test_search_filters_the_classes(opened):
 
 def test_detected_classes_stand_first_and_the_chosen_one_is_shown(opened):
     grid = make_grid()
-    page = opened(grid=grid, detections=some_detections(grid))
-    assert page.texts("#class-list .name")[:2] == ["cat", "cup"]
+    moon = grid.classes.find("moon")
+    findings = some_findings(grid, [CAT, grid.classes.find("cup"), moon])
+    page = opened(findings, grid)
+    assert page.texts("#class-list .name") == ["cat", "cup", "moon"]
+    assert not page.page.get_by_role("searchbox").is_visible()
     assert page.texts("#class-list .detected") == ["1 detection", "1 detection"]
+    assert page.texts("#class-list label:has(:checked) .name") == ["cat"]
     x, y = hottest(grid, "moon")
     before = page.colour(x, y)
     page.page.get_by_role("radio", name="moon").check(force=True)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    drawn = overlay(grey, grid, "moon", color_range=(0, 1), legend=False)[int(y), int(x)]
+    drawn = overlay(grey, findings.maps, 2, color_range=(0, 1), legend=False)[int(y), int(x)]
     assert np.abs(page.colour(x, y) - drawn).max() <= 8
     assert np.abs(before - drawn).max() > 30
 
@@ -119,22 +154,22 @@ def test_class_is_chosen_from_a_pinned_window(opened):
     assert page.texts("#class-list label:has(:checked) .name") == ["moon"]
 
 
-def test_boxes_lie_on_their_objects_and_can_be_hidden(opened):
-    grid = make_grid()
-    detections = some_detections(grid)
-    page = opened(grid=grid, detections=detections)
+def test_boxes_lie_on_their_objects_in_a_region_and_can_be_hidden(opened):
+    findings = some_findings(make_grid(origin=origin(region=REGION)))
+    page = opened(findings)
     assert [tag.split() for tag in page.texts(".tag")] == [["cat", "90%"], ["cup", "60%"]]
-    for which, detection in enumerate(detections):
+    for which, xyxy in enumerate(findings.boxes_on(PHOTO_HW)):
         box = page.box(f".box:nth-child({which + 1})")
-        np.testing.assert_allclose(box, page.on_screen(detection.xyxy), atol=0.6)
+        np.testing.assert_allclose(box, page.on_screen(xyxy), atol=0.6)
     page.page.get_by_role("checkbox", name="Boxes of 2 detections").uncheck()
     assert not page.page.locator(".box").first.is_visible()
 
 
 def test_click_on_a_detection_goes_to_it(opened):
     grid = make_grid()
-    detections = some_detections(grid)
-    page = opened(grid=grid, detections=detections)
+    findings = some_findings(grid)
+    detections = findings.detections
+    page = opened(findings, grid)
     page.page.get_by_role("button", name="cup 60%").click()
     check_selected(page, detections[1], "cup")
     row, column = detections[1].cell
@@ -161,3 +196,17 @@ def test_no_detections_are_said(opened):
     page = opened()
     assert page.texts("#detection-count") == ["No detections"]
     assert not page.page.locator("#stepper").is_visible()
+
+
+def test_guesses_are_said_to_be_guesses(opened):
+    grid = make_grid()
+    cup = grid.classes.find("cup")
+    page = opened(findings_of(grid, guesses=[find(grid, CAT, 0.08), find(grid, cup, 0.03)]))
+    assert [tag.split() for tag in page.texts(".tag")] == [["cat", "8.0%?"], ["cup", "3.0%?"]]
+    assert page.texts("#detection-count") == ["No detections; boxes of the best 2 guesses"]
+    assert page.texts("#class-list .detected") == []
+    page.page.get_by_role("button", name="Next guess").click()
+    assert page.texts("#which") == ["1 / 2"]
+    assert page.texts("#class-list label:has(:checked) .name") == ["cat"]
+    dashes = "(boxes) => boxes.map((box) => getComputedStyle(box).outlineStyle)"
+    assert page.page.locator(".box").evaluate_all(dashes) == ["dashed"] * 2

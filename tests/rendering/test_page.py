@@ -16,8 +16,10 @@ from heatmap.rendering import page as viewing
 from heatmap.rendering.page import page_data, page_files
 from tests.support.pages import (
     CLASSES,
+    REGION,
     data_of,
     find,
+    findings_of,
     make_grid,
     make_photo,
     origin,
@@ -27,6 +29,7 @@ from tests.support.pages import (
 
 HOSTILE = "<img src=x onerror=alert(1)></script><!--$title.png"
 MISSING = (slice(0, 4), slice(0, 3))
+FINDINGS = findings_of(make_grid())
 
 
 def test_hostile_names_stay_text(tmp_path):
@@ -35,13 +38,14 @@ def test_hostile_names_stay_text(tmp_path):
         origin=origin(model=HOSTILE, weights=Weights("own", HOSTILE, ""), photo=HOSTILE)
     )
     grid = ScoreGrid(grid.scores, grid.geometry, hostile, "logits", grid.origin)
-    found = [find(grid, hostile.single(0))]
-    page = written(tmp_path, make_photo(f"some/{HOSTILE}"), grid, found)
+    findings = findings_of(grid, [find(grid, hostile.single(0))])
+    page = written(tmp_path, make_photo(f"some/{HOSTILE}"), findings, grid)
     tags = [tag for tag, _ in page.found]
     assert "img" not in tags
     assert tags.count("script") == 2
     assert page.of("title")[0][1] == "script><!--$title.png"  # of the path, the last part
     data = data_of(page)
+    assert HOSTILE in data["windows"]["names"]
     assert data["detections"][0]["name"] == HOSTILE
     assert dict(data["about"])["Photo"] == f"some/{HOSTILE}"
 
@@ -85,46 +89,56 @@ def test_nothing_in_the_page_points_elsewhere(tmp_path):
 
 def test_small_photo_is_embedded_without_loss_and_a_larger_one_as_jpeg(monkeypatch):
     photo = make_photo()
-    kind, pixels = picture_of(page_data(photo, make_grid(), [], title="", stem=""))
+    kind, pixels = picture_of(page_data(photo, FINDINGS, None, title="", stem=""))
     assert kind == "data:image/png"
     np.testing.assert_array_equal(pixels, photo.pixels)
     monkeypatch.setattr(viewing, "LOSSLESS_PX", 1000)
-    kind, pixels = picture_of(page_data(photo, make_grid(), [], title="", stem=""))
+    kind, pixels = picture_of(page_data(photo, FINDINGS, None, title="", stem=""))
     assert kind == "data:image/jpeg"
     assert np.abs(pixels.astype(int) - photo.pixels).mean() < 4
 
 
 def test_photo_longer_than_jpeg_allows_is_embedded_as_png(monkeypatch):
     monkeypatch.setattr(viewing, "LOSSLESS_PX", 1000)
-    grid = make_grid((4, 70_000))
+    findings = findings_of(make_grid((4, 70_000)))
     photo = Photo(np.zeros((4, 70_000, 3), np.uint8))
-    assert page_data(photo, grid, [], title="", stem="")["photo"]["image"].startswith(
-        "data:image/png"
-    )
+    data = page_data(photo, findings, None, title="", stem="")
+    assert data["photo"]["image"].startswith("data:image/png")
 
 
 def test_photo_of_another_size_is_refused():
     with pytest.raises(ResultError, match="photo is 100 x 200 px, the scored one was 420 x 300"):
-        page_files(make_photo(hw=(200, 100)), make_grid(), [])
+        page_files(make_photo(hw=(200, 100)), FINDINGS)
 
 
-def test_settings_say_what_made_the_scores():
-    data = page_data(make_photo("a/cat.jpg"), make_grid(scale=0.5), [], title="", stem="")
-    rows, columns = make_grid(scale=0.5).geometry.grid_hw
-    assert data["settings"] == (
-        f"vgg16 · weights: default (ImageNet) · {rows} rows × {columns} columns of windows, "
-        "64 px wide · scale 0.5"
-    )
+def of_page(grid: ScoreGrid, photo: Photo | None = None, *, sharp: bool = False) -> dict:
+    findings = findings_of(grid, sharp=sharp)
+    return page_data(photo or make_photo(), findings, None, title="", stem="")
+
+
+def test_settings_say_what_made_the_maps():
+    data = of_page(make_grid(scale=0.5), make_photo("a/cat.jpg"))
+    assert data["settings"] == "vgg16 · weights: default (ImageNet) · scale 0.5"
     about = dict(data["about"])
-    assert about["Windows"] == "each sees 128 px of the photo, one every 32 px"
+    assert about["Maps"] == "8, of windows, one every 32 px"
     assert about["Size"] == "420 × 300 px"
     assert data["warnings"] == []
 
 
+def test_sharp_maps_are_said_to_be_of_positions():
+    about = dict(of_page(make_grid(), sharp=True)["about"])
+    assert about["Maps"] == "8, of positions of the feature map, one every 16 px"
+
+
+def test_region_is_told_with_the_whole_photo():
+    about = dict(of_page(make_grid(origin=origin(region=REGION)))["about"])
+    assert about["Region"] == "from x 1000, y 500 px of a photo of 4000 × 3000 px"
+    assert "Region" not in dict(of_page(make_grid())["about"])
+
+
 def test_several_scales_are_named_with_how_they_were_fused():
     fused = make_grid(origin=origin(scales=(0.5, 1.0, 2.0), fuse="mean"))
-    data = page_data(make_photo(), fused, [], title="", stem="")
-    assert data["settings"].endswith(" · scales 0.5, 1, 2 (mean)")
+    assert of_page(fused)["settings"].endswith(" · scales 0.5, 1, 2 (mean)")
 
 
 @pytest.mark.parametrize(
@@ -142,27 +156,15 @@ def test_several_scales_are_named_with_how_they_were_fused():
     ],
 )
 def test_what_a_reader_must_know_is_said(changes, expected):
-    data = page_data(make_photo(), make_grid(origin=origin(**changes)), [], title="", stem="")
-    assert data["warnings"] == expected
+    assert of_page(make_grid(origin=origin(**changes)))["warnings"] == expected
 
 
 def test_notes_on_the_network_stand_among_the_facts():
     grid = make_grid(origin=origin(notes=("scored in one pass", "prefixes taken off")))
-    about = dict(page_data(make_photo(), grid, [], title="", stem="")["about"])
+    about = dict(of_page(grid)["about"])
     assert about["Notes"] == "scored in one pass; prefixes taken off"
 
 
 def test_windows_not_scored_are_counted():
-    about = dict(
-        page_data(make_photo(), make_grid(missing=MISSING), [], title="", stem="")["about"]
-    )
+    about = dict(of_page(make_grid(missing=MISSING))["about"])
     assert about["Not scored"] == f"12 of {make_grid().scored.size} windows"
-
-
-def test_the_page_says_whether_classes_are_independent():
-    grid = make_grid()
-    for kind, told in (("logits", "classes"), ("independent logits", "each independent of the")):
-        meant = ScoreGrid(grid.scores, grid.geometry, grid.classes, kind, grid.origin)
-        about = dict(page_data(make_photo(), meant, [], title="", stem="")["about"])
-        assert told in about["Classes"]
-        assert ("independent" in about["Classes"]) == (not meant.is_exclusive)

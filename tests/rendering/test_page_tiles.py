@@ -18,6 +18,7 @@ from tests.support.pages import (
     PHOTO_HW,
     Elements,
     data_of,
+    findings_of,
     make_file,
     make_grid,
     make_photo,
@@ -75,7 +76,7 @@ def test_the_file_is_gone_through_once_for_its_tiles(tmp_path, monkeypatch):
 @pytest.mark.parametrize("stem", ["cat", "50% #1?", "{level} & <b>", os.fsdecode(b"caf\xe9")])
 def test_page_points_at_its_tiles_whatever_its_name(tmp_path, stem):
     photo = make_file(tmp_path / "photo.tif")
-    files = page_files(photo, make_grid(), [], stem=stem)
+    files = page_files(photo, findings_of(make_grid()), stem=stem)
     write_all({tmp_path / f"{stem}{suffix}": write for suffix, write in files.items()})
     tiles = data_of(Elements((tmp_path / f"{stem}.html").read_text("utf-8")))["photo"]["tiles"]
     url = tiles["url"]
@@ -87,7 +88,8 @@ def test_page_points_at_its_tiles_whatever_its_name(tmp_path, stem):
 
 def test_page_of_a_large_photo_holds_a_preview(tmp_path, monkeypatch):
     monkeypatch.setattr(viewing, "PAGE_PREVIEW_PX", 105)
-    data = page_data(make_file(tmp_path / "photo.tif"), make_grid(), [], title="", stem="a")
+    photo = make_file(tmp_path / "photo.tif")
+    data = page_data(photo, findings_of(make_grid()), None, title="", stem="a")
     _, pixels = picture_of(data)
     assert pixels.shape == (75, 105, 3)
     expected = cv2.resize(make_photo().pixels, (105, 75), interpolation=cv2.INTER_AREA)
@@ -95,7 +97,7 @@ def test_page_of_a_large_photo_holds_a_preview(tmp_path, monkeypatch):
 
 
 def test_page_of_a_photo_in_memory_has_no_tiles():
-    assert list(page_files(make_photo(), make_grid(), [])) == [".html"]
+    assert list(page_files(make_photo(), findings_of(make_grid()))) == [".html"]
 
 
 def test_page_and_tiles_replace_earlier_ones(tmp_path):
@@ -118,6 +120,7 @@ def test_photo_damaged_further_down_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(PhotoFile, "strips", damaged)
     (tmp_path / "out").mkdir()
+    files = page_files(photo, findings_of(make_grid()))
     with pytest.raises(PhotoError, match="is cut short"):
-        write_all({tmp_path / "out" / "a.tiles": page_files(photo, make_grid(), [])[".tiles"]})
+        write_all({tmp_path / "out" / "a.tiles": files[".tiles"]})
     assert list((tmp_path / "out").iterdir()) == []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from tests.support.pages import CAT, PHOTO_HW, find
+from tests.support.pages import CAT, PHOTO_HW, find, findings_of
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -43,7 +43,10 @@ class Opened:
     def box(self, selector: str) -> np.ndarray:
         """Where an element lies on the screen: left, top, right, bottom."""
         self.settle()
-        side = self.page.locator(selector).bounding_box()
+        return self.area(self.page.locator(selector))
+
+    def area(self, element) -> np.ndarray:
+        side = element.bounding_box()
         left, top = side["x"], side["y"]
         return np.array([left, top, left + side["width"], top + side["height"]])
 
@@ -92,7 +95,7 @@ class Opened:
         column, row = self.place(x, y)
         return self.pixels()[int(row), int(column)].astype(int)
 
-    def slide(self, name: str, value: int) -> None:
+    def slide(self, name: str, value: float) -> None:
         self.page.get_by_role("slider", name=name).fill(str(value))
         self.settle()
 
@@ -101,20 +104,15 @@ class Opened:
         return self.page.locator(selector).all_inner_texts()
 
 
-def some_detections(grid):
+def some_findings(grid, groups=()):
     cup = grid.classes.find("cup")
-    return [find(grid, CAT, 0.9), find(grid, cup, 0.6)]
+    return findings_of(grid, [find(grid, CAT, 0.9), find(grid, cup, 0.6)], groups)
 
 
 def points(step: int = 70) -> list[tuple[int, int]]:
     """Photo points all over it, its corners among them."""
     height, width = PHOTO_HW
     return [(x, y) for y in (*range(2, height, step), height - 3) for x in range(2, width, step)]
-
-
-def highest(grid) -> int:
-    """The class of the highest probability, which the page shows first."""
-    return int(grid.probabilities().max(axis=(0, 1)).argmax())
 
 
 def hottest(grid, wanted) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,13 +19,17 @@ from heatmap.files import write_all
 from heatmap.geometry import Geometry, Placement, plan_grid
 from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
-from heatmap.localization.detection import Detection
+from heatmap.localization.detection import Detection, as_stored, on_whole_photo
+from heatmap.localization.findings import Findings, stored_maps, window_maps
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
+from heatmap.region import Region
 from heatmap.rendering.page import page_files
 
 PHOTO_HW = (300, 420)
 NAMES = ("tabby", "tiger cat", "crane", "crane", "<b>bold</b>", "cup", "moon", "wall", "dust")
+# A region of this size of a larger photo.
+REGION = Region(1000, 500, PHOTO_HW[1], PHOTO_HW[0], whole_hw=(3000, 4000))
 CAT = ClassGroup("cat", (0, 1))
 CLASSES = ClassList(NAMES, groups=(CAT,))
 ORIGIN = Origin(
@@ -69,6 +74,47 @@ def find(grid: ScoreGrid, group: ClassGroup, score: float | None = None) -> Dete
     box = (left + across, top + down, right - across, bottom - down)
     best = float(cells.max()) if score is None else score
     return Detection(group, best, box, window, (row, column), 1.0, best)
+
+
+def peaking(peak: float) -> ScoreGrid:
+    """The highest probability of "cup" is ``peak``, that of all others half of it."""
+    grid = make_grid()
+    given = grid.probabilities()
+    scores = given / given.max(axis=(0, 1)) * np.float32(peak / 2)
+    scores[:, :, NAMES.index("cup")] *= 2
+    return replace(grid, scores=scores, kind="independent probabilities")
+
+
+def findings_of(
+    grid: ScoreGrid,
+    detections: Sequence[Detection] = (),
+    groups: Sequence[ClassGroup] = (),
+    *,
+    guesses: Sequence[Detection] = (),
+    sharp: bool = False,
+) -> Findings:
+    """What was found on the photo of a grid, which may be that of a region.
+
+    There are maps of the groups given, otherwise of the classes found or guessed, otherwise of
+    all classes but "dust", the highest first. Sharp ones have the same values on single positions.
+    """
+    found, guessed = (
+        tuple(map(as_stored, on_whole_photo(boxes, grid.origin.region)))
+        for boxes in (detections, guesses)
+    )
+    shown = tuple(dict.fromkeys(each.group for each in found or guessed))
+    groups = tuple(groups) or shown or tuple(grid.winners(len(NAMES) - 1))
+    maps = stored_maps(window_maps(grid, groups))
+    return Findings(found, guessed, groups, sharpened(maps) if sharp else maps)
+
+
+def sharpened(maps: ScoreGrid) -> ScoreGrid:
+    """The same values, said of positions in the middle of each window, as wide as the stride."""
+    geometry = maps.geometry
+    aside = (geometry.window_px - geometry.stride_px) // 2
+    top, left = geometry.origin_yx
+    narrow = replace(geometry, window_px=geometry.stride_px, origin_yx=(top + aside, left + aside))
+    return replace(maps, geometry=narrow, origin=replace(maps.origin, maps="sharp"))
 
 
 def window_in_photo(geometry: Geometry, row: int, column: int) -> tuple[float, float, float, float]:
@@ -118,9 +164,8 @@ class Elements(HTMLParser):
         return [(attributes, text) for (name, attributes), text in pairs if name == tag]
 
 
-def written(folder: Path, photo=None, grid=None, found=(), **options) -> Elements:
-    photo, grid = photo or make_photo(), grid or make_grid()
-    files = page_files(photo, grid, found, **options)
+def written(folder: Path, photo=None, findings=None, grid=None, **options) -> Elements:
+    files = page_files(photo or make_photo(), findings or findings_of(make_grid()), grid, **options)
     write_all({folder / f"page{suffix}": write for suffix, write in files.items()})
     return Elements((folder / "page.html").read_text("utf-8"))
 

@@ -66,7 +66,6 @@ class Lattice {
     const [left, right] = this.across.window(column);
     return [left, top, right, bottom];
   }
-
 }
 
 /** The maps of what was found or asked for. */
@@ -93,7 +92,7 @@ class Maps extends Lattice {
     const steps = this.maps.map((_, which) => this.probabilities[which * this.size + at]);
     if (steps[0] === NOT_SCORED) return [];
     return this.maps
-      .map(({ name }, which) => ({ name, map: which, probability: steps[which] / PROBABILITY_STEPS }))
+      .map(({ name }, map) => ({ name, map, probability: steps[map] / PROBABILITY_STEPS }))
       .sort((one, other) => other.probability - one.probability)
       .slice(0, MOST_SAID);
   }

@@ -1,4 +1,4 @@
-// The panels beside the picture, and the boxes on it. All text is set as text, never as markup.
+// The panels beside the picture. All text is set as text, never as markup.
 
 function element(tag, className = "", ...content) {
   const node = document.createElement(tag);
@@ -31,12 +31,16 @@ function bar(probability) {
   return line;
 }
 
+// So many classes are seen at once, without searching.
+const SEEN_AT_ONCE = 7;
+
 /** The classes that have a map: a radio button each. */
 class ClassList {
   constructor({ list, search, count }, maps, chosen) {
     Object.assign(this, { list, count });
     this.rows = maps.map((map, which) => this.row(map, () => chosen(which)));
     list.append(...this.rows.map(({ label }) => label));
+    search.hidden = maps.length <= SEEN_AT_ONCE;
     search.addEventListener("input", () => this.filter(search.value));
     this.filter("");
   }
@@ -76,8 +80,12 @@ class ClassList {
 // Touch screens have no hovering.
 const HOVERS = matchMedia("(hover: hover)").matches;
 
+// What can be pointed at, and what the panel then says.
+const SAID = { window: "what a window shows", place: "what the maps say of a place" };
+
 /** What is said of one place: by its window, or where no windows were saved by the maps. */
 class PlacePanel {
+  /** `what` is "window" or "place". */
   constructor({ heading, list, note, unpin }, what, chosen) {
     Object.assign(this, { heading, list, note, unpin, what, chosen });
     this.show(null, [], false);
@@ -85,7 +93,8 @@ class PlacePanel {
 
   show(cell, strongest, pinned) {
     const name = this.what[0].toUpperCase() + this.what.slice(1);
-    this.heading.textContent = pinned ? `Pinned ${this.what}` : HOVERS ? `${name} under the pointer` : name;
+    const pointed = HOVERS ? `${name} under the pointer` : name;
+    this.heading.textContent = pinned ? `Pinned ${this.what}` : pointed;
     this.unpin.hidden = !pinned;
     this.list.ariaLive = pinned ? "polite" : "off";
     this.list.replaceChildren(...strongest.map((entry) => this.row(entry)));
@@ -94,8 +103,8 @@ class PlacePanel {
 
   words(cell, strongest) {
     if (!cell) {
-      return HOVERS ? `Point at the picture to see what is said of a ${this.what}; click to pin it.`
-        : `Tap the picture to see what is said of a ${this.what}.`;
+      return HOVERS ? `Point at the picture to see ${SAID[this.what]}; click to pin it.`
+        : `Tap the picture to see ${SAID[this.what]}.`;
     }
     const place = `Row ${cell.row}, column ${cell.column}`;
     return strongest.length ? place : `${place}: not scored`;
@@ -113,41 +122,6 @@ class PlacePanel {
     row.append(element("span", "value", percent(probability)), bar(probability));
     return row;
   }
-}
-
-/** The boxes of the detections, each with its name, which is a button. */
-class Boxes {
-  constructor(root, { detections, guessed }, [height, width], chosen) {
-    this.boxes = detections.map((detection, which) => {
-      const [left, top, right, bottom] = detection.xyxy;
-      const name = element("span", "name", detection.name);
-      const tag = button("tag", name, ` ${percent(detection.confidence)}${guessed ? "?" : ""}`);
-      tag.addEventListener("click", () => chosen(which));
-      const box = element("div", guessed ? "box guessed" : "box", tag);
-      placeInFrame(box, [left / width, top / height, right / width, bottom / height]);
-      // The most confident lie on top.
-      box.style.zIndex = detections.length - which;
-      return box;
-    });
-    this.detections = detections;
-    root.append(...this.boxes);
-  }
-
-  /** Mark one of them, and set back those of other classes than the shown one. */
-  mark(selected, map) {
-    this.boxes.forEach((box, which) => {
-      box.classList.toggle("selected", which === selected);
-      box.classList.toggle("other", which !== selected && this.detections[which].map !== map);
-    });
-  }
-}
-
-/** Place an element by shares of the photo: left, top, right, bottom. */
-function placeInFrame(placed, [left, top, right, bottom]) {
-  placed.style.left = `${left * 100}%`;
-  placed.style.top = `${top * 100}%`;
-  placed.style.width = `${(right - left) * 100}%`;
-  placed.style.height = `${(bottom - top) * 100}%`;
 }
 
 /** Pairs of a word and its answer. */

@@ -57,6 +57,7 @@ function draw() {
   frame.style.top = `${view.top}px`;
   frame.style.width = `${photoWidth * view.zoom}px`;
   frame.style.height = `${photoHeight * view.zoom}px`;
+  boxes.arrange(view);
   showPlace();
 }
 
@@ -101,8 +102,12 @@ function pin(cell) {
 /** Pin the place so many cells on, from the pinned one or from the middle of the stage. */
 function pinNext(down, right) {
   const from = shown.pinned ?? cellUnder({ x: view.width / 2, y: view.height / 2 });
+  if (!from) return;
   const held = (cell, axis) => Math.min(Math.max(cell, 0), axis.cells - 1);
-  if (from) pin({ row: held(from.row + down, places.down), column: held(from.column + right, places.across) });
+  pin({
+    row: held(from.row + down, places.down),
+    column: held(from.column + right, places.across),
+  });
 }
 
 /** Show the map of a class. */
@@ -161,18 +166,32 @@ function fillTexts() {
   byId("settings").textContent = data.settings;
   byId("warnings").append(...data.warnings.map((text) => element("p", "warning", text)));
   fillFacts(byId("about"), data.about);
-  const count = data.detections.length;
-  byId("detection-count").textContent = !count ? "No detections"
-    : data.guessed ? `No detections; boxes of the best ${count === 1 ? "guess" : `${count} guesses`}`
-      : `Boxes of ${countDetections(count)}`;
-  byId("ticks").replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((share) =>
-    element("span", "", `${Number((share * high * 100).toPrecision(3))}${share === 1 ? "%" : ""}`)));
-  byId("threshold").max = high * 100;
-  byId("show-boxes").disabled = !count;
-  byId("stepper").hidden = !count;
+  fillColours();
+  fillDetections();
+}
+
+/** The legend and the slider of probabilities, which end where the colours do. */
+function fillColours() {
+  const end = percent(high);
+  byId("legend").ariaLabel = `Colours from probability 0 on the left to ${end} on the right`;
+  const ticks = [0, 0.25, 0.5, 0.75].map((share) => Number((share * high * 100).toPrecision(3)));
+  byId("ticks").replaceChildren(...[...ticks, end].map((text) => element("span", "", `${text}`)));
+  Object.assign(byId("threshold"), { max: high * 100, step: high });
   const missing = maps.countMissing();
   byId("unscored").hidden = !missing;
   byId("unscored").lastChild.textContent = `Not scored: ${missing} of ${maps.size} windows`;
+}
+
+function fillDetections() {
+  const count = data.detections.length;
+  byId("detection-count").textContent = !count ? "No detections"
+    : !data.guessed ? `Boxes of ${countDetections(count)}`
+      : `No detections; boxes of the best ${count === 1 ? "guess" : `${count} guesses`}`;
+  byId("show-boxes").disabled = !count;
+  byId("stepper").hidden = !count;
+  for (const [id, word] of [["previous", "Previous"], ["next", "Next"]]) {
+    byId(id).title = byId(id).ariaLabel = `${word} ${data.guessed ? "guess" : "detection"}`;
+  }
 }
 
 function listenToTheme() {
