@@ -18,7 +18,7 @@ from .classes import ClassGroup
 
 # Suffixes of files of a photo.
 DESCRIPTION, PICTURE, MAPS = ".json", ".heatmap.jpg", ".maps.npz"
-GRID, AREAS, CROPS = ".grid.npz", ".areas.jpg", ".crops"
+GRID, AREAS = ".grid.npz", ".areas.jpg"
 # The picture at the full size of a photo too large for a JPEG, as a pyramid.
 PYRAMID = ".heatmap.tif"
 PAGE, PAGE_TILES, THUMBNAIL = ".html", ".tiles", ".thumbnail.jpg"

@@ -16,7 +16,7 @@ from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import Part, nearest, touched_cells, upsample_part
 
 # At most so many classes are told apart; the others are "other" together.
-MOST_AREAS = 12
+MOST_AREAS = 8
 # Labels of pixels whose class is none of these, and of those that were not scored.
 OTHER, UNSCORED = 254, 255
 # The photo is looked at in tiles, since in each of them only a few of many classes can win.

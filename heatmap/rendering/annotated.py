@@ -178,14 +178,20 @@ def _heat(
     color_range: tuple[float, float] | None,
     opacity: float,
 ) -> ClassHeat:
+    """The heat of the classes that have boxes; a class that was only asked for has none."""
     maps = findings.maps
     # By index, since several classes may have one name.
     singles = [maps.classes.single(index) for index in range(len(maps.classes))]
     cells = np.moveaxis(maps.class_maps(singles), 2, 0)
     strength = 1.0 if findings.detections else _FAINT
     tables = [table_of(colour_of(place), opacity, strength) for place in range(len(cells))]
+    found = {each.group for each in findings.shown}
     return ClassHeat(
-        [np.ascontiguousarray(each) for each in cells],
+        [
+            # What was not scored stays NaN.
+            np.ascontiguousarray(each if group in found else np.float32(0) * each)
+            for group, each in zip(findings.groups, cells, strict=True)
+        ],
         # The same cells, placed by their share of the photo.
         replace(maps.geometry, photo_hw=picture_hw),
         tables,

@@ -25,7 +25,7 @@ from ..photo.photo_file import PhotoFile
 from .html import asset, embedded, policy
 from .page_data import Labels, found_data, thinned, window_data
 from .page_tiles import PAGE_TILE_PX, tile_levels, tile_url, write_tiles
-from .paint import OPACITY, Image, colour_table
+from .paint import OPACITY, Image, colour_table, range_of
 
 # Up to this many pixels the photo is embedded as PNG, losslessly; above as JPEG.
 LOSSLESS_PX = 2**18
@@ -48,6 +48,8 @@ def page_files(
     *,
     title: str = "",
     stem: str = "photo",
+    color_range: tuple[float, float] | None = None,
+    opacity: float = OPACITY,
 ) -> dict[str, Writer]:
     """Functions that write the page of a photo, by suffix; each takes the path to write to.
 
@@ -62,6 +64,7 @@ def page_files(
             a page that says only what the maps say of each place.
         title: heading of the page; by default the name of the photo file.
         stem: name of the page without suffix; tiles are loaded from ``<stem>.tiles``.
+        color_range, opacity: of the heat, as in :func:`annotated.annotated`.
 
     Raises:
         ResultError: the photo has another size than the scored one.
@@ -70,7 +73,9 @@ def page_files(
     heading = title or Path(photo.path).name or "photo"
 
     def write_page(path: Path) -> None:
-        content = _filled(heading, page_data(photo, findings, grid, title=heading, stem=stem))
+        colours = {"range": color_range or range_of(max(findings.peaks)), "opacity": opacity}
+        data = page_data(photo, findings, grid, title=heading, stem=stem)
+        content = _filled(heading, {**data, **colours})
         # A heading that is not UTF-8 contains lone surrogates.
         path.write_bytes(content.encode("utf-8", "replace"))
 
@@ -99,7 +104,6 @@ def page_data(
         "about": _about(photo, findings.maps, steps),
         "photo": {"image": _embedded(_pixels(photo)), "tiles": _tiles(photo, stem)},
         "colours": colour_table(1).tolist(),
-        "opacity": OPACITY,
         **found_data(findings, maps, labels),
         "windows": None if windows is None else window_data(windows, findings.groups, labels),
     }

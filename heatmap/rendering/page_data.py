@@ -22,7 +22,6 @@ from ..geometry import Geometry
 from ..grid.outputs import above_chance, probabilities_of
 from ..grid.score_grid import ScoreGrid
 from ..localization.findings import MOST_MAPS, Findings
-from .paint import range_of
 
 PROBABILITY_STEPS, NOT_SCORED = 65534, 65535
 # The grid of half a gigapixel at stride 32. Of a larger grid the page gets every second (third,
@@ -72,7 +71,7 @@ class Labels:
 
 
 def found_data(findings: Findings, maps: ScoreGrid, labels: Labels) -> dict[str, Any]:
-    """The maps and their geometry, the colour range, and the detections or guesses.
+    """The maps and their geometry, and the detections or guesses.
 
     Args:
         findings: what was found.
@@ -84,7 +83,6 @@ def found_data(findings: Findings, maps: ScoreGrid, labels: Labels) -> dict[str,
     boxes = findings.boxes_on(maps.geometry.photo_hw)
     return {
         "geometry": _geometry_data(maps.geometry),
-        "range": range_of(max(peaks)),
         "maps": [
             {"name": labels.of(group), "peak": round(peak, 6), "detections": counts[group]}
             for group, peak in zip(groups, peaks, strict=True)

@@ -22,6 +22,7 @@ from ..rendering.annotated import annotated
 from ..rendering.areas_picture import areas_picture
 from ..rendering.overlay import JPEG_MOST_PX, PICTURE_PX, encode_image, overlay
 from ..rendering.paint import Image
+from ..rendering.palette import PALETTE
 from ..rendering.pyramid import pyramid
 from .request import Display
 
@@ -70,7 +71,7 @@ class Drawing:
 
     def areas(self, areas: Areas) -> dict[str, Writer]:
         """The map of areas."""
-        return {AREAS: _writer(areas_picture(self._pixels, areas))}
+        return {AREAS: _writer(areas_picture(self.photo, areas, np.array(PALETTE, np.uint8)))}
 
     def thumbnail(self) -> dict[str, Writer]:
         """A small copy of the annotated picture, without its legend."""

@@ -128,7 +128,7 @@ class _Files:
                 for group, (suffix, write) in drawing.per_class().items()
             }
         if extras.save_crops and outcome.findings.detections:
-            cut = cutouts(outcome.photo, outcome.findings.detections, outcome.photo.region)
+            cut = cutouts(outcome.photo, outcome.findings.detections)
             self._kinds["crops"] = self._add(cut)[0]
         if extras.thumbnail:
             self._add(drawing.thumbnail())
@@ -138,6 +138,8 @@ class _Files:
                 outcome.findings,
                 outcome.grid if extras.save_grid else None,
                 stem=self.names.stem,
+                color_range=display.color_range,
+                opacity=display.opacity,
             )
             self._kinds["page"] = self._add(page)[0]
 

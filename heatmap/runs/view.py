@@ -115,7 +115,13 @@ def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
     opened = open_whole(source, findings.maps.origin.region)
     _check_photo(result, findings, opened)
     names = ResultNames.of_description(result.description)
-    pages = page_files(opened, findings, grid, stem=names.stem)
+    drawn = result.drawing
+    pages = page_files(
+        *(opened, findings, grid),
+        stem=names.stem,
+        color_range=drawn.color_range,
+        opacity=drawn.opacity,
+    )
     write_all({names.path(suffix): write for suffix, write in pages.items()})
     return names.path(PAGE)
 

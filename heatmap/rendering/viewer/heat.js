@@ -9,10 +9,10 @@ function colourOf([red, green, blue, alpha]) {
   return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-/** The 256 colours of probabilities from 0 to `high`, those up to the threshold clear. */
-function colourTable(colours, opacity, threshold, high) {
+/** The 256 colours of the probabilities of a range, those up to the threshold clear. */
+function colourTable(colours, opacity, threshold, [lowest, highest]) {
   return Uint32Array.from(colours, ([red, green, blue, alpha], level) =>
-    (level / 255) * high <= threshold ? 0 : colourOf([red, green, blue, Math.round(alpha * opacity)]));
+    lowest + (level / 255) * (highest - lowest) <= threshold ? 0 : colourOf([red, green, blue, Math.round(alpha * opacity)]));
 }
 
 /** For screen pixels along an axis: the cell before each, how far past it, and the nearest. */
@@ -31,7 +31,7 @@ function placesAlong(axis, first, count, toPhoto) {
 }
 
 /** Linear between cell centres, which lie on their pixels; past the outermost the edge value. */
-function paintValues(pixels, { values }, down, across, columns, { table, high }) {
+function paintValues(pixels, { values }, down, across, columns, { table, range: [lowest, highest] }) {
   const width = across.low.length;
   const row = new Float32Array(columns + 1);
   for (let y = 0; y < down.low.length; y++) {
@@ -44,7 +44,7 @@ function paintValues(pixels, { values }, down, across, columns, { table, high })
     for (let x = 0, at = y * width; x < width; x++, at++) {
       const low = across.low[x];
       const value = row[low] + across.part[x] * (row[low + 1] - row[low]);
-      pixels[at] = table[Math.min(255, Math.round((value / high) * 255))];
+      pixels[at] = table[Math.round(255 * Math.min(1, Math.max(0, (value - lowest) / (highest - lowest))))];
     }
   }
 }
@@ -67,7 +67,7 @@ class Heat {
     this.maps = maps;
   }
 
-  /** Paint a map over what the view shows of the photo; `colours` are { table, high }. */
+  /** Paint a map over what the view shows of the photo; `colours` are { table, range }. */
   draw(view, map, colours) {
     this.canvas.width = view.width;
     this.canvas.height = view.height;

@@ -5,7 +5,7 @@ const data = JSON.parse(byId("data").textContent);
 const maps = new Maps(data);
 // What can be pointed at: windows with all of their classes, or places on the maps.
 const places = data.windows ? new Windows(data.windows) : maps;
-const high = data.range[1];
+const [lowest, highest] = data.range;
 const [photoHeight, photoWidth] = maps.photo_hw;
 
 const shown = {
@@ -48,9 +48,9 @@ function drawSoon() {
 }
 
 function draw() {
-  const table = colourTable(data.colours, shown.opacity, shown.threshold, high);
+  const table = colourTable(data.colours, shown.opacity, shown.threshold, data.range);
   picture.draw(view);
-  heat.draw(view, shown.map, { table, high });
+  heat.draw(view, shown.map, { table, range: data.range });
   drawLegend(table);
   const frame = byId("frame");
   frame.style.left = `${view.left}px`;
@@ -172,11 +172,11 @@ function fillTexts() {
 
 /** The legend and the slider of probabilities, which end where the colours do. */
 function fillColours() {
-  const end = percent(high);
+  const end = percent(highest);
   byId("legend").ariaLabel = `Colours from probability 0 on the left to ${end} on the right`;
-  const ticks = [0, 0.25, 0.5, 0.75].map((share) => Number((share * high * 100).toPrecision(3)));
+  const ticks = [0, 0.25, 0.5, 0.75].map((share) => Number(((lowest + share * (highest - lowest)) * 100).toPrecision(3)));
   byId("ticks").replaceChildren(...[...ticks, end].map((text) => element("span", "", `${text}`)));
-  Object.assign(byId("threshold"), { max: high * 100, step: high });
+  Object.assign(byId("threshold"), { max: highest * 100, step: highest });
   const missing = maps.countMissing();
   byId("unscored").hidden = !missing;
   byId("unscored").lastChild.textContent = `Not scored: ${missing} of ${maps.size} windows`;
