@@ -133,6 +133,9 @@ def test_boxes_and_labels_have_the_colour_of_their_class():
     assert tuple(first.image[0, 0]) == PALETTE[0]
     assert tuple(second.image[0, 0]) == PALETTE[1]
     assert first.spot[:2] == (30, 60 - first.image.shape[0])
+    picture = annotation.paint(NOISE)
+    for (left, top, right, bottom), image in (first, second):
+        np.testing.assert_array_equal(picture[top:bottom, left:right], image)
 
 
 def test_the_most_confident_box_is_drawn_over_the_others():
