@@ -56,11 +56,12 @@ def test_a_label_lies_above_its_box_where_there_is_room():
 
 
 def test_a_label_does_not_hide_a_small_box_above():
-    small = (100, 84, 120, 98)
-    first, second = placed([(18, 60), (18, 60)], [small, (100, 100, 200, 180)], (300, 400))
-    assert first == (100, 66, 160, 84)
-    assert second is not None
-    assert not overlap(second, small)
+    small, large = (100, 84, 120, 98), (100, 100, 200, 180)
+    first, second = placed([(18, 60), (18, 60)], [large, small], (300, 400))
+    assert first == (140, 82, 200, 100)
+    assert second == (60, 66, 120, 84)
+    # A large one it may hide a part of.
+    assert placed([(18, 60)] * 2, [large, (100, 0, 200, 99)], (300, 400))[0] == (100, 82, 160, 100)
 
 
 def test_letters_become_smaller_before_a_label_is_left_out():

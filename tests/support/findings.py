@@ -26,6 +26,7 @@ def make_findings(
     missing=None,
     weights="default",
     seed=0,
+    scale=1.0,
 ) -> Findings:
     """A bump for each class somewhere on a photo, and nothing elsewhere.
 
@@ -33,7 +34,7 @@ def make_findings(
     detections, otherwise they are guesses.
     """
     random = np.random.default_rng(seed)
-    geometry = plan_grid(hw, Placement(), window=32, native_stride=8)
+    geometry = plan_grid(hw, Placement(scale=scale), window=32, native_stride=8)
     rows, columns = np.indices(geometry.grid_hw)
     groups = tuple(ClassGroup(NAMES[place % len(NAMES)], (place,)) for place in range(classes))
     maps, found = [], []
