@@ -14,6 +14,7 @@ import pytest
 
 import heatmap
 from heatmap.cli import main as cli
+from heatmap.cli import result_options
 from heatmap.evaluation.verify import WINDOWS
 from heatmap.localization.confirm import CONFIRM
 from heatmap.localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
@@ -126,12 +127,12 @@ def test_rooms_without_torch_load_without_it():
 
 PUBLIC = set(
     """
-    ClassError ClassGroup Classifier ConversionError Detection Display Extras FullyConvolutional
-    Geometry GeometryError HeatmapError InexactError ModelError MultiScale PhotoError ResultError
+    ClassError ClassGroup Classifier ConversionError Detection Display Extras Findings
+    FullyConvolutional Geometry GeometryError HeatmapError InexactError ModelError MultiScale PhotoError ResultError
     Photo Placement Program Run Schedule ScoreGrid Scorer Summary Trained VerifyReport adapt convert
     draw_report evaluate export list_models load load_classifier localize overlay prepare
-    read_photo run save_checkpoint saved_results score sharp_maps summary tighten train verify
-    view write_image
+    read_photo render run save_checkpoint saved_results score sharp_maps summary tighten train
+    verify view write_image
     """.split()
 )
 
@@ -194,7 +195,7 @@ def test_command_line_has_the_defaults_of_the_python_calls():
         for option in command.params
     }
     assert defaults["model"] == DEFAULT_MODEL
-    assert defaults["opacity"] == OPACITY
+    assert result_options.OPACITY == OPACITY
     assert defaults["conf"] == CONFIDENCE_THRESHOLD
     assert defaults["iou"] == IOU_THRESHOLD
     assert defaults["confirm"] == CONFIRM

@@ -12,7 +12,8 @@ import click
 from .adapt_options import adapt_options
 from .command import Command
 from .console import progress_line
-from .options import FILE, activation_option, json_option, network_options, under
+from .options import FILE, activation_option, network_options, under
+from .result_options import json_option
 from .summary import print_summary
 
 

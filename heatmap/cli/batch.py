@@ -19,14 +19,13 @@ from .options import (
     engine_option,
     fuse_option,
     model_options,
-    picture_options,
     scales_options,
     skip_options,
-    store_options,
     stride_option,
     under,
 )
 from .request import recipe_of, request_of
+from .result_options import picture_options, store_options
 
 if TYPE_CHECKING:
     from ..runs.batch import BatchRunner

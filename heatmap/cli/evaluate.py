@@ -19,12 +19,12 @@ from .options import (
     conf_option,
     confirm_option,
     fuse_option,
-    json_option,
     model_options,
     scales_options,
     under,
 )
 from .request import placement_of, recipe_of, view_of
+from .result_options import json_option
 
 if TYPE_CHECKING:
     from rich.console import Console

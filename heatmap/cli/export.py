@@ -11,7 +11,8 @@ import click
 from ..grid.outputs import described
 from .command import Command
 from .console import progress_line
-from .options import FILE, json_option, model_options, stride_option, under
+from .options import FILE, model_options, stride_option, under
+from .result_options import json_option
 
 if TYPE_CHECKING:
     from ..networks.export import Program, ProgramCheck

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from .command import Command
 from .console import make_console
-from .options import json_option
+from .result_options import json_option
 
 if TYPE_CHECKING:
     from ..networks.catalog import ModelFacts

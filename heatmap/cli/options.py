@@ -14,7 +14,7 @@ import click
 from ..choices import ACTIVATIONS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
-from .parameter_types import ChannelNumbers, ColorRange, Memory, RegionXywh, WindowSide, read_scales
+from .parameter_types import ChannelNumbers, Memory, RegionXywh, WindowSide, read_scales
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,7 +22,6 @@ FILE = click.Path(path_type=Path)
 
 # Copies of library defaults whose modules are slow to import; a test compares them.
 DEFAULT_MODEL = "efficientnet_lite0"
-OPACITY = 0.7
 CONFIDENCE_THRESHOLD = 0.35
 IOU_THRESHOLD = 0.2
 CONFIRM = 100
@@ -256,43 +255,6 @@ confirm_option = under(
         help="Confirm the N most confident detections by cropping their boxes.",
     ),
 )
-_PICTURES = "Pictures"
-per_class_option = under(
-    _PICTURES,
-    click.option(
-        "--per-class", is_flag=True, help="Also draw the heatmap of each class by itself."
-    ),
-)
-areas_option = under(
-    _PICTURES,
-    click.option(
-        "--areas",
-        is_flag=True,
-        help="Also draw a map of areas: each pixel in the colour of the class that wins there.",
-    ),
-)
-drawing_options = under(
-    _PICTURES,
-    click.option(
-        "--opacity",
-        type=click.FloatRange(0, 1),
-        metavar="SHARE",
-        help=f"Opacity of the highest scores on the photo; default: {OPACITY}, or as it was drawn "
-        "before.",
-    ),
-    click.option(
-        "--color-range",
-        type=ColorRange(),
-        help="Probabilities that the colours range over; default: of one photo from 0 to its own "
-        "maximum, of a batch 0:0.5, or as it was drawn before.",
-    ),
-    click.option(
-        "--full",
-        is_flag=True,
-        help="Draw photos at their full size; default: at most 2,000 px on the longer side.",
-    ),
-)
-picture_options = under(_PICTURES, per_class_option, areas_option, drawing_options)
 compute_options = under(
     "Computing",
     click.option(
@@ -314,51 +276,4 @@ compute_options = under(
         show_default=True,
         help="Number format of the computation.",
     ),
-)
-store_options = under(
-    "Output",
-    click.option(
-        "--store-classes",
-        multiple=True,
-        metavar="CLASS",
-        help="Store the probabilities of this class only; may be repeated.",
-    ),
-    click.option(
-        "--format",
-        "formats",
-        multiple=True,
-        type=click.Choice(["csv", "coco", "geojson", "tiff"]),
-        help="Also write detections in this format (tiff: float32 heatmaps); may be repeated.",
-    ),
-    click.option(
-        "--coco",
-        type=FILE,
-        metavar="FILE",
-        help="COCO instances file that --format coco takes its image and category ids from.",
-    ),
-    click.option("--html", is_flag=True, help="Also write an HTML page for the browser."),
-    click.option(
-        "--save-grid",
-        is_flag=True,
-        help="Also write the score grid: all classes of all windows, or those stored.",
-    ),
-    click.option(
-        "--save-crops", is_flag=True, help="Also write a cut-out of the photo for each detection."
-    ),
-)
-output_option = under(
-    "Output",
-    click.option(
-        "-o",
-        "--output",
-        type=FILE,
-        default=Path("results"),
-        show_default=True,
-        metavar="FOLDER",
-        help="Folder for the results; created if missing.",
-    ),
-)
-json_option = under(
-    "Output",
-    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
 )

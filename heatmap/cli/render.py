@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from .command import Command
-from .options import FILE, drawing_options, json_option, output_option, per_class_option, under
+from .options import FILE, under
+from .result_options import drawing_options, json_option, output_option, per_class_option
 
 
 @click.command(cls=Command)

@@ -20,17 +20,14 @@ from .options import (
     detection_options,
     engine_option,
     fuse_option,
-    json_option,
     model_options,
-    output_option,
-    picture_options,
     region_option,
     scales_options,
     skip_options,
-    store_options,
     stride_option,
 )
 from .request import recipe_of, request_of
+from .result_options import json_option, output_option, picture_options, store_options
 
 if TYPE_CHECKING:
     from ..geometry import Box

@@ -15,8 +15,9 @@ from ..grid.outputs import described
 from ..localization.auto_scales import in_words
 from .command import Command
 from .console import grid_size, make_console, progress_line
-from .options import json_option, model_options, under
+from .options import model_options, under
 from .parameter_types import PhotoSize
+from .result_options import json_option
 
 if TYPE_CHECKING:
     from ..networks.summary import LayerRow, Summary

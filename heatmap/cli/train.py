@@ -9,7 +9,8 @@ import click
 
 from .adapt_options import adapt_options
 from .command import Command
-from .options import FILE, json_option, network_options, under
+from .options import FILE, network_options, under
+from .result_options import json_option
 from .training_printer import training_printer
 
 training_options = under(

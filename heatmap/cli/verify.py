@@ -18,17 +18,9 @@ from ..geometry import size_text
 from ..grid.outputs import described
 from .command import Command, in_options
 from .console import make_console, progress_line
-from .options import (
-    FILE,
-    border_option,
-    json_option,
-    model_options,
-    output_option,
-    scales_options,
-    stride_option,
-    under,
-)
+from .options import FILE, border_option, model_options, scales_options, stride_option, under
 from .request import placement_of, recipe_of
+from .result_options import json_option, output_option
 
 if TYPE_CHECKING:
     from ..evaluation.verify_photos import VerifySummary

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from .command import Command
-from .options import FILE, json_option, under
+from .options import FILE, under
+from .result_options import json_option
 
 
 @click.command(cls=Command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +16,7 @@ from ..names import PHOTOS
 from ..progress import Reporter
 from .manifest import FileStamp, Manifest, Record, read_manifest, writing_manifest
 from .overview import write_overview
-from .request import BATCH_RANGE, Request, display_of_stored
+from .request import Request, display_of_stored
 from .settings import ScorerRecipe, Settings, settle
 from .sources import BatchFile, BatchFiles, gather
 from .worker import PhotoTask, Worker, stamp_of
@@ -214,11 +214,7 @@ def _setup(
     recipe: ScorerRecipe, request: Request, threads: int | None, share: int, manifest: Manifest
 ) -> BatchSetup:
     """The scorer and settings, after all checks that need no photo."""
-    request = replace(
-        request,
-        extras=replace(request.extras, thumbnail=True),
-        display=replace(request.display, color_range=request.display.color_range or BATCH_RANGE),
-    )
+    request = request.of_batch
     scorer = recipe.prepare()
     display_of_stored(request, scorer.classifier.classes)
     geometry = scorer.plan(_ANY_HW, request.placement.at(1.0))

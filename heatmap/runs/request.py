@@ -205,6 +205,12 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     extras: Extras = NO_EXTRAS
 
+    @property
+    def of_batch(self) -> Request:
+        """The same with what batches have: thumbnails, and one colour range for all photos."""
+        display = replace(self.display, color_range=self.display.color_range or BATCH_RANGE)
+        return replace(self, display=display, extras=replace(self.extras, thumbnail=True))
+
 
 def display_of_stored(request: Request, classes: ClassList) -> Display:
     """The display of a request, with class indices among the stored classes.

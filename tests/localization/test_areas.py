@@ -155,8 +155,8 @@ def test_the_largest_areas_are_told_apart_and_the_rest_is_together():
     areas = areas_of(make_grid(one_hot(winners), geometry=geometry))
     assert [group.indices[0] for group in areas.groups] == list(range(19, 19 - MOST_AREAS, -1))
     assert areas.fractions[0] == 20 / 210
-    assert (areas.others, areas.other) == (8, 36 / 210)
-    assert (areas.labels()[0] == np.where(winners[0] < 8, OTHER, 19 - winners[0])).all()
+    assert (areas.others, areas.other) == (12, 78 / 210)
+    assert (areas.labels()[0] == np.where(winners[0] < 12, OTHER, 19 - winners[0])).all()
 
 
 def test_background_counts_as_any_class():

@@ -129,9 +129,9 @@ def test_the_legend_has_a_sample_of_each_colour():
 def test_classes_past_the_last_that_is_told_apart_are_other_classes(texts):
     areas = made_areas([np.arange(MOST_AREAS + 2).repeat(2)])
     picture = areas_picture(made_photo(areas), areas, COLOURS)
-    assert texts[-2:] == ["2 other classes", "14.3 %"]
+    assert texts[-2:] == ["2 other classes", "20.0 %"]
     assert len(texts) == 2 * (MOST_AREAS + 1)
-    assert picture.shape[1] == 28 * CELL_PX
+    assert picture.shape[1] == 2 * (MOST_AREAS + 2) * CELL_PX
 
 
 def test_classes_without_room_in_the_legend_are_counted(texts):
@@ -140,7 +140,7 @@ def test_classes_without_room_in_the_legend_are_counted(texts):
     picture = areas_picture(made_photo(areas), areas, COLOURS)
     lines = module._MOST_LINES
     assert len(texts) == 2 * lines
-    assert texts[-4:] == [f"+{MOST_AREAS + 2 - (lines - 2)} more", "60.0 %", "not scored", "6.7 %"]
+    assert texts[-4:] == [f"+{MOST_AREAS + 2 - (lines - 2)} more", "45.5 %", "not scored", "9.1 %"]
     size = text_px(areas.grid.geometry.photo_hw)
     assert picture.shape[1] == narrowest_px(size)
 

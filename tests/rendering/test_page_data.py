@@ -14,12 +14,14 @@ from tests.support.pages import (
     CAT,
     CLASSES,
     REGION,
+    data_of,
     find,
     findings_of,
     make_grid,
     make_photo,
     origin,
     peaking,
+    written,
 )
 
 MISSING = (slice(0, 4), slice(0, 3))
@@ -66,11 +68,11 @@ def test_maps_are_those_of_the_findings(missing, sharp):
 
 
 @pytest.mark.parametrize("peak", [0.0, 0.05, 0.15, 0.4, 0.7])
-def test_colours_end_at_the_next_round_probability_above_the_highest_peak(peak):
+def test_colours_end_at_the_next_round_probability_above_the_highest_peak(tmp_path, peak):
     grid = peaking(peak)
     findings = findings_of(grid, groups=[grid.classes.find("moon"), grid.classes.find("cup")])
     ends = {0.0: 0.1, 0.05: 0.1, 0.15: 0.2, 0.4: 0.5, 0.7: 1.0}
-    assert of_found(findings)["range"] == (0, ends[peak])
+    assert data_of(written(tmp_path, findings=findings))["range"] == [0, ends[peak]]
 
 
 @pytest.mark.parametrize("missing", [None, MISSING])

@@ -1,0 +1,98 @@
+"""Options of what is drawn and written, which several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import FILE, under
+from .parameter_types import ColorRange
+
+# A copy of the library's default, whose module is slow to import; a test compares them.
+OPACITY = 0.7
+
+_PICTURES = "Pictures"
+per_class_option = under(
+    _PICTURES,
+    click.option(
+        "--per-class", is_flag=True, help="Also draw the heatmap of each class by itself."
+    ),
+)
+areas_option = under(
+    _PICTURES,
+    click.option(
+        "--areas",
+        is_flag=True,
+        help="Also draw a map of areas: each pixel in the colour of the class that wins there.",
+    ),
+)
+drawing_options = under(
+    _PICTURES,
+    click.option(
+        "--opacity",
+        type=click.FloatRange(0, 1),
+        metavar="SHARE",
+        help=f"Opacity of the highest scores on the photo; default: {OPACITY}, or as it was drawn "
+        "before.",
+    ),
+    click.option(
+        "--color-range",
+        type=ColorRange(),
+        help="Probabilities that the colours range over; default: of one photo from 0 to its own "
+        "maximum, of a batch 0:0.5, or as it was drawn before.",
+    ),
+    click.option(
+        "--full",
+        is_flag=True,
+        help="Draw photos at their full size; default: at most 2,000 px on the longer side.",
+    ),
+)
+picture_options = under(_PICTURES, per_class_option, areas_option, drawing_options)
+store_options = under(
+    "Output",
+    click.option(
+        "--store-classes",
+        multiple=True,
+        metavar="CLASS",
+        help="Store the probabilities of this class only; may be repeated.",
+    ),
+    click.option(
+        "--format",
+        "formats",
+        multiple=True,
+        type=click.Choice(["csv", "coco", "geojson", "tiff"]),
+        help="Also write detections in this format (tiff: float32 heatmaps); may be repeated.",
+    ),
+    click.option(
+        "--coco",
+        type=FILE,
+        metavar="FILE",
+        help="COCO instances file that --format coco takes its image and category ids from.",
+    ),
+    click.option("--html", is_flag=True, help="Also write an HTML page for the browser."),
+    click.option(
+        "--save-grid",
+        is_flag=True,
+        help="Also write the score grid: all classes of all windows, or those stored.",
+    ),
+    click.option(
+        "--save-crops", is_flag=True, help="Also write a cut-out of the photo for each detection."
+    ),
+)
+output_option = under(
+    "Output",
+    click.option(
+        "-o",
+        "--output",
+        type=FILE,
+        default=Path("results"),
+        show_default=True,
+        metavar="FOLDER",
+        help="Folder for the results; created if missing.",
+    ),
+)
+json_option = under(
+    "Output",
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
+)
