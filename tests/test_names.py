@@ -20,8 +20,8 @@ from heatmap.names import (
 
 def test_results_lie_beside_their_description():
     names = ResultNames.of_photo("out", "photos/my.cat.jpg")
-    assert names.path(GRID) == Path("out/my.cat.npz")
-    assert names.scale(scale_name(0.5)) == Path("out/my.cat.x0.5.npz")
+    assert names.path(GRID) == Path("out/my.cat.grid.npz")
+    assert names.scale(scale_name(0.5)) == Path("out/my.cat.x0.5.grid.npz")
     assert scores_path(names.path(GRID)) == Path("out/my.cat.scores.npy")
     assert ResultNames.of_description(names.path(DESCRIPTION)) == names
 

@@ -255,9 +255,13 @@ def _class(group: ClassGroup) -> dict[str, Any]:
     return {"class": group.name, "indices": list(group.indices)}
 
 
-def _areas(areas: Areas) -> list[dict[str, Any]]:
+def _areas(areas: Areas) -> dict[str, Any]:
     shares = zip(areas.groups, areas.fractions, strict=True)
-    return [{**_class(group), "fraction": round(share, 6)} for group, share in shares]
+    return {
+        "classes": [{**_class(group), "fraction": round(share, 6)} for group, share in shares],
+        "others": {"count": areas.others, "fraction": round(areas.other, 6)},
+        "not_scored": round(areas.unscored, 6),
+    }
 
 
 def _described(detection: Detection) -> dict[str, Any]:

@@ -7,11 +7,30 @@ from click.testing import CliRunner
 from heatmap.cli.options import compute_options, model_options, scales_options
 from heatmap.cli.parameter_types import (
     ChannelNumbers,
+    ColorRange,
     Memory,
     PhotoSize,
     WholeNumbers,
     WindowSide,
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("0:0.5", (0.0, 0.5)), (".1:1", (0.1, 1.0)), ("0.25: 0.75", (0.25, 0.75))]
+)
+def test_a_range_is_two_probabilities(text, read):
+    kind = ColorRange()
+    assert kind.convert(text, None, None) == read
+    assert kind.convert(kind.spell(read), None, None) == read
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0.5", "0.5:0.5", "1:0", "-1:1", "0:2", "a:b", "0:nan", "0:1:2"]
+)
+def test_what_is_no_range_is_refused(text):
+    with pytest.raises(click.BadParameter, match=r"two numbers from 0 to 1, such as 0:0\.5"):
+        ColorRange().convert(text, None, None)
+
 
 photo_size_option = click.option("--photo-size", "photo_hw", type=PhotoSize())
 

@@ -98,7 +98,9 @@ def test_all_files_that_can_be_asked_for_are_valid(tmp_path):
     assert list(told["files"]["exports"]) == list(FORMATS)
     # In full, a photo longer than a JPEG can be has a second picture.
     assert told["files"].keys() == SCHEMA["properties"]["files"]["properties"].keys()
-    assert told["areas"]
+    areas = told["areas"]
+    shares = [one["fraction"] for one in (*areas["classes"], areas["others"])]
+    assert sum(shares) + areas["not_scored"] == pytest.approx(1, abs=1e-5)
 
 
 def objects(schema: Any) -> list[dict[str, Any]]:
@@ -143,7 +145,7 @@ WRONG = {
     "no map": [("maps",), []],
     "picture elsewhere": [("files", "pictures"), ["../x.jpg"]],
     "no picture": [("files", "pictures"), []],
-    "area above 1": [("areas",), [{"class": "cat", "indices": [0], "fraction": 1.5}]],
+    "areas of no share": [("areas",), {"classes": [], "others": {}, "not_scored": 0}],
     "range of 1": [("settings", "color_range"), [0.5]],
     "threshold": [("settings", "conf"), 35],
     "four guesses": [("guesses",), [{}] * 4],

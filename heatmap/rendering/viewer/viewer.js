@@ -173,8 +173,9 @@ function fillTexts() {
 /** The legend and the slider of probabilities, which end where the colours do. */
 function fillColours() {
   const end = percent(highest);
-  byId("legend").ariaLabel = `Colours from probability ${percent(lowest)} on the left to ${end} on the right`;
-  const ticks = [0, 0.25, 0.5, 0.75].map((share) => Number(((lowest + share * (highest - lowest)) * 100).toPrecision(3)));
+  const ticks = [0, 0.25, 0.5, 0.75].map((share) =>
+    Number(((lowest + share * (highest - lowest)) * 100).toPrecision(3)));
+  byId("legend").ariaLabel = `Colours from probability ${ticks[0]} on the left to ${end} on the right`;
   byId("ticks").replaceChildren(...[...ticks, end].map((text) => element("span", "", `${text}`)));
   Object.assign(byId("threshold"), { max: highest * 100, step: highest });
   const missing = maps.countMissing();
