@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -61,9 +60,9 @@ def main() -> None:
         }
         for name, (scales, confirmed, region) in CHOICES.items():
             search = Search(conf=LOWEST_CONFIDENCE, confirm=confirmed)
-            ask = partial(scorer.crop_probabilities, photo) if confirmed else None
+            crops = scorer.crops(photo) if confirmed else None
             with ending(region):
-                found = detect([every[scale] for scale in scales], search, ask).detections
+                found = detect([every[scale] for scale in scales], search, crops).detections
             for conf in THRESHOLDS:
                 judged.setdefault((name, conf), []).append(judge(found, objects, labels, conf))
     parts = {"all": slice(None), "every other": slice(0, None, 2), "the rest": slice(1, None, 2)}
@@ -77,7 +76,7 @@ def main() -> None:
 def ending(share: float) -> Iterator[None]:
     """Regions that end by another rule."""
 
-    def level(heat: np.ndarray, window_xyxy: Box, across: float, down: float) -> float:
+    def level(heat: np.ndarray, window_xyxy: Box, across: float, down: float, _: object) -> float:
         left, top, right, bottom = sharpen._pixels(window_xyxy, across, down)
         return -share * float(heat[top:bottom, left:right].max())
 

@@ -114,7 +114,7 @@ def measured(
 def rules_of_before() -> Iterator[None]:
     """Probabilities as they are, all scales alike, and regions down to an eighth of their peak."""
 
-    def level(heat: np.ndarray, window_xyxy: Any, across: float, down: float) -> float:
+    def level(heat: np.ndarray, window_xyxy: Any, across: float, down: float, _: Any) -> float:
         left, top, right, bottom = sharpen._pixels(window_xyxy, across, down)
         return BEFORE_SHARE * float(heat[top:bottom, left:right].max())
 

@@ -70,6 +70,8 @@ def print_summary(summary: Summary) -> None:
     )
     console.print(f"outputs: {described(summary.outputs)}")
     console.print(f"scales: {in_words(summary.scale_rule)}")
+    if summary.box_examples:
+        console.print(f"boxes: refined by {summary.box_examples:,} examples")
     fixed = summary.parameters - summary.trainable
     console.print(
         f"parameters {summary.parameters:,}: {summary.trainable:,} trainable, {fixed:,} fixed"

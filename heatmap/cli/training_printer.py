@@ -42,6 +42,10 @@ class TrainingPrinter(TrainingReporter):
         )
         self.line.stage("making views")
 
+    def stage(self, what: str) -> None:
+        """Show what is done after the epochs."""
+        self.line.stage(what)
+
     def advance(self, done: int, total: int) -> None:
         """Show how many views have been made."""
         self.line.advance(done, total)
@@ -65,11 +69,14 @@ class TrainingPrinter(TrainingReporter):
             outcome = {
                 "checkpoint": str(trained.path),
                 "notes": classifier.notes,
+                "box_examples": _box_examples(classifier),
                 "best": asdict(trained.best),
                 "history": [asdict(epoch) for epoch in trained.history],
             }
             click.echo(json.dumps(outcome, indent=2))
             return
+        if examples := _box_examples(classifier):
+            self._print(f"boxes refined by {examples:,} examples")
         factory = classifier.architecture if ":" in classifier.architecture else ""
         self._print(
             f"kept epoch {trained.best.number}; wrote {trained.path}: "
@@ -84,6 +91,12 @@ class TrainingPrinter(TrainingReporter):
         if not self.as_json:
             with self.line.aside():
                 click.echo(text)
+
+
+def _box_examples(classifier: Classifier) -> int:
+    """The number of examples that its box regression was fitted to; 0 without one."""
+    regression = classifier.box_regression
+    return 0 if regression is None else regression.examples
 
 
 def _validation(epoch: Epoch) -> str:

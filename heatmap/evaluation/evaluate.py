@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy.typing as npt
 
 from ..classes import ClassGroup
 from ..geometry import Box
-from ..localization.confirm import CropProbabilities
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
 from ..localization.detection import Detection
 from ..localization.scales import fuse_scales
@@ -127,7 +125,7 @@ def unnamed_detections(
     opened = read_photo(photo)
     scored = _scored(opened, scorer, placement, named=False)
     lower = replace(search, classes=None, conf=LOWEST_CONFIDENCE)
-    return detect(scored, lower, _confirming(opened, scorer)).detections
+    return detect(scored, lower, scorer.crops(opened)).detections
 
 
 def heatmap_method(
@@ -140,7 +138,7 @@ def heatmap_method(
 
     def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:
         scored = _scored(photo, scorer, placement, named=True)
-        probabilities = _confirming(photo, scorer)
+        crops = scorer.crops(photo)
         maps = maps_of(scored, groups, named=True)
         if maps is None:
             fused = fuse_scales([windows_of(one) for one in scored], placement.fuse)
@@ -156,7 +154,7 @@ def heatmap_method(
                 max_det=_MOST_BOXES,
                 confirm=min(search.confirm, _MOST_BOXES),
             )
-            answers.append(_answer(heat, detect(scored, wanted, probabilities).detections))
+            answers.append(_answer(heat, detect(scored, wanted, crops).detections))
         return answers
 
     return answer
@@ -172,10 +170,6 @@ def _scored(photo: Photo, scorer: Scorer, placement: MultiScale, *, named: bool)
         or scorer.score(photo, placement.at(scale))
         for scale in scales
     ]
-
-
-def _confirming(photo: Photo, scorer: Scorer) -> CropProbabilities | None:
-    return None if scorer.engine == "crop" else partial(scorer.crop_probabilities, photo)
 
 
 def _answer(heat: npt.NDArray[np.float32], detections: Sequence[Detection]) -> Answer:

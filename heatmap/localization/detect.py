@@ -9,11 +9,11 @@ from ..classes import ClassGroup, Wanted
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import ScoreGrid
 from .auto_scales import scale_weights
-from .confirm import CONFIRM, CropProbabilities, confirm
+from .confirm import CONFIRM, Crops, confirm
 from .detection import Detection
 from .localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD, localize
 from .merge import merge
-from .sharpen import sharp_maps, tighten
+from .sharpen import sharp_maps, tighten, tighten_at_own_scale
 
 # The scores of a photo at one scale, of single positions too where the network has them.
 Scored = ScoreGrid | PositionScores
@@ -57,21 +57,19 @@ def windows_of(scored: Scored) -> ScoreGrid:
     return scored if isinstance(scored, ScoreGrid) else scored.windows
 
 
-def detect(
-    scored: Sequence[Scored], search: Search, probabilities: CropProbabilities | None = None
-) -> Found:
+def detect(scored: Sequence[Scored], search: Search, crops: Crops | None = None) -> Found:
     """Detect objects: localize, draw tight boxes, confirm by cropping, merge.
 
     Args:
         scored: the scores of one photo at each scale.
         search: what to look for.
-        probabilities: what the network says of boxes by themselves; None confirms none of them.
+        crops: asks the network of boxes by themselves; None confirms none of them.
 
     Raises:
         ClassError, GeometryError, ResultError: as :func:`heatmap.localize`.
     """
     grids = [windows_of(one) for one in scored]
-    most = search.confirm if probabilities is not None else 0
+    most = search.confirm if crops is not None else 0
     # sqrt(slide x crop) reaches the threshold only where slide reaches its square.
     least = search.conf**2 if most else search.conf
     limit = None if search.max_det is None else max(search.max_det, most)
@@ -80,10 +78,11 @@ def detect(
     )
     # Past those that are confirmed only slide counts.
     found = found[:most] + tuple(each for each in found[most:] if each.slide >= search.conf)
-    found = tightened(scored, found, named=search.classes is not None)
+    refines = most > 0 and crops is not None and crops.refines
+    found = tightened(scored, found, named=search.classes is not None, refined=refines)
     if most:
-        assert probabilities is not None
-        found = confirm(found, probabilities, grids[0].geometry.photo_hw, most=most)
+        assert crops is not None
+        found = confirm(found, crops, grids[0].geometry.photo_hw, most=most)
         found = tuple(each for each in found if each.confidence >= search.conf)
     if search.classes is None and grids[0].is_exclusive:
         found = merge(found, grids[0].classes.groups)
@@ -95,17 +94,33 @@ def maps_of(
     scored: Sequence[Scored], groups: Sequence[ClassGroup], *, named: bool
 ) -> ScoreGrid | None:
     """The sharp maps of some classes; None where a scale has no positions, or without classes."""
-    positions = [one for one in scored if isinstance(one, PositionScores)]
-    if len(positions) < len(scored) or not groups:
+    positions = _positions(scored)
+    if positions is None or not groups:
         return None
     weights = None if named else scale_weights(one.windows.geometry for one in positions)
     return sharp_maps(positions, groups, weights)
 
 
+def _positions(scored: Sequence[Scored]) -> list[PositionScores] | None:
+    """The scores of positions at each scale; None where a scale has none."""
+    positions = [one for one in scored if isinstance(one, PositionScores)]
+    return positions if len(positions) == len(scored) else None
+
+
 def tightened(
-    scored: Sequence[Scored], detections: Sequence[Detection], *, named: bool
+    scored: Sequence[Scored],
+    detections: Sequence[Detection],
+    *,
+    named: bool,
+    refined: bool = False,
 ) -> tuple[Detection, ...]:
-    """The detections with tight boxes, where there are sharp maps."""
+    """The detections with tight boxes, where there are sharp maps.
+
+    Boxes that will be ``refined`` are those of each detection's own scale: they are there to be
+    cropped, and several scales together tell apart less of what stands close together.
+    """
+    if refined and (positions := _positions(scored)) is not None:
+        return tighten_at_own_scale(detections, positions)
     groups = list(dict.fromkeys(detection.group for detection in detections))
     maps = maps_of(scored, groups, named=named)
     return tuple(detections) if maps is None else tighten(detections, maps, groups)

@@ -11,7 +11,7 @@ import numpy as np
 from ..classes import ClassGroup, ClassList
 from ..geometry import Box
 from ..grid.score_grid import ScoreGrid
-from .confirm import CropProbabilities
+from .confirm import Crops
 from .detect import Scored, Search, detect, maps_of
 from .detection import Detection, as_stored, on_region, on_whole_photo
 
@@ -77,7 +77,7 @@ def find(
     scored: Sequence[Scored],
     fused: ScoreGrid,
     search: Search,
-    probabilities: CropProbabilities | None = None,
+    crops: Crops | None = None,
 ) -> Findings:
     """Detect objects, or guess where none is sure enough, and make the maps that show them.
 
@@ -85,13 +85,13 @@ def find(
         scored: the scores of one photo at each scale.
         fused: the windows of all scales in one grid.
         search: what to look for.
-        probabilities: what the network says of boxes by themselves; None confirms none of them.
+        crops: asks the network of boxes by themselves; None confirms none of them.
 
     Raises:
         ClassError, GeometryError, ResultError: as :func:`heatmap.localize`.
     """
-    found = detect(scored, search, probabilities)
-    guesses = () if found.detections else _guesses(scored, search, probabilities)
+    found = detect(scored, search, crops)
+    guesses = () if found.detections else _guesses(scored, search, crops)
     if search.classes is not None:
         groups = tuple(fused.classes.find_all(search.classes))
     else:
@@ -111,7 +111,7 @@ def find(
 
 
 def _guesses(
-    scored: Sequence[Scored], search: Search, probabilities: CropProbabilities | None
+    scored: Sequence[Scored], search: Search, crops: Crops | None
 ) -> tuple[Detection, ...]:
     lower = replace(
         search,
@@ -119,7 +119,7 @@ def _guesses(
         max_det=GUESSES,
         confirm=min(search.confirm, _CANDIDATES),
     )
-    return detect(scored, lower, probabilities).detections[:GUESSES]
+    return detect(scored, lower, crops).detections[:GUESSES]
 
 
 def window_maps(grid: ScoreGrid, groups: Sequence[ClassGroup]) -> ScoreGrid:

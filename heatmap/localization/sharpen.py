@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import cv2
 import numpy as np
 
 from ..classes import ClassGroup
 from ..errors import ResultError
-from ..geometry import Box, iou, shrunk_hw
+from ..geometry import Box, iou, scale_of, shrunk_hw
 from ..grid.position_scores import Cells, PositionScores
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
@@ -22,6 +23,9 @@ from .scales import fuse_scales
 REGION_HEAT = 0.75
 # Heat counts in the window and this many of its sides around it.
 _AROUND = 0.5
+# Both for boxes that will be refined. Of persons of COCO, networks trained on half of 100 photos,
+# average precision at IoU 0.3 and 0.5 after refinement is 20.8 and 8.7 with these.
+_OWN_SCALE = (0.7, 0.25)
 # Tight boxes of one class with a larger IoU belong to the same object.
 _SAME_OBJECT = 0.5
 # Regions are found on the photo shrunk to this on its longer side.
@@ -96,30 +100,81 @@ def tighten(
     Raises:
         ResultError: there is no map for the class of a detection.
     """
-    small = replace(maps.geometry, photo_hw=shrunk_hw(maps.geometry.photo_hw, _CANVAS_PX))
     # Not by name: ImageNet has two "crane".
     columns = {group: column for column, group in enumerate(groups)}
+
+    def heats(group: ClassGroup) -> Callable[[Detection], Cells]:
+        if group not in columns:
+            raise ResultError(f"no sharp map of {group.name!r}: make one with its class in groups")
+        heat = _heat(maps, columns[group])
+        return lambda _: heat
+
+    return _tight(detections, heats, maps.geometry.photo_hw)
+
+
+def tighten_at_own_scale(
+    detections: Sequence[Detection], scored: Sequence[PositionScores]
+) -> tuple[Detection, ...]:
+    """As :func:`tighten`, each by the sharp map of its own scale, and tighter.
+
+    For boxes that will be refined by box regression: regions end at the level above which 0.7 of
+    the heat lie in the window and a quarter of a window around it.
+
+    Args:
+        detections: detections from :func:`heatmap.localize`, most confident first.
+        scored: the scores of the photo at each scale.
+    """
+    if not detections:
+        return ()
+    by_scale = {scale_of(one.windows.geometry): one for one in scored}
+
+    def heats(group: ClassGroup) -> Callable[[Detection], Cells]:
+        at = cache(lambda scale: _heat(by_scale[scale].attributed([group]), 0))
+        return lambda detection: at(detection.scale)
+
+    return _tight(detections, heats, scored[0].windows.geometry.photo_hw, _OWN_SCALE)
+
+
+def _heat(maps: ScoreGrid, column: int) -> Cells:
+    """One of the maps over the photo, shrunk to ``_CANVAS_PX``."""
+    small = replace(maps.geometry, photo_hw=shrunk_hw(maps.geometry.photo_hw, _CANVAS_PX))
+    return upsample(np.nan_to_num(np.ascontiguousarray(maps.scores[:, :, column])), small)
+
+
+def _tight(
+    detections: Sequence[Detection],
+    heats: Callable[[ClassGroup], Callable[[Detection], Cells]],
+    photo_hw: tuple[int, int],
+    ending: tuple[float, float] | None = None,
+) -> tuple[Detection, ...]:
+    """The detections with the boxes of their regions, one of each object.
+
+    ``heats`` gives for a class what gives for each of its detections the map to look at;
+    ``ending`` is as in :func:`_level`.
+    """
     ranks: dict[ClassGroup, list[int]] = {}
     for rank, detection in enumerate(detections):
         ranks.setdefault(detection.group, []).append(rank)
     kept: dict[int, Detection] = {}
     # Class by class: the heatmaps of a thousand classes at once would take gigabytes.
     for group, of_group in ranks.items():
-        if group not in columns:
-            raise ResultError(f"no sharp map of {group.name!r}: make one with its class in groups")
-        cells = np.ascontiguousarray(maps.scores[:, :, columns[group]])
-        heat = upsample(np.nan_to_num(cells), small)
+        heat_of = heats(group)
         objects: list[Box] = []
         for rank in of_group:
             window = detections[rank].window_xyxy
-            box = _region_box(heat, window, maps.geometry.photo_hw) or window
+            box = _region_box(heat_of(detections[rank]), window, photo_hw, ending) or window
             if all(iou(box, other) <= _SAME_OBJECT for other in objects):
                 objects.append(box)
                 kept[rank] = replace(detections[rank], xyxy=box)
     return tuple(kept[rank] for rank in sorted(kept))
 
 
-def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box | None:
+def _region_box(
+    heat: Cells,
+    window_xyxy: Box,
+    photo_hw: tuple[int, int],
+    ending: tuple[float, float] | None = None,
+) -> Box | None:
     """The box, photo px, of the region around a window's highest value; None if that is 0."""
     down, across = (small / side for small, side in zip(heat.shape, photo_hw, strict=True))
     left, top, right, bottom = _pixels(window_xyxy, across, down)
@@ -129,7 +184,7 @@ def _region_box(heat: Cells, window_xyxy: Box, photo_hw: tuple[int, int]) -> Box
     if peak <= 0:
         return None
     # Samples may miss all of a small region, and then the level is 0.
-    level = min(_level(heat, window_xyxy, across, down) or peak, peak)
+    level = min(_level(heat, window_xyxy, across, down, ending) or peak, peak)
     hot = (heat >= level).astype(np.uint8)
     # Fill the region connected with the peak, by sides or corners, with 2.
     seed = (int(left + column), int(top + row))
@@ -153,10 +208,21 @@ def _pixels(xyxy: Box, across: float, down: float) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _level(heat: Cells, window_xyxy: Box, across: float, down: float) -> float:
-    """The value above which ``REGION_HEAT`` of the heat in and around a window lie."""
-    wide = _AROUND * (window_xyxy[2] - window_xyxy[0])
-    high = _AROUND * (window_xyxy[3] - window_xyxy[1])
+def _level(
+    heat: Cells,
+    window_xyxy: Box,
+    across: float,
+    down: float,
+    ending: tuple[float, float] | None = None,
+) -> float:
+    """The value above which a share of the heat in and around a window lies.
+
+    ``ending`` is that share and how many sides of the window around it count; None is
+    ``REGION_HEAT`` and ``_AROUND``.
+    """
+    share, around = ending or (REGION_HEAT, _AROUND)
+    wide = around * (window_xyxy[2] - window_xyxy[0])
+    high = around * (window_xyxy[3] - window_xyxy[1])
     near = (
         window_xyxy[0] - wide,
         window_xyxy[1] - high,
@@ -168,4 +234,4 @@ def _level(heat: Cells, window_xyxy: Box, across: float, down: float) -> float:
     step = max(1, max(bottom - top, right - left) // _SAMPLES)
     values = np.sort(heat[top:bottom:step, left:right:step], axis=None)[::-1]
     heat_above = np.cumsum(values, dtype=np.float64)
-    return float(values[int(heat_above.searchsorted(REGION_HEAT * heat_above[-1]))])
+    return float(values[int(heat_above.searchsorted(share * heat_above[-1]))])

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -19,6 +20,7 @@ from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
 from ..files import writing
 from ..grid.outputs import Outputs, read_outputs
 from ..localization.auto_scales import ScaleRule, described_rule, read_rule
+from ..localization.box_regression import BoxRegression
 from .adapted import Adaptation
 from .class_names import plain_names
 from .classifier import Classifier, Preprocessing
@@ -27,6 +29,9 @@ from .weights_file import read_weights
 
 CHECKPOINT_FORMAT = 2
 CHECKPOINT_SUFFIX = ".safetensors"
+# What the names of a box regression's tensors begin with, and the rest of them.
+_BOX_PREFIX = "box_regression."
+_BOX_TENSORS = ("weights", "biases")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Checkpoint:
     adaptation: Adaptation | None = None
     outputs: Outputs | None = None
     scale_rule: ScaleRule | None = None
+    box_regression: BoxRegression | None = None
 
 
 def save_checkpoint(
@@ -73,6 +79,7 @@ def save_checkpoint(
         name: values.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, values in classifier.module.state_dict().items()
     }
+    state |= _box_tensors(classifier.box_regression)
     with writing(target) as temporary:
         try:
             save_file(state, temporary)
@@ -156,7 +163,18 @@ def description_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def _box_tensors(regression: BoxRegression | None) -> StateDict:
+    """The tensors of a box regression by their names in the file; none without."""
+    if regression is None:
+        return {}
+    return {
+        _BOX_PREFIX + name: torch.from_numpy(np.ascontiguousarray(getattr(regression, name)))
+        for name in _BOX_TENSORS
+    }
+
+
 def _description(classifier: Classifier, state: StateDict) -> dict[str, Any]:
+    regression = classifier.box_regression
     return {
         "format": CHECKPOINT_FORMAT,
         "architecture": classifier.architecture,
@@ -168,6 +186,7 @@ def _description(classifier: Classifier, state: StateDict) -> dict[str, Any]:
         "scales": described_rule(classifier.scale_rule),
         "weights": classifier.weights,
         "weights_digest": digest_of_weights(state),
+        **({} if regression is None else {"box_regression": {"examples": regression.examples}}),
     }
 
 
@@ -193,6 +212,8 @@ def _assembled(state: StateDict, description: dict[str, Any]) -> Checkpoint:
     texts = [description["architecture"], description["weights"], *names, *wnids]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("architecture, weights, class_names and wnids must be text")
+    # Taken out first: the rest are the network's.
+    regression = _box_regression(state, description.get("box_regression"))
     return Checkpoint(
         state=state,
         architecture=description["architecture"],
@@ -204,6 +225,7 @@ def _assembled(state: StateDict, description: dict[str, Any]) -> Checkpoint:
         adaptation=_adaptation(description.get("adaptation")),
         outputs=_outputs(description.get("outputs")),
         scale_rule=_scale_rule(description.get("scales")),
+        box_regression=regression,
     )
 
 
@@ -215,6 +237,14 @@ def _outputs(text: object) -> Outputs | None:
 def _scale_rule(described: Any) -> ScaleRule | None:
     """The rule of its scales; None where nothing says so, as in earlier checkpoints."""
     return None if described is None else read_rule(described)
+
+
+def _box_regression(state: StateDict, described: Any) -> BoxRegression | None:
+    """The box regression, whose tensors are taken out; None where nothing says there is one."""
+    if described is None:
+        return None
+    arrays = {name: state.pop(_BOX_PREFIX + name).float().numpy() for name in _BOX_TENSORS}
+    return BoxRegression(**arrays, examples=int(described["examples"]))
 
 
 def _adaptation(fields: dict[str, Any] | None) -> Adaptation | None:

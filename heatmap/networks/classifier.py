@@ -20,6 +20,7 @@ from ..geometry import window_side
 from ..grid.origin import WeightsKind
 from ..grid.outputs import Outputs
 from ..localization.auto_scales import PHOTO, ScaleRule
+from ..localization.box_regression import BoxRegression
 from .adapted import Adaptation
 
 ChannelOrder = Literal["rgb", "bgr"]
@@ -133,6 +134,7 @@ class Classifier:
         notes: what was decided while loading that the user should know, such as prefixes taken
             off the names of weights.
         scale_rule: which scales photos are scored at where none are given.
+        box_regression: refines the boxes of detections; None where it was not trained with boxes.
     """
 
     module: nn.Module
@@ -147,6 +149,7 @@ class Classifier:
     outputs: Outputs = "logits"
     notes: tuple[str, ...] = ()
     scale_rule: ScaleRule = PHOTO
+    box_regression: BoxRegression | None = None
 
 
 def _numbers(name: str, values: Iterable[SupportsFloat]) -> PerChannel:

@@ -200,6 +200,8 @@ def _classifier(
         outputs=resolved.outputs or "logits",
         notes=resolved.notes,
         scale_rule=resolved.scale_rule or _scale_rule(resolved.module),
+        # What it was fitted to is gone where photos are prepared in another way.
+        box_regression=resolved.box_regression if preprocessing == base else None,
     )
     if resolved.outputs is not None and overrides.activation == "auto":
         return classifier

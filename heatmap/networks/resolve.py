@@ -14,6 +14,7 @@ from ..errors import ModelError, Use
 from ..grid.origin import WeightsKind
 from ..grid.outputs import Outputs
 from ..localization.auto_scales import ScaleRule
+from ..localization.box_regression import BoxRegression
 from .adapted import Adaptation
 from .checkpoint import CHECKPOINT_SUFFIX, Checkpoint, read_checkpoint
 from .classifier import Preprocessing
@@ -50,6 +51,7 @@ class Resolved:
     outputs: Outputs | None = None
     notes: tuple[str, ...] = ()
     scale_rule: ScaleRule | None = None
+    box_regression: BoxRegression | None = None
 
 
 def resolve(model: str | Path | nn.Module, source: Source) -> Resolved:
@@ -118,6 +120,7 @@ def _from_path(path: Path, source: Source) -> Resolved:
         adaptation=checkpoint.adaptation,
         outputs=checkpoint.outputs,
         scale_rule=checkpoint.scale_rule,
+        box_regression=checkpoint.box_regression,
     )
 
 

@@ -92,6 +92,7 @@ class Summary:
         native_stride_px: the network's native stride, px.
         outputs: what its scores mean, as in :attr:`heatmap.ScoreGrid.kind`.
         scale_rule: which scales photos are scored at where none are given.
+        box_examples: number of examples that its box regression was fitted to; 0 without one.
         rows: one row per layer, in the order of computation.
         parameters: number of parameters.
         trainable: number of trainable parameters.
@@ -110,6 +111,7 @@ class Summary:
     native_stride_px: int
     outputs: Outputs
     scale_rule: ScaleRule
+    box_examples: int
     rows: tuple[LayerRow, ...]
     parameters: int
     trainable: int
@@ -161,6 +163,7 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
         native_stride_px=native,
         outputs=classifier.outputs,
         scale_rule=classifier.scale_rule,
+        box_examples=boxes.examples if (boxes := classifier.box_regression) else 0,
         rows=tuple(rows),
         parameters=parameters,
         trainable=sum(p.numel() for p in counted.values() if p.requires_grad),

@@ -18,7 +18,7 @@ from ..grid.outputs import are_exclusive
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid, noted
 from ..localization.areas import Areas, areas_of
 from ..localization.auto_scales import RESOLUTIONS, sizes_looked_for
-from ..localization.confirm import CropProbabilities
+from ..localization.confirm import CropAnswers, Crops
 from ..localization.detect import Scored, windows_of
 from ..localization.detection import Detection
 from ..localization.findings import Findings, find
@@ -183,22 +183,23 @@ class PhotoRun:
             **common,
         )
 
-    def _confirming(self) -> CropProbabilities | None:
+    def _confirming(self) -> Crops | None:
         """Asks the network of boxes; None where windows were cropped already."""
-        if self.scorer.engine == "crop":
+        crops = self.scorer.crops(self.photo)
+        if crops is None:
             return None
         store, classes = self.request.limits.store_classes, self.scorer.classifier.classes
         own = classes.indices(store) if store else range(len(classes))
 
-        def ask(boxes_xyxy: Sequence[Box], groups: Sequence[ClassGroup]) -> list[float]:
+        def ask(boxes_xyxy: Sequence[Box], groups: Sequence[ClassGroup]) -> CropAnswers:
             # Groups have the indices of classes among those stored.
             asked = [
                 ClassGroup(group.name, tuple(own[index] for index in group.indices))
                 for group in groups
             ]
-            return self.scorer.crop_probabilities(self.photo, boxes_xyxy, asked)
+            return crops.ask(boxes_xyxy, asked)
 
-        return ask
+        return replace(crops, ask=ask)
 
     def _notes(self, findings: Findings) -> Iterator[str]:
         """What the user should know of where was looked for what."""
@@ -208,6 +209,9 @@ class PhotoRun:
         if self.request.placement.scales == "auto":
             yield from _rule_notes(self.scorer.classifier)
         yield from _few_classes(self.scorer.classifier)
+        regression = self.scorer.classifier.box_regression
+        if regression is not None and self.scorer.refines and self.display.confirm:
+            yield f"boxes were refined by what {regression.examples:,} examples taught"
         if findings.unconfirmed:
             yield (
                 f"{findings.unconfirmed} of {len(findings.detections)} detections were not "

@@ -113,6 +113,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "outputs": classifier.outputs,
         "classes": _digest(repr(classifier.classes).encode("utf-8", "surrogatepass")),
         "scales": described_rule(classifier.scale_rule),
+        "box_regression": boxes.digest if (boxes := classifier.box_regression) else None,
         "engine": scorer.engine,
         "compute": asdict(scorer.compute),
         "placement": asdict(request.placement),

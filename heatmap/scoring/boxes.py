@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -11,7 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from ..conversion.network import FullyConvolutional
 from ..geometry import Box, whole_px
+from ..localization.box_regression import profiles_of
 from ..memory import kept_memory
 from ..networks.classifier import Preprocessing
 from ..photo.photo import Photo
@@ -21,22 +24,39 @@ from .crop import CROP_BATCH
 from .device import Compute
 
 
-def box_scores(
+@dataclass(frozen=True)
+class BoxOutputs:
+    """What a network gives for some boxes.
+
+    Attributes:
+        scores: float32 (B, K).
+        profiles: those of the feature maps, float32 (B, 2, C * n), see
+            :func:`box_regression.profiles_of`; None where they were not asked for.
+    """
+
+    scores: npt.NDArray[np.float32]
+    profiles: npt.NDArray[np.float32] | None = None
+
+
+def box_outputs(
     module: nn.Module,
     preprocessing: Preprocessing,
     photo: OpenPhoto,
     boxes_xyxy: Sequence[Box],
     compute: Compute,
-) -> npt.NDArray[np.float32]:
-    """Scores (n, K) of boxes in photo px, each stretched to one window.
+    *,
+    profiles: bool = False,
+) -> BoxOutputs:
+    """What a network gives for boxes in photo px, at least one, each stretched to one window.
 
     Args:
         module: the classifier or, which is faster, its converted form; on the device of
             ``compute``.
         preprocessing, photo, boxes_xyxy, compute: of the classifier, the photo, and the device.
+        profiles: whether to give those of the feature maps; only of a converted network.
     """
     pixels = _pixels(photo)
-    found = []
+    scores, seen = [], []
     with kept_memory(), torch.inference_mode():
         for start in range(0, len(boxes_xyxy), CROP_BATCH):
             crops = [
@@ -44,9 +64,16 @@ def box_scores(
                 for box in boxes_xyxy[start : start + CROP_BATCH]
             ]
             batch = compute.tensor(preprocessing.tensor(np.stack(crops)))
+            if profiles:
+                assert isinstance(module, FullyConvolutional)
+                features = module.trunk(batch)
+                seen.append(profiles_of(features.float().cpu().numpy()))
+                outputs = module.head(features)
+            else:
+                outputs = module(batch)
             # A converted network gives a grid of one cell for each.
-            found.append(module(batch).flatten(1).float().cpu().numpy())
-    return np.concatenate(found)
+            scores.append(outputs.flatten(1).float().cpu().numpy())
+    return BoxOutputs(np.concatenate(scores), np.concatenate(seen) if profiles else None)
 
 
 def _pixels(photo: OpenPhoto) -> npt.NDArray[np.uint8]:

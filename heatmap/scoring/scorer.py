@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,13 +23,14 @@ from ..grid.outputs import chance_of, group_probabilities
 from ..grid.position_scores import PositionScores, mean_over, positions_of
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
 from ..grid.skip import Skip
+from ..localization.confirm import CropAnswers, Crops
 from ..memory import free_memory, kept_memory
 from ..networks.classifier import Classifier
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, open_photo
 from ..versions import package_versions
-from .boxes import box_scores
+from .boxes import BoxOutputs, box_outputs
 from .device import Compute
 from .network_cache import NetworkCache
 from .photo_pass import PhotoPass, Spread
@@ -233,20 +235,56 @@ class Scorer:
         Raises:
             PhotoError: the photo cannot be read.
         """
+        return list(self.ask_crops(photo, boxes_xyxy, groups).probabilities)
+
+    @property
+    def refines(self) -> bool:
+        """Whether the network says of a crop where its object ends, by box regression."""
+        return self.engine == "slide" and self.classifier.box_regression is not None
+
+    def crops(self, photo: PhotoSource) -> Crops | None:
+        """What asks the network of boxes on a photo; None where windows are cropped anyway."""
+        if self.engine == "crop":
+            return None
+        return Crops(partial(self.ask_crops, photo), self.refines)
+
+    def ask_crops(
+        self, photo: PhotoSource, boxes_xyxy: Sequence[Box], groups: Sequence[ClassGroup]
+    ) -> CropAnswers:
+        """As :meth:`crop_probabilities`, and with box regression where the objects' boxes are.
+
+        Raises:
+            PhotoError: the photo cannot be read.
+            ModelError: the box regression is of another network.
+        """
         if not boxes_xyxy:
-            return []
-        outputs, count = self.classifier.outputs, len(self.classifier.classes)
+            return CropAnswers([], [] if self.refines else None)
+        opened = open_photo(photo)
+        given = self.box_outputs(opened, boxes_xyxy, profiles=self.refines)
+        outputs = self.classifier.outputs
+        chance = chance_of(outputs, len(self.classifier.classes))
+        probabilities = [
+            float(group_probabilities(one, [group.indices], outputs, chance)[0])
+            for one, group in zip(given.scores, groups, strict=True)
+        ]
+        regression = self.classifier.box_regression
+        if regression is None or given.profiles is None:
+            return CropAnswers(probabilities)
+        boxes = regression.refined(given.profiles, boxes_xyxy, opened.hw)
+        return CropAnswers(probabilities, boxes)
+
+    def box_outputs(
+        self, photo: OpenPhoto, boxes_xyxy: Sequence[Box], *, profiles: bool = False
+    ) -> BoxOutputs:
+        """What the network gives for boxes, at least one; profiles only where it slides."""
         if self.engine == "slide":
             module: nn.Module = self.network_at(self.native_stride_px)
         else:
             module = self.compute.moved(self.classifier.module)
         preprocessing = self.classifier.preprocessing
-        scores = box_scores(module, preprocessing, open_photo(photo), boxes_xyxy, self.compute)
-        chance = chance_of(outputs, count)
-        return [
-            float(group_probabilities(one, [group.indices], outputs, chance)[0])
-            for one, group in zip(scores, groups, strict=True)
-        ]
+        return box_outputs(
+            module, preprocessing, photo, boxes_xyxy, self.compute, profiles=profiles
+        )
 
     def _opened(self, photo: PhotoSource, placement: Placement) -> OpenPhoto:
         """A photo, of a file as much as this placement needs."""

@@ -32,11 +32,14 @@ class Example:
         label: index of the class in :attr:`Examples.classes`.
         xyxy: the region in px of the upright photo: a square on whole pixels, which extends
             beyond a photo that is too small for it. None is the whole photo.
+        box: the box of the object in it, px, within the photo; None where there is none, or
+            nobody said where it ends.
     """
 
     photo: str
     label: int
     xyxy: Box | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -289,7 +292,7 @@ def _objects(photos: Sequence[_MeasuredPhoto], classes: Sequence[str]) -> list[E
             within = (max(left, 0), max(top, 0), min(right, photo.hw[1]), min(bottom, photo.hw[0]))
             if max(within[2] - within[0], within[3] - within[1]) >= SMALLEST_PX:
                 square = square_around(within, photo.hw)
-                objects.append(Example(photo.name, label_of[box.label], square))
+                objects.append(Example(photo.name, label_of[box.label], square, within))
     return objects
 
 

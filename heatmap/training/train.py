@@ -27,6 +27,8 @@ from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
 from ..photo.photo_file import upright_hw
 from ..progress import Reporter
+from ..scoring.prepare import prepare
+from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
 from .fit import Epoch, Fit, LabelledRows, Schedule
 from .view_store import ViewStore
@@ -82,6 +84,8 @@ def train(
     Frozen layers are computed only once for every view of every example; the others are trained
     with AdamW on cross-entropy, in which all classes have the same weight. The parameters of the
     epoch with the lowest validation loss are kept (of the last epoch without a validation split).
+    With ``boxes`` a box regression is fitted to the trained network's features
+    (:class:`box_regression.BoxRegression`), which refines the boxes of what it detects.
     With the same seed and number of threads the checkpoint has the same bits, even if training
     was interrupted and resumed.
 
@@ -116,7 +120,7 @@ def train(
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
     reporter.begins(examples, classifier)
     fit = _fit(classifier, examples, schedule, work, reporter)
-    trained = _trained(classifier, examples)
+    trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
     save_checkpoint(trained, target, training=_record(fit, examples))
     work.clear()
     return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
@@ -131,7 +135,19 @@ def _trained(classifier: Classifier, examples: Examples) -> Classifier:
         # It was trained on cross-entropy, whatever its outputs meant before.
         outputs=outputs_of_head(len(classifier.classes), softmax=_ends_in_softmax(classifier)),
         scale_rule=_scale_rule(examples, classifier.preprocessing.window_px),
+        # One of before would be of other features.
+        box_regression=None,
     )
+
+
+def _with_boxes(
+    classifier: Classifier, examples: Examples, seed: int, reporter: Reporter
+) -> Classifier:
+    """The trained classifier with its box regression, where the examples have boxes."""
+    if all(example.box is None for example in examples.training):
+        return classifier
+    reporter.stage("learning where boxes end")
+    return replace(classifier, box_regression=fit_boxes(prepare(classifier), examples, seed=seed))
 
 
 def _scale_rule(examples: Examples, window: int) -> ScaleRule:

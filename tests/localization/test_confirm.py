@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import heatmap
 from heatmap.classes import ClassGroup
-from heatmap.localization.confirm import confirm, widened
+from heatmap.localization.confirm import CropAnswers, Crops, confirm, widened
 from heatmap.localization.detection import Detection
 from heatmap.photo import photo_file
 
@@ -27,11 +27,11 @@ def said(*answers):
     """The network, which says this of the boxes; what it was asked."""
     asked = []
 
-    def probabilities(boxes, groups):
+    def ask(boxes, groups):
         asked.extend(zip(boxes, groups, strict=True))
-        return answers[: len(boxes)]
+        return CropAnswers(answers[: len(boxes)])
 
-    return probabilities, asked
+    return Crops(ask), asked
 
 
 def test_confidence_is_the_root_of_slide_and_crop_and_decides_the_order():

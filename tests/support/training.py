@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -46,6 +47,23 @@ def coloured_photos(folder: Path) -> Path:
             hw = (24 + number, 30 - number)
             paint(folder / name / f"{number}.png", colour, hw, drawn)
     return folder
+
+
+def boxed_squares(folder: Path) -> Path:
+    """Grey photos with a red or a blue square in each; the file of their boxes, beside them."""
+    drawn = np.random.default_rng(1)
+    listed = []
+    folder.mkdir(exist_ok=True)
+    for number in range(12):
+        pixels = np.clip(np.full((80, 120, 3), 128) + drawn.normal(0, 25, (80, 120, 3)), 0, 255)
+        left, top = int(drawn.integers(0, 90)), int(drawn.integers(0, 50))
+        name = ("red", "blue")[number % 2]
+        pixels[top : top + 25, left : left + 25] = COLOURS[name]
+        cv2.imwrite(str(folder / f"{number}.png"), pixels.astype(np.uint8))
+        box = {"label": name, "xmin": left, "ymin": top, "xmax": left + 25, "ymax": top + 25}
+        listed.append({"file": f"{number}.png", "boxes": [box]})
+    (folder / "boxes.json").write_text(json.dumps(listed))
+    return folder / "boxes.json"
 
 
 def content(path: str = "net.safetensors") -> list[bytes]:

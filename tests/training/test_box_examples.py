@@ -61,12 +61,12 @@ def test_each_box_is_an_example_of_its_label(boxed):
     assert found.classes == ("ant", "dog", "background")
     assert found.validation == ()
     assert [one for one in found.training if one.label < 2] == [
-        Example("a.png", 0, (0, 0, 36, 36)),
-        Example("a.png", 1, (78, 19, 200, 141)),
-        Example("c.png", 0, (46, 36, 94, 84)),
-        Example("c.png", 1, (0, 0, 24, 24)),
+        Example("a.png", 0, (0, 0, 36, 36), (0, 0, 30, 20)),
+        Example("a.png", 1, (78, 19, 200, 141), (99, 30, 200, 130)),
+        Example("c.png", 0, (46, 36, 94, 84), (50, 40, 90, 80)),
+        Example("c.png", 1, (0, 0, 24, 24), (0, 0, 20, 10)),
         # The one of 7 px is left out.
-        Example("sub/b.jpg", 1, (6, 0, 54, 48)),
+        Example("sub/b.jpg", 1, (6, 0, 54, 48), (10, 10, 50, 30)),
     ]
 
 

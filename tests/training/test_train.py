@@ -21,6 +21,7 @@ from tests.support.training import (
     NETWORK,
     SHORT,
     Records,
+    boxed_squares,
     content,
     paint,
     trained,
@@ -159,23 +160,11 @@ def test_rare_classes_count_as_much_as_others(photos, monkeypatch):
 
 
 def test_boxes_make_a_background_class(photos, tmp_path):
-    drawn = np.random.default_rng(1)
-    listed = []
-    for number in range(12):
-        pixels = np.clip(np.full((80, 120, 3), 128) + drawn.normal(0, 25, (80, 120, 3)), 0, 255)
-        left, top = int(drawn.integers(0, 90)), int(drawn.integers(0, 50))
-        name = ("red", "blue")[number % 2]
-        pixels[top : top + 25, left : left + 25] = COLOURS[name]
-        path = tmp_path / "whole" / f"{number}.png"
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), pixels.astype(np.uint8))
-        box = {"label": name, "xmin": left, "ymin": top, "xmax": left + 25, "ymax": top + 25}
-        listed.append({"file": path.name, "boxes": [box]})
-    (tmp_path / "boxes.json").write_text(json.dumps(listed))
+    boxes = boxed_squares(tmp_path / "whole")
     schedule = replace(SHORT, epochs=10)
     done = trained(
         tmp_path / "whole",
-        boxes=tmp_path / "boxes.json",
+        boxes=boxes,
         options={"freeze": "none"},
         schedule=schedule,
     )
