@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.command_line import assert_one_line, everything
 from tests.support.paths import ROOT
-from tests.support.training import COLOURS, content
+from tests.support.training import COLOURS, boxed_squares, content
 from tests.support.training import NETWORK as SMALL
 
 NETWORK = ("-m", SMALL, "--window", "20")
@@ -23,6 +23,7 @@ QUICK = ("--epochs", "4", "--views", "2", "--rate", "0.01", "--batch", "8")
 def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):
     outcome = call("train", "photos", *NETWORK, *QUICK, "-o", "net.safetensors")
     assert (outcome.code, outcome.err) == (0, "")
+    assert "boxes" not in outcome.out
     assert "red: 8 training examples, 2 for validation" in outcome.out
     epochs = re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M)
     assert len(epochs) == 4
@@ -35,6 +36,18 @@ def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):
     assert told["checkpoint"] == "trained.safetensors"
     assert [epoch["number"] for epoch in told["history"]] == [1, 2, 3, 4]
     assert content("trained.safetensors") == content("net.safetensors")
+
+
+def test_train_and_summary_say_that_boxes_are_refined(call, tmp_path):
+    boxes = boxed_squares(tmp_path / "whole")
+    given = ("train", "whole", "--boxes", boxes, *NETWORK, *QUICK)
+    outcome = call(*given)
+    assert outcome.code == 0
+    (count,) = re.findall(r"^boxes refined by (\d+) examples$", outcome.out, re.M)
+    summary = ("summary", "-m", "trained.safetensors", "--architecture", SMALL)
+    assert f"\nboxes: refined by {count} examples\n" in call(*summary).out
+    assert json.loads(call(*summary, "--json").out)["box_examples"] == int(count)
+    assert json.loads(call(*given, "--json").out)["box_examples"] == int(count)
 
 
 def test_interrupting_says_how_to_go_on(call, photos, monkeypatch):

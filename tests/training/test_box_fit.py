@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from sklearn.linear_model import Ridge
 
 import heatmap
-from heatmap import load_classifier, train
+from heatmap import ModelError, load_classifier, train
 from heatmap.classes import ClassList
 from heatmap.geometry import iou
 from heatmap.localization.box_regression import BoxRegression
 from heatmap.localization.confirm import widened
+from heatmap.networks.state_dict import digest_of_weights
 from heatmap.photo.photo import read_photo
 from heatmap.training import box_fit
 from heatmap.training.box_fit import boxes_near, fit_boxes, fitted, fractions_of, ridge
@@ -207,3 +209,32 @@ def test_training_further_without_boxes_has_none(done, tmp_path):
     more = train(tmp_path / "folders", "more.safetensors", renamed, schedule=SHORT)
     assert more.classifier.box_regression is None
     assert "box_regression" not in json.loads(Path("more.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda state: state.pop("box_regression.biases"), "box_regression.biases"),
+        (lambda state: state["box_regression.weights"].fill_(np.nan), "not all finite"),
+    ],
+)
+def test_a_regression_that_is_none_is_told_in_one_line(done, damage, told):
+    state = load_file(done.path)
+    damage(state)
+    save_file(state, done.path)
+    described = done.path.with_suffix(".json")
+    description = json.loads(described.read_text())
+    described.write_text(json.dumps({**description, "weights_digest": digest_of_weights(state)}))
+    with pytest.raises(ModelError, match=f"does not fit format 2: .*{told}"):
+        load_classifier(done.path, architecture=NETWORK)
+
+
+@pytest.mark.parametrize(("confirm", "notes"), [(100, 1), (0, 0)])
+def test_a_run_says_that_boxes_were_refined(done, squares, tmp_path, confirm, notes):
+    scorer = heatmap.prepare(done.classifier)
+    display = heatmap.Display(conf=0.05, confirm=confirm)
+    ran = heatmap.run(squares.parent / "0.png", scorer, tmp_path / "out", display=display)
+    told = json.loads(ran.saved.description.read_text())["origin"]["notes"]
+    examples = done.classifier.box_regression.examples
+    said = f"boxes were refined by what {examples} examples taught"
+    assert told.count(said) == notes
