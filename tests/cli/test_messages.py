@@ -204,7 +204,10 @@ NO_FOLDER = "cannot be written: names.txt is a file, not a folder"
         (("summary", *ATTENDING), f"{TOKEN}: {CROPS}"),
         (("export", *ATTENDING, "-o", "net.onnx"), f"{TOKEN}: {CROPS}"),
         (("export", *SQUEEZING, "-o", "net.onnx"), f"{MEAN}: {CROPS}"),
-        (("run", "cat.png", *PADDED, "-o", "names.txt/out"), f"names.txt/out/cat.npz: {NO_FOLDER}"),
+        (
+            ("run", "cat.png", *PADDED, "-o", "names.txt/out"),
+            f"names.txt/out/cat.heatmap.jpg: {NO_FOLDER}",
+        ),
         (
             ("batch", "cat.png", *PADDED, "-o", "names.txt/out"),
             f"names.txt/out/manifest.jsonl: {NO_FOLDER}",
