@@ -23,6 +23,8 @@ GRID, AREAS, CROPS = ".grid.npz", ".areas.jpg", ".crops"
 PYRAMID = ".heatmap.tif"
 PAGE, PAGE_TILES, THUMBNAIL = ".html", ".tiles", ".thumbnail.jpg"
 CSV, GEOJSON = ".csv", ".geojson"
+# Sliding beside cropping, from `verify`.
+COMPARISON = ".verify.jpg"
 COCO, COCO_DATASET = ".coco.json", ".coco.dataset.json"
 # Suffixes of files of a class: its heatmap over the photo, and its values.
 OVERLAY, HEATMAP = ".jpg", ".heat.tif"
