@@ -34,6 +34,9 @@ LARGE_SCORES = ".scores.npy"
 # Files of a batch, in its output folder; below PHOTOS each photo has a folder of its own.
 MANIFEST, SUMMARY, SHEET, PHOTOS = "manifest.jsonl", "summary.csv", "index.html", "photos"
 
+# Files of an evaluation, in its output folder.
+EVALUATION, EVALUATION_PAGE = "evaluation.json", "evaluation.html"
+
 _SLUG_LENGTH = 60
 
 
