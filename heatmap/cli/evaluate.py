@@ -115,17 +115,23 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
 
 def _print(report: EvaluationReport, conf: float) -> None:
     """Print a table of all methods, of this package's figures by label, and of detections."""
-    from ..evaluation import tables
+    from ..evaluation.tables import (
+        counts_line,
+        labels_table,
+        methods_table,
+        named_lines,
+        unnamed_table,
+    )
 
     console, named, unnamed = make_console(), report.named, report.unnamed
-    for line in tables.named_lines(named):
+    for line in named_lines(named):
         console.print(escape(line))
-    console.print(_drawn(tables.methods_table(named)))
+    console.print(_drawn(methods_table(named)))
     console.print("\nheatmap, by label:")
-    console.print(_drawn(tables.labels_table(named)))
+    console.print(_drawn(labels_table(named)))
     console.print(f"\nno class named, {unnamed.objects} objects:")
-    console.print(_drawn(tables.unnamed_table(unnamed, conf)))
-    console.print(tables.counts_line(unnamed))
+    console.print(_drawn(unnamed_table(unnamed, conf)))
+    console.print(counts_line(unnamed))
 
 
 def _drawn(table: TextTable) -> Table:

@@ -25,7 +25,7 @@ from .cam import CamKind, cam_method
 from .metrics import Answer, Evaluation, Method, evaluate_methods
 from .pairs import match_labels, pair_up
 from .photo_figures import PhotoFigures
-from .unnamed import LOWEST_CONFIDENCE, UnnamedFigures, figures_of, judge
+from .unnamed import LOWEST_CONFIDENCE, JudgedPhoto, UnnamedFigures, figures_of, judge
 
 # Scales of class activation maps: the original size, and enlarged for small objects.
 CAM_SCALES = (1.0, 2.0, 3.0)
@@ -110,11 +110,12 @@ def evaluate(
         found = unnamed_detections(Path(photos, listed.file), scorer, placement, search)
         judged.append(judge(found, _objects(listed, labels), labels, display.conf))
         report(done + len(judged), total)
-    of_photos = (
-        PhotoFigures.of(listed.file, one.objects, one.detections)
-        for listed, one in zip(box_file.photos, judged, strict=True)
-    )
-    return EvaluationReport(named, figures_of(judged, display.conf), tuple(of_photos))
+    of_photos = tuple(map(_figures, box_file.photos, judged))
+    return EvaluationReport(named, figures_of(judged, display.conf), of_photos)
+
+
+def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
+    return PhotoFigures.of(listed.file, judged.objects, judged.detections)
 
 
 def _cam_methods(scorer: Scorer) -> dict[str, Method]:

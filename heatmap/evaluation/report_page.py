@@ -10,9 +10,16 @@ from html import escape
 from string import Template
 
 from ..rendering.html import asset, policy
-from . import tables
 from .evaluate import EvaluationReport
 from .photo_figures import JudgedDetection, PhotoFigures, Verdict
+from .tables import (
+    TextTable,
+    counts_line,
+    labels_table,
+    methods_table,
+    named_lines,
+    unnamed_table,
+)
 
 # More labels than this are folded away.
 _FEW_LABELS = 12
@@ -70,19 +77,19 @@ def _figures(report: EvaluationReport, conf: float) -> Iterator[str]:
     """The tables that the command prints."""
     named, unnamed = report.named, report.unnamed
     yield "<section><h2>Classes named</h2>"
-    yield from (f'<p class="soft">{escape(line)}</p>' for line in tables.named_lines(named))
-    yield _table(tables.methods_table(named))
-    labels = tables.labels_table(named)
+    yield from (f'<p class="soft">{escape(line)}</p>' for line in named_lines(named))
+    yield _table(methods_table(named))
+    labels = labels_table(named)
     opened = " open" if len(labels.rows) <= _FEW_LABELS else ""
     yield f"<details{opened}><summary>heatmap, by label ({len(labels.rows)})</summary>"
     yield _table(labels)
     yield "</details></section><section><h2>No class named</h2>"
     yield f'<p class="soft">{unnamed.objects} objects</p>'
-    yield _table(tables.unnamed_table(unnamed, conf))
-    yield f'<p class="soft">{escape(tables.counts_line(unnamed))}</p></section>'
+    yield _table(unnamed_table(unnamed, conf))
+    yield f'<p class="soft">{escape(counts_line(unnamed))}</p></section>'
 
 
-def _table(table: tables.TextTable) -> str:
+def _table(table: TextTable) -> str:
     def cells(row: Sequence[str], kind: str) -> str:
         return "".join(
             f"<{kind}{_flush(1 <= place <= table.numbers)}>{escape(text.strip())}</{kind}>"

@@ -76,9 +76,7 @@ def placed(
     places: list[Spot | None] = []
     for (height, width), box in zip(sizes_hw, boxes, strict=True):
         free = [
-            spot
-            for spot in _candidates(height, width, box, hw)
-            if not _shared_px(spot, full).any()
+            spot for spot in _candidates(height, width, box, hw) if not _shared_px(spot, full).any()
         ]
         # Of those that hide none, or of all, the first.
         place = min(free, key=lambda spot: _hides(spot, every), default=None)
