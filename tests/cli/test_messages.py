@@ -132,7 +132,7 @@ def test_an_output_below_a_file_is_refused(call, command, output):
         ("run", "cat.maps.npz"),
         ("run", "cat.json"),
         ("run", "cat.class-1.jpg"),
-        ("verify", "cat.verify.png"),
+        ("verify", "cat.verify.jpg"),
         ("render", "cat.heatmap.jpg"),
     ],
 )
