@@ -93,7 +93,7 @@ class Annotation:
     def legend(self, width: int) -> Image:
         """The legend, RGB uint8 (h, width, 3): at most 5 % as high as the picture.
 
-        It is never lower than one line of 13 px letters; what has no room is left out.
+        It is never lower than one line of 10 px letters; what has no room is left out.
         """
         return drawn_key(self.key, width, self.picture_hw)
 
