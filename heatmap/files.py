@@ -163,10 +163,20 @@ def make_folder(target: Path) -> None:
         ResultError: a file is in the way.
         OSError: the folder cannot be made for another reason.
     """
-    for part in target.parents:
-        if part.exists() and not part.is_dir():
-            raise ResultError(f"{target}: cannot be written: {part} is a file, not a folder")
+    check_folder(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+
+
+def check_folder(target: Path) -> None:
+    """Refuse a file that would have a file for a folder.
+
+    Raises:
+        ResultError: a file is in the way.
+    """
+    for part in target.parents:
+        # Not of Path, whose methods raise errors where a name is impossible.
+        if os.path.exists(part) and not os.path.isdir(part):
+            raise ResultError(f"{target}: cannot be written: {part} is a file, not a folder")
 
 
 def _check_replaceable(temporary: Path, target: Path) -> None:

@@ -24,6 +24,8 @@ PYRAMID = ".heatmap.tif"
 PAGE, PAGE_TILES, THUMBNAIL = ".html", ".tiles", ".thumbnail.jpg"
 CUTOUTS = ".crops"
 CSV, GEOJSON = ".csv", ".geojson"
+# Sliding beside cropping, from `verify`.
+COMPARISON = ".verify.jpg"
 COCO, COCO_DATASET = ".coco.json", ".coco.dataset.json"
 # Suffixes of files of a class: its heatmap over the photo, and its values.
 OVERLAY, HEATMAP = ".jpg", ".heat.tif"
@@ -32,6 +34,9 @@ LARGE_SCORES = ".scores.npy"
 
 # Files of a batch, in its output folder; below PHOTOS each photo has a folder of its own.
 MANIFEST, SUMMARY, SHEET, PHOTOS = "manifest.jsonl", "summary.csv", "index.html", "photos"
+
+# Files of an evaluation, in its output folder.
+EVALUATION, EVALUATION_PAGE = "evaluation.json", "evaluation.html"
 
 _SLUG_LENGTH = 60
 

@@ -22,7 +22,7 @@ def test_results_lie_beside_their_description():
     names = ResultNames.of_photo("out", "photos/my.cat.jpg")
     assert names.path(GRID) == Path("out/my.cat.grid.npz")
     assert names.scale(scale_name(0.5)) == Path("out/my.cat.x0.5.grid.npz")
-    assert scores_path(names.path(GRID)) == Path("out/my.cat.scores.npy")
+    assert scores_path(names.path(GRID)) == Path("out/my.cat.grid.scores.npy")
     assert ResultNames.of_description(names.path(DESCRIPTION)) == names
 
 

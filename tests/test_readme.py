@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 
+import numpy as np
 import pytest
 import skimage
+import skimage.data
 
 import heatmap
 from tests.support.examples import (
@@ -17,6 +19,7 @@ from tests.support.examples import (
     run_line,
     small_demo,
 )
+from tests.support.paths import ROOT
 
 PYTHON = python_blocks(PAGES[0])
 COMMANDS = command_lines(PAGES[0])
@@ -129,3 +132,20 @@ def test_command_runs_in_small(line, small_folder, monkeypatch, capsys):
 def test_command_runs_as_it_stands(line, folder, monkeypatch, capsys):
     enter(folder, monkeypatch)
     run_command(line, monkeypatch, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["coffee", "camera", "chelsea"])
+def test_pictures_are_those_of_the_commands_above_them(tmp_path, name):
+    heatmap.write_image(tmp_path / f"{name}.png", as_rgb(getattr(skimage.data, name)()))
+    done = heatmap.run(tmp_path / f"{name}.png", heatmap.prepare(), tmp_path)
+    drawn, shown = (
+        heatmap.read_photo(path).pixels.astype(int)
+        for path in (done.saved.pictures[0], ROOT / "docs" / "img" / f"{name}.jpg")
+    )
+    assert drawn.shape == shown.shape
+    assert np.abs(drawn - shown).mean() < 1
+
+
+def as_rgb(pixels):
+    return pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from ..files import check_folder
+from ..names import EVALUATION
 from .command import Command
 from .console import make_console, progress_line
 from .options import (
@@ -27,10 +27,8 @@ from .request import placement_of, recipe_of, view_of
 from .result_options import json_option
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ..evaluation.metrics import Cases, Evaluation
-    from ..evaluation.unnamed import Share, UnnamedFigures
+    from ..evaluation.evaluate import EvaluationReport
+    from ..evaluation.tables import TextTable
 
 
 @click.command(cls=Command)
@@ -57,6 +55,16 @@ if TYPE_CHECKING:
         help="Also measure CAM and Grad-CAM of the same network (needs torchcam).",
     ),
 )
+@under(
+    "Output",
+    click.option(
+        "-o",
+        "--output",
+        type=FILE,
+        metavar="FOLDER",
+        help="Write a page with the best and worst photos, and the JSON, to this folder.",
+    ),
+)
 @json_option
 def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     """Measure heatmaps and detections against boxes.
@@ -65,94 +73,71 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     CSV list. docs/evaluation.md explains the measures.
     """
     from ..evaluation.evaluate import evaluate as evaluate_photos
+    from ..evaluation.write_report import describe_evaluation, write_report
 
+    output, display, placement = options["output"], view_of(options), placement_of(options)
+    if output is not None:
+        # Refused before the photos are scored, not after.
+        check_folder(output / EVALUATION)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "auto").prepare()
-        notes = scorer.notes_at(scorer.native_stride_px)
-        line.notes(notes)
+        line.notes(scorer.notes_at(scorer.native_stride_px))
         line.stage(f"evaluating {photos}")
         report = evaluate_photos(
             photos,
             boxes,
             scorer,
-            display=view_of(options),
-            placement=placement_of(options),
+            display=display,
+            placement=placement,
             mapping=options["mapping"],
             cam=options["cam"],
             progress=line.advance,
         )
+        written: tuple[Path, ...] = ()
+        if output is not None:
+            line.stage("drawing the best and worst photos")
+            written = write_report(
+                output,
+                report,
+                photos,
+                scorer,
+                display=display,
+                placement=placement,
+                progress=line.advance,
+            )
     if options["as_json"]:
-        click.echo(json.dumps({**asdict(report), "notes": notes}, indent=2))
-    else:
-        console = make_console()
-        _print_named(console, report.named)
-        _print_unnamed(console, report.unnamed, options["conf"])
+        click.echo(json.dumps(describe_evaluation(report, scorer), indent=2))
+        return
+    _print(report, options["conf"])
+    for path in written:
+        make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
-def _print_named(console: Console, evaluation: Evaluation) -> None:
-    """Print a table of all methods, then one of this package's figures for each label."""
-    from ..evaluation.evaluate import HEATMAP
-
-    left = evaluation.left_out
-    console.print(f"{evaluation.pairs} (photo, class) pairs on {evaluation.photos} photos")
-    if left.labels:
-        listed = ", ".join(f"{label} ({count})" for label, count in sorted(left.labels.items()))
-        console.print(f"left out, no corresponding class: {escape(listed)}")
-    for count, what in ((left.crowds, "crowds"), (left.empty, "boxes without an area")):
-        if count:
-            console.print(f"left out: {count} {what}")
-    methods = {name: method.total for name, method in evaluation.methods.items()}
-    console.print(_figures_table("class named", methods))
-    console.print("\nheatmap, by label:")
-    console.print(_figures_table("label", evaluation.methods[HEATMAP].labels))
-
-
-def _print_unnamed(console: Console, figures: UnnamedFigures, conf: float) -> None:
-    """Print the figures of detections without a class being named, with their intervals."""
-    counts = figures.counts
-    console.print(f"\nno class named, {figures.objects} objects:")
-    table = Table("", box=None, pad_edge=False, header_style="bold")
-    table.add_column("", justify="right")
-    table.add_column("95 % interval")
-    for name, share in figures.average_precision.items():
-        at = "pointing" if name == "pointing" else f"at IoU {name}"
-        table.add_row(f"average precision, {at}", *_interval(share, 100))
-    table.add_row(f"precision at confidence {conf:g}, IoU 0.3", *_interval(figures.precision))
-    table.add_row(f"recall at confidence {conf:g}, IoU 0.3", *_interval(figures.recall))
-    for name, share in figures.recall_by_size.items():
-        table.add_row(f"  of {name} objects", *_interval(share))
-    console.print(table)
-    console.print(
-        f"{counts.annotated} detections of annotated classes, {counts.hits} hits; "
-        f"{counts.others} of classes that nobody annotated"
+def _print(report: EvaluationReport, conf: float) -> None:
+    """Print a table of all methods, of this package's figures by label, and of detections."""
+    from ..evaluation.tables import (
+        counts_line,
+        labels_table,
+        methods_table,
+        named_lines,
+        unnamed_table,
     )
 
+    console, named, unnamed = make_console(), report.named, report.unnamed
+    for line in named_lines(named):
+        console.print(escape(line))
+    console.print(_drawn(methods_table(named)))
+    console.print("\nheatmap, by label:")
+    console.print(_drawn(labels_table(named)))
+    console.print(f"\nno class named, {unnamed.objects} objects:")
+    console.print(_drawn(unnamed_table(unnamed, conf)))
+    console.print(counts_line(unnamed))
 
-def _interval(share: Share, of: int = 1) -> tuple[str, str]:
-    """A share and its interval, of 1 or of 100."""
-    digits = 3 if of == 1 else 1
-    numbers = [
-        "" if number is None else f"{of * number:.{digits}f}"
-        for number in (share.value, share.low, share.high)
-    ]
-    return numbers[0], f"{numbers[1]} to {numbers[2]}" if numbers[1] else ""
 
-
-def _figures_table(heading: str, rows: Mapping[str, Cases]) -> Table:
-    """Pointing accuracy of all, small and hard pairs; boxes and best regions at each IoU."""
-    from ..evaluation.metrics import IOUS
-
-    table = Table(heading, box=None, pad_edge=False, header_style="bold")
-    table.add_column("pairs", justify="right")
-    for case in ("all", "small", "hard"):
-        table.add_column(f"points: {case}", justify="right")
-    for kind in ("box", "region"):
-        for iou in IOUS:
-            table.add_column(f"{kind} {iou:g}", justify="right")
-    for name, cases in rows.items():
-        boxes = cases.all.boxes
-        shares = [cases.all.pointing, cases.small.pointing, cases.hard.pointing]
-        shares += [figures.detected for figures in boxes] + [figures.region for figures in boxes]
-        cells = ("" if share is None else f"{share:.3f}" for share in shares)
-        table.add_row(escape(name), str(cases.all.pairs), *cells)
-    return table
+def _drawn(table: TextTable) -> Table:
+    drawn = Table(table.headings[0], box=None, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(table.headings[1:], start=1):
+        drawn.add_column(heading, justify="right" if place <= table.numbers else "left")
+    for row in table.rows:
+        drawn.add_row(*map(escape, row))
+    return drawn

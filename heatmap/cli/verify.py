@@ -16,6 +16,7 @@ from rich.table import Table
 from ..errors import HeatmapError
 from ..geometry import size_text
 from ..grid.outputs import described
+from ..names import COMPARISON
 from .command import Command, in_options
 from .console import make_console, progress_line
 from .options import FILE, border_option, model_options, scales_options, stride_option, under
@@ -136,7 +137,7 @@ class _Comparing:
         if not self.described:
             line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
         stem = name if self.many else path.stem
-        written = write_image(options["output"] / f"{stem}.verify.png", picture)
+        written = write_image(options["output"] / f"{stem}{COMPARISON}", picture)
         self.described.append({"photo": name, **describe_report(report), "picture": str(written)})
         if not options["as_json"]:
             with line.aside():

@@ -13,6 +13,7 @@ from ..classes import ClassGroup
 from ..geometry import Box
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
 from ..localization.detection import Detection
+from ..localization.findings import Findings, find
 from ..localization.scales import fuse_scales
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
 from ..photo.photo import Photo, read_photo
@@ -21,7 +22,8 @@ from ..scoring.scorer import Scorer
 from .cam import CamKind, cam_method
 from .metrics import Answer, Evaluation, Method, evaluate_methods
 from .pairs import match_labels, pair_up
-from .unnamed import LOWEST_CONFIDENCE, UnnamedFigures, figures_of, judge
+from .photo_figures import PhotoFigures
+from .unnamed import LOWEST_CONFIDENCE, JudgedPhoto, UnnamedFigures, figures_of, judge
 
 # Scales of class activation maps: the original size, and enlarged for small objects.
 CAM_SCALES = (1.0, 2.0, 3.0)
@@ -35,13 +37,17 @@ HEATMAP = "heatmap"
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """The figures of heatmaps of named classes, and of detections without a class being named.
+    """What an evaluation gives; ``dataclasses.asdict`` gives JSON.
 
-    ``dataclasses.asdict`` gives JSON.
+    Attributes:
+        named: the figures of heatmaps of named classes.
+        unnamed: those of detections without a class being named.
+        photos: what was hit, missed and falsely found on each photo, without a class being named.
     """
 
     named: Evaluation
     unnamed: UnnamedFigures
+    photos: tuple[PhotoFigures, ...]
 
 
 def evaluate(
@@ -78,7 +84,7 @@ def evaluate(
 
     Returns:
         The figures of each method over all (photo, class) pairs and by label, and those of
-        detections over all photos; shares are 0..1.
+        detections over all photos, and of each photo; shares are 0..1.
 
     Raises:
         ClassError: the mapping names a class that the network does not have.
@@ -102,7 +108,12 @@ def evaluate(
         found = unnamed_detections(Path(photos, listed.file), scorer, placement, search)
         judged.append(judge(found, _objects(listed, labels), labels, display.conf))
         report(done + len(judged), total)
-    return EvaluationReport(named, figures_of(judged, display.conf))
+    of_photos = tuple(map(_figures, box_file.photos, judged))
+    return EvaluationReport(named, figures_of(judged, display.conf), of_photos)
+
+
+def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
+    return PhotoFigures.of(listed.file, judged.objects, judged.detections)
 
 
 def _cam_methods(scorer: Scorer) -> dict[str, Method]:
@@ -126,6 +137,16 @@ def unnamed_detections(
     scored = _scored(opened, scorer, placement, named=False)
     lower = replace(search, classes=None, conf=LOWEST_CONFIDENCE)
     return detect(scored, lower, scorer.crops(opened)).detections
+
+
+def unnamed_findings(
+    photo: Photo, scorer: Scorer, placement: MultiScale, search: Search
+) -> Findings:
+    """What a run finds on a photo where no class is named, with its maps."""
+    scored = _scored(photo, scorer, placement, named=False)
+    grids = [windows_of(one) for one in scored]
+    fused = grids[0] if len(grids) == 1 else fuse_scales(grids, placement.fuse)
+    return find(scored, fused, replace(search, classes=None), scorer.crops(photo))
 
 
 def heatmap_method(

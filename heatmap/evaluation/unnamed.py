@@ -6,15 +6,16 @@ the figures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassGroup
 from ..geometry import Box, iou
-from ..localization.detection import Detection
+from ..localization.detection import Detection, as_stored
+from .photo_figures import JudgedDetection, JudgedObject
 
 # The areas at which COCO divides small, medium and large objects, px.
 SIZES: Mapping[str, tuple[float, float]] = {
@@ -90,6 +91,8 @@ class JudgedPhoto:
         areas: of the objects, square px.
         found: whether each object is found at an IoU of 0.3 above the threshold.
         others: the number of detections of other classes above the threshold.
+        objects: the objects, in their order.
+        detections: those above the threshold, of any class, and what they hit at an IoU of 0.3.
     """
 
     confidences: npt.NDArray[np.float64]
@@ -97,6 +100,8 @@ class JudgedPhoto:
     areas: npt.NDArray[np.float64]
     found: npt.NDArray[np.bool_]
     others: int
+    objects: tuple[JudgedObject, ...]
+    detections: tuple[JudgedDetection, ...]
 
 
 def judge(
@@ -128,13 +133,43 @@ def judge(
     }
     confident = [index for index, (each, _) in enumerate(annotated) if each.confidence >= conf]
     reached = {matches["0.3"][index] for index in confident}
+    found = [index in reached for index in range(len(objects))]
+    told = tuple(_verdicts(ranked, matches["0.3"], objects, conf))
     return JudgedPhoto(
         np.array([each.confidence for each, _ in annotated]),
         {name: np.array([hit is not None for hit in hits], bool) for name, hits in matches.items()},
         np.array([(box[2] - box[0]) * (box[3] - box[1]) for _, box in objects]),
-        np.array([index in reached for index in range(len(objects))], bool),
-        sum(not names and each.confidence >= conf for each, names in ranked),
+        np.array(found, bool),
+        sum(each.verdict == "other" for each in told),
+        tuple(JudgedObject(*each, hit) for each, hit in zip(objects, found, strict=True)),
+        told,
     )
+
+
+def _verdicts(
+    ranked: Sequence[tuple[Detection, set[str]]],
+    hits: Sequence[int | None],
+    objects: Sequence[tuple[str, Box]],
+    conf: float,
+) -> Iterator[JudgedDetection]:
+    """What each detection above the threshold is, to the digits that files have.
+
+    Args:
+        ranked: the detections, and the labels of each.
+        hits: the index of the object that each detection with labels hits; None where none.
+        objects, conf: as :func:`judge` takes them.
+    """
+    indices = iter(hits)
+    for detection, names in ranked:
+        hit = next(indices) if names else None
+        if detection.confidence < conf:
+            continue
+        one = as_stored(detection)
+        told = JudgedDetection(one.name, one.confidence, one.xyxy, "false" if names else "other")
+        if hit is not None:
+            label, box = objects[hit]
+            told = replace(told, verdict="hit", label=label, iou=iou(detection.xyxy, box))
+        yield told
 
 
 def _labels_of(group: ClassGroup, labels: Mapping[str, ClassGroup]) -> set[str]:

@@ -93,9 +93,18 @@ class Annotation:
     def legend(self, width: int) -> Image:
         """The legend, RGB uint8 (h, width, 3): at most 5 % as high as the picture.
 
-        It is never lower than one line of 13 px letters; what has no room is left out.
+        It is never lower than one line of 10 px letters; what has no room is left out.
         """
         return drawn_key(self.key, width, self.picture_hw)
+
+    def picture(self, pixels: Image) -> Image:
+        """Draw on the whole picture, RGB uint8 (H, W, 3), with the legend below.
+
+        Returns:
+            A new array, between margins where the picture is too narrow for the legend.
+        """
+        width = max(self.picture_hw[1], NARROWEST_PX)
+        return np.vstack([centred(self.paint(pixels), width), self.legend(width)])
 
 
 def annotated(
@@ -125,13 +134,10 @@ def annotated(
     Raises:
         ResultError: as :meth:`Annotation.of`.
     """
-    pixels = _enlarged(pixels)
+    pixels = enlarged(pixels)
     hw = (pixels.shape[0], pixels.shape[1])
     annotation = Annotation.of(findings, hw, conf=conf, color_range=color_range, opacity=opacity)
-    if not legend:
-        return annotation.paint(pixels)
-    width = max(hw[1], NARROWEST_PX)
-    return np.vstack([centred(annotation.paint(pixels), width), annotation.legend(width)])
+    return annotation.picture(pixels) if legend else annotation.paint(pixels)
 
 
 def enlargement(picture_hw: tuple[int, int]) -> int:
@@ -143,7 +149,8 @@ def enlargement(picture_hw: tuple[int, int]) -> int:
     return -(-_LEAST_PX // max(picture_hw)) if max(picture_hw) < _LEAST_PX else 1
 
 
-def _enlarged(pixels: Image) -> Image:
+def enlarged(pixels: Image) -> Image:
+    """A photo as large as :func:`annotated` draws it: RGB uint8 (H, W, 3)."""
     factor = enlargement((pixels.shape[0], pixels.shape[1]))
     if factor == 1:
         return pixels

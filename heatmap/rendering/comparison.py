@@ -12,7 +12,7 @@ from ..geometry import Geometry, check_size, shrunk_hw
 from ..grid.position_scores import Cells
 from ..grid.upsample import nearest, upsample
 from .legend import PANEL_PX, Caption, blank, centred, narrowest_px, range_bar, strip, text_px
-from .paint import OPACITY, Image, blend, colour_table, hatching, paint, to_levels
+from .paint import OPACITY, Image, blend, colour_table, hatching, paint, range_of, to_levels
 
 # Lightest value and contrast of the grey photo behind the colours.
 _LIGHTEST, _CONTRAST = 235, 0.5
@@ -29,8 +29,10 @@ def comparison(
     """Draw one class by sliding, by cropping, and their absolute difference, side by side.
 
     Cells of ``cropping`` that are NaN were not sampled: they are hatched, and all three panels
-    then show cells without interpolation. The colours of the difference go up to its maximum.
-    The photo is drawn in grey, so that all colours are scores, and at most 1024 px per panel.
+    then show cells without interpolation. The colours of both maps cover one range, from 0 to the
+    highest probability of either, rounded up to 0.1, 0.2, 0.5 or 1; those of the difference go up
+    to its maximum. The photo is drawn in grey, so that all colours are scores, and at most 1024 px
+    per panel.
 
     Args:
         photo_pixels: the photo, RGB uint8 (H, W, 3).
@@ -51,10 +53,11 @@ def comparison(
     photo, geometry = _ground(photo_pixels, geometry)
     difference = np.abs(sliding - cropping)
     largest = float(np.nanmax(difference, initial=0))
+    high = range_of(float(np.nanmax([sliding, cropping], initial=0)))[1]
     table = colour_table(OPACITY)
     panels = [
-        _Panel("Sliding", sliding, 1.0, _range("probability", sliding)),
-        _Panel("Cropping", cropping, 1.0, _range("probability", cropping)),
+        _Panel("Sliding", sliding, high, _range("probability", sliding)),
+        _Panel("Cropping", cropping, high, _range("probability", cropping)),
         _Panel("Absolute difference", difference, largest, _range("difference", difference)),
     ]
     sampled = not np.isnan(cropping).any()

@@ -21,14 +21,15 @@ def embedded(data: Mapping[str, Any]) -> str:
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def policy(style: str, script: str, *, images: str) -> str:
-    """The content security policy of a page with one inline style and one inline script.
+def policy(style: str, script: str = "", *, images: str) -> str:
+    """The content security policy of a page with one inline style and at most one inline script.
 
     ``images`` are the allowed sources of images.
     """
+    scripts = f"'{_hash(script)}'" if script else "'none'"
     return (
         f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src {images}; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        f"style-src '{_hash(style)}'; script-src {scripts}"
     )
 
 

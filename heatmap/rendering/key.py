@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .legend import BOLD, REGULAR, SMALLEST_PX, blank, cut, line_px, text_px, text_width, write
+from .legend import BOLD, REGULAR, blank, cut, line_px, text_px, text_width, write
 from .paint import Image, blend, hatching
 from .palette import Colour
 
@@ -15,6 +15,8 @@ from .palette import Colour
 MARGIN = 0.05
 # Least width, px: room for the shortest key of one class.
 NARROWEST_PX = 120
+# Letters are no smaller than this, px.
+_LEAST_PX = 10
 # So many classes are named before the range of the colours is left out.
 _NAMED = 3
 
@@ -55,7 +57,8 @@ class _Part:
 def drawn_key(key: Key, width: int, picture_hw: tuple[int, int]) -> Image:
     """Draw a key ``width`` px wide, RGB uint8 (h, width, 3).
 
-    It takes at most ``MARGIN`` of the picture's height, or what one line of 13 px letters needs.
+    It takes at most ``MARGIN`` of the picture's height, or what one line of 10 px letters needs:
+    of a picture 320 px high or more it is never above.
     What has no room is left out: the network first, then the range of the colours and all but the
     first classes ("+3 more").
     """
@@ -71,7 +74,7 @@ def drawn_key(key: Key, width: int, picture_hw: tuple[int, int]) -> Image:
 
 
 def _room_px(picture_hw: tuple[int, int]) -> int:
-    return max(int(MARGIN * picture_hw[0]), _height_px(SMALLEST_PX))
+    return max(int(MARGIN * picture_hw[0]), _height_px(_LEAST_PX))
 
 
 def _height_px(size: int) -> int:
@@ -86,7 +89,7 @@ def _side_px(size: int) -> int:
 def _letters_px(picture_hw: tuple[int, int]) -> int:
     """As large as in labels, if a line of them has room."""
     size = text_px(picture_hw)
-    while size > SMALLEST_PX and _height_px(size) > _room_px(picture_hw):
+    while size > _LEAST_PX and _height_px(size) > _room_px(picture_hw):
         size -= 1
     return size
 

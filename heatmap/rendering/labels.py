@@ -24,6 +24,8 @@ def labels(
     boxes: Sequence[Spot],
     hw: tuple[int, int],
     size: int,
+    *,
+    taken: Sequence[Spot] = (),
 ) -> list[Paste]:
     """The labels of boxes, each on a ground of its own, inside the picture and over no other.
 
@@ -32,11 +34,12 @@ def labels(
 
     Args:
         texts: for each box a name, which is shortened where it is wider than the picture, and
-            what follows it.
+            what follows it, or "".
         grounds: the colour behind each text.
         boxes: the boxes, most important first.
         hw: height and width of the picture, px.
         size: height of letters, px, where there is room.
+        taken: where no label may lie.
 
     Returns:
         The labels that have a place.
@@ -44,7 +47,8 @@ def labels(
     best: list[Paste] = []
     for smaller in _sizes(size):
         images = [_drawn(*text, hw[1], smaller) for text in texts]
-        places = placed([(image.shape[0], image.shape[1]) for image in images], boxes, hw)
+        sizes_hw = [(image.shape[0], image.shape[1]) for image in images]
+        places = placed(sizes_hw, boxes, hw, taken)
         found = [
             Paste(place, _coloured(image, ground))
             for place, image, ground in zip(places, images, grounds, strict=True)
@@ -57,26 +61,27 @@ def labels(
 
 
 def placed(
-    sizes_hw: Sequence[tuple[int, int]], boxes: Sequence[Spot], hw: tuple[int, int]
+    sizes_hw: Sequence[tuple[int, int]],
+    boxes: Sequence[Spot],
+    hw: tuple[int, int],
+    taken: Sequence[Spot] = (),
 ) -> list[Spot | None]:
     """Where labels go that have these heights and widths, px; None where one has no room.
 
-    Every place lies inside the picture, touches its box, and overlaps no other place. One that
-    hides much of a box is only taken where there is no other.
+    Every place lies inside the picture, touches its box, and overlaps no other place and none that
+    is ``taken``. One that hides much of a box is only used where there is no other.
     """
     every = np.array(boxes, int).reshape(-1, 4)
-    taken = np.empty((0, 4), int)
+    full = np.array(taken, int).reshape(-1, 4)
     places: list[Spot | None] = []
     for (height, width), box in zip(sizes_hw, boxes, strict=True):
         free = [
-            spot
-            for spot in _candidates(height, width, box, hw)
-            if not _shared_px(spot, taken).any()
+            spot for spot in _candidates(height, width, box, hw) if not _shared_px(spot, full).any()
         ]
         # Of those that hide none, or of all, the first.
         place = min(free, key=lambda spot: _hides(spot, every), default=None)
         if place is not None:
-            taken = np.vstack([taken, place])
+            full = np.vstack([full, place])
         places.append(place)
     return places
 
@@ -120,8 +125,8 @@ def _sizes(size: int) -> Iterator[int]:
 def _drawn(name: str, rest: str, width: int, size: int) -> npt.NDArray[np.uint8]:
     """How much of each pixel is letter, 0..255: uint8 (height, width)."""
     pad = max(3, round(0.35 * size))
-    room = width - 2 * pad
-    text = f"{cut(name, room - text_width(f' {rest}', size, BOLD), size, BOLD)} {rest}"
+    room, end = width - 2 * pad, f" {rest}" if rest else ""
+    text = cut(name, room - text_width(end, size, BOLD), size, BOLD) + end
     inner = text_width(text, size, BOLD)
     line = np.zeros((line_px(size), inner + 2 * pad, 3), np.uint8)
     write(line, text, pad, size, BOLD, (255, 255, 255))

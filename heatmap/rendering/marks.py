@@ -14,6 +14,7 @@ Spot: TypeAlias = tuple[int, int, int, int]
 
 # Length of a dash, in line widths.
 _DASH = 5
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
 class Fill(NamedTuple):
@@ -53,6 +54,20 @@ def outline(spot: Spot, width: int, colour: Colour, *, dashed: bool = False) -> 
         yield Fill(line, ink_on(colour))
     for line in _frame(_inset(spot, edge), width, dash):
         yield Fill(line, colour)
+
+
+def alternating(spot: Spot, width: int) -> Iterator[Fill]:
+    """The lines of a box, inside of it, in dashes of black and white by turns.
+
+    No class has these colours, and one of them shows on any photo.
+
+    Args:
+        spot: the box.
+        width: of the line, px.
+    """
+    for colour, dash in ((_BLACK, 0), (_WHITE, _DASH * width)):
+        for line in _frame(spot, width, dash):
+            yield Fill(line, colour)
 
 
 def fill(rows: Image, top: int, fills: Iterable[Fill]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,16 @@ class Drawing:
 
     def picture(self) -> dict[str, Writer]:
         """The annotated picture; in full, if it is too large for a JPEG, also as a pyramid."""
-        drawn = annotated(self._pixels, self.findings, **self._colours, conf=self.display.conf)
-        files = {PICTURE: _writer(drawn)}
+        files = {PICTURE: _writer(self._annotated, self._pixels)}
         if self._is_pyramid:
             whole = whole_of(self.photo)
             files[PYRAMID] = pyramid(whole, self.findings, **self._colours, conf=self.display.conf)
         return files
+
+    def _annotated(self, pixels: Image, *, legend: bool = True) -> Image:
+        return annotated(
+            pixels, self.findings, **self._colours, conf=self.display.conf, legend=legend
+        )
 
     def per_class(self) -> dict[ClassGroup, tuple[str, Writer]]:
         """The heatmap of each class by itself: suffix, and the function that writes it."""
@@ -65,22 +70,19 @@ class Drawing:
                 for box, each in zip(boxes, self.findings.shown, strict=True)
                 if each.group == group
             ]
-            drawn = overlay(self._pixels, placed, index, boxes_xyxy=own, **self._colours)
-            files[group] = f"{suffix}{OVERLAY}", _writer(drawn)
+            draw = partial(overlay, boxes_xyxy=own, **self._colours)
+            files[group] = f"{suffix}{OVERLAY}", _writer(draw, self._pixels, placed, index)
         return files
 
     def areas(self, areas: Areas) -> dict[str, Writer]:
         """The map of areas."""
-        return {AREAS: _writer(areas_picture(self.photo, areas, np.array(PALETTE, np.uint8)))}
+        return {AREAS: _writer(areas_picture, self.photo, areas, np.array(PALETTE, np.uint8))}
 
     def thumbnail(self) -> dict[str, Writer]:
         """A small copy of the annotated picture, without its legend."""
         hw = shrunk_hw(self.photo.hw, THUMBNAIL_PX)
         small = np.concatenate(list(self.photo.strips(scaled_hw=hw)))
-        drawn = annotated(
-            small, self.findings, **self._colours, conf=self.display.conf, legend=False
-        )
-        return {THUMBNAIL: _writer(drawn)}
+        return {THUMBNAIL: _writer(partial(self._annotated, legend=False), small)}
 
     @property
     def _colours(self) -> dict[str, Any]:
@@ -102,9 +104,9 @@ class Drawing:
         return np.concatenate(list(self.photo.strips(scaled_hw=self._hw)))
 
 
-def _writer(picture: Image) -> Writer:
-    content = encode_image(picture, OVERLAY)
-    return lambda to: to.write_bytes(content)
+def _writer(draw: Callable[..., Image], *what: Any) -> Writer:
+    """A function that draws a picture and writes it: all at once would take much memory."""
+    return lambda to: to.write_bytes(encode_image(draw(*what), OVERLAY))
 
 
 def open_to_draw(path: str | Path, display: Display, region: Region | None = None) -> OpenPhoto:

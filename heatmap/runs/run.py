@@ -1,4 +1,4 @@
-"""The main job: score one photo, detect objects, draw overlays, and save the results."""
+"""The main job: score one photo, detect objects, draw them, and save the results."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class PhotoRun:
                 took = time.perf_counter() - started
 
     def finish(self, folder: str | Path) -> Run:
-        """Detect objects, draw overlays, and write all results to ``folder``."""
+        """Detect objects, draw them, and write all results to ``folder``."""
         scored = list(self._scored.values())
         grids = [windows_of(scores) for scores in scored]
         fuse = self.request.placement.fuse
@@ -251,7 +251,7 @@ def run(
     extras: Extras = NO_EXTRAS,
     reporter: Reporter = Reporter(),
 ) -> Run:
-    """Score a photo, detect objects, draw overlays, and write all results to ``folder``.
+    """Score a photo, detect objects, draw them, and write all results to ``folder``.
 
     >>> scorer = heatmap.prepare("vgg16")            # doctest: +SKIP
     >>> heatmap.run("cat.jpg", scorer, "results").detections    # doctest: +SKIP

@@ -1,5 +1,6 @@
 """`heatmap evaluate`."""
 
+import html
 import json
 import re
 import shutil
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from heatmap.evaluation import evaluate as evaluating
 from tests.support.command_line import PADDED, POOLED, assert_one_line, everything, save_with_pillow
 
 
@@ -85,6 +87,39 @@ def test_evaluate_compares_with_class_activation_maps(boxed):
     cams = [f"{name}, scale {scale}" for name in ("CAM", "Grad-CAM") for scale in (1, 2, 3)]
     assert list(told["named"]["methods"])[1:] == cams
     assert_one_line(boxed("evaluate", "photos", "boxes.json", *PADDED), "CAM")
+
+
+def test_evaluate_writes_a_page_and_what_json_prints(boxed):
+    arguments = ("evaluate", "photos", "boxes.json", *PADDED, "--no-cam")
+    printed = boxed(*arguments).out
+    before = everything()
+    outcome = boxed(*arguments, "-o", "[b] out")
+    written = ["[b] out", "[b] out/evaluation.html", "[b] out/evaluation.json"]
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == printed + "".join(f"wrote {path}\n" for path in written[1:])
+    assert everything() == sorted(before + written)
+    told = json.loads(Path(written[2]).read_text())
+    assert told == json.loads(boxed(*arguments, "-o", "[b] out", "--json").out)
+    assert [photo["file"] for photo in told["photos"]] == ["cat.png", "noise.png"]
+    page = Path(written[1]).read_text("utf-8")
+    cells = [
+        [html.unescape(cell) for cell in re.findall(r"<t[dh][^>]*>([^<]*)", row)]
+        for row in re.findall(r"<tr.*?</tr>", page)
+    ]
+    for row in rows_of(printed.splitlines()[2:-1]):
+        if len(row) > 1:
+            assert row in [[cell for cell in line if cell] for line in cells]
+    assert html.escape(printed.splitlines()[1]) in page
+    assert printed.splitlines()[-1] in page
+    assert page.count("data:image/jpeg;base64,") == 2
+
+
+def test_evaluate_refuses_a_folder_that_is_a_file_before_it_scores(boxed, monkeypatch):
+    monkeypatch.setattr(evaluating, "evaluate", None)
+    before = everything()
+    outcome = boxed("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "-o", "cat.png")
+    assert_one_line(outcome, "cat.png is a file, not a folder")
+    assert everything() == before
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ OPTIONS = {
     "view": "--photo --json",
     "verify": f"{MODEL} --stride {SCALES} --border --class --windows --max-difference "
     "--output --json",
-    "evaluate": f"{MODEL} {SCALES} --fuse --conf --confirm --labels --cam --json",
+    "evaluate": f"{MODEL} {SCALES} --fuse --conf --confirm --labels --cam --output --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",

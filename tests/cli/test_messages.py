@@ -132,7 +132,7 @@ def test_an_output_below_a_file_is_refused(call, command, output):
         ("run", "cat.maps.npz"),
         ("run", "cat.json"),
         ("run", "cat.class-1.jpg"),
-        ("verify", "cat.verify.png"),
+        ("verify", "cat.verify.jpg"),
         ("render", "cat.heatmap.jpg"),
     ],
 )
@@ -204,7 +204,10 @@ NO_FOLDER = "cannot be written: names.txt is a file, not a folder"
         (("summary", *ATTENDING), f"{TOKEN}: {CROPS}"),
         (("export", *ATTENDING, "-o", "net.onnx"), f"{TOKEN}: {CROPS}"),
         (("export", *SQUEEZING, "-o", "net.onnx"), f"{MEAN}: {CROPS}"),
-        (("run", "cat.png", *PADDED, "-o", "names.txt/out"), f"names.txt/out/cat.npz: {NO_FOLDER}"),
+        (
+            ("run", "cat.png", *PADDED, "-o", "names.txt/out"),
+            f"names.txt/out/cat.heatmap.jpg: {NO_FOLDER}",
+        ),
         (
             ("batch", "cat.png", *PADDED, "-o", "names.txt/out"),
             f"names.txt/out/manifest.jsonl: {NO_FOLDER}",

@@ -107,7 +107,7 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
     assert outcome.out.startswith(f"{path}: 120 x 100 px\n")
     assert f"wrote {out}.maps.npz\n" in outcome.out
     assert heatmap.load(f"{out}.maps.npz").origin.photo == str(path)
-    assert call("verify", path, *PADDED, "-o", out.parent).out.endswith(f"wrote {out}.verify.png\n")
+    assert call("verify", path, *PADDED, "-o", out.parent).out.endswith(f"wrote {out}.verify.jpg\n")
     shown = saved_results(f"{out}.json")[0].groups[0].name
     drawn = call("render", f"{out}.json", "-c", shown, "--per-class", "-o", "[b] again")
     assert (drawn.code, len(drawn.out.splitlines())) == (0, 2)

@@ -21,8 +21,8 @@ def test_verify_of_a_padded_network_does_not_say_equal(call):
     assert "2 layers pad" in outcome.out
     assert " s (extrapolated): " in outcome.out
     assert not re.search("equal|equivalent", outcome.out)
-    assert cv2.imread("out/cat.verify.png") is not None
-    assert everything("out") == ["out/cat.verify.png"]
+    assert cv2.imread("out/cat.verify.jpg") is not None
+    assert everything("out") == ["out/cat.verify.jpg"]
 
 
 def test_verify_of_a_network_without_padding_says_equal(call):
@@ -87,7 +87,7 @@ def test_verify_of_a_folder_compares_each_photo_and_sums_up(call):
     assert told["summary"]["passed"] is True
     assert told["summary"]["photos"] == 2
     assert told["summary"]["difference"] == max(photo["difference"] for photo in told["photos"])
-    pictures = ["out/a.png.verify.png", "out/more", "out/more/a.png.verify.png"]
+    pictures = ["out/a.png.verify.jpg", "out/more", "out/more/a.png.verify.jpg"]
     assert everything("out") == pictures
     outcome = call("verify", "photos", *PLAIN, "-o", "out")
     assert (outcome.code, outcome.err) == (0, "")

@@ -14,7 +14,12 @@ from torch import nn
 import heatmap
 from heatmap import ModelError, ResultError, localize
 from heatmap.classes import ClassGroup
-from heatmap.evaluation.evaluate import CAM_SCALES, evaluate, heatmap_method
+from heatmap.evaluation.evaluate import (
+    CAM_SCALES,
+    evaluate,
+    heatmap_method,
+    unnamed_findings,
+)
 from heatmap.evaluation.metrics import Answer, evaluate_methods
 from heatmap.evaluation.pairs import LeftOut, PairedPhoto, Pairing, PhotoClassPair, match_labels
 from heatmap.geometry import Box, Placement
@@ -22,7 +27,7 @@ from heatmap.localization.auto_scales import PHOTO
 from heatmap.localization.detect import Search
 from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
-from heatmap.photo.photo import Photo
+from heatmap.photo.photo import Photo, read_photo
 from heatmap.runs.request import MultiScale
 from heatmap.scoring import scorer as scoring
 from tests.support.networks import WINDOW, Classifier, heads, randomise
@@ -116,11 +121,28 @@ def test_heatmaps_point_at_what_is_there(scorer, folder, scales):
     assert (found.photos, found.pairs, found.left_out.labels) == (2, 3, {})
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert report.unnamed.objects == 3
+    for one in report.photos:
+        objects = {(each.label, each.xyxy) for each in one.objects}
+        assert objects == set(RECTANGLES[one.file].items())
     assert report.unnamed.average_precision["pointing"].value == 1
     for figures in found.methods.values():
         assert figures.total.all.pointing == 1
         assert [one.detected for one in figures.total.all.boxes[:2]] == [1, 1]
         assert set(figures.labels) == set(COLOURS)
+
+
+def test_the_figures_of_photos_are_those_of_what_a_run_finds(scorer, folder):
+    report = evaluate(folder, folder / "boxes.csv", scorer, cam=False)
+    assert [one.file for one in report.photos] == ["a.png", "b.png"]
+    for one in report.photos:
+        opened = read_photo(folder / one.file)
+        run = unnamed_findings(opened, scorer, MultiScale(), heatmap.Display().search)
+        assert [(each.name, each.confidence, each.xyxy) for each in one.detections] == [
+            (each.name, each.confidence, each.xyxy) for each in run.detections
+        ]
+    counts = report.unnamed.counts
+    assert counts.hits == sum(one.count("hit") for one in report.photos) > 0
+    assert counts.others == sum(one.count("other") for one in report.photos)
 
 
 def test_a_mapping_says_what_labels_mean(scorer, folder):

@@ -61,6 +61,28 @@ def test_classes_without_a_label_are_counted_apart():
     assert judged([found(ClassGroup("both", (1, 2)), 0.9)], [("cat", BOX)]).others == 1
 
 
+def test_each_detection_above_the_threshold_is_a_hit_false_or_of_no_label():
+    objects = [("cat", BOX), ("dog", (200.0, 0.0, 300.0, 100.0))]
+    detections = [
+        found(SCREW, 0.9),
+        found(TABBY, 0.8, (0.0, 0.0, 100.0, 50.004)),
+        found(TIGER, 0.7),
+        found(BEAGLE, 0.2, (200.0, 0.0, 300.0, 100.0)),
+    ]
+    one = judged(detections, objects)
+    assert [(each.name, each.verdict, each.label) for each in one.detections] == [
+        ("screw", "other", None),
+        ("tabby", "hit", "cat"),
+        ("tiger", "false", None),
+    ]
+    assert one.detections[1].iou == pytest.approx(0.5, abs=1e-4)
+    assert one.detections[1].xyxy == (0.0, 0.0, 100.0, 50.0)
+    assert one.detections[2].iou is None
+    assert [(each.label, each.found) for each in one.objects] == [("cat", True), ("dog", False)]
+    # Below 0.3 the beagle hits the dog as well.
+    assert [each.found for each in judged(detections, objects, 0.2).objects] == [True, True]
+
+
 def test_figures_of_two_photos_are_those_counted_by_hand():
     small = (0.0, 0.0, 20.0, 20.0)
     photos = [

@@ -218,20 +218,6 @@ def test_a_saved_grid_comes_back_whole(tmp_path, kind, wnids):
         assert getattr(loaded, part) == getattr(grid, part)
 
 
-@pytest.mark.parametrize(("odd", "stored"), [(None, np.float16), (1 / 3, np.float32)])
-def test_scores_that_float16_holds_exactly_are_stored_so(tmp_path, odd, stored):
-    scores = make_grid().scores.astype(np.float16).astype(np.float32)
-    scores[0, 1] = np.nan
-    if odd is not None:
-        scores[-1, -1, -1] = odd
-    path = make_grid(scores).save(tmp_path / "cat.npz")
-    with np.load(path) as arrays:
-        assert arrays["scores"].dtype == stored
-    loaded = load(path)
-    assert loaded.scores.dtype == np.float32
-    np.testing.assert_array_equal(loaded.scores, scores)
-
-
 def test_a_saved_grid_needs_no_pickle(tmp_path):
     with np.load(make_grid().save(tmp_path / "cat.npz"), allow_pickle=False) as arrays:
         assert sorted(arrays.files) == ["meta", "scores"]

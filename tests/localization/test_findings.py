@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from heatmap.classes import ClassList
 from heatmap.geometry import plan_grid
 from heatmap.grid.origin import Origin, Weights
+from heatmap.grid.read import load
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization import findings as module
 from heatmap.localization.detect import Search
@@ -115,3 +116,17 @@ def test_boxes_of_a_region_are_on_the_whole_photo_and_on_a_picture_of_the_region
     assert [each.xyxy for each in found.detections] == [(100, 50, 120, 70)]
     assert found.boxes_on((20, 40)) == [(0, 0, 20, 20)]
     assert found.boxes_on((10, 80)) == [(0, 0, 40, 10)]
+
+
+@pytest.mark.parametrize(("odd", "stored"), [(0.5, np.float16), (1 / 3, np.float32)])
+def test_maps_are_saved_as_float16_and_come_back_as_they_were(tmp_path, odd, stored):
+    """A grid that float16 does not hold exactly is saved as it is."""
+    grid = found_in(grid_of([0.9, 0.7, 0.8])).maps
+    scores = grid.scores.copy()
+    scores[0, 0, 0], scores[0, 1, 0] = odd, np.nan
+    path = replace(grid, scores=scores).save(tmp_path / "cat.maps.npz")
+    with np.load(path) as arrays:
+        assert arrays["scores"].dtype == stored
+    loaded = load(path)
+    assert loaded.scores.dtype == np.float32
+    np.testing.assert_array_equal(loaded.scores, scores)

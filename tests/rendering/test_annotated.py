@@ -269,7 +269,7 @@ def test_odd_shapes_are_drawn(hw):
     factor = enlargement(hw)
     high, wide = (side * factor for side in hw)
     assert picture.shape[1] == max(wide, NARROWEST_PX)
-    assert high + 22 <= picture.shape[0] <= high + max(22, 0.05 * high)
+    assert high + 16 <= picture.shape[0] <= high + max(16, 0.05 * high)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,23 @@ def test_comparison_writes_ranges_and_the_largest_difference(captions, pair):
     assert all(caption.key is None for caption in captions)
 
 
+@pytest.mark.parametrize(("peak", "end"), [(0.03, 0.1), (0.15, 0.2), (0.3, 0.5), (0.6, 1)])
+def test_both_maps_have_the_colours_of_the_higher_one(captions, pair, peak, end):
+    photo, geometry, sliding, _ = pair
+    # So faint that by itself its colours would end earlier.
+    sliding = 0.5 * peak * sliding / sliding.max()
+    cropping = sliding.copy()
+    cropping[2, 3] = peak
+    slid, cropped, _ = panels_of(
+        comparison(photo, geometry, sliding, cropping, title="t"), photo.shape[:2]
+    )
+    ticks = ("0", f"{end / 2:g}", f"{end:g}")
+    assert captions[0].ticks == captions[1].ticks == ticks
+    # Where both are equal they look equal.
+    assert has_colour(slid)[WHERE_HOT]
+    np.testing.assert_array_equal(slid[WHERE_HOT], cropped[WHERE_HOT])
+
+
 def panels_of(picture, photo_hw):
     """The three panels of a comparison, cut out at the places they have by construction."""
     height, width = photo_hw

@@ -44,8 +44,8 @@ def test_the_key_stays_within_its_margin(hw, classes, guessed, hatched, length):
     key = make_key(classes, (GUESSES,) if guessed else (), hatched, "n" * length)
     drawn = drawn_key(key, width, hw)
     assert drawn.shape[1] == width
-    # One line of 13 px letters takes 22 px.
-    assert drawn.shape[0] <= max(22, MARGIN * hw[0])
+    # One line of 10 px letters takes 16 px.
+    assert drawn.shape[0] <= max(16, MARGIN * hw[0])
     # Nothing is cut off at the right.
     assert (drawn[:, -4:] == PAPER).all()
 
@@ -72,7 +72,7 @@ def test_the_least_important_is_left_out_first(written):
     assert said == {
         1000: [GUESSES[0], *names, "0 to 50 %", "efficientnet_lite0"],
         720: [GUESSES[0], *names[:3], "+1 more", "0 to 50 %"],
-        480: [GUESSES[1], *names[:1], "+3 more", "0 to 50 %"],
+        480: [GUESSES[1], *names[:2], "+2 more", "0 to 50 %"],
         330: [GUESSES[2], *names[:1], "+3 more", "0 to 50 %"],
         250: [GUESSES[2], *names[:1], "+3 more"],
         150: [GUESSES[2], "4 classes"],

@@ -8,9 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatmap.rendering.labels import labels, placed
+from heatmap.rendering.legend import BOLD, text_width
 from heatmap.rendering.marks import whole_px
 from heatmap.rendering.palette import PALETTE
 from tests.support.findings import random_boxes
+
+
+def test_labels_leave_what_is_taken_free():
+    box, taken = (40, 60, 140, 120), (0, 40, 200, 80)
+    (free,), (other,) = (
+        placed([(15, 50)], [box], (200, 200)),
+        placed([(15, 50)], [box], (200, 200), [taken]),
+    )
+    assert overlap(free, taken)
+    assert touch(other, box)
+    assert not overlap(other, taken)
+    (label,) = labels([("cat", "")], [PALETTE[0]], [box], (200, 200), 13, taken=[taken])
+    assert not overlap(label.spot, taken)
+
+
+def test_a_label_without_an_end_is_as_wide_as_its_name():
+    (label,) = labels([("cat", "")], [PALETTE[0]], [(40, 60, 140, 120)], (200, 200), 13)
+    # With five pixels at either side.
+    assert label.image.shape[1] == text_width("cat", 13, BOLD) + 10
 
 
 def overlap(one, other) -> bool:

@@ -1,0 +1,97 @@
+"""The figures of an evaluation as text: for the command line, and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .evaluate import HEATMAP
+from .metrics import IOUS, Cases, Evaluation
+from .unnamed import Share, UnnamedFigures
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table.
+
+    Attributes:
+        headings: one for each column.
+        rows: as many cells each.
+        numbers: how many columns after the first hold numbers, which are flush right.
+    """
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: int
+
+
+def named_lines(evaluation: Evaluation) -> Iterator[str]:
+    """What was evaluated where classes were named, and what was left out."""
+    left = evaluation.left_out
+    yield f"{evaluation.pairs} (photo, class) pairs on {evaluation.photos} photos"
+    if left.labels:
+        listed = ", ".join(f"{label} ({count})" for label, count in sorted(left.labels.items()))
+        yield f"left out, no corresponding class: {listed}"
+    for count, what in ((left.crowds, "crowds"), (left.empty, "boxes without an area")):
+        if count:
+            yield f"left out: {count} {what}"
+
+
+def methods_table(evaluation: Evaluation) -> TextTable:
+    """The figures of all methods over all pairs."""
+    methods = {name: method.total for name, method in evaluation.methods.items()}
+    return _figures_table("class named", methods)
+
+
+def labels_table(evaluation: Evaluation) -> TextTable:
+    """The figures of this package's heatmaps for each label."""
+    return _figures_table("label", evaluation.methods[HEATMAP].labels)
+
+
+def unnamed_table(figures: UnnamedFigures, conf: float) -> TextTable:
+    """The figures of detections without a class being named, with their intervals."""
+    rows = []
+    for name, share in figures.average_precision.items():
+        at = "pointing" if name == "pointing" else f"at IoU {name}"
+        rows.append((f"average precision, {at}", *_interval(share, 100)))
+    rows.append((f"precision at confidence {conf:g}, IoU 0.3", *_interval(figures.precision)))
+    rows.append((f"recall at confidence {conf:g}, IoU 0.3", *_interval(figures.recall)))
+    for name, share in figures.recall_by_size.items():
+        rows.append((f"  of {name} objects", *_interval(share)))
+    return TextTable(("", "", "95 % interval"), tuple(rows), numbers=1)
+
+
+def counts_line(figures: UnnamedFigures) -> str:
+    """The numbers behind precision."""
+    counts = figures.counts
+    return (
+        f"{counts.annotated} detections of annotated classes, {counts.hits} hits; "
+        f"{counts.others} of classes that nobody annotated"
+    )
+
+
+def _interval(share: Share, of: int = 1) -> tuple[str, str]:
+    """A share and its interval, of 1 or of 100."""
+    digits = 3 if of == 1 else 1
+    numbers = [
+        "" if number is None else f"{of * number:.{digits}f}"
+        for number in (share.value, share.low, share.high)
+    ]
+    return numbers[0], f"{numbers[1]} to {numbers[2]}" if numbers[1] else ""
+
+
+def _figures_table(heading: str, rows: Mapping[str, Cases]) -> TextTable:
+    """Pointing accuracy of all, small and hard pairs; boxes and best regions at each IoU."""
+    points = [f"points: {case}" for case in ("all", "small", "hard")]
+    shares = [f"{kind} {iou:g}" for kind in ("box", "region") for iou in IOUS]
+    headings = (heading, "pairs", *points, *shares)
+    cells = tuple((name, *_cells(cases)) for name, cases in rows.items())
+    return TextTable(headings, cells, numbers=len(headings) - 1)
+
+
+def _cells(cases: Cases) -> Iterator[str]:
+    boxes = cases.all.boxes
+    shares = [cases.all.pointing, cases.small.pointing, cases.hard.pointing]
+    shares += [figures.detected for figures in boxes] + [figures.region for figures in boxes]
+    yield str(cases.all.pairs)
+    yield from ("" if share is None else f"{share:.3f}" for share in shares)

@@ -1,0 +1,112 @@
+"""Write an evaluation to files: a page with its best and worst photos, and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import Writer, write_all
+from ..geometry import shrunk_hw
+from ..names import EVALUATION, EVALUATION_PAGE
+from ..photo.photo import read_photo
+from ..rendering.overlay import encode_image
+from ..rendering.truth import annotated_with_truth
+from ..runs.request import Display, MultiScale
+from ..scoring.scorer import Scorer
+from .evaluate import EvaluationReport, unnamed_findings
+from .photo_figures import PhotoFigures, best_and_worst
+from .report_page import ShownPhoto, report_page
+
+# At most so many photos are shown, of the best and of the worst.
+MOST_PHOTOS = 6
+# Longer side of their pictures.
+_PICTURE_PX = 640
+
+
+def write_report(
+    folder: str | Path,
+    report: EvaluationReport,
+    photos: str | Path,
+    scorer: Scorer,
+    *,
+    display: Display = Display(),
+    placement: MultiScale = MultiScale(),
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Path, ...]:
+    """Write ``evaluation.html`` and ``evaluation.json``, both or neither.
+
+    The page has the tables, and the up to six best and worst photos by F1, drawn with what was
+    found and with their ground-truth boxes. They are scored again for that, one at a time.
+
+    Args:
+        folder: where the files go; created if missing.
+        report: the result of :func:`heatmap.evaluate`.
+        photos, scorer, display, placement: as they were given to it.
+        progress: called with the number of photos drawn and the total.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        PhotoError: a photo cannot be read any more.
+        ResultError: the files cannot be written.
+    """
+    best, worst = best_and_worst(report.photos, MOST_PHOTOS)
+    chosen, shown = [*best, *worst], []
+    for done, figures in enumerate(chosen, start=1):
+        shown.append(_shown(figures, Path(photos), scorer, display, placement))
+        if progress is not None:
+            progress(done, len(chosen))
+    page = report_page(
+        report,
+        shown[: len(best)],
+        shown[len(best) :],
+        subject=_subject(report, Path(photos), scorer),
+        conf=display.conf,
+    )
+    told = json.dumps(describe_evaluation(report, scorer), indent=2)
+    home = Path(folder)
+    files = {home / EVALUATION_PAGE: _writer(page), home / EVALUATION: _writer(told.encode())}
+    write_all(files)
+    return tuple(files)
+
+
+def describe_evaluation(report: EvaluationReport, scorer: Scorer) -> dict[str, Any]:
+    """A report, for JSON, with notes on how the model was loaded."""
+    return {**asdict(report), "notes": scorer.notes_at(scorer.native_stride_px)}
+
+
+def _writer(content: bytes) -> Writer:
+    return lambda to: to.write_bytes(content)
+
+
+def _subject(report: EvaluationReport, photos: Path, scorer: Scorer) -> str:
+    classifier = scorer.classifier
+    return (
+        f"{len(report.photos)} photos of {photos.absolute().name} · {classifier.name} · "
+        f"weights: {classifier.weights}"
+    )
+
+
+def _shown(
+    figures: PhotoFigures, folder: Path, scorer: Scorer, display: Display, placement: MultiScale
+) -> ShownPhoto:
+    """Find again what is on a photo, and draw it."""
+    photo = read_photo(folder / figures.file)
+    search = replace(display, classes=()).search
+    findings = unnamed_findings(photo, scorer, placement, search)
+    hw = shrunk_hw(photo.hw, _PICTURE_PX)
+    picture = annotated_with_truth(
+        np.concatenate(list(photo.strips(scaled_hw=hw))),
+        findings,
+        [(each.label, each.xyxy) for each in figures.objects],
+        conf=display.conf,
+        color_range=display.color_range,
+        opacity=display.opacity,
+    )
+    return ShownPhoto(figures, encode_image(picture, ".jpg"), picture.shape[:2])
