@@ -7,8 +7,9 @@ trained on every other photo (`heatmap train --boxes`; photos that show none giv
 and searched for on the rest, and another the other way round, so that each photo is searched once,
 by a network that has not seen it. Compared are the rules of this version, and those of before,
 which did not correct for chance, ended a region at an eighth of its peak and confirmed nothing: at
-scale 1, its default, and at those that fit the photo. OUTPUT keeps the checkpoints; one that is
-there is used.
+scale 1, its default, and at those that fit the photo. Each is given over all photos, and over those
+that the first and the second network searched. OUTPUT keeps the checkpoints; one that is there is
+used.
 """
 
 from __future__ import annotations
@@ -44,18 +45,26 @@ def main() -> None:
     folder = Path(sys.argv[1])
     print_machine()
     listed = json.loads((folder / "boxes.json").read_text())
-    print(f"{'network':9} {'rules':22} {'objects':>7} {'AP 0.3':>7} {'AP 0.5':>7} {'points':>7}")
+    print(
+        f"{'network':9} {'rules':22} {'photos':6} {'objects':>7} {'AP 0.3':>7} {'AP 0.5':>7} "
+        f"{'points':>7}"
+    )
     with tempfile.TemporaryDirectory() as temporary:
         kept = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(temporary)
         for name, labels in NETWORKS.items():
-            judged: dict[str, list[JudgedPhoto]] = {}
+            judged: dict[str, list[list[JudgedPhoto]]] = {}
             for half in range(2):
                 scorer = heatmap.prepare(trained(folder, listed[half::2], labels, kept, half))
                 for rules, of_photos in by_rules(scorer, folder, listed[1 - half :: 2], labels):
-                    judged.setdefault(rules, []).extend(of_photos)
-            for rules, of_photos in judged.items():
-                figures = figures_of(of_photos, Search().conf)
-                print(f"{name:9} {rules:22} {figures.objects:7} {row(figures)}", flush=True)
+                    judged.setdefault(rules, []).append(of_photos)
+            for rules, halves in judged.items():
+                parts = {"all": [*halves[0], *halves[1]], "first": halves[0], "second": halves[1]}
+                for part, of_photos in parts.items():
+                    figures = figures_of(of_photos, Search().conf)
+                    print(
+                        f"{name:9} {rules:22} {part:6} {figures.objects:7} {row(figures)}",
+                        flush=True,
+                    )
 
 
 def row(figures: UnnamedFigures) -> str:

@@ -20,8 +20,10 @@ from ..scoring.scorer import Scorer
 from .examples import Example, Examples
 from .sampling import seed_digest
 
-# About so many crops in all, but no more of one object than that.
-MOST_CROPS = 1000
+# About so many crops in all, but no more of one object than that. Of persons of COCO, 82 and 123
+# objects, average precision at IoU 0.3 and 0.5 is 22.6 and 7.7 with a third of them, 24.2 and 8.8
+# with all; other random boxes change it by about 2 and 1.
+MOST_CROPS = 3000
 MOST_OF_ONE = 40
 # What detections' boxes miss objects by: the logarithm of both sides and of each, and the centre
 # in sides (standard deviations). One that overlaps less is of nothing.
@@ -29,8 +31,8 @@ _SIZE, _SIDE, _CENTRE = 0.35, 0.25, 0.2
 _LEAST_IOU = 0.25
 # Boxes drawn for each that is wanted; about two of three overlap enough.
 _DRAWS = 8
-# The ridge, in units of the mean squared length of the examples. Of persons of COCO, networks
-# trained on half of 100 photos, 1 and 10 give the same average precision within a point.
+# The ridge, in units of the mean squared length of the examples. With 1, 3 and 10 average precision
+# of the same persons is 22.8 and 7.7, 24.2 and 8.8, 23.7 and 7.6.
 _RIDGE = 3.0
 
 Doubles = npt.NDArray[np.float64]
