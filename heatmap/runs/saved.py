@@ -31,7 +31,7 @@ class SavedResult:
         guesses: where there are none, the best below the confidence threshold.
         maps: the file of the maps.
         groups: the classes of the maps, in their order.
-        drawing: how the picture was drawn: confidence threshold, opacity and colour range.
+        drawing: how the pictures were drawn.
     """
 
     description: Path
@@ -65,6 +65,8 @@ class Drawn:
     conf: float
     opacity: float
     color_range: tuple[float, float] | None
+    full: bool
+    per_class: bool
 
 
 def saved_results(path: str | Path) -> list[SavedResult]:
@@ -160,7 +162,13 @@ def _group(described: Mapping[str, Any]) -> ClassGroup:
 def _drawn(described: Mapping[str, Any]) -> Drawn:
     of_colours = described["color_range"]
     low_high = None if of_colours is None else (_number(of_colours[0]), _number(of_colours[1]))
-    return Drawn(_number(described["conf"]), _number(described["opacity"]), low_high)
+    return Drawn(
+        conf=_number(described["conf"]),
+        opacity=_number(described["opacity"]),
+        color_range=low_high,
+        full=bool(described["full"]),
+        per_class=bool(described["per_class"]),
+    )
 
 
 def _beside(file: Path, name: object) -> Path | None:
