@@ -242,8 +242,10 @@ def _letters_px(spots: Sequence[Spot], picture_hw: tuple[int, int]) -> int:
 
 def _texts(shown: Sequence[Detection], *, sure: bool) -> list[tuple[str, str]]:
     """The name of each, and how sure it is."""
-    mark = "" if sure else "?"
-    return [(each.name, f"{max(1, round(100 * each.confidence))} %{mark}") for each in shown]
+    if sure:
+        return [(each.name, f"{round(100 * each.confidence)} %") for each in shown]
+    # Rounded down: 34.9 % is not above 35.
+    return [(each.name, f"{max(1, int(100 * each.confidence))} %?") for each in shown]
 
 
 def _headings(findings: Findings, conf: float, *, silent: bool) -> list[Heading]:

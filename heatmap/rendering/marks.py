@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from .. import geometry
 from ..geometry import Box
+from ..geometry import whole_px as span_px
 from .paint import Image
 from .palette import Colour, ink_on
 
@@ -34,8 +34,8 @@ class Paste(NamedTuple):
 
 def whole_px(box: Box, hw: tuple[int, int]) -> Spot:
     """A box in whole px within a picture, at least one px a side."""
-    left, right = geometry.whole_px(box[0], box[2], hw[1])
-    top, bottom = geometry.whole_px(box[1], box[3], hw[0])
+    left, right = span_px(box[0], box[2], hw[1])
+    top, bottom = span_px(box[1], box[3], hw[0])
     return left, top, right, bottom
 
 

@@ -15,7 +15,7 @@ from ..geometry import Box
 from ..grid.read import load
 from ..localization.detection import Alternative, Detection
 from ..localization.findings import Findings
-from ..names import DESCRIPTION
+from ..names import DESCRIPTION, PHOTOS
 from .save import RESULT_FORMAT
 
 
@@ -85,6 +85,10 @@ def saved_results(path: str | Path) -> list[SavedResult]:
     folder = Path(path)
     if folder.is_dir():
         files = [file for file in sorted(folder.glob(f"*{DESCRIPTION}")) if _is_result(file)]
+        if not files and (folder / PHOTOS).is_dir():
+            raise ResultError(
+                f"{folder}: holds a batch: give the folder of one photo in {folder / PHOTOS}"
+            )
         if not files:
             raise ResultError(f"{folder}: no results in this folder: run a photo into it first")
         return [_read(file) for file in files]
@@ -126,8 +130,12 @@ def _read(file: Path) -> SavedResult:
         *(OSError, ValueError, KeyError, TypeError),
         *(AttributeError, OverflowError, RecursionError),
     ) as error:
-        plain = isinstance(error, OSError)
-        reason = reason_of(error) if plain else f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError):
+            reason = reason_of(error)
+        elif isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+            reason = "it is no JSON: give the cat.json that a run wrote, or its folder"
+        else:
+            reason = f"{type(error).__name__}: {error}"
         raise ResultError(f"{file}: not the result of a run: {reason}") from error
 
 

@@ -47,7 +47,11 @@ CHANGED = [
     replace(REQUEST, limits=Limits(memory=10**8)),
     *(
         replace(REQUEST, extras=extras)
-        for extras in (Extras(("csv",)), Extras(save_grid=True), Extras(save_crops=True))
+        for extras in (
+            Extras(("csv",), save_grid=True),
+            Extras(),
+            Extras(save_grid=True, save_crops=True),
+        )
     ),
     *(
         replace(REQUEST, display=replace(REQUEST.display, **{name: value}))
