@@ -65,8 +65,8 @@ def gather(
             named_itself[path] = named_itself.get(path, False) or named
     base = bases[0] if len(set(bases)) == 1 else Path(os.path.commonpath(bases))
     written = _written(named_itself)
-    files = sorted(path for path, named in named_itself.items() if named or path not in written)
-    items = _named(files, base)
+    kept = sorted(path for path, named in named_itself.items() if named or path not in written)
+    items = _named(kept, base)
     photos = [
         item for item in items if named_itself[item.path] or item.path.suffix.lower() in SUFFIXES
     ]
