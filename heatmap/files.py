@@ -120,6 +120,11 @@ def writing(target: Path) -> Iterator[Path]:
             raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
 
 
+def of_bytes(content: bytes) -> Writer:
+    """A function that writes this content."""
+    return lambda to: to.write_bytes(content)
+
+
 def write_all(files: Mapping[Path, Writer]) -> None:
     """Write several files or folders, all of them or none.
 

@@ -39,6 +39,8 @@ MANIFEST, SUMMARY, SHEET, PHOTOS = "manifest.jsonl", "summary.csv", "index.html"
 EVALUATION, EVALUATION_PAGE = "evaluation.json", "evaluation.html"
 
 _SLUG_LENGTH = 60
+# A class of this name would have the file name of another picture.
+_TAKEN = tuple(name.split(".")[1] for name in (PICTURE, AREAS, THUMBNAIL, COMPARISON))
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,11 @@ def scores_path(grid: Path) -> Path:
 def class_suffixes(groups: Sequence[ClassGroup]) -> list[str]:
     """The part of the file name, after the stem, for each class or group: ".tabby".
 
-    Where two slugs are equal, the class index is appended; for a group its first two indices.
+    Where two slugs are equal, or one is part of the name of another file of a photo, the class
+    index is appended; for a group its first two indices.
     """
     slugs = [slug(group.name) for group in groups]
-    counts = Counter(name.casefold() for name in slugs)
+    counts = Counter([*(name.casefold() for name in slugs), *_TAKEN])
     return [
         "."
         + (name if counts[name.casefold()] == 1 else "-".join([name, *map(str, group.indices[:2])]))

@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 
 from heatmap.classes import ClassGroup
 from heatmap.names import (
+    AREAS,
+    COMPARISON,
     DESCRIPTION,
     GRID,
+    PICTURE,
+    THUMBNAIL,
     ResultNames,
     class_suffixes,
     scale_name,
@@ -38,6 +42,14 @@ def test_classes_of_one_slug_are_told_apart_by_their_indices():
         ClassGroup("tabby cat", (281,)),
     ]
     assert class_suffixes(groups) == [".crane-134", ".crane-517", ".Crane-1-2", ".tabby-cat"]
+
+
+@pytest.mark.parametrize("fixed", [PICTURE, AREAS, THUMBNAIL, COMPARISON])
+def test_a_class_never_takes_the_name_of_another_picture(fixed):
+    taken = fixed.removesuffix(".jpg")
+    for name in (taken[1:], taken[1:].upper()):
+        (suffix,) = class_suffixes([ClassGroup(name, (7,))])
+        assert suffix == f".{name}-7"
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,11 @@ def render(results: Path, **options: Any) -> None:
     """
     from ..runs.view import render as draw
 
-    names = ("photo", "classes", "conf", "opacity", "color_range", "full", "per_class")
-    paths = draw(results, options["output"], **{name: options[name] for name in names})
+    names = ("photo", "classes", "conf", "opacity", "color_range")
+    # A flag that is not given leaves it as the run had it.
+    given: dict[str, Any] = {name: options[name] for name in names}
+    given |= {name: options[name] or None for name in ("full", "per_class")}
+    paths = draw(results, options["output"], **given)
     if options["as_json"]:
         click.echo(json.dumps([str(path) for path in paths], indent=2))
     else:

@@ -24,7 +24,8 @@ areas_option = under(
     click.option(
         "--areas",
         is_flag=True,
-        help="Also draw a map of areas: each pixel in the colour of the class that wins there.",
+        help="Also draw a map of areas: each pixel in the colour of the class that wins there, "
+        "whatever was named; for textures, land cover, defects.",
     ),
 )
 drawing_options = under(
@@ -45,7 +46,8 @@ drawing_options = under(
     click.option(
         "--full",
         is_flag=True,
-        help="Draw photos at their full size; default: at most 2,000 px on the longer side.",
+        help="Draw photos at their full size, those too large for memory as a tiled TIFF; "
+        "default: at most 2,000 px on the longer side.",
     ),
 )
 picture_options = under(_PICTURES, per_class_option, areas_option, drawing_options)

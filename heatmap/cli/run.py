@@ -154,10 +154,12 @@ def _detection_table(done: Run) -> Table:
 
 def _area_table(areas: Areas) -> Table:
     """A table of the classes that win somewhere, and the fractions of the photo."""
+    from ..rendering.areas_picture import share_text
+
     table = Table("class", box=None, pad_edge=False, header_style="bold")
     table.add_column("area", justify="right")
     for name, fraction in areas.rows():
-        table.add_row(escape(name), f"{fraction:.1%}")
+        table.add_row(escape(name), share_text(fraction))
     return table
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import Writer, write_all
+from ..files import of_bytes, write_all
 from ..geometry import shrunk_hw
 from ..names import EVALUATION, EVALUATION_PAGE
 from ..photo.photo import read_photo
@@ -71,7 +71,7 @@ def write_report(
     )
     told = json.dumps(describe_evaluation(report, scorer), indent=2)
     home = Path(folder)
-    files = {home / EVALUATION_PAGE: _writer(page), home / EVALUATION: _writer(told.encode())}
+    files = {home / EVALUATION_PAGE: of_bytes(page), home / EVALUATION: of_bytes(told.encode())}
     write_all(files)
     return tuple(files)
 
@@ -79,10 +79,6 @@ def write_report(
 def describe_evaluation(report: EvaluationReport, scorer: Scorer) -> dict[str, Any]:
     """A report, for JSON, with notes on how the model was loaded."""
     return {**asdict(report), "notes": scorer.notes_at(scorer.native_stride_px)}
-
-
-def _writer(content: bytes) -> Writer:
-    return lambda to: to.write_bytes(content)
 
 
 def _subject(report: EvaluationReport, photos: Path, scorer: Scorer) -> str:

@@ -53,15 +53,19 @@ class Areas:
     other: float
     unscored: float
 
+    @property
+    def others_name(self) -> str:
+        """The further classes in words."""
+        return "1 other class" if self.others == 1 else f"{self.others} other classes"
+
     def rows(self) -> list[tuple[str, float]]:
         """Name and share of pixels of each class, then of the others, and of what was not scored.
 
         They add to 1.
         """
-        rest = ((f"{self.others} others", self.other), ("not scored", self.unscored))
-        named = (
-            (group.name, share) for group, share in zip(self.groups, self.fractions, strict=True)
-        )
+        rest = ((self.others_name, self.other), ("not scored", self.unscored))
+        names = (group.name for group in self.groups)
+        named = zip(names, self.fractions, strict=True)
         return [*named, *((name, share) for name, share in rest if share)]
 
     def labels(self, picture_hw: tuple[int, int] | None = None) -> Labels:

@@ -113,13 +113,14 @@ def find(
 def _guesses(
     scored: Sequence[Scored], search: Search, crops: Crops | None
 ) -> tuple[Detection, ...]:
+    most = min(GUESSES, search.max_det or GUESSES)
     lower = replace(
         search,
         conf=min(search.conf, LEAST_GUESS),
-        max_det=GUESSES,
+        max_det=most,
         confirm=min(search.confirm, _CANDIDATES),
     )
-    return detect(scored, lower, crops).detections[:GUESSES]
+    return detect(scored, lower, crops).detections[:most]
 
 
 def window_maps(grid: ScoreGrid, groups: Sequence[ClassGroup]) -> ScoreGrid:

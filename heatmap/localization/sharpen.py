@@ -23,8 +23,8 @@ from .scales import fuse_scales
 REGION_HEAT = 0.75
 # Heat counts in the window and this many of its sides around it.
 _AROUND = 0.5
-# Both for boxes that will be refined: of those tried on persons of COCO the best before refinement
-# at IoU 0.3 (docs/evaluation.md has the figures after it).
+# Both for boxes that will be refined. Of persons of COCO average precision at IoU 0.3 and 0.5, once
+# refined, is 22.0 and 8.7 from these, 20.2 and 7.7 from the boxes of all scales together.
 _OWN_SCALE = (0.7, 0.25)
 # Tight boxes of one class with a larger IoU belong to the same object.
 _SAME_OBJECT = 0.5

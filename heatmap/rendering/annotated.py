@@ -14,7 +14,7 @@ from ..geometry import size_text
 from ..localization.detection import Detection
 from ..localization.findings import Findings
 from .class_heat import ClassHeat, table_of
-from .key import NARROWEST_PX, Key, drawn_key
+from .key import NARROWEST_PX, Heading, Key, drawn_key
 from .labels import labels
 from .legend import SMALLEST_PX, centred, text_px
 from .marks import Fill, Paste, Spot, fill, outline, paste, whole_px
@@ -58,6 +58,7 @@ class Annotation:
         conf: float,
         color_range: tuple[float, float] | None = None,
         opacity: float = OPACITY,
+        heat: Sequence[ClassGroup] | None = None,
     ) -> Annotation:
         """Plan the picture of what was found on a photo, or where nothing was, of the guesses.
 
@@ -66,8 +67,9 @@ class Annotation:
             picture_hw: height and width of the picture, px: the photo, or its region, at any size.
             conf: the confidence threshold that detections had to reach, 0..1.
             color_range: lowest and highest probability that the colours cover; by default from 0
-                to the highest of the maps, rounded up to 0.1, 0.2, 0.5 or 1.
+                to the highest of those drawn, rounded up to 0.1, 0.2, 0.5 or 1.
             opacity: opacity of the highest probability, 0..1; that of guesses is half of it.
+            heat: the classes whose heat is drawn; None is those that have boxes.
 
         Raises:
             ResultError: the picture has not the shape of the photo, the opacity is outside 0..1,
@@ -75,9 +77,15 @@ class Annotation:
         """
         _check_shape(picture_hw, findings.maps.geometry.photo_hw)
         colours = _colours(findings)
-        heat = _heat(findings, picture_hw, color_range, opacity)
+        found = list(dict.fromkeys(each.group for each in findings.shown))
+        hot = found if heat is None else heat
+        colouring = _heat(findings, picture_hw, color_range, opacity, hot)
         lines, tags = _boxes(findings, picture_hw, colours)
-        return cls(picture_hw, heat, lines, tags, _key(findings, heat, colours, conf))
+        named = {group: colours[group] for group in (*found, *hot)}
+        # Where heat is asked for, that nothing was found is no news.
+        headings = _headings(findings, conf, silent=heat is not None and not found)
+        key = _key(findings, colouring, named, headings)
+        return cls(picture_hw, colouring, lines, tags, key)
 
     def paint(self, rows: Image, top: int = 0) -> Image:
         """Draw on rows of the picture, RGB uint8 (n, W, 3), that begin at row ``top``.
@@ -114,6 +122,7 @@ def annotated(
     conf: float,
     color_range: tuple[float, float] | None = None,
     opacity: float = OPACITY,
+    heat: Sequence[ClassGroup] | None = None,
     legend: bool = True,
 ) -> Image:
     """Draw what was found on a photo, with boxes, labels, and a legend below.
@@ -124,7 +133,7 @@ def annotated(
     Args:
         pixels: the photo, or its region, at any size: RGB uint8 (H, W, 3). One that is too small
             for text is enlarged by a whole number.
-        findings, conf, color_range, opacity: as :meth:`Annotation.of` takes them.
+        findings, conf, color_range, opacity, heat: as :meth:`Annotation.of` takes them.
         legend: add the legend.
 
     Returns:
@@ -136,7 +145,9 @@ def annotated(
     """
     pixels = enlarged(pixels)
     hw = (pixels.shape[0], pixels.shape[1])
-    annotation = Annotation.of(findings, hw, conf=conf, color_range=color_range, opacity=opacity)
+    annotation = Annotation.of(
+        findings, hw, conf=conf, color_range=color_range, opacity=opacity, heat=heat
+    )
     return annotation.picture(pixels) if legend else annotation.paint(pixels)
 
 
@@ -184,25 +195,20 @@ def _heat(
     picture_hw: tuple[int, int],
     color_range: tuple[float, float] | None,
     opacity: float,
+    hot: Sequence[ClassGroup],
 ) -> ClassHeat:
-    """The heat of the classes that have boxes; a class that was only asked for has none."""
-    maps = findings.maps
-    # By index, since several classes may have one name.
-    singles = [maps.classes.single(index) for index in range(len(maps.classes))]
-    cells = np.moveaxis(maps.class_maps(singles), 2, 0)
-    strength = 1.0 if findings.detections else _FAINT
-    tables = [table_of(colour_of(place), opacity, strength) for place in range(len(cells))]
-    found = {each.group for each in findings.shown}
+    maps, places = findings.maps, [findings.column(group) for group in hot]
+    # Not by name, since several classes may have one.
+    columns = [place for place in places if place is not None]
+    cells = [np.ascontiguousarray(maps.scores[:, :, column]) for column in columns]
+    strength = 1.0 if findings.detections or not findings.guesses else _FAINT
     return ClassHeat(
-        [
-            # What was not scored stays NaN.
-            np.ascontiguousarray(each if group in found else np.float32(0) * each)
-            for group, each in zip(findings.groups, cells, strict=True)
-        ],
+        cells,
+        np.isnan(maps.scores[:, :, 0]),
         # The same cells, placed by their share of the photo.
         replace(maps.geometry, photo_hw=picture_hw),
-        tables,
-        *chosen_range(cells, color_range),
+        [table_of(colour_of(column), opacity, strength) for column in columns],
+        *chosen_range(np.stack(cells) if cells else np.zeros(1, np.float32), color_range),
     )
 
 
@@ -236,34 +242,38 @@ def _letters_px(spots: Sequence[Spot], picture_hw: tuple[int, int]) -> int:
 
 def _texts(shown: Sequence[Detection], *, sure: bool) -> list[tuple[str, str]]:
     """The name of each, and how sure it is."""
-    mark = "" if sure else "?"
-    return [(each.name, f"{max(1, round(100 * each.confidence))} %{mark}") for each in shown]
+    if sure:
+        return [(each.name, f"{round(100 * each.confidence)} %") for each in shown]
+    # Rounded down: 34.9 % is not above 35.
+    return [(each.name, f"{max(1, int(100 * each.confidence))} %?") for each in shown]
 
 
-def _key(
-    findings: Findings, heat: ClassHeat, colours: dict[ClassGroup, Colour], conf: float
-) -> Key:
-    origin = findings.maps.origin
-    headings = []
-    if origin.weights.are_random:
+def _headings(findings: Findings, conf: float, *, silent: bool) -> list[Heading]:
+    """What the key begins with, in three lengths: that nothing is meant, or was found."""
+    headings: list[Heading] = []
+    if findings.maps.origin.weights.are_random:
         full = "random weights: means nothing"
         headings.append((full, full, "random weights"))
     nothing = f"nothing above {100 * conf:.3g} %"
     if findings.guesses and not findings.detections:
         below = f"guesses below {100 * conf:.3g} %"
         headings.append((f"{nothing}: best guesses", below, "guesses"))
-    elif not findings.detections:
+    elif not findings.detections and not silent:
         headings.append((f"{nothing}, and no guess", nothing, "nothing found"))
-    hot = [
-        group
-        for group, cells in zip(findings.groups, heat.maps, strict=True)
-        if np.nanmax(cells, initial=0) > heat.low
-    ]
-    seen = dict.fromkeys((*(each.group for each in findings.shown), *hot))
+    return headings
+
+
+def _key(
+    findings: Findings,
+    heat: ClassHeat,
+    colours: dict[ClassGroup, Colour],
+    headings: Sequence[Heading],
+) -> Key:
+    covered = f"{100 * heat.low:.3g} to {100 * heat.high:.3g} %" if heat.maps else ""
     return Key(
-        tuple((group.name, colours[group]) for group in seen),
+        tuple((group.name, colour) for group, colour in colours.items()),
         tuple(headings),
-        f"{100 * heat.low:.3g} to {100 * heat.high:.3g} %",
-        origin.model,
+        covered,
+        findings.maps.origin.model,
         bool(heat.missing.any()),
     )

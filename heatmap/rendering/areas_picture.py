@@ -178,8 +178,7 @@ def _entries(areas: Areas, table: Image, named: int, side: int) -> list[_Entry]:
         share = sum(areas.fractions[named:]) + areas.other
         entries.append(_Entry(f"+{left_out + areas.others} more", share))
     elif areas.others:
-        what = "class" if areas.others == 1 else "classes"
-        entries.append(_Entry(f"{areas.others} other {what}", areas.other, sample(OTHER)))
+        entries.append(_Entry(areas.others_name, areas.other, sample(OTHER)))
     if areas.unscored:
         entries.append(_Entry("not scored", areas.unscored, hatching((side, side))))
     return entries

@@ -32,21 +32,18 @@ class ClassHeat:
 
     Attributes:
         maps: for each class its probabilities, (N, M); NaN where a window was not scored.
+        missing: the windows that were not scored: bool (N, M).
         geometry: the geometry of the cells on the picture.
         tables: for each class RGBA of 256 levels, (256, 4).
         low, high: the range of probabilities that the colours cover.
     """
 
     maps: Sequence[npt.NDArray[np.float32]]
+    missing: npt.NDArray[np.bool_]
     geometry: Geometry
     tables: Sequence[Image]
     low: float
     high: float
-
-    @property
-    def missing(self) -> npt.NDArray[np.bool_]:
-        """The windows that were not scored: bool (N, M)."""
-        return np.isnan(self.maps[0])
 
     def paint(self, photo: Image, top: int = 0) -> Image:
         """Paint picture rows, uint8 (n, W, 3), that begin at row ``top``; returns a new array.
@@ -68,7 +65,8 @@ class ClassHeat:
             to_levels(heat_rows(cells, self.geometry, block), self.low, self.high)[own]
             for cells in self.maps
         ]
-        painted, highest = photo, np.maximum.reduce(levels)
+        painted = photo
+        highest = np.maximum.reduce([np.zeros(photo.shape[:2], np.uint8), *levels])
         for level, table in zip(levels, self.tables, strict=True):
             wins = (level == highest) & (level > 0)
             if wins.any():
@@ -80,7 +78,7 @@ class ClassHeat:
         if not self.missing.any():
             return painted
         painted = painted.copy()
-        unknown = np.isnan(nearest(self.maps[0], self.geometry, rows))
+        unknown = nearest(self.missing.astype(np.float32), self.geometry, rows) > 0
         painted[unknown] = blend(photo, hatching(unknown.shape, rows[0]))[unknown]
         return painted
 

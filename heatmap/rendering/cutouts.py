@@ -16,7 +16,7 @@ from ..localization.detection import Detection, on_region
 from ..names import CUTOUTS, slug
 from ..photo.photo_file import LARGE_PX, fits_memory
 from ..photo.reduced import OpenPhoto, reduced_hw
-from .paint import Image
+from .paint import JPEG_MOST_PX, Image
 
 # No chroma subsampling, as in other pictures of this package.
 _JPEG = (
@@ -24,7 +24,6 @@ _JPEG = (
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 )
 # The longest side that JPEG encoders take.
-_JPEG_PX = 65_500
 
 
 def cutouts(photo: OpenPhoto, detections: Sequence[Detection]) -> dict[str, Writer]:
@@ -99,7 +98,7 @@ def _cut(name: str, detection: Detection, photo_hw: tuple[int, int]) -> _Cut:
         rows = whole_px(box[1] * down, box[3] * down, hw[0])
         columns = whole_px(box[0] * across, box[2] * across, hw[1])
         cut = _Cut(name, denominator, *rows, *columns)
-        if fits_memory(cut.hw) and max(cut.hw) <= _JPEG_PX:
+        if fits_memory(cut.hw) and max(cut.hw) <= JPEG_MOST_PX:
             return cut
         denominator *= 2
 

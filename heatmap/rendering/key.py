@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from .legend import BOLD, REGULAR, blank, cut, line_px, text_px, text_width, wri
 from .paint import Image, blend, hatching
 from .palette import Colour
 
+# What a key begins with, in three lengths, the longest first.
+Heading: TypeAlias = tuple[str, str, str]
 # The largest share of the picture's height that the key takes.
 MARGIN = 0.05
 # Least width, px: room for the shortest key of one class.
@@ -34,7 +37,7 @@ class Key:
     """
 
     classes: tuple[tuple[str, Colour], ...]
-    headings: tuple[tuple[str, str, str], ...] = ()
+    headings: tuple[Heading, ...] = ()
     range_text: str = ""
     model: str = ""
     hatched: bool = False

@@ -158,7 +158,11 @@ def _wrap(text: str, width: int, size: int, weight: int) -> Iterator[str]:
 
 def drawable(text: str) -> str:
     """One line of text, without lone surrogates, on which OpenCV 5.0 crashes."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+    return " ".join(_safe(text).split())
+
+
+def _safe(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def cut(text: str, width: int, size: int, weight: int) -> str:
@@ -178,7 +182,7 @@ def line_px(size: int) -> int:
 
 def text_width(text: str, size: int, weight: int) -> int:
     """Width of a text, px."""
-    return cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(_FONT), size, weight)[2]
+    return cv2.getTextSize((0, 0), _safe(text), (0, 0), cv2.FontFace(_FONT), size, weight)[2]
 
 
 def write(
@@ -186,4 +190,4 @@ def write(
 ) -> None:
     """Write text into a line image, in place; where no colour is given, in one for dark paper."""
     colour = colour or (_BRIGHT if weight == BOLD else _SOFT)
-    cv2.putText(line, text, (left, size), colour, cv2.FontFace(_FONT), size, weight)
+    cv2.putText(line, _safe(text), (left, size), colour, cv2.FontFace(_FONT), size, weight)

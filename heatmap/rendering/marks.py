@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from ..geometry import Box
+from ..geometry import whole_px as span_px
 from .paint import Image
 from .palette import Colour, ink_on
 
@@ -33,8 +34,8 @@ class Paste(NamedTuple):
 
 def whole_px(box: Box, hw: tuple[int, int]) -> Spot:
     """A box in whole px within a picture, at least one px a side."""
-    left, right = _within(box[0], box[2], hw[1])
-    top, bottom = _within(box[1], box[3], hw[0])
+    left, right = span_px(box[0], box[2], hw[1])
+    top, bottom = span_px(box[1], box[3], hw[0])
     return left, top, right, bottom
 
 
@@ -82,11 +83,6 @@ def paste(rows: Image, top: int, pastes: Iterable[Paste]) -> None:
         start, end = max(first, top), min(last, top + len(rows))
         if start < end:
             rows[start - top : end - top, left:right] = image[start - first : end - first]
-
-
-def _within(start: float, end: float, length: int) -> tuple[int, int]:
-    first = min(max(0, round(start)), length - 1)
-    return first, min(max(first + 1, round(end)), length)
 
 
 def _inset(spot: Spot, by: int) -> Spot:

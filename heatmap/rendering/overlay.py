@@ -15,7 +15,7 @@ from ..geometry import Box, check_size, size_text
 from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo, read_photo
 from .legend import PANEL_PX, Caption, centred, narrowest_px, range_bar, strip, text_px
-from .paint import OPACITY, STRIP_PX, Image, Painter, hatching
+from .paint import JPEG_MOST_PX, OPACITY, STRIP_PX, Image, Painter, hatching
 
 # The PNG options that were fastest and smallest for overlays of photos.
 _PNG = (
@@ -27,8 +27,6 @@ _JPEG = (
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 )
 _OPTIONS = {".png": _PNG, ".jpg": _JPEG, ".jpeg": _JPEG}
-# The longest side of a JPEG that libjpeg writes.
-JPEG_MOST_PX = 65_500
 # Longer side of a picture, unless the full size is asked for.
 PICTURE_PX = 2000
 _BOX_LIGHT, _BOX_DARK = (255, 255, 255), (20, 20, 20)

@@ -25,14 +25,13 @@ from ..photo.photo_file import PhotoFile
 from .html import asset, embedded, policy
 from .page_data import Labels, found_data, thinned, window_data
 from .page_tiles import PAGE_TILE_PX, tile_levels, tile_url, write_tiles
-from .paint import OPACITY, Image, colour_table, range_of
+from .paint import JPEG_MOST_PX, OPACITY, Image, colour_table, range_of
 
 # Up to this many pixels the photo is embedded as PNG, losslessly; above as JPEG.
 LOSSLESS_PX = 2**18
 _PHOTO_JPEG_QUALITY = 90
 # Longer side of the preview of a large photo, shown until tiles are loaded or if they are missing.
 PAGE_PREVIEW_PX = 2048
-_JPEG_SIDE_PX = 65_500  # libjpeg's limit
 
 # Concatenated they are the page's only script.
 _SCRIPTS = tuple(
@@ -46,7 +45,6 @@ def page_files(
     findings: Findings,
     grid: ScoreGrid | None = None,
     *,
-    title: str = "",
     stem: str = "photo",
     color_range: tuple[float, float] | None = None,
     opacity: float = OPACITY,
@@ -62,7 +60,6 @@ def page_files(
         findings: what was found on it.
         grid: its scores, from which the page names the strongest classes of each window; None for
             a page that says only what the maps say of each place.
-        title: heading of the page; by default the name of the photo file.
         stem: name of the page without suffix; tiles are loaded from ``<stem>.tiles``.
         color_range, opacity: of the heat, as in :func:`annotated.annotated`.
 
@@ -70,7 +67,7 @@ def page_files(
         ResultError: the photo has another size than the scored one.
     """
     check_size(photo.hw, findings.maps.geometry)
-    heading = title or Path(photo.path).name or "photo"
+    heading = Path(photo.path).name or "photo"
 
     def write_page(path: Path) -> None:
         colours = {"range": color_range or range_of(max(findings.peaks)), "opacity": opacity}
@@ -135,7 +132,7 @@ def _embedded(pixels: Image) -> str:
     height, width = pixels.shape[:2]
     image = pyvips.Image.new_from_memory(pixels.data, width, height, 3, "uchar")
     image = image.copy(interpretation="srgb")
-    if height * width <= LOSSLESS_PX or max(height, width) > _JPEG_SIDE_PX:
+    if height * width <= LOSSLESS_PX or max(height, width) > JPEG_MOST_PX:
         kind, content = "png", image.pngsave_buffer()
     else:
         kind, content = "jpeg", image.jpegsave_buffer(Q=_PHOTO_JPEG_QUALITY)

@@ -21,6 +21,8 @@ Image = npt.NDArray[np.uint8]
 
 # Opacity of the highest score.
 OPACITY = 0.7
+# The longest side of a JPEG, by libjpeg.
+JPEG_MOST_PX = 65_500
 # Rows painted at a time: heatmap and levels take several times the photo's memory.
 STRIP_PX = 256
 # Probabilities at which colours may end, where they follow what is shown.
@@ -53,8 +55,7 @@ def opacities(opacity: float) -> Image:
     Raises:
         ResultError: ``opacity`` is outside 0..1.
     """
-    if not 0 <= opacity <= 1:
-        raise ResultError(f"opacity is {opacity:g}: it must be within 0..1")
+    check_colours(opacity, None)
     shares = np.arange(256) / 255
     return np.rint((1 - (1 - shares) ** 2) * 255 * opacity).astype(np.uint8)
 
@@ -82,12 +83,26 @@ def chosen_range(cells: Cells, color_range: tuple[float, float] | None) -> tuple
     """
     if color_range is None:
         return range_of(float(np.nanmax(cells, initial=0)))
+    check_colours(OPACITY, color_range)
+    return float(color_range[0]), float(color_range[1])
+
+
+def check_colours(opacity: float, color_range: tuple[float, float] | None) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises:
+        ResultError: an opacity outside 0..1, a range outside 0..1, or one whose low end is not
+            below its high end.
+    """
+    if not 0 <= opacity <= 1:
+        raise ResultError(f"opacity is {opacity:g}: it must be within 0..1")
+    if color_range is None:
+        return
     low, high = color_range
     if not 0 <= low < high <= 1:
         raise ResultError(
             f"colours from {low:g} to {high:g}: give two probabilities within 0..1, the lower first"
         )
-    return float(low), float(high)
 
 
 def to_levels(values: npt.NDArray[np.float32], low: float, high: float) -> Image:

@@ -7,7 +7,7 @@ images (QGIS, QuPath, OpenSeadragon with IIPImage, libvips, GDAL) read tile by t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyvips
 import tifffile
 
+from ..classes import ClassGroup
 from ..errors import ResultError
 from ..files import TEMPORARY, Writer
 from ..geometry import check_size
@@ -40,6 +41,7 @@ def pyramid(
     conf: float,
     color_range: tuple[float, float] | None = None,
     opacity: float = OPACITY,
+    heat: Sequence[ClassGroup] | None = None,
 ) -> Writer:
     """A function that writes the annotated picture of a photo, of its full size, as a pyramid.
 
@@ -48,7 +50,7 @@ def pyramid(
 
     Args:
         photo: the photo, or its region, that findings are of.
-        findings, conf, color_range, opacity: as in :func:`annotated.annotated`.
+        findings, conf, color_range, opacity, heat: as in :func:`annotated.annotated`.
 
     Raises:
         ResultError: the photo has another size than the scored one, ``opacity`` is outside
@@ -57,7 +59,7 @@ def pyramid(
     """
     check_size(photo.hw, findings.maps.geometry)
     annotation = Annotation.of(
-        findings, photo.hw, conf=conf, color_range=color_range, opacity=opacity
+        findings, photo.hw, conf=conf, color_range=color_range, opacity=opacity, heat=heat
     )
     return lambda path: _save(path, photo, annotation)
 

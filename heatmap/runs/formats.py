@@ -23,7 +23,7 @@ import numpy as np
 import tifffile
 
 from ..errors import ResultError
-from ..files import Writer
+from ..files import Writer, of_bytes
 from ..geometry import Geometry, check_size
 from ..grid.position_scores import Cells
 from ..grid.upsample import nearest, upsample
@@ -100,7 +100,9 @@ def export_files(
     if "coco" in formats:
         files[COCO] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
         if coco_ids is None:
-            dataset = coco_dataset(photo.path, photo.whole_hw, detections, findings.groups)
+            guessed = {guess.group for guess in findings.guesses}
+            groups = [group for group in findings.groups if group not in guessed]
+            dataset = coco_dataset(photo.path, photo.whole_hw, detections, groups)
             files[COCO_DATASET] = _json(dataset)
     if "geojson" in formats:
         files[GEOJSON] = _json(_feature_collection(detections, georeference))
@@ -111,8 +113,7 @@ def export_files(
 
 
 def _text(text: str) -> Writer:
-    content = text.encode("utf-8", "backslashreplace")
-    return lambda to: to.write_bytes(content)
+    return of_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _json(value: object) -> Writer:

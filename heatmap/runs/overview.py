@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from ..files import write_all
+from ..files import of_bytes, write_all
 from ..names import PAGE, PHOTOS, PICTURE, SHEET, SUMMARY, THUMBNAIL
 from ..rendering.html import asset, embedded, policy
 from .manifest import Record, counts
@@ -36,7 +36,7 @@ def write_overview(output: Path, records: Iterable[Record]) -> None:
     ordered = sorted(records, key=lambda record: record.name)
     contents = {output / SUMMARY: summary_table(ordered), output / SHEET: contact_sheet(ordered)}
     changed = {path: content for path, content in contents.items() if _content(path) != content}
-    write_all({path: _writer(content) for path, content in changed.items()})
+    write_all({path: of_bytes(content) for path, content in changed.items()})
 
 
 def _content(path: Path) -> bytes | None:
@@ -44,10 +44,6 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _writer(content: bytes) -> Any:
-    return lambda to: to.write_bytes(content)
 
 
 def summary_table(records: Sequence[Record]) -> bytes:

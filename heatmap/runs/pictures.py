@@ -21,8 +21,8 @@ from ..photo.reduced import OpenPhoto, open_photo, whole_of
 from ..region import Region
 from ..rendering.annotated import annotated
 from ..rendering.areas_picture import areas_picture
-from ..rendering.overlay import JPEG_MOST_PX, PICTURE_PX, encode_image, overlay
-from ..rendering.paint import Image
+from ..rendering.overlay import PICTURE_PX, encode_image, overlay
+from ..rendering.paint import JPEG_MOST_PX, Image
 from ..rendering.palette import PALETTE
 from ..rendering.pyramid import pyramid
 from .request import Display
@@ -38,45 +38,59 @@ class Drawing:
     """A photo and what was found on it, to be drawn as a display says.
 
     Its methods give functions that write pictures, by suffix of the file.
+
+    Attributes:
+        photo, findings, display: the three.
+        heat: the classes whose heat is drawn; None is those that were found.
     """
 
     photo: OpenPhoto
     findings: Findings
     display: Display
+    heat: tuple[ClassGroup, ...] | None = None
 
     def picture(self) -> dict[str, Writer]:
         """The annotated picture; in full, if it is too large for a JPEG, also as a pyramid."""
         files = {PICTURE: _writer(self._annotated, self._pixels)}
         if self._is_pyramid:
             whole = whole_of(self.photo)
-            files[PYRAMID] = pyramid(whole, self.findings, **self._colours, conf=self.display.conf)
+            files[PYRAMID] = pyramid(whole, self.findings, **self._look)
         return files
 
     def _annotated(self, pixels: Image, *, legend: bool = True) -> Image:
-        return annotated(
-            pixels, self.findings, **self._colours, conf=self.display.conf, legend=legend
-        )
+        return annotated(pixels, self.findings, **self._look, legend=legend)
 
     def per_class(self) -> dict[ClassGroup, tuple[str, Writer]]:
-        """The heatmap of each class by itself: suffix, and the function that writes it."""
-        boxes = self.findings.boxes_on(self._hw)
+        """The heatmap of each class by itself: suffix, and the function that writes it.
+
+        Boxes are those of detections: here, guesses could not be told from them.
+        """
+        boxes = list(zip(self.findings.boxes_on(self._hw), self.findings.detections, strict=False))
         maps = self.findings.maps
         placed = replace(maps, geometry=replace(maps.geometry, photo_hw=self._hw))
         files = {}
         groups = self.findings.groups
         for index, (group, suffix) in enumerate(zip(groups, class_suffixes(groups), strict=True)):
-            own = [
-                box
-                for box, each in zip(boxes, self.findings.shown, strict=True)
-                if each.group == group
-            ]
+            own = [box for box, each in boxes if each.group == group]
             draw = partial(overlay, boxes_xyxy=own, **self._colours)
             files[group] = f"{suffix}{OVERLAY}", _writer(draw, self._pixels, placed, index)
         return files
 
     def areas(self, areas: Areas) -> dict[str, Writer]:
         """The map of areas."""
-        return {AREAS: _writer(areas_picture, self.photo, areas, np.array(PALETTE, np.uint8))}
+        draw = partial(areas_picture, longest_px=max(self._hw))
+        return {AREAS: _writer(draw, self.photo, areas, self._colours_of(areas))}
+
+    def _colours_of(self, areas: Areas) -> Image:
+        """RGB of each class, (n, 3): that of the annotated picture where it has one there."""
+        taken = {
+            group: place
+            for place, group in enumerate(self.findings.groups[: len(PALETTE)])
+            if group in areas.groups
+        }
+        free = (place for place in range(len(PALETTE)) if place not in taken.values())
+        places = [taken[group] if group in taken else next(free) for group in areas.groups]
+        return np.array([PALETTE[place] for place in places], np.uint8).reshape(-1, 3)
 
     def thumbnail(self) -> dict[str, Writer]:
         """A small copy of the annotated picture, without its legend."""
@@ -87,6 +101,10 @@ class Drawing:
     @property
     def _colours(self) -> dict[str, Any]:
         return {"opacity": self.display.opacity, "color_range": self.display.color_range}
+
+    @property
+    def _look(self) -> dict[str, Any]:
+        return {**self._colours, "conf": self.display.conf, "heat": self.heat}
 
     @property
     def _is_pyramid(self) -> bool:

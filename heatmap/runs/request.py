@@ -17,7 +17,7 @@ from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
 from ..photo.reduced import OpenPhoto
 from ..region import Region
-from ..rendering.paint import OPACITY
+from ..rendering.paint import OPACITY, check_colours
 from .coco import CocoIds
 from .formats import PLACED_FORMATS
 
@@ -62,6 +62,9 @@ class Display:
     full: bool = False
     per_class: bool = False
     areas: bool = False
+
+    def __post_init__(self) -> None:
+        check_colours(self.opacity, self.color_range)
 
     @property
     def search(self) -> Search:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..files import Writer, write_all
+from ..files import Writer, of_bytes, write_all
 from ..grid.score_grid import ScoreGrid
 from ..localization.areas import Areas
 from ..localization.detection import Alternative, Detection
@@ -129,7 +129,7 @@ class _Files:
             }
         if extras.save_crops and outcome.findings.detections:
             cut = cutouts(outcome.photo, outcome.findings.detections)
-            self._kinds["crops"] = self._add(cut)[0]
+            (self._kinds["crops"],) = self._add(cut)
         if extras.thumbnail:
             self._add(drawing.thumbnail())
         if extras.html:
@@ -178,8 +178,7 @@ class _Files:
 def _description(described: Mapping[str, Any]) -> Writer:
     text = json.dumps(described, indent=2, ensure_ascii=False)
     # File names that are not UTF-8 contain lone surrogates, which are valid JSON as escapes.
-    content = f"{text}\n".encode("utf-8", "backslashreplace")
-    return lambda to: to.write_bytes(content)
+    return of_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def describe_run(saved: SavedRun, outcome: Outcome, display: Display) -> dict[str, Any]:
@@ -230,6 +229,8 @@ def _settings(display: Display, grid: ScoreGrid) -> dict[str, Any]:
         "max_det": display.max_det,
         "confirm": display.confirm,
         "opacity": display.opacity,
+        "full": display.full,
+        "per_class": display.per_class,
         "color_range": None if display.color_range is None else list(display.color_range),
     }
 
@@ -243,6 +244,7 @@ def _file_names(saved: SavedRun) -> dict[str, Any]:
     }
     per_class = [{**_class(group), "file": path.name} for group, path in saved.per_class.items()]
     return {
+        "written": sorted(path.name for path in saved.written),
         "pictures": [path.name for path in saved.pictures],
         "maps": saved.maps.name,
         **({"per_class": per_class} if per_class else {}),

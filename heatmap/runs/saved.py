@@ -15,7 +15,7 @@ from ..geometry import Box
 from ..grid.read import load
 from ..localization.detection import Alternative, Detection
 from ..localization.findings import Findings
-from ..names import DESCRIPTION
+from ..names import DESCRIPTION, PHOTOS
 from .save import RESULT_FORMAT
 
 
@@ -31,7 +31,7 @@ class SavedResult:
         guesses: where there are none, the best below the confidence threshold.
         maps: the file of the maps.
         groups: the classes of the maps, in their order.
-        drawing: how the picture was drawn: confidence threshold, opacity and colour range.
+        drawing: how the pictures were drawn.
     """
 
     description: Path
@@ -65,6 +65,8 @@ class Drawn:
     conf: float
     opacity: float
     color_range: tuple[float, float] | None
+    full: bool
+    per_class: bool
 
 
 def saved_results(path: str | Path) -> list[SavedResult]:
@@ -83,6 +85,10 @@ def saved_results(path: str | Path) -> list[SavedResult]:
     folder = Path(path)
     if folder.is_dir():
         files = [file for file in sorted(folder.glob(f"*{DESCRIPTION}")) if _is_result(file)]
+        if not files and (folder / PHOTOS).is_dir():
+            raise ResultError(
+                f"{folder}: holds a batch: give the folder of one photo in {folder / PHOTOS}"
+            )
         if not files:
             raise ResultError(f"{folder}: no results in this folder: run a photo into it first")
         return [_read(file) for file in files]
@@ -124,8 +130,12 @@ def _read(file: Path) -> SavedResult:
         *(OSError, ValueError, KeyError, TypeError),
         *(AttributeError, OverflowError, RecursionError),
     ) as error:
-        plain = isinstance(error, OSError)
-        reason = reason_of(error) if plain else f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError):
+            reason = reason_of(error)
+        elif isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+            reason = "it is no JSON: give the cat.json that a run wrote, or its folder"
+        else:
+            reason = f"{type(error).__name__}: {error}"
         raise ResultError(f"{file}: not the result of a run: {reason}") from error
 
 
@@ -160,7 +170,13 @@ def _group(described: Mapping[str, Any]) -> ClassGroup:
 def _drawn(described: Mapping[str, Any]) -> Drawn:
     of_colours = described["color_range"]
     low_high = None if of_colours is None else (_number(of_colours[0]), _number(of_colours[1]))
-    return Drawn(_number(described["conf"]), _number(described["opacity"]), low_high)
+    return Drawn(
+        conf=_number(described["conf"]),
+        opacity=_number(described["opacity"]),
+        color_range=low_high,
+        full=bool(described["full"]),
+        per_class=bool(described["per_class"]),
+    )
 
 
 def _beside(file: Path, name: object) -> Path | None:

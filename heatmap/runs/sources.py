@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PhotoError
 from ..files import read_text
-from ..names import PHOTOS
+from ..names import DESCRIPTION, MAPS, PHOTOS
 from ..photo.folder import SUFFIXES, files_below
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
@@ -44,7 +45,8 @@ def gather(
     Args:
         sources: folders, searched recursively; globs (also ``**``); text files with lists of
             paths (``.txt``, ``.lst``: one per line, relative to the list, ``#`` starts a
-            comment); single photos. Hidden files and links to folders are left out.
+            comment); single photos. Hidden files, links to folders, and what a run wrote beside
+            its photo are left out.
         output: the output folder, left out where it lies in a source.
         may_be_empty: whether a source may hold no file.
 
@@ -62,12 +64,29 @@ def gather(
         for path, named in files:
             named_itself[path] = named_itself.get(path, False) or named
     base = bases[0] if len(set(bases)) == 1 else Path(os.path.commonpath(bases))
-    items = _named(sorted(named_itself), base)
+    written = _written(named_itself)
+    kept = sorted(path for path, named in named_itself.items() if named or path not in written)
+    items = _named(kept, base)
     photos = [
         item for item in items if named_itself[item.path] or item.path.suffix.lower() in SUFFIXES
     ]
     chosen = set(photos)
     return BatchFiles(tuple(photos), tuple(item for item in items if item not in chosen))
+
+
+def _written(paths: Iterable[Path]) -> set[Path]:
+    """Those of some files that runs wrote: pictures of photos are no photos."""
+    written: set[Path] = set()
+    for path in paths:
+        if path.name.endswith(MAPS):
+            described = path.with_name(path.name.removesuffix(MAPS) + DESCRIPTION)
+            try:
+                names = json.loads(described.read_bytes())["files"]["written"]
+            # No result, or not one of this version: its files are taken for what they seem.
+            except (OSError, ValueError, LookupError, TypeError, RecursionError):
+                continue
+            written |= {path.with_name(str(name)) for name in names}
+    return written
 
 
 def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:

@@ -11,10 +11,10 @@ from ..errors import ClassError, ResultError, Use
 from ..files import Writer, write_all
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
-from ..localization.findings import Findings, stored_maps, window_maps
+from ..localization.findings import GUESSES, Findings, stored_maps, window_maps
 from ..names import PAGE, ResultNames
 from ..photo.photo import Photo, pixels_digest
-from ..photo.photo_file import PhotoFile, open_whole
+from ..photo.photo_file import PhotoFile, open_whole, upright_hw
 from ..photo.reduced import OpenPhoto
 from ..rendering.page import page_files
 from .pictures import Drawing, open_to_draw
@@ -59,12 +59,12 @@ def render(
     conf: float | None = None,
     opacity: float | None = None,
     color_range: tuple[float, float] | None = None,
-    full: bool = False,
-    per_class: bool = False,
+    full: bool | None = None,
+    per_class: bool | None = None,
 ) -> list[Path]:
     """Draw the pictures of saved results once more, without running the network.
 
-    By default they are the pictures that the run wrote.
+    By default they are the pictures that the run wrote, but for the map of areas.
 
     >>> heatmap.render("results", "again", classes=["cat"])      # doctest: +SKIP
     [PosixPath('again/cat.heatmap.jpg')]
@@ -75,9 +75,10 @@ def render(
         photo: the photo, if it has moved, as for :func:`heatmap.view`.
         classes: draw these only: classes that have maps or, where the grid was saved, any; of
             those that were not searched for there is heat only, and no boxes.
-        conf: leave out detections below this confidence, 0..1.
-        opacity, color_range: as of :class:`heatmap.Display`; None is as the run drew it.
-        full, per_class: as of :class:`heatmap.Display`.
+        conf: confidence threshold, 0..1, by default that of the run. What the run found below its
+            own threshold was not saved, except for its guesses.
+        opacity, color_range, full, per_class: as of :class:`heatmap.Display`; None is as the run
+            drew it.
 
     Returns:
         The pictures, in the order of the results' names.
@@ -87,12 +88,12 @@ def render(
         PhotoError, ResultError: as :func:`heatmap.view`.
     """
     given = {"conf": conf, "opacity": opacity, "color_range": color_range}
+    given |= {"full": full, "per_class": per_class}
+    settings = {name: value for name, value in given.items() if value is not None}
     paths = []
     for result in _results(results, photo):
         names = ResultNames(Path(output), ResultNames.of_description(result.description).stem)
-        settings = {name: value for name, value in given.items() if value is not None}
-        drawn = {**asdict(result.drawing), **settings}
-        display = Display(classes=classes, full=full, per_class=per_class, **drawn)
+        display = Display(classes=classes, **{**asdict(result.drawing), **settings})
         files = _pictures(result, photo, display)
         write_all({names.path(suffix): write for suffix, write in files.items()})
         paths += [names.path(suffix) for suffix in files]
@@ -111,7 +112,7 @@ def _results(results: str | Path, photo: str | Path | None) -> list[SavedResult]
 
 def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
     findings, grid = result.findings(), _grid(result)
-    source = _source(result, photo)
+    source = _source(result, findings, photo)
     opened = open_whole(source, findings.maps.origin.region)
     _check_photo(result, findings, opened)
     names = ResultNames.of_description(result.description)
@@ -129,11 +130,14 @@ def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
 def _pictures(result: SavedResult, photo: str | Path | None, display: Display) -> dict[str, Writer]:
     """The pictures of a result by suffix."""
     findings = _of_classes(result, result.findings(), display.classes)
-    sure = tuple(each for each in findings.detections if each.confidence >= display.conf)
-    findings = replace(findings, detections=sure)
-    opened = open_to_draw(_source(result, photo), display, findings.maps.origin.region)
+    # The threshold parts detections and guesses anew.
+    sure = tuple(each for each in findings.shown if each.confidence >= display.conf)
+    guesses = () if sure else findings.shown[:GUESSES]
+    findings = replace(findings, detections=sure, guesses=guesses)
+    source = _source(result, findings, photo)
+    opened = open_to_draw(source, display, findings.maps.origin.region)
     _check_photo(result, findings, opened)
-    drawing = Drawing(opened, findings, display)
+    drawing = Drawing(opened, findings, display, findings.groups if display.classes else None)
     per_class = dict(drawing.per_class().values()) if display.per_class else {}
     return {**drawing.picture(), **per_class}
 
@@ -159,20 +163,30 @@ def _of_classes(result: SavedResult, findings: Findings, classes: Sequence[Wante
 
 
 def _named(findings: Findings, classes: Sequence[Wanted]) -> list[ClassGroup]:
-    """The classes among those that have maps, by name.
+    """The classes among those that have maps, by name or index.
 
     Raises:
         ClassError: one has none.
     """
-    own = {group.name.casefold(): group for group in findings.groups}
+    found: list[ClassGroup] = []
     for wanted in classes:
-        if str(wanted).casefold() not in own:
+        own = [group for group in findings.groups if _is(group, wanted)]
+        if not own:
             raise ClassError(
                 f"class {str(wanted)!r} has no map: there are those of "
                 f"{', '.join(group.name for group in findings.groups)}; a run that saves its grid "
                 "has those of all classes"
             )
-    return [own[str(wanted).casefold()] for wanted in classes]
+        found += own
+    return list(dict.fromkeys(found))
+
+
+def _is(group: ClassGroup, wanted: Wanted) -> bool:
+    """Whether a class is meant by a name, an index, or itself."""
+    if isinstance(wanted, ClassGroup):
+        return group == wanted
+    asked = str(wanted).casefold()
+    return asked == group.name.casefold() or [asked] == list(map(str, group.indices))
 
 
 def _columns(maps: ScoreGrid, columns: Sequence[int]) -> ScoreGrid:
@@ -194,15 +208,19 @@ def _grid(result: SavedResult) -> ScoreGrid | None:
     return grid
 
 
-def _source(result: SavedResult, photo: str | Path | None) -> str | Path:
-    """The path of the photo that was scored."""
+def _source(result: SavedResult, findings: Findings, photo: str | Path | None) -> Path:
+    """The path of the photo that was scored, which is checked to have its size."""
     source = photo or result.photo
     if source is None:
         raise ResultError(
             f"{result.description}: was made from an array, not a file",
             Use("photo", text="give the photo with {}"),
         )
-    return source
+    region = findings.maps.origin.region
+    # Before it is read, since another photo need not have the region.
+    if upright_hw(Path(source)) != (region.whole_hw if region else findings.maps.geometry.photo_hw):
+        raise _another_photo(str(source), result)
+    return Path(source)
 
 
 def _check_photo(result: SavedResult, findings: Findings, opened: OpenPhoto) -> None:
@@ -212,7 +230,11 @@ def _check_photo(result: SavedResult, findings: Findings, opened: OpenPhoto) -> 
     of_array = not origin.photo and isinstance(opened, Photo | PhotoFile)
     digest = pixels_digest(opened.hw, opened.strips()) if of_array else opened.digest
     if digest != origin.photo_digest:
-        raise ResultError(
-            f"{opened.path}: is not the photo that was scored for {result.description.name}",
-            Use("photo", text="give that one with {}"),
-        )
+        raise _another_photo(opened.path, result)
+
+
+def _another_photo(path: str, result: SavedResult) -> ResultError:
+    return ResultError(
+        f"{path}: is not the photo that was scored for {result.description.name}",
+        Use("photo", text="give that one with {}"),
+    )

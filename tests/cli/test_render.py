@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import heatmap
+from heatmap.runs import pictures
 from heatmap.runs.saved import saved_results
 from heatmap.scoring import prepare as preparing
 from tests.support.command_line import (
@@ -69,8 +70,53 @@ def test_render_needs_a_grid_for_classes_that_were_not_looked_for(call):
         "a run that saves its grid has those of all",
     )
     call("run", "cat.png", *PADDED, "-o", "out", "-c", 1, "--save-grid")
-    assert call("render", "out", "-c", "class 2", "-o", "again").code == 0
-    assert not np.array_equal(read("again"), read("out"))
+    assert call("render", "out", "-c", "class 2", "-c", "CLASS 2", "-o", "again").code == 0
+    # There is heat where the class is probable, and nothing else is drawn.
+    cells = heatmap.load("out/cat.grid.npz").class_map("class 2")
+    heat = heatmap.load("out/cat.grid.npz").heatmap("class 2")
+    photo = cv2.resize(cv2.imread("cat.png"), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    changed = np.abs(read("again")[: len(photo)] - photo).max(axis=2)[1::3, 1::3]
+    assert changed[heat > 0.9 * cells.max()].min() > 60
+    assert changed[heat < 0.02 * cells.max()].max(initial=0) < 60
+
+
+def test_render_names_classes_as_run_does(call):
+    call("run", "cat.png", *PADDED, "-o", "out", "-c", 1, "-c", 3)
+    for name in ("class 3", "CLASS 3", "3"):
+        assert call("render", "out", "-c", name, "-c", "class 3", "-o", "again").code == 0
+    assert_one_line(call("render", "out", "-c", "2"), "class '2' has no map")
+
+
+def test_another_threshold_parts_detections_and_guesses_anew(call, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        pictures, "annotated", lambda pixels, found, **_: (drawn.append(found), pixels)[1]
+    )
+    call("run", "cat.png", *PADDED, "-o", "out", "--conf", 1)
+    guesses = drawn[0].guesses
+    assert call("render", "out", "--conf", 0.001, "-o", "again").code == 0
+    assert (drawn[1].detections, drawn[1].guesses) == (guesses, ())
+    call("run", "cat.png", *PADDED, "-o", "out", "--conf", 0.001)
+    sure = drawn[2].detections
+    assert call("render", "out", "--conf", 1, "-o", "again").code == 0
+    assert (drawn[3].detections, drawn[3].guesses) == ((), sure[:3])
+
+
+def test_render_draws_by_default_what_the_run_drew(call):
+    call("run", "cat.png", *PADDED, "-o", "out", "--full", "--per-class", "-c", 1, "-c", 2)
+    assert call("render", "out", "-o", "again").code == 0
+    names = [f"cat.{name}.jpg" for name in ("class-1", "class-2", "heatmap")]
+    assert everything("again") == [f"again/{name}" for name in names]
+    for name in names:
+        assert Path("again", name).read_bytes() == Path("out", name).read_bytes()
+
+
+def test_another_photo_is_refused_before_its_region_is_read(call):
+    call("run", "cat.png", *PADDED, "-o", "out", "--region", "40,30,80,70")
+    save_with_pillow("small.png", hw=(10, 10))
+    for command in ("render", "view"):
+        refused = call(command, "out", "--photo", "small.png")
+        assert_one_line(refused, "small.png: is not the photo that was scored for cat.json")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def grids(draw):
     return make_grid(scores, kind, geometry=geometry)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(grid=grids(), tile=st.sampled_from([5, 16, 128]))
 def test_no_class_is_higher_than_the_one_that_wins(grid, tile):
     with pytest.MonkeyPatch.context() as patch:
@@ -89,7 +89,7 @@ def test_no_class_is_higher_than_the_one_that_wins(grid, tile):
         np.testing.assert_array_equal(winners[clear], heats.argmax(axis=0)[clear])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     shape=st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 12)),
@@ -199,13 +199,13 @@ def test_labels_of_a_smaller_picture_show_the_same_areas():
 
 
 def test_tiles_are_low_where_their_cells_would_take_much_memory(monkeypatch):
-    monkeypatch.setattr(module, "_CELL_BYTES", 2**20)
-    geometry = plan_grid((256, 256), window=8, native_stride=1)
-    scores = np.random.default_rng(0).normal(size=(*geometry.grid_hw, 100)).astype(np.float32)
+    monkeypatch.setattr(module, "_CELL_BYTES", 2**18)
+    geometry = plan_grid((140, 140), window=8, native_stride=1)
+    scores = np.random.default_rng(0).normal(size=(*geometry.grid_hw, 40)).astype(np.float32)
     grid = make_grid(scores, "logits", geometry=geometry)
     tracemalloc.start()
     areas_of(grid)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # Cells of 128 rows take 13 MB, and all classes at all pixels 26 MB.
-    assert peak < 12e6
+    # Without the limit it is 9 MB, with it 1.3.
+    assert peak < 3e6

@@ -54,6 +54,7 @@ def test_where_nothing_is_sure_the_best_are_guesses_and_no_more_than_three():
     assert [group.name for group in found.groups] == ["class 3", "class 1", "class 4"]
     named = found_in(grid_of([0.05, 0.2, 0.1, 0.3, 0.15]), classes=[0, 1, 2, 3, 4])
     assert [each.name for each in named.guesses] == ["class 3", "class 1", "class 4"]
+    assert len(found_in(grid_of([0.05, 0.2, 0.1]), max_det=1).guesses) == 1
 
 
 def test_what_is_below_a_hundredth_is_no_guess():

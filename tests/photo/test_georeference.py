@@ -100,6 +100,8 @@ class TestGeoTiff:
     def test_any_turn_and_shear(self, tmp_path_factory, sides, corner, point):
         a, b, d, e = sides
         assume(abs(a * e - b * d) > 1e-6)
+        # Without a turn GDAL writes mirrored sides as a scale below 0, which is refused.
+        assume(b or d or (a > 0 and e < 0))
         transform = Affine(a, b, corner[0], d, e, corner[1])
         path = tmp_path_factory.mktemp("any") / "a.tif"
         write_geotiff(path, transform, point=point)

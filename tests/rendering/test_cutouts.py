@@ -141,7 +141,7 @@ def test_what_is_too_large_for_memory_is_shrunk(monkeypatch, path):
     assert one.shape == (60, 60, 3)
     assert other.shape == (75, 100, 3)
     assert np.abs(other.astype(int) - smooth()[2::4, 2::4]).mean() < 4
-    monkeypatch.setattr(module, "_JPEG_PX", 45)
+    monkeypatch.setattr(module, "JPEG_MOST_PX", 45)
     shapes = [picture.shape for picture in written(PhotoFile(path), [small, large]).values()]
     assert shapes == [(30, 30, 3), (18, 25, 3)]
 

@@ -33,20 +33,38 @@ def test_a_new_time_alone_changes_nothing(photos, out):
     assert plan(photos, out) == {}
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        Request(Display(conf=0.4)),
-        replace(REQUEST, placement=MultiScale(border="valid")),
-        replace(REQUEST, placement=MultiScale(scales=(0.8, 1.0))),
-        replace(REQUEST, limits=Limits(memory=10**8)),
-        replace(REQUEST, extras=Extras(formats=("csv",))),
-    ],
-)
-def test_a_changed_setting_redoes_all(photos, out, request_):
+DRAWN = {
+    "color_range": (0.0, 0.4),
+    "opacity": 0.5,
+    "full": True,
+    "per_class": True,
+    "areas": True,
+}
+CHANGED = [
+    Request(Display(conf=0.4)),
+    replace(REQUEST, placement=MultiScale(border="valid")),
+    replace(REQUEST, placement=MultiScale(scales=(0.8, 1.0))),
+    replace(REQUEST, limits=Limits(memory=10**8)),
+    *(
+        replace(REQUEST, extras=extras)
+        for extras in (
+            Extras(("csv",), save_grid=True),
+            Extras(),
+            Extras(save_grid=True, save_crops=True),
+        )
+    ),
+    *(
+        replace(REQUEST, display=replace(REQUEST.display, **{name: value}))
+        for name, value in DRAWN.items()
+    ),
+]
+
+
+def test_a_changed_setting_redoes_all(photos, out):
     run(photos, out)
-    assert set(plan(photos, out, request_).values()) == {"settings changed"}
-    assert len(plan(photos, out, request_)) == 4
+    for changed in CHANGED:
+        planned = plan(photos, out, changed)
+        assert list(planned.values()) == ["settings changed"] * 4, changed
 
 
 def test_another_model_redoes_all(photos, out, tmp_path):

@@ -14,10 +14,14 @@ from heatmap.geometry import plan_grid
 from heatmap.grid import score_grid as grids
 from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
+from heatmap.localization.areas import areas_of
 from heatmap.localization.findings import find
 from heatmap.photo.photo import Photo
+from heatmap.rendering.overlay import encode_image, overlay
+from heatmap.rendering.palette import PALETTE
 from heatmap.runs import pictures
 from heatmap.runs.coco import CocoIds
+from heatmap.runs.pictures import Drawing
 from heatmap.runs.request import NO_EXTRAS, Display, Extras, Request
 from heatmap.runs.save import Outcome, save_run
 
@@ -81,7 +85,11 @@ class TestSaveRun:
         assert told["photo"]["notes"] == ["first of 3 frames"]
         assert told["photo"]["sha256"] == outcome.photo.digest
         assert (told["photo"]["height"], told["photo"]["width"]) == (40, 50)
-        assert told["files"] == {"pictures": ["my cat.heatmap.jpg"], "maps": "my cat.maps.npz"}
+        assert told["files"] == {
+            "written": sorted(contents(tmp_path / "new" / "folder")),
+            "pictures": ["my cat.heatmap.jpg"],
+            "maps": "my cat.maps.npz",
+        }
         found = findings.detections
         assert [one["class"] for one in told["detections"]] == [one.name for one in found]
         assert [one["box_xyxy"] for one in told["detections"]] == [list(one.xyxy) for one in found]
@@ -180,7 +188,7 @@ class TestGrids:
 class TestExtras:
     """Exports, cut-outs, areas and the page beside the rest."""
 
-    EVERYTHING = Extras(("csv", "tiff"), html=True, save_crops=True)
+    EVERYTHING = Extras(("csv", "tiff"), html=True, save_crops=True, thumbnail=True)
 
     def test_all_are_written_and_listed(self, tmp_path):
         display = Display(classes=(ANIMAL, 5), per_class=True)
@@ -198,10 +206,31 @@ class TestExtras:
         assert (files["page"], files["crops"]) == ("photo.html", "photo.crops")
         assert len(list((tmp_path / "photo.crops").iterdir())) == len(outcome.findings.detections)
         written = sorted(path.name for path in tmp_path.iterdir())
-        assert sorted(path.name for path in saved.written) == written
+        assert sorted(path.name for path in saved.written) == written == files["written"]
+
+    def test_a_guess_has_no_box_in_a_picture_of_its_class_and_no_category(self, tmp_path):
+        display = Display(conf=0.99, per_class=True)
+        outcome = made(display=display)
+        assert outcome.findings.guesses
+        saved = save(tmp_path, outcome, extras=Extras(("coco",)), display=display)
+        group, path = next(iter(saved.per_class.items()))
+        maps = outcome.findings.maps
+        picture = overlay(outcome.photo, maps, outcome.findings.groups.index(group))
+        assert path.read_bytes() == encode_image(picture, ".jpg")
+        assert json.loads(saved.exports["coco"][1].read_text("utf-8"))["categories"] == []
+
+    def test_areas_have_the_colours_of_the_annotated_picture(self, tmp_path):
+        outcome = made(display=Display(classes=(5, 0)))
+        areas = areas_of(outcome.grid)
+        drawing = Drawing(outcome.photo, outcome.findings, Display())
+        colours = drawing._colours_of(areas).tolist()
+        places = {group: list(PALETTE[place]) for place, group in enumerate((A, CAT))}
+        for group, colour in zip(areas.groups, colours, strict=True):
+            assert (colour == places[group]) if group in places else colour not in places.values()
+        assert len(set(map(tuple, colours))) == len(colours)
 
     def test_without_them_none_is_listed(self, tmp_path):
-        assert told_by(save(tmp_path))["files"].keys() == {"pictures", "maps"}
+        assert told_by(save(tmp_path))["files"].keys() == {"written", "pictures", "maps"}
 
     @pytest.mark.parametrize("name", ["photo.html", "photo.csv", "photo.maps.npz"])
     def test_one_that_cannot_be_written_keeps_all_from_being_written(self, tmp_path, name):

@@ -96,7 +96,6 @@ def test_all_files_that_can_be_asked_for_are_valid(tmp_path):
     told = described(tmp_path, extras=True, scales=True)
     VALIDATOR.validate(told)
     assert list(told["files"]["exports"]) == list(FORMATS)
-    # In full, a photo longer than a JPEG can be has a second picture.
     assert told["files"].keys() == SCHEMA["properties"]["files"]["properties"].keys()
     areas = told["areas"]
     shares = [one["fraction"] for one in (*areas["classes"], areas["others"])]
@@ -145,6 +144,7 @@ WRONG = {
     "no map": [("maps",), []],
     "picture elsewhere": [("files", "pictures"), ["../x.jpg"]],
     "no picture": [("files", "pictures"), []],
+    "nothing written": [("files", "written"), []],
     "areas of no share": [("areas",), {"classes": [], "others": {}, "not_scored": 0}],
     "range of 1": [("settings", "color_range"), [0.5]],
     "threshold": [("settings", "conf"), 35],

@@ -7,7 +7,9 @@ import unicodedata
 
 import pytest
 
+import heatmap
 from heatmap.errors import PhotoError
+from heatmap.runs.request import Display
 from heatmap.runs.sources import gather
 
 
@@ -147,3 +149,15 @@ def test_names_that_are_not_utf_8_are_kept(tmp_path):
     except OSError:
         pytest.skip("this disk has only UTF-8")
     assert names(gather([folder], tmp_path / "out")) == ["\udcff.jpg"]
+
+
+def test_what_a_run_wrote_beside_its_photo_is_no_photo(tmp_path, photo, scorer):
+    heatmap.run(photo, scorer, photo.parent, display=Display(per_class=True, areas=True))
+    assert len(list(photo.parent.iterdir())) > 5
+    gathered = gather([photo.parent], tmp_path / "out")
+    assert [item.path for item in (*gathered.photos, *gathered.others)] == [photo]
+    # Named, it is one; and beside a description that is none, too.
+    picture = photo.with_name("cat.heatmap.jpg")
+    assert [item.path for item in gather([picture], tmp_path / "out").photos] == [picture]
+    photo.with_name("cat.json").write_text("[]")
+    assert picture in [item.path for item in gather([photo.parent], tmp_path / "out").photos]

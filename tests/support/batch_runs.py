@@ -14,14 +14,16 @@ from pathlib import Path
 
 from heatmap.cli.main import main
 from heatmap.runs.batch import BatchSources, batch, plan_batch
-from heatmap.runs.request import Display, Request
+from heatmap.runs.request import Display, Extras, Request
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.batches import MODEL, WINDOW
 from tests.support.waiting import wait_until
 
 RECIPE = ScorerRecipe(MODEL, options={"window": WINDOW})
-REQUEST = Request(Display(conf=0.5))
+# Grids have every bit of the scores.
+REQUEST = Request(Display(conf=0.5), extras=Extras(save_grid=True))
 COMMAND = ["heatmap", "batch", "-m", MODEL, "--window", str(WINDOW), "--conf", "0.5", "--json"]
+COMMAND.append("--save-grid")
 
 # Processes fork from one that has loaded what takes seconds.
 FORKS = multiprocessing.get_context("forkserver")
