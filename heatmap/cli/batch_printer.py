@@ -178,8 +178,10 @@ class BatchPrinter(BatchReporter):
 def batch_printer(form: BatchOutput, output: Path, model: str) -> Iterator[BatchPrinter]:
     """A printer for a batch, with a progress bar on standard error if that is a terminal."""
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.disable = form != "lines" or not bar.console.is_terminal
+    console = Console(stderr=True)
+    # Disabled later, its thread would never end.
+    disabled = form != "lines" or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
         printer = BatchPrinter(form, output, bar)
         printer.stage(f"loading {model}")
         yield printer

@@ -86,7 +86,9 @@ def progress_line(stage: str) -> Iterator[ProgressLine]:
         BarColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.disable = not bar.console.is_terminal
+    console = Console(stderr=True)
+    # Disabled later, its thread would never end.
+    disabled = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
         bar.add_task(escape(stage), total=None)
         yield ProgressLine(bar)

@@ -1,12 +1,13 @@
 """Progress on a terminal."""
 
 import re
+import threading
 import time
 
 import pytest
 
 from heatmap.cli.console import grid_size, progress_line
-from tests.support.command_line import without_colours
+from tests.support.command_line import PADDED, without_colours
 
 
 def test_progress_counts_each_scale_anew():
@@ -46,3 +47,11 @@ def test_a_terminal_shows_what_is_done_and_how_long_it_takes(monkeypatch, capsys
 )
 def test_sizes_of_grids_are_counted_in_words(rows, columns, text):
     assert grid_size(rows, columns) == text
+
+
+def test_no_thread_of_a_progress_bar_stays(call):
+    before = set(threading.enumerate())
+    assert call("run", "cat.png", *PADDED, "-o", "out").code == 0
+    assert call("batch", "cat.png", *PADDED, "-o", "many").code == 0
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if type(thread).__module__.startswith("rich")]
