@@ -35,6 +35,7 @@ from .networks.summary import Summary as Summary
 from .networks.summary import summary as summary
 from .photo.photo import Photo as Photo
 from .photo.photo import read_photo as read_photo
+from .photo.reading import Reading as Reading
 from .rendering.overlay import overlay as overlay
 from .rendering.overlay import write_image as write_image
 from .runs.request import Display as Display

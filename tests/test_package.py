@@ -129,10 +129,10 @@ PUBLIC = set(
     """
     ClassError ClassGroup Classifier ConversionError Detection Display Extras Findings
     FullyConvolutional Geometry GeometryError HeatmapError InexactError ModelError MultiScale
-    PhotoError ResultError Photo Placement Program Run Schedule ScoreGrid Scorer Summary Trained
-    VerifyReport adapt convert draw_report evaluate export list_models load load_classifier
-    localize overlay prepare read_photo render run save_checkpoint saved_results score sharp_maps
-    summary tighten train verify view write_image
+    Photo PhotoError Placement Program Reading ResultError Run Schedule ScoreGrid Scorer
+    Summary Trained VerifyReport adapt convert draw_report evaluate export list_models load
+    load_classifier localize overlay prepare read_photo render run save_checkpoint
+    saved_results score sharp_maps summary tighten train verify view write_image
     """.split()
 )
 

@@ -19,6 +19,7 @@ from .options import (
     engine_option,
     fuse_option,
     model_options,
+    reading_options,
     scales_options,
     skip_options,
     stride_option,
@@ -96,6 +97,7 @@ progress_options = under(
 @click.command(cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @model_options
+@reading_options
 @stride_option
 @scales_options
 @fuse_option

@@ -14,7 +14,16 @@ import click
 from ..choices import ACTIVATIONS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
-from .parameter_types import ChannelNumbers, Memory, RegionXywh, WindowSide, read_scales
+from ..photo.reading import MAX_PIXELS
+from .parameter_types import (
+    ChannelNumbers,
+    InputRange,
+    Memory,
+    PixelCount,
+    RegionXywh,
+    WindowSide,
+    read_scales,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -114,6 +123,31 @@ model_options = under(
         "--groups", type=click.Path(), metavar="FILE", help="JSON file of additional class groups."
     ),
     activation_option,
+)
+
+reading_options = under(
+    "Reading photos",
+    click.option(
+        "--input-range",
+        type=InputRange(),
+        help="Values of the file that become black and white, for more than 8 bits; default: by "
+        "the file's own depth.",
+    ),
+    click.option(
+        "--damaged",
+        type=click.Choice(["note", "refuse"]),
+        default="note",
+        show_default=True,
+        help="Photos that are damaged and partly made up by the decoder: take with a note, or "
+        "refuse.",
+    ),
+    click.option(
+        "--max-pixels",
+        type=PixelCount(),
+        default=MAX_PIXELS,
+        show_default=PixelCount().spell(MAX_PIXELS),
+        help="Refuse larger photos whose format must be decoded whole.",
+    ),
 )
 
 _WINDOWS = "Windows"

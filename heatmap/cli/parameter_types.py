@@ -59,6 +59,48 @@ class ColorRange(click.ParamType):  # type: ignore[type-arg]
         return ":".join(f"{number:g}" for number in value)
 
 
+class InputRange(click.ParamType):  # type: ignore[type-arg]
+    """Two values of a photo file: "0:4095"."""
+
+    name = "LOW:HIGH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        """The one that becomes black, and the one that becomes white."""
+        try:
+            low, high = (float(part) for part in value.split(":"))
+        except ValueError:
+            low = high = math.nan
+        if not -math.inf < low < high < math.inf:
+            self.fail(f"{value!r}: give two numbers, such as 0:4095", param, ctx)
+        return low, high
+
+    def spell(self, value: tuple[float, float]) -> str:
+        """As typed on the command line."""
+        return ":".join(f"{number:g}" for number in value)
+
+
+class PixelCount(click.ParamType):  # type: ignore[type-arg]
+    """A number of pixels: "300M", "300000000"."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, at least 1."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmg]?)", value.strip().lower())
+        number = float(match[1]) * _BYTES[match[2]] if match else 0
+        if not 1 <= number < math.inf:
+            self.fail(f"{value!r}: give a number of pixels, such as 300M", param, ctx)
+        return int(number)
+
+    def spell(self, value: int) -> str:
+        """As typed, in whole millions, rounded up."""
+        return f"{math.ceil(value / 10**6)}M"
+
+
 class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
     """Whole numbers: "4,2,1"."""
 

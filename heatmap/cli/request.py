@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from ..photo.reading import Reading
     from ..runs.request import Display, MultiScale, Request
     from ..runs.settings import ScorerRecipe
 
@@ -44,6 +45,13 @@ def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:
     return ScorerRecipe(options["model"], engine, {name: options[name] for name in names})
 
 
+def reading_of(options: dict[str, Any]) -> Reading:
+    """How photo files are read, from ``reading_options``."""
+    from ..photo.reading import Reading
+
+    return Reading(options["input_range"], options["damaged"], options["max_pixels"])
+
+
 def request_of(options: dict[str, Any]) -> Request:
     """How to process each photo, from the options that `run` and `batch` share."""
     from ..grid.skip import Skip
@@ -61,6 +69,7 @@ def request_of(options: dict[str, Any]) -> Request:
             options["store_classes"] or None,
             Skip(options["skip_background"], options["mask"]) if skips else None,
             options.get("region_xywh"),
+            reading_of(options),
         ),
         Extras(
             options["formats"],

@@ -21,6 +21,7 @@ from .options import (
     engine_option,
     fuse_option,
     model_options,
+    reading_options,
     region_option,
     scales_options,
     skip_options,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("photo", type=FILE)
 @model_options
+@reading_options
 @stride_option
 @scales_options
 @region_option

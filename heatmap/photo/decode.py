@@ -20,6 +20,7 @@ import pyvips
 
 from ..errors import PhotoError, reason_of
 from ..region import Region
+from .reading import AS_IT_IS, Reading
 from .rows import forget_complaints, rows_of
 
 # libvips's names of its readers, and the usual names of the formats. All other readers are
@@ -46,12 +47,13 @@ pyvips.cache_set_max(0)
 
 @dataclass(frozen=True)
 class Encoded:
-    """An open photo file: its bytes, its format, and a stamp that identifies the file."""
+    """An open photo file: its bytes, format, a stamp that identifies it, and how it is read."""
 
     source: pyvips.Source
     file_format: str
     stamp: tuple[int, ...]
     path: Path
+    reading: Reading = AS_IT_IS
 
     def digest(self) -> str:
         """SHA-256 of the file, in hex."""
@@ -79,7 +81,7 @@ WHOLE = Reduction()
 
 
 @contextmanager
-def encoded(path: Path) -> Iterator[Encoded]:
+def encoded(path: Path, reading: Reading = AS_IT_IS) -> Iterator[Encoded]:
     """Open a photo file; errors in the block name the file.
 
     Raises:
@@ -95,7 +97,7 @@ def encoded(path: Path) -> Iterator[Encoded]:
             raise PhotoError(f"{path}: not an image that can be read (none of {formats})")
         stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with naming(path, file_format):
-            yield Encoded(source, file_format, stamp, path)
+            yield Encoded(source, file_format, stamp, path, reading)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pyvips
 from ..errors import PhotoError
 from ..region import Region
 from .decode import access_of, decode, encoded
+from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, refuse_painted_tiles, resized, rows_of
 
 
@@ -36,6 +37,7 @@ class Photo:
         decoded, denominator: how much of the file was decoded: "whole", 1/1.
         is_large: whether the photo is left on disk: False.
         region: the part of the photo's file that this is, or None for all of it.
+        reading: how the file was read.
 
     Raises:
         PhotoError: the pixels are not an array of this dtype and shape, or are empty.
@@ -46,6 +48,7 @@ class Photo:
     notes: tuple[str, ...] = ()
     file_digest: str = field(default="", repr=False)
     region: Region | None = None
+    reading: Reading = field(default=AS_IT_IS, repr=False)
     decoded: ClassVar[str] = "whole"
     denominator: ClassVar[int] = 1
     is_large: ClassVar[bool] = False
@@ -122,7 +125,9 @@ def pixels_digest(hw: tuple[int, int], strips: Iterable[npt.NDArray[np.uint8]]) 
 
 
 def read_photo(
-    source: str | Path | npt.NDArray[np.uint8] | Photo, region: Region | None = None
+    source: str | Path | npt.NDArray[np.uint8] | Photo,
+    region: Region | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> Photo:
     """Read a photo from a file, or take an RGB uint8 array (H, W, 3) as one.
 
@@ -136,6 +141,7 @@ def read_photo(
     Args:
         source: a path, an array, or a Photo, which is returned as it is.
         region: the part of a file to read.
+        reading: how a file is read, where it leaves a choice.
 
     Returns:
         The photo, all of it in memory.
@@ -147,16 +153,16 @@ def read_photo(
     if isinstance(source, Photo):
         return source
     if isinstance(source, (str, Path)):
-        return _read_file(Path(source), str(source), region)
+        return _read_file(Path(source), str(source), region, reading)
     return Photo(source)
 
 
-def _read_file(path: Path, given: str, region: Region | None) -> Photo:
-    with READING, encoded(path) as opened:
+def _read_file(path: Path, given: str, region: Region | None, reading: Reading) -> Photo:
+    with READING, encoded(path, reading) as opened:
         image, notes = decode(opened, access_of(opened, region), in_memory, region=region)
         pixels = image.numpy()
         refuse_painted_tiles()
-        return Photo(pixels, given, notes, opened.digest(), region)
+        return Photo(pixels, given, notes, opened.digest(), region, reading)
 
 
 def in_memory(image: pyvips.Image) -> pyvips.Image:

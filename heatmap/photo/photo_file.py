@@ -35,6 +35,7 @@ from .decode import (
     upright_hw_of,
 )
 from .photo import Photo, read_photo
+from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, forget_complaints, resized, rows_of
 
 LARGE_PX = 32 * 2**20  # 96 MB as RGB; smaller photos are read whole
@@ -55,7 +56,7 @@ class PhotoFile:
         notes: conversions applied while reading that the user should know about.
         digest, decoded, denominator: as of :class:`photo.Photo`.
         is_large: True.
-        region: as of :class:`photo.Photo`.
+        region, reading: as of :class:`photo.Photo`.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, except for damage found only when rows are
@@ -66,11 +67,17 @@ class PhotoFile:
     denominator: ClassVar[int] = 1
     is_large: ClassVar[bool] = True
 
-    def __init__(self, source: str | Path, region: Region | None = None) -> None:
+    def __init__(
+        self,
+        source: str | Path,
+        region: Region | None = None,
+        reading: Reading = AS_IT_IS,
+    ) -> None:
         self.path = str(source)
         self.region = region
+        self.reading = reading
         self._file = Path(source)
-        with READING, encoded(self._file) as opened:
+        with READING, encoded(self._file, reading) as opened:
             tiled = is_tiled(opened)
             spool = Spool(in_order=not tiled)
             interlaced = is_interlaced(open_image(opened.source))
@@ -132,7 +139,7 @@ class PhotoFile:
                 forget_complaints()
                 yield self._image
             return
-        with encoded(self._file) as opened:
+        with encoded(self._file, self.reading) as opened:
             self._check_unchanged(opened)
             with READING:
                 spool = Spool(in_order=True)
@@ -144,14 +151,16 @@ class PhotoFile:
             raise PhotoError("has changed since it was opened: start again")
 
 
-def open_whole(path: str | Path, region: Region | None = None) -> Photo | PhotoFile:
+def open_whole(
+    path: str | Path, region: Region | None = None, reading: Reading = AS_IT_IS
+) -> Photo | PhotoFile:
     """A photo, or a region, at its full size; of more than ``LARGE_PX`` pixels it stays on disk.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
     """
     large = not fits_memory(region.hw) if region else is_larger(Path(path), LARGE_PX)
-    return PhotoFile(path, region) if large else read_photo(path, region)
+    return PhotoFile(path, region, reading) if large else read_photo(path, region, reading)
 
 
 def fits_memory(hw: tuple[int, int]) -> bool:

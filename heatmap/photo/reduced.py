@@ -26,6 +26,7 @@ from .decode import (
 )
 from .photo import Photo, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
+from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, refuse_painted_tiles
 
 # A decoded size is at least this many times the size that is scored: the decoder's own reduction
@@ -60,6 +61,11 @@ class ReducedPhoto:
         return self.level.region
 
     @property
+    def reading(self) -> Reading:
+        """How the file was read."""
+        return self.level.reading
+
+    @property
     def whole_hw(self) -> tuple[int, int]:
         """As of :class:`photo.Photo`."""
         return self.region.whole_hw if self.region else self.hw
@@ -86,7 +92,7 @@ class ReducedPhoto:
         Raises:
             PhotoError: it cannot be read, or the temporary folder has no room.
         """
-        return open_whole(self.path, self.region)
+        return open_whole(self.path, self.region, self.reading)
 
     def strips(
         self,
@@ -123,6 +129,7 @@ def open_photo(
     source: PhotoSource,
     needed_hw: tuple[int, int] | None = None,
     region: Region | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> OpenPhoto:
     """Open a photo to be scored, decoded at a part of its size if that is enough.
 
@@ -130,6 +137,7 @@ def open_photo(
         source: the photo; one already opened is returned as it is.
         needed_hw: the height and width, px, that are needed of a file; None is all.
         region: the part of a file to read; ``needed_hw`` is then of that.
+        reading: how a file is read, where it leaves a choice.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
@@ -142,8 +150,8 @@ def open_photo(
         hw = region.hw if region else upright_hw(Path(source))
         denominator = denominator_for(hw, needed_hw)
         if denominator > 1:
-            return reduced_photo(source, denominator, region)
-    return open_whole(source, region)
+            return reduced_photo(source, denominator, region, reading)
+    return open_whole(source, region, reading)
 
 
 def decoded_hw(
@@ -182,20 +190,25 @@ def reduced_hw(hw: tuple[int, int], denominator: int) -> tuple[int, int]:
     return hw[0] // denominator, hw[1] // denominator
 
 
-def reduced_photo(path: str | Path, denominator: int, region: Region | None = None) -> ReducedPhoto:
+def reduced_photo(
+    path: str | Path,
+    denominator: int,
+    region: Region | None = None,
+    reading: Reading = AS_IT_IS,
+) -> ReducedPhoto:
     """Decode a photo, or a region of it, at 1/denominator of its size; a power of two.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`.
     """
-    with READING, encoded(Path(path)) as opened:
+    with READING, encoded(Path(path), reading) as opened:
         reduction = reduction_of(opened, denominator, region)
         hw = region.hw if region else upright_hw_of(open_image(opened.source))
         keep = in_memory if fits_memory(hw) else Spool(in_order=True)
         image, notes = decode(opened, access_of(opened, region), keep, reduction, region)
         pixels = image.numpy()
         refuse_painted_tiles()
-        level = Photo(pixels, str(path), notes, opened.digest(), region)
+        level = Photo(pixels, str(path), notes, opened.digest(), region, reading)
     how = f"at 1/{denominator} of its size, by {reduction.how}"
     return ReducedPhoto(str(path), hw, level, denominator, how)
 

@@ -17,6 +17,7 @@ from ..localization.areas import Areas
 from ..localization.findings import Findings
 from ..names import AREAS, OVERLAY, PICTURE, PYRAMID, THUMBNAIL, class_suffixes
 from ..photo.photo_file import upright_hw
+from ..photo.reading import AS_IT_IS, Reading
 from ..photo.reduced import OpenPhoto, open_photo, whole_of
 from ..region import Region
 from ..rendering.annotated import annotated
@@ -127,11 +128,16 @@ def _writer(draw: Callable[..., Image], *what: Any) -> Writer:
     return lambda to: to.write_bytes(encode_image(draw(*what), OVERLAY))
 
 
-def open_to_draw(path: str | Path, display: Display, region: Region | None = None) -> OpenPhoto:
+def open_to_draw(
+    path: str | Path,
+    display: Display,
+    region: Region | None = None,
+    reading: Reading = AS_IT_IS,
+) -> OpenPhoto:
     """Open a photo, or a region of it, decoded as far as it is drawn.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`.
     """
     hw = region.hw if region else upright_hw(Path(path))
-    return open_photo(path, None if display.full else shrunk_hw(hw, PICTURE_PX), region)
+    return open_photo(path, None if display.full else shrunk_hw(hw, PICTURE_PX), region, reading)

@@ -121,7 +121,12 @@ class _RayWorker:
             network = at(geometry.stride_px)
         # Decoded as by the others, or the tiles would differ.
         whole = part.denominator == 1
-        photo = PhotoFile(path) if whole else reduced_photo(path, part.denominator)
+        reading = self._worker.request.limits.reading
+        photo = (
+            PhotoFile(path, reading=reading)
+            if whole
+            else reduced_photo(path, part.denominator, reading=reading)
+        )
         extended = ExtendedRows(photo, geometry)
         job = PhotoPass(scorer.classifier, network, scorer.compute, extended, **part.job)
         return list(job.start().blocks)

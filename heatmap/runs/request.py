@@ -15,6 +15,7 @@ from ..localization.confirm import CONFIRM
 from ..localization.detect import Search
 from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
+from ..photo.reading import AS_IT_IS, Reading
 from ..photo.reduced import OpenPhoto
 from ..region import Region
 from ..rendering.paint import OPACITY, check_colours
@@ -145,12 +146,14 @@ class Limits:
         skip: windows that are not scored; None scores all.
         region_xywh: left, top, width and height, px, of the part of the photo that is looked at;
             None is all. Scales are chosen for the region as for a photo of its size.
+        reading: how the photo's file is read, where it leaves a choice.
     """
 
     memory: int | None = None
     store_classes: tuple[Wanted, ...] | None = None
     skip: Skip | None = None
     region_xywh: tuple[int, int, int, int] | None = None
+    reading: Reading = AS_IT_IS
 
     def region_of(self, photo_hw: tuple[int, int]) -> Region | None:
         """The region on a photo of this height and width, px.

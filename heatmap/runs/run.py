@@ -96,7 +96,7 @@ class PhotoRun:
         self.scales = planned_scales(hw, scorer, request)
         # Refused before the photo is scored, not after.
         self.display = display_of_stored(request, scorer.classifier.classes)
-        self.photo = open_photo(photo, self._needed_hw(hw), region)
+        self.photo = open_photo(photo, self._needed_hw(hw), region, request.limits.reading)
         check_photo(request, self.photo)
         self.needed = planned_bytes(hw, scorer, request, self.scales)
         self._scored: dict[str, Scored] = {}

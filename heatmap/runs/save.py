@@ -214,6 +214,7 @@ def _photo(photo: OpenPhoto) -> dict[str, Any]:
         "width": width,
         "region_xywh": None if photo.region is None else list(photo.region.xywh),
         "sha256": photo.digest,
+        "reading": asdict(photo.reading),
         "notes": list(photo.notes),
     }
 

@@ -16,6 +16,7 @@ from ..grid.read import load
 from ..localization.detection import Alternative, Detection
 from ..localization.findings import Findings
 from ..names import DESCRIPTION, PHOTOS
+from ..photo.reading import Reading
 from .save import RESULT_FORMAT
 
 
@@ -32,6 +33,7 @@ class SavedResult:
         maps: the file of the maps.
         groups: the classes of the maps, in their order.
         drawing: how the pictures were drawn.
+        reading: how the photo's file was read.
     """
 
     description: Path
@@ -42,6 +44,7 @@ class SavedResult:
     maps: Path
     groups: tuple[ClassGroup, ...]
     drawing: Drawn
+    reading: Reading
 
     def findings(self) -> Findings:
         """What was found, as the run that was saved had it.
@@ -122,6 +125,7 @@ def _read(file: Path) -> SavedResult:
             maps=file.with_name(Path(str(described["files"]["maps"])).name),
             groups=tuple(map(_group, described["maps"])),
             drawing=_drawn(described["settings"]),
+            reading=_reading(described["photo"]["reading"]),
         )
     except ResultError:
         raise
@@ -165,6 +169,15 @@ def _detection(described: Mapping[str, Any]) -> Detection:
 
 def _group(described: Mapping[str, Any]) -> ClassGroup:
     return ClassGroup(str(described["class"]), tuple(map(int, described["indices"])))
+
+
+def _reading(described: Mapping[str, Any]) -> Reading:
+    low_high = described["input_range"]
+    return Reading(
+        None if low_high is None else (_number(low_high[0]), _number(low_high[1])),
+        described["damaged"],
+        int(described["max_pixels"]),
+    )
 
 
 def _drawn(described: Mapping[str, Any]) -> Drawn:

@@ -131,6 +131,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
             "areas": display.areas,
         },
         "store_classes": list(map(_wanted, request.limits.store_classes or ())),
+        "reading": asdict(request.limits.reading),
         "skip": None if skip is None else {"background": skip.background, "mask": _mask(skip.mask)},
         "formats": extras.formats,
         "html": extras.html,

@@ -113,7 +113,7 @@ def _results(results: str | Path, photo: str | Path | None) -> list[SavedResult]
 def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
     findings, grid = result.findings(), _grid(result)
     source = _source(result, findings, photo)
-    opened = open_whole(source, findings.maps.origin.region)
+    opened = open_whole(source, findings.maps.origin.region, result.reading)
     _check_photo(result, findings, opened)
     names = ResultNames.of_description(result.description)
     drawn = result.drawing
@@ -135,7 +135,7 @@ def _pictures(result: SavedResult, photo: str | Path | None, display: Display) -
     guesses = () if sure else findings.shown[:GUESSES]
     findings = replace(findings, detections=sure, guesses=guesses)
     source = _source(result, findings, photo)
-    opened = open_to_draw(source, display, findings.maps.origin.region)
+    opened = open_to_draw(source, display, findings.maps.origin.region, result.reading)
     _check_photo(result, findings, opened)
     drawing = Drawing(opened, findings, display, findings.groups if display.classes else None)
     per_class = dict(drawing.per_class().values()) if display.per_class else {}

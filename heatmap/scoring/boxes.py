@@ -85,7 +85,7 @@ def _pixels(photo: OpenPhoto) -> npt.NDArray[np.uint8]:
     denominator = 2
     while not fits_memory(reduced_hw(photo.hw, denominator)):
         denominator *= 2
-    return reduced_photo(photo.path, denominator, photo.region).level.pixels
+    return reduced_photo(photo.path, denominator, photo.region, photo.reading).level.pixels
 
 
 def _crop(

@@ -20,8 +20,9 @@ LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
 EXTRAS = "--format --coco --html --save-grid --save-crops"
 NEW_HEAD = f"{NETWORK} --window --head --levels --fc6 --freeze --average --softmax"
 SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
+READING = "--input-range --damaged --max-pixels"
 RUN = (
-    f"{MODEL} --stride {SCALES} --fuse --border --engine {LIMITS} {DETECTIONS} --confirm "
+    f"{MODEL} {READING} --stride {SCALES} --fuse --border --engine {LIMITS} {DETECTIONS} --confirm "
     f"{PICTURES} {EXTRAS} --output --json"
 )
 # In the order of use.

@@ -155,7 +155,7 @@ def test_the_whole_is_read_only_where_more_is_asked_for(tmp_path, monkeypatch):
     photo = reduced_photo(tmp_path / "a.jpg", 2)
     opened = []
     monkeypatch.setattr(
-        reduced, "open_whole", lambda path, _: opened.append(path) or read_photo(path)
+        reduced, "open_whole", lambda path, *_: opened.append(path) or read_photo(path)
     )
     small_hw = (photo.level.hw[0] // 2, photo.level.hw[1] // 2)
     small = np.concatenate(list(photo.strips(7, scaled_hw=small_hw)))
