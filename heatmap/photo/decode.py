@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-import numpy as np
 import pyvips
 
 from ..errors import PhotoError, reason_of
 from ..region import Region
 from .reading import AS_IT_IS, Reading
-from .rows import forget_complaints, rows_of
+from .rows import forget_complaints
+from .values import Keep, header_field, over_white, to_known_values, to_srgb, upright
 
 # libvips's names of its readers, and the usual names of the formats. All other readers are
 # refused: some take text or raw numbers for an image, or render documents.
@@ -33,14 +33,10 @@ _FORMATS = {
     "Nsgif": "GIF",
     "Heif": "HEIF",
 }
-_COLOUR_CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4}
 _MOST_JPEG_SHRINK = 8
 _PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
 
 Access = Literal["sequential", "random"]
-# Turns an image that can be read only once, in order, into one that can be read again.
-Keep = Callable[[pyvips.Image], pyvips.Image]
-
 # libvips would cache its latest operations, and with them their images and open files.
 pyvips.cache_set_max(0)
 
@@ -134,13 +130,13 @@ def decode(
         pyvips.Error: the file is damaged; possibly only raised when pixels are computed.
     """
     image = open_image(opened.source, access, **reduction.options)
-    frames = _field(image, "n-pages", 1)
+    frames = header_field(image, "n-pages", 1)
     notes = []
     if frames > 1 and not _pyramid_levels(opened):
         # libvips reads no others.
         notes.append(f"first of {frames} frames")
     forget_complaints()
-    for step in (_to_known_values, _to_srgb, _over_white, _upright):
+    for step in (to_known_values, to_srgb, over_white, upright):
         image, note = step(image, keep)
         notes += [note] if note else []
     if region is not None:
@@ -186,8 +182,8 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     if opened.file_format != "TIFF":
         return []
     image = open_image(opened.source)
-    below = _field(image, "n-subifds", 0)
-    pages = _field(image, "n-pages", 1)
+    below = header_field(image, "n-subifds", 0)
+    pages = header_field(image, "n-pages", 1)
     listed: list[dict[str, Any]] = [{"subifd": index} for index in range(below)] or [
         {"page": index} for index in range(1, pages)
     ]
@@ -204,7 +200,7 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
 
 def upright_hw_of(image: pyvips.Image) -> tuple[int, int]:
     """Height and width, px, of an image as stored in the file once it is turned upright."""
-    turned = _field(image, "orientation", 1) in range(5, 9)
+    turned = header_field(image, "orientation", 1) in range(5, 9)
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
@@ -223,7 +219,7 @@ def access_of(opened: Encoded, region: Region | None) -> Access:
 
 def is_interlaced(image: pyvips.Image) -> bool:
     """Whether the rows are stored in several passes (progressive JPEG, interlaced PNG)."""
-    return bool(_field(image, "interlaced", 0))
+    return bool(header_field(image, "interlaced", 0))
 
 
 def _open(path: Path) -> BinaryIO:
@@ -260,70 +256,3 @@ def _reason(error: pyvips.Error) -> str:
     """The last error message of libvips, in brackets, without the name of its function."""
     lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
     return f" ({lines[-1].split(': ', 1)[-1]})" if lines else ""
-
-
-def _field(image: pyvips.Image, name: str, default: int) -> Any:
-    """A header field, or ``default`` where the image has none."""
-    return image.get(name) if image.get_typeof(name) else default
-
-
-def _to_known_values(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
-    """Refuse channels and values of unknown meaning, and convert float values to 8 bits."""
-    colours = _COLOUR_CHANNELS.get(image.interpretation)
-    if colours is None or image.bands - colours not in (0, 1):
-        raise PhotoError(
-            f"has {image.bands} channels ({image.interpretation}): "
-            "give grey, RGB or CMYK, with or without transparency"
-        )
-    if image.format == "float":
-        return _from_float(image, keep)
-    if image.format not in ("uchar", "ushort"):
-        raise PhotoError(f"values are of type {image.format}: give 8 bits, 16 bits or float")
-    return image, "16-bit reduced to 8" if image.format == "ushort" else ""
-
-
-def _from_float(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
-    # Two passes, one to find the range: but a file can be read in order only once.
-    image = keep(image)
-    low, high = _extremes(image)
-    if not np.isfinite([low, high]).all():
-        raise PhotoError("holds values that are not finite (NaN or infinite)")
-    if low < 0 or high > 255:
-        raise PhotoError(f"float values go from {low:g} to {high:g}: give 0..1 or 0..255")
-    unit = high <= 1
-    # libvips would take float RGB for linear light; 8-bit values it takes as they are.
-    whole = (image * (255 if unit else 1)).rint().cast("uchar")
-    return whole, f"float values taken as {'0..1' if unit else '0..255'}, reduced to 8 bits"
-
-
-def _extremes(image: pyvips.Image) -> tuple[float, float]:
-    """Smallest and largest value; NaN if there is any (libvips ignores NaN)."""
-    lows, highs = zip(*((rows.min(), rows.max()) for rows in rows_of(image)), strict=True)
-    return float(np.min(lows)), float(np.max(highs))
-
-
-def _to_srgb(image: pyvips.Image, _: Keep) -> tuple[pyvips.Image, str]:
-    """Grey, CMYK, 16-bit and profiled colours to 8-bit sRGB; transparency stays."""
-    note = "CMYK converted to sRGB" if image.interpretation == "cmyk" else ""
-    if image.get_typeof("icc-profile-data"):
-        # libvips replaces a profile that is broken or for other channels by a built-in one.
-        return image.icc_transform("srgb", embedded=True, depth=8), note
-    return image.colourspace("srgb"), note
-
-
-def _over_white(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
-    if not image.hasalpha():
-        return image, ""
-    # Two passes, as above.
-    image = keep(image)
-    note = "transparency laid over white" if image[-1].min() < 255 else ""
-    return image.flatten(background=255), note
-
-
-def _upright(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
-    orientation = _field(image, "orientation", 1)
-    if orientation not in range(2, 9):
-        return image, ""
-    # Rotating reads columns, but the file is read by rows.
-    upright = keep(image).autorot()
-    return upright, f"turned upright by its EXIF orientation {orientation}"
