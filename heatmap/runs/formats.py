@@ -10,10 +10,7 @@ Text is UTF-8. Bytes of file names that are not UTF-8 are written as "\\udc80" t
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from ..csv_table import csv_table
 from ..errors import ResultError
 from ..files import Writer, of_bytes
 from ..geometry import Geometry, check_size
@@ -49,8 +47,6 @@ _COLUMNS = (
     "slide",
     "crop",
 )
-# What a spreadsheet would take for a formula, with or without the mark for text before it.
-_FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
 _PIXELS = "photo pixels: x to the right, y downwards, from the upper left corner of the photo"
 _TILE_PX = 256
 # Pixels of the strips in which a heatmap is computed.
@@ -96,7 +92,7 @@ def export_files(
     georeference = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
     files: dict[str, Writer] = {}
     if "csv" in formats:
-        files[CSV] = _text(_table(photo.path, detections))
+        files[CSV] = of_bytes(_table(photo.path, detections))
     if "coco" in formats:
         files[COCO] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
         if coco_ids is None:
@@ -112,35 +108,20 @@ def export_files(
     return files
 
 
-def _text(text: str) -> Writer:
+def _json(value: object) -> Writer:
+    # Lone surrogates become escapes, which is what JSON has for them.
+    text = json.dumps(value, ensure_ascii=False) + "\n"
     return of_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def _json(value: object) -> Writer:
-    # Lone surrogates become escapes, which is what JSON has for them.
-    return _text(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _table(path: str, detections: Sequence[Detection]) -> str:
+def _table(path: str, detections: Sequence[Detection]) -> bytes:
     """A CSV table with one row per detection below a header row."""
-    stream = io.StringIO(newline="")
-    # The default dialect is that of RFC 4180.
-    writer = csv.writer(stream)
-    writer.writerow(_COLUMNS)
+    rows = []
     for detection in detections:
-        names = _as_text(path), _as_text(detection.name)
         boxes = *detection.xyxy, *detection.window_xyxy
         said = detection.scale, detection.slide, detection.crop
-        writer.writerow([*names, detection.confidence, *boxes, *said])
-    return stream.getvalue()
-
-
-def _as_text(name: str) -> str:
-    """A name with "'" before it if a spreadsheet would take it for a formula.
-
-    To undo: remove one "'" where any number of them is followed by = + - or @.
-    """
-    return f"'{name}" if _FORMULA.match(name) else name
+        rows.append([path, detection.name, detection.confidence, *boxes, *said])
+    return csv_table(_COLUMNS, rows)
 
 
 def _feature_collection(
