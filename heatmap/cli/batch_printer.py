@@ -18,7 +18,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ..errors import HeatmapError, Use
-from ..runs.batch import Batch, BatchPlan, BatchReporter
+from ..runs.batch import Batch, BatchReporter
+from ..runs.batch_plan import BatchPlan
 from ..runs.manifest import Record, counts, error_of
 from .command import in_options
 

@@ -10,16 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import ResultError
 from ..files import TEMPORARY
-from ..names import PHOTOS
 from ..progress import Reporter
-from .manifest import FileStamp, Manifest, Record, read_manifest, writing_manifest
+from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
+from .manifest import Manifest, Record, read_manifest, writing_manifest
 from .overview import write_overview
 from .request import Request, display_of_stored
 from .settings import ScorerRecipe, Settings, settle
-from .sources import BatchFile, BatchFiles, gather
-from .worker import PhotoTask, Worker, stamp_of
+from .sources import BatchFiles, gather
+from .worker import PhotoTask, Worker
 
 if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
@@ -82,15 +81,6 @@ def _processors() -> int:
     return thread_count()
 
 
-@dataclass(frozen=True)
-class BatchPlan:
-    """What a batch has to do: photos to run, photos left unchanged, and other files skipped."""
-
-    todo: tuple[PhotoTask, ...]
-    unchanged: int
-    skipped: tuple[Record, ...] = ()
-
-
 class BatchReporter(Reporter):
     """Receives the progress of a batch; this base class ignores it."""
 
@@ -144,7 +134,7 @@ def plan_batch(
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-    return _work(gathered, manifest, setup.settings, output, retry_failed=sources.retry_failed)
+    return plan_work(gathered, manifest, setup.settings, output, retry_failed=sources.retry_failed)
 
 
 def batch(
@@ -184,7 +174,7 @@ def batch(
         reporter.notes(setup.notes)
         retry_failed = sources.retry_failed
         for settled in _looks(sources, gathered, output):
-            work = _work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
+            work = plan_work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
             _do(work, manifest, setup, runner, reporter)
             write_overview(output, manifest.records.values())
             # With watch, a photo that fails again is not retried at every search.
@@ -199,10 +189,10 @@ def _looks(sources: BatchSources, gathered: BatchFiles, output: Path) -> Iterato
         yield gathered
         return
     while True:
-        seen = _sizes(gathered)
+        seen = file_sizes(gathered)
         time.sleep(sources.watch)
         gathered = gather(sources.places, output, may_be_empty=True)
-        yield _settled(gathered, seen)
+        yield settled_files(gathered, seen)
 
 
 def _share(runner: BatchRunner, gathered: BatchFiles) -> int:
@@ -245,104 +235,7 @@ def _do(
         reporter.photo(record)
 
 
-def _work(
-    gathered: BatchFiles,
-    manifest: Manifest,
-    settings: Settings,
-    output: Path,
-    *,
-    retry_failed: bool,
-) -> BatchPlan:
-    """Compare the files found with the manifest."""
-    todo = []
-    for item in gathered.photos:
-        record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
-        why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
-        if why:
-            todo.append(PhotoTask(item, folder, why, () if record is None else record.files))
-    skipped = (_skipped(item, settings) for item in gathered.others)
-    return BatchPlan(
-        tuple(todo),
-        len(gathered.photos) - len(todo),
-        tuple(record for record in skipped if not _is_skipped(manifest.records.get(record.name))),
-    )
-
-
-def _why(
-    item: BatchFile, record: Record | None, folder: Path, settings: str, *, retry_failed: bool
-) -> str:
-    """Why a photo needs to be run, or "" if it does not."""
-    if record is None or record.state == "skipped":
-        return "new"
-    if record.path != str(item.path) and Path(record.path).exists():
-        raise ResultError(
-            f"{folder}: holds the results of {record.path}, another photo than {item.path}: "
-            "choose another folder"
-        )
-    if record.settings != settings:
-        return "settings changed"
-    if _changed(item.path, record.stamp):
-        return "photo changed"
-    if record.state == "failed":
-        return "failed before" if retry_failed else ""
-    if not all((folder / name).exists() for name in record.files):
-        return "results missing"
-    return ""
-
-
-def _changed(path: Path, stamp: FileStamp | None) -> bool:
-    """Whether the content of a file has changed; a new modification time alone does not count."""
-    if not path.is_file():
-        return stamp is not None
-    status = path.stat()
-    if stamp is None or status.st_size != stamp.size:
-        return True
-    if status.st_mtime_ns == stamp.mtime_ns:
-        return False
-    now = stamp_of(path)
-    return now is None or now.sha256 != stamp.sha256
-
-
-def _skipped(item: BatchFile, settings: Settings) -> Record:
-    ending = f"ends in {item.path.suffix}" if item.path.suffix else "has no suffix"
-    return Record(
-        item.name,
-        str(item.path),
-        "skipped",
-        settings.digest,
-        f"not a photo by its name: it {ending}",
-    )
-
-
-def _is_skipped(record: Record | None) -> bool:
-    return record is not None and record.state == "skipped"
-
-
 def _clean(output: Path) -> None:
     """Remove incomplete files that a killed batch left in the output folder."""
     for path in output.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:
-    """Size and modification time of every file, to see whether it is still being written."""
-    sizes = {}
-    for item in (*gathered.photos, *gathered.others):
-        try:
-            now = item.path.stat()
-        except OSError:
-            continue
-        sizes[item.path] = (now.st_size, now.st_mtime_ns)
-    return sizes
-
-
-def _settled(gathered: BatchFiles, seen: dict[Path, tuple[int, int]]) -> BatchFiles:
-    """Only the files that have not changed since they were seen before."""
-    now = _sizes(gathered)
-
-    def settled(item: BatchFile) -> bool:
-        return now.get(item.path) == seen.get(item.path)
-
-    return BatchFiles(
-        tuple(filter(settled, gathered.photos)), tuple(filter(settled, gathered.others))
-    )

@@ -1,0 +1,119 @@
+"""What a batch has to do: its files compared with what the manifest says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ResultError
+from ..names import PHOTOS
+from .manifest import FileStamp, Manifest, Record
+from .settings import Settings
+from .sources import BatchFile, BatchFiles
+from .worker import PhotoTask, stamp_of
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a batch has to do: photos to run, photos left unchanged, and other files skipped."""
+
+    todo: tuple[PhotoTask, ...]
+    unchanged: int
+    skipped: tuple[Record, ...] = ()
+
+
+def plan_work(
+    gathered: BatchFiles,
+    manifest: Manifest,
+    settings: Settings,
+    output: Path,
+    *,
+    retry_failed: bool,
+) -> BatchPlan:
+    """Compare the files found with the manifest."""
+    todo = []
+    for item in gathered.photos:
+        record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
+        why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
+        if why:
+            todo.append(PhotoTask(item, folder, why, () if record is None else record.files))
+    skipped = (_skipped(item, settings) for item in gathered.others)
+    return BatchPlan(
+        tuple(todo),
+        len(gathered.photos) - len(todo),
+        tuple(record for record in skipped if not _is_skipped(manifest.records.get(record.name))),
+    )
+
+
+def _why(
+    item: BatchFile, record: Record | None, folder: Path, settings: str, *, retry_failed: bool
+) -> str:
+    """Why a photo needs to be run, or "" if it does not."""
+    if record is None or record.state == "skipped":
+        return "new"
+    if record.path != str(item.path) and Path(record.path).exists():
+        raise ResultError(
+            f"{folder}: holds the results of {record.path}, another photo than {item.path}: "
+            "choose another folder"
+        )
+    if record.settings != settings:
+        return "settings changed"
+    if _changed(item.path, record.stamp):
+        return "photo changed"
+    if record.state == "failed":
+        return "failed before" if retry_failed else ""
+    if not all((folder / name).exists() for name in record.files):
+        return "results missing"
+    return ""
+
+
+def _changed(path: Path, stamp: FileStamp | None) -> bool:
+    """Whether the content of a file has changed; a new modification time alone does not count."""
+    if not path.is_file():
+        return stamp is not None
+    status = path.stat()
+    if stamp is None or status.st_size != stamp.size:
+        return True
+    if status.st_mtime_ns == stamp.mtime_ns:
+        return False
+    now = stamp_of(path)
+    return now is None or now.sha256 != stamp.sha256
+
+
+def _skipped(item: BatchFile, settings: Settings) -> Record:
+    ending = f"ends in {item.path.suffix}" if item.path.suffix else "has no suffix"
+    return Record(
+        item.name,
+        str(item.path),
+        "skipped",
+        settings.digest,
+        f"not a photo by its name: it {ending}",
+    )
+
+
+def _is_skipped(record: Record | None) -> bool:
+    return record is not None and record.state == "skipped"
+
+
+def file_sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:
+    """Size and modification time of every file, to see whether it is still being written."""
+    sizes = {}
+    for item in (*gathered.photos, *gathered.others):
+        try:
+            now = item.path.stat()
+        except OSError:
+            continue
+        sizes[item.path] = (now.st_size, now.st_mtime_ns)
+    return sizes
+
+
+def settled_files(gathered: BatchFiles, seen: dict[Path, tuple[int, int]]) -> BatchFiles:
+    """Only the files that have not changed since they were seen before."""
+    now = file_sizes(gathered)
+
+    def settled(item: BatchFile) -> bool:
+        return now.get(item.path) == seen.get(item.path)
+
+    return BatchFiles(
+        tuple(filter(settled, gathered.photos)), tuple(filter(settled, gathered.others))
+    )
