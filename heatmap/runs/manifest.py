@@ -7,13 +7,14 @@ and its photo is run again.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from ..errors import HeatmapError, ResultError, Use, reason_of
@@ -21,6 +22,10 @@ from ..files import make_folder
 from ..names import MANIFEST
 
 PhotoState = Literal["done", "failed", "skipped"]
+
+# Windows has no locks of whole files, and its locks of bytes keep others from reading them: this
+# byte lies beyond the end of every manifest.
+_LOCKED_BYTE = 2**30
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,9 @@ def writing_manifest(folder: Path) -> Iterator[Manifest]:
     path = folder / MANIFEST
     try:
         make_folder(path)
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        # Without O_BINARY, Windows writes "\r\n".
+        binary = getattr(os, "O_BINARY", 0)
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | binary, 0o666)
     except OSError as error:
         raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error
     try:
@@ -184,9 +191,11 @@ def writing_manifest(folder: Path) -> Iterator[Manifest]:
 
 
 def _lock(file: int, folder: Path) -> None:
+    """Keep other batches out until the file is closed or this process ends."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        _lock_file(file)
+    # PermissionError: on Windows.
+    except (BlockingIOError, PermissionError):
         raise ResultError(
             f"{folder}: another batch is writing here: wait for it, or choose another folder"
         ) from None
@@ -195,10 +204,33 @@ def _lock(file: int, folder: Path) -> None:
         return
 
 
+def _lock_file(file: int) -> None:
+    """Lock a file, with what the system has for that; nothing where it has neither.
+
+    Raises:
+        BlockingIOError, PermissionError: it is locked.
+    """
+    if (posix := _module("fcntl")) is not None:
+        posix.flock(file, posix.LOCK_EX | posix.LOCK_NB)
+    elif (windows := _module("msvcrt")) is not None:
+        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+        windows.locking(file, windows.LK_NBLCK, 1)
+
+
+def _module(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
 def _end_line(file: int) -> None:
     """End an incomplete last line, so that the next record starts on a new line."""
-    size = os.fstat(file).st_size
-    if size and os.pread(file, 1, size - 1) != b"\n":
+    if not os.fstat(file).st_size:
+        return
+    # Not os.pread, which Windows lacks.
+    os.lseek(file, -1, os.SEEK_END)
+    if os.read(file, 1) != b"\n":
         os.write(file, b"\n")
 
 
