@@ -16,6 +16,7 @@ from ..localization.detection import Detection
 from ..localization.findings import Findings, find
 from ..localization.scales import fuse_scales
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
+from ..photo.listed import on_photos
 from ..photo.photo import Photo, read_photo
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
@@ -90,10 +91,10 @@ def evaluate(
         ClassError: the mapping names a class that the network does not have.
         ModelError: torchcam is not installed, or the network has no class activation maps.
         PhotoError: a photo is missing, cannot be read, or has another size than listed.
-        ResultError: boxes or mapping cannot be read, a box lies outside its photo, or no label is
-            a class.
+        ResultError: boxes or mapping cannot be read, a box lies far outside its photo, or no label
+            is a class.
     """
-    box_file = read_boxes(boxes)
+    box_file = on_photos(read_boxes(boxes), photos)
     mapped = None if mapping is None else read_mapping(mapping)
     labels = match_labels(box_file.label_counts(), scorer.classifier.classes, mapped)
     pairing = pair_up(box_file, photos, labels)

@@ -51,13 +51,15 @@ class LeftOut:
     Attributes:
         labels: labels without a class of the model, with their numbers of boxes.
         photos: number of photos without any other boxes.
-        crowds, empty: numbers of boxes, as in :class:`annotations.BoxFile`.
+        crowds, empty, cut: numbers of boxes, as in :class:`annotations.BoxFile`; of those that
+            were cut only what lay outside is left out.
     """
 
     labels: dict[str, int]
     photos: int
     crowds: int
     empty: int
+    cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def pair_up(boxes: BoxFile, folder: str | Path, groups: Mapping[str, ClassGroup]
     )
     labels = {label: count for label, count in counts.items() if label not in groups}
     unpaired = len(boxes.photos) - len(paired)
-    return Pairing(paired, LeftOut(labels, unpaired, boxes.crowds, boxes.empty))
+    return Pairing(paired, LeftOut(labels, unpaired, boxes.crowds, boxes.empty, boxes.cut))
 
 
 def _nothing_to_pair(path: str, labels: Sequence[str]) -> ResultError:

@@ -63,12 +63,14 @@ class BoxFile:
         photos: the photos with their boxes.
         crowds: number of regions left out because they are marked ``iscrowd``.
         empty: number of boxes left out because they have no area.
+        cut: number of boxes that reached a little outside, and were cut to their photos.
     """
 
     path: str
     photos: tuple[BoxedPhoto, ...]
     crowds: int = 0
     empty: int = 0
+    cut: int = 0
 
     def label_counts(self) -> dict[str, int]:
         """The number of boxes with each label."""
@@ -308,8 +310,8 @@ def _parse_json(text: str, path: str) -> object:
     return parsed
 
 
-# Boxes may extend beyond their photo by this much, since annotators round.
-_SLACK_PX = 1.0
+# Boxes extend beyond their photo by up to this much because annotators round.
+ROUNDING_PX = 1.0
 
 
 def check_hw(boxed: BoxedPhoto, hw: tuple[int, int], path: Path, source: str) -> None:
@@ -336,7 +338,8 @@ def check_inside(xyxy: Box, hw: tuple[int, int], name: str) -> None:
         ResultError: it does; the message calls it ``name``.
     """
     left, top, right, bottom = xyxy
-    if max(-left, -top, right - hw[1], bottom - hw[0]) > _SLACK_PX:
+    apart = left >= hw[1] or top >= hw[0] or right <= 0 or bottom <= 0
+    if apart or max(-left, -top, right - hw[1], bottom - hw[0]) > ROUNDING_PX:
         raise ResultError(
             f"{name} ({left:g}, {top:g}, {right:g}, {bottom:g}) reaches outside the photo of "
             f"{size_text(hw)}: give left, top, right, bottom in px"

@@ -14,6 +14,7 @@ from ..errors import PhotoError
 from ..files import read_text
 from ..names import DESCRIPTION, MAPS, PHOTOS
 from ..photo.folder import SUFFIXES, files_below
+from ..photo.listed import listed_name
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
 
@@ -124,7 +125,8 @@ def _check_apart(folder: Path, output: Path) -> None:
 def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:
     lines = read_text(path, PhotoError, errors="surrogateescape").splitlines()
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    files = [Path(os.path.abspath(path.parent / name)) for name in names]
+    found = (listed_name(path.parent, name) for name in names)
+    files = [Path(os.path.abspath(path.parent / name)) for name in found]
     inside = all(path.parent in file.parents for file in files)
     # Also true for an empty list.
     base = path.parent if inside else Path(os.path.commonpath([file.parent for file in files]))

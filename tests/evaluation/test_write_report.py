@@ -10,6 +10,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import heatmap
@@ -30,6 +31,7 @@ SHOWN = Display(conf=0.05)
 
 @pytest.fixture(scope="module")
 def scorer():
+    torch.manual_seed(0)
     return heatmap.prepare(randomise(Classifier(heads()["global pool"]), WINDOW), window=WINDOW)
 
 
