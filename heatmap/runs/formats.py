@@ -2,8 +2,8 @@
 
 ``csv`` is a table of the detections (RFC 4180). ``coco`` is the results array that COCO
 evaluation takes, and a dataset beside it that names its ids. ``geojson`` has a polygon for each
-detection (RFC 7946), in world coordinates where the photo is georeferenced. ``tiff`` is the
-heatmap of each class as float32, georeferenced like the photo.
+detection, as QuPath and map programs read it, in world coordinates where the photo is
+georeferenced. ``tiff`` is the heatmap of each class as float32, georeferenced like the photo.
 
 Text is UTF-8. Bytes of file names that are not UTF-8 are written as "\\udc80" to "\\udcff".
 """
@@ -30,6 +30,8 @@ from ..localization.findings import Findings
 from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
+from ..rendering.annotated import class_colours
+from ..rendering.palette import Colour
 from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
 
 FORMATS = ("csv", "coco", "geojson", "tiff")
@@ -48,6 +50,7 @@ _COLUMNS = (
     "crop",
 )
 _PIXELS = "photo pixels: x to the right, y downwards, from the upper left corner of the photo"
+_WGS_84 = 4326
 _TILE_PX = 256
 # Pixels of the strips in which a heatmap is computed.
 _STRIP_PX = 2**24
@@ -101,7 +104,7 @@ def export_files(
             dataset = coco_dataset(photo.path, photo.whole_hw, detections, groups)
             files[COCO_DATASET] = _json(dataset)
     if "geojson" in formats:
-        files[GEOJSON] = _json(_feature_collection(detections, georeference))
+        files[GEOJSON] = _json(_feature_collection(findings, georeference))
     if "tiff" in formats:
         placed = georeference and photo.region and georeference.of_region(photo.region)
         files |= _heat_files(findings, placed or georeference)
@@ -124,19 +127,19 @@ def _table(path: str, detections: Sequence[Detection]) -> bytes:
     return csv_table(_COLUMNS, rows)
 
 
-def _feature_collection(
-    detections: Sequence[Detection], georeference: Georeference | None
-) -> dict[str, Any]:
+def _feature_collection(findings: Findings, georeference: Georeference | None) -> dict[str, Any]:
     """GeoJSON in world coordinates, or in photo pixels where ``georeference`` is None.
 
-    ``coordinate_frame`` says which. RFC 7946 allows only longitude and latitude on WGS 84;
-    for any other system the "crs" member of GeoJSON 2008 names it, or is null, as in GDAL.
+    ``coordinate_frame`` says which. RFC 7946 allows only longitude and latitude on WGS 84; any
+    other system is named by the "crs" member of GeoJSON 2008, which GDAL and QGIS read. Pixels and
+    systems without a code have null there, which means that they are on no known map.
     """
-    return {
-        "type": "FeatureCollection",
-        **_frame(georeference),
-        "features": [_feature(detection, georeference) for detection in detections],
-    }
+    colours = class_colours(findings)
+    features = [
+        _feature(detection, georeference, colours[detection.group])
+        for detection in findings.detections
+    ]
+    return {"type": "FeatureCollection", **_frame(georeference), "features": features}
 
 
 def _frame(georeference: Georeference | None) -> dict[str, Any]:
@@ -144,18 +147,27 @@ def _frame(georeference: Georeference | None) -> dict[str, Any]:
         return {"coordinate_frame": _PIXELS, "crs": None}
     if georeference.epsg is None:
         return {"coordinate_frame": "world, in a system without an EPSG code", "crs": None}
-    frame = {"coordinate_frame": f"world, EPSG:{georeference.epsg}, easting or longitude first"}
-    if georeference.epsg == 4326:
-        return frame
+    if georeference.epsg == _WGS_84:
+        return {"coordinate_frame": "world, longitude and latitude on WGS 84 (EPSG:4326): RFC 7946"}
+    frame = (
+        f"world, EPSG:{georeference.epsg}, easting or longitude first: not RFC 7946, but in the "
+        'system that "crs" names'
+    )
     urn = f"urn:ogc:def:crs:EPSG::{georeference.epsg}"
-    return {**frame, "crs": {"type": "name", "properties": {"name": urn}}}
+    return {"coordinate_frame": frame, "crs": {"type": "name", "properties": {"name": urn}}}
 
 
-def _feature(detection: Detection, georeference: Georeference | None) -> dict[str, Any]:
+def _feature(
+    detection: Detection, georeference: Georeference | None, colour: Colour
+) -> dict[str, Any]:
+    """A detection; QuPath takes it by ``objectType``, ``classification`` and ``measurements``."""
     return {
         "type": "Feature",
         "geometry": {"type": "Polygon", "coordinates": [_ring(detection.xyxy, georeference)]},
         "properties": {
+            "objectType": "detection",
+            "classification": {"name": detection.name, "color": list(colour)},
+            "measurements": {"confidence": detection.confidence},
             "class": detection.name,
             "confidence": detection.confidence,
             "scale": detection.scale,
