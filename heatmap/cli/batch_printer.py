@@ -194,6 +194,8 @@ def print_work(work: BatchPlan) -> None:
         click.echo(f"{task.item.name}: {task.why}")
     for record in work.skipped:
         click.echo(f"{record.name}: skip, {record.message}")
+    for record in work.unread:
+        click.echo(f"failed: {record.message}")
     click.echo(_to_do(work))
 
 
@@ -207,6 +209,10 @@ def describe_work(work: BatchPlan) -> dict[str, Any]:
         "skipped": [
             {"name": record.name, "path": record.path, "message": record.message}
             for record in work.skipped
+        ],
+        "unread": [
+            {"name": record.name, "path": record.path, "message": record.message}
+            for record in work.unread
         ],
         "unchanged": work.unchanged,
     }

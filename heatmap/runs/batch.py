@@ -179,7 +179,8 @@ def batch(
             write_overview(output, manifest.records.values())
             # With watch, a photo that fails again is not retried at every search.
             retry_failed = False
-        names = {item.name for item in (*gathered.photos, *gathered.others)}
+        folders = (item for item, _ in gathered.unread)
+        names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
         return Batch(work, tuple(manifest.records[name] for name in sorted(names)))
 
 
@@ -223,7 +224,7 @@ def _do(
     runner: BatchRunner,
     reporter: BatchReporter,
 ) -> None:
-    for record in work.skipped:
+    for record in (*work.skipped, *work.unread):
         manifest.append(record)
         reporter.photo(record)
     if not work.todo:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ResultError
@@ -15,11 +17,19 @@ from .worker import PhotoTask, stamp_of
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What a batch has to do: photos to run, photos left unchanged, and other files skipped."""
+    """What a batch has to do.
+
+    Attributes:
+        todo: the photos to run.
+        unchanged: number of photos left as they are.
+        skipped: other files.
+        unread: folders of photos that cannot be read, which have failed.
+    """
 
     todo: tuple[PhotoTask, ...]
     unchanged: int
     skipped: tuple[Record, ...] = ()
+    unread: tuple[Record, ...] = ()
 
 
 def plan_work(
@@ -37,12 +47,33 @@ def plan_work(
         why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
         if why:
             todo.append(PhotoTask(item, folder, why, () if record is None else record.files))
-    skipped = (_skipped(item, settings) for item in gathered.others)
+    skipped = [_skipped(item, settings) for item in gathered.others]
+    skipped += _readable_again(manifest, gathered)
+    unread = [
+        Record(item.name, str(item.path), "failed", settings.digest, reason)
+        for item, reason in gathered.unread
+    ]
     return BatchPlan(
         tuple(todo),
         len(gathered.photos) - len(todo),
-        tuple(record for record in skipped if not _is_skipped(manifest.records.get(record.name))),
+        tuple(record for record in skipped if _is_news(record, manifest)),
+        tuple(record for record in unread if retry_failed or _is_news(record, manifest)),
     )
+
+
+def _readable_again(manifest: Manifest, gathered: BatchFiles) -> Iterator[Record]:
+    """That folders which could not be read have not failed any more."""
+    unread = {item.name for item, _ in gathered.unread}
+    for record in manifest.records.values():
+        of_folder = record.state == "failed" and record.name.endswith("/")
+        if of_folder and record.name not in unread and os.access(record.path, os.R_OK | os.X_OK):
+            yield replace(record, state="skipped", message="a folder, which can be read again")
+
+
+def _is_news(record: Record, manifest: Manifest) -> bool:
+    """Whether the manifest does not have a file in this state for this reason."""
+    before = manifest.records.get(record.name)
+    return before is None or (before.state, before.message) != (record.state, record.message)
 
 
 def _why(
@@ -51,7 +82,7 @@ def _why(
     """Why a photo needs to be run, or "" if it does not."""
     if record is None or record.state == "skipped":
         return "new"
-    if record.path != str(item.path) and Path(record.path).exists():
+    if record.path != str(item.path) and os.path.exists(record.path):
         raise ResultError(
             f"{folder}: holds the results of {record.path}, another photo than {item.path}: "
             "choose another folder"
@@ -60,16 +91,15 @@ def _why(
         return "settings changed"
     if _changed(item.path, record.stamp):
         return "photo changed"
-    if record.state == "failed":
-        return "failed before" if retry_failed else ""
+    # Also of a photo that failed since its worker wrote them elsewhere.
     if not all((folder / name).exists() for name in record.files):
         return "results missing"
-    return ""
+    return "failed before" if record.state == "failed" and retry_failed else ""
 
 
 def _changed(path: Path, stamp: FileStamp | None) -> bool:
     """Whether the content of a file has changed; a new modification time alone does not count."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return stamp is not None
     status = path.stat()
     if stamp is None or status.st_size != stamp.size:
@@ -91,10 +121,6 @@ def _skipped(item: BatchFile, settings: Settings) -> Record:
     )
 
 
-def _is_skipped(record: Record | None) -> bool:
-    return record is not None and record.state == "skipped"
-
-
 def file_sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:
     """Size and modification time of every file, to see whether it is still being written."""
     sizes = {}
@@ -114,6 +140,5 @@ def settled_files(gathered: BatchFiles, seen: dict[Path, tuple[int, int]]) -> Ba
     def settled(item: BatchFile) -> bool:
         return now.get(item.path) == seen.get(item.path)
 
-    return BatchFiles(
-        tuple(filter(settled, gathered.photos)), tuple(filter(settled, gathered.others))
-    )
+    photos, others = filter(settled, gathered.photos), filter(settled, gathered.others)
+    return BatchFiles(tuple(photos), tuple(others), gathered.unread)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 import time
@@ -200,8 +201,8 @@ def lost(task: PhotoTask, settings: str, message: str) -> Record:
 
 def stamp_of(path: Path) -> FileStamp | None:
     """Identify the content of a file; None if it is not a readable regular file."""
-    # Opening a pipe would wait for ever.
-    if not path.is_file():
+    # Opening a pipe would wait for ever; the method of Path raises where a name is too long.
+    if not os.path.isfile(path):
         return None
     try:
         with path.open("rb") as file:
