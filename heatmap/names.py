@@ -39,6 +39,8 @@ LARGE_SCORES = ".scores.npy"
 
 # Files of a batch, in its output folder; below PHOTOS each photo has a folder of its own.
 MANIFEST, SUMMARY, SHEET, PHOTOS = "manifest.jsonl", "summary.csv", "index.html", "photos"
+# Those of all its photos, joined.
+JOINED_COCO, JOINED_DATASET = "coco.json", "coco.dataset.json"
 
 # Files of an evaluation, in its output folder.
 EVALUATION, EVALUATION_PAGE = "evaluation.json", "evaluation.html"

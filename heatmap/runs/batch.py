@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..files import TEMPORARY
 from ..progress import Reporter
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
+from .coco_joined import Pieces, check_joined, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
 from .overview import write_overview
 from .request import Request, display_of_stored
@@ -134,7 +135,8 @@ def plan_batch(
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-    return plan_work(gathered, manifest, setup.settings, output, retry_failed=sources.retry_failed)
+    check_joined(output, manifest, _joined(output, manifest, setup))
+    return _plan(gathered, manifest, setup, output, retry_failed=sources.retry_failed)
 
 
 def batch(
@@ -155,7 +157,8 @@ def batch(
     Args:
         sources: where the photos are.
         output: folder for ``manifest.jsonl``, ``summary.csv``, ``index.html`` and, below
-            ``photos``, the results of each photo.
+            ``photos``, the results of each photo; with the format "coco" also for ``coco.json``
+            and ``coco.dataset.json``, which hold those of all photos.
         recipe: how to prepare the scorer.
         request: how to process each photo.
         threads: threads per photo; None is 1 if several photos run at a time, otherwise
@@ -171,14 +174,18 @@ def batch(
     with writing_manifest(output) as manifest:
         _clean(output)
         setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
+        check_joined(output, manifest, _joined(output, manifest, setup))
         reporter.notes(setup.notes)
-        retry_failed = sources.retry_failed
+        retry_failed, first = sources.retry_failed, True
         for settled in _looks(sources, gathered, output):
-            work = plan_work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
+            work = _plan(settled, manifest, setup, output, retry_failed=retry_failed)
             _do(work, manifest, setup, runner, reporter)
             write_overview(output, manifest.records.values())
+            # What was joined before is read again only where something is new.
+            if first or work.todo:
+                write_joined(output, manifest, _joined(output, manifest, setup))
             # With watch, a photo that fails again is not retried at every search.
-            retry_failed = False
+            retry_failed = first = False
         folders = (item for item, _ in gathered.unread)
         names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
         return Batch(work, tuple(manifest.records[name] for name in sorted(names)))
@@ -215,6 +222,31 @@ def _setup(
         scorer.positions_at(geometry.stride_px)
     settings = settle(scorer, request, threads, manifest.settings, share=share)
     return BatchSetup(recipe, scorer, request, settings, scorer.notes_at(geometry.stride_px))
+
+
+def _plan(
+    gathered: BatchFiles, manifest: Manifest, setup: BatchSetup, output: Path, *, retry_failed: bool
+) -> BatchPlan:
+    coco = setup.request.extras.coco
+    return plan_work(
+        gathered, manifest, setup.settings, output, retry_failed=retry_failed, coco=coco
+    )
+
+
+def _joined(output: Path, manifest: Manifest, setup: BatchSetup) -> dict[str, Pieces]:
+    """The content of the joined COCO files, by name: of photos that were done with these settings.
+
+    Results of other settings may have other ids.
+    """
+    extras, settings = setup.request.extras, setup.settings.digest
+    if "coco" not in extras.formats:
+        return {}
+    records = [
+        record
+        for record in manifest.records.values()
+        if record.state == "done" and record.settings == settings
+    ]
+    return joined_pieces(output, records, dataset=extras.coco is None)
 
 
 def _do(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ResultError
 from ..names import PHOTOS
+from .coco import CocoIds, CocoImage, batch_images, dataset_images
 from .manifest import FileStamp, Manifest, Record
 from .settings import Settings
 from .sources import BatchFile, BatchFiles
@@ -39,14 +40,20 @@ def plan_work(
     output: Path,
     *,
     retry_failed: bool,
+    coco: CocoIds | None = None,
 ) -> BatchPlan:
-    """Compare the files found with the manifest."""
-    todo = []
+    """Compare the files found with the manifest.
+
+    ``coco`` has the ids of a COCO dataset, if there is one.
+    """
+    ids, todo = _image_ids(gathered, manifest), []
+    images = ids if coco is None else _images_of(gathered, coco)
     for item in gathered.photos:
         record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
         why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
         if why:
-            todo.append(PhotoTask(item, folder, why, () if record is None else record.files))
+            stale, of_coco = () if record is None else record.files, images[item.name]
+            todo.append(PhotoTask(item, folder, why, stale, ids[item.name].id, of_coco))
     skipped = [_skipped(item, settings) for item in gathered.others]
     skipped += _readable_again(manifest, gathered)
     unread = [
@@ -59,6 +66,23 @@ def plan_work(
         tuple(record for record in skipped if _is_news(record, manifest)),
         tuple(record for record in unread if retry_failed or _is_news(record, manifest)),
     )
+
+
+def _image_ids(gathered: BatchFiles, manifest: Manifest) -> Mapping[str, CocoImage]:
+    """The images that the photos are by the batch's own ids, by name."""
+    remembered = {
+        name: record.image_id
+        for name, record in manifest.records.items()
+        if record.image_id is not None
+    }
+    relative = {item.name: item.relative or item.name for item in gathered.photos}
+    return batch_images(relative, remembered)
+
+
+def _images_of(gathered: BatchFiles, coco: CocoIds) -> Mapping[str, CocoImage | ResultError]:
+    """The images of a dataset that the photos are, by name."""
+    paths = {item.name: (str(item.path), item.relative or item.name) for item in gathered.photos}
+    return dataset_images(paths, coco)
 
 
 def _readable_again(manifest: Manifest, gathered: BatchFiles) -> Iterator[Record]:

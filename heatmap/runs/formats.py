@@ -32,7 +32,7 @@ from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
 from ..rendering.annotated import class_colours
 from ..rendering.palette import Colour
-from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
+from .coco import OWN_IDS, CocoIds, CocoImage, coco_dataset, coco_results
 
 FORMATS = ("csv", "coco", "geojson", "tiff")
 # Formats that use the georeference of the photo.
@@ -68,6 +68,7 @@ def export_files(
     findings: Findings,
     *,
     coco_ids: CocoIds | None = None,
+    image: CocoImage | None = None,
 ) -> dict[str, Writer]:
     """Functions that write the files of some formats, by suffix of the file name.
 
@@ -80,6 +81,7 @@ def export_files(
         photo: the photo that was scored.
         findings: what was found on it.
         coco_ids: the ids of a COCO dataset to refer to; None makes ids.
+        image: what the photo is in COCO files; None is what its path says.
 
     Raises:
         ResultError: an unknown format, a photo of another size than the scored one, or a
@@ -97,11 +99,13 @@ def export_files(
     if "csv" in formats:
         files[CSV] = of_bytes(_table(photo.path, detections))
     if "coco" in formats:
-        files[COCO] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
+        ids = coco_ids or OWN_IDS
+        image = image or ids.image(photo.path)
+        files[COCO] = _json(coco_results(image, detections, ids))
         if coco_ids is None:
             guessed = {guess.group for guess in findings.guesses}
             groups = [group for group in findings.groups if group not in guessed]
-            dataset = coco_dataset(photo.path, photo.whole_hw, detections, groups)
+            dataset = coco_dataset(image, photo.whole_hw, detections, groups)
             files[COCO_DATASET] = _json(dataset)
     if "geojson" in formats:
         files[GEOJSON] = _json(_feature_collection(findings, georeference))

@@ -55,6 +55,8 @@ class Record:
         files: names of the result files in the photo's folder.
         seconds: time it took.
         finished: when it was finished, UTC, ISO 8601.
+        image_id: the id that it has in COCO files where no dataset gives one; stays the same.
+            None for what is no photo.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Record:
     files: tuple[str, ...] = ()
     seconds: float = 0.0
     finished: str = ""
+    image_id: int | None = None
 
 
 def error_of(record: Record) -> HeatmapError:
@@ -78,11 +81,15 @@ def error_of(record: Record) -> HeatmapError:
 
 @dataclass
 class Manifest:
-    """The records of a batch by photo name, and the settings last used."""
+    """The records of a batch by photo name, and the settings last used.
+
+    ``joined`` has the digests of all that was ever written to its joined files, by name.
+    """
 
     path: Path
     records: dict[str, Record] = field(default_factory=dict)
     settings: Mapping[str, Any] | None = None
+    joined: dict[str, set[str]] = field(default_factory=dict)
     _file: int | None = field(default=None, repr=False)
 
     def append(self, record: Record) -> None:
@@ -99,6 +106,16 @@ class Manifest:
         if settings != self.settings:
             self._write({"settings": settings})
             self.settings = settings
+
+    def note_joined(self, digests: Mapping[str, str]) -> None:
+        """Append the SHA-256 of joined files that are about to be written, by name."""
+        if digests:
+            self._write({"joined": digests})
+            self._take_joined(digests)
+
+    def _take_joined(self, digests: Mapping[str, str]) -> None:
+        for name, digest in digests.items():
+            self.joined.setdefault(name, set()).add(digest)
 
     def _write(self, line: Mapping[str, Any]) -> None:
         assert self._file is not None
@@ -140,6 +157,8 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
     try:
         if entry.keys() == {"settings"}:
             manifest.settings = entry["settings"]
+        elif entry.keys() == {"joined"}:
+            manifest._take_joined(entry["joined"])
         else:
             record = _record(entry)
             manifest.records[record.name] = record
@@ -160,6 +179,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
             "ways": tuple(entry["ways"]),
             "detections": tuple(entry["detections"]),
             "files": tuple(map(str, entry["files"])),
+            "image_id": None if entry["image_id"] is None else int(entry["image_id"]),
         }
     )
 

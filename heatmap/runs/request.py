@@ -18,7 +18,7 @@ from ..photo.georeference import georeference_of
 from ..photo.reduced import OpenPhoto
 from ..region import Region
 from ..rendering.paint import OPACITY, check_colours
-from .coco import CocoIds
+from .coco import OWN_IDS, CocoIds, CocoImage
 from .formats import PLACED_FORMATS
 
 # The colour range of a batch, the same for all photos, so that they compare.
@@ -248,9 +248,15 @@ def check_photo(request: Request, photo: OpenPhoto) -> None:
 
     Raises:
         PhotoError: its georeference cannot be read.
-        ResultError: the COCO dataset has no id for it.
     """
     if set(request.extras.formats) & PLACED_FORMATS:
         georeference_of(photo)
-    if request.extras.coco is not None:
-        request.extras.coco.image_id(photo.path)
+
+
+def image_of(request: Request, photo: OpenPhoto) -> CocoImage:
+    """What a photo that is run by itself is in COCO files.
+
+    Raises:
+        ResultError: the COCO dataset has no image for it, or several.
+    """
+    return (request.extras.coco or OWN_IDS).image(photo.path)

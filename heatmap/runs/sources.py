@@ -28,11 +28,12 @@ class BatchFile:
     """A file of a batch; ``name`` is its path, with "/", below the folder all sources share.
 
     Parts of it that are too long for a folder of results are shortened
-    (:func:`names.photo_folder`).
+    (:func:`names.photo_folder`). ``relative`` is the path itself, whatever became of the name.
     """
 
     name: str
     path: Path
+    relative: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,5 +188,5 @@ def _named(paths: Sequence[Path], base: Path, output: Path) -> list[BatchFile]:
             count += 1
             name = photo_folder(output, f"{plain}~{count}")
         taken.add(folded)
-        items.append(BatchFile(name, path))
+        items.append(BatchFile(name, path, plain))
     return items

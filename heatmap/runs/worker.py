@@ -23,11 +23,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HeatmapError, Use
+from ..errors import HeatmapError, ResultError, Use
 from ..files import TEMPORARY, room_to_grow
 from ..localization.detection import Detection
 from ..memory import kept_memory
 from ..progress import Reporter
+from .coco import CocoImage
 from .manifest import FileStamp, Record
 from .request import Request
 from .run import PhotoRun, Run
@@ -40,12 +41,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """A photo to run, the folder of its results, why, and files of earlier results there."""
+    """A photo to run.
+
+    Attributes:
+        item: the photo.
+        folder: where its results go.
+        why: why it is run.
+        stale: files of earlier results there.
+        image_id: its id in COCO files where no dataset gives one.
+        image: what it is in COCO files, or why that cannot be told; None where there are none.
+    """
 
     item: BatchFile
     folder: Path
     why: str
     stale: tuple[str, ...] = ()
+    image_id: int | None = None
+    image: CocoImage | ResultError | None = None
 
 
 @dataclass
@@ -139,7 +151,10 @@ class Worker:
     def _read(self, underway: Underway) -> None:
         path = underway.task.item.path
         underway.stamp = stamp_of(path)
-        underway.run = PhotoRun(path, self.scorer, self.request)
+        image = underway.task.image
+        if isinstance(image, ResultError):
+            raise image
+        underway.run = PhotoRun(path, self.scorer, self.request, image)
 
     def score(self, underway: Underway) -> Underway:
         """Score every window."""
@@ -183,6 +198,7 @@ class Worker:
             files=files,
             seconds=round(underway.seconds, 3),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            image_id=underway.task.image_id,
         )
 
 
@@ -196,6 +212,7 @@ def lost(task: PhotoTask, settings: str, message: str) -> Record:
         message,
         stamp=stamp_of(task.item.path),
         files=task.stale,
+        image_id=task.image_id,
     )
 
 
