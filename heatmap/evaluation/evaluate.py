@@ -10,18 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassGroup
+from ..errors import GeometryError, PhotoError
 from ..geometry import Box
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
 from ..localization.detection import Detection
 from ..localization.findings import Findings, find
 from ..localization.scales import fuse_scales
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
+from ..photo.broken import BrokenPhoto
 from ..photo.photo import Photo, read_photo
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
 from .cam import CamKind, cam_method
-from .metrics import Answer, Evaluation, Method, evaluate_methods
-from .pairs import match_labels, pair_up
+from .metrics import Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
+from .pairs import match_labels, nothing_left, pair_up
 from .photo_figures import PhotoFigures
 from .unnamed import LOWEST_CONFIDENCE, JudgedPhoto, UnnamedFigures, figures_of, judge
 
@@ -70,6 +72,9 @@ def evaluate(
     al., ECCV 2016; MaxBoxAcc: Choe et al., CVPR 2020; average precision: Everingham et al., IJCV
     2010).
 
+    Photos that cannot be used are left out of all figures, and listed in ``named.left_out.broken``:
+    those that are missing or damaged, have another size than listed, or a box with a fault.
+
     Args:
         photos: the folder of the photos.
         boxes: a file of ground-truth boxes: COCO instances, or a plain list as JSON or CSV.
@@ -89,9 +94,8 @@ def evaluate(
     Raises:
         ClassError: the mapping names a class that the network does not have.
         ModelError: torchcam is not installed, or the network has no class activation maps.
-        PhotoError: a photo is missing, cannot be read, or has another size than listed.
-        ResultError: boxes or mapping cannot be read, a box lies outside its photo, or no label is
-            a class.
+        PhotoError: no photo can be used.
+        ResultError: boxes or mapping cannot be read, or no label is a class.
     """
     box_file = read_boxes(boxes)
     mapped = None if mapping is None else read_mapping(mapping)
@@ -100,16 +104,33 @@ def evaluate(
     search = replace(display, classes=()).search
     methods = {HEATMAP: heatmap_method(scorer, placement, search)}
     methods |= _cam_methods(scorer) if cam else {}
-    done, total = len(pairing.photos), len(pairing.photos) + len(box_file.photos)
-    report = progress or (lambda *_: None)
-    named = evaluate_methods(pairing, methods, progress=lambda n, _: report(n, total))
-    judged = []
-    for listed in box_file.photos:
-        found = unnamed_detections(Path(photos, listed.file), scorer, placement, search)
-        judged.append(judge(found, _objects(listed, labels), labels, display.conf))
-        report(done + len(judged), total)
-    of_photos = tuple(map(_figures, box_file.photos, judged))
-    return EvaluationReport(named, figures_of(judged, display.conf), of_photos)
+    paired = {photo.path: photo for photo in pairing.photos}
+    broken = list(pairing.left_out.broken)
+    unusable = {each.file for each in broken}
+    used: list[tuple[BoxedPhoto, JudgedPairs | None, JudgedPhoto]] = []
+
+    def judged(listed: BoxedPhoto) -> tuple[BoxedPhoto, JudgedPairs | None, JudgedPhoto]:
+        """Both parts, so that a photo which cannot be read or scored is in neither."""
+        photo, pairs = read_photo(Path(photos, listed.file)), paired.get(Path(photos, listed.file))
+        named = None if pairs is None else judge_pairs(pairs, photo, methods)
+        found = unnamed_detections(photo, scorer, placement, search)
+        return listed, named, judge(found, _objects(listed, labels), labels, display.conf)
+
+    for done, listed in enumerate(box_file.photos, start=1):
+        try:
+            used += [] if listed.file in unusable else [judged(listed)]
+        except (PhotoError, GeometryError) as error:
+            broken.append(BrokenPhoto(listed.file, error.message))
+        if progress is not None:
+            progress(done, len(box_file.photos))
+    of_pairs = [named for _, named, _ in used if named is not None]
+    if not of_pairs:
+        raise nothing_left(broken)
+    return EvaluationReport(
+        evaluation_of(of_pairs, replace(pairing.left_out, broken=tuple(broken))),
+        figures_of([unnamed for *_, unnamed in used], display.conf),
+        tuple(_figures(listed, unnamed) for listed, _, unnamed in used),
+    )
 
 
 def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
@@ -130,13 +151,12 @@ def _objects(photo: BoxedPhoto, labels: Mapping[str, ClassGroup]) -> list[tuple[
 
 
 def unnamed_detections(
-    photo: str | Path, scorer: Scorer, placement: MultiScale, search: Search
+    photo: Photo, scorer: Scorer, placement: MultiScale, search: Search
 ) -> tuple[Detection, ...]:
     """What a run finds on a photo where no class is named, down to low confidences."""
-    opened = read_photo(photo)
-    scored = _scored(opened, scorer, placement, named=False)
+    scored = _scored(photo, scorer, placement, named=False)
     lower = replace(search, classes=None, conf=LOWEST_CONFIDENCE)
-    return detect(scored, lower, scorer.crops(opened)).detections
+    return detect(scored, lower, scorer.crops(photo)).detections
 
 
 def unnamed_findings(

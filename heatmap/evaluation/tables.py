@@ -35,6 +35,8 @@ def named_lines(evaluation: Evaluation) -> Iterator[str]:
     for count, what in ((left.crowds, "crowds"), (left.empty, "boxes without an area")):
         if count:
             yield f"left out: {count} {what}"
+    for photo in left.broken:
+        yield f"left out: {photo}"
 
 
 def methods_table(evaluation: Evaluation) -> TextTable:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -47,11 +47,14 @@ class BoxedPhoto:
         file: path of the photo within the folder of photos.
         hw: height and width in px; None where the annotation file does not say.
         boxes: the boxes, all of positive area.
+        faults: what is wrong with the entries of the photo and of further boxes, a line each. A
+            photo with any is not used, since not all that is on it is known.
     """
 
     file: str
     hw: tuple[int, int] | None
     boxes: tuple[LabelledBox, ...]
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ def read_boxes(path: str | Path) -> BoxFile:
     - A plain list: ``[{"file", "width", "height", "boxes": [{"label", "xmin", "ymin",
       "xmax", "ymax"}]}]``; width and height may be missing.
     - CSV with the columns ``file,label,xmin,ymin,xmax,ymax`` in any order; others are ignored.
+
+    A box that is not four finite numbers, or of negative size, is a fault of its photo
+    (:attr:`BoxedPhoto.faults`).
 
     Raises:
         ResultError: the file cannot be read, or has none of these formats.
@@ -171,20 +177,40 @@ def _from_coco(data: _Entry) -> BoxFile:
         key: category.get("name", str) for key, category in _by_id(data, "categories").items()
     }
     images = _by_id(data, "images")
-    boxes: dict[int | str, list[LabelledBox]] = {key: [] for key in images}
+    annotations: dict[int | str, list[_Entry]] = {key: [] for key in images}
     crowds = 0
     for annotation in data.entries("annotations"):
         if annotation.values.get("iscrowd"):
             crowds += 1
             continue
+        annotations[_listed_id(annotation, "image_id", images)].append(annotation)
+
+    def box_of(annotation: _Entry) -> LabelledBox:
         label = labels[_listed_id(annotation, "category_id", labels)]
-        box = _box(label, _coco_xyxy(annotation), annotation.name)
-        boxes[_listed_id(annotation, "image_id", images)].append(box)
+        return _box(label, _coco_xyxy(annotation), annotation.name)
+
     photos = [
-        BoxedPhoto(image.get("file_name", str), image.hw(), tuple(boxes[key]))
+        _boxed(image.get("file_name", str), image, annotations[key], box_of)
         for key, image in images.items()
     ]
     return _gathered(data.name, photos, crowds)
+
+
+def _boxed(
+    file: str, photo: _Entry, entries: Iterable[_Entry], box_of: Callable[[_Entry], LabelledBox]
+) -> BoxedPhoto:
+    """A photo with those of its boxes that can be read, and what is wrong with others."""
+    hw, boxes, faults = None, [], []
+    try:
+        hw = photo.hw()
+    except ResultError as error:
+        faults.append(error.message)
+    for entry in entries:
+        try:
+            boxes.append(box_of(entry))
+        except ResultError as error:
+            faults.append(error.message)
+    return BoxedPhoto(file, hw, tuple(boxes), tuple(faults))
 
 
 def _by_id(data: _Entry, key: str) -> dict[int | str, _Entry]:
@@ -213,20 +239,17 @@ def _coco_xyxy(entry: _Entry) -> Box:
 
 
 def _from_list(data: object, path: str) -> BoxFile:
-    photos = []
-    for photo in _Entry({"photos": data}, path).entries("photos"):
-        file = photo.get("file", str)
-        boxes = [
-            _box(box.get("label", str), _corners(box), box.name) for box in photo.entries("boxes")
-        ]
-        photos.append(BoxedPhoto(file, photo.hw(), tuple(boxes)))
+    photos = [
+        _boxed(photo.get("file", str), photo, photo.entries("boxes"), _cornered)
+        for photo in _Entry({"photos": data}, path).entries("photos")
+    ]
     return _gathered(path, photos)
 
 
 def _from_csv(text: str, path: str) -> BoxFile:
     rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     columns = ("file", "label", *CORNERS)
-    by_file: dict[str, list[LabelledBox]] = {}
+    by_file: dict[str, list[_Entry]] = {}
     try:
         missing = [name for name in columns if name not in (rows.fieldnames or ())]
         if missing:
@@ -240,17 +263,17 @@ def _from_csv(text: str, path: str) -> BoxFile:
                 {key: value for key, value in row.items() if value is not None},
                 f"{path}: line {rows.line_num}",
             )
-            box = _box(entry.get("label", str), _corners(entry), entry.name)
-            by_file.setdefault(entry.get("file", str), []).append(box)
+            by_file.setdefault(entry.get("file", str), []).append(entry)
     except csv.Error as error:
         raise ResultError(f"{path}: line {rows.line_num}: {error}") from error
-    photos = [BoxedPhoto(file, None, tuple(boxes)) for file, boxes in by_file.items()]
+    nothing = _Entry({}, path)
+    photos = [_boxed(file, nothing, entries, _cornered) for file, entries in by_file.items()]
     return _gathered(path, photos)
 
 
-def _corners(entry: _Entry) -> Box:
+def _cornered(entry: _Entry) -> LabelledBox:
     left, top, right, bottom = (entry.number(side) for side in CORNERS)
-    return left, top, right, bottom
+    return _box(entry.get("label", str), (left, top, right, bottom), entry.name)
 
 
 def _box(label: str, xyxy: Box, name: str) -> LabelledBox:
@@ -262,7 +285,14 @@ def _box(label: str, xyxy: Box, name: str) -> LabelledBox:
 
 
 def _gathered(path: str, photos: Sequence[BoxedPhoto], crowds: int = 0) -> BoxFile:
-    """Check that no photo is listed twice, and drop boxes without an area (COCO has some)."""
+    """Check that no photo is listed twice, and drop boxes without an area (COCO has some).
+
+    Raises:
+        ResultError: one is, or there are faults only, as where a file is of another kind.
+    """
+    faults = [fault for photo in photos for fault in photo.faults]
+    if faults and not any(photo.boxes for photo in photos):
+        raise ResultError(faults[0])
     twice = [file for file, times in Counter(photo.file for photo in photos).items() if times > 1]
     if twice:
         raise ResultError(f"{path}: {twice[0]!r} is listed twice: give all its boxes in one place")
