@@ -23,7 +23,7 @@ from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
 from .cam import CamKind, cam_method
 from .metrics import Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
-from .pairs import match_labels, nothing_left, pair_up
+from .pairs import PairedPhoto, Pairing, match_labels, nothing_left, pair_up
 from .photo_figures import PhotoFigures
 from .unnamed import LOWEST_CONFIDENCE, JudgedPhoto, UnnamedFigures, figures_of, judge
 
@@ -104,33 +104,62 @@ def evaluate(
     search = replace(display, classes=()).search
     methods = {HEATMAP: heatmap_method(scorer, placement, search)}
     methods |= _cam_methods(scorer) if cam else {}
-    paired = {photo.path: photo for photo in pairing.photos}
-    broken = list(pairing.left_out.broken)
-    unusable = {each.file for each in broken}
-    used: list[tuple[BoxedPhoto, JudgedPairs | None, JudgedPhoto]] = []
-
-    def judged(listed: BoxedPhoto) -> tuple[BoxedPhoto, JudgedPairs | None, JudgedPhoto]:
-        """Both parts, so that a photo which cannot be read or scored is in neither."""
-        photo, pairs = read_photo(Path(photos, listed.file)), paired.get(Path(photos, listed.file))
-        named = None if pairs is None else judge_pairs(pairs, photo, methods)
-        found = unnamed_detections(photo, scorer, placement, search)
-        return listed, named, judge(found, _objects(listed, labels), labels, display.conf)
-
-    for done, listed in enumerate(box_file.photos, start=1):
-        try:
-            used += [] if listed.file in unusable else [judged(listed)]
-        except (PhotoError, GeometryError) as error:
-            broken.append(BrokenPhoto(listed.file, error.message))
-        if progress is not None:
-            progress(done, len(box_file.photos))
-    of_pairs = [named for _, named, _ in used if named is not None]
+    judging = _Judging(Path(photos), scorer, placement, search, display.conf, labels, methods)
+    used, broken = judging.judged(box_file.photos, pairing, progress or (lambda *_: None))
+    of_pairs = [one.named for one in used if one.named is not None]
     if not of_pairs:
         raise nothing_left(broken)
     return EvaluationReport(
         evaluation_of(of_pairs, replace(pairing.left_out, broken=tuple(broken))),
-        figures_of([unnamed for *_, unnamed in used], display.conf),
-        tuple(_figures(listed, unnamed) for listed, _, unnamed in used),
+        figures_of([one.unnamed for one in used], display.conf),
+        tuple(_figures(one.listed, one.unnamed) for one in used),
     )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A photo whose heatmaps and detections were judged; without pairs ``named`` is None."""
+
+    listed: BoxedPhoto
+    named: JudgedPairs | None
+    unnamed: JudgedPhoto
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """How photos are judged; see :func:`evaluate`."""
+
+    folder: Path
+    scorer: Scorer
+    placement: MultiScale
+    search: Search
+    conf: float
+    labels: Mapping[str, ClassGroup]
+    methods: Mapping[str, Method]
+
+    def judged(
+        self, photos: Sequence[BoxedPhoto], pairing: Pairing, report: Callable[[int, int], object]
+    ) -> tuple[list[_Judged], list[BrokenPhoto]]:
+        """Those photos that can be read and scored, and the others."""
+        paired = {photo.path: photo for photo in pairing.photos}
+        used, broken = [], list(pairing.left_out.broken)
+        unusable = {each.file for each in broken}
+        for done, listed in enumerate(photos, start=1):
+            if listed.file not in unusable:
+                try:
+                    used.append(self._judged(listed, paired.get(self.folder / listed.file)))
+                except (PhotoError, GeometryError) as error:
+                    broken.append(BrokenPhoto(listed.file, error.message))
+            report(done, len(photos))
+        return used, broken
+
+    def _judged(self, listed: BoxedPhoto, pairs: PairedPhoto | None) -> _Judged:
+        """Both parts, so that a photo which cannot be read or scored is in neither."""
+        photo = read_photo(self.folder / listed.file)
+        named = None if pairs is None else judge_pairs(pairs, photo, self.methods)
+        found = unnamed_detections(photo, self.scorer, self.placement, self.search)
+        unnamed = judge(found, _objects(listed, self.labels), self.labels, self.conf)
+        return _Judged(listed, named, unnamed)
 
 
 def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
