@@ -38,6 +38,8 @@ def named_lines(evaluation: Evaluation) -> Iterator[str]:
             yield f"left out: {count} {what}"
     if left.cut:
         yield f"note: {cut_note(left.cut)}"
+    for photo in left.broken:
+        yield f"left out: {photo}"
 
 
 def methods_table(evaluation: Evaluation) -> TextTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -30,12 +31,16 @@ _ANY_HW = (2**14, 2**14)
 
 @dataclass(frozen=True)
 class BatchSetup:
-    """What a runner needs, and the notes on the network that hold for all photos."""
+    """What a runner needs, and the notes on the network that hold for all photos.
+
+    All paths are absolute, so that workers may run in any folder.
+    """
 
     recipe: ScorerRecipe
     scorer: Scorer
     request: Request
     settings: Settings
+    output: Path
     notes: tuple[str, ...] = ()
 
 
@@ -133,6 +138,7 @@ def plan_batch(
     Raises:
         HeatmapError: as :func:`batch`.
     """
+    output = Path(os.path.abspath(output))
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
     check_joined(output, manifest, _joined(output, manifest, setup))
@@ -170,6 +176,7 @@ def batch(
         HeatmapError: a source, the model or a requested class does not exist, or the output
             folder cannot be written or holds another batch's results.
     """
+    output = Path(os.path.abspath(output))
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
     with writing_manifest(output) as manifest:
         _clean(output)
@@ -212,7 +219,7 @@ def _setup(
     recipe: ScorerRecipe, request: Request, threads: int | None, share: int, manifest: Manifest
 ) -> BatchSetup:
     """The scorer and settings, after all checks that need no photo."""
-    request = request.of_batch
+    recipe, request = recipe.absolute, request.of_batch
     scorer = recipe.prepare()
     display_of_stored(request, scorer.classifier.classes)
     geometry = scorer.plan(_ANY_HW, request.placement.at(1.0))
@@ -221,7 +228,8 @@ def _setup(
         scorer.network_at(geometry.stride_px)
         scorer.positions_at(geometry.stride_px)
     settings = settle(scorer, request, threads, manifest.settings, share=share)
-    return BatchSetup(recipe, scorer, request, settings, scorer.notes_at(geometry.stride_px))
+    output, notes = manifest.path.parent, scorer.notes_at(geometry.stride_px)
+    return BatchSetup(recipe, scorer, request, settings, output, notes)
 
 
 def _plan(

@@ -210,9 +210,11 @@ class Request:
 
     @property
     def of_batch(self) -> Request:
-        """The same with what batches have: thumbnails, and one colour range for all photos."""
+        """The same with what batches have: thumbnails, one colour range, and absolute paths."""
         display = replace(self.display, color_range=self.display.color_range or BATCH_RANGE)
-        return replace(self, display=display, extras=replace(self.extras, thumbnail=True))
+        skip, extras = self.limits.skip, replace(self.extras, thumbnail=True)
+        limits = replace(self.limits, skip=None if skip is None else skip.absolute)
+        return replace(self, display=display, limits=limits, extras=extras)
 
 
 def display_of_stored(request: Request, classes: ClassList) -> Display:

@@ -46,8 +46,8 @@ class BatchFiles:
         unread: folders that cannot be read, each with the reason; their names end in "/".
     """
 
-    photos: tuple[BatchFile, ...]
-    others: tuple[BatchFile, ...]
+    photos: tuple[BatchFile, ...] = ()
+    others: tuple[BatchFile, ...] = ()
     unread: tuple[tuple[BatchFile, str], ...] = ()
 
 

@@ -191,7 +191,7 @@ class Worker:
             state="failed" if done is None else "done",
             settings=self.digest,
             message="" if error is None else error.message,
-            ways=() if error is None else tuple(map(_way, error.ways)),
+            ways=() if error is None else tuple(map(described_way, error.ways)),
             stamp=underway.stamp,
             photo_hw=None if underway.run is None else underway.run.photo.hw,
             detections=() if done is None else tuple(map(_described, done.detections)),
@@ -252,7 +252,7 @@ def _described(detection: Detection) -> dict[str, Any]:
     }
 
 
-def _way(way: Use) -> dict[str, Any]:
+def described_way(way: Use) -> dict[str, Any]:
     """A remedy after a round trip through JSON."""
     described: dict[str, Any] = json.loads(json.dumps(asdict(way), default=str))
     return described

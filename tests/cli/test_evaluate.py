@@ -136,6 +136,26 @@ def test_evaluate_writes_a_page_and_what_json_prints(boxed):
     assert page.count("data:image/jpeg;base64,") == 2
 
 
+def test_evaluate_lists_photos_that_it_cannot_use_everywhere_and_exits_with_1(boxed):
+    listed = json.loads(Path("boxes.json").read_text())
+    listed.append({"file": "gone.png", "boxes": listed[0]["boxes"]})
+    Path("boxes.json").write_text(json.dumps(listed))
+    arguments = ("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "-o", "out")
+    outcome = boxed(*arguments)
+    assert (outcome.code, outcome.err) == (1, "")
+    line = "left out: photos/gone.png: no such file"
+    assert line in outcome.out.splitlines()
+    assert line in Path("out/evaluation.html").read_text("utf-8")
+    expected = [{"file": "gone.png", "reason": "photos/gone.png: no such file"}]
+    assert (
+        json.loads(Path("out/evaluation.json").read_text())["named"]["left_out"]["broken"]
+        == expected
+    )
+    outcome = boxed(*arguments, "--json")
+    assert outcome.code == 1
+    assert json.loads(outcome.out)["named"]["left_out"]["broken"] == expected
+
+
 def test_evaluate_refuses_a_folder_that_is_a_file_before_it_scores(boxed, monkeypatch):
     monkeypatch.setattr(evaluating, "evaluate", None)
     before = everything()

@@ -96,6 +96,13 @@ def test_either_both_files_are_written_or_none(scorer, folder, report):
     assert [path.name for path in (folder / "out").iterdir()] == ["evaluation.json"]
 
 
+def test_a_photo_that_is_gone_by_then_does_not_lose_the_report(scorer, folder, report):
+    (folder / "a.png").unlink()
+    page = write(folder, report, scorer)[0].read_text("utf-8")
+    assert page.count("The photo cannot be read any more.") == 1
+    assert len(pictures_of(page)) == 2
+
+
 def test_no_more_photos_are_scored_again_than_are_shown(scorer, folder, report, monkeypatch):
     scored, found = [], writing.unnamed_findings
 
