@@ -96,8 +96,7 @@ def evaluate(
         ClassError: the mapping names a class that the network does not have.
         ModelError: torchcam is not installed, or the network has no class activation maps.
         PhotoError: no photo can be used.
-        ResultError: boxes or mapping cannot be read, a photo is listed twice, or no label is a
-            class.
+        ResultError: boxes or mapping cannot be read, or no label is a class.
     """
     box_file = on_photos(read_boxes(boxes), photos)
     mapped = None if mapping is None else read_mapping(mapping)
