@@ -49,7 +49,7 @@ def check_joined(output: Path, manifest: Manifest, names: Collection[str]) -> No
     """
     for name in names:
         digest = _file_digest(output / name)
-        if digest is not None and digest not in manifest.joined.get(name, ()):
+        if digest is not None and digest not in manifest.written.get(name, ()):
             raise ResultError(
                 f"{output / name}: was not written by this batch, or was changed since: "
                 "move it, or choose another folder"
@@ -71,10 +71,10 @@ def write_joined(output: Path, manifest: Manifest, pieces: Mapping[str, Pieces])
     digests = {name: _digest(content()) for name, content in pieces.items()}
     changed = [name for name in pieces if _file_digest(output / name) != digests[name]]
     # Noted before: whenever the process is killed, what is there is known.
-    manifest.note_joined({name: digests[name] for name in changed})
+    manifest.note({name: digests[name] for name in changed})
     write_all({output / name: _writer(pieces[name]) for name in changed})
     for name in set(_NAMES) - pieces.keys():
-        if _file_digest(output / name) in manifest.joined.get(name, ()):
+        if _file_digest(output / name) in manifest.written.get(name, ()):
             (output / name).unlink(missing_ok=True)
 
 

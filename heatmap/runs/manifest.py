@@ -83,13 +83,14 @@ def error_of(record: Record) -> HeatmapError:
 class Manifest:
     """The records of a batch by photo name, and the settings last used.
 
-    ``joined`` has the digests of all that was ever written to its joined files, by name.
+    ``written`` are the digests of the batch's own files by name, all that they ever had: a process
+    may be killed between the note and the file.
     """
 
     path: Path
     records: dict[str, Record] = field(default_factory=dict)
     settings: Mapping[str, Any] | None = None
-    joined: dict[str, set[str]] = field(default_factory=dict)
+    written: dict[str, list[str]] = field(default_factory=dict)
     _file: int | None = field(default=None, repr=False)
 
     def append(self, record: Record) -> None:
@@ -107,15 +108,16 @@ class Manifest:
             self._write({"settings": settings})
             self.settings = settings
 
-    def note_joined(self, digests: Mapping[str, str]) -> None:
-        """Append the SHA-256 of joined files that are about to be written, by name."""
-        if digests:
-            self._write({"joined": digests})
-            self._take_joined(digests)
+    def note(self, digests: Mapping[str, str]) -> None:
+        """Append the SHA-256 of the batch's own files, by name, before they are written."""
+        new = {name: own for name, own in digests.items() if own not in self.written.get(name, ())}
+        if new:
+            self._write({"written": new})
+            self._take_note(new)
 
-    def _take_joined(self, digests: Mapping[str, str]) -> None:
+    def _take_note(self, digests: Mapping[str, str]) -> None:
         for name, digest in digests.items():
-            self.joined.setdefault(name, set()).add(digest)
+            self.written.setdefault(name, []).append(digest)
 
     def _write(self, line: Mapping[str, Any]) -> None:
         assert self._file is not None
@@ -157,8 +159,8 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
     try:
         if entry.keys() == {"settings"}:
             manifest.settings = entry["settings"]
-        elif entry.keys() == {"joined"}:
-            manifest._take_joined(entry["joined"])
+        elif entry.keys() == {"written"}:
+            manifest._take_note(entry["written"])
         else:
             record = _record(entry)
             manifest.records[record.name] = record
