@@ -35,6 +35,7 @@ from heatmap.grid import outputs, score_grid
 from heatmap.localization import localize, sharpen
 from heatmap.localization.auto_scales import NATIVE, PHOTO
 from heatmap.localization.detect import Search
+from heatmap.photo.photo import read_photo
 from heatmap.scoring.scorer import Scorer
 
 NETWORKS = {"person": ["person"], "car": ["car"], "cat, dog": ["cat", "dog"]}
@@ -114,7 +115,9 @@ def measured(
             for box in listed["boxes"]
             if box["label"] in groups
         ]
-        found = unnamed_detections(folder / listed["file"], scorer, heatmap.MultiScale(), search)
+        found = unnamed_detections(
+            read_photo(folder / listed["file"]), scorer, heatmap.MultiScale(), search
+        )
         judged.append(judge(found, objects, groups, search.conf))
     return judged
 

@@ -2,11 +2,16 @@
 
 All result files of a photo ``cat.jpg`` begin with its stem ``cat`` and end in one of these
 suffixes; files of a single class have its name in between: ``cat.tabby.jpg``.
+
+File systems limit the bytes of a name, most of them to 255. What would be too long keeps its
+beginning and ends in a digest of the whole (:func:`fitting`), so that names stay different, and
+depend on nothing but the file system.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -34,10 +39,18 @@ LARGE_SCORES = ".scores.npy"
 
 # Files of a batch, in its output folder; below PHOTOS each photo has a folder of its own.
 MANIFEST, SUMMARY, SHEET, PHOTOS = "manifest.jsonl", "summary.csv", "index.html", "photos"
+# Those of all its photos, joined.
+JOINED_COCO, JOINED_DATASET = "coco.json", "coco.dataset.json"
 
 # Files of an evaluation, in its output folder.
 EVALUATION, EVALUATION_PAGE = "evaluation.json", "evaluation.html"
 
+# Most file systems take names of so many bytes and paths of so many; few take less.
+_NAME_BYTES, _PATH_BYTES = 255, 4096
+# Room after a stem for the longest suffix: ".<slug>-<index>-<index>.heat.tif", with indices of six
+# digits, takes 84 bytes, and ".earlier" while a folder is replaced 8.
+SUFFIX_BYTES = 95
+_DIGEST_LENGTH = 8
 _SLUG_LENGTH = 60
 # A class of this name would have the file name of another picture.
 _TAKEN = tuple(name.split(".")[1] for name in (PICTURE, AREAS, THUMBNAIL, COMPARISON))
@@ -53,7 +66,12 @@ class ResultNames:
     @classmethod
     def of_photo(cls, folder: str | Path, photo: str) -> ResultNames:
         """The names for the photo at a path, or for an array if the path is ""."""
-        return cls(Path(folder), Path(photo).stem if photo else "photo")
+        return cls.of_stem(folder, Path(photo).stem if photo else "photo")
+
+    @classmethod
+    def of_stem(cls, folder: str | Path, stem: str) -> ResultNames:
+        """The names that begin with a stem, shortened where one would be too long."""
+        return cls(Path(folder), fitting(stem, _limit(Path(folder)) - SUFFIX_BYTES))
 
     @classmethod
     def of_description(cls, description: Path) -> ResultNames:
@@ -94,6 +112,70 @@ def class_suffixes(groups: Sequence[ClassGroup]) -> list[str]:
     ]
 
 
+def photo_folder(output: Path, photo: str) -> str:
+    """The folder of a photo's results in a batch, below ``PHOTOS``, with "/".
+
+    It is the photo's own name, with each part shortened that the file system would not take. If the
+    path to the results would be too long as a whole, it is one name, of the last part.
+
+    Args:
+        output: the folder of the batch, which need not exist.
+        photo: the name of the photo in the batch: a relative path with "/".
+    """
+    most = _limit(output)
+    parts = "/".join(fitting(part, most) for part in photo.split("/"))
+    # A result lies in a temporary folder there until it is whole.
+    around = len(_bytes(os.path.abspath(output / PHOTOS))) + len("//.heatmap-12345678/") + most
+    if around + len(_bytes(parts)) < _limit(output, "PC_PATH_MAX", _PATH_BYTES):
+        return parts
+    return fitting(photo.rpartition("/")[2], most, whole=photo)
+
+
+def fitting(name: str, most: int, *, whole: str = "") -> str:
+    """A name of at most so many bytes: itself, or its beginning, "-" and a digest of the whole.
+
+    Args:
+        name: a name, in bytes as the file system encodes it (UTF-8).
+        most: the bytes that it may have.
+        whole: what it stands for, if that is more than the name; always shortened then.
+
+    >>> fitting("cat", 160)
+    'cat'
+    >>> fitting("c" * 200, 20)
+    'ccccccccccc-5e39abe8'
+    """
+    if not whole and len(_bytes(name)) <= most:
+        return name
+    kept = name[:most]
+    while len(_bytes(kept)) > most - _DIGEST_LENGTH - 1:
+        kept = kept[:-1]
+    return f"{kept}-{_digest(_bytes(whole or name))}"
+
+
+def _limit(folder: Path, kind: str = "PC_NAME_MAX", otherwise: int = _NAME_BYTES) -> int:
+    """How many bytes a name in a folder may have; the folder need not exist yet."""
+    near = Path(os.path.abspath(folder))
+    for parent in (near, *near.parents):
+        try:
+            return min(os.pathconf(parent, kind), otherwise)
+        # One that does not exist, or a system without this.
+        except (OSError, ValueError, AttributeError):
+            continue
+    return otherwise
+
+
+def _bytes(name: str) -> bytes:
+    try:
+        return os.fsencode(name)
+    # No name of a file.
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGEST_LENGTH]
+
+
 def slug(name: str) -> str:
     """A class name as part of a file name: ASCII letters, digits, "-" and "_", 1 to 60 of them.
 
@@ -104,5 +186,5 @@ def slug(name: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")
     if 0 < len(safe) <= _SLUG_LENGTH:
         return safe
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    digest = _digest(name.encode("utf-8", "surrogatepass"))
     return f"{safe[: _SLUG_LENGTH - 9].rstrip('-') or 'class'}-{digest}"

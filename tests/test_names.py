@@ -1,5 +1,6 @@
 """The names of results: safe ones, found again by the rule that they were written by."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ from heatmap.names import (
     COMPARISON,
     DESCRIPTION,
     GRID,
+    HEATMAP,
+    PHOTOS,
     PICTURE,
+    PYRAMID,
     THUMBNAIL,
     ResultNames,
     class_suffixes,
+    photo_folder,
     scale_name,
     scores_path,
     slug,
@@ -90,3 +95,63 @@ def test_a_slug_is_always_a_safe_file_name(name):
     assert all(letter.isalnum() or letter in "-_" for letter in part)
     assert not part.startswith("-")
     assert Path(f"cat.{part}.png").name == f"cat.{part}.png"
+
+
+@pytest.mark.parametrize("stem", ["c" * 255, "\u732b" * 85, "\U0001f408" * 63, "\udcff" * 255])
+def test_names_too_long_for_the_file_system_are_shortened_with_room_for_every_suffix(
+    tmp_path, stem
+):
+    names = ResultNames.of_photo(tmp_path, f"photos/{stem}")
+    classes = [ClassGroup("x" * 80, (999_998, 999_999)), ClassGroup("x" * 80, (999_998, 999_999))]
+    longest = f"{class_suffixes(classes)[0]}{HEATMAP}"
+    assert len(longest) == 84
+    for suffix in (longest, f".x{1 / 3:g}.grid.scores.npy", ".coco.dataset.json", PYRAMID):
+        names.path(suffix).write_bytes(b"")
+        names.path(f"{suffix}.earlier").write_bytes(b"")
+    assert names.stem.startswith(stem[:30])
+    assert len(os.fsencode(names.stem)) <= 160
+    # Read back, they are found again.
+    assert ResultNames.of_description(names.path(DESCRIPTION)) == names
+
+
+def test_a_name_that_fits_stays_and_long_ones_stay_different(tmp_path):
+    assert ResultNames.of_photo(tmp_path, f"{'c' * 160}.jpg").stem == "c" * 160
+    long = {ResultNames.of_photo(tmp_path, f"{'c' * 200}{end}.jpg").stem for end in "xyz"}
+    assert len(long) == 3
+    # A character is never cut in two.
+    assert ResultNames.of_photo(tmp_path, "\u732b" * 60).stem.startswith("\u732b" * 50 + "-")
+
+
+def test_names_are_shortened_alike_whether_the_folder_exists(tmp_path, monkeypatch):
+    limits = {tmp_path: 143}
+    monkeypatch.setattr("os.pathconf", lambda path, _: limits[Path(path)])
+    limits[tmp_path / "out"] = 143
+    exists = ResultNames.of_photo(tmp_path / "out", "c" * 100).stem
+    del limits[tmp_path / "out"]
+
+    def of_folders(path, _):
+        if Path(path) not in limits:
+            raise FileNotFoundError(path)
+        return limits[Path(path)]
+
+    monkeypatch.setattr("os.pathconf", of_folders)
+    assert ResultNames.of_photo(tmp_path / "out", "c" * 100).stem == exists
+    assert len(exists) == 143 - 95
+
+
+@pytest.mark.parametrize("photo", ["a/b.jpg", f"{'a' * 255}/b.jpg", f"{'a' * 300}/{'猫' * 90}.jpg"])
+def test_folders_of_photos_fit_part_by_part(tmp_path, photo):
+    folder = photo_folder(tmp_path / "out", photo)
+    (tmp_path / "out" / PHOTOS / folder).mkdir(parents=True)
+    assert folder.count("/") == photo.count("/")
+    assert (folder == photo) == (max(map(len, map(os.fsencode, photo.split("/")))) <= 255)
+
+
+def test_a_path_too_long_as_a_whole_becomes_one_name(tmp_path):
+    deep = "/".join(["d" * 200] * 19)
+    folders = [photo_folder(tmp_path / "out", f"{deep}/{end}/cat.jpg") for end in "xy"]
+    assert [folder[:8] for folder in folders] == ["cat.jpg-"] * 2
+    assert folders[0] != folders[1]
+    ResultNames.of_photo(tmp_path / "out" / PHOTOS / folders[0], "c" * 255).folder.mkdir(
+        parents=True
+    )

@@ -18,7 +18,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ..errors import HeatmapError, Use
-from ..runs.batch import Batch, BatchPlan, BatchReporter
+from ..names import JOINED_COCO, JOINED_DATASET, MANIFEST, PHOTOS, SHEET, SUMMARY
+from ..runs.batch import Batch, BatchReporter
+from ..runs.batch_plan import BatchPlan
 from ..runs.manifest import Record, counts, error_of
 from .command import in_options
 
@@ -193,6 +195,8 @@ def print_work(work: BatchPlan) -> None:
         click.echo(f"{task.item.name}: {task.why}")
     for record in work.skipped:
         click.echo(f"{record.name}: skip, {record.message}")
+    for record in work.unread:
+        click.echo(f"failed: {record.message}")
     click.echo(_to_do(work))
 
 
@@ -206,6 +210,10 @@ def describe_work(work: BatchPlan) -> dict[str, Any]:
         "skipped": [
             {"name": record.name, "path": record.path, "message": record.message}
             for record in work.skipped
+        ],
+        "unread": [
+            {"name": record.name, "path": record.path, "message": record.message}
+            for record in work.unread
         ],
         "unchanged": work.unchanged,
     }
@@ -228,7 +236,9 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
         f"{_photos(states['done'])} done, {states['failed']} failed, "
         f"{states['skipped']} skipped; {detections} detection{'' if detections == 1 else 's'}"
     )
-    yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
+    joined = [name for name in (JOINED_COCO, JOINED_DATASET) if (output / name).exists()]
+    listed = ", ".join((SHEET, SUMMARY, *joined, MANIFEST, PHOTOS))
+    yield f"in {output}: {listed}"
     if states["failed"] and not any(task for task in done.work.todo):
         yield "the failed photos have not changed since: --retry-failed tries them again"
 

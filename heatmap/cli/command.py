@@ -8,6 +8,7 @@ from typing import IO, Any
 import click
 
 from ..errors import HeatmapError, Use
+from ..installed import check_installed
 
 # Advice for commands without --engine, which can only slide.
 _CROPS = "`heatmap run` scores it crop by crop"
@@ -31,12 +32,13 @@ class Command(click.Command):
     """
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command.
+        """Run the command, if what it needs is installed.
 
         Raises:
             Failure: in place of any ``HeatmapError``.
         """
         try:
+            check_installed()
             return super().invoke(ctx)
         except HeatmapError as error:
             raise Failure(self.worded(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,8 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     """Measure heatmaps and detections against boxes.
 
     PHOTOS is a folder, BOXES a file of ground-truth boxes: COCO instances, or a plain JSON or
-    CSV list. docs/evaluation.md explains the measures.
+    CSV list. docs/evaluation.md explains the measures. Photos that cannot be used are left out and
+    listed, and the exit code is then 1.
     """
     from ..evaluation.evaluate import evaluate as evaluate_photos
     from ..evaluation.write_report import describe_evaluation, write_report
@@ -107,10 +109,11 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
             )
     if options["as_json"]:
         click.echo(json.dumps(describe_evaluation(report, scorer), indent=2))
-        return
-    _print(report, options["conf"])
-    for path in written:
-        make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
+    else:
+        _print(report, options["conf"])
+        for path in written:
+            make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
+    sys.exit(1 if report.named.left_out.broken else 0)
 
 
 def _print(report: EvaluationReport, conf: float) -> None:
@@ -125,7 +128,7 @@ def _print(report: EvaluationReport, conf: float) -> None:
 
     console, named, unnamed = make_console(), report.named, report.unnamed
     for line in named_lines(named):
-        console.print(escape(line))
+        console.print(escape(line), soft_wrap=True)
     console.print(_drawn(methods_table(named)))
     console.print("\nheatmap, by label:")
     console.print(_drawn(labels_table(named)))

@@ -31,7 +31,7 @@ class TrainingPrinter(TrainingReporter):
 
     def begins(self, examples: Examples, classifier: Classifier) -> None:
         """Print the classes with their numbers of examples, and the network."""
-        self.line.notes(classifier.notes)
+        self.line.notes((*examples.notes, *classifier.notes))
         for name, (training, validation) in examples.counts().items():
             self._print(f"{name}: {training} training examples, {validation} for validation")
         trainable = sum(p.numel() for p in classifier.module.parameters() if p.requires_grad)
@@ -68,7 +68,7 @@ class TrainingPrinter(TrainingReporter):
         if self.as_json:
             outcome = {
                 "checkpoint": str(trained.path),
-                "notes": classifier.notes,
+                "notes": [*trained.examples.notes, *classifier.notes],
                 "box_examples": _box_examples(classifier),
                 "best": asdict(trained.best),
                 "history": [asdict(epoch) for epoch in trained.history],

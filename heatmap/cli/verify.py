@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,10 +14,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import HeatmapError
+from ..errors import HeatmapError, PhotoError
 from ..geometry import size_text
 from ..grid.outputs import described
-from ..names import COMPARISON
+from ..names import COMPARISON, ResultNames
 from .command import Command, in_options
 from .console import make_console, progress_line
 from .options import FILE, border_option, model_options, scales_options, stride_option, under
@@ -102,11 +103,13 @@ class _Comparing:
     described: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        from ..runs.sources import gather
+        from ..runs.sources import BatchFiles, gather
 
-        self.many = self.source.is_dir()
+        # The method of Path raises where a name is too long.
+        self.many = os.path.isdir(self.source)
         # Listed at once, before a network is loaded for no photo.
-        self.items = gather([self.source], self.options["output"]).photos if self.many else ()
+        gathered = gather([self.source], self.options["output"]) if self.many else BatchFiles()
+        self.items, self.unread = gathered.photos, gathered.unread
 
     def outcomes(
         self, scorer: Scorer, line: ProgressLine
@@ -115,13 +118,18 @@ class _Comparing:
         if not self.many:
             yield self.source.name, self._compared(self.source, scorer, line, str(self.source))
             return
+        for folder, reason in self.unread:
+            yield folder.name, self._failed(folder.name, PhotoError(reason), line)
         for item in self.items:
             try:
                 yield item.name, self._compared(item.path, scorer, line, item.name)
             except HeatmapError as error:
-                line.note(in_options(error))
-                self.described.append({"photo": item.name, "error": in_options(error)})
-                yield item.name, error
+                yield item.name, self._failed(item.name, error, line)
+
+    def _failed(self, name: str, error: HeatmapError, line: ProgressLine) -> HeatmapError:
+        line.note(in_options(error))
+        self.described.append({"photo": name, "error": in_options(error)})
+        return error
 
     def _compared(self, path: Path, scorer: Scorer, line: ProgressLine, name: str) -> VerifyReport:
         from ..evaluation.verify import verify as verify_photo
@@ -136,8 +144,9 @@ class _Comparing:
         picture = draw_report(path, report, options["wanted"])
         if not self.described:
             line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
-        stem = name if self.many else path.stem
-        written = write_image(options["output"] / f"{stem}{COMPARISON}", picture)
+        home = options["output"] / Path(name).parent if self.many else options["output"]
+        names = ResultNames.of_stem(home, Path(name).name if self.many else path.stem)
+        written = write_image(names.path(COMPARISON), picture)
         self.described.append({"photo": name, **describe_report(report), "picture": str(written)})
         if not options["as_json"]:
             with line.aside():

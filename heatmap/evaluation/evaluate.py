@@ -10,18 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassGroup
+from ..errors import GeometryError, PhotoError
 from ..geometry import Box
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
 from ..localization.detection import Detection
 from ..localization.findings import Findings, find
 from ..localization.scales import fuse_scales
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
+from ..photo.broken import BrokenPhoto
+from ..photo.listed import on_photos
 from ..photo.photo import Photo, read_photo
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
 from .cam import CamKind, cam_method
-from .metrics import Answer, Evaluation, Method, evaluate_methods
-from .pairs import match_labels, pair_up
+from .metrics import Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
+from .pairs import PairedPhoto, Pairing, match_labels, nothing_left, pair_up
 from .photo_figures import PhotoFigures
 from .unnamed import LOWEST_CONFIDENCE, JudgedPhoto, UnnamedFigures, figures_of, judge
 
@@ -70,6 +73,9 @@ def evaluate(
     al., ECCV 2016; MaxBoxAcc: Choe et al., CVPR 2020; average precision: Everingham et al., IJCV
     2010).
 
+    Photos that cannot be used are left out of all figures, and listed in ``named.left_out.broken``:
+    those that are missing or damaged, have another size than listed, or a box with a fault.
+
     Args:
         photos: the folder of the photos.
         boxes: a file of ground-truth boxes: COCO instances, or a plain list as JSON or CSV.
@@ -89,27 +95,72 @@ def evaluate(
     Raises:
         ClassError: the mapping names a class that the network does not have.
         ModelError: torchcam is not installed, or the network has no class activation maps.
-        PhotoError: a photo is missing, cannot be read, or has another size than listed.
-        ResultError: boxes or mapping cannot be read, a box lies outside its photo, or no label is
-            a class.
+        PhotoError: no photo can be used.
+        ResultError: boxes or mapping cannot be read, or no label is a class.
     """
-    box_file = read_boxes(boxes)
+    box_file = on_photos(read_boxes(boxes), photos)
     mapped = None if mapping is None else read_mapping(mapping)
     labels = match_labels(box_file.label_counts(), scorer.classifier.classes, mapped)
     pairing = pair_up(box_file, photos, labels)
     search = replace(display, classes=()).search
     methods = {HEATMAP: heatmap_method(scorer, placement, search)}
     methods |= _cam_methods(scorer) if cam else {}
-    done, total = len(pairing.photos), len(pairing.photos) + len(box_file.photos)
-    report = progress or (lambda *_: None)
-    named = evaluate_methods(pairing, methods, progress=lambda n, _: report(n, total))
-    judged = []
-    for listed in box_file.photos:
-        found = unnamed_detections(Path(photos, listed.file), scorer, placement, search)
-        judged.append(judge(found, _objects(listed, labels), labels, display.conf))
-        report(done + len(judged), total)
-    of_photos = tuple(map(_figures, box_file.photos, judged))
-    return EvaluationReport(named, figures_of(judged, display.conf), of_photos)
+    judging = _Judging(Path(photos), scorer, placement, search, display.conf, labels, methods)
+    used, broken = judging.judged(box_file.photos, pairing, progress or (lambda *_: None))
+    of_pairs = [one.named for one in used if one.named is not None]
+    if not of_pairs:
+        raise nothing_left(broken)
+    return EvaluationReport(
+        evaluation_of(of_pairs, replace(pairing.left_out, broken=tuple(broken))),
+        figures_of([one.unnamed for one in used], display.conf),
+        tuple(_figures(one.listed, one.unnamed) for one in used),
+    )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A photo whose heatmaps and detections were judged; without pairs ``named`` is None."""
+
+    listed: BoxedPhoto
+    named: JudgedPairs | None
+    unnamed: JudgedPhoto
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """How photos are judged; see :func:`evaluate`."""
+
+    folder: Path
+    scorer: Scorer
+    placement: MultiScale
+    search: Search
+    conf: float
+    labels: Mapping[str, ClassGroup]
+    methods: Mapping[str, Method]
+
+    def judged(
+        self, photos: Sequence[BoxedPhoto], pairing: Pairing, report: Callable[[int, int], object]
+    ) -> tuple[list[_Judged], list[BrokenPhoto]]:
+        """Those photos that can be read and scored, and the others."""
+        paired = {photo.path: photo for photo in pairing.photos}
+        used, broken = [], list(pairing.left_out.broken)
+        unusable = {each.file for each in broken}
+        for done, listed in enumerate(photos, start=1):
+            if listed.file not in unusable:
+                try:
+                    used.append(self._judged(listed, paired.get(self.folder / listed.file)))
+                except (PhotoError, GeometryError) as error:
+                    broken.append(BrokenPhoto(listed.file, error.message))
+            report(done, len(photos))
+        return used, broken
+
+    def _judged(self, listed: BoxedPhoto, pairs: PairedPhoto | None) -> _Judged:
+        """Both parts, so that a photo which cannot be read or scored is in neither."""
+        photo = read_photo(self.folder / listed.file)
+        named = None if pairs is None else judge_pairs(pairs, photo, self.methods)
+        found = unnamed_detections(photo, self.scorer, self.placement, self.search)
+        unnamed = judge(found, _objects(listed, self.labels), self.labels, self.conf)
+        return _Judged(listed, named, unnamed)
 
 
 def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
@@ -130,13 +181,12 @@ def _objects(photo: BoxedPhoto, labels: Mapping[str, ClassGroup]) -> list[tuple[
 
 
 def unnamed_detections(
-    photo: str | Path, scorer: Scorer, placement: MultiScale, search: Search
+    photo: Photo, scorer: Scorer, placement: MultiScale, search: Search
 ) -> tuple[Detection, ...]:
     """What a run finds on a photo where no class is named, down to low confidences."""
-    opened = read_photo(photo)
-    scored = _scored(opened, scorer, placement, named=False)
+    scored = _scored(photo, scorer, placement, named=False)
     lower = replace(search, classes=None, conf=LOWEST_CONFIDENCE)
-    return detect(scored, lower, scorer.crops(opened)).detections
+    return detect(scored, lower, scorer.crops(photo)).detections
 
 
 def unnamed_findings(

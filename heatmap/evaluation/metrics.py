@@ -7,7 +7,7 @@ the figures and their sources.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -16,10 +16,11 @@ import torch
 from torchvision.ops import box_iou
 
 from ..classes import ClassGroup
-from ..errors import ResultError
+from ..errors import PhotoError, ResultError
 from ..geometry import Box
+from ..photo.broken import BrokenPhoto
 from ..photo.photo import Photo, read_photo
-from .pairs import LeftOut, Pairing, PhotoClassPair
+from .pairs import LeftOut, PairedPhoto, Pairing, PhotoClassPair, nothing_left
 
 # Distance from a box at which the maximum of a heatmap still counts as pointing at it.
 POINTING_TOLERANCE_PX = 15
@@ -109,6 +110,29 @@ class Evaluation:
     methods: dict[str, MethodFigures]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """One method on one pair.
+
+    Attributes:
+        points: whether its heatmap has its maximum at a box.
+        iou: of its most confident box.
+        region_ious: an entry for each of ``THRESHOLDS``.
+    """
+
+    points: bool
+    iou: float
+    region_ious: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class JudgedPairs:
+    """The pairs of a photo, and by method a verdict on each."""
+
+    pairs: tuple[PhotoClassPair, ...]
+    verdicts: Mapping[str, tuple[Verdict, ...]]
+
+
 def evaluate_methods(
     pairing: Pairing,
     methods: Mapping[str, Method],
@@ -117,27 +141,53 @@ def evaluate_methods(
 ) -> Evaluation:
     """Run every method on every pair, and compare its answers with the ground-truth boxes.
 
+    A photo that turns out to be damaged when it is read is left out, of all methods.
+
     Args:
         pairing: photos, the classes to search on each, and their boxes.
         methods: methods by name; each gets all classes of a photo at once.
         progress: called with the number of photos done and the total.
 
     Raises:
-        PhotoError: a photo cannot be read.
+        PhotoError: no photo can be read.
         ResultError: a method gives answers that :class:`Answer` does not allow.
     """
-    verdicts: dict[str, list[_Verdict]] = {name: [] for name in methods}
+    judged, broken = [], []
     for done, paired in enumerate(pairing.photos, start=1):
-        photo = read_photo(paired.path)
-        for name, method in methods.items():
-            answers = method(photo, [pair.group for pair in paired.pairs])
-            _check_answers(answers, len(paired.pairs), photo.hw, name)
-            verdicts[name] += map(_judge, answers, paired.pairs)
+        try:
+            judged.append(judge_pairs(paired, read_photo(paired.path), methods))
+        except PhotoError as error:
+            broken.append(BrokenPhoto(str(paired.path), error.message))
         if progress is not None:
             progress(done, len(pairing.photos))
-    pairs = [pair for paired in pairing.photos for pair in paired.pairs]
-    figures = {name: _method_figures(judged, pairs) for name, judged in verdicts.items()}
-    return Evaluation(len(pairing.photos), len(pairs), pairing.left_out, figures)
+    if not judged:
+        raise nothing_left(broken)
+    left_out = pairing.left_out
+    return evaluation_of(judged, replace(left_out, broken=(*left_out.broken, *broken)))
+
+
+def judge_pairs(paired: PairedPhoto, photo: Photo, methods: Mapping[str, Method]) -> JudgedPairs:
+    """Run every method on the pairs of a photo, and compare its answers with the boxes.
+
+    Raises:
+        ResultError: as :func:`evaluate_methods`.
+    """
+    verdicts = {}
+    for name, method in methods.items():
+        answers = method(photo, [pair.group for pair in paired.pairs])
+        _check_answers(answers, len(paired.pairs), photo.hw, name)
+        verdicts[name] = tuple(map(_judge, answers, paired.pairs))
+    return JudgedPairs(paired.pairs, verdicts)
+
+
+def evaluation_of(judged: Sequence[JudgedPairs], left_out: LeftOut) -> Evaluation:
+    """The figures of all methods over some photos, at least one."""
+    pairs = [pair for of_photo in judged for pair in of_photo.pairs]
+    figures = {
+        name: _method_figures([one for photo in judged for one in photo.verdicts[name]], pairs)
+        for name in judged[0].verdicts
+    }
+    return Evaluation(len(judged), len(pairs), left_out, figures)
 
 
 def points_at(heat: npt.NDArray[np.float32], boxes_xyxy: Sequence[Box]) -> bool:
@@ -173,15 +223,6 @@ def region_box(heat: npt.NDArray[np.float32], threshold: float) -> Box | None:
     return float(left), float(top), float(right), float(bottom)
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    """One method on one pair; ``region_ious`` has an entry for each of ``THRESHOLDS``."""
-
-    points: bool
-    iou: float
-    region_ious: tuple[float, ...]
-
-
 def _check_answers(answers: list[Answer], count: int, hw: tuple[int, int], name: str) -> None:
     if len(answers) != count:
         raise ResultError(f"method {name!r} gives {len(answers)} answers for {count} classes")
@@ -193,11 +234,11 @@ def _check_answers(answers: list[Answer], count: int, hw: tuple[int, int], name:
             )
 
 
-def _judge(answer: Answer, pair: PhotoClassPair) -> _Verdict:
+def _judge(answer: Answer, pair: PhotoClassPair) -> Verdict:
     best = answer.boxes_xyxy[0] if answer.boxes_xyxy else None
     regions = [region_box(answer.heat, threshold) for threshold in THRESHOLDS]
     iou, *region_ious = _best_ious([best, *regions], pair.boxes_xyxy)
-    return _Verdict(points_at(answer.heat, pair.boxes_xyxy), iou, tuple(region_ious))
+    return Verdict(points_at(answer.heat, pair.boxes_xyxy), iou, tuple(region_ious))
 
 
 def _best_ious(boxes: Sequence[Box | None], true: Sequence[Box]) -> list[float]:
@@ -208,7 +249,7 @@ def _best_ious(boxes: Sequence[Box | None], true: Sequence[Box]) -> list[float]:
     return [float(iou) for iou in ious.amax(dim=1)]
 
 
-def _method_figures(verdicts: Sequence[_Verdict], pairs: Sequence[PhotoClassPair]) -> MethodFigures:
+def _method_figures(verdicts: Sequence[Verdict], pairs: Sequence[PhotoClassPair]) -> MethodFigures:
     thresholds = _best_thresholds(verdicts)
 
     def cases(label: str | None) -> Cases:
@@ -227,7 +268,7 @@ def _method_figures(verdicts: Sequence[_Verdict], pairs: Sequence[PhotoClassPair
     return MethodFigures(cases(None), {label: cases(label) for label in labels})
 
 
-def _best_thresholds(verdicts: Sequence[_Verdict]) -> list[int]:
+def _best_thresholds(verdicts: Sequence[Verdict]) -> list[int]:
     """For each of ``IOUS``, the index in ``THRESHOLDS`` at which most regions reach it.
 
     As in MaxBoxAcc of Choe et al., "Evaluating Weakly Supervised Object Localization Methods
@@ -237,7 +278,7 @@ def _best_thresholds(verdicts: Sequence[_Verdict]) -> list[int]:
     return [int((ious >= iou).sum(axis=0).argmax()) for iou in IOUS]
 
 
-def _figures(verdicts: Sequence[_Verdict], thresholds: Sequence[int]) -> Figures:
+def _figures(verdicts: Sequence[Verdict], thresholds: Sequence[int]) -> Figures:
     boxes = [
         BoxAccuracy(
             iou=iou,

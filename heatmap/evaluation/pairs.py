@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..classes import ClassGroup, ClassList, Wanted
-from ..errors import ClassError, ResultError
+from ..errors import ClassError, PhotoError, ResultError
 from ..geometry import Box
-from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside
-from ..photo.photo_file import PhotoFile
+from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox
+from ..photo.broken import BrokenPhoto, told
+from ..photo.checked import checked_hw
 
 # A pair is small if all boxes of the class cover less than this share of the photo.
 SMALL_SHARE = 0.25
+# Of photos that cannot be used, an error names so many.
+MOST_TOLD = 10
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,17 @@ class LeftOut:
     Attributes:
         labels: labels without a class of the model, with their numbers of boxes.
         photos: number of photos without any other boxes.
-        crowds, empty: numbers of boxes, as in :class:`annotations.BoxFile`.
+        crowds, empty, cut: numbers of boxes, as in :class:`annotations.BoxFile`; of those that
+            were cut only what lay outside is left out.
+        broken: photos that cannot be used; the figures are of the others.
     """
 
     labels: dict[str, int]
     photos: int
     crowds: int
     empty: int
+    broken: tuple[BrokenPhoto, ...] = ()
+    cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,9 @@ def _joined(label: str, wanted: Sequence[Wanted], classes: ClassList) -> ClassGr
 def pair_up(boxes: BoxFile, folder: str | Path, groups: Mapping[str, ClassGroup]) -> Pairing:
     """Pair each photo with the classes that have boxes on it.
 
-    The photos are opened to check their sizes before any scoring.
+    The photos are opened to check their sizes before any scoring. One that is missing, cannot be
+    read or has another size than listed, and one with a box that has a fault or extends beyond it,
+    is left out.
 
     Args:
         boxes: the boxes, from :func:`annotations.read_boxes`.
@@ -120,20 +129,36 @@ def pair_up(boxes: BoxFile, folder: str | Path, groups: Mapping[str, ClassGroup]
         groups: the class or group of each label, from :func:`match_labels`.
 
     Raises:
-        PhotoError: a photo is missing, cannot be read, or has another size than listed.
-        ResultError: a box extends beyond its photo, or there is nothing to pair.
+        PhotoError: all photos are left out.
+        ResultError: there is nothing to pair.
     """
     counts = boxes.label_counts()
     if not counts.keys() & groups.keys():
         raise _nothing_to_pair(boxes.path, list(counts))
-    paired = tuple(
-        _paired(photo, Path(folder, photo.file), groups, boxes.path)
+    wanted = [
+        photo
         for photo in boxes.photos
-        if any(box.label in groups for box in photo.boxes)
-    )
+        if photo.faults or any(box.label in groups for box in photo.boxes)
+    ]
+    paired, broken = [], []
+    for photo in wanted:
+        try:
+            paired.append(_paired(photo, Path(folder, photo.file), groups, boxes.path))
+        except (PhotoError, ResultError) as error:
+            broken.append(BrokenPhoto(photo.file, error.message))
+    if not paired:
+        raise nothing_left(broken)
     labels = {label: count for label, count in counts.items() if label not in groups}
-    unpaired = len(boxes.photos) - len(paired)
-    return Pairing(paired, LeftOut(labels, unpaired, boxes.crowds, boxes.empty))
+    unpaired = len(boxes.photos) - len(wanted)
+    left_out = LeftOut(labels, unpaired, boxes.crowds, boxes.empty, tuple(broken), boxes.cut)
+    return Pairing(tuple(paired), left_out)
+
+
+def nothing_left(broken: Sequence[BrokenPhoto]) -> PhotoError:
+    """The error where no photo can be used."""
+    if len(broken) == 1:
+        return PhotoError(str(broken[0]))
+    return PhotoError(f"none of {len(broken)} photos can be used: {told(broken, MOST_TOLD)}")
 
 
 def _nothing_to_pair(path: str, labels: Sequence[str]) -> ResultError:
@@ -149,11 +174,9 @@ def _nothing_to_pair(path: str, labels: Sequence[str]) -> ResultError:
 def _paired(
     boxed: BoxedPhoto, path: Path, groups: Mapping[str, ClassGroup], source: str
 ) -> PairedPhoto:
-    hw = PhotoFile(path).hw
-    check_hw(boxed, hw, path, source)
+    hw = checked_hw(boxed, path, source)
     by_label: dict[str, list[LabelledBox]] = {}
     for box in boxed.boxes:
-        check_inside(box.xyxy, hw, f"{source}: {boxed.file}: box of {box.label!r}")
         by_label.setdefault(box.label, []).append(box)
     pairs = []
     for label, boxes in by_label.items():

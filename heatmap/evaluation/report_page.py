@@ -35,13 +35,13 @@ class ShownPhoto:
 
     Attributes:
         figures: what was hit and missed.
-        jpeg: its picture.
+        jpeg: its picture; empty where it cannot be read any more.
         hw: height and width of the picture, px.
     """
 
     figures: PhotoFigures
-    jpeg: bytes
-    hw: tuple[int, int]
+    jpeg: bytes = b""
+    hw: tuple[int, int] = (0, 0)
 
 
 def report_page(
@@ -132,14 +132,21 @@ def _photos(best: Sequence[ShownPhoto], worst: Sequence[ShownPhoto], conf: float
 
 
 def _card(photo: ShownPhoto) -> str:
-    figures, (height, width) = photo.figures, photo.hw
-    content = base64.b64encode(photo.jpeg).decode("ascii")
-    name = escape(figures.file)
+    figures, name = photo.figures, escape(photo.figures.file)
     return (
-        f'<li><div class="stage"><img src="data:image/jpeg;base64,{content}" '
-        f'width="{width}" height="{height}" alt="{name} with its objects and detections"></div>'
+        f'<li><div class="stage">{_picture(photo, name)}</div>'
         f'<div><h4>{name}</h4><p class="soft">{_summary(figures)}</p>'
         f"<dl>{''.join(_said(figures))}</dl></div></li>"
+    )
+
+
+def _picture(photo: ShownPhoto, name: str) -> str:
+    if not photo.jpeg:
+        return "The photo cannot be read any more."
+    content, (height, width) = base64.b64encode(photo.jpeg).decode("ascii"), photo.hw
+    return (
+        f'<img src="data:image/jpeg;base64,{content}" width="{width}" height="{height}" '
+        f'alt="{name} with its objects and detections">'
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ..photo.listed import cut_note
 from .evaluate import HEATMAP
 from .metrics import IOUS, Cases, Evaluation
 from .unnamed import Share, UnnamedFigures
@@ -35,6 +36,10 @@ def named_lines(evaluation: Evaluation) -> Iterator[str]:
     for count, what in ((left.crowds, "crowds"), (left.empty, "boxes without an area")):
         if count:
             yield f"left out: {count} {what}"
+    if left.cut:
+        yield f"note: {cut_note(left.cut)}"
+    for photo in left.broken:
+        yield f"left out: {photo}"
 
 
 def methods_table(evaluation: Evaluation) -> TextTable:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import PhotoError
 from ..files import of_bytes, write_all
 from ..geometry import shrunk_hw
 from ..names import EVALUATION, EVALUATION_PAGE
@@ -52,8 +53,9 @@ def write_report(
     Returns:
         The paths of the files.
 
+    A photo that cannot be read any more is shown without its picture.
+
     Raises:
-        PhotoError: a photo cannot be read any more.
         ResultError: the files cannot be written.
     """
     best, worst = best_and_worst(report.photos, MOST_PHOTOS)
@@ -93,7 +95,10 @@ def _shown(
     figures: PhotoFigures, folder: Path, scorer: Scorer, display: Display, placement: MultiScale
 ) -> ShownPhoto:
     """Find again what is on a photo, and draw it."""
-    photo = read_photo(folder / figures.file)
+    try:
+        photo = read_photo(folder / figures.file)
+    except PhotoError:
+        return ShownPhoto(figures)
     search = replace(display, classes=()).search
     findings = unnamed_findings(photo, scorer, placement, search)
     hw = shrunk_hw(photo.hw, _PICTURE_PX)

@@ -6,8 +6,9 @@ that is not skipped.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +51,13 @@ class Skip:
 
     background: bool = False
     mask: str | Path | npt.NDArray[np.uint8] | None = None
+
+    @property
+    def absolute(self) -> Skip:
+        """The same with an absolute path, for a worker whose working folder is another."""
+        if not isinstance(self.mask, str | Path):
+            return self
+        return replace(self, mask=Path(os.path.abspath(self.mask)))
 
     def wanted(self, photo: OpenPhoto, geometry: Geometry) -> npt.NDArray[np.bool_]:
         """Which cells to score: bool (N, M).

@@ -70,7 +70,7 @@ def resolve(model: str | Path | nn.Module, source: Source) -> Resolved:
             Use("weights", "FILE"),
             Use("weights_key", text="leave {} out"),
         )
-    of_file = not isinstance(model, nn.Module) and _is_path(model)
+    of_file = not isinstance(model, nn.Module) and is_path(model)
     if source.architecture is not None and not of_file:
         raise ModelError(
             "only a checkpoint file has an architecture of its own",
@@ -85,7 +85,8 @@ def resolve(model: str | Path | nn.Module, source: Source) -> Resolved:
         return _from_path(Path(model), source) if of_file else _from_name(str(model), source)
 
 
-def _is_path(model: str | Path) -> bool:
+def is_path(model: str | Path) -> bool:
+    """Whether a model is given as the path of a file."""
     name = str(model)
     # Some of timm's names look like files: beit3_base_patch16_224.pt.
     ends_like_a_file = name.endswith(_WEIGHT_SUFFIXES) and not name.startswith(TIMM)

@@ -76,7 +76,7 @@ class Annotation:
                 or the range is none within 0..1.
         """
         _check_shape(picture_hw, findings.maps.geometry.photo_hw)
-        colours = _colours(findings)
+        colours = class_colours(findings)
         found = list(dict.fromkeys(each.group for each in findings.shown))
         hot = found if heat is None else heat
         colouring = _heat(findings, picture_hw, color_range, opacity, hot)
@@ -184,7 +184,7 @@ def _check_shape(picture_hw: tuple[int, int], photo_hw: tuple[int, int]) -> None
         )
 
 
-def _colours(findings: Findings) -> dict[ClassGroup, Colour]:
+def class_colours(findings: Findings) -> dict[ClassGroup, Colour]:
     """The colour of each class: of those with maps, then of others that have boxes."""
     groups = dict.fromkeys((*findings.groups, *(each.group for each in findings.shown)))
     return {group: colour_of(place) for place, group in enumerate(groups)}

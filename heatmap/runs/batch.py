@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -10,16 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import ResultError
 from ..files import TEMPORARY
-from ..names import PHOTOS
 from ..progress import Reporter
-from .manifest import FileStamp, Manifest, Record, read_manifest, writing_manifest
+from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
+from .coco_joined import Pieces, check_joined, joined_pieces, write_joined
+from .manifest import Manifest, Record, read_manifest, writing_manifest
 from .overview import write_overview
 from .request import Request, display_of_stored
 from .settings import ScorerRecipe, Settings, settle
-from .sources import BatchFile, BatchFiles, gather
-from .worker import PhotoTask, Worker, stamp_of
+from .sources import BatchFiles, gather
+from .worker import PhotoTask, Worker
 
 if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
@@ -30,12 +31,16 @@ _ANY_HW = (2**14, 2**14)
 
 @dataclass(frozen=True)
 class BatchSetup:
-    """What a runner needs, and the notes on the network that hold for all photos."""
+    """What a runner needs, and the notes on the network that hold for all photos.
+
+    All paths are absolute, so that workers may run in any folder.
+    """
 
     recipe: ScorerRecipe
     scorer: Scorer
     request: Request
     settings: Settings
+    output: Path
     notes: tuple[str, ...] = ()
 
 
@@ -80,15 +85,6 @@ def _processors() -> int:
     from ..scoring.device import thread_count
 
     return thread_count()
-
-
-@dataclass(frozen=True)
-class BatchPlan:
-    """What a batch has to do: photos to run, photos left unchanged, and other files skipped."""
-
-    todo: tuple[PhotoTask, ...]
-    unchanged: int
-    skipped: tuple[Record, ...] = ()
 
 
 class BatchReporter(Reporter):
@@ -142,9 +138,11 @@ def plan_batch(
     Raises:
         HeatmapError: as :func:`batch`.
     """
+    output = Path(os.path.abspath(output))
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-    return _work(gathered, manifest, setup.settings, output, retry_failed=sources.retry_failed)
+    check_joined(output, manifest, _joined(output, manifest, setup))
+    return _plan(gathered, manifest, setup, output, retry_failed=sources.retry_failed)
 
 
 def batch(
@@ -165,7 +163,8 @@ def batch(
     Args:
         sources: where the photos are.
         output: folder for ``manifest.jsonl``, ``summary.csv``, ``index.html`` and, below
-            ``photos``, the results of each photo.
+            ``photos``, the results of each photo; with the format "coco" also for ``coco.json``
+            and ``coco.dataset.json``, which hold those of all photos.
         recipe: how to prepare the scorer.
         request: how to process each photo.
         threads: threads per photo; None is 1 if several photos run at a time, otherwise
@@ -177,19 +176,25 @@ def batch(
         HeatmapError: a source, the model or a requested class does not exist, or the output
             folder cannot be written or holds another batch's results.
     """
+    output = Path(os.path.abspath(output))
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
     with writing_manifest(output) as manifest:
         _clean(output)
         setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
+        check_joined(output, manifest, _joined(output, manifest, setup))
         reporter.notes(setup.notes)
-        retry_failed = sources.retry_failed
+        retry_failed, first = sources.retry_failed, True
         for settled in _looks(sources, gathered, output):
-            work = _work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
+            work = _plan(settled, manifest, setup, output, retry_failed=retry_failed)
             _do(work, manifest, setup, runner, reporter)
             write_overview(output, manifest.records.values())
+            # What was joined before is read again only where something is new.
+            if first or work.todo:
+                write_joined(output, manifest, _joined(output, manifest, setup))
             # With watch, a photo that fails again is not retried at every search.
-            retry_failed = False
-        names = {item.name for item in (*gathered.photos, *gathered.others)}
+            retry_failed = first = False
+        folders = (item for item, _ in gathered.unread)
+        names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
         return Batch(work, tuple(manifest.records[name] for name in sorted(names)))
 
 
@@ -199,10 +204,10 @@ def _looks(sources: BatchSources, gathered: BatchFiles, output: Path) -> Iterato
         yield gathered
         return
     while True:
-        seen = _sizes(gathered)
+        seen = file_sizes(gathered)
         time.sleep(sources.watch)
         gathered = gather(sources.places, output, may_be_empty=True)
-        yield _settled(gathered, seen)
+        yield settled_files(gathered, seen)
 
 
 def _share(runner: BatchRunner, gathered: BatchFiles) -> int:
@@ -214,7 +219,7 @@ def _setup(
     recipe: ScorerRecipe, request: Request, threads: int | None, share: int, manifest: Manifest
 ) -> BatchSetup:
     """The scorer and settings, after all checks that need no photo."""
-    request = request.of_batch
+    recipe, request = recipe.absolute, request.of_batch
     scorer = recipe.prepare()
     display_of_stored(request, scorer.classifier.classes)
     geometry = scorer.plan(_ANY_HW, request.placement.at(1.0))
@@ -223,7 +228,33 @@ def _setup(
         scorer.network_at(geometry.stride_px)
         scorer.positions_at(geometry.stride_px)
     settings = settle(scorer, request, threads, manifest.settings, share=share)
-    return BatchSetup(recipe, scorer, request, settings, scorer.notes_at(geometry.stride_px))
+    output, notes = manifest.path.parent, scorer.notes_at(geometry.stride_px)
+    return BatchSetup(recipe, scorer, request, settings, output, notes)
+
+
+def _plan(
+    gathered: BatchFiles, manifest: Manifest, setup: BatchSetup, output: Path, *, retry_failed: bool
+) -> BatchPlan:
+    coco = setup.request.extras.coco
+    return plan_work(
+        gathered, manifest, setup.settings, output, retry_failed=retry_failed, coco=coco
+    )
+
+
+def _joined(output: Path, manifest: Manifest, setup: BatchSetup) -> dict[str, Pieces]:
+    """The content of the joined COCO files, by name: of photos that were done with these settings.
+
+    Results of other settings may have other ids.
+    """
+    extras, settings = setup.request.extras, setup.settings.digest
+    if "coco" not in extras.formats:
+        return {}
+    records = [
+        record
+        for record in manifest.records.values()
+        if record.state == "done" and record.settings == settings
+    ]
+    return joined_pieces(output, records, dataset=extras.coco is None)
 
 
 def _do(
@@ -233,7 +264,7 @@ def _do(
     runner: BatchRunner,
     reporter: BatchReporter,
 ) -> None:
-    for record in work.skipped:
+    for record in (*work.skipped, *work.unread):
         manifest.append(record)
         reporter.photo(record)
     if not work.todo:
@@ -245,104 +276,7 @@ def _do(
         reporter.photo(record)
 
 
-def _work(
-    gathered: BatchFiles,
-    manifest: Manifest,
-    settings: Settings,
-    output: Path,
-    *,
-    retry_failed: bool,
-) -> BatchPlan:
-    """Compare the files found with the manifest."""
-    todo = []
-    for item in gathered.photos:
-        record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
-        why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
-        if why:
-            todo.append(PhotoTask(item, folder, why, () if record is None else record.files))
-    skipped = (_skipped(item, settings) for item in gathered.others)
-    return BatchPlan(
-        tuple(todo),
-        len(gathered.photos) - len(todo),
-        tuple(record for record in skipped if not _is_skipped(manifest.records.get(record.name))),
-    )
-
-
-def _why(
-    item: BatchFile, record: Record | None, folder: Path, settings: str, *, retry_failed: bool
-) -> str:
-    """Why a photo needs to be run, or "" if it does not."""
-    if record is None or record.state == "skipped":
-        return "new"
-    if record.path != str(item.path) and Path(record.path).exists():
-        raise ResultError(
-            f"{folder}: holds the results of {record.path}, another photo than {item.path}: "
-            "choose another folder"
-        )
-    if record.settings != settings:
-        return "settings changed"
-    if _changed(item.path, record.stamp):
-        return "photo changed"
-    if record.state == "failed":
-        return "failed before" if retry_failed else ""
-    if not all((folder / name).exists() for name in record.files):
-        return "results missing"
-    return ""
-
-
-def _changed(path: Path, stamp: FileStamp | None) -> bool:
-    """Whether the content of a file has changed; a new modification time alone does not count."""
-    if not path.is_file():
-        return stamp is not None
-    status = path.stat()
-    if stamp is None or status.st_size != stamp.size:
-        return True
-    if status.st_mtime_ns == stamp.mtime_ns:
-        return False
-    now = stamp_of(path)
-    return now is None or now.sha256 != stamp.sha256
-
-
-def _skipped(item: BatchFile, settings: Settings) -> Record:
-    ending = f"ends in {item.path.suffix}" if item.path.suffix else "has no suffix"
-    return Record(
-        item.name,
-        str(item.path),
-        "skipped",
-        settings.digest,
-        f"not a photo by its name: it {ending}",
-    )
-
-
-def _is_skipped(record: Record | None) -> bool:
-    return record is not None and record.state == "skipped"
-
-
 def _clean(output: Path) -> None:
     """Remove incomplete files that a killed batch left in the output folder."""
     for path in output.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:
-    """Size and modification time of every file, to see whether it is still being written."""
-    sizes = {}
-    for item in (*gathered.photos, *gathered.others):
-        try:
-            now = item.path.stat()
-        except OSError:
-            continue
-        sizes[item.path] = (now.st_size, now.st_mtime_ns)
-    return sizes
-
-
-def _settled(gathered: BatchFiles, seen: dict[Path, tuple[int, int]]) -> BatchFiles:
-    """Only the files that have not changed since they were seen before."""
-    now = _sizes(gathered)
-
-    def settled(item: BatchFile) -> bool:
-        return now.get(item.path) == seen.get(item.path)
-
-    return BatchFiles(
-        tuple(filter(settled, gathered.photos)), tuple(filter(settled, gathered.others))
-    )

@@ -6,11 +6,16 @@ The formats are those of https://cocodataset.org/#format-data and #format-result
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import operator
+import os
+import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +25,35 @@ from ..files import read_text
 from ..geometry import Box
 from ..localization.detection import Detection
 
+INFO = {"description": "Objects detected by heatmap, with their scores: no ground truth."}
+# The name of a photo of COCO, or another number that every JSON reader holds exactly.
+_NUMBERED = re.compile(r"(?:COCO_[a-z]+[0-9]+_(?=[0-9]{12}\.))?([0-9]{1,15})(?:\.[^.]*)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """What a photo is in COCO files: the id of an image, and its name in the dataset."""
+
+    id: int
+    file_name: str
+
 
 class OwnIds:
     """Ids for when no COCO dataset gives any: equal names have equal ids in every run.
 
-    A photo whose file name is a number, or ends in one of 12 digits after a "_", has that
-    number (``000000000009.jpg``, ``COCO_val2014_000000000009.jpg``: 9). Any other has 48 bits
-    of the SHA-256 of its file name, so that results of many photos can be merged; an array
-    has 1. The id of a class is its index in the grid + 1, that of a group 48 bits of the
-    SHA-256 of its name.
+    A photo whose file name is a number, or that of a photo of COCO, has that number
+    (``9.jpg``, ``COCO_val2014_000000000009.jpg``: 9). Any other has 48 bits of the SHA-256 of its
+    file name; an array has 1. In a batch, :func:`batch_images` makes ids that differ. The id of a
+    class is its index in the grid + 1, that of a group 48 bits of the SHA-256 of its name.
     """
 
-    def image_id(self, path: str) -> int:
-        """The id of a photo."""
+    def image(self, path: str) -> CocoImage:
+        """The image that a photo is when it is run by itself."""
         name = Path(path).name
-        number = re.fullmatch(r"(?:.*_(?=[0-9]{12}\.))?([0-9]{1,15})(?:\.[^.]*)?", name)
-        return int(number[1]) if number else _digest(name) if name else 1
+        number = _number(name)
+        return CocoImage(
+            number if number is not None else _digest(name) if name else 1, name or "photo"
+        )
 
     def category_id(self, group: ClassGroup) -> int:
         """The id of a class or group."""
@@ -47,7 +65,7 @@ OWN_IDS = OwnIds()
 
 @dataclass(frozen=True)
 class CocoIds:
-    """The ids of a COCO dataset: images by file name, categories by name in lower case."""
+    """The ids of a COCO dataset: images by file name with "/", categories by name in lower case."""
 
     source: str
     images: Mapping[str, int]
@@ -62,7 +80,7 @@ class CocoIds:
         """
         try:
             content = json.loads(read_text(path, ResultError))
-            images = ((Path(image["file_name"]).name, image["id"]) for image in content["images"])
+            images = ((_slashed(image["file_name"]), image["id"]) for image in content["images"])
             categories = (
                 (visible(category["name"]).casefold(), category["id"])
                 for category in content["categories"]
@@ -74,19 +92,46 @@ class CocoIds:
                 "(id, name): give one such as instances_val2017.json"
             ) from error
 
-    def image_id(self, path: str) -> int:
-        """The id of a photo.
+    def image(self, path: str, name: str = "") -> CocoImage:
+        """The image that a photo is.
+
+        That is the one of its relative path; else of the images that have its file name the one
+        whose own path the photo's ends in, the longest of them; else the only one.
+
+        Args:
+            path: the photo; "" for an array.
+            name: its path relative to the folder of a batch; by default ``path``.
 
         Raises:
-            ResultError: the dataset has no image of this file name.
+            ResultError: the dataset has no image of this file name, or several that it may be.
         """
-        name = Path(path).name
-        if name not in self.images:
+        name = name or path
+        if (exact := _slashed(name)) in self.images:
+            return CocoImage(self.images[exact], exact)
+        same = self._by_file_name.get(posixpath.basename(exact), [])
+        if len(same) > 1:
+            absolute = f"/{_slashed(os.path.abspath(path))}"
+            ends = [one for one in same if absolute.endswith(f"/{one}")]
+            same = [max(ends, key=len)] if ends else same
+        if len(same) == 1:
+            return CocoImage(self.images[same[0]], same[0])
+        if not same:
             raise ResultError(
                 f"{name or 'an array'} is not among the {len(self.images)} images of "
                 f"{self.source}: give the dataset that names it, or none"
             )
-        return self.images[name]
+        raise ResultError(
+            f"{name} may be {same[0]} or {same[1]} of {self.source}: "
+            "run the folder that its file names are relative to"
+        )
+
+    @cached_property
+    def _by_file_name(self) -> Mapping[str, list[str]]:
+        """The images of each file name without folders."""
+        names: dict[str, list[str]] = {}
+        for name in self.images:
+            names.setdefault(posixpath.basename(name), []).append(name)
+        return names
 
     def category_id(self, group: ClassGroup) -> int:
         """The id of a class or group.
@@ -103,8 +148,62 @@ class CocoIds:
         return self.categories[name]
 
 
+def batch_images(photos: Mapping[str, str], remembered: Mapping[str, int]) -> dict[str, CocoImage]:
+    """The images that the photos of a batch are: their ids differ, and those remembered stay.
+
+    A new photo whose file name is a number has that number (:class:`OwnIds`) if no other photo
+    does; any other has 48 bits of the SHA-256 of its relative path.
+
+    Args:
+        photos: relative path of each photo, by its name in the batch.
+        remembered: ids of photos by name, also of those that are not there any more.
+    """
+    ids = dict(remembered)
+    taken = set(ids.values())
+    numbers = {name: _number(posixpath.basename(name)) for name in {**remembered, **photos}}
+    times = Counter(number for number in numbers.values() if number is not None)
+    for name in sorted(photos.keys() - ids.keys()):
+        number = numbers[name]
+        if number is None or times[number] > 1 or number in taken:
+            number = next(one for one in _digests(photos[name]) if one not in taken)
+        ids[name] = number
+        taken.add(number)
+    return {name: CocoImage(ids[name], path) for name, path in photos.items()}
+
+
+def dataset_images(
+    photos: Mapping[str, tuple[str, str]], ids: CocoIds
+) -> dict[str, CocoImage | ResultError]:
+    """The images of a dataset that the photos of a batch are, or why it cannot be told.
+
+    Args:
+        photos: path and relative path of each photo, by its name in the batch.
+        ids: the dataset.
+    """
+    images: dict[str, CocoImage | ResultError] = {}
+    bearers: dict[int, list[str]] = {}
+    for name, (path, relative) in photos.items():
+        try:
+            image = ids.image(path, relative)
+        except ResultError as error:
+            images[name] = error
+        else:
+            images[name] = image
+            bearers.setdefault(image.id, []).append(name)
+    for number, names in bearers.items():
+        exact = [name for name in names if _slashed(photos[name][1]) in ids.images]
+        for name in names:
+            others = [other for other in names if other != name]
+            if others and exact != [name]:
+                images[name] = ResultError(
+                    f"{name} and {others[0]} would both be image {number} of {ids.source}: "
+                    "run the folder that its file names are relative to"
+                )
+    return images
+
+
 def coco_results(
-    path: str, detections: Sequence[Detection], ids: OwnIds | CocoIds = OWN_IDS
+    image: CocoImage, detections: Sequence[Detection], ids: OwnIds | CocoIds = OWN_IDS
 ) -> list[dict[str, Any]]:
     """The COCO results array of one photo.
 
@@ -112,13 +211,11 @@ def coco_results(
     score, which is the confidence.
 
     Raises:
-        ResultError: the dataset of ``ids`` does not have the photo.
-        ClassError: it does not have a class.
+        ClassError: the dataset of ``ids`` does not have a class.
     """
-    image_id = ids.image_id(path)
     return [
         {
-            "image_id": image_id,
+            "image_id": image.id,
             "category_id": ids.category_id(detection.group),
             "bbox": _left_top_width_height(detection.xyxy),
             "score": round(detection.confidence, 6),
@@ -128,7 +225,7 @@ def coco_results(
 
 
 def coco_dataset(
-    path: str,
+    image: CocoImage,
     photo_hw: tuple[int, int],
     detections: Sequence[Detection],
     groups: Sequence[ClassGroup],
@@ -140,7 +237,6 @@ def coco_dataset(
     """
     named = (*groups, *(detection.group for detection in detections))
     names = {OWN_IDS.category_id(group): group.name for group in named}
-    image = {"id": OWN_IDS.image_id(path), "file_name": Path(path).name or "photo"}
     annotations = [
         {
             "id": number,
@@ -148,11 +244,11 @@ def coco_dataset(
             "area": round(result["bbox"][2] * result["bbox"][3], 2),
             "iscrowd": 0,
         }
-        for number, result in enumerate(coco_results(path, detections), start=1)
+        for number, result in enumerate(coco_results(image, detections), start=1)
     ]
     return {
-        "info": {"description": "Objects detected by heatmap, with their scores: no ground truth."},
-        "images": [{**image, "height": photo_hw[0], "width": photo_hw[1]}],
+        "info": INFO,
+        "images": [{**asdict(image), "height": photo_hw[0], "width": photo_hw[1]}],
         "categories": [{"id": number, "name": names[number]} for number in sorted(names)],
         "annotations": annotations,
     }
@@ -175,6 +271,21 @@ def _by_name(pairs: Iterable[tuple[str, int]], path: str | Path) -> dict[str, in
         if ids.setdefault(name, operator.index(number)) != number:
             raise ResultError(f"{path}: {name!r} has the ids {ids[name]} and {number}: keep one")
     return ids
+
+
+def _number(file_name: str) -> int | None:
+    number = _NUMBERED.fullmatch(file_name)
+    return None if number is None else int(number[1])
+
+
+def _slashed(name: str) -> str:
+    """A relative path as datasets of any system have it: with "/", without "./"."""
+    return posixpath.normpath(name.replace("\\", "/")) if name else ""
+
+
+def _digests(name: str) -> Iterator[int]:
+    """48 bits of the SHA-256 of a name, and of others of its own if these are taken."""
+    yield from (_digest(f"{name}{'~' * count}") for count in itertools.count())
 
 
 def _digest(name: str) -> int:

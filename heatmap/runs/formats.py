@@ -2,18 +2,15 @@
 
 ``csv`` is a table of the detections (RFC 4180). ``coco`` is the results array that COCO
 evaluation takes, and a dataset beside it that names its ids. ``geojson`` has a polygon for each
-detection (RFC 7946), in world coordinates where the photo is georeferenced. ``tiff`` is the
-heatmap of each class as float32, georeferenced like the photo.
+detection, as QuPath and map programs read it, in world coordinates where the photo is
+georeferenced. ``tiff`` is the heatmap of each class as float32, georeferenced like the photo.
 
 Text is UTF-8. Bytes of file names that are not UTF-8 are written as "\\udc80" to "\\udcff".
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from ..csv_table import csv_table
 from ..errors import ResultError
 from ..files import Writer, of_bytes
 from ..geometry import Geometry, check_size
@@ -32,7 +30,9 @@ from ..localization.findings import Findings
 from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
-from .coco import OWN_IDS, CocoIds, coco_dataset, coco_results
+from ..rendering.annotated import class_colours
+from ..rendering.palette import Colour
+from .coco import OWN_IDS, CocoIds, CocoImage, coco_dataset, coco_results
 
 FORMATS = ("csv", "coco", "geojson", "tiff")
 # Formats that use the georeference of the photo.
@@ -49,9 +49,8 @@ _COLUMNS = (
     "slide",
     "crop",
 )
-# What a spreadsheet would take for a formula, with or without the mark for text before it.
-_FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
 _PIXELS = "photo pixels: x to the right, y downwards, from the upper left corner of the photo"
+_WGS_84 = 4326
 _TILE_PX = 256
 # Pixels of the strips in which a heatmap is computed.
 _STRIP_PX = 2**24
@@ -69,6 +68,7 @@ def export_files(
     findings: Findings,
     *,
     coco_ids: CocoIds | None = None,
+    image: CocoImage | None = None,
 ) -> dict[str, Writer]:
     """Functions that write the files of some formats, by suffix of the file name.
 
@@ -81,6 +81,7 @@ def export_files(
         photo: the photo that was scored.
         findings: what was found on it.
         coco_ids: the ids of a COCO dataset to refer to; None makes ids.
+        image: what the photo is in COCO files; None is what its path says.
 
     Raises:
         ResultError: an unknown format, a photo of another size than the scored one, or a
@@ -96,66 +97,53 @@ def export_files(
     georeference = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
     files: dict[str, Writer] = {}
     if "csv" in formats:
-        files[CSV] = _text(_table(photo.path, detections))
+        files[CSV] = of_bytes(_table(photo.path, detections))
     if "coco" in formats:
-        files[COCO] = _json(coco_results(photo.path, detections, coco_ids or OWN_IDS))
+        ids = coco_ids or OWN_IDS
+        image = image or ids.image(photo.path)
+        files[COCO] = _json(coco_results(image, detections, ids))
         if coco_ids is None:
             guessed = {guess.group for guess in findings.guesses}
             groups = [group for group in findings.groups if group not in guessed]
-            dataset = coco_dataset(photo.path, photo.whole_hw, detections, groups)
+            dataset = coco_dataset(image, photo.whole_hw, detections, groups)
             files[COCO_DATASET] = _json(dataset)
     if "geojson" in formats:
-        files[GEOJSON] = _json(_feature_collection(detections, georeference))
+        files[GEOJSON] = _json(_feature_collection(findings, georeference))
     if "tiff" in formats:
         placed = georeference and photo.region and georeference.of_region(photo.region)
         files |= _heat_files(findings, placed or georeference)
     return files
 
 
-def _text(text: str) -> Writer:
+def _json(value: object) -> Writer:
+    # Lone surrogates become escapes, which is what JSON has for them.
+    text = json.dumps(value, ensure_ascii=False) + "\n"
     return of_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def _json(value: object) -> Writer:
-    # Lone surrogates become escapes, which is what JSON has for them.
-    return _text(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _table(path: str, detections: Sequence[Detection]) -> str:
+def _table(path: str, detections: Sequence[Detection]) -> bytes:
     """A CSV table with one row per detection below a header row."""
-    stream = io.StringIO(newline="")
-    # The default dialect is that of RFC 4180.
-    writer = csv.writer(stream)
-    writer.writerow(_COLUMNS)
+    rows = []
     for detection in detections:
-        names = _as_text(path), _as_text(detection.name)
         boxes = *detection.xyxy, *detection.window_xyxy
         said = detection.scale, detection.slide, detection.crop
-        writer.writerow([*names, detection.confidence, *boxes, *said])
-    return stream.getvalue()
+        rows.append([path, detection.name, detection.confidence, *boxes, *said])
+    return csv_table(_COLUMNS, rows)
 
 
-def _as_text(name: str) -> str:
-    """A name with "'" before it if a spreadsheet would take it for a formula.
-
-    To undo: remove one "'" where any number of them is followed by = + - or @.
-    """
-    return f"'{name}" if _FORMULA.match(name) else name
-
-
-def _feature_collection(
-    detections: Sequence[Detection], georeference: Georeference | None
-) -> dict[str, Any]:
+def _feature_collection(findings: Findings, georeference: Georeference | None) -> dict[str, Any]:
     """GeoJSON in world coordinates, or in photo pixels where ``georeference`` is None.
 
-    ``coordinate_frame`` says which. RFC 7946 allows only longitude and latitude on WGS 84;
-    for any other system the "crs" member of GeoJSON 2008 names it, or is null, as in GDAL.
+    ``coordinate_frame`` says which. RFC 7946 allows only longitude and latitude on WGS 84; any
+    other system is named by the "crs" member of GeoJSON 2008, which GDAL and QGIS read. Pixels and
+    systems without a code have null there, which means that they are on no known map.
     """
-    return {
-        "type": "FeatureCollection",
-        **_frame(georeference),
-        "features": [_feature(detection, georeference) for detection in detections],
-    }
+    colours = class_colours(findings)
+    features = [
+        _feature(detection, georeference, colours[detection.group])
+        for detection in findings.detections
+    ]
+    return {"type": "FeatureCollection", **_frame(georeference), "features": features}
 
 
 def _frame(georeference: Georeference | None) -> dict[str, Any]:
@@ -163,18 +151,27 @@ def _frame(georeference: Georeference | None) -> dict[str, Any]:
         return {"coordinate_frame": _PIXELS, "crs": None}
     if georeference.epsg is None:
         return {"coordinate_frame": "world, in a system without an EPSG code", "crs": None}
-    frame = {"coordinate_frame": f"world, EPSG:{georeference.epsg}, easting or longitude first"}
-    if georeference.epsg == 4326:
-        return frame
+    if georeference.epsg == _WGS_84:
+        return {"coordinate_frame": "world, longitude and latitude on WGS 84 (EPSG:4326): RFC 7946"}
+    frame = (
+        f"world, EPSG:{georeference.epsg}, easting or longitude first: not RFC 7946, but in the "
+        'system that "crs" names'
+    )
     urn = f"urn:ogc:def:crs:EPSG::{georeference.epsg}"
-    return {**frame, "crs": {"type": "name", "properties": {"name": urn}}}
+    return {"coordinate_frame": frame, "crs": {"type": "name", "properties": {"name": urn}}}
 
 
-def _feature(detection: Detection, georeference: Georeference | None) -> dict[str, Any]:
+def _feature(
+    detection: Detection, georeference: Georeference | None, colour: Colour
+) -> dict[str, Any]:
+    """A detection; QuPath takes it by ``objectType``, ``classification`` and ``measurements``."""
     return {
         "type": "Feature",
         "geometry": {"type": "Polygon", "coordinates": [_ring(detection.xyxy, georeference)]},
         "properties": {
+            "objectType": "detection",
+            "classification": {"name": detection.name, "color": list(colour)},
+            "measurements": {"confidence": detection.confidence},
             "class": detection.name,
             "confidence": detection.confidence,
             "scale": detection.scale,

@@ -7,13 +7,14 @@ and its photo is run again.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from ..errors import HeatmapError, ResultError, Use, reason_of
@@ -21,6 +22,10 @@ from ..files import make_folder
 from ..names import MANIFEST
 
 PhotoState = Literal["done", "failed", "skipped"]
+
+# Windows has no locks of whole files, and its locks of bytes keep others from reading them: this
+# byte lies beyond the end of every manifest.
+_LOCKED_BYTE = 2**30
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Record:
         files: names of the result files in the photo's folder.
         seconds: time it took.
         finished: when it was finished, UTC, ISO 8601.
+        image_id: the id that it has in COCO files where no dataset gives one; stays the same.
+            None for what is no photo.
     """
 
     name: str
@@ -64,6 +71,7 @@ class Record:
     files: tuple[str, ...] = ()
     seconds: float = 0.0
     finished: str = ""
+    image_id: int | None = None
 
 
 def error_of(record: Record) -> HeatmapError:
@@ -73,11 +81,16 @@ def error_of(record: Record) -> HeatmapError:
 
 @dataclass
 class Manifest:
-    """The records of a batch by photo name, and the settings last used."""
+    """The records of a batch by photo name, and the settings last used.
+
+    ``written`` are the digests of the batch's own files by name, all that they ever had: a process
+    may be killed between the note and the file.
+    """
 
     path: Path
     records: dict[str, Record] = field(default_factory=dict)
     settings: Mapping[str, Any] | None = None
+    written: dict[str, list[str]] = field(default_factory=dict)
     _file: int | None = field(default=None, repr=False)
 
     def append(self, record: Record) -> None:
@@ -94,6 +107,17 @@ class Manifest:
         if settings != self.settings:
             self._write({"settings": settings})
             self.settings = settings
+
+    def note(self, digests: Mapping[str, str]) -> None:
+        """Append the SHA-256 of the batch's own files, by name, before they are written."""
+        new = {name: own for name, own in digests.items() if own not in self.written.get(name, ())}
+        if new:
+            self._write({"written": new})
+            self._take_note(new)
+
+    def _take_note(self, digests: Mapping[str, str]) -> None:
+        for name, digest in digests.items():
+            self.written.setdefault(name, []).append(digest)
 
     def _write(self, line: Mapping[str, Any]) -> None:
         assert self._file is not None
@@ -135,6 +159,8 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
     try:
         if entry.keys() == {"settings"}:
             manifest.settings = entry["settings"]
+        elif entry.keys() == {"written"}:
+            manifest._take_note(entry["written"])
         else:
             record = _record(entry)
             manifest.records[record.name] = record
@@ -155,6 +181,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
             "ways": tuple(entry["ways"]),
             "detections": tuple(entry["detections"]),
             "files": tuple(map(str, entry["files"])),
+            "image_id": None if entry["image_id"] is None else int(entry["image_id"]),
         }
     )
 
@@ -169,7 +196,9 @@ def writing_manifest(folder: Path) -> Iterator[Manifest]:
     path = folder / MANIFEST
     try:
         make_folder(path)
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        # Without O_BINARY, Windows writes "\r\n".
+        binary = getattr(os, "O_BINARY", 0)
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | binary, 0o666)
     except OSError as error:
         raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error
     try:
@@ -184,9 +213,11 @@ def writing_manifest(folder: Path) -> Iterator[Manifest]:
 
 
 def _lock(file: int, folder: Path) -> None:
+    """Keep other batches out until the file is closed or this process ends."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        _lock_file(file)
+    # PermissionError: on Windows.
+    except (BlockingIOError, PermissionError):
         raise ResultError(
             f"{folder}: another batch is writing here: wait for it, or choose another folder"
         ) from None
@@ -195,10 +226,33 @@ def _lock(file: int, folder: Path) -> None:
         return
 
 
+def _lock_file(file: int) -> None:
+    """Lock a file, with what the system has for that; nothing where it has neither.
+
+    Raises:
+        BlockingIOError, PermissionError: it is locked.
+    """
+    if (posix := _module("fcntl")) is not None:
+        posix.flock(file, posix.LOCK_EX | posix.LOCK_NB)
+    elif (windows := _module("msvcrt")) is not None:
+        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+        windows.locking(file, windows.LK_NBLCK, 1)
+
+
+def _module(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
 def _end_line(file: int) -> None:
     """End an incomplete last line, so that the next record starts on a new line."""
-    size = os.fstat(file).st_size
-    if size and os.pread(file, 1, size - 1) != b"\n":
+    if not os.fstat(file).st_size:
+        return
+    # Not os.pread, which Windows lacks.
+    os.lseek(file, -1, os.SEEK_END)
+    if os.read(file, 1) != b"\n":
         os.write(file, b"\n")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
+from ..csv_table import csv_table
 from ..files import of_bytes, write_all
 from ..names import PAGE, PHOTOS, PICTURE, SHEET, SUMMARY, THUMBNAIL
 from ..rendering.html import asset, embedded, policy
@@ -48,18 +47,16 @@ def _content(path: Path) -> bytes | None:
 
 def summary_table(records: Sequence[Record]) -> bytes:
     """CSV (RFC 4180, UTF-8): a row per detection, and a row per photo without any."""
-    stream = io.StringIO(newline="")
-    table = csv.writer(stream)
-    table.writerow(HEAD)
+    rows: list[Sequence[Any]] = []
     for record in records:
-        height, width = record.photo_hw or ("", "")
+        height, width = record.photo_hw or (None, None)
         photo = (record.name, record.state, record.message, width, height)
         detections = [
             (detection["class"], detection["confidence"], *detection["box_xyxy"])
             for detection in record.detections
         ]
-        table.writerows([*photo, *detection] for detection in detections or [("",) * 6])
-    return stream.getvalue().encode("utf-8", "backslashreplace")
+        rows += [(*photo, *detection) for detection in detections or [(None,) * 6]]
+    return csv_table(HEAD, rows)
 
 
 def contact_sheet(records: Sequence[Record]) -> bytes:

@@ -2,22 +2,26 @@
 
 Each worker loads the model once. Photos are distributed one by one; of a very large photo, tiles
 of its grid are. A worker that is lost is restarted with its photo. All workers must see the
-photos, the output folder and the model's files under the same paths.
+photos, the output folder and the model's files under the same absolute paths; which folder they
+run in does not matter.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import HeatmapError, ModelError, ResultError, reason_of
+from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
+from ..names import MANIFEST
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import PhotoFile, is_larger
 from ..photo.reduced import reduced_photo
@@ -25,12 +29,13 @@ from .batch import BatchSetup
 from .manifest import Record
 from .request import Request
 from .settings import ScorerRecipe, Settings
-from .worker import PhotoTask, Worker, lost
+from .worker import PhotoTask, Worker, described_way, lost
 
 if TYPE_CHECKING:
     from ..scoring.bands.scanner import Block
     from ..scoring.photo_pass import PhotoPass, ScoreStream
 
+_SHARED = Use("output", text="give a folder on a disk that all machines share as {}")
 # Photos with more pixels are distributed by tile, a few to each worker.
 TILED_PX = 2**27
 TILES_A_WORKER = 2
@@ -89,11 +94,14 @@ class RayRunner:
 class _RayWorker:
     """The actor that runs in each worker's process."""
 
-    def __init__(self, recipe: ScorerRecipe, request: Request, settings: Settings) -> None:
+    def __init__(
+        self, recipe: ScorerRecipe, request: Request, settings: Settings, output: Path
+    ) -> None:
         self._error: HeatmapError | None = None
         self._worker = None
         # If this raised, Ray would restart the worker again and again.
         try:
+            _check_shared(output)
             scorer = recipe.prepare()
             if scorer.classifier.weights_digest != settings.asked["weights"]:
                 self._error = ModelError("its weights differ")
@@ -105,9 +113,11 @@ class _RayWorker:
         """Why the worker cannot run photos, or None."""
         return self._error
 
-    def do(self, task: PhotoTask) -> Record:
+    def do(self, task: PhotoTask) -> tuple[Record, dict[str, int]]:
+        """The record of a photo, and the sizes of its files as they are here."""
         assert self._worker is not None
-        return self._worker.do(task)
+        record = self._worker.do(task)
+        return record, _sizes(record, task.folder)
 
     def tile(self, path: str, part: _Tile) -> list[Block]:
         """The scores of some rows of a photo's grid."""
@@ -159,17 +169,18 @@ class _Pool:
             max_task_retries=_RETRIES,
         )
         self._actors = [
-            remote.remote(setup.recipe, setup.request, setup.settings) for _ in range(count)
+            remote.remote(setup.recipe, setup.request, setup.settings, setup.output)
+            for _ in range(count)
         ]
         self._digest = setup.settings.digest
         for error in ray.get([actor.error.remote() for actor in self._actors]):
             if error is not None:
-                message = f"a worker cannot prepare the model: {error.message}"
-                raise ModelError(message, *error.ways)
+                raise type(error)(f"a worker cannot begin: {error.message}", *error.ways)
 
     def records(self, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
         """Run photos; yields a record as each is finished."""
         waiting = deque(tasks)
+        unseen: list[tuple[PhotoTask, Record, dict[str, int]]] = []
         underway: dict[Any, tuple[Any, PhotoTask]] = {}
 
         def give(actor: Any) -> None:
@@ -185,9 +196,18 @@ class _Pool:
             actor, task = underway.pop(ready)
             give(actor)
             try:
-                yield self._ray.get(ready)
+                record, sizes = self._ray.get(ready)
             except self._ray.exceptions.RayError as error:
                 yield lost(task, self._digest, f"its worker was lost: {reason_of(error)}")
+                continue
+            if _sizes(record, task.folder) == sizes:
+                yield record
+            else:
+                unseen.append((task, record, sizes))
+        # Looked for once more: a shared disk may show files late.
+        for task, record, sizes in unseen:
+            there = _sizes(record, task.folder) == sizes
+            yield record if there else _elsewhere(record, task.folder)
 
     def spread(self, job: PhotoPass, positions: bool) -> ScoreStream:
         """The scores of one large photo, computed tile by tile from the top."""
@@ -232,6 +252,45 @@ class _Pool:
         return blocks
 
 
+def _check_shared(output: Path) -> None:
+    """Refuse to work where the output folder is not that of the command.
+
+    Raises:
+        ResultError: it holds no manifest.
+    """
+    if not (output / MANIFEST).exists():
+        raise ResultError(
+            f"{output}: is another folder on the machine {platform.node()}, without the batch's "
+            f"{MANIFEST}",
+            _SHARED,
+        )
+
+
+def _sizes(record: Record, folder: Path) -> dict[str, int]:
+    """The bytes of those result files of a photo that are there; -1 for folders."""
+    try:
+        # Listed anew, where a shared disk may remember that there was none of a name.
+        with os.scandir(folder) as entries:
+            return {
+                entry.name: -1 if entry.is_dir() else entry.stat().st_size
+                for entry in entries
+                if entry.name in record.files
+            }
+    except OSError:
+        return {}
+
+
+def _elsewhere(record: Record, folder: Path) -> Record:
+    """The record of a photo whose results are not where they should be; it is run again."""
+    return replace(
+        record,
+        state="failed",
+        message=f"its worker wrote the results to another disk: {folder} does not hold them here",
+        ways=(described_way(_SHARED),),
+        detections=(),
+    )
+
+
 def _ray() -> Any:
     try:
         import ray
@@ -256,11 +315,22 @@ def _connected(ray: Any, address: str | None, cpus: int) -> Iterator[None]:
         }
     try:
         ray.init(**where, log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ModelError(
-            f"Ray at {address or 'this machine'} cannot be reached: {reason_of(error)}"
-        ) from error
+    except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
+        raise _unreachable(error, address or "this machine") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _unreachable(error: BaseException, address: str) -> ModelError:
+    """Why there is no connection; Ray says only in the cause that a token is missing or wrong."""
+    said: BaseException | None = error
+    while said is not None:
+        if "authentication" in f"{type(said).__name__} {said}".lower():
+            return ModelError(
+                f"Ray at {address} asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN "
+                "(or RAY_AUTH_TOKEN_PATH, a file) to the cluster's token"
+            )
+        said = said.__cause__ or said.__context__
+    return ModelError(f"Ray at {address} cannot be reached: {reason_of(error)}")

@@ -19,7 +19,7 @@ from ..photo.reading import AS_IT_IS, Reading
 from ..photo.reduced import OpenPhoto
 from ..region import Region
 from ..rendering.paint import OPACITY, check_colours
-from .coco import CocoIds
+from .coco import OWN_IDS, CocoIds, CocoImage
 from .formats import PLACED_FORMATS
 
 # The colour range of a batch, the same for all photos, so that they compare.
@@ -213,9 +213,11 @@ class Request:
 
     @property
     def of_batch(self) -> Request:
-        """The same with what batches have: thumbnails, and one colour range for all photos."""
+        """The same with what batches have: thumbnails, one colour range, and absolute paths."""
         display = replace(self.display, color_range=self.display.color_range or BATCH_RANGE)
-        return replace(self, display=display, extras=replace(self.extras, thumbnail=True))
+        skip, extras = self.limits.skip, replace(self.extras, thumbnail=True)
+        limits = replace(self.limits, skip=None if skip is None else skip.absolute)
+        return replace(self, display=display, limits=limits, extras=extras)
 
 
 def display_of_stored(request: Request, classes: ClassList) -> Display:
@@ -251,9 +253,15 @@ def check_photo(request: Request, photo: OpenPhoto) -> None:
 
     Raises:
         PhotoError: its georeference cannot be read.
-        ResultError: the COCO dataset has no id for it.
     """
     if set(request.extras.formats) & PLACED_FORMATS:
         georeference_of(photo)
-    if request.extras.coco is not None:
-        request.extras.coco.image_id(photo.path)
+
+
+def image_of(request: Request, photo: OpenPhoto) -> CocoImage:
+    """What a photo that is run by itself is in COCO files.
+
+    Raises:
+        ResultError: the COCO dataset has no image for it, or several.
+    """
+    return (request.extras.coco or OWN_IDS).image(photo.path)

@@ -29,6 +29,7 @@ from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, decoded_hw, open_photo
 from ..progress import Reporter
 from ..rendering.overlay import PICTURE_PX
+from .coco import CocoImage
 from .request import (
     NO_EXTRAS,
     Display,
@@ -38,6 +39,7 @@ from .request import (
     Request,
     check_photo,
     display_of_stored,
+    image_of,
 )
 from .save import Outcome, SavedRun, save_run
 
@@ -82,13 +84,20 @@ class PhotoRun:
     """The run of one photo in steps: open it, then :meth:`score`, then :meth:`finish`.
 
     The steps may run in different threads. ``needed`` is the number of bytes that the scores
-    will take on disk, 0 if they fit into memory.
+    will take on disk, 0 if they fit into memory. ``image`` is what the photo is in COCO files; by
+    default what its path says.
 
     Raises:
         HeatmapError: the photo cannot be read, or the request cannot be met for it.
     """
 
-    def __init__(self, photo: str | Path, scorer: Scorer, request: Request) -> None:
+    def __init__(
+        self,
+        photo: str | Path,
+        scorer: Scorer,
+        request: Request,
+        image: CocoImage | None = None,
+    ) -> None:
         self.scorer, self.request = scorer, request
         whole_hw = upright_hw(Path(photo))
         region = request.limits.region_of(whole_hw)
@@ -97,6 +106,7 @@ class PhotoRun:
         # Refused before the photo is scored, not after.
         self.display = display_of_stored(request, scorer.classifier.classes)
         self.photo = open_photo(photo, self._needed_hw(hw), region, request.limits.reading)
+        self.image = image or image_of(request, self.photo)
         check_photo(request, self.photo)
         self.needed = planned_bytes(hw, scorer, request, self.scales)
         self._scored: dict[str, Scored] = {}
@@ -126,7 +136,7 @@ class PhotoRun:
         findings = replace(findings, maps=noted(findings.maps, notes))
         several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
         areas = areas_of(fused) if self.display.areas else None
-        outcome = Outcome(self.photo, findings, noted(fused, notes), several, areas)
+        outcome = Outcome(self.photo, findings, noted(fused, notes), several, areas, self.image)
         saved = save_run(folder, outcome, replace(self.request, display=self.display))
         return Run(self.photo, findings, outcome.grid, several, areas, saved)
 

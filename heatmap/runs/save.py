@@ -18,6 +18,7 @@ from ..names import DESCRIPTION, GRID, MAPS, ResultNames
 from ..photo.reduced import OpenPhoto, whole_of
 from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
+from .coco import CocoImage
 from .formats import export_files
 from .pictures import Drawing
 from .request import Display, Request
@@ -36,6 +37,7 @@ class Outcome:
         grid: the scores of all its windows.
         scales: where there are several scales, the grid of each by its name.
         areas: which class wins where, if that was asked for.
+        image: what the photo is in COCO files; None is what its path says.
     """
 
     photo: OpenPhoto
@@ -43,6 +45,7 @@ class Outcome:
     grid: ScoreGrid
     scales: Mapping[str, ScoreGrid] = field(default_factory=dict)
     areas: Areas | None = None
+    image: CocoImage | None = None
 
 
 @dataclass(frozen=True)
@@ -156,11 +159,15 @@ class _Files:
 
     def add_exports(self) -> None:
         """The files of each format."""
-        extras = self.request.extras
+        extras, outcome = self.request.extras, self.outcome
         exports = {}
         for name in dict.fromkeys(extras.formats):
             written = export_files(
-                (name,), self.outcome.photo, self.outcome.findings, coco_ids=extras.coco
+                (name,),
+                outcome.photo,
+                outcome.findings,
+                coco_ids=extras.coco,
+                image=outcome.image,
             )
             exports[name] = self._add(written)
         self._kinds["exports"] = exports

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
 
 
+# Options that may be paths, and what they may be instead.
+_FILES = ("weights", "class_names", "groups")
+_NO_FILES = ("default", "random")
+
+
 @dataclass(frozen=True)
 class ScorerRecipe:
     """How to prepare a scorer, in this process or another; see :func:`heatmap.prepare`."""
@@ -34,6 +41,18 @@ class ScorerRecipe:
     model: str
     engine: Engine = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def absolute(self) -> ScorerRecipe:
+        """The same with absolute paths, for a worker whose working folder is another."""
+        from ..networks.resolve import is_path
+
+        options = {
+            name: _absolute(value) if name in _FILES else value
+            for name, value in self.options.items()
+        }
+        model = _absolute(self.model) if is_path(self.model) else self.model
+        return replace(self, model=model, options=options)
 
     def prepare(self) -> Scorer:
         """Prepare the scorer.
@@ -145,6 +164,13 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
     }
     as_json: dict[str, Any] = json.loads(json.dumps(described))
     return as_json
+
+
+def _absolute(value: Any) -> Any:
+    """The absolute path of a path; what is none, or a web address, which is refused, as it is."""
+    if not isinstance(value, str | Path) or value in _NO_FILES or "://" in str(value):
+        return value
+    return type(value)(os.path.abspath(value))
 
 
 def _wanted(wanted: Wanted) -> Any:

@@ -6,14 +6,16 @@ import glob
 import json
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PhotoError
 from ..files import read_text
-from ..names import DESCRIPTION, MAPS, PHOTOS
-from ..photo.folder import SUFFIXES, files_below
+from ..names import DESCRIPTION, MAPS, PHOTOS, photo_folder
+from ..photo.broken import BrokenPhoto
+from ..photo.folder import SUFFIXES, files_below, unreadable
+from ..photo.listed import listed_name
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
 
@@ -23,18 +25,30 @@ _MAGIC = frozenset("*?[")
 
 @dataclass(frozen=True)
 class BatchFile:
-    """A file of a batch; ``name`` is its path, with "/", below the folder all sources share."""
+    """A file of a batch; ``name`` is its path, with "/", below the folder all sources share.
+
+    Parts of it that are too long for a folder of results are shortened
+    (:func:`names.photo_folder`). ``relative`` is the path itself, whatever became of the name.
+    """
 
     name: str
     path: Path
+    relative: str = ""
 
 
 @dataclass(frozen=True)
 class BatchFiles:
-    """The photos of a batch, and other files, whose suffixes are not those of photos; by name."""
+    """The files of a batch, sorted by path.
 
-    photos: tuple[BatchFile, ...]
-    others: tuple[BatchFile, ...]
+    Attributes:
+        photos: the photos.
+        others: files whose suffixes are not those of photos.
+        unread: folders that cannot be read, each with the reason; their names end in "/".
+    """
+
+    photos: tuple[BatchFile, ...] = ()
+    others: tuple[BatchFile, ...] = ()
+    unread: tuple[tuple[BatchFile, str], ...] = ()
 
 
 def gather(
@@ -56,22 +70,32 @@ def gather(
     """
     named_itself: dict[Path, bool] = {}
     bases: list[Path] = []
+    unread: dict[Path, str] = {}
+
+    def note(broken: BrokenPhoto) -> None:
+        unread[Path(broken.file)] = broken.reason
+
     for source in sources:
-        base, files = _expanded(source, Path(os.path.abspath(output)))
+        base, files = _expanded(source, Path(os.path.abspath(output)), note)
         bases.append(base)
-        if not files and not may_be_empty:
+        if not files and not may_be_empty and not unread:
             raise PhotoError(f"{source}: no file in it: give photos, folders, globs or lists")
         for path, named in files:
             named_itself[path] = named_itself.get(path, False) or named
     base = bases[0] if len(set(bases)) == 1 else Path(os.path.commonpath(bases))
     written = _written(named_itself)
     kept = sorted(path for path, named in named_itself.items() if named or path not in written)
-    items = _named(kept, base)
+    items = _named(kept, base, output)
     photos = [
         item for item in items if named_itself[item.path] or item.path.suffix.lower() in SUFFIXES
     ]
     chosen = set(photos)
-    return BatchFiles(tuple(photos), tuple(item for item in items if item not in chosen))
+    folders = (
+        (BatchFile(f"{path.relative_to(base).as_posix()}/", path), reason)
+        for path, reason in sorted(unread.items())
+    )
+    others = (item for item in items if item not in chosen)
+    return BatchFiles(tuple(photos), tuple(others), tuple(folders))
 
 
 def _written(paths: Iterable[Path]) -> set[Path]:
@@ -89,30 +113,52 @@ def _written(paths: Iterable[Path]) -> set[Path]:
     return written
 
 
-def _expanded(source: str | Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
+def _expanded(
+    source: str | Path, output: Path, unread: Callable[[BrokenPhoto], object]
+) -> tuple[Path, list[tuple[Path, bool]]]:
     """The folder that names are relative to, and the files, each with whether it was named."""
     path = Path(os.path.abspath(source))
-    if path.is_dir():
+    # Not of Path, whose methods raise errors where a name is too long.
+    if os.path.isdir(path):
         _check_apart(path, output)
-        return path, [(file, False) for file in files_below(path, output)]
-    if path.exists():
+        return path, [(file, False) for file in files_below(path, unread, output)]
+    if os.path.exists(path):
         if path.suffix.lower() in _LIST_SUFFIXES:
             return _listed(path)
         return path.parent, [(path, True)]
     if _MAGIC & set(str(source)):
-        return _globbed(path, output)
+        return _globbed(path, output, unread)
     raise PhotoError(f"{source}: no such file or folder")
 
 
-def _globbed(path: Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
+def _globbed(
+    path: Path, output: Path, unread: Callable[[BrokenPhoto], object]
+) -> tuple[Path, list[tuple[Path, bool]]]:
     matches = [Path(name) for name in glob.glob(str(path), recursive=True)]
     fixed = path.parts[:-1]
     first = next((index for index, part in enumerate(fixed) if _MAGIC & set(part)), len(fixed))
     base = Path(*fixed[:first])
     _check_apart(base, output)
     results = output if base in output.parents else None
-    files = [file for file in matches if not file.is_dir() and results not in file.parents]
+    for folder in _searched(path.parts if path.name == "**" else fixed, first):
+        if results not in (Path(folder), *Path(folder).parents):
+            _tell_if_unread(folder, unread)
+    files = [file for file in matches if not os.path.isdir(file) and results not in file.parents]
     return base, [(file, False) for file in files]
+
+
+def _searched(parts: Sequence[str], first: int) -> Iterator[str]:
+    """The folders that a glob looks into, given its parts and the number of those not magic."""
+    for end in range(first, len(parts) + 1):
+        yield from glob.iglob(str(Path(*parts[:end], "")) + os.sep, recursive=True)
+
+
+def _tell_if_unread(folder: str, unread: Callable[[BrokenPhoto], object]) -> None:
+    """Tell of a folder that cannot be read, which a glob passes over."""
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        unread(unreadable(folder.rstrip(os.sep), error))
 
 
 def _check_apart(folder: Path, output: Path) -> None:
@@ -124,22 +170,23 @@ def _check_apart(folder: Path, output: Path) -> None:
 def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:
     lines = read_text(path, PhotoError, errors="surrogateescape").splitlines()
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    files = [Path(os.path.abspath(path.parent / name)) for name in names]
+    found = (listed_name(path.parent, name) for name in names)
+    files = [Path(os.path.abspath(path.parent / name)) for name in found]
     inside = all(path.parent in file.parents for file in files)
     # Also true for an empty list.
     base = path.parent if inside else Path(os.path.commonpath([file.parent for file in files]))
     return base, [(file, True) for file in files]
 
 
-def _named(paths: Sequence[Path], base: Path) -> list[BatchFile]:
+def _named(paths: Sequence[Path], base: Path, output: Path) -> list[BatchFile]:
     """Items by name; a number is appended to names that some file systems would not tell apart."""
     items, taken = [], set[str]()
     for path in paths:
-        plain = name = path.relative_to(base).as_posix()
-        count = 1
+        plain = path.relative_to(base).as_posix()
+        name, count = photo_folder(output, plain), 1
         while (folded := unicodedata.normalize("NFC", name).casefold()) in taken:
             count += 1
-            name = f"{plain}~{count}"
+            name = photo_folder(output, f"{plain}~{count}")
         taken.add(folded)
-        items.append(BatchFile(name, path))
+        items.append(BatchFile(name, path, plain))
     return items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 import time
@@ -22,11 +23,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HeatmapError, Use
+from ..errors import HeatmapError, ResultError, Use
 from ..files import TEMPORARY, room_to_grow
 from ..localization.detection import Detection
 from ..memory import kept_memory
 from ..progress import Reporter
+from .coco import CocoImage
 from .manifest import FileStamp, Record
 from .request import Request
 from .run import PhotoRun, Run
@@ -39,12 +41,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """A photo to run, the folder of its results, why, and files of earlier results there."""
+    """A photo to run.
+
+    Attributes:
+        item: the photo.
+        folder: where its results go.
+        why: why it is run.
+        stale: files of earlier results there.
+        image_id: its id in COCO files where no dataset gives one.
+        image: what it is in COCO files, or why that cannot be told; None where there are none.
+    """
 
     item: BatchFile
     folder: Path
     why: str
     stale: tuple[str, ...] = ()
+    image_id: int | None = None
+    image: CocoImage | ResultError | None = None
 
 
 @dataclass
@@ -138,7 +151,10 @@ class Worker:
     def _read(self, underway: Underway) -> None:
         path = underway.task.item.path
         underway.stamp = stamp_of(path)
-        underway.run = PhotoRun(path, self.scorer, self.request)
+        image = underway.task.image
+        if isinstance(image, ResultError):
+            raise image
+        underway.run = PhotoRun(path, self.scorer, self.request, image)
 
     def score(self, underway: Underway) -> Underway:
         """Score every window."""
@@ -175,13 +191,14 @@ class Worker:
             state="failed" if done is None else "done",
             settings=self.digest,
             message="" if error is None else error.message,
-            ways=() if error is None else tuple(map(_way, error.ways)),
+            ways=() if error is None else tuple(map(described_way, error.ways)),
             stamp=underway.stamp,
             photo_hw=None if underway.run is None else underway.run.photo.hw,
             detections=() if done is None else tuple(map(_described, done.detections)),
             files=files,
             seconds=round(underway.seconds, 3),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            image_id=underway.task.image_id,
         )
 
 
@@ -195,13 +212,14 @@ def lost(task: PhotoTask, settings: str, message: str) -> Record:
         message,
         stamp=stamp_of(task.item.path),
         files=task.stale,
+        image_id=task.image_id,
     )
 
 
 def stamp_of(path: Path) -> FileStamp | None:
     """Identify the content of a file; None if it is not a readable regular file."""
-    # Opening a pipe would wait for ever.
-    if not path.is_file():
+    # Opening a pipe would wait for ever; the method of Path raises where a name is too long.
+    if not os.path.isfile(path):
         return None
     try:
         with path.open("rb") as file:
@@ -234,7 +252,7 @@ def _described(detection: Detection) -> dict[str, Any]:
     }
 
 
-def _way(way: Use) -> dict[str, Any]:
+def described_way(way: Use) -> dict[str, Any]:
     """A remedy after a round trip through JSON."""
     described: dict[str, Any] = json.loads(json.dumps(asdict(way), default=str))
     return described

@@ -6,7 +6,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..errors import ModelError, PhotoError, ResultError, Use, reason_of
 from ..geometry import Box
 from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside, read_boxes
 from ..photo.folder import SUFFIXES, files_below
+from ..photo.listed import cut_note, on_photos
 from ..photo.photo_file import upright_hw
 from .sampling import seed_digest, square_around, squares_beside, validation_photos
 
@@ -53,12 +54,14 @@ class Examples:
         classes: names of the classes; labels are their indices.
         training: the training examples.
         validation: the examples of the validation split.
+        notes: what was changed in the boxes that they come from.
     """
 
     folder: Path
     classes: tuple[str, ...]
     training: tuple[Example, ...]
     validation: tuple[Example, ...]
+    notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """The numbers of training and validation examples of each class."""
@@ -173,7 +176,7 @@ def boxed_examples(
     """
     _check_split(validation_split)
     folder = _existing(folder)
-    box_file = read_boxes(boxes)
+    box_file = on_photos(read_boxes(boxes), folder)
     classes = _labels(box_file, background)
     photos = _measured_photos(folder, box_file)
     objects = _objects(photos, classes)
@@ -188,7 +191,8 @@ def boxed_examples(
         [*objects, *beside],
         key=lambda example: (example.photo, example.label, example.xyxy or ()),
     )
-    return _split(folder, [*classes, background], examples, validation_split, seed)
+    parts = _split(folder, [*classes, background], examples, validation_split, seed)
+    return replace(parts, notes=(cut_note(box_file.cut),)) if box_file.cut else parts
 
 
 def _check_split(validation_split: float) -> None:
@@ -289,10 +293,9 @@ def _objects(photos: Sequence[_MeasuredPhoto], classes: Sequence[str]) -> list[E
     for photo in photos:
         for box in photo.boxes:
             left, top, right, bottom = box.xyxy
-            within = (max(left, 0), max(top, 0), min(right, photo.hw[1]), min(bottom, photo.hw[0]))
-            if max(within[2] - within[0], within[3] - within[1]) >= SMALLEST_PX:
-                square = square_around(within, photo.hw)
-                objects.append(Example(photo.name, label_of[box.label], square, within))
+            if max(right - left, bottom - top) >= SMALLEST_PX:
+                square = square_around(box.xyxy, photo.hw)
+                objects.append(Example(photo.name, label_of[box.label], square, box.xyxy))
     return objects
 
 

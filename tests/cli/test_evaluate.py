@@ -59,6 +59,28 @@ def test_evaluate_prints_what_json_holds(boxed, network):
     )
 
 
+def test_lists_of_other_systems_are_taken_and_a_cut_box_is_noted_everywhere(boxed):
+    arguments = ("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "-o", "out")
+    Path("photos/sub").mkdir()
+    Path("photos/noise.png").rename("photos/sub/noise.png")
+    whole = (("cat.png", (30, 10, 120, 60)), ("sub/noise.png", (20, 20, 50, 50)))
+    beyond = (("cat.png", (30, 10, 124, 60)), ("sub\\noise.png", (20, 20, 50, 50)))
+    told = []
+    for boxes in (whole, beyond):
+        rows = [f"{file},class 1,{','.join(map(str, sides))}" for file, sides in boxes]
+        Path("boxes.json").write_text("\n".join(("file,label,xmin,ymin,xmax,ymax", *rows)))
+        outcome = boxed(*arguments)
+        assert (outcome.code, outcome.err) == (0, "")
+        told.append(json.loads(Path("out/evaluation.json").read_text()))
+    note = "note: 1 box that reached a little outside the photo: cut to it"
+    assert note in outcome.out.splitlines()
+    assert note in Path("out/evaluation.html").read_text("utf-8")
+    # Every figure is that of the boxes as they should be.
+    assert [one["named"]["left_out"].pop("cut") for one in told] == [0, 1]
+    assert told[0] == told[1]
+    assert [photo["file"] for photo in told[1]["photos"]] == ["cat.png", "sub/noise.png"]
+
+
 def rows_of(lines: list[str]) -> list[list[str]]:
     return [re.split(r"  +", line.strip()) for line in lines]
 
@@ -112,6 +134,26 @@ def test_evaluate_writes_a_page_and_what_json_prints(boxed):
     assert html.escape(printed.splitlines()[1]) in page
     assert printed.splitlines()[-1] in page
     assert page.count("data:image/jpeg;base64,") == 2
+
+
+def test_evaluate_lists_photos_that_it_cannot_use_everywhere_and_exits_with_1(boxed):
+    listed = json.loads(Path("boxes.json").read_text())
+    listed.append({"file": "gone.png", "boxes": listed[0]["boxes"]})
+    Path("boxes.json").write_text(json.dumps(listed))
+    arguments = ("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "-o", "out")
+    outcome = boxed(*arguments)
+    assert (outcome.code, outcome.err) == (1, "")
+    line = "left out: photos/gone.png: no such file"
+    assert line in outcome.out.splitlines()
+    assert line in Path("out/evaluation.html").read_text("utf-8")
+    expected = [{"file": "gone.png", "reason": "photos/gone.png: no such file"}]
+    assert (
+        json.loads(Path("out/evaluation.json").read_text())["named"]["left_out"]["broken"]
+        == expected
+    )
+    outcome = boxed(*arguments, "--json")
+    assert outcome.code == 1
+    assert json.loads(outcome.out)["named"]["left_out"]["broken"] == expected
 
 
 def test_evaluate_refuses_a_folder_that_is_a_file_before_it_scores(boxed, monkeypatch):

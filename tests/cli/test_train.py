@@ -50,6 +50,18 @@ def test_train_and_summary_say_that_boxes_are_refined(call, tmp_path):
     assert json.loads(call(*given, "--json").out)["box_examples"] == int(count)
 
 
+def test_train_notes_boxes_that_were_cut(call, tmp_path):
+    boxes = boxed_squares(tmp_path / "whole")
+    listed = json.loads(boxes.read_text())
+    listed[0]["boxes"].append({"label": "red", "xmin": 100, "ymin": 0, "xmax": 122, "ymax": 20})
+    boxes.write_text(json.dumps(listed))
+    given = ("train", "whole", "--boxes", boxes, *NETWORK, *QUICK, "--epochs", "1")
+    note = "1 box that reached a little outside the photo: cut to it"
+    outcome = call(*given)
+    assert (outcome.code, f"note: {note}" in outcome.err.splitlines()) == (0, True)
+    assert note in json.loads(call(*given, "--json").out)["notes"]
+
+
 def test_interrupting_says_how_to_go_on(call, photos, monkeypatch):
     def interrupted(self, path):
         raise KeyboardInterrupt

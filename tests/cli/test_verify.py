@@ -11,6 +11,7 @@ import pytest
 
 from heatmap.scoring import prepare as preparing
 from tests.support.command_line import PADDED, PLAIN, everything
+from tests.support.paths import too_deep
 
 
 def test_verify_of_a_padded_network_does_not_say_equal(call):
@@ -107,6 +108,19 @@ def test_verify_of_a_folder_goes_on_after_a_damaged_photo_and_exits_with_1(call)
     told = json.loads(call("verify", "photos", *PLAIN, "-o", "out", "--json").out)
     assert "is cut short" in told["photos"][0]["error"]
     assert list(told["summary"]["failed"]) == ["a.png"]
+
+
+def test_verify_of_a_folder_goes_on_after_a_folder_it_cannot_read_and_shortens_names(call):
+    Path("photos").mkdir()
+    for end in "xy":
+        shutil.copy("cat.png", f"photos/{'c' * 249}{end}.png")
+    deep = too_deep(Path("photos").absolute())
+    outcome = call("verify", "photos", *PLAIN, "-o", "out")
+    assert outcome.code == 1
+    assert outcome.err == f"note: {deep}: cannot be read: File name too long\n"
+    assert "\n2 photos, " in outcome.out
+    assert all(re.fullmatch(r"out/c+-\w{8}\.verify\.jpg", name) for name in everything("out"))
+    assert len(everything("out")) == 2
 
 
 @pytest.mark.parametrize("extra", [(), ("--json",)])

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 import heatmap
-from heatmap import ModelError, ResultError, localize
+from heatmap import GeometryError, ModelError, PhotoError, ResultError, localize
 from heatmap.classes import ClassGroup
+from heatmap.evaluation import evaluate as evaluating
 from heatmap.evaluation.evaluate import (
     CAM_SCALES,
     evaluate,
@@ -119,7 +120,7 @@ def test_heatmaps_point_at_what_is_there(scorer, folder, scales):
     found = report.named
     assert list(found.methods) == ["heatmap"]
     assert (found.photos, found.pairs, found.left_out.labels) == (2, 3, {})
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == [(1, 2), (2, 2)]
     assert report.unnamed.objects == 3
     for one in report.photos:
         objects = {(each.label, each.xyxy) for each in one.objects}
@@ -143,6 +144,64 @@ def test_the_figures_of_photos_are_those_of_what_a_run_finds(scorer, folder):
     counts = report.unnamed.counts
     assert counts.hits == sum(one.count("hit") for one in report.photos) > 0
     assert counts.others == sum(one.count("other") for one in report.photos)
+
+
+def test_photos_that_cannot_be_used_are_left_out_of_all_figures_and_listed(scorer, folder):
+    whole = evaluate(folder, folder / "boxes.csv", scorer, placement=at(1.0), cam=False)
+    boxes = folder / "boxes.csv"
+    more = [
+        *("gone.png,red,1,1,9,9", "half.png,blue,1,1,9,9", "outside.png,red,1,1,99,999"),
+        *("bad.png,red,1,1,9,9", "bad.png,red,9,1,1,9", "bad.png,red,1,x,9,9"),
+        # Of no class, so that no heatmap is made.
+        f"{'n' * 300}.png,cow,1,1,9,9",
+        "later.png,red,1,1,9,9",
+    ]
+    boxes.write_text("\n".join([boxes.read_text(), *more]))
+    png = (folder / "a.png").read_bytes()
+    for name in ("outside.png", "bad.png"):
+        (folder / name).write_bytes(png)
+    # Cut short: the header of both is whole.
+    for name in ("half.png", "later.png"):
+        (folder / name).write_bytes(png[:-40])
+    report = evaluate(folder, boxes, scorer, placement=at(1.0), cam=False)
+    reasons = {each.file: each.reason for each in report.named.left_out.broken}
+    parts = {
+        "gone.png": f"{folder}/gone.png: no such file",
+        "half.png": f"{folder}/half.png: is cut short",
+        "outside.png": f"{boxes}: outside.png: box of 'red' (1, 1, 99, 999) reaches outside",
+        "bad.png": f"{boxes}: line 9: box of 'red' is -8 px wide and 8 px high: neither may be "
+        f"negative; {boxes}: line 10: 'ymin' is 'x', expected a finite number",
+        f"{'n' * 300}.png": f"{folder}/{'n' * 300}.png: cannot be opened: File name too long",
+        "later.png": f"{folder}/later.png: is cut short",
+    }
+    assert reasons.keys() == parts.keys()
+    assert all(reasons[name].startswith(part) for name, part in parts.items())
+    # The figures are those of the others alone.
+    assert report.unnamed == whole.unnamed
+    assert report.photos == whole.photos
+    assert report.named.methods == whole.named.methods
+    assert (report.named.photos, report.named.pairs) == (whole.named.photos, whole.named.pairs)
+
+
+def test_a_photo_that_cannot_be_scored_without_a_class_is_in_no_figure(scorer, folder, monkeypatch):
+    found = evaluating.unnamed_detections
+
+    def failing(photo, *settings):
+        if photo.path.endswith("a.png"):
+            raise GeometryError("too large for the memory")
+        return found(photo, *settings)
+
+    monkeypatch.setattr(evaluating, "unnamed_detections", failing)
+    report = evaluate(folder, folder / "boxes.csv", scorer, placement=at(1.0), cam=False)
+    assert [each.file for each in report.named.left_out.broken] == ["a.png"]
+    assert (report.named.photos, report.unnamed.objects) == (1, 1)
+
+
+def test_with_no_photo_left_the_reasons_are_told(scorer, folder):
+    for name in RECTANGLES:
+        (folder / name).unlink()
+    with pytest.raises(PhotoError, match=r"none of 2 photos can be used: .*a\.png: no such file; "):
+        evaluate(folder, folder / "boxes.csv", scorer, cam=False)
 
 
 def test_a_mapping_says_what_labels_mean(scorer, folder):

@@ -120,7 +120,7 @@ def test_sizes_are_those_of_the_upright_photo(folder):
     "xyxy", [(0, 0, 61.1, 9), (0, 0, 9, 41.1), (-1.1, 0, 9, 9), (0, -1.1, 9, 9), (70, 0, 80, 9)]
 )
 def test_boxes_outside_the_photo_are_refused(folder, xyxy):
-    with pytest.raises(ResultError, match=r"boxes.json: a.png: box of 'cat' .* 60 x 40 px"):
+    with pytest.raises(PhotoError, match=r"boxes.json: a.png: box of 'cat' .* 60 x 40 px"):
         paired(folder, boxed("a.png", ("cat", xyxy)))
 
 
@@ -137,6 +137,21 @@ def test_missing_and_wrong_photos_are_told(folder, file, message):
     (folder / "note.txt").write_text("not a photo")
     with pytest.raises(PhotoError, match=message):
         paired(folder, boxed(file, ("cat", (0, 0, 9, 9))))
+
+
+def test_what_cannot_be_used_is_listed_and_the_rest_is_paired(folder):
+    inside, outside = ("cat", (0, 0, 9, 9)), ("cat", (70, 0, 80, 9))
+    listed = [boxed("a.png", inside), boxed("b.png", outside, outside), boxed("none.png", inside)]
+    faulty = BoxedPhoto("turned.jpg", None, (), ("boxes.json: photos[3]: has no 'boxes'",))
+    photos, left_out = paired(folder, *listed, faulty, boxed("a b.png"))
+    assert [photo.path.name for photo in photos] == ["a.png"]
+    assert [(each.file, str(each).count("reaches outside")) for each in left_out.broken] == [
+        ("b.png", 2),
+        ("none.png", 0),
+        ("turned.jpg", 0),
+    ]
+    assert str(left_out.broken[2]) == "turned.jpg: boxes.json: photos[3]: has no 'boxes'"
+    assert left_out.photos == 1
 
 
 def test_nothing_to_pair_is_told(folder):

@@ -10,6 +10,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import heatmap
@@ -30,6 +31,7 @@ SHOWN = Display(conf=0.05)
 
 @pytest.fixture(scope="module")
 def scorer():
+    torch.manual_seed(0)
     return heatmap.prepare(randomise(Classifier(heads()["global pool"]), WINDOW), window=WINDOW)
 
 
@@ -92,6 +94,13 @@ def test_either_both_files_are_written_or_none(scorer, folder, report):
     with pytest.raises(ResultError, match=r"evaluation\.json: .*directory"):
         write(folder, report, scorer)
     assert [path.name for path in (folder / "out").iterdir()] == ["evaluation.json"]
+
+
+def test_a_photo_that_is_gone_by_then_does_not_lose_the_report(scorer, folder, report):
+    (folder / "a.png").unlink()
+    page = write(folder, report, scorer)[0].read_text("utf-8")
+    assert page.count("The photo cannot be read any more.") == 1
+    assert len(pictures_of(page)) == 2
 
 
 def test_no_more_photos_are_scored_again_than_are_shown(scorer, folder, report, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -181,11 +182,13 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_told_in_one_line(tmp_path, name):
+def test_what_is_broken_is_told_in_one_line(tmp_path, name):
     content, message = BROKEN[name]
-    with pytest.raises(ResultError, match=message) as raised:
-        read(tmp_path, content)
-    told = str(raised.value)
+    try:
+        (told,) = [fault for photo in read(tmp_path, content).photos for fault in photo.faults]
+    except ResultError as raised:
+        told = str(raised)
+    assert re.search(message, told)
     assert told.startswith(str(tmp_path / "boxes"))
     assert "\n" not in told
     assert len(told) < 300 + len(str(tmp_path))
@@ -270,3 +273,41 @@ def test_a_broken_mapping_is_told(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ResultError, match=message):
         read_mapping(path)
+
+
+def test_a_bad_box_is_a_fault_of_its_photo_and_the_others_are_read(tmp_path):
+    path = tmp_path / "boxes.json"
+    good = {"label": "cat", "xmin": 1, "ymin": 1, "xmax": 9, "ymax": 9}
+    listed = [
+        {"file": "a.jpg", "boxes": [good, {**good, "xmax": 0}, {**good, "ymin": "x"}]},
+        {"file": "b.jpg", "boxes": [good]},
+        {"file": "c.jpg", "width": 3, "boxes": [good]},
+    ]
+    path.write_text(json.dumps(listed))
+    a, b, c = read_boxes(path).photos
+    assert (len(a.boxes), len(b.boxes), len(c.boxes)) == (1, 1, 1)
+    assert a.faults == (
+        f"{path}: photos[0]: boxes[1]: box of 'cat' is -1 px wide and 8 px high: neither may be "
+        "negative",
+        f"{path}: photos[0]: boxes[2]: 'ymin' is 'x', expected a finite number",
+    )
+    assert b.faults == ()
+    assert c.faults == (f"{path}: photos[2]: has no 'height'",)
+
+
+def test_a_bad_box_of_coco_or_csv_is_a_fault_of_its_photo_too(tmp_path):
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}
+    content = {
+        "images": [{"id": number, "file_name": f"{number}.jpg"} for number in (1, 2)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [box, {**box, "image_id": 2, "bbox": [1, 1, 5]}, {**box, "category_id": 7}],
+    }
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(content))
+    first, second = read_boxes(path).photos
+    assert (len(first.boxes), len(first.faults)) == (1, 1)
+    assert second.faults == (f"{path}: annotations[1]: 'bbox' has 3 numbers, expected 4",)
+    path = tmp_path / "boxes.csv"
+    path.write_text("file,label,xmin,ymin,xmax,ymax\na.jpg,cat,1,1,9,9\na.jpg,cat,1,1,9\n")
+    (photo,) = read_boxes(path).photos
+    assert (len(photo.boxes), photo.faults) == (1, (f"{path}: line 3: has no 'ymax'",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -14,6 +15,7 @@ from heatmap.runs.manifest import error_of
 from heatmap.runs.request import Display, MultiScale, Request
 from tests.support.batch_runs import REQUEST, plan, run
 from tests.support.batches import broken, lines, write_photo
+from tests.support.paths import too_deep
 
 
 def test_broken_photos_are_named_and_the_others_done(photos, out):
@@ -85,3 +87,29 @@ def test_what_no_photo_could_have_is_refused_at_once(photos, out, request_, erro
     with pytest.raises(error):
         run(photos, out, request_)
     assert not (out / "photos").exists()
+
+
+def test_names_too_long_and_folders_that_cannot_be_read_do_not_end_a_batch(photos, out, tmp_path):
+    long = write_photo(photos / f"{'c' * 251}.jpg")
+    write_photo(photos / f"{'猫' * 80}.png")
+    deep = too_deep(photos)
+    done = run(photos, out)
+    assert [record.path for record in done.failed] == [str(deep)]
+    assert done.failed[0].message == f"{deep}: cannot be read: File name too long"
+    assert sum(record.state == "done" for record in done.records) == 6
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{long}\n{photos}/{'y' * 300}.jpg\n{photos}/a\u00e9{'z' * 300}.png\n")
+    again = run(listed, tmp_path / "of list")
+    assert [record.state for record in again.records] == ["failed", "done", "failed"]
+    assert all("File name too long" in record.message for record in again.failed)
+    # Nothing has changed, and they have failed still.
+    assert plan(photos, out) == plan(listed, tmp_path / "of list") == {}
+    assert len(run(photos, out).failed) == 1
+
+
+def test_a_folder_that_can_be_read_again_has_not_failed_any_more(photos, out):
+    deep = too_deep(photos)
+    run(photos, out)
+    shutil.rmtree(photos / deep.relative_to(photos).parts[0])
+    done = run(photos, out)
+    assert done.failed == ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -15,7 +17,15 @@ from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError, ResultError
 from heatmap.geometry import Box
 from heatmap.localization.detection import Detection
-from heatmap.runs.coco import CocoIds, OwnIds, coco_dataset, coco_results
+from heatmap.runs.coco import (
+    CocoIds,
+    CocoImage,
+    OwnIds,
+    batch_images,
+    coco_dataset,
+    coco_results,
+    dataset_images,
+)
 
 TABBY, PERSIAN = ClassGroup("tabby", (281,)), ClassGroup("Persian cat", (283,))
 CAT = ClassGroup("Cat", (281, 282, 283))
@@ -48,7 +58,8 @@ def average_precision(
         for number, (left, top, right, bottom) in enumerate(truth, start=1)
     ]
     instances = write_json(folder / "instances.json", {**INSTANCES, "annotations": annotations})
-    results = coco_results("elsewhere/my photo.jpg", objects, CocoIds.read(instances))
+    ids = CocoIds.read(instances)
+    results = coco_results(ids.image("elsewhere/my photo.jpg"), objects, ids)
     dataset = COCO(str(instances))
     evaluation = COCOeval(
         dataset, dataset.loadRes(str(write_json(folder / "results.json", results))), "bbox"
@@ -89,15 +100,15 @@ class TestIdsOfADataset:
         return CocoIds.read(write_json(tmp_path / "instances.json", INSTANCES))
 
     def test_images_by_file_name_and_categories_by_name(self, ids):
-        assert ids.image_id("/some/where/000000000009.jpg") == 9
-        assert ids.image_id("my photo.jpg") == 25
+        assert ids.image("/some/where/000000000009.jpg").id == 9
+        assert ids.image("my photo.jpg") == CocoImage(25, "val/my photo.jpg")
         assert ids.category_id(CAT) == 17
 
     def test_what_it_does_not_have_is_named(self, ids):
         with pytest.raises(ResultError, match=r"dog\.jpg is not among the 2 images of .*inst"):
-            ids.image_id("x/dog.jpg")
+            ids.image("x/dog.jpg")
         with pytest.raises(ResultError, match="an array is not among the 2 images"):
-            ids.image_id("")
+            ids.image("")
         with pytest.raises(ClassError, match="class 'tabby' is not among the 2 categories"):
             ids.category_id(TABBY)
 
@@ -133,6 +144,95 @@ class TestIdsOfADataset:
             CocoIds.read(path)
 
 
+class TestImagesOfADataset:
+    IDS = CocoIds("instances.json", {"1.jpg": 1, "a/1.jpg": 2, "b/c/1.jpg": 3, "b/2.jpg": 4}, {})
+
+    @pytest.mark.parametrize(
+        ("path", "name", "number"),
+        [
+            # By the path relative to the batch's folder,
+            ("/in/b/a/1.jpg", "a/1.jpg", 2),
+            ("/in/1.jpg", "1.jpg", 1),
+            ("a/../a/1.jpg", "", 2),
+            # by the end of its path, the longest that a name of the dataset is,
+            ("/in/a/1.jpg", "", 2),
+            ("/in/b/c/1.jpg", "c/1.jpg", 3),
+            ("/in/x/1.jpg", "x/1.jpg", 1),
+            # and by its file name, if that is the only one.
+            ("/in/x/2.jpg", "x/2.jpg", 4),
+        ],
+    )
+    def test_folders_tell_equal_file_names_apart(self, path, name, number):
+        assert self.IDS.image(path, name).id == number
+
+    def test_a_photo_that_may_be_several_images_is_told(self):
+        ids = CocoIds("instances.json", {"a/1.jpg": 2, "b/1.jpg": 3}, {})
+        message = r"c/1.jpg may be a/1.jpg or b/1.jpg of instances.json: run the folder"
+        with pytest.raises(ResultError, match=message):
+            ids.image("/in/c/1.jpg", "c/1.jpg")
+
+    def test_file_names_of_windows_are_paths(self, tmp_path):
+        images = [{"id": 1, "file_name": "a\\1.jpg"}, {"id": 2, "file_name": ".\\b\\1.jpg"}]
+        ids = CocoIds.read(write_json(tmp_path / "a.json", {**INSTANCES, "images": images}))
+        assert [ids.image(f"/in/{name}/1.jpg").id for name in "ab"] == [1, 2]
+
+    def test_photos_of_a_batch_that_would_be_one_image_are_refused_unless_one_is_named_so(self):
+        def told(*names):
+            photos = {name: (f"/in/{name}", name) for name in names}
+            found = dataset_images(photos, self.IDS)
+            return [
+                one.id if isinstance(one, CocoImage) else str(one)
+                for one in (found[name] for name in names)
+            ]
+
+        assert told("a/1.jpg", "b/c/1.jpg", "1.jpg") == [2, 3, 1]
+        first, second = told("x/2.jpg", "y/2.jpg")
+        assert first.startswith("x/2.jpg and y/2.jpg would both be image 4 of instances.json: ")
+        assert second.startswith("y/2.jpg and x/2.jpg would both be image 4")
+        exact, other, missing = told("b/2.jpg", "y/2.jpg", "z/3.jpg")
+        assert exact == 4
+        assert other.startswith("y/2.jpg and b/2.jpg would both be image 4")
+        assert missing.startswith("z/3.jpg is not among the 4 images")
+
+
+NAMES = st.sampled_from(
+    [f"{folder}{name}" for folder in ("", "a/", "b/") for name in ("1.jpg", "1.png", "x.jpg")]
+    + ["000000000001.jpg", "COCO_val2014_000000000001.jpg", "IMG_000000000001.jpg", "7.jpg"]
+)
+NONE: Mapping[str, int] = {}
+
+
+class TestImagesOfABatch:
+    def ids(self, names: Iterable[str], remembered: Mapping[str, int] = NONE) -> dict[str, int]:
+        images = batch_images({name: name for name in names}, remembered)
+        return {name: image.id for name, image in images.items()}
+
+    @given(st.sets(NAMES), st.sets(NAMES), st.data())
+    def test_ids_differ_stay_and_do_not_depend_on_what_was_interrupted(self, names, more, data):
+        first = self.ids(names)
+        assert len({*first.values()}) == len(names)
+        assert all(0 <= number < 2**53 for number in first.values())
+        # Any of them done, then a second pass over all.
+        done = data.draw(st.sets(st.sampled_from(sorted(names)))) if names else set()
+        assert self.ids(names, {name: first[name] for name in done}) == first
+        later = self.ids(names | more, first)
+        assert len({*later.values()}) == len(names | more)
+        assert {name: later[name] for name in names} == first
+        # Photos that are gone keep their ids for themselves.
+        assert not {*self.ids(more - names, first).values()} & {*first.values()}
+
+    def test_photos_of_one_file_name_differ_and_a_number_stays_where_it_is_the_only_one(self):
+        found = self.ids(["a/1.jpg", "b/1.jpg", "COCO_val2014_000000000042.jpg", "7.jpg"])
+        assert found["COCO_val2014_000000000042.jpg"] == 42
+        assert found["7.jpg"] == 7
+        assert min(found["a/1.jpg"], found["b/1.jpg"]) > 10**6
+
+    def test_a_name_that_was_shortened_is_known_by_its_path(self):
+        images = batch_images({"short-1234": "a/long.jpg", "x.jpg~2": "x.jpg"}, {})
+        assert images["short-1234"].file_name == "a/long.jpg"
+        assert images["x.jpg~2"] == CocoImage(self.ids(["x.jpg"])["x.jpg"], "x.jpg")
+
+
 class TestOwnIds:
     @pytest.mark.parametrize(
         ("path", "number"),
@@ -144,13 +244,21 @@ class TestOwnIds:
         ],
     )
     def test_numbered_photos_have_their_number(self, path, number):
-        assert OwnIds().image_id(path) == number
+        assert OwnIds().image(path).id == number
 
     def test_other_photos_have_numbers_of_their_own_that_stay(self):
-        names = ["cat.jpg", "dog.jpg", "IMG_0001.jpg", "1 (2).jpg", "caf\udce9.jpg", "٣.jpg"]
-        numbers = [OwnIds().image_id(f"a/{name}") for name in names]
+        names = [
+            "cat.jpg",
+            "dog.jpg",
+            "IMG_0001.jpg",
+            "IMG_000000000009.jpg",
+            "1 (2).jpg",
+            "caf\udce9.jpg",
+            "٣.jpg",
+        ]
+        numbers = [OwnIds().image(f"a/{name}").id for name in names]
         assert len({*numbers}) == len(names)
-        assert numbers == [OwnIds().image_id(f"b/{name}") for name in names]
+        assert numbers == [OwnIds().image(f"b/{name}").id for name in names]
         assert numbers[0] == 0x0A6DF48A27EF
         assert all(10**6 < number < 2**53 for number in numbers)
 
@@ -165,12 +273,12 @@ class TestDataset:
     OBJECTS = (found(TABBY, 0.9, (10, 20, 110, 70)), found(CAT, 0.4, (0.0, 0.0, 30.5, 30.25)))
 
     def both(self, folder: Path) -> tuple[dict[str, Any], COCO]:
-        dataset = coco_dataset("x/cat.jpg", (480, 640), self.OBJECTS, [CAT, PERSIAN])
+        dataset = coco_dataset(CocoImage(9, "x/cat.jpg"), (480, 640), self.OBJECTS, [CAT, PERSIAN])
         return dataset, COCO(str(write_json(folder / "dataset.json", dataset)))
 
     def test_results_load_upon_it(self, tmp_path):
         dataset, truth = self.both(tmp_path)
-        results = coco_results("x/cat.jpg", self.OBJECTS)
+        results = coco_results(CocoImage(9, "x/cat.jpg"), self.OBJECTS)
         loaded = truth.loadRes(str(write_json(tmp_path / "results.json", results)))
         told = [(truth.cats[one["category_id"]]["name"], one) for one in loaded.anns.values()]
         assert [(name, one["bbox"], one["score"]) for name, one in told] == [
@@ -178,7 +286,7 @@ class TestDataset:
             ("Cat", [0, 0, 30.5, 30.25], 0.4),
         ]
         (image,) = truth.loadImgs(truth.getImgIds())
-        assert (image["file_name"], image["width"], image["height"]) == ("cat.jpg", 640, 480)
+        assert (image["file_name"], image["width"], image["height"]) == ("x/cat.jpg", 640, 480)
         assert dataset["info"]["description"].endswith("no ground truth.")
 
     def test_it_holds_the_objects_as_annotations(self, tmp_path):
@@ -191,4 +299,4 @@ class TestDataset:
         assert {one["name"] for one in truth.cats.values()} == {"tabby", "Cat", "Persian cat"}
 
     def test_an_array_is_called_photo(self):
-        assert coco_dataset("", (4, 5), (), [])["images"][0]["file_name"] == "photo"
+        assert OwnIds().image("") == CocoImage(1, "photo")

@@ -97,17 +97,11 @@ class TestCsv:
         assert rows[1][:2] == [f"{name}/x.jpg", name]
         assert len(rows) == 4
 
-    @pytest.mark.parametrize(
-        "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "＝1", "'=1", "''-1"]
-    )
+    @pytest.mark.parametrize("name", ["=1+1", "\t=1", "\tname", "＝1", "''-1"])
     def test_no_name_is_a_formula_and_one_mark_undoes_it(self, tmp_path, name):
         found = Detection(ClassGroup(name, (0,)), 0.5, (0, 0, 1, 1), (0, 0, 1, 1), (0, 0), 1.0, 0.5)
         row = self.rows(tmp_path, [found], f"{name}.jpg")[1]
         assert row[:2] == [f"'{name}.jpg", f"'{name}"]
-
-    @pytest.mark.parametrize("name", ["it's", "'quoted'", "a=b", "1-2", "x@y"])
-    def test_other_names_are_not_marked(self, tmp_path, name):
-        assert self.rows(tmp_path, FOUND, name)[1][0] == name
 
     def test_a_file_name_that_is_not_utf8_shows_its_bytes(self, tmp_path):
         assert self.rows(tmp_path, FOUND, "caf\udce9.jpg")[1][0] == "caf\\udce9.jpg"

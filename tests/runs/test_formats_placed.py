@@ -21,6 +21,7 @@ from heatmap.classes import ClassGroup
 from heatmap.grid.upsample import nearest
 from heatmap.localization.detection import Detection
 from heatmap.photo.photo import Photo, read_photo
+from heatmap.rendering.palette import PALETTE
 from heatmap.runs import formats as exporting
 from tests.support.formats import (
     ANIMAL,
@@ -72,6 +73,9 @@ class TestGeoJson:
             (200.5, 100.25, 420.0, 300.0),
         ]
         assert collection["features"][0]["properties"] == {
+            "objectType": "detection",
+            "classification": {"name": "cat", "color": list(PALETTE[0])},
+            "measurements": {"confidence": 0.912346},
             "class": "cat",
             "confidence": 0.912346,
             "scale": 0.5,
@@ -79,6 +83,33 @@ class TestGeoJson:
             "crop": None,
             "box_px": [10.13, 20.0, 110.0, 70.0],
         }
+
+    def test_qupath_gets_the_class_names_and_the_colours_of_the_picture(self, tmp_path):
+        collection = self.read(tmp_path, made_photo())
+        told = [one["properties"] for one in collection["features"]]
+        assert [one["objectType"] for one in told] == ["detection"] * 2
+        assert [one["classification"] for one in told] == [
+            {"name": "cat", "color": list(PALETTE[0])},
+            {"name": "any animal", "color": list(PALETTE[1])},
+        ]
+        # Only numbers can be measurements there.
+        assert [one["measurements"] for one in told] == [
+            {"confidence": one["confidence"]} for one in told
+        ]
+
+    def test_longitude_and_latitude_on_wgs_84_are_rfc_7946(self, tmp_path):
+        """No "crs", closed rings, right-hand rule, coordinates of the earth: sections 3 and 4."""
+        degrees = from_origin(14.25, 50.5, 1e-5, 1e-5)
+        collection = self.read(tmp_path, made_geotiff(tmp_path / "a.tif", degrees, "EPSG:4326"))
+        assert "crs" not in collection
+        assert collection["coordinate_frame"].endswith("WGS 84 (EPSG:4326): RFC 7946")
+        for one, polygon in zip(collection["features"], polygons(collection), strict=True):
+            (ring,) = one["geometry"]["coordinates"]
+            assert (len(ring), ring[0]) == (5, ring[-1])
+            assert polygon.exterior.is_ccw
+            left, bottom, right, top = polygon.bounds
+            assert 14.25 <= left < right <= 14.26
+            assert 50.49 <= bottom < top <= 50.5
 
     @pytest.mark.parametrize("transform", [NORTH_UP, SHEARED, NORTH_UP @ Affine.rotation(30)])
     def test_all_four_corners_lie_where_rasterio_puts_them(self, tmp_path, transform):
@@ -107,13 +138,10 @@ class TestGeoJson:
         photo = made_geotiff(tmp_path / "a.tif", NORTH_UP, f"EPSG:{number}")
         crs = self.read(tmp_path, photo)["crs"]
         assert crs["type"] == "name"
+        assert "not RFC 7946" in self.read(tmp_path, photo)["coordinate_frame"]
         assert CRS.from_user_input(crs["properties"]["name"]) == CRS.from_epsg(number)
 
-    def test_wgs84_needs_no_name_and_a_system_without_a_number_gets_none(self, tmp_path):
-        degrees = from_origin(14.25, 50.5, 1e-5, 1e-5)
-        assert "crs" not in self.read(
-            tmp_path, made_geotiff(tmp_path / "a.tif", degrees, "EPSG:4326")
-        )
+    def test_a_system_without_a_number_gets_no_name(self, tmp_path):
         collection = self.read(tmp_path, made_geotiff(tmp_path / "b.tif", NORTH_UP, None))
         assert collection["crs"] is None
         assert collection["coordinate_frame"] == "world, in a system without an EPSG code"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +22,7 @@ from heatmap.runs.manifest import (
     read_manifest,
     writing_manifest,
 )
+from tests.support.paths import ROOT
 
 DONE = Record(
     name="a/cat.jpg",
@@ -110,6 +116,49 @@ def test_two_batches_cannot_write_at_once(tmp_path):
         pass
     with writing_manifest(tmp_path) as manifest:
         manifest.append(DONE)
+
+
+def test_a_system_without_fcntl_loads_everything():
+    code = (
+        "import sys; sys.modules['fcntl'] = None\n"
+        "import heatmap.cli.main, heatmap.runs.batch, heatmap.runs.ray_runner\n"
+        "from heatmap.runs.manifest import writing_manifest"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """What Windows has: no fcntl and no pread, but locks of bytes that refuse with EACCES."""
+
+    def locking(file: int, mode: int, count: int) -> None:
+        assert (mode, count) == (2, 1)
+        assert os.lseek(file, 0, os.SEEK_CUR) > 10**9, "a byte of the file is locked"
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PermissionError(13, "Permission denied") from error
+
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    monkeypatch.delattr(os, "pread")
+
+
+def test_a_system_without_fcntl_locks_by_other_means(windows, tmp_path):
+    test_two_batches_cannot_write_at_once(tmp_path)
+    test_a_torn_line_is_passed_over_wherever_it_was_torn(tmp_path / "torn")
+
+
+def test_a_system_without_any_locks_writes_all_the_same(monkeypatch, tmp_path):
+    for name in ("fcntl", "msvcrt"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with writing_manifest(tmp_path) as manifest:
+        manifest.append(DONE)
+    assert read_manifest(tmp_path).records == {DONE.name: DONE}
 
 
 @pytest.mark.parametrize(

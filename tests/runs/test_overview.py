@@ -47,6 +47,14 @@ def test_the_table_has_a_row_for_each_object_and_each_photo_without():
     assert found[3]["message"] == "x.jpg: is empty"
 
 
+def test_no_text_of_the_table_is_a_formula_and_numbers_are_numbers():
+    found = ({"class": "-cat", "confidence": 0.5, "box_xyxy": [-1.5, 0.0, 9.0, 9.0]},)
+    record = Record("=1+1.jpg", "/in/x", "failed", "d", "\t=2", photo_hw=(5, 6), detections=found)
+    (row,) = rows(summary_table([record]))
+    assert (row["photo"], row["message"], row["class"]) == ("'=1+1.jpg", "'\t=2", "'-cat")
+    assert (row["left_px"], row["confidence"], row["width_px"]) == ("-1.5", "0.5", "6")
+
+
 def test_the_sheet_shows_all_photos_and_links_to_their_pages():
     found = data(contact_sheet(ALL))
     assert found["counts"] == {"done": 2, "failed": 1, "skipped": 1}

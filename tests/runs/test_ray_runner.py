@@ -184,7 +184,7 @@ def test_a_worker_with_other_weights_is_refused(ray, photos, tmp_path):
             raise ModelError("no such file")
 
     here = os.getpid()
-    with pytest.raises(ModelError, match="a worker cannot prepare the model: no such file"):
+    with pytest.raises(ModelError, match="a worker cannot begin: no such file"):
         batch(
             BatchSources([photos]), tmp_path / "out",
             Elsewhere(MODEL, options={"window": WINDOW}), REQUEST, runner=RayRunner(count=1),

@@ -11,6 +11,7 @@ import heatmap
 from heatmap.errors import PhotoError
 from heatmap.runs.request import Display
 from heatmap.runs.sources import gather
+from tests.support.paths import too_deep
 
 
 def touch(folder, *names):
@@ -161,3 +162,46 @@ def test_what_a_run_wrote_beside_its_photo_is_no_photo(tmp_path, photo, scorer):
     assert [item.path for item in gather([picture], tmp_path / "out").photos] == [picture]
     photo.with_name("cat.json").write_text("[]")
     assert picture in [item.path for item in gather([photo.parent], tmp_path / "out").photos]
+
+
+def test_a_folder_below_that_cannot_be_read_does_not_end_the_others(tree, tmp_path):
+    deep = too_deep(tree / "a")
+    found = gather([tree], tmp_path / "out")
+    assert names(found) == ["a/b/d.tif", "a/c.PNG", "b.jpg"]
+    ((folder, reason),) = found.unread
+    assert (folder.path, folder.name) == (deep, f"{deep.relative_to(tree).as_posix()}/")
+    assert reason == f"{deep}: cannot be read: File name too long"
+
+
+@pytest.mark.parametrize("glob", ["**/*", "**", "*/b/*", "a/**/*.jpg"])
+def test_a_folder_that_a_glob_cannot_read_is_told(tree, tmp_path, monkeypatch, glob):
+    forbidden, scandir = str(tree / "a/b"), os.scandir
+
+    def scan(folder):
+        if str(folder).rstrip("/") == forbidden:
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    found = gather([f"{tree}/{glob}"], tmp_path / "out")
+    assert "a/b/d.tif" not in names(found)
+    ((folder, reason),) = found.unread
+    assert folder.path == tree / "a/b"
+    assert reason == f"{tree}/a/b: cannot be read: Permission denied"
+
+
+def test_a_source_of_an_impossible_name_is_refused_in_one_line(tmp_path):
+    with pytest.raises(PhotoError, match="no such file or folder"):
+        gather([tmp_path / ("x" * 300)], tmp_path / "out")
+
+
+def test_names_too_long_for_a_folder_of_results_are_shortened_and_stay_apart(tmp_path):
+    folder = tmp_path / "in"
+    touch(folder, f"{'x' * 251}.jpg", f"{'x' * 251}.JPG")
+    (folder / "list.txt").write_text(f"{'y' * 300}.jpg\n{'y' * 300}z.jpg\n")
+    found = names(gather([folder / "list.txt", folder], tmp_path / "out"))
+    if len(os.listdir(folder)) < 3:
+        pytest.skip("this disk takes them for one")
+    assert len(set(map(str.casefold, found))) == 4
+    assert max(map(len, found)) <= 255
+    assert f"{'x' * 251}.JPG" in found

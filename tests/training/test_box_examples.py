@@ -70,6 +70,18 @@ def test_each_box_is_an_example_of_its_label(boxed):
     ]
 
 
+def test_names_with_backslashes_and_boxes_a_little_outside_are_taken(boxed):
+    as_elsewhere = [
+        one | {"file": one["file"].replace("/", "\\")}
+        for one in [*LISTED[:3], entry("a.png", ("dog", 99, 30, 203, 130), ("ant", -3, 0, 30, 20))]
+    ]
+    expected = boxed_examples(boxed, boxed / "boxes.json", validation_split=0)
+    found = boxed_examples(boxed, written(boxed, as_elsewhere, "other.json"), validation_split=0)
+    assert found.training == expected.training
+    assert expected.notes == ()
+    assert found.notes == ("2 boxes that reached a little outside the photo: cut to it",)
+
+
 def test_background_comes_from_every_photo_with_room(boxed):
     found = boxed_examples(boxed, boxed / "boxes.json", validation_split=0)
     beside = [one for one in found.training if one.label == 2]
@@ -233,9 +245,9 @@ BOXES = {
         "{folder}/sub/b.jpg: is 160 x 120 px, {boxes} says 120 x 160 px: boxes must be those of",
     ),
     "outside": (
-        [entry("a.png", ("dog", 150, 0, 202, 50))],
+        [entry("a.png", ("dog", 150, 0, 204, 50))],
         ResultError,
-        "{boxes}: a.png: box of 'dog' (150, 0, 202, 50) reaches outside the photo of 200 x 150",
+        "{boxes}: a.png: box of 'dog' (150, 0, 204, 50) reaches outside the photo of 200 x 150",
     ),
     "twice": (
         [entry("a.png", WHOLE), entry("./a.png")],
