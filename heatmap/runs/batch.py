@@ -137,10 +137,11 @@ def plan_batch(
     Raises:
         HeatmapError: as :func:`batch`.
     """
-    output = Path(os.path.abspath(output))
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-    return plan_work(gathered, manifest, setup.settings, output, retry_failed=sources.retry_failed)
+    return plan_work(
+        gathered, manifest, setup.settings, setup.output, retry_failed=sources.retry_failed
+    )
 
 
 def batch(
@@ -173,7 +174,6 @@ def batch(
         HeatmapError: a source, the model or a requested class does not exist, or the output
             folder cannot be written or holds another batch's results.
     """
-    output = Path(os.path.abspath(output))
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
     with writing_manifest(output) as manifest:
         _clean(output)
@@ -181,7 +181,9 @@ def batch(
         reporter.notes(setup.notes)
         retry_failed = sources.retry_failed
         for settled in _looks(sources, gathered, output):
-            work = plan_work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
+            work = plan_work(
+                settled, manifest, setup.settings, setup.output, retry_failed=retry_failed
+            )
             _do(work, manifest, setup, runner, reporter)
             write_overview(output, manifest.records.values())
             # With watch, a photo that fails again is not retried at every search.
@@ -221,7 +223,7 @@ def _setup(
         scorer.network_at(geometry.stride_px)
         scorer.positions_at(geometry.stride_px)
     settings = settle(scorer, request, threads, manifest.settings, share=share)
-    output, notes = manifest.path.parent, scorer.notes_at(geometry.stride_px)
+    output, notes = Path(os.path.abspath(manifest.path.parent)), scorer.notes_at(geometry.stride_px)
     return BatchSetup(recipe, scorer, request, settings, output, notes)
 
 
