@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from collections.abc import Sequence
 from typing import IO, Any
 
 import click
@@ -76,6 +78,14 @@ def in_options(error: HeatmapError) -> str:
     context = click.get_current_context(silent=True)
     command = None if context is None else context.command
     return command.worded(error) if isinstance(command, Command) else str(error)
+
+
+def end_with(errors: Sequence[HeatmapError]) -> None:
+    """Print errors that did not end the work, a line each; with any, the exit code is 1."""
+    for error in errors:
+        Failure(in_options(error)).show()
+    if errors:
+        sys.exit(Failure.exit_code)
 
 
 def _spelling(parameter: click.Parameter, name: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from .command import Command
+from ..errors import HeatmapError
+from .command import Command, end_with
 from .options import FILE, under
 from .result_options import drawing_options, json_option, output_option, per_class_option
 
@@ -55,9 +56,11 @@ def render(results: Path, **options: Any) -> None:
     # A flag that is not given leaves it as the run had it.
     given: dict[str, Any] = {name: options[name] for name in names}
     given |= {name: options[name] or None for name in ("full", "per_class")}
-    paths = draw(results, options["output"], **given)
+    failed: list[HeatmapError] = []
+    paths = draw(results, options["output"], **given, on_error=failed.append)
     if options["as_json"]:
         click.echo(json.dumps([str(path) for path in paths], indent=2))
     else:
         for path in paths:
             click.echo(f"wrote {path}")
+    end_with(failed)

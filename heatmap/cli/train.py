@@ -92,6 +92,12 @@ training_options = under(
         help="Random seed of augmentation, split and weights.",
     ),
     click.option("--resume", is_flag=True, help="Continue an interrupted training."),
+    click.option(
+        "--skip-broken",
+        is_flag=True,
+        help="Leave out photos that cannot be used, and list them; default: refuse them all before "
+        "the training begins.",
+    ),
 )
 
 
@@ -128,6 +134,7 @@ def train(
 
     schedule = Schedule(**{name: options.pop(name) for name in Schedule.__dataclass_fields__})
     model, resume = options.pop("model"), options.pop("resume")
+    skip_broken = options.pop("skip_broken")
     with training_printer(as_json=options.pop("as_json")) as printer:
         try:
             trained = train_network(
@@ -138,6 +145,7 @@ def train(
                 background=background,
                 schedule=schedule,
                 resume=resume,
+                skip_broken=skip_broken,
                 reporter=printer,
                 options=_given(options),  # type: ignore[arg-type]
             )

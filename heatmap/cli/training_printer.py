@@ -32,6 +32,7 @@ class TrainingPrinter(TrainingReporter):
     def begins(self, examples: Examples, classifier: Classifier) -> None:
         """Print the classes with their numbers of examples, and the network."""
         self.line.notes((*examples.notes, *classifier.notes))
+        self.line.notes([f"left out: {photo}" for photo in examples.broken])
         for name, (training, validation) in examples.counts().items():
             self._print(f"{name}: {training} training examples, {validation} for validation")
         trainable = sum(p.numel() for p in classifier.module.parameters() if p.requires_grad)
@@ -69,6 +70,7 @@ class TrainingPrinter(TrainingReporter):
             outcome = {
                 "checkpoint": str(trained.path),
                 "notes": [*trained.examples.notes, *classifier.notes],
+                "left_out": [asdict(photo) for photo in trained.examples.broken],
                 "box_examples": _box_examples(classifier),
                 "best": asdict(trained.best),
                 "history": [asdict(epoch) for epoch in trained.history],

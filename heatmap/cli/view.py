@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .command import Command
+from ..errors import HeatmapError
+from .command import Command, end_with
 from .options import FILE, under
 from .result_options import json_option
 
@@ -29,9 +30,11 @@ def view(results: Path, photo: Path | None, as_json: bool) -> None:
     """
     from ..runs.view import view as write_pages
 
-    pages = write_pages(results, photo)
+    failed: list[HeatmapError] = []
+    pages = write_pages(results, photo, on_error=failed.append)
     if as_json:
         click.echo(json.dumps([str(path) for path in pages], indent=2))
     else:
         for path in pages:
             click.echo(f"wrote {path}")
+    end_with(failed)

@@ -24,7 +24,7 @@ from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
 from .cam import CamKind, cam_method
 from .metrics import Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
-from .pairs import PairedPhoto, Pairing, match_labels, nothing_left, pair_up
+from .pairs import LeftOut, PairedPhoto, Pairing, match_labels, nothing_left, pair_up
 from .photo_figures import PhotoFigures
 from .unnamed import LOWEST_CONFIDENCE, JudgedPhoto, UnnamedFigures, figures_of, judge
 
@@ -73,8 +73,8 @@ def evaluate(
     al., ECCV 2016; MaxBoxAcc: Choe et al., CVPR 2020; average precision: Everingham et al., IJCV
     2010).
 
-    Photos that cannot be used are left out of all figures, and listed in ``named.left_out.broken``:
-    those that are missing or damaged, have another size than listed, or a box with a fault.
+    Photos that are missing or damaged, or have another size than listed or a box with a fault, are
+    left out of all figures and listed in ``named.left_out.broken``.
 
     Args:
         photos: the folder of the photos.
@@ -99,22 +99,15 @@ def evaluate(
         ResultError: boxes or mapping cannot be read, or no label is a class.
     """
     box_file = on_photos(read_boxes(boxes), photos)
-    mapped = None if mapping is None else read_mapping(mapping)
-    labels = match_labels(box_file.label_counts(), scorer.classifier.classes, mapped)
+    mapped, classes = None if mapping is None else read_mapping(mapping), scorer.classifier.classes
+    labels = match_labels(box_file.label_counts(), classes, mapped)
     pairing = pair_up(box_file, photos, labels)
     search = replace(display, classes=()).search
     methods = {HEATMAP: heatmap_method(scorer, placement, search)}
     methods |= _cam_methods(scorer) if cam else {}
     judging = _Judging(Path(photos), scorer, placement, search, display.conf, labels, methods)
     used, broken = judging.judged(box_file.photos, pairing, progress or (lambda *_: None))
-    of_pairs = [one.named for one in used if one.named is not None]
-    if not of_pairs:
-        raise nothing_left(broken)
-    return EvaluationReport(
-        evaluation_of(of_pairs, replace(pairing.left_out, broken=tuple(broken))),
-        figures_of([one.unnamed for one in used], display.conf),
-        tuple(_figures(one.listed, one.unnamed) for one in used),
-    )
+    return _report(used, replace(pairing.left_out, broken=tuple(broken)), display.conf)
 
 
 @dataclass(frozen=True)
@@ -161,6 +154,17 @@ class _Judging:
         found = unnamed_detections(photo, self.scorer, self.placement, self.search)
         unnamed = judge(found, _objects(listed, self.labels), self.labels, self.conf)
         return _Judged(listed, named, unnamed)
+
+
+def _report(used: Sequence[_Judged], left_out: LeftOut, conf: float) -> EvaluationReport:
+    of_pairs = [one.named for one in used if one.named is not None]
+    if not of_pairs:
+        raise nothing_left(left_out.broken)
+    return EvaluationReport(
+        evaluation_of(of_pairs, left_out),
+        figures_of([one.unnamed for one in used], conf),
+        tuple(_figures(one.listed, one.unnamed) for one in used),
+    )
 
 
 def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:

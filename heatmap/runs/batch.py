@@ -138,11 +138,10 @@ def plan_batch(
     Raises:
         HeatmapError: as :func:`batch`.
     """
-    output = Path(os.path.abspath(output))
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-    check_joined(output, manifest, _joined(output, manifest, setup))
-    return _plan(gathered, manifest, setup, output, retry_failed=sources.retry_failed)
+    check_joined(setup.output, manifest, _joined(manifest, setup))
+    return _plan(gathered, manifest, setup, retry_failed=sources.retry_failed)
 
 
 def batch(
@@ -176,21 +175,20 @@ def batch(
         HeatmapError: a source, the model or a requested class does not exist, or the output
             folder cannot be written or holds another batch's results.
     """
-    output = Path(os.path.abspath(output))
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
     with writing_manifest(output) as manifest:
         _clean(output)
         setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-        check_joined(output, manifest, _joined(output, manifest, setup))
+        check_joined(setup.output, manifest, _joined(manifest, setup))
         reporter.notes(setup.notes)
         retry_failed, first = sources.retry_failed, True
         for settled in _looks(sources, gathered, output):
-            work = _plan(settled, manifest, setup, output, retry_failed=retry_failed)
+            work = _plan(settled, manifest, setup, retry_failed=retry_failed)
             _do(work, manifest, setup, runner, reporter)
             write_overview(output, manifest.records.values())
             # What was joined before is read again only where something is new.
             if first or work.todo:
-                write_joined(output, manifest, _joined(output, manifest, setup))
+                write_joined(setup.output, manifest, _joined(manifest, setup))
             # With watch, a photo that fails again is not retried at every search.
             retry_failed = first = False
         folders = (item for item, _ in gathered.unread)
@@ -228,20 +226,20 @@ def _setup(
         scorer.network_at(geometry.stride_px)
         scorer.positions_at(geometry.stride_px)
     settings = settle(scorer, request, threads, manifest.settings, share=share)
-    output, notes = manifest.path.parent, scorer.notes_at(geometry.stride_px)
+    output, notes = Path(os.path.abspath(manifest.path.parent)), scorer.notes_at(geometry.stride_px)
     return BatchSetup(recipe, scorer, request, settings, output, notes)
 
 
 def _plan(
-    gathered: BatchFiles, manifest: Manifest, setup: BatchSetup, output: Path, *, retry_failed: bool
+    gathered: BatchFiles, manifest: Manifest, setup: BatchSetup, *, retry_failed: bool
 ) -> BatchPlan:
     coco = setup.request.extras.coco
     return plan_work(
-        gathered, manifest, setup.settings, output, retry_failed=retry_failed, coco=coco
+        gathered, manifest, setup.settings, setup.output, retry_failed=retry_failed, coco=coco
     )
 
 
-def _joined(output: Path, manifest: Manifest, setup: BatchSetup) -> dict[str, Pieces]:
+def _joined(manifest: Manifest, setup: BatchSetup) -> dict[str, Pieces]:
     """The content of the joined COCO files, by name: of photos that were done with these settings.
 
     Results of other settings may have other ids.
@@ -254,7 +252,7 @@ def _joined(output: Path, manifest: Manifest, setup: BatchSetup) -> dict[str, Pi
         for record in manifest.records.values()
         if record.state == "done" and record.settings == settings
     ]
-    return joined_pieces(output, records, dataset=extras.coco is None)
+    return joined_pieces(setup.output, records, dataset=extras.coco is None)
 
 
 def _do(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..geometry import Box
 from ..grid.read import load
 from ..localization.detection import Alternative, Detection
 from ..localization.findings import Findings
-from ..names import DESCRIPTION, PHOTOS
+from ..names import DESCRIPTION, MAPS, PHOTOS, ResultNames
 from ..photo.reading import Reading
 from .save import RESULT_FORMAT
 
@@ -85,8 +86,19 @@ def saved_results(path: str | Path) -> list[SavedResult]:
         ResultError: no such file or folder, no results in it, or a file that is not a result
             or has an earlier format.
     """
+    return [read_result(file) for file in result_files(path)]
+
+
+def result_files(path: str | Path) -> list[Path]:
+    """The JSON files of the results in a folder, sorted by name; or the single one given.
+
+    One that cannot be read is among them if the maps of a result lie beside it.
+
+    Raises:
+        ResultError: there are none in the folder.
+    """
     folder = Path(path)
-    if folder.is_dir():
+    if os.path.isdir(folder):
         files = [file for file in sorted(folder.glob(f"*{DESCRIPTION}")) if _is_result(file)]
         if not files and (folder / PHOTOS).is_dir():
             raise ResultError(
@@ -94,21 +106,29 @@ def saved_results(path: str | Path) -> list[SavedResult]:
             )
         if not files:
             raise ResultError(f"{folder}: no results in this folder: run a photo into it first")
-        return [_read(file) for file in files]
-    return [_read(folder)]
+        return files
+    return [folder]
 
 
 def _is_result(file: Path) -> bool:
-    """Whether a JSON file looks like a result: the folder may also hold exports and other files."""
+    """Whether a JSON file looks like a result: the folder may also hold exports and other files.
+
+    One that is damaged does if the maps of a result are beside it.
+    """
     try:
         described = json.loads(file.read_bytes())
     # RecursionError: brackets nested a thousand deep.
     except (OSError, ValueError, RecursionError):
-        return False
+        return ResultNames.of_description(file).path(MAPS).exists()
     return isinstance(described, dict) and {"format", "photo", "origin"} <= described.keys()
 
 
-def _read(file: Path) -> SavedResult:
+def read_result(file: Path) -> SavedResult:
+    """Read one result back.
+
+    Raises:
+        ResultError: as :func:`saved_results`.
+    """
     try:
         described = json.loads(file.read_bytes())
         if described["format"] != RESULT_FORMAT:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..classes import ClassGroup, Wanted
-from ..errors import ClassError, ResultError, Use
+from ..errors import ClassError, HeatmapError, ResultError, Use
 from ..files import Writer, write_all
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
@@ -19,10 +19,18 @@ from ..photo.reduced import OpenPhoto
 from ..rendering.page import page_files
 from .pictures import Drawing, open_to_draw
 from .request import Display
-from .saved import SavedResult, saved_results
+from .saved import SavedResult, read_result, result_files
+
+# Of results that fail, an error names so many.
+_MOST_TOLD = 10
 
 
-def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
+def view(
+    results: str | Path,
+    photo: str | Path | None = None,
+    *,
+    on_error: Callable[[HeatmapError], object] | None = None,
+) -> list[Path]:
     """Write a page for each saved result beside it: ``cat.html`` beside ``cat.json``.
 
     A page is one HTML file that shows photo, heatmaps and detections in any browser, offline.
@@ -37,6 +45,8 @@ def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
         results: a folder that :func:`heatmap.run` wrote to, or one photo's JSON file in it.
         photo: the photo, if it has moved; by default the path saved in the result, or else
             a file of its name beside the result.
+        on_error: called with the error of each result in a folder that fails, when the others are
+            done; None raises one error that names them all.
 
     Returns:
         The pages, in the order of the results' names.
@@ -45,9 +55,9 @@ def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
         PhotoError: a photo cannot be read.
         ResultError: no results, or one of an earlier format; a photo that is not the one that
             was scored, or one photo for several results; maps or a grid that cannot be read, or
-            a page that cannot be written. Pages already written stay.
+            a page that cannot be written. The pages of other results are written all the same.
     """
-    return [_write_page(result, photo) for result in _results(results, photo)]
+    return _of_each(results, photo, lambda result: [_write_page(result, photo)], on_error)
 
 
 def render(
@@ -61,6 +71,7 @@ def render(
     color_range: tuple[float, float] | None = None,
     full: bool | None = None,
     per_class: bool | None = None,
+    on_error: Callable[[HeatmapError], object] | None = None,
 ) -> list[Path]:
     """Draw the pictures of saved results once more, without running the network.
 
@@ -79,6 +90,7 @@ def render(
             own threshold was not saved, except for its guesses.
         opacity, color_range, full, per_class: as of :class:`heatmap.Display`; None is as the run
             drew it.
+        on_error: as of :func:`heatmap.view`.
 
     Returns:
         The pictures, in the order of the results' names.
@@ -90,24 +102,54 @@ def render(
     given = {"conf": conf, "opacity": opacity, "color_range": color_range}
     given |= {"full": full, "per_class": per_class}
     settings = {name: value for name, value in given.items() if value is not None}
-    paths = []
-    for result in _results(results, photo):
-        names = ResultNames(Path(output), ResultNames.of_description(result.description).stem)
+
+    def draw(result: SavedResult) -> list[Path]:
+        names = ResultNames.of_stem(output, ResultNames.of_description(result.description).stem)
         display = Display(classes=classes, **{**asdict(result.drawing), **settings})
         files = _pictures(result, photo, display)
         write_all({names.path(suffix): write for suffix, write in files.items()})
-        paths += [names.path(suffix) for suffix in files]
+        return [names.path(suffix) for suffix in files]
+
+    return _of_each(results, photo, draw, on_error)
+
+
+def _of_each(
+    results: str | Path,
+    photo: str | Path | None,
+    make: Callable[[SavedResult], list[Path]],
+    on_error: Callable[[HeatmapError], object] | None,
+) -> list[Path]:
+    """What is made of each result; one that fails does not end the others."""
+    files = result_files(results)
+    if len(files) == 1:
+        return make(read_result(files[0]))
+    if photo is not None:
+        raise ResultError(
+            f"{results}: holds the results of {len(files)} photos",
+            Use("photo", text="name the JSON file of the result that {} belongs to"),
+        )
+    paths: list[Path] = []
+    failed: list[HeatmapError] = []
+    for file in files:
+        try:
+            paths += make(read_result(file))
+        except HeatmapError as error:
+            failed.append(error if file.name in error.message else error.about(str(file)))
+    if failed and on_error is None:
+        raise _several(failed, len(files))
+    for each in failed:
+        assert on_error is not None
+        on_error(each)
     return paths
 
 
-def _results(results: str | Path, photo: str | Path | None) -> list[SavedResult]:
-    saved = saved_results(results)
-    if photo is not None and len(saved) > 1:
-        raise ResultError(
-            f"{results}: holds the results of {len(saved)} photos",
-            Use("photo", text="name the JSON file of the result that {} belongs to"),
-        )
-    return saved
+def _several(failed: Sequence[HeatmapError], count: int) -> ResultError:
+    """One error for the results that failed."""
+    more = f"; and {len(failed) - _MOST_TOLD} more" if len(failed) > _MOST_TOLD else ""
+    listed = "; ".join(str(error) for error in failed[:_MOST_TOLD])
+    return ResultError(
+        f"{len(failed)} of {count} results failed, the others are done: {listed}{more}"
+    )
 
 
 def _write_page(result: SavedResult, photo: str | Path | None) -> Path:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +13,17 @@ import numpy as np
 from ..classes import BACKGROUND
 from ..errors import ModelError, PhotoError, ResultError, Use, reason_of
 from ..geometry import Box
-from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside, read_boxes
+from ..photo.annotations import BoxFile, read_boxes
+from ..photo.broken import BrokenPhoto
 from ..photo.folder import SUFFIXES, files_below
 from ..photo.listed import cut_note, on_photos
-from ..photo.photo_file import upright_hw
+from .checked import (
+    MeasuredPhoto,
+    check_enough,
+    decoded_photos,
+    measured_photos,
+    refuse_broken,
+)
 from .sampling import seed_digest, square_around, squares_beside, validation_photos
 
 SMALLEST_PX = 8  # boxes with a shorter long side are left out
@@ -54,6 +60,7 @@ class Examples:
         classes: names of the classes; labels are their indices.
         training: the training examples.
         validation: the examples of the validation split.
+        broken: photos that were left out, since they cannot be used.
         notes: what was changed in the boxes that they come from.
     """
 
@@ -61,6 +68,7 @@ class Examples:
     classes: tuple[str, ...]
     training: tuple[Example, ...]
     validation: tuple[Example, ...]
+    broken: tuple[BrokenPhoto, ...] = ()
     notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, tuple[int, int]]:
@@ -80,11 +88,13 @@ def folder_examples(
     seed: int = 0,
     without: Path | None = None,
     background: str | Path | None = None,
+    skip_broken: bool = False,
 ) -> Examples:
     """Whole photos as examples, from one folder for each class, with the name of the class.
 
     Photos are the files with known suffixes in it and below. Hidden files and folders are left
-    out, and so are links to folders, except the class folders themselves.
+    out, and so are links to folders, except the class folders themselves. Each photo is decoded, to
+    find those that are damaged.
 
     Args:
         folder: contains the class folders; files beside them are ignored.
@@ -97,22 +107,18 @@ def folder_examples(
             searched; it may lie anywhere. They become the last class, "background": of each
             photo 1 to 3 random squares as large as photos of the classes, so that there are
             about as many as examples of another class on average.
+        skip_broken: leave out photos that cannot be read, and folders below those of the classes.
 
     Raises:
         ModelError: the share is out of range.
-        PhotoError: no such folder, fewer than two classes, a class with too few photos, or one
-            that has the name of the background.
+        PhotoError: no such folder, fewer than two classes, a class with too few photos, one that
+            has the name of the background, or photos that cannot be read.
     """
     _check_split(validation_split)
     folder = _existing(folder)
     aside = [Path(path) for path in (without, background) if path is not None]
     class_folders = _class_folders(folder, aside, fewest=2 if background is None else 1)
     least = 2 if validation_split > 0 else 1
-    examples = [
-        Example(photo, label)
-        for label, class_folder in enumerate(class_folders)
-        for photo in _photos_of(folder, class_folder, least=least)
-    ]
     classes = [class_folder.name for class_folder in class_folders]
     if background is not None:
         if BACKGROUND in classes:
@@ -120,22 +126,46 @@ def folder_examples(
                 f"{folder / BACKGROUND}: is a class of the name of the background",
                 Use("background", text="rename it or leave {} out"),
             )
-        examples += _pieces(folder, _existing(background), examples, len(classes), seed, least)
+        class_folders.append(_existing(background))
         classes.append(BACKGROUND)
-    return _split(folder, classes, examples, validation_split, seed)
+    sizes, broken = _decoded(folder, class_folders, least=least, skip=skip_broken)
+    examples = [
+        Example(photo, label)
+        for label, photos in enumerate(sizes if background is None else sizes[:-1])
+        for photo in photos
+    ]
+    if background is not None:
+        sides = [min(hw) for of_class in sizes[:-1] for hw in of_class.values()]
+        examples += _pieces(sizes[-1], sides, len(classes) - 1, seed)
+    return replace(_split(folder, classes, examples, validation_split, seed), broken=broken)
+
+
+def _decoded(
+    folder: Path, class_folders: Sequence[Path], *, least: int, skip: bool
+) -> tuple[list[dict[str, tuple[int, int]]], tuple[BrokenPhoto, ...]]:
+    """For each class its photos with their heights and widths, px; and the broken ones of all."""
+    broken: list[BrokenPhoto] = []
+    photos = [_photos_of(folder, each, broken.append, least=least) for each in class_folders]
+    sizes = []
+    for of_class in photos:
+        decoded, damaged = decoded_photos(folder, of_class)
+        sizes.append(decoded)
+        broken += damaged
+    refuse_broken(broken, sum(map(len, photos)), skip=skip)
+    for class_folder, decoded in zip(class_folders, sizes, strict=True):
+        check_enough(class_folder, len(decoded), least, which=" that can be read")
+    return sizes, tuple(broken)
 
 
 def _pieces(
-    folder: Path, background: Path, examples: Sequence[Example], label: int, seed: int, least: int
+    sizes: Mapping[str, tuple[int, int]], sides: Sequence[int], label: int, seed: int
 ) -> list[Example]:
     """Random squares of photos of the background, as large as the photos of the classes."""
-    sides = [min(upright_hw(folder / example.photo)) for example in examples]
-    photos = _photos_of(folder, background, least=least)
-    count = min(MOST_BACKGROUND, max(1, round(len(examples) / label / len(photos))))
+    count = min(MOST_BACKGROUND, max(1, round(len(sides) / label / len(sizes))))
     pieces = []
-    for photo in photos:
+    for photo, hw in sizes.items():
         noise = np.random.default_rng(list(seed_digest(seed, BACKGROUND, photo)))
-        squares = squares_beside([], upright_hw(folder / photo), [sides], count, noise)
+        squares = squares_beside([], hw, [sides], count, noise)
         pieces += [Example(photo, label, square) for square in squares]
     return pieces
 
@@ -147,6 +177,7 @@ def boxed_examples(
     validation_split: float = 0.2,
     seed: int = 0,
     background: str = BACKGROUND,
+    skip_broken: bool = False,
 ) -> Examples:
     """Regions around boxes as examples, with one class for each label, and background regions.
 
@@ -166,21 +197,23 @@ def boxed_examples(
         seed: seed of the choice of validation photos and background squares, which otherwise
             depend only on the names of the photos and their boxes.
         background: name of the background class.
+        skip_broken: leave out photos that cannot be used, instead of raising PhotoError for them.
 
     Raises:
         ModelError: the share is out of range.
-        PhotoError: no such folder; or a photo is missing, cannot be read, or has another size
-            than listed.
-        ResultError: the boxes cannot be read or do not fit their photos, all boxes of a label are
-            too small, a label has the name of the background, or there is no background.
+        PhotoError: no such folder; or photos are missing, cannot be read, have another size than
+            listed, or boxes that have faults or extend beyond them.
+        ResultError: the boxes cannot be read, all boxes of a label are too small, a label has the
+            name of the background, or there is no background.
     """
     _check_split(validation_split)
     folder = _existing(folder)
     box_file = on_photos(read_boxes(boxes), folder)
     classes = _labels(box_file, background)
-    photos = _measured_photos(folder, box_file)
+    photos, broken = measured_photos(folder, box_file)
+    refuse_broken(broken, len(box_file.photos), skip=skip_broken)
     objects = _objects(photos, classes)
-    _check_every_label(box_file, classes, objects)
+    _check_every_label(box_file, photos, classes, objects)
     beside = _background(photos, objects, len(classes), seed)
     if not beside:
         raise ResultError(
@@ -191,8 +224,9 @@ def boxed_examples(
         [*objects, *beside],
         key=lambda example: (example.photo, example.label, example.xyxy or ()),
     )
-    parts = _split(folder, [*classes, background], examples, validation_split, seed)
-    return replace(parts, notes=(cut_note(box_file.cut),)) if box_file.cut else parts
+    split = _split(folder, [*classes, background], examples, validation_split, seed)
+    notes = (cut_note(box_file.cut),) if box_file.cut else ()
+    return replace(split, broken=tuple(broken), notes=notes)
 
 
 def _check_split(validation_split: float) -> None:
@@ -227,17 +261,13 @@ def _class_folders(folder: Path, aside: Sequence[Path], *, fewest: int) -> list[
     return sorted(folders, key=lambda path: path.name)
 
 
-def _photos_of(folder: Path, class_folder: Path, *, least: int) -> list[str]:
+def _photos_of(
+    folder: Path, class_folder: Path, unread: Callable[[BrokenPhoto], object], *, least: int
+) -> list[str]:
     """The photos of a class, sorted by path."""
-    photos = [path for path in files_below(class_folder) if path.suffix.lower() in SUFFIXES]
-    if not photos:
-        raise PhotoError(f"{class_folder}: no photo in it: put some there or remove the folder")
-    if len(photos) < least:
-        raise PhotoError(
-            f"{class_folder}: holds {len(photos)} photo, training and validation need at least "
-            f"{least}",
-            Use("validation_split", 0, text="add photos or use {}"),
-        )
+    files = files_below(class_folder, unread)
+    photos = [path for path in files if path.suffix.lower() in SUFFIXES]
+    check_enough(class_folder, len(photos), least)
     # The folder of the background may lie beside that of the classes.
     return sorted(Path(os.path.relpath(path, folder)).as_posix() for path in photos)
 
@@ -254,40 +284,7 @@ def _labels(box_file: BoxFile, background: str) -> list[str]:
     return labels
 
 
-@dataclass(frozen=True)
-class _MeasuredPhoto:
-    """A photo with its height and width in px, and its sorted boxes."""
-
-    name: str
-    hw: tuple[int, int]
-    boxes: tuple[LabelledBox, ...]
-
-
-def _measured_photos(folder: Path, box_file: BoxFile) -> list[_MeasuredPhoto]:
-    """The listed photos by name, checked against their listed sizes and boxes."""
-    names = {posixpath.normpath(listed.file): listed for listed in box_file.photos}
-    if len(names) < len(box_file.photos):
-        twice = next(listed.file for listed in box_file.photos if listed not in names.values())
-        raise ResultError(f"{box_file.path}: {twice!r} is listed twice under different names")
-    missing = sorted(name for name in names if not (folder / name).is_file())
-    if missing:
-        raise PhotoError(
-            f"{folder}: lacks {len(missing)} of the {len(names)} photos that {box_file.path} "
-            f"lists, first {missing[0]!r}: give the folder that their names are relative to"
-        )
-    return [_measured(folder, name, names[name], box_file.path) for name in sorted(names)]
-
-
-def _measured(folder: Path, name: str, listed: BoxedPhoto, source: str) -> _MeasuredPhoto:
-    hw = upright_hw(folder / name)
-    check_hw(listed, hw, folder / name, source)
-    for box in listed.boxes:
-        check_inside(box.xyxy, hw, f"{source}: {listed.file}: box of {box.label!r}")
-    boxes = sorted(listed.boxes, key=lambda box: (box.label, box.xyxy))
-    return _MeasuredPhoto(name, hw, tuple(boxes))
-
-
-def _objects(photos: Sequence[_MeasuredPhoto], classes: Sequence[str]) -> list[Example]:
+def _objects(photos: Sequence[MeasuredPhoto], classes: Sequence[str]) -> list[Example]:
     label_of = {name: label for label, name in enumerate(classes)}
     objects = []
     for photo in photos:
@@ -300,11 +297,20 @@ def _objects(photos: Sequence[_MeasuredPhoto], classes: Sequence[str]) -> list[E
 
 
 def _check_every_label(
-    box_file: BoxFile, classes: Sequence[str], objects: Sequence[Example]
+    box_file: BoxFile,
+    photos: Sequence[MeasuredPhoto],
+    classes: Sequence[str],
+    objects: Sequence[Example],
 ) -> None:
-    """Refuse a label whose boxes are all too small."""
+    """Refuse a label whose boxes are all too small, or on photos that cannot be used."""
     remaining = {classes[example.label] for example in objects}
+    usable = {box.label for photo in photos for box in photo.boxes}
     for label, count in box_file.label_counts().items():
+        if label not in usable:
+            raise PhotoError(
+                f"{box_file.path}: none of the photos with the {count} boxes of {label!r} can be "
+                "used: repair one or remove the label"
+            )
         if label not in remaining:
             raise ResultError(
                 f"{box_file.path}: none of the {count} boxes of {label!r} is {SMALLEST_PX} px "
@@ -313,7 +319,7 @@ def _check_every_label(
 
 
 def _background(
-    photos: Sequence[_MeasuredPhoto], objects: Sequence[Example], label: int, seed: int
+    photos: Sequence[MeasuredPhoto], objects: Sequence[Example], label: int, seed: int
 ) -> list[Example]:
     """Background regions of each photo, as examples of class ``label``."""
     sides: dict[str, list[int]] = {photo.name: [] for photo in photos}

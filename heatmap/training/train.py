@@ -76,6 +76,7 @@ def train(
     background: str | Path | None = None,
     schedule: Schedule | None = None,
     resume: bool = False,
+    skip_broken: bool = False,
     reporter: TrainingReporter | None = None,
     options: AdaptOptions | None = None,
 ) -> Trained:
@@ -101,6 +102,7 @@ def train(
             not with ``boxes``, which make their own.
         schedule: the hyperparameters; None is ``Schedule()``.
         resume: continue an interrupted training after its last complete epoch.
+        skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
         reporter: receives the progress.
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
@@ -108,14 +110,15 @@ def train(
         The trained network, the path of its checkpoint, and the history of epochs.
 
     Raises:
-        PhotoError: the photos cannot be read or are too few.
-        ResultError: the boxes cannot be used, or a file is in the way or cannot be written.
+        PhotoError: photos cannot be used (missing, damaged, of another size than listed, with bad
+            boxes) or are too few.
+        ResultError: the boxes cannot be read, or a file is in the way or cannot be written.
         ModelError: the network, an option or the saved state cannot be used.
     """
     schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
     target = Path(output)
     check_target(target)
-    examples = _examples(Path(folder), boxes, background, target, schedule)
+    examples = _examples(Path(folder), boxes, background, target, schedule, skip_broken=skip_broken)
     classifier = _classifier(model, examples, schedule, options or AdaptOptions())
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
     reporter.begins(examples, classifier)
@@ -176,6 +179,8 @@ def _examples(
     background: str | Path | None,
     target: Path,
     schedule: Schedule,
+    *,
+    skip_broken: bool,
 ) -> Examples:
     share, seed = schedule.validation_split, schedule.seed
     if boxes is None:
@@ -185,6 +190,7 @@ def _examples(
             seed=seed,
             without=work_folder(target),
             background=background,
+            skip_broken=skip_broken,
         )
     if background is not None:
         raise ModelError(
@@ -192,7 +198,7 @@ def _examples(
             Use("background", text="leave {} out"),
             Use("boxes", text="or {}"),
         )
-    return boxed_examples(folder, boxes, validation_split=share, seed=seed)
+    return boxed_examples(folder, boxes, validation_split=share, seed=seed, skip_broken=skip_broken)
 
 
 def _classifier(
@@ -300,6 +306,7 @@ def _record(fit: Fit, examples: Examples) -> dict[str, object]:
     return {
         "schedule": asdict(fit.schedule),
         "examples": {name: list(both) for name, both in examples.counts().items()},
+        **({"left_out": [each.file for each in examples.broken]} if examples.broken else {}),
         "best_epoch": fit.best_epoch,
         "history": [asdict(epoch) for epoch in fit.history],
     }

@@ -77,6 +77,33 @@ def test_interrupting_says_how_to_go_on(call, photos, monkeypatch):
     assert call("train", "photos", *NETWORK, *QUICK, "--resume").code == 0
 
 
+def test_train_lists_all_broken_photos_before_it_starts_or_leaves_them_out(call, photos):
+    whole = Path("photos/red/1.png").read_bytes()
+    # Whole by its header; found only by decoding.
+    Path("photos/red/1.png").write_bytes(whole[:-300])
+    Path("photos/blue/2.png").write_bytes(b"")
+    before = everything()
+    outcome = call("train", "photos", *NETWORK, *QUICK)
+    assert_one_line(
+        outcome,
+        "2 of 30 photos cannot be used",
+        "photos/blue/2.png: is empty; photos/red/1.png: is cut short",
+        "leave them out with --skip-broken, which lists all",
+    )
+    assert everything() == before
+    outcome = call("train", "photos", *NETWORK, *QUICK, "--skip-broken")
+    assert outcome.code == 0
+    notes = outcome.err.splitlines()
+    assert notes[0] == "note: left out: photos/blue/2.png: is empty"
+    assert notes[1].startswith("note: left out: photos/red/1.png: is cut short")
+    assert "blue: 7 training examples, 2 for validation" in outcome.out
+    described = json.loads(Path("trained.json").read_text())
+    assert described["training"]["left_out"] == ["blue/2.png", "red/1.png"]
+    told = json.loads(call("train", "photos", *NETWORK, *QUICK, "--skip-broken", "--json").out)
+    assert [each["file"] for each in told["left_out"]] == ["blue/2.png", "red/1.png"]
+    assert told["left_out"][0]["reason"] == "photos/blue/2.png: is empty"
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_checkpoint(photos, tmp_path, monkeypatch):
     """kill -9 between two epochs, from outside."""

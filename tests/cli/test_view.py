@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import heatmap
+from heatmap import ResultError
 from tests.support.command_line import (
     PADDED,
     POOLED,
@@ -32,6 +34,30 @@ def test_view_of_a_folder_writes_all_pages_beside_other_files(call):
         call("run", name, *PADDED, "--format", "coco", "--format", "geojson", "-o", "out")
     assert call("view", "out").out == "wrote out/cat.html\nwrote out/other.html\n"
     assert_one_line(call("view", "out", "--photo", "cat.png"), "out: holds the results of 2 photos")
+
+
+@pytest.mark.parametrize("command", ["view", "render"])
+def test_a_result_that_fails_does_not_end_those_of_other_photos(call, command):
+    for name in ("a", "b", "c", "d"):
+        shutil.copy("cat.png", f"{name}.png")
+        call("run", f"{name}.png", *PADDED, "-o", "out")
+    Path("a.png").write_bytes(Path("cat.png").read_bytes()[:-300])
+    Path("c.png").unlink()
+    Path("out/d.json").write_text("{")
+    outcome = call(command, "out")
+    assert outcome.code == 1
+    made = {"view": "out/b.html", "render": "results/b.heatmap.jpg"}[command]
+    assert outcome.out == f"wrote {made}\n"
+    lines = outcome.err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["heatmap"] * 3
+    for line, part in zip(
+        lines, ("a.png: is cut", "c.png: no such", "out/d.json: not"), strict=True
+    ):
+        assert part in line
+    assert call(command, "out", "--json").code == 1
+    make = {"view": heatmap.view, "render": heatmap.render}[command]
+    with pytest.raises(ResultError, match=r"3 of 4 results failed, the others are done: .*a\.png"):
+        make("out")
 
 
 def test_view_takes_a_photo_that_was_moved(call):

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError, ResultError
@@ -26,6 +24,7 @@ from heatmap.runs.coco import (
     coco_results,
     dataset_images,
 )
+from tests.support.coco import assert_loadable, opened
 
 TABBY, PERSIAN = ClassGroup("tabby", (281,)), ClassGroup("Persian cat", (283,))
 CAT = ClassGroup("Cat", (281, 282, 283))
@@ -60,8 +59,8 @@ def average_precision(
     instances = write_json(folder / "instances.json", {**INSTANCES, "annotations": annotations})
     ids = CocoIds.read(instances)
     results = coco_results(ids.image("elsewhere/my photo.jpg"), objects, ids)
-    dataset = COCO(str(instances))
-    evaluation = COCOeval(
+    dataset = opened(instances)
+    evaluation = pytest.importorskip("pycocotools.cocoeval").COCOeval(
         dataset, dataset.loadRes(str(write_json(folder / "results.json", results))), "bbox"
     )
     evaluation.evaluate()
@@ -272,9 +271,9 @@ class TestOwnIds:
 class TestDataset:
     OBJECTS = (found(TABBY, 0.9, (10, 20, 110, 70)), found(CAT, 0.4, (0.0, 0.0, 30.5, 30.25)))
 
-    def both(self, folder: Path) -> tuple[dict[str, Any], COCO]:
+    def both(self, folder: Path) -> tuple[dict[str, Any], Any]:
         dataset = coco_dataset(CocoImage(9, "x/cat.jpg"), (480, 640), self.OBJECTS, [CAT, PERSIAN])
-        return dataset, COCO(str(write_json(folder / "dataset.json", dataset)))
+        return dataset, opened(write_json(folder / "dataset.json", dataset))
 
     def test_results_load_upon_it(self, tmp_path):
         dataset, truth = self.both(tmp_path)
@@ -288,6 +287,13 @@ class TestDataset:
         (image,) = truth.loadImgs(truth.getImgIds())
         assert (image["file_name"], image["width"], image["height"]) == ("x/cat.jpg", 640, 480)
         assert dataset["info"]["description"].endswith("no ground truth.")
+
+    def test_both_are_what_any_reader_needs(self):
+        image = CocoImage(9, "x/cat.jpg")
+        dataset = coco_dataset(image, (480, 640), self.OBJECTS, [CAT, PERSIAN])
+        results = coco_results(image, self.OBJECTS)
+        assert_loadable(dataset, results)
+        assert [one["bbox"] for one in dataset["annotations"]] == [one["bbox"] for one in results]
 
     def test_it_holds_the_objects_as_annotations(self, tmp_path):
         _, truth = self.both(tmp_path)

@@ -19,6 +19,7 @@ from heatmap.runs.coco import CocoIds
 from heatmap.runs.request import Display, Extras, Request
 from tests.support.batch_runs import RECIPE, run
 from tests.support.batches import files, lines, times, write_photo
+from tests.support.coco import assert_loadable, opened
 
 COCO = Request(Display(conf=0.5), extras=Extras(("coco",)))
 # File names that are equal, or hold equal numbers; the last has nothing to be found.
@@ -43,21 +44,6 @@ def ids_of(out: Path) -> dict[str, int]:
     return {image["file_name"]: image["id"] for image in joined(out)[0]["images"]}
 
 
-def assert_loadable(dataset: Mapping[str, Any], results: list[dict[str, Any]]) -> None:
-    """What pycocotools needs of a dataset and of results upon it, and JavaScript of integers."""
-    ids = {
-        key: [one["id"] for one in dataset[key]] for key in ("images", "categories", "annotations")
-    }
-    for numbers in ids.values():
-        assert len({*numbers}) == len(numbers)
-        assert all(type(number) is int and 0 <= number < 2**53 for number in numbers)
-    for one in (*dataset["annotations"], *results):
-        assert one["image_id"] in ids["images"]
-        assert one["category_id"] in ids["categories"]
-        assert len(one["bbox"]) == 4
-    assert all({"area", "iscrowd"} <= one.keys() for one in dataset["annotations"])
-
-
 def test_photos_of_equal_names_have_ids_of_their_own_in_one_dataset(photos, out):
     done = run(photos, out, COCO)
     dataset, results = joined(out)
@@ -78,9 +64,8 @@ def test_photos_of_equal_names_have_ids_of_their_own_in_one_dataset(photos, out)
 
 
 def test_pycocotools_loads_both_together(photos, out):
-    coco = pytest.importorskip("pycocotools.coco")
     run(photos, out, COCO)
-    truth = coco.COCO(str(out / "coco.dataset.json"))
+    truth = opened(out / "coco.dataset.json")
     loaded = truth.loadRes(str(out / "coco.json"))
     assert len(loaded.getImgIds()) == len(NAMES)
     assert len(loaded.anns) == len(joined(out)[1])

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from pycocotools.coco import COCO
 
 from heatmap.classes import ClassGroup
 from heatmap.errors import PhotoError, ResultError
 from heatmap.localization.detection import Detection
 from heatmap.runs.coco import CocoIds
 from heatmap.runs.formats import FORMATS, export_files
+from tests.support.coco import opened
 from tests.support.formats import (
     FOUND,
     export,
@@ -111,7 +111,7 @@ class TestCoco:
     def test_both_files_load_together(self, tmp_path):
         photo = made_photo(path="caf\udce9 9.jpg")
         files = export(tmp_path, ["coco"], photo)
-        truth = COCO(str(files[".coco.dataset.json"]))
+        truth = opened(files[".coco.dataset.json"])
         results = truth.loadRes(str(files[".coco.json"]))
         (image,) = truth.loadImgs(results.getImgIds())
         assert image["file_name"] == photo.path

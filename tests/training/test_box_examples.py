@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -227,7 +228,12 @@ BOXES = {
     "missing": (
         [entry("a.png", WHOLE), entry("y.png"), entry("x/z.png", WHOLE)],
         PhotoError,
-        "{folder}: lacks 2 of the 3 photos that {boxes} lists, first 'x/z.png': give the folder",
+        "2 of 3 photos cannot be used: {folder}/x/z.png: no such file; {folder}/y.png: no such",
+    ),
+    "all missing": (
+        [entry("y.png"), entry("x/z.png", WHOLE)],
+        PhotoError,
+        "{folder}: lacks all of the 2 photos that {boxes} lists, first 'x/z.png': give the folder",
     ),
     "full": (
         [entry("a.png", WHOLE), entry("c.png", WHOLE)],
@@ -246,7 +252,7 @@ BOXES = {
     ),
     "outside": (
         [entry("a.png", ("dog", 150, 0, 204, 50))],
-        ResultError,
+        PhotoError,
         "{boxes}: a.png: box of 'dog' (150, 0, 204, 50) reaches outside the photo of 200 x 150",
     ),
     "twice": (
@@ -274,3 +280,42 @@ def test_photos_without_boxes_make_room_and_another_name_helps(boxed):
     path = written(boxed, [entry("a.png", ("background", 0, 0, 9, 9))])
     found = boxed_examples(boxed, path, background="nothing")
     assert found.classes == ("background", "nothing")
+
+
+def test_photos_that_cannot_be_used_are_refused_together_or_left_out(boxed):
+    for name in ("half.png", "outside.png", "fault.png"):
+        Image.effect_noise((200, 150), 50).save(boxed / name)
+    # Whole by its header.
+    (boxed / "half.png").write_bytes((boxed / "half.png").read_bytes()[:-40])
+    more = [
+        entry("half.png", WHOLE),
+        entry("outside.png", ("ant", 9, 9, 250, 90), ("ant", 9, 9, 90, 190), ("dog", 1, 1, 9, 9)),
+        entry("fault.png", ("ant", 9, 9, 8, 90), ("ant", 9, "x", 90, 90), ("ant", 9, 9, 90, 90)),
+        entry("a.png" * 60, WHOLE),
+        entry("empty.png", hw=(9, 9)),
+    ]
+    listed = [one for one in LISTED if one["file"] != "empty.png"]
+    path = written(boxed, [*listed, *more])
+    with pytest.raises(PhotoError) as raised:
+        boxed_examples(boxed, path)
+    told = str(raised.value)
+    assert told.startswith("5 of 8 photos cannot be used: ")
+    for part in (
+        f"{boxed}/half.png: is cut short",
+        "outside.png: box of 'ant' (9, 9, 250, 90) reaches outside the photo of 200 x 150 px",
+        "outside.png: box of 'ant' (9, 9, 90, 190) reaches outside",
+        "photos[5]: boxes[0]: box of 'ant' is -1 px wide",
+        "photos[5]: boxes[1]: 'ymin' is 'x'",
+        "File name too long",
+        f"{boxed}/empty.png: is 200 x 150 px, {path} says 9 x 9 px",
+    ):
+        assert part in told
+    found = boxed_examples(boxed, path, skip_broken=True)
+    assert len(found.broken) == 5
+    assert replace(found, broken=()) == boxed_examples(boxed, written(boxed, listed, "good.json"))
+
+
+def test_a_label_on_broken_photos_only_is_refused(boxed):
+    path = written(boxed, [*LISTED, entry("gone.png", ("bee", 0, 0, 20, 20))])
+    with pytest.raises(PhotoError, match="none of the photos with the 1 boxes of 'bee' can"):
+        boxed_examples(boxed, path, skip_broken=True)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from heatmap import ModelError, PhotoError
 from heatmap.photo.folder import SUFFIXES
 from heatmap.training.examples import Example, boxed_examples, folder_examples
+from tests.support.paths import too_deep
+
+PIXEL = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
 
 
-def touch(folder, *names):
+def touch(folder, *names, content=PIXEL):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"x")
+        (folder / name).write_bytes(content)
 
 
 @pytest.fixture
@@ -140,3 +147,52 @@ def test_a_folder_that_is_not_there_is_told(tmp_path):
 def test_photos_have_the_endings_that_batches_know(tmp_path):
     touch(tmp_path, *(f"a/x{suffix.upper()}" for suffix in SUFFIXES), "b/b.jpg")
     assert folder_examples(tmp_path, validation_split=0).counts()["a"] == (len(SUFFIXES), 0)
+
+
+def test_broken_photos_are_refused_together_or_left_out(tree):
+    photo = cv2.imencode(".png", np.full((40, 40, 3), 9, np.uint8))[1].tobytes()
+    # Whole by its header.
+    touch(tree, "cat/half.png", content=photo[:-20])
+    touch(tree, *(f"dog/empty{number:02}.jpg" for number in range(12)), content=b"")
+    deep = too_deep(tree / "dog")
+    with pytest.raises(PhotoError) as raised:
+        folder_examples(tree)
+    told = str(raised.value)
+    assert told.startswith(f"14 of 28 photos cannot be used: {deep}: cannot be read: File name too")
+    assert f"; {tree}/cat/half.png: is cut short" in told
+    assert told.count("is empty") == 8
+    assert told.endswith(
+        "; and 4 more: repair or remove them, or leave them out with skip_broken=True, which lists "
+        "all"
+    )
+    found = folder_examples(tree, validation_split=0, skip_broken=True)
+    assert len(found.broken) == 14
+    assert found.counts() == {"Ant": (2, 0), "cat": (3, 0), "dog": (10, 0)}
+    with_none_broken = folder_examples(tree, seed=3, skip_broken=True)
+    for each in found.broken[1:]:
+        (tree / each.file).unlink()
+    shutil.rmtree(tree / "dog" / deep.relative_to(tree / "dog").parts[0])
+    assert replace(with_none_broken, broken=()) == folder_examples(tree, seed=3)
+
+
+def test_a_single_broken_photo_is_told_by_itself(tree):
+    touch(tree, "Ant/c.jpg", content=b"")
+    with pytest.raises(PhotoError) as raised:
+        folder_examples(tree)
+    assert str(raised.value) == (
+        f"{tree}/Ant/c.jpg: is empty: repair or remove it, or leave it out with skip_broken=True, "
+        "which lists all"
+    )
+
+
+def test_a_class_or_background_of_broken_photos_only_is_refused(tree):
+    touch(tree, "bee/a.jpg", "bee/b.jpg", content=b"")
+    with pytest.raises(PhotoError, match="bee: no photo in it that can be read"):
+        folder_examples(tree, skip_broken=True)
+    touch(tree, "bee/a.jpg")
+    with pytest.raises(PhotoError, match="bee: holds 1 photo that can be read, training and"):
+        folder_examples(tree, skip_broken=True)
+    touch(tree, "bee/b.jpg")
+    touch(tree.parent, "beside/a.jpg", "beside/b.jpg", content=b"")
+    with pytest.raises(PhotoError, match="beside: no photo in it that can be read"):
+        folder_examples(tree, background=tree.parent / "beside", skip_broken=True)
