@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .classes import ClassGroup
+from .errors import ResultError
 
 # Suffixes of files of a photo.
 DESCRIPTION, PICTURE, MAPS = ".json", ".heatmap.jpg", ".maps.npz"
@@ -110,6 +111,17 @@ def class_suffixes(groups: Sequence[ClassGroup]) -> list[str]:
         + (name if counts[name.casefold()] == 1 else "-".join([name, *map(str, group.indices[:2])]))
         for name, group in zip(slugs, groups, strict=True)
     ]
+
+
+def check_length(path: Path) -> None:
+    """Refuse a file to be written whose name the file system does not take.
+
+    Raises:
+        ResultError: it, or a folder that it would lie in, has too long a name.
+    """
+    most = _limit(path)
+    if any(len(_bytes(part)) > most for part in path.parts):
+        raise ResultError(f"{path}: cannot be written: a name may have {most} bytes")
 
 
 def photo_folder(output: Path, photo: str) -> str:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..files import check_folder
-from ..names import EVALUATION
+from ..names import EVALUATION, check_length
 from .command import Command
 from .console import make_console, progress_line
 from .options import (
@@ -81,6 +81,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     if output is not None:
         # Refused before the photos are scored, not after.
         check_folder(output / EVALUATION)
+        check_length(output / EVALUATION)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "auto").prepare()
         line.notes(scorer.notes_at(scorer.native_stride_px))

@@ -21,6 +21,7 @@ from ..files import writing
 from ..grid.outputs import Outputs, read_outputs
 from ..localization.auto_scales import ScaleRule, described_rule, read_rule
 from ..localization.box_regression import BoxRegression
+from ..names import check_length
 from .adapted import Adaptation
 from .class_names import plain_names
 from .classifier import Classifier, Preprocessing
@@ -97,8 +98,10 @@ def check_target(target: Path) -> None:
     """Refuse a path that a checkpoint cannot or must not be written to.
 
     Raises:
-        ResultError: it has another suffix, or a folder or a .json of another kind is in the way.
+        ResultError: it has another suffix or too long a name, or a folder or a .json of another
+            kind is in the way.
     """
+    check_length(target)
     if target.suffix != CHECKPOINT_SUFFIX:
         raise ResultError(f"{target}: a checkpoint's name ends in {CHECKPOINT_SUFFIX}")
     described = description_path(target)

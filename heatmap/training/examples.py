@@ -238,8 +238,9 @@ def _check_split(validation_split: float) -> None:
 
 
 def _existing(folder: str | Path) -> Path:
-    if not Path(folder).is_dir():
-        is_file = Path(folder).exists()
+    # Not of Path, whose methods raise errors where a name is too long.
+    if not os.path.isdir(folder):
+        is_file = os.path.exists(folder)
         raise PhotoError(f"{folder}: {'is a file, not a folder' if is_file else 'no such folder'}")
     return Path(folder)
 

@@ -161,6 +161,8 @@ def test_evaluate_refuses_a_folder_that_is_a_file_before_it_scores(boxed, monkey
     before = everything()
     outcome = boxed("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "-o", "cat.png")
     assert_one_line(outcome, "cat.png is a file, not a folder")
+    outcome = boxed("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "-o", "x" * 300)
+    assert_one_line(outcome, "a name may have 255 bytes")
     assert everything() == before
 
 

@@ -104,6 +104,24 @@ def test_train_lists_all_broken_photos_before_it_starts_or_leaves_them_out(call,
     assert told["left_out"][0]["reason"] == "photos/blue/2.png: is empty"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        # The work folder has a shorter name, so that this showed after the last epoch only.
+        (("photos", "-o", f"{'y' * 244}.safetensors"), "a name may have 255 bytes"),
+        (("photos", "-o", f"{'y' * 300}/net.safetensors"), "a name may have 255 bytes"),
+        (("x" * 300,), "no such folder"),
+        (("photos", "--background", "x" * 300), "no such folder"),
+    ],
+)
+def test_a_name_that_is_too_long_is_refused_before_anything_begins(
+    call, photos, arguments, message
+):
+    before = everything()
+    assert_one_line(call("train", *arguments, *NETWORK, *QUICK), message)
+    assert everything() == before
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_checkpoint(photos, tmp_path, monkeypatch):
     """kill -9 between two epochs, from outside."""
