@@ -21,10 +21,11 @@ from .options import (
     confirm_option,
     fuse_option,
     model_options,
+    reading_options,
     scales_options,
     under,
 )
-from .request import placement_of, recipe_of, view_of
+from .request import placement_of, reading_of, recipe_of, view_of
 from .result_options import json_option
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.argument("photos", type=FILE)
 @click.argument("boxes", type=FILE)
 @model_options
+@reading_options
 @scales_options
 @fuse_option
 @conf_option
@@ -94,6 +96,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
             placement=placement,
             mapping=options["mapping"],
             cam=options["cam"],
+            reading=reading_of(options),
             progress=line.advance,
         )
         written: tuple[Path, ...] = ()
@@ -106,6 +109,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
                 scorer,
                 display=display,
                 placement=placement,
+                reading=reading_of(options),
                 progress=line.advance,
             )
     if options["as_json"]:
@@ -128,7 +132,7 @@ def _print(report: EvaluationReport, conf: float) -> None:
     )
 
     console, named, unnamed = make_console(), report.named, report.unnamed
-    for line in named_lines(named):
+    for line in named_lines(named, report.notes):
         console.print(escape(line), soft_wrap=True)
     console.print(_drawn(methods_table(named)))
     console.print("\nheatmap, by label:")

@@ -20,8 +20,16 @@ from ..grid.outputs import described
 from ..names import COMPARISON, ResultNames
 from .command import Command, in_options
 from .console import make_console, progress_line
-from .options import FILE, border_option, model_options, scales_options, stride_option, under
-from .request import placement_of, recipe_of
+from .options import (
+    FILE,
+    border_option,
+    model_options,
+    reading_options,
+    scales_options,
+    stride_option,
+    under,
+)
+from .request import placement_of, reading_of, recipe_of
 from .result_options import json_option, output_option
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("photos", metavar="PHOTO|FOLDER", type=FILE)
 @model_options
+@reading_options
 @stride_option
 @scales_options
 @border_option
@@ -134,14 +143,16 @@ class _Comparing:
     def _compared(self, path: Path, scorer: Scorer, line: ProgressLine, name: str) -> VerifyReport:
         from ..evaluation.verify import verify as verify_photo
         from ..evaluation.verify_report import describe_report, draw_report
+        from ..photo.photo import read_photo
         from ..rendering.overlay import write_image
 
         options = self.options
         line.stage(f"sliding and cropping over {path.name}")
+        photo = read_photo(path, reading=reading_of(options))
         report = verify_photo(
-            path, scorer, windows=options["windows"], placement=placement_of(options)
+            photo, scorer, windows=options["windows"], placement=placement_of(options)
         )
-        picture = draw_report(path, report, options["wanted"])
+        picture = draw_report(photo, report, options["wanted"])
         if not self.described:
             line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
         home = options["output"] / Path(name).parent if self.many else options["output"]

@@ -18,8 +18,10 @@ from ..localization.findings import Findings, find
 from ..localization.scales import fuse_scales
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
 from ..photo.broken import BrokenPhoto
+from ..photo.gathered_notes import gathered_notes
 from ..photo.listed import on_photos
 from ..photo.photo import Photo, read_photo
+from ..photo.reading import AS_IT_IS, Reading
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
 from .cam import CamKind, cam_method
@@ -46,11 +48,13 @@ class EvaluationReport:
         named: the figures of heatmaps of named classes.
         unnamed: those of detections without a class being named.
         photos: what was hit, missed and falsely found on each photo, without a class being named.
+        notes: what the user should know of how the photos were read.
     """
 
     named: Evaluation
     unnamed: UnnamedFigures
     photos: tuple[PhotoFigures, ...]
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -62,6 +66,7 @@ def evaluate(
     placement: MultiScale = MultiScale(),
     mapping: str | Path | None = None,
     cam: bool = True,
+    reading: Reading = AS_IT_IS,
     progress: Callable[[int, int], None] | None = None,
 ) -> EvaluationReport:
     """Measure how well heatmaps point at objects, and how good detections are.
@@ -86,6 +91,7 @@ def evaluate(
         mapping: a JSON file that maps labels to classes; None takes the class or group with the
             name of the label.
         cam: whether to evaluate class activation maps too; needs torchcam.
+        reading: how photo files are read, where they leave a choice.
         progress: called with the number of photos done and the total.
 
     Returns:
@@ -105,7 +111,9 @@ def evaluate(
     search = replace(display, classes=()).search
     methods = {HEATMAP: heatmap_method(scorer, placement, search)}
     methods |= _cam_methods(scorer) if cam else {}
-    judging = _Judging(Path(photos), scorer, placement, search, display.conf, labels, methods)
+    judging = _Judging(
+        *(Path(photos), reading, scorer, placement, search, display.conf, labels, methods)
+    )
     used, broken = judging.judged(box_file.photos, pairing, progress or (lambda *_: None))
     return _report(used, replace(pairing.left_out, broken=tuple(broken)), display.conf)
 
@@ -117,6 +125,7 @@ class _Judged:
     listed: BoxedPhoto
     named: JudgedPairs | None
     unnamed: JudgedPhoto
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,7 @@ class _Judging:
     """How photos are judged; see :func:`evaluate`."""
 
     folder: Path
+    reading: Reading
     scorer: Scorer
     placement: MultiScale
     search: Search
@@ -149,11 +159,11 @@ class _Judging:
 
     def _judged(self, listed: BoxedPhoto, pairs: PairedPhoto | None) -> _Judged:
         """Both parts, so that a photo which cannot be read or scored is in neither."""
-        photo = read_photo(self.folder / listed.file)
+        photo = read_photo(self.folder / listed.file, reading=self.reading)
         named = None if pairs is None else judge_pairs(pairs, photo, self.methods)
         found = unnamed_detections(photo, self.scorer, self.placement, self.search)
         unnamed = judge(found, _objects(listed, self.labels), self.labels, self.conf)
-        return _Judged(listed, named, unnamed)
+        return _Judged(listed, named, unnamed, photo.notes)
 
 
 def _report(used: Sequence[_Judged], left_out: LeftOut, conf: float) -> EvaluationReport:
@@ -164,6 +174,7 @@ def _report(used: Sequence[_Judged], left_out: LeftOut, conf: float) -> Evaluati
         evaluation_of(of_pairs, left_out),
         figures_of([one.unnamed for one in used], conf),
         tuple(_figures(one.listed, one.unnamed) for one in used),
+        gathered_notes({one.listed.file: one.notes for one in used}),
     )
 
 

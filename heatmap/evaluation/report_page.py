@@ -77,7 +77,7 @@ def _figures(report: EvaluationReport, conf: float) -> Iterator[str]:
     """The tables that the command prints."""
     named, unnamed = report.named, report.unnamed
     yield "<section><h2>Classes named</h2>"
-    yield from (f'<p class="soft">{escape(line)}</p>' for line in named_lines(named))
+    yield from (f'<p class="soft">{escape(line)}</p>' for line in named_lines(named, report.notes))
     yield _table(methods_table(named))
     labels = labels_table(named)
     opened = " open" if len(labels.rows) <= _FEW_LABELS else ""

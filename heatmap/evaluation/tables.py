@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..photo.listed import cut_note
@@ -26,8 +26,8 @@ class TextTable:
     numbers: int
 
 
-def named_lines(evaluation: Evaluation) -> Iterator[str]:
-    """What was evaluated where classes were named, and what was left out."""
+def named_lines(evaluation: Evaluation, notes: Sequence[str] = ()) -> Iterator[str]:
+    """What was evaluated where classes were named, what was left out, and notes on reading."""
     left = evaluation.left_out
     yield f"{evaluation.pairs} (photo, class) pairs on {evaluation.photos} photos"
     if left.labels:
@@ -38,6 +38,7 @@ def named_lines(evaluation: Evaluation) -> Iterator[str]:
             yield f"left out: {count} {what}"
     if left.cut:
         yield f"note: {cut_note(left.cut)}"
+    yield from (f"note: {note}" for note in notes)
     for photo in left.broken:
         yield f"left out: {photo}"
 

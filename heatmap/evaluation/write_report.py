@@ -15,6 +15,7 @@ from ..files import of_bytes, write_all
 from ..geometry import shrunk_hw
 from ..names import EVALUATION, EVALUATION_PAGE
 from ..photo.photo import read_photo
+from ..photo.reading import AS_IT_IS, Reading
 from ..rendering.overlay import encode_image
 from ..rendering.truth import annotated_with_truth
 from ..runs.request import Display, MultiScale
@@ -37,6 +38,7 @@ def write_report(
     *,
     display: Display = Display(),
     placement: MultiScale = MultiScale(),
+    reading: Reading = AS_IT_IS,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
     """Write ``evaluation.html`` and ``evaluation.json``, both or neither.
@@ -47,7 +49,7 @@ def write_report(
     Args:
         folder: where the files go; created if missing.
         report: the result of :func:`heatmap.evaluate`.
-        photos, scorer, display, placement: as they were given to it.
+        photos, scorer, display, placement, reading: as they were given to it.
         progress: called with the number of photos drawn and the total.
 
     Returns:
@@ -61,7 +63,8 @@ def write_report(
     best, worst = best_and_worst(report.photos, MOST_PHOTOS)
     chosen, shown = [*best, *worst], []
     for done, figures in enumerate(chosen, start=1):
-        shown.append(_shown(figures, Path(photos), scorer, display, placement))
+        path = Path(photos, figures.file)
+        shown.append(_shown(figures, path, reading, scorer, display, placement))
         if progress is not None:
             progress(done, len(chosen))
     page = report_page(
@@ -79,8 +82,9 @@ def write_report(
 
 
 def describe_evaluation(report: EvaluationReport, scorer: Scorer) -> dict[str, Any]:
-    """A report, for JSON, with notes on how the model was loaded."""
-    return {**asdict(report), "notes": scorer.notes_at(scorer.native_stride_px)}
+    """A report, for JSON, with notes on how the model was loaded and photos were read."""
+    notes = (*scorer.notes_at(scorer.native_stride_px), *report.notes)
+    return {**asdict(report), "notes": notes}
 
 
 def _subject(report: EvaluationReport, photos: Path, scorer: Scorer) -> str:
@@ -92,11 +96,16 @@ def _subject(report: EvaluationReport, photos: Path, scorer: Scorer) -> str:
 
 
 def _shown(
-    figures: PhotoFigures, folder: Path, scorer: Scorer, display: Display, placement: MultiScale
+    figures: PhotoFigures,
+    path: Path,
+    reading: Reading,
+    scorer: Scorer,
+    display: Display,
+    placement: MultiScale,
 ) -> ShownPhoto:
     """Find again what is on a photo, and draw it."""
     try:
-        photo = read_photo(folder / figures.file)
+        photo = read_photo(path, reading=reading)
     except PhotoError:
         return ShownPhoto(figures)
     search = replace(display, classes=()).search

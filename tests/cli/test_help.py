@@ -32,9 +32,10 @@ OPTIONS = {
     "--watch --every --quiet",
     "render": f"--photo --class --conf --per-class {DRAWING} --output --json",
     "view": "--photo --json",
-    "verify": f"{MODEL} --stride {SCALES} --border --class --windows --max-difference "
+    "verify": f"{MODEL} {READING} --stride {SCALES} --border --class --windows --max-difference "
     "--output --json",
-    "evaluate": f"{MODEL} {SCALES} --fuse --conf --confirm --labels --cam --output --json",
+    "evaluate": f"{MODEL} {READING} {SCALES} --fuse --conf --confirm --labels --cam --output "
+    "--json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",
