@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,9 +124,13 @@ def _why(
 
 def _changed(path: Path, stamp: FileStamp | None) -> bool:
     """Whether the content of a file has changed; a new modification time alone does not count."""
-    if not os.path.isfile(path):
+    try:
+        status = path.stat()
+    # Gone, or of an impossible name.
+    except (OSError, ValueError):
         return stamp is not None
-    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return stamp is not None
     if stamp is None or status.st_size != stamp.size:
         return True
     if status.st_mtime_ns == stamp.mtime_ns:

@@ -115,7 +115,9 @@ class _RayWorker:
 
     def do(self, task: PhotoTask) -> tuple[Record, dict[str, int]]:
         """The record of a photo, and the sizes of its files as they are here."""
-        assert self._worker is not None
+        if self._worker is None:
+            # Of a worker that was restarted, nobody asked before.
+            raise self._error or ModelError("it is not prepared")
         record = self._worker.do(task)
         return record, _sizes(record, task.folder)
 
@@ -197,6 +199,9 @@ class _Pool:
             give(actor)
             try:
                 record, sizes = self._ray.get(ready)
+            except self._ray.exceptions.RayTaskError as error:
+                yield lost(task, self._digest, f"its worker failed: {reason_of(error.cause)}")
+                continue
             except self._ray.exceptions.RayError as error:
                 yield lost(task, self._digest, f"its worker was lost: {reason_of(error)}")
                 continue

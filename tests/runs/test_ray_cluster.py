@@ -18,7 +18,7 @@ from heatmap.names import MANIFEST
 from heatmap.networks.checkpoint import save_checkpoint
 from heatmap.networks.load import load_classifier
 from heatmap.runs import ray_runner as clusters
-from heatmap.runs.batch import BatchSources, batch
+from heatmap.runs.batch import BatchSources, LocalRunner, batch
 from heatmap.runs.ray_runner import RayRunner
 from heatmap.runs.request import Display, Limits, Request
 from heatmap.runs.settings import ScorerRecipe
@@ -129,9 +129,58 @@ def test_results_that_are_not_where_they_should_be_have_failed_and_are_made_agai
     assert again.failed == ()
 
 
+class InAnotherFolder(LocalRunner):
+    """As workers that were started elsewhere, in this process."""
+
+    def run(self, setup, tasks):
+        home = os.getcwd()
+        os.chdir("/")
+        try:
+            yield from super().run(setup, tasks)
+        finally:
+            os.chdir(home)
+
+
+def test_what_a_runner_gets_does_not_depend_on_its_working_folder(here):
+    recipe = ScorerRecipe("own_network:pooled", options=OPTIONS)
+    done = run("out", recipe, InAnotherFolder())
+    assert [record.state for record in done.records] == ["done"] * 6
+    assert sum(name.endswith(".maps.npz") for name in files(here / "out")) == 6
+
+
+def test_only_paths_are_made_absolute(here):
+    options = {**OPTIONS, "weights": "w.pth", "window": 32}
+    found = ScorerRecipe("net.safetensors", options=options).absolute
+    assert found.model == str(here / "net.safetensors")
+    assert found.options == {
+        "weights": str(here / "w.pth"),
+        "class_names": str(here / "names.txt"),
+        "groups": str(here / "groups.json"),
+        "window": 32,
+    }
+    for model in ("vgg16", "timm/beit3_base_patch16_224.pt", "a.b:c", "https://there/net.pt"):
+        options = {"weights": "random", "class_names": ["a", "b"], "groups": None}
+        assert ScorerRecipe(model, options=options).absolute == ScorerRecipe(model, options=options)
+
+
 def test_a_worker_that_sees_another_output_folder_is_refused(tmp_path):
     with pytest.raises(ResultError, match=r"out: is another folder on the machine .*manifest"):
         clusters._check_shared(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_why_a_worker_failed_is_told(cluster, here, monkeypatch):
+    class Failing(clusters._RayWorker):
+        def do(self, task):
+            if task.item.name == "2.png":
+                raise ZeroDivisionError("by nought")
+            return super().do(task)
+
+    monkeypatch.setattr(clusters, "_RayWorker", Failing)
+    done = run("out", ScorerRecipe(MODEL, options=OPTIONS), RayRunner(cluster.address, 2))
+    assert [(one.name, one.message) for one in done.failed] == [
+        ("2.png", "its worker failed: by nought")
+    ]
 
 
 @pytest.mark.slow
