@@ -9,7 +9,7 @@ import click
 
 from .adapt_options import adapt_options
 from .command import Command
-from .options import FILE, network_options, under
+from .options import FILE, network_options, reading_options, under
 from .result_options import json_option
 from .training_printer import training_printer
 
@@ -104,6 +104,7 @@ training_options = under(
 @click.command(cls=Command)
 @click.argument("folder", type=FILE)
 @network_options
+@reading_options
 @adapt_options
 @training_options
 @under(
@@ -129,11 +130,13 @@ def train(
     becomes the background. The frozen layers run only once per view. Use the checkpoint with
     `heatmap run -m`. --resume continues an interrupted training after its last complete epoch.
     """
+    from ..photo.reading import Reading
     from ..training.fit import Schedule
     from ..training.train import train as train_network
 
     schedule = Schedule(**{name: options.pop(name) for name in Schedule.__dataclass_fields__})
     model, resume = options.pop("model"), options.pop("resume")
+    reading = Reading(**{name: options.pop(name) for name in Reading.__dataclass_fields__})
     skip_broken = options.pop("skip_broken")
     with training_printer(as_json=options.pop("as_json")) as printer:
         try:
@@ -146,6 +149,7 @@ def train(
                 schedule=schedule,
                 resume=resume,
                 skip_broken=skip_broken,
+                reading=reading,
                 reporter=printer,
                 options=_given(options),  # type: ignore[arg-type]
             )

@@ -62,7 +62,7 @@ def fit_boxes(scorer: Scorer, examples: Examples, *, seed: int = 0) -> BoxRegres
     count = min(max(MOST_CROPS // len(objects), 1), MOST_OF_ONE)
     profiles, fractions = [], []
     for name, of_photo in groupby(objects, key=lambda one: one.photo):
-        photo = read_photo(examples.folder / name)
+        photo = read_photo(examples.folder / name, reading=examples.reading)
         noise = np.random.default_rng(list(seed_digest(seed, "box regression", name)))
         pairs = [
             (box, widened(near, photo.hw))

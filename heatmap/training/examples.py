@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,15 +15,10 @@ from ..errors import ModelError, PhotoError, ResultError, Use, reason_of
 from ..geometry import Box
 from ..photo.annotations import BoxFile, read_boxes
 from ..photo.broken import BrokenPhoto
-from ..photo.folder import SUFFIXES, files_below
+from ..photo.gathered_notes import gathered_notes
 from ..photo.listed import cut_note, on_photos
-from .checked import (
-    MeasuredPhoto,
-    check_enough,
-    decoded_photos,
-    measured_photos,
-    refuse_broken,
-)
+from ..photo.reading import AS_IT_IS, Reading
+from .checked import MeasuredPhoto, PhotoCheck, check_enough
 from .sampling import seed_digest, square_around, squares_beside, validation_photos
 
 SMALLEST_PX = 8  # boxes with a shorter long side are left out
@@ -61,7 +56,8 @@ class Examples:
         training: the training examples.
         validation: the examples of the validation split.
         broken: photos that were left out, since they cannot be used.
-        notes: what was changed in the boxes that they come from.
+        notes: what was changed in the boxes that they come from, and how photos were read.
+        reading: how photo files are read, where they leave a choice.
     """
 
     folder: Path
@@ -70,6 +66,7 @@ class Examples:
     validation: tuple[Example, ...]
     broken: tuple[BrokenPhoto, ...] = ()
     notes: tuple[str, ...] = ()
+    reading: Reading = AS_IT_IS
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """The numbers of training and validation examples of each class."""
@@ -89,6 +86,7 @@ def folder_examples(
     without: Path | None = None,
     background: str | Path | None = None,
     skip_broken: bool = False,
+    reading: Reading = AS_IT_IS,
 ) -> Examples:
     """Whole photos as examples, from one folder for each class, with the name of the class.
 
@@ -108,6 +106,7 @@ def folder_examples(
             photo 1 to 3 random squares as large as photos of the classes, so that there are
             about as many as examples of another class on average.
         skip_broken: leave out photos that cannot be read, and folders below those of the classes.
+        reading: how photo files are read, where they leave a choice.
 
     Raises:
         ModelError: the share is out of range.
@@ -128,7 +127,8 @@ def folder_examples(
             )
         class_folders.append(_existing(background))
         classes.append(BACKGROUND)
-    sizes, broken = _decoded(folder, class_folders, least=least, skip=skip_broken)
+    check = PhotoCheck(folder, reading)
+    sizes = _decoded(check, class_folders, least=least, skip=skip_broken)
     examples = [
         Example(photo, label)
         for label, photos in enumerate(sizes if background is None else sizes[:-1])
@@ -137,24 +137,19 @@ def folder_examples(
     if background is not None:
         sides = [min(hw) for of_class in sizes[:-1] for hw in of_class.values()]
         examples += _pieces(sizes[-1], sides, len(classes) - 1, seed)
-    return replace(_split(folder, classes, examples, validation_split, seed), broken=broken)
+    return _split(check, classes, examples, validation_split, seed)
 
 
 def _decoded(
-    folder: Path, class_folders: Sequence[Path], *, least: int, skip: bool
-) -> tuple[list[dict[str, tuple[int, int]]], tuple[BrokenPhoto, ...]]:
-    """For each class its photos with their heights and widths, px; and the broken ones of all."""
-    broken: list[BrokenPhoto] = []
-    photos = [_photos_of(folder, each, broken.append, least=least) for each in class_folders]
-    sizes = []
-    for of_class in photos:
-        decoded, damaged = decoded_photos(folder, of_class)
-        sizes.append(decoded)
-        broken += damaged
-    refuse_broken(broken, sum(map(len, photos)), skip=skip)
+    check: PhotoCheck, class_folders: Sequence[Path], *, least: int, skip: bool
+) -> list[dict[str, tuple[int, int]]]:
+    """For each class its photos with their heights and widths, px."""
+    photos = [check.photos_of(each, least) for each in class_folders]
+    sizes = [check.sizes(of_class) for of_class in photos]
+    check.refuse_broken(sum(map(len, photos)), skip=skip)
     for class_folder, decoded in zip(class_folders, sizes, strict=True):
         check_enough(class_folder, len(decoded), least, which=" that can be read")
-    return sizes, tuple(broken)
+    return sizes
 
 
 def _pieces(
@@ -178,6 +173,7 @@ def boxed_examples(
     seed: int = 0,
     background: str = BACKGROUND,
     skip_broken: bool = False,
+    reading: Reading = AS_IT_IS,
 ) -> Examples:
     """Regions around boxes as examples, with one class for each label, and background regions.
 
@@ -198,6 +194,7 @@ def boxed_examples(
             depend only on the names of the photos and their boxes.
         background: name of the background class.
         skip_broken: leave out photos that cannot be used, instead of raising PhotoError for them.
+        reading: how photo files are read, where they leave a choice.
 
     Raises:
         ModelError: the share is out of range.
@@ -210,8 +207,9 @@ def boxed_examples(
     folder = _existing(folder)
     box_file = on_photos(read_boxes(boxes), folder)
     classes = _labels(box_file, background)
-    photos, broken = measured_photos(folder, box_file)
-    refuse_broken(broken, len(box_file.photos), skip=skip_broken)
+    check = PhotoCheck(folder, reading)
+    photos = check.measured(box_file)
+    check.refuse_broken(len(box_file.photos), skip=skip_broken)
     objects = _objects(photos, classes)
     _check_every_label(box_file, photos, classes, objects)
     beside = _background(photos, objects, len(classes), seed)
@@ -224,9 +222,9 @@ def boxed_examples(
         [*objects, *beside],
         key=lambda example: (example.photo, example.label, example.xyxy or ()),
     )
-    split = _split(folder, [*classes, background], examples, validation_split, seed)
+    split = _split(check, [*classes, background], examples, validation_split, seed)
     notes = (cut_note(box_file.cut),) if box_file.cut else ()
-    return replace(split, broken=tuple(broken), notes=notes)
+    return replace(split, notes=(*notes, *split.notes))
 
 
 def _check_split(validation_split: float) -> None:
@@ -260,17 +258,6 @@ def _class_folders(folder: Path, aside: Sequence[Path], *, fewest: int) -> list[
             f"class{'es' * (fewest > 1)}: put the photos of each class in a folder of its name"
         )
     return sorted(folders, key=lambda path: path.name)
-
-
-def _photos_of(
-    folder: Path, class_folder: Path, unread: Callable[[BrokenPhoto], object], *, least: int
-) -> list[str]:
-    """The photos of a class, sorted by path."""
-    files = files_below(class_folder, unread)
-    photos = [path for path in files if path.suffix.lower() in SUFFIXES]
-    check_enough(class_folder, len(photos), least)
-    # The folder of the background may lie beside that of the classes.
-    return sorted(Path(os.path.relpath(path, folder)).as_posix() for path in photos)
 
 
 def _labels(box_file: BoxFile, background: str) -> list[str]:
@@ -339,7 +326,11 @@ def _background(
 
 
 def _split(
-    folder: Path, classes: Sequence[str], examples: Sequence[Example], share: float, seed: int
+    check: PhotoCheck,
+    classes: Sequence[str],
+    examples: Sequence[Example],
+    share: float,
+    seed: int,
 ) -> Examples:
     labels: dict[str, set[int]] = {}
     for example in examples:
@@ -347,4 +338,12 @@ def _split(
     chosen = validation_photos(labels, share, seed)
     training = tuple(example for example in examples if example.photo not in chosen)
     validation = tuple(example for example in examples if example.photo in chosen)
-    return Examples(folder, tuple(classes), training, validation)
+    return Examples(
+        check.folder,
+        tuple(classes),
+        training,
+        validation,
+        tuple(check.broken),
+        gathered_notes(check.notes),
+        check.reading,
+    )

@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from ..networks.registry import DEFAULT_MODEL
 from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
 from ..photo.photo_file import upright_hw
+from ..photo.reading import AS_IT_IS, Reading
 from ..progress import Reporter
 from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
@@ -77,32 +79,30 @@ def train(
     schedule: Schedule | None = None,
     resume: bool = False,
     skip_broken: bool = False,
+    reading: Reading = AS_IT_IS,
     reporter: TrainingReporter | None = None,
     options: AdaptOptions | None = None,
 ) -> Trained:
     """Train a network on your own photos, and write it as a checkpoint.
 
-    Frozen layers are computed only once for every view of every example; the others are trained
-    with AdamW on cross-entropy, in which all classes have the same weight. The parameters of the
-    epoch with the lowest validation loss are kept (of the last epoch without a validation split).
-    With ``boxes`` a box regression is fitted to the trained network's features
-    (:class:`box_regression.BoxRegression`), which refines the boxes of what it detects.
-    With the same seed and number of threads the checkpoint has the same bits, even if training
-    was interrupted and resumed.
+    Frozen layers are computed once for each view; the others are trained with AdamW on
+    cross-entropy, in which all classes have the same weight. The epoch with the lowest validation
+    loss is kept (the last one without a validation split). With ``boxes`` a box regression
+    (:class:`box_regression.BoxRegression`) is fitted to the trained network's features. With the same seed and number
+    of threads the checkpoint has the same bits, also when resumed.
 
     Args:
         folder: one folder of photos for each class; or with ``boxes`` whole photos, whose areas
             without boxes form the class "background".
         output: checkpoint to write, x.safetensors. During training its state is in the folder
             x.training beside it.
-        model: a network to adapt to these classes, or one already adapted to exactly these
-            classes, which is trained further.
+        model: a network to adapt, or one already adapted to exactly these classes.
         boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
-        background: a folder of photos that show none of the classes, for the class "background";
-            not with ``boxes``, which make their own.
+        background: photos of the class "background"; not with ``boxes``, which make their own.
         schedule: the hyperparameters; None is ``Schedule()``.
         resume: continue an interrupted training after its last complete epoch.
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
+        reading: how photo files are read, where they leave a choice.
         reporter: receives the progress.
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
@@ -110,15 +110,15 @@ def train(
         The trained network, the path of its checkpoint, and the history of epochs.
 
     Raises:
-        PhotoError: photos cannot be used (missing, damaged, of another size than listed, with bad
-            boxes) or are too few.
+        PhotoError: photos cannot be used (``skip_broken`` says why), or are too few.
         ResultError: the boxes cannot be read, or a file is in the way or cannot be written.
         ModelError: the network, an option or the saved state cannot be used.
     """
     schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
     target = Path(output)
     check_target(target)
-    examples = _examples(Path(folder), boxes, background, target, schedule, skip_broken=skip_broken)
+    common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
+    examples = _examples(Path(folder), boxes, background, target, schedule, **common)
     classifier = _classifier(model, examples, schedule, options or AdaptOptions())
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
     reporter.begins(examples, classifier)
@@ -179,26 +179,18 @@ def _examples(
     background: str | Path | None,
     target: Path,
     schedule: Schedule,
-    *,
-    skip_broken: bool,
+    **common: Any,
 ) -> Examples:
-    share, seed = schedule.validation_split, schedule.seed
+    common |= {"validation_split": schedule.validation_split, "seed": schedule.seed}
     if boxes is None:
-        return folder_examples(
-            folder,
-            validation_split=share,
-            seed=seed,
-            without=work_folder(target),
-            background=background,
-            skip_broken=skip_broken,
-        )
+        return folder_examples(folder, without=work_folder(target), background=background, **common)
     if background is not None:
         raise ModelError(
             "what lies beside the boxes is the background",
             Use("background", text="leave {} out"),
             Use("boxes", text="or {}"),
         )
-    return boxed_examples(folder, boxes, validation_split=share, seed=seed, skip_broken=skip_broken)
+    return boxed_examples(folder, boxes, **common)
 
 
 def _classifier(
@@ -238,6 +230,7 @@ def _settings(examples: Examples, classifier: Classifier, schedule: Schedule) ->
     regions = (*examples.training, *examples.validation)
     described = (
         asdict(schedule),
+        asdict(examples.reading),
         asdict(classifier.preprocessing),
         classifier.adaptation and asdict(classifier.adaptation),
         examples.classes,

@@ -84,8 +84,8 @@ class ViewStore:
         photo, pixels = "", np.empty((0, 0, 3), np.uint8)
         for index, example, count in self._counted():
             if example.photo != photo:
-                photo = example.photo
-                pixels = read_photo(self.examples.folder / photo).pixels
+                photo, path = example.photo, self.examples.folder / example.photo
+                pixels = read_photo(path, reading=self.examples.reading).pixels
             seed = (self.schedule.seed, index)
             for number in range(count):
                 yield view(pixels, example.xyxy, window, number=number, seed=seed)

@@ -39,7 +39,8 @@ OPTIONS = {
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",
-    "train": f"{NEW_HEAD} --boxes --background {SCHEDULE} --output --resume --skip-broken --json",
+    "train": f"{NEW_HEAD} {READING} --boxes --background {SCHEDULE} --output --resume "
+    "--skip-broken --json",
     "export": f"{MODEL} --stride --to --output --json",
 }
 # Options of other programs that the pages name.

@@ -79,8 +79,9 @@ def test_names_with_backslashes_and_boxes_a_little_outside_are_taken(boxed):
     expected = boxed_examples(boxed, boxed / "boxes.json", validation_split=0)
     found = boxed_examples(boxed, written(boxed, as_elsewhere, "other.json"), validation_split=0)
     assert found.training == expected.training
-    assert expected.notes == ()
-    assert found.notes == ("2 boxes that reached a little outside the photo: cut to it",)
+    assert expected.notes == ("sub/b.jpg: turned upright by its EXIF orientation 6",)
+    cut = "2 boxes that reached a little outside the photo: cut to it"
+    assert found.notes == (cut, *expected.notes)
 
 
 def test_background_comes_from_every_photo_with_room(boxed):
