@@ -88,7 +88,7 @@ def train(
     Frozen layers are computed once for each view; the others are trained with AdamW on
     cross-entropy, in which all classes have the same weight. The epoch with the lowest validation
     loss is kept (the last one without a validation split). With ``boxes`` a box regression
-    (:class:`box_regression.BoxRegression`) is fitted to the trained network's features. With the same seed and number
+    (:class:`box_regression.BoxRegression`) is fitted to its features. With the same seed and number
     of threads the checkpoint has the same bits, also when resumed.
 
     Args:
