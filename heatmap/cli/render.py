@@ -48,7 +48,7 @@ def render(results: Path, **options: Any) -> None:
     """Draw the pictures of saved RESULTS once more.
 
     The network does not run again. RESULTS is a folder that `heatmap run` wrote to, or the JSON
-    file of one photo in it.
+    file of one photo in it. Exits with 1 if a result cannot be drawn; the others of a folder are.
     """
     from ..runs.view import render as draw
 

@@ -26,7 +26,8 @@ def view(results: Path, photo: Path | None, as_json: bool) -> None:
     """Write a page that shows saved RESULTS in a browser.
 
     RESULTS is a folder that `heatmap run` wrote to, or the JSON file of one photo in it. The
-    page works offline; that of a large photo needs the folder of tiles beside it.
+    page works offline; that of a large photo needs the folder of tiles beside it. Exits with 1 if
+    a result cannot be shown; the others of a folder are.
     """
     from ..runs.view import view as write_pages
 
