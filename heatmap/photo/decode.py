@@ -1,39 +1,35 @@
-"""Decode photo files with libvips to upright 8-bit sRGB, or refuse them.
+"""Decode photo files to upright 8-bit sRGB, or refuse them.
 
 libvips decodes row by row and handles CMYK, colour profiles, 16 bits, palettes and EXIF
-orientation.
+orientation. Of formats that it does not read here, OpenCV decodes the pixels.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import pyvips
 
 from ..errors import PhotoError, reason_of
+from ..files import no_file
 from ..region import Region
+from . import opencv
+from .formats import BY_NAME, FORMATS, HEAD_BYTES, Format, Unread, recognised
+from .limits import check_pixels
 from .reading import AS_IT_IS, Reading
-from .rows import forget_complaints
+from .rows import MENDED, forget_complaints
 from .values import Keep, header_field, over_white, to_known_values, to_srgb, upright
 
-# libvips's names of its readers, and the usual names of the formats. All other readers are
-# refused: some take text or raw numbers for an image, or render documents.
-_FORMATS = {
-    "Jpeg": "JPEG",
-    "Png": "PNG",
-    "Webp": "WebP",
-    "Tiff": "TIFF",
-    "Nsgif": "GIF",
-    "Heif": "HEIF",
-}
 _MOST_JPEG_SHRINK = 8
+# A codec that libheif knows, but was built without.
+_MISSING = re.compile(r"has not been built in: (\w+)")
 _PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
 
 Access = Literal["sequential", "random"]
@@ -43,13 +39,38 @@ pyvips.cache_set_max(0)
 
 @dataclass(frozen=True)
 class Encoded:
-    """An open photo file: its bytes, format, a stamp that identifies it, and how it is read."""
+    """An open photo file.
+
+    Attributes:
+        source: its bytes, for libvips.
+        file_format: the name of its format (:mod:`formats`).
+        stamp: identifies the file and its state.
+        path: path as given.
+        reading: how it is read, where it leaves a choice.
+        mend: whether what is damaged is made up, as far as the decoder can.
+    """
 
     source: pyvips.Source
     file_format: str
     stamp: tuple[int, ...]
     path: Path
     reading: Reading = AS_IT_IS
+    mend: bool = False
+
+    @property
+    def form(self) -> Format:
+        """Its format."""
+        return BY_NAME[self.file_format]
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the file."""
+        return self.stamp[2]
+
+    @property
+    def mended(self) -> Encoded:
+        """The same file, to be read as far as it goes."""
+        return replace(self, mend=True)
 
     def digest(self) -> str:
         """SHA-256 of the file, in hex."""
@@ -85,15 +106,12 @@ def encoded(path: Path, reading: Reading = AS_IT_IS) -> Iterator[Encoded]:
     """
     with _open(path) as stream:
         status = os.fstat(stream.fileno())
+        form = _format_of(path, os.pread(stream.fileno(), HEAD_BYTES, 0))
         # By descriptor: pyvips takes only names that are UTF-8, files may have others.
         source = pyvips.Source.new_from_descriptor(stream.fileno())
-        file_format = _format_of(source)
-        if file_format is None:
-            formats = ", ".join(_FORMATS.values())
-            raise PhotoError(f"{path}: not an image that can be read (none of {formats})")
         stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        with naming(path, file_format):
-            yield Encoded(source, file_format, stamp, path, reading)
+        with naming(path, form.name):
+            yield Encoded(source, form.name, stamp, path, reading)
 
 
 @contextmanager
@@ -108,9 +126,7 @@ def naming(path: Path, file_format: str) -> Iterator[None]:
     except PhotoError as error:
         raise error.about(str(path)) from error
     except pyvips.Error as error:
-        raise PhotoError(
-            f"{path}: is cut short, damaged or an unknown kind of {file_format}{_reason(error)}"
-        ) from error
+        raise PhotoError(f"{path}: {what_is_wrong(error, file_format)}") from error
 
 
 def decode(
@@ -129,7 +145,8 @@ def decode(
         PhotoError: values or channels of unknown meaning.
         pyvips.Error: the file is damaged; possibly only raised when pixels are computed.
     """
-    image = open_image(opened.source, access, **reduction.options)
+    image = open_image(opened, access, **reduction.options)
+    check_size(opened, image, reduction.options.get("shrink", 1))
     frames = header_field(image, "n-pages", 1)
     notes = []
     if frames > 1 and not _pyramid_levels(opened):
@@ -146,12 +163,55 @@ def decode(
     return image, tuple(notes)
 
 
-def open_image(
-    source: pyvips.Source, access: Access = "sequential", **options: Any
-) -> pyvips.Image:
-    """The image as stored in the file; only its header is read."""
-    # Truncated TIFFs fail at level "error" only, other formats at "truncated" too.
-    return pyvips.Image.new_from_source(source, "", access=access, fail_on="error", **options)
+def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -> pyvips.Image:
+    """The image as stored in the file; libvips reads only its header, OpenCV decodes it.
+
+    Raises:
+        PhotoError: OpenCV cannot decode it, or it has more pixels than may be.
+        pyvips.Error: libvips cannot read its header.
+    """
+    form = opened.form
+    if not form.loader:
+        header = opencv.header_of(opened.path, form.name)
+        check_pixels(form.name, header.hw, opened.reading.max_pixels)
+        return opencv.read_image(opened.path, form.name)
+    fail_on = "none" if opened.mend else form.intact
+    image = pyvips.Operation.call(
+        form.loader, opened.source, access=access, fail_on=fail_on, **options
+    )
+    if opened.mend:
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, MENDED, 1)
+    return image
+
+
+def check_size(opened: Encoded, image: pyvips.Image, shrink: int = 1) -> None:
+    """Refuse, before pixels are decoded, a file that claims more than may be.
+
+    Args:
+        opened: the file.
+        image: the image as stored in it, or as its decoder makes it smaller.
+        shrink: by how much.
+
+    Raises:
+        PhotoError: it must be decoded whole and has more than ``max_pixels`` pixels; or it claims
+            so many without the bytes to hold them.
+    """
+    form, most = opened.form, opened.reading.max_pixels
+    hw = image.height * shrink, image.width * shrink
+    if not form.by_rows or is_interlaced(image):
+        check_pixels(form.name, hw, most)
+    else:
+        held = opened.file_bytes * form.most_px_per_byte
+        check_pixels(form.name, hw, max(most, held), streams=True)
+
+
+def stored_size(opened: Encoded) -> tuple[tuple[int, int], int]:
+    """Height and width, px, as stored in the file, and the EXIF orientation; by the header."""
+    if not opened.form.loader:
+        return opencv.header_of(opened.path, opened.form.name).hw, 1
+    image = open_image(opened)
+    return (image.height, image.width), int(header_field(image, "orientation", 1))
 
 
 def reduction_of(opened: Encoded, denominator: int, region: Region | None = None) -> Reduction:
@@ -181,7 +241,7 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     """Which options read a TIFF at a half, a quarter, ... of its size; [] if it is no pyramid."""
     if opened.file_format != "TIFF":
         return []
-    image = open_image(opened.source)
+    image = open_image(opened)
     below = header_field(image, "n-subifds", 0)
     pages = header_field(image, "n-pages", 1)
     listed: list[dict[str, Any]] = [{"subifd": index} for index in range(below)] or [
@@ -189,7 +249,7 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     ]
     levels = []
     for depth, options in enumerate(listed, start=1):
-        smaller = open_image(opened.source, **options)
+        smaller = open_image(opened, **options)
         sides = ((image.width, smaller.width), (image.height, smaller.height))
         # Rounded up or down, once or at each level.
         if any(abs(side / 2**depth - small) >= 1 for side, small in sides):
@@ -198,10 +258,10 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     return levels
 
 
-def upright_hw_of(image: pyvips.Image) -> tuple[int, int]:
-    """Height and width, px, of an image as stored in the file once it is turned upright."""
-    turned = header_field(image, "orientation", 1) in range(5, 9)
-    return (image.width, image.height) if turned else (image.height, image.width)
+def upright_hw_of(opened: Encoded) -> tuple[int, int]:
+    """Height and width of the photo, px, once it is turned upright; by the header."""
+    (height, width), orientation = stored_size(opened)
+    return (width, height) if orientation in range(5, 9) else (height, width)
 
 
 def is_tiled(opened: Encoded) -> bool:
@@ -226,11 +286,8 @@ def _open(path: Path) -> BinaryIO:
     """Open a regular, non-empty file, or raise a one-line error."""
     try:
         status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise PhotoError(f"{path}: is a directory: give a photo")
-        # Opening a pipe would wait for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise PhotoError(f"{path}: is not a regular file: give a photo")
+        if reason := no_file(status):
+            raise PhotoError(f"{path}: {reason}: give a photo")
         if status.st_size == 0:
             raise PhotoError(f"{path}: is empty")
         return path.open("rb")
@@ -241,15 +298,29 @@ def _open(path: Path) -> BinaryIO:
         raise PhotoError(f"{path}: cannot be opened: {reason_of(error)}") from error
 
 
-def _format_of(source: pyvips.Source) -> str | None:
-    """The format by the first bytes of the file; None if it is not supported."""
-    reader = pyvips.vips_lib.vips_foreign_find_load_source(source.pointer)
-    if reader == pyvips.ffi.NULL:
-        # The error message would be added to the next one.
-        forget_complaints()
-        return None
-    name = pyvips.ffi.string(reader).decode()
-    return _FORMATS.get(name.removeprefix("VipsForeignLoad").removesuffix("Source"))
+def _format_of(path: Path, head: bytes) -> Format:
+    """The format by the first bytes of the file, or its suffix.
+
+    Raises:
+        PhotoError: it is not read.
+    """
+    form = recognised(head, path.suffix)
+    if isinstance(form, Format):
+        return form
+    if isinstance(form, Unread):
+        raise PhotoError(f"{path}: is {form.name}, which is not read: {form.way}")
+    names = ", ".join(form.name for form in FORMATS)
+    raise PhotoError(f"{path}: not an image that can be read (none of {names})")
+
+
+def what_is_wrong(error: pyvips.Error, file_format: str) -> str:
+    """Whether a file is of a kind that is not read, or damaged, and what libvips says of it."""
+    if missing := _MISSING.search(error.detail):
+        return f"{missing[1]} is not in this libvips: convert it to JPEG"
+    if "nsupported" in error.detail:
+        kind = f"is a kind of {file_format} that is not read{_reason(error)}"
+        return f"{kind}: convert it to JPEG, PNG or TIFF"
+    return f"is cut short, damaged or an unknown kind of {file_format}{_reason(error)}"
 
 
 def _reason(error: pyvips.Error) -> str:
