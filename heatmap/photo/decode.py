@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -19,13 +20,18 @@ import pyvips
 
 from ..errors import PhotoError, reason_of
 from ..files import no_file
+from ..quiet import listening
 from ..region import Region
-from . import opencv
 from .formats import BY_NAME, FORMATS, HEAD_BYTES, Format, Unread, recognised
+from .gif import first_frame_xywh
 from .limits import check_pixels
+from .mpo import pictures_in
+from .opencv import header_of, read_image
+from .planes import is_misread
+from .planes import read_image as read_planes
 from .reading import AS_IT_IS, Reading
 from .rows import MENDED, forget_complaints
-from .values import Keep, header_field, over_white, to_known_values, to_srgb, upright
+from .values import NO_PROFILE, Keep, header_field, over_white, to_known_values, to_srgb, upright
 
 _MOST_JPEG_SHRINK = 8
 # A codec that libheif knows, but was built without.
@@ -61,6 +67,16 @@ class Encoded:
     def form(self) -> Format:
         """Its format."""
         return BY_NAME[self.file_format]
+
+    @cached_property
+    def is_misread(self) -> bool:
+        """Whether it is a TIFF that libvips reads wrongly or not at all (:mod:`planes`)."""
+        return self.file_format == "TIFF" and is_misread(self.path)
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether its rows are decoded one after the other, as far as its format tells."""
+        return self.form.by_rows and not self.is_misread
 
     @property
     def file_bytes(self) -> int:
@@ -145,10 +161,16 @@ def decode(
         PhotoError: values or channels of unknown meaning.
         pyvips.Error: the file is damaged; possibly only raised when pixels are computed.
     """
-    image = open_image(opened, access, **reduction.options)
+    with listening("pyvips") as logged:
+        image = open_image(opened, access, **reduction.options)
     check_size(opened, image, reduction.options.get("shrink", 1))
-    frames = header_field(image, "n-pages", 1)
+    # Pages of TIFF, GIF, WebP and HEIF; of a JPEG libvips knows only the first.
+    is_jpeg = opened.file_format == "JPEG"
+    frames = pictures_in(opened.path) if is_jpeg else header_field(image, "n-pages", 1)
     notes = []
+    if any("iCCP: " in line for line in logged) and not image.get_typeof("icc-profile-data"):
+        # libpng leaves out what it cannot take.
+        notes.append(NO_PROFILE)
     if frames > 1 and not _pyramid_levels(opened):
         # libvips reads no others.
         notes.append(f"first of {frames} frames")
@@ -172,17 +194,38 @@ def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -
     """
     form = opened.form
     if not form.loader:
-        header = opencv.header_of(opened.path, form.name)
+        header = header_of(opened.path, form.name)
         check_pixels(form.name, header.hw, opened.reading.max_pixels)
-        return opencv.read_image(opened.path, form.name)
-    fail_on = "none" if opened.mend else form.intact
-    image = pyvips.Operation.call(
-        form.loader, opened.source, access=access, fail_on=fail_on, **options
-    )
+        return read_image(opened.path, form.name)
+    if opened.is_misread and not options:
+        size = _by_libvips(opened, access)
+        check_pixels(form.name, (size.height, size.width), opened.reading.max_pixels)
+        return read_planes(opened.path)
+    image = _by_libvips(opened, access, **options)
+    if form.name == "GIF":
+        image = _on_clear_canvas(image, opened.path)
     if opened.mend:
         image = image.copy()
         image.set_type(pyvips.GValue.gint_type, MENDED, 1)
     return image
+
+
+def _on_clear_canvas(image: pyvips.Image, path: Path) -> pyvips.Image:
+    """The first frame of a GIF, with nothing around it: libvips has black there."""
+    frame = first_frame_xywh(path)
+    if frame is None or image.hasalpha() or frame == (0, 0, image.width, image.height):
+        return image
+    left, top, width, height = frame
+    inside = image.crop(left, top, width, height).addalpha()
+    return inside.embed(left, top, image.width, image.height)
+
+
+def _by_libvips(opened: Encoded, access: Access, **options: Any) -> pyvips.Image:
+    form = opened.form
+    fail_on = "none" if opened.mend else form.intact
+    return pyvips.Operation.call(
+        form.loader, opened.source, access=access, fail_on=fail_on, **options
+    )
 
 
 def check_size(opened: Encoded, image: pyvips.Image, shrink: int = 1) -> None:
@@ -199,7 +242,7 @@ def check_size(opened: Encoded, image: pyvips.Image, shrink: int = 1) -> None:
     """
     form, most = opened.form, opened.reading.max_pixels
     hw = image.height * shrink, image.width * shrink
-    if not form.by_rows or is_interlaced(image):
+    if not opened.by_rows or is_interlaced(image):
         check_pixels(form.name, hw, most)
     else:
         held = opened.file_bytes * form.most_px_per_byte
@@ -209,8 +252,8 @@ def check_size(opened: Encoded, image: pyvips.Image, shrink: int = 1) -> None:
 def stored_size(opened: Encoded) -> tuple[tuple[int, int], int]:
     """Height and width, px, as stored in the file, and the EXIF orientation; by the header."""
     if not opened.form.loader:
-        return opencv.header_of(opened.path, opened.form.name).hw, 1
-    image = open_image(opened)
+        return header_of(opened.path, opened.form.name).hw, 1
+    image = _by_libvips(opened, "sequential")
     return (image.height, image.width), int(header_field(image, "orientation", 1))
 
 
@@ -266,7 +309,7 @@ def upright_hw_of(opened: Encoded) -> tuple[int, int]:
 
 def is_tiled(opened: Encoded) -> bool:
     """Whether regions can be read in any order, as from a tiled TIFF."""
-    if opened.file_format != "TIFF":
+    if opened.file_format != "TIFF" or opened.is_misread:
         return False
     _, options = pyvips.Image.tiffload_source(opened.source, flags=True)
     return bool(options["flags"] & _PARTIAL)

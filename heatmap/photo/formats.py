@@ -143,9 +143,7 @@ UNREAD = (
     Unread("DICOM", _CONVERT, _starts(rb".{128}DICM"), ".dcm .dicom", True),
     Unread("an icon", _CONVERT, _starts(rb"\0\0[\x01\x02]\0[^\0]\0"), ".ico .cur"),
     Unread("DDS", _CONVERT, _starts(rb"DDS "), ".dds", True),
-    Unread(
-        "HDF5 or NetCDF", "save a picture of it as TIFF", _starts(rb"\x89HDF\r\n|CDF[\x01-\x05]")
-    ),
+    Unread("HDF5 or NetCDF", "save it as TIFF", _starts(rb"\x89HDF\r\n|CDF[\x01-\x05]")),
     Unread("a PDF document", "save its photo as JPEG", _starts(rb"%PDF"), ".pdf"),
     Unread("an EPS document", _CONVERT, _starts(rb"%!PS|\xc5\xd0\xd3\xc6"), ".eps .ps"),
     Unread(

@@ -96,7 +96,7 @@ def read_image(path: Path, file_format: str) -> pyvips.Image:
         OSError: the file cannot be read.
     """
     header = header_of(path, file_format)
-    values = _decoded(path.read_bytes())
+    values = decoded(path.read_bytes())
     if values is None or values.shape[:2] != header.hw:
         raise PhotoError(
             f"{_UNREADABLE}, or a kind of {file_format} that is not read: convert it to PNG or TIFF"
@@ -109,13 +109,13 @@ def read_image(path: Path, file_format: str) -> pyvips.Image:
     if not exact:
         # Of a depth that no number of bits describes, or of less than 8.
         values = np.rint(values * (full / header.white)).clip(0, full).astype(values.dtype)
-    image = pyvips.Image.new_from_array(_rgb(values)).copy(interpretation=_interpretation(values))
+    image = as_image(_rgb(values))
     if exact and values.dtype == np.uint16 and bits < 16:
         image.set_type(pyvips.GValue.gint_type, "bits-per-sample", bits)
     return image
 
 
-def _decoded(content: bytes) -> npt.NDArray[Any] | None:
+def decoded(content: bytes) -> npt.NDArray[Any] | None:
     """Grey (H, W), BGR or BGRA; None if it cannot be decoded."""
     with _QUIET:
         level = cv2.utils.logging.getLogLevel()
@@ -131,6 +131,11 @@ def _decoded(content: bytes) -> npt.NDArray[Any] | None:
 def _rgb(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(values.shape[2]) if values.ndim == 3 else None
     return np.ascontiguousarray(values[:, :, order]) if order else values
+
+
+def as_image(values: npt.NDArray[Any]) -> pyvips.Image:
+    """Values (H, W) or (H, W, bands) of 8 or 16 bits as an image of grey or RGB."""
+    return pyvips.Image.new_from_array(values).copy(interpretation=_interpretation(values))
 
 
 def _interpretation(values: npt.NDArray[Any]) -> str:

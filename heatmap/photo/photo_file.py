@@ -95,7 +95,7 @@ class PhotoFile:
         spool = Spool(in_order=not tiled)
         access: Access = "random" if tiled else "sequential"
         image, notes = decode(opened, access, spool, region=self.region)
-        if not opened.form.by_rows or is_interlaced(open_image(opened)):
+        if not opened.by_rows or is_interlaced(open_image(opened)):
             image = spool(image)
         self._any_order = not spool.in_order
         return image, notes
