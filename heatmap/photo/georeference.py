@@ -22,7 +22,8 @@ from ..errors import PhotoError, reason_of
 from ..geometry import size_text
 from ..quiet import listening
 from ..region import Region
-from .decode import encoded, stored_size
+from .decode import stored_size
+from .encoded import encoded
 from .reduced import OpenPhoto
 
 Affine: TypeAlias = tuple[float, float, float, float, float, float]
