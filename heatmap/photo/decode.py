@@ -1,61 +1,33 @@
-"""Decode photo files with libvips to upright 8-bit sRGB, or refuse them.
+"""Decode photo files to upright 8-bit sRGB, or refuse them.
 
 libvips decodes row by row and handles CMYK, colour profiles, 16 bits, palettes and EXIF
-orientation.
+orientation. Of formats that it does not read here, OpenCV decodes the pixels.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import pyvips
 
-from ..errors import PhotoError, reason_of
+from ..quiet import listening
 from ..region import Region
-from .reading import AS_IT_IS, Reading
-from .rows import forget_complaints
-from .values import Keep, header_field, over_white, to_known_values, to_srgb, upright
+from .encoded import Encoded
+from .gif import first_frame_xywh
+from .limits import check_in_memory, check_plausible
+from .mpo import pictures_in
+from .opencv import header_of, read_image
+from .planes import read_image as read_planes
+from .rows import MENDED, forget_complaints
+from .values import NO_PROFILE, Keep, header_field, over_white, to_known_values, to_srgb, upright
 
-# libvips's names of its readers, and the usual names of the formats. All other readers are
-# refused: some take text or raw numbers for an image, or render documents.
-_FORMATS = {
-    "Jpeg": "JPEG",
-    "Png": "PNG",
-    "Webp": "WebP",
-    "Tiff": "TIFF",
-    "Nsgif": "GIF",
-    "Heif": "HEIF",
-}
 _MOST_JPEG_SHRINK = 8
 _PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
 
 Access = Literal["sequential", "random"]
-# libvips would cache its latest operations, and with them their images and open files.
-pyvips.cache_set_max(0)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """An open photo file: its bytes, format, a stamp that identifies it, and how it is read."""
-
-    source: pyvips.Source
-    file_format: str
-    stamp: tuple[int, ...]
-    path: Path
-    reading: Reading = AS_IT_IS
-
-    def digest(self) -> str:
-        """SHA-256 of the file, in hex."""
-        # Through a descriptor of its own: libvips reads on where this one stands.
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -76,43 +48,6 @@ class Reduction:
 WHOLE = Reduction()
 
 
-@contextmanager
-def encoded(path: Path, reading: Reading = AS_IT_IS) -> Iterator[Encoded]:
-    """Open a photo file; errors in the block name the file.
-
-    Raises:
-        PhotoError: no such file, not an image, or as :func:`naming`.
-    """
-    with _open(path) as stream:
-        status = os.fstat(stream.fileno())
-        # By descriptor: pyvips takes only names that are UTF-8, files may have others.
-        source = pyvips.Source.new_from_descriptor(stream.fileno())
-        file_format = _format_of(source)
-        if file_format is None:
-            formats = ", ".join(_FORMATS.values())
-            raise PhotoError(f"{path}: not an image that can be read (none of {formats})")
-        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        with naming(path, file_format):
-            yield Encoded(source, file_format, stamp, path, reading)
-
-
-@contextmanager
-def naming(path: Path, file_format: str) -> Iterator[None]:
-    """Put the file's name before the errors of the block, including those of libvips.
-
-    Raises:
-        PhotoError: in place of any PhotoError or pyvips.Error.
-    """
-    try:
-        yield
-    except PhotoError as error:
-        raise error.about(str(path)) from error
-    except pyvips.Error as error:
-        raise PhotoError(
-            f"{path}: is cut short, damaged or an unknown kind of {file_format}{_reason(error)}"
-        ) from error
-
-
 def decode(
     opened: Encoded,
     access: Access,
@@ -129,9 +64,16 @@ def decode(
         PhotoError: values or channels of unknown meaning.
         pyvips.Error: the file is damaged; possibly only raised when pixels are computed.
     """
-    image = open_image(opened.source, access, **reduction.options)
-    frames = header_field(image, "n-pages", 1)
+    with listening("pyvips") as logged:
+        image = open_image(opened, access, **reduction.options)
+    check_size(opened, image, reduction.options.get("shrink", 1))
+    # Pages of TIFF, GIF, WebP and HEIF; of a JPEG libvips knows only the first.
+    is_jpeg = opened.file_format == "JPEG"
+    frames = pictures_in(opened.path) if is_jpeg else header_field(image, "n-pages", 1)
     notes = []
+    if any("iCCP: " in line for line in logged) and not image.get_typeof("icc-profile-data"):
+        # libpng leaves out what it cannot take.
+        notes.append(NO_PROFILE)
     if frames > 1 and not _pyramid_levels(opened):
         # libvips reads no others.
         notes.append(f"first of {frames} frames")
@@ -146,12 +88,76 @@ def decode(
     return image, tuple(notes)
 
 
-def open_image(
-    source: pyvips.Source, access: Access = "sequential", **options: Any
-) -> pyvips.Image:
-    """The image as stored in the file; only its header is read."""
-    # Truncated TIFFs fail at level "error" only, other formats at "truncated" too.
-    return pyvips.Image.new_from_source(source, "", access=access, fail_on="error", **options)
+def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -> pyvips.Image:
+    """The image as stored in the file; libvips reads only its header, OpenCV decodes it.
+
+    Raises:
+        PhotoError: OpenCV cannot decode it, or it has more pixels than may be.
+        pyvips.Error: libvips cannot read its header.
+    """
+    form = opened.form
+    if not form.loader:
+        header = header_of(opened.path, form.name)
+        check_in_memory(form.name, header.hw, opened.reading.max_pixels)
+        return read_image(opened.path, form.name)
+    if opened.is_misread and not options:
+        size = _by_libvips(opened, access)
+        check_in_memory(form.name, (size.height, size.width), opened.reading.max_pixels)
+        return read_planes(opened.path)
+    image = _by_libvips(opened, access, **options)
+    if form.name == "GIF":
+        image = _on_clear_canvas(image, opened.path)
+    if opened.mend:
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, MENDED, 1)
+    return image
+
+
+def _on_clear_canvas(image: pyvips.Image, path: Path) -> pyvips.Image:
+    """The first frame of a GIF, with nothing around it: libvips has black there."""
+    frame = first_frame_xywh(path)
+    if frame is None or image.hasalpha() or frame == (0, 0, image.width, image.height):
+        return image
+    left, top, width, height = frame
+    inside = image.crop(left, top, width, height).addalpha()
+    return inside.embed(left, top, image.width, image.height)
+
+
+def _by_libvips(opened: Encoded, access: Access, **options: Any) -> pyvips.Image:
+    form = opened.form
+    fail_on = "none" if opened.mend else form.intact
+    return pyvips.Operation.call(
+        form.loader, opened.source, access=access, fail_on=fail_on, **options
+    )
+
+
+def check_size(opened: Encoded, image: pyvips.Image, shrink: int = 1) -> None:
+    """Refuse, before pixels are decoded, a file that claims more than may be.
+
+    Args:
+        opened: the file.
+        image: the image as stored in it, or as its decoder makes it smaller.
+        shrink: by how much.
+
+    Raises:
+        PhotoError: it must be decoded whole and has more than ``max_pixels`` pixels; or it claims
+            so many without the bytes to hold them.
+    """
+    form, most = opened.form, opened.reading.max_pixels
+    hw = image.height * shrink, image.width * shrink
+    if not opened.by_rows or is_interlaced(image):
+        check_in_memory(form.name, hw, most)
+    else:
+        held = opened.file_bytes * form.most_px_per_byte
+        check_plausible(form.name, hw, max(most, held))
+
+
+def stored_size(opened: Encoded) -> tuple[tuple[int, int], int]:
+    """Height and width, px, as stored in the file, and the EXIF orientation; by the header."""
+    if not opened.form.loader:
+        return header_of(opened.path, opened.form.name).hw, 1
+    image = _by_libvips(opened, "sequential")
+    return (image.height, image.width), int(header_field(image, "orientation", 1))
 
 
 def reduction_of(opened: Encoded, denominator: int, region: Region | None = None) -> Reduction:
@@ -181,7 +187,7 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     """Which options read a TIFF at a half, a quarter, ... of its size; [] if it is no pyramid."""
     if opened.file_format != "TIFF":
         return []
-    image = open_image(opened.source)
+    image = open_image(opened)
     below = header_field(image, "n-subifds", 0)
     pages = header_field(image, "n-pages", 1)
     listed: list[dict[str, Any]] = [{"subifd": index} for index in range(below)] or [
@@ -189,7 +195,7 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     ]
     levels = []
     for depth, options in enumerate(listed, start=1):
-        smaller = open_image(opened.source, **options)
+        smaller = open_image(opened, **options)
         sides = ((image.width, smaller.width), (image.height, smaller.height))
         # Rounded up or down, once or at each level.
         if any(abs(side / 2**depth - small) >= 1 for side, small in sides):
@@ -198,15 +204,15 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     return levels
 
 
-def upright_hw_of(image: pyvips.Image) -> tuple[int, int]:
-    """Height and width, px, of an image as stored in the file once it is turned upright."""
-    turned = header_field(image, "orientation", 1) in range(5, 9)
-    return (image.width, image.height) if turned else (image.height, image.width)
+def upright_hw_of(opened: Encoded) -> tuple[int, int]:
+    """Height and width of the photo, px, once it is turned upright; by the header."""
+    (height, width), orientation = stored_size(opened)
+    return (width, height) if orientation in range(5, 9) else (height, width)
 
 
 def is_tiled(opened: Encoded) -> bool:
     """Whether regions can be read in any order, as from a tiled TIFF."""
-    if opened.file_format != "TIFF":
+    if opened.file_format != "TIFF" or opened.is_misread:
         return False
     _, options = pyvips.Image.tiffload_source(opened.source, flags=True)
     return bool(options["flags"] & _PARTIAL)
@@ -220,39 +226,3 @@ def access_of(opened: Encoded, region: Region | None) -> Access:
 def is_interlaced(image: pyvips.Image) -> bool:
     """Whether the rows are stored in several passes (progressive JPEG, interlaced PNG)."""
     return bool(header_field(image, "interlaced", 0))
-
-
-def _open(path: Path) -> BinaryIO:
-    """Open a regular, non-empty file, or raise a one-line error."""
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise PhotoError(f"{path}: is a directory: give a photo")
-        # Opening a pipe would wait for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise PhotoError(f"{path}: is not a regular file: give a photo")
-        if status.st_size == 0:
-            raise PhotoError(f"{path}: is empty")
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise PhotoError(f"{path}: no such file") from error
-    # ValueError: a name with a null character.
-    except (OSError, ValueError) as error:
-        raise PhotoError(f"{path}: cannot be opened: {reason_of(error)}") from error
-
-
-def _format_of(source: pyvips.Source) -> str | None:
-    """The format by the first bytes of the file; None if it is not supported."""
-    reader = pyvips.vips_lib.vips_foreign_find_load_source(source.pointer)
-    if reader == pyvips.ffi.NULL:
-        # The error message would be added to the next one.
-        forget_complaints()
-        return None
-    name = pyvips.ffi.string(reader).decode()
-    return _FORMATS.get(name.removeprefix("VipsForeignLoad").removesuffix("Source"))
-
-
-def _reason(error: pyvips.Error) -> str:
-    """The last error message of libvips, in brackets, without the name of its function."""
-    lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
-    return f" ({lines[-1].split(': ', 1)[-1]})" if lines else ""

@@ -22,7 +22,8 @@ from ..errors import PhotoError, reason_of
 from ..geometry import size_text
 from ..quiet import listening
 from ..region import Region
-from .decode import encoded, open_image
+from .decode import stored_size
+from .encoded import encoded
 from .reduced import OpenPhoto
 
 Affine: TypeAlias = tuple[float, float, float, float, float, float]
@@ -118,9 +119,7 @@ def georeference_of(photo: OpenPhoto) -> Georeference | None:
         return None
     path = Path(photo.path)
     with encoded(path) as opened:
-        image = open_image(opened.source)
-        raw_hw = image.height, image.width
-        orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+        raw_hw, orientation = stored_size(opened)
         to_raw = _raw_of_upright(orientation, raw_hw)
         _check_size(raw_hw, photo.whole_hw, turned=to_raw[0] == 0)
         tags = _geo_tags(path) if opened.file_format == "TIFF" else {}

@@ -16,18 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..region import Region
-from .decode import (
-    access_of,
-    decode,
-    encoded,
-    open_image,
-    reduction_of,
-    upright_hw_of,
-)
-from .photo import Photo, in_memory, read_photo
+from .decode import access_of, decode, reduction_of, upright_hw_of
+from .encoded import encoded
+from .photo import Photo, decoded_pixels, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
 from .reading import AS_IT_IS, Reading
-from .rows import READ_ROWS, READING, refuse_painted_tiles
+from .rows import READ_ROWS, READING
 
 # A decoded size is at least this many times the size that is scored: the decoder's own reduction
 # sharpens, and leaves out what is left over at the right and bottom, less than a decoded and so
@@ -203,11 +197,12 @@ def reduced_photo(
     """
     with READING, encoded(Path(path), reading) as opened:
         reduction = reduction_of(opened, denominator, region)
-        hw = region.hw if region else upright_hw_of(open_image(opened.source))
+        hw = region.hw if region else upright_hw_of(opened)
         keep = in_memory if fits_memory(hw) else Spool(in_order=True)
-        image, notes = decode(opened, access_of(opened, region), keep, reduction, region)
-        pixels = image.numpy()
-        refuse_painted_tiles()
+        access = access_of(opened, region)
+        pixels, notes = decoded_pixels(
+            opened, lambda file: decode(file, access, keep, reduction, region)
+        )
         level = Photo(pixels, str(path), notes, opened.digest(), region, reading)
     how = f"at 1/{denominator} of its size, by {reduction.how}"
     return ReducedPhoto(str(path), hw, level, denominator, how)

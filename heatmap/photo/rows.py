@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,19 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import GeometryError, Use
+from ..quiet import listening
 
 # libvips has one error buffer for all threads: a read and the check of its errors must not be
 # interleaved with those of another thread.
 READING = threading.RLock()
+# A field of images whose damage is known and taken.
+MENDED = "heatmap-mended"
+# What is said of pixels that could not be read; but not of tiles and strips that are not stored,
+# nor of the segments before the pixels of a JPEG.
+_MADE_UP = re.compile("tiff2vips: |Corrupt JPEG data: ")
+_HARMLESS = re.compile(
+    "Invalid (tile|strip) byte count|bad ICC marker|before marker 0x(e.|f.|c[0-3]|d[bd])"
+)
 READ_ROWS = 32  # at a time: for a photo 20 000 px wide, 64 rows took more memory and as much time
 
 
@@ -37,10 +48,8 @@ def rows_of(
     region = pyvips.Region.new(image)
     for top in range(first, image.height, height):
         count = min(height, image.height - top)
-        with READING:
-            forget_complaints()
+        with READING, none_made_up(image):
             held = region.fetch(left, top, right - left, count)
-            refuse_painted_tiles()
         yield np.frombuffer(held, dtype).reshape(count, right - left, image.bands)
 
 
@@ -49,16 +58,26 @@ def forget_complaints() -> None:
     pyvips.vips_lib.vips_error_clear()
 
 
-def refuse_painted_tiles() -> None:
-    """Raise if TIFF tiles could not be read since :func:`forget_complaints`.
+@contextmanager
+def none_made_up(image: pyvips.Image) -> Iterator[None]:
+    """Raise if pixels that are computed in the block were made up by their decoder.
 
-    libvips fills them with black, writes an error message, and continues.
+    libjpeg and libtiff paint what they cannot read, libvips notes that in its error messages or
+    log, and continues. Tiles and strips without any data, as sparse files have them, are no
+    damage, and a file that is :data:`MENDED` is read as it is.
 
     Raises:
-        pyvips.Error: some tiles could not be read.
+        pyvips.Error: some pixels could not be read.
     """
-    if b"tiff2vips: " in pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()):
-        raise pyvips.Error("tiles could not be read")
+    forget_complaints()
+    with listening("pyvips") as logged:
+        yield
+    if image.get_typeof(MENDED):
+        return
+    said = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
+    for line in (*said.splitlines(), *logged):
+        if _MADE_UP.search(line) and not _HARMLESS.search(line):
+            raise pyvips.Error("pixels were made up", line)
 
 
 def resized(image: pyvips.Image, target_hw: tuple[int, int]) -> pyvips.Image:

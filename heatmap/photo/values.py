@@ -9,9 +9,13 @@ import numpy as np
 import pyvips
 
 from ..errors import PhotoError
+from ..quiet import listening
 from .rows import rows_of
 
 _COLOUR_CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4}
+
+# Said of a photo whose colour profile is damaged, or is that of other channels.
+NO_PROFILE = "its colour profile is damaged, read without"
 
 # Turns an image that can be read only once, in order, into one that can be read again.
 Keep = Callable[[pyvips.Image], pyvips.Image]
@@ -59,11 +63,15 @@ def _extremes(image: pyvips.Image) -> tuple[float, float]:
 
 def to_srgb(image: pyvips.Image, _: Keep) -> tuple[pyvips.Image, str]:
     """Grey, CMYK, 16-bit and profiled colours to 8-bit sRGB; transparency stays."""
-    note = "CMYK converted to sRGB" if image.interpretation == "cmyk" else ""
-    if image.get_typeof("icc-profile-data"):
-        # libvips replaces a profile that is broken or for other channels by a built-in one.
-        return image.icc_transform("srgb", embedded=True, depth=8), note
-    return image.colourspace("srgb"), note
+    notes = ["CMYK converted to sRGB"] if image.interpretation == "cmyk" else []
+    if not image.get_typeof("icc-profile-data"):
+        return image.colourspace("srgb"), "".join(notes)
+    # libvips replaces a profile that is broken or for other channels by a built-in one, and logs.
+    with listening("pyvips") as logged:
+        converted = image.icc_transform("srgb", embedded=True, depth=8)
+    if any("corrupt profile" in line or "incompatible with image" in line for line in logged):
+        notes.append(NO_PROFILE)
+    return converted, ", ".join(notes)
 
 
 def over_white(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..errors import ResultError, reason_of
+from ..errors import ResultError
+from ..files import read_bytes
 from ..geometry import Box
 from ..grid.read import load
 from ..localization.detection import Alternative, Detection
@@ -116,9 +117,9 @@ def _is_result(file: Path) -> bool:
     One that is damaged does if the maps of a result are beside it.
     """
     try:
-        described = json.loads(file.read_bytes())
+        described = json.loads(read_bytes(file, ResultError))
     # RecursionError: brackets nested a thousand deep.
-    except (OSError, ValueError, RecursionError):
+    except (ResultError, ValueError, RecursionError):
         return ResultNames.of_description(file).path(MAPS).exists()
     return isinstance(described, dict) and {"format", "photo", "origin"} <= described.keys()
 
@@ -130,7 +131,7 @@ def read_result(file: Path) -> SavedResult:
         ResultError: as :func:`saved_results`.
     """
     try:
-        described = json.loads(file.read_bytes())
+        described = json.loads(read_bytes(file, ResultError))
         if described["format"] != RESULT_FORMAT:
             raise ResultError(
                 f"{file}: result format {described['format']}, this version reads format "
@@ -151,12 +152,10 @@ def read_result(file: Path) -> SavedResult:
         raise
     # AttributeError: a list or a number where there should be an object.
     except (
-        *(OSError, ValueError, KeyError, TypeError),
+        *(ValueError, KeyError, TypeError),
         *(AttributeError, OverflowError, RecursionError),
     ) as error:
-        if isinstance(error, OSError):
-            reason = reason_of(error)
-        elif isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
             reason = "it is no JSON: give the cat.json that a run wrote, or its folder"
         else:
             reason = f"{type(error).__name__}: {error}"
