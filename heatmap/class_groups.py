@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 
 from .classes import ClassGroup, ClassList, visible
 from .errors import ClassError
-from .files import read_text
+from .reading import read_text
 
 Definitions: TypeAlias = Mapping[str, Sequence[str | int]]
 

@@ -1,8 +1,7 @@
-"""Reading files with one-line errors, and writing files and folders completely or not at all."""
+"""Writing files and folders completely or not at all."""
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import HeatmapError, ResultError, Use, reason_of
+from .errors import ResultError, reason_of
 
 # Prefix of the names of files and folders that are not complete yet.
 _AT_A_TIME = 2
@@ -22,81 +21,8 @@ TEMPORARY = ".heatmap-"
 # Names of cut-outs ("01-tabby-0.82.jpg"): a result made again may have fewer, or others.
 _CUTOUT = re.compile(r"\d{2,}-[A-Za-z0-9_-]+-[01]\.\d\d\.jpg", re.ASCII)
 
-# Byte order marks; that of UTF-32 begins with that of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF8, "UTF-8"),
-    (codecs.BOM_UTF32_LE, "UTF-32-LE"),
-    (codecs.BOM_UTF32_BE, "UTF-32-BE"),
-    (codecs.BOM_UTF16_LE, "UTF-16-LE"),
-    (codecs.BOM_UTF16_BE, "UTF-16-BE"),
-)
-
 # A function that makes a file or a folder at the path it is given.
 Writer: TypeAlias = Callable[[Path], object]
-
-
-def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> bytes:
-    """The bytes of a file.
-
-    Args:
-        path: the file.
-        error: the class of error to raise.
-        what: what is read from the file, where the message should say so ("groups").
-
-    Raises:
-        HeatmapError: of class ``error``, where the file does not exist or cannot be read.
-    """
-    try:
-        return Path(path).read_bytes()
-    # ValueError: a name with a null character.
-    except (OSError, ValueError) as reason:
-        raise error(_unreadable(path, what, reason_of(reason))) from reason
-
-
-def read_text(
-    path: str | Path, error: type[HeatmapError], what: str = "", *, errors: str = "strict"
-) -> str:
-    """The text of a file that people write, in the encoding of its byte order mark, or UTF-8.
-
-    Other encodings cannot be told apart, so they are refused instead of guessed.
-
-    Args:
-        path, error, what: as in :func:`read_bytes`.
-        errors: what becomes of bytes that are not UTF-8, as ``bytes.decode`` takes it.
-
-    Raises:
-        HeatmapError: of class ``error``, as :func:`read_bytes`, or where it is no such text.
-    """
-    content = read_bytes(path, error, what)
-    mark, encoding = next((m for m in _MARKS if content.startswith(m[0])), (b"", "UTF-8"))
-    try:
-        text = content.removeprefix(mark).decode(encoding, errors)
-    except UnicodeDecodeError as reason:
-        raise error(_unreadable(path, what, _not_text(reason))) from reason
-    if "\0" in text:
-        raise error(
-            _unreadable(
-                path,
-                what,
-                "holds NUL characters, as UTF-16 without a byte order mark does: save it as UTF-8",
-            )
-        )
-    return text
-
-
-def _not_text(reason: UnicodeDecodeError) -> str:
-    """Which byte is not of the encoding, where it is, and what it may be instead."""
-    content = reason.object
-    number = content[reason.start]
-    line = content.count(b"\n", 0, reason.start) + 1
-    character = bytes((number,)).decode("cp1252", "replace")
-    guess = f", {character} in Windows-1252," if character.isalpha() else ""
-    where = f"byte 0x{number:02x}{guess} in line {line}"
-    return f"is not {reason.encoding.upper()} text ({where}): save it as UTF-8"
-
-
-def _unreadable(path: str | Path, what: str, reason: str) -> str:
-    return f"{path}: {what} cannot be read: {reason}".replace(":  ", ": ")
 
 
 @contextmanager
@@ -223,77 +149,3 @@ def _move(temporary: Path, target: Path) -> None:
         if earlier.exists():
             earlier.replace(target)
         raise
-
-
-def lack_of_room(needed: int, folder: Path) -> str:
-    """How much disk space is needed and how much is free, or "" if there is enough.
-
-    The text completes a sentence such as "the scores take ...".
-
-    Raises:
-        OSError: the folder does not exist.
-    """
-    free = shutil.disk_usage(folder).free
-    if needed <= free:
-        return ""
-    return f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk of {folder}"
-
-
-def room_for(needed: int, folder: Path | None) -> Path:
-    """A folder whose disk has room for ``needed`` bytes of scores.
-
-    It is ``folder`` or its nearest existing parent; for None, the system's temporary folder.
-
-    Raises:
-        ResultError: they do not fit on its disk.
-    """
-    near = Path(tempfile.gettempdir()) if folder is None else _existing(folder)
-    with named_error(near):
-        lack = lack_of_room(needed, near)
-    if lack:
-        raise ResultError(
-            f"the scores take {lack}",
-            Use("store_classes", text="use {} to store fewer"),
-            Use("stride", text="use a larger {}"),
-            Use("scale", text="use a smaller {}"),
-        )
-    return near
-
-
-@contextmanager
-def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
-    """A temporary folder for ``needed`` bytes of scores, on the disk of ``folder``.
-
-    It is removed at the end. Where ``needed`` is 0, it is ``folder`` itself: nothing will be
-    written there.
-
-    Raises:
-        ResultError: not enough space on the disk.
-    """
-    if not needed:
-        yield folder
-        return
-    near = room_for(needed, folder)
-    with named_error(near):
-        home = tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=near)
-    with home as name:
-        yield Path(name)
-
-
-@contextmanager
-def named_error(folder: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a one-line error that names the folder.
-
-    Raises:
-        ResultError: in place of any OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ResultError(f"{folder}: cannot be written: {reason_of(error)}") from error
-
-
-def _existing(folder: Path) -> Path:
-    """The folder itself, or its nearest parent that exists."""
-    absolute = folder.absolute()
-    return next(path for path in (absolute, *absolute.parents) if path.is_dir())

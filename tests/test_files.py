@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heatmap.errors import PhotoError, ResultError
-from heatmap.files import read_bytes, read_text, write_all, writing
+from heatmap.files import write_all, writing
+from heatmap.reading import read_bytes, read_text
 
 
 def names(folder: Path) -> list[str]:

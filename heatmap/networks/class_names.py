@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ..classes import ClassList, visible
 from ..errors import ModelError
-from ..files import read_text
+from ..reading import read_text
 
 _NEW_LINE = re.compile(r"\r\n|\r|\n")
 # All but the tabulator, which is a kind of space.

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from ..classes import Wanted, visible
 from ..errors import PhotoError, ResultError, reason_of
-from ..files import read_text
 from ..geometry import Box, size_text
+from ..reading import read_text
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

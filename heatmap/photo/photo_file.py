@@ -21,8 +21,8 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import PhotoError, reason_of
-from ..files import lack_of_room
 from ..region import Region
+from ..room import lack_of_room
 from .decode import (
     Access,
     Encoded,

@@ -16,9 +16,9 @@ from typing import Any
 
 from ..classes import ClassGroup, visible
 from ..errors import ClassError, ResultError
-from ..files import read_text
 from ..geometry import Box
 from ..localization.detection import Detection
+from ..reading import read_text
 
 
 class OwnIds:

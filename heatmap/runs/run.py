@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..classes import BACKGROUND, ClassGroup
 from ..errors import Use
-from ..files import room_to_grow
 from ..geometry import Box, shrunk_hw
 from ..grid.collector import grid_bytes
 from ..grid.outputs import are_exclusive
@@ -29,6 +28,7 @@ from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, decoded_hw, open_photo
 from ..progress import Reporter
 from ..rendering.overlay import PICTURE_PX
+from ..room import room_to_grow
 from .request import (
     NO_EXTRAS,
     Display,

@@ -17,9 +17,9 @@ import numpy as np
 from ..choices import Engine
 from ..classes import ClassGroup, Wanted
 from ..errors import PhotoError
-from ..files import read_bytes
 from ..localization.auto_scales import described_rule
 from ..memory import free_memory
+from ..reading import read_bytes
 from ..versions import package_versions
 from .request import Request
 

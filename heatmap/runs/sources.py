@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PhotoError
-from ..files import read_text
 from ..names import DESCRIPTION, MAPS, PHOTOS
 from ..photo.folder import SUFFIXES, files_below
+from ..reading import read_text
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
 

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HeatmapError, Use
-from ..files import TEMPORARY, room_to_grow
+from ..files import TEMPORARY
 from ..localization.detection import Detection
 from ..memory import kept_memory
 from ..progress import Reporter
+from ..room import room_to_grow
 from .manifest import FileStamp, Record
 from .request import Request
 from .run import PhotoRun, Run

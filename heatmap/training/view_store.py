@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from ..errors import ResultError, Use
-from ..files import lack_of_room, writing
+from ..files import writing
 from ..networks.classifier import Preprocessing
 from ..photo.photo import read_photo
+from ..room import lack_of_room
 from .augment import view
 from .examples import Example, Examples
 from .fit import Schedule
