@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
+import os
 from pathlib import Path
 
 from .errors import HeatmapError, reason_of
@@ -15,6 +17,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16-LE"),
     (codecs.BOM_UTF16_BE, "UTF-16-BE"),
 )
+
+
+# Digests of large files by device, number, size and time. Small ones are not kept: they are written
+# faster than clocks tick.
+_DIGESTS: dict[tuple[int, ...], str] = {}
+_LARGE_BYTES = 2**26
 
 
 def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> bytes:
@@ -79,3 +87,25 @@ def _not_text(reason: UnicodeDecodeError) -> str:
 
 def _unreadable(path: str | Path, what: str, reason: str) -> str:
     return f"{path}: {what} cannot be read: {reason}".replace(":  ", ": ")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hex; "" if it is not a file that can be read.
+
+    Of a large file that has not changed since it was read, it is known, under any name.
+    """
+    # Opening a pipe would wait for ever.
+    if not os.path.isfile(path):
+        return ""
+    try:
+        now = path.stat()
+        stamp = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+        if stamp in _DIGESTS:
+            return _DIGESTS[stamp]
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+    if now.st_size > _LARGE_BYTES:
+        _DIGESTS[stamp] = digest
+    return digest

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .errors import ResultError, Use, reason_of
-from .files import TEMPORARY
+from .temporary import recover, temporary_folder
 
 
 def lack_of_room(needed: int, folder: Path) -> str:
@@ -61,10 +61,11 @@ def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
         yield folder
         return
     near = room_for(needed, folder)
-    with named_error(near):
-        home = tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=near)
-    with home as name:
-        yield Path(name)
+    with ExitStack() as ending:
+        with named_error(near):
+            recover(near)
+            home = ending.enter_context(temporary_folder(near))
+        yield home
 
 
 @contextmanager

@@ -10,7 +10,13 @@ import click
 
 from .command import Command
 from .options import FILE, under
-from .result_options import drawing_options, json_option, output_option, per_class_option
+from .result_options import (
+    drawing_options,
+    json_option,
+    output_option,
+    overwrite_option,
+    per_class_option,
+)
 
 
 @click.command(cls=Command)
@@ -42,6 +48,7 @@ from .result_options import drawing_options, json_option, output_option, per_cla
 @per_class_option
 @drawing_options
 @output_option
+@overwrite_option
 @json_option
 def render(results: Path, **options: Any) -> None:
     """Draw the pictures of saved RESULTS once more.
@@ -55,7 +62,7 @@ def render(results: Path, **options: Any) -> None:
     # A flag that is not given leaves it as the run had it.
     given: dict[str, Any] = {name: options[name] for name in names}
     given |= {name: options[name] or None for name in ("full", "per_class")}
-    paths = draw(results, options["output"], **given)
+    paths = draw(results, options["output"], overwrite=options["overwrite"], **given)
     if options["as_json"]:
         click.echo(json.dumps([str(path) for path in paths], indent=2))
     else:

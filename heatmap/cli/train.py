@@ -10,7 +10,7 @@ import click
 from .adapt_options import adapt_options
 from .command import Command
 from .options import FILE, network_options, under
-from .result_options import json_option
+from .result_options import json_option, overwrite_option
 from .training_printer import training_printer
 
 training_options = under(
@@ -112,6 +112,7 @@ training_options = under(
         help="Checkpoint to write, .safetensors.",
     ),
 )
+@overwrite_option
 @json_option
 def train(
     folder: Path, boxes: Path | None, background: Path | None, output: Path, **options: Any
@@ -128,6 +129,7 @@ def train(
 
     schedule = Schedule(**{name: options.pop(name) for name in Schedule.__dataclass_fields__})
     model, resume = options.pop("model"), options.pop("resume")
+    overwrite = options.pop("overwrite")
     with training_printer(as_json=options.pop("as_json")) as printer:
         try:
             trained = train_network(
@@ -138,6 +140,7 @@ def train(
                 background=background,
                 schedule=schedule,
                 resume=resume,
+                overwrite=overwrite,
                 reporter=printer,
                 options=_given(options),  # type: ignore[arg-type]
             )

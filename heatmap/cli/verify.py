@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,12 @@ from .command import Command, in_options
 from .console import make_console, progress_line
 from .options import FILE, border_option, model_options, scales_options, stride_option, under
 from .request import placement_of, recipe_of
-from .result_options import json_option, output_option
+from .result_options import json_option, output_option, overwrite_option
 
 if TYPE_CHECKING:
     from ..evaluation.verify_photos import VerifySummary
     from ..evaluation.verify_report import ScaleReport, VerifyReport
+    from ..ownership import Ownership
     from ..scoring.scorer import Scorer
     from .console import ProgressLine
 
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     ),
 )
 @output_option
+@overwrite_option
 @json_option
 def verify(photos: Path, **options: Any) -> None:
     """Compare sliding with cropping on PHOTO or all photos in FOLDER.
@@ -107,6 +110,21 @@ class _Comparing:
         self.many = self.source.is_dir()
         # Listed at once, before a network is loaded for no photo.
         self.items = gather([self.source], self.options["output"]).photos if self.many else ()
+        paths = {item.name: item.path for item in self.items} or {self.source.stem: self.source}
+        self._photos = tuple(paths.values())
+        for name, path in paths.items():
+            if os.path.lexists(picture := self._picture(name)):
+                self._owner(path).check([picture])
+
+    def _picture(self, name: str) -> Path:
+        output: Path = self.options["output"]
+        return output / f"{name}{COMPARISON}"
+
+    def _owner(self, photo: Path) -> Ownership:
+        from ..rendering.overlay import picture_owner
+
+        owner = picture_owner(photo, overwrite=self.options["overwrite"])
+        return replace(owner, read=self._photos)
 
     def outcomes(
         self, scorer: Scorer, line: ProgressLine
@@ -136,8 +154,8 @@ class _Comparing:
         picture = draw_report(path, report, options["wanted"])
         if not self.described:
             line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
-        stem = name if self.many else path.stem
-        written = write_image(options["output"] / f"{stem}{COMPARISON}", picture)
+        target = self._picture(name if self.many else path.stem)
+        written = write_image(target, picture, photo=path, overwrite=options["overwrite"])
         self.described.append({"photo": name, **describe_report(report), "picture": str(written)})
         if not options["as_json"]:
             with line.aside():

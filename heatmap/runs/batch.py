@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import ResultError
-from ..files import TEMPORARY
 from ..names import PHOTOS
 from ..progress import Reporter
+from ..room import named_error
+from ..temporary import recover
 from .manifest import FileStamp, Manifest, Record, read_manifest, writing_manifest
-from .overview import write_overview
+from .overview import check_overview, write_overview
 from .request import Request, display_of_stored
 from .settings import ScorerRecipe, Settings, settle
 from .sources import BatchFile, BatchFiles, gather
@@ -144,7 +144,8 @@ def plan_batch(
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-    return _work(gathered, manifest, setup.settings, output, retry_failed=sources.retry_failed)
+    retry_failed = sources.retry_failed or request.overwrite
+    return _work(gathered, manifest, setup.settings, output, retry_failed=retry_failed)
 
 
 def batch(
@@ -167,7 +168,7 @@ def batch(
         output: folder for ``manifest.jsonl``, ``summary.csv``, ``index.html`` and, below
             ``photos``, the results of each photo.
         recipe: how to prepare the scorer.
-        request: how to process each photo.
+        request: how to process each photo; its ``overwrite`` also is for the batch's own files.
         threads: threads per photo; None is 1 if several photos run at a time, otherwise
             torch's default.
         runner: runs the photos.
@@ -178,15 +179,18 @@ def batch(
             folder cannot be written or holds another batch's results.
     """
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
-    with writing_manifest(output) as manifest:
-        _clean(output)
+    with writing_manifest(output, overwrite=request.overwrite) as manifest:
+        with named_error(output):
+            recover(output)
+        check_overview(output, manifest, overwrite=request.overwrite)
         setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
         reporter.notes(setup.notes)
-        retry_failed = sources.retry_failed
+        # What was refused before is done if it is insisted on.
+        retry_failed = sources.retry_failed or request.overwrite
         for settled in _looks(sources, gathered, output):
             work = _work(settled, manifest, setup.settings, output, retry_failed=retry_failed)
             _do(work, manifest, setup, runner, reporter)
-            write_overview(output, manifest.records.values())
+            write_overview(output, manifest, overwrite=request.overwrite)
             # With watch, a photo that fails again is not retried at every search.
             retry_failed = False
         names = {item.name for item in (*gathered.photos, *gathered.others)}
@@ -259,7 +263,7 @@ def _work(
         record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
         why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
         if why:
-            todo.append(PhotoTask(item, folder, why, () if record is None else record.files))
+            todo.append(PhotoTask(item, folder, why, record))
     skipped = (_skipped(item, settings) for item in gathered.others)
     return BatchPlan(
         tuple(todo),
@@ -316,12 +320,6 @@ def _skipped(item: BatchFile, settings: Settings) -> Record:
 
 def _is_skipped(record: Record | None) -> bool:
     return record is not None and record.state == "skipped"
-
-
-def _clean(output: Path) -> None:
-    """Remove incomplete files that a killed batch left in the output folder."""
-    for path in output.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sizes(gathered: BatchFiles) -> dict[Path, tuple[int, int]]:

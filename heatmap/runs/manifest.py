@@ -19,6 +19,10 @@ from typing import Any, Literal
 from ..errors import HeatmapError, ResultError, Use, reason_of
 from ..files import make_folder
 from ..names import MANIFEST
+from ..ownership import ELSEWHERE, OVERWRITE
+
+# What lines begin with.
+_STARTS = (b'{"name": ', b'{"settings": ', b'{"written": ')
 
 PhotoState = Literal["done", "failed", "skipped"]
 
@@ -47,7 +51,7 @@ class Record:
         photo_hw: height and width, px.
         detections: most confident first, each with "class", "confidence" (0..1) and
             "box_xyxy" (photo px).
-        files: names of the result files in the photo's folder.
+        files: the result files in the photo's folder, by name the SHA-256 of each; "" of folders.
         seconds: time it took.
         finished: when it was finished, UTC, ISO 8601.
     """
@@ -61,9 +65,13 @@ class Record:
     stamp: FileStamp | None = None
     photo_hw: tuple[int, int] | None = None
     detections: tuple[Mapping[str, Any], ...] = ()
-    files: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     finished: str = ""
+
+
+class NoManifestError(ResultError):
+    """A file that is no manifest of this version."""
 
 
 def error_of(record: Record) -> HeatmapError:
@@ -73,11 +81,16 @@ def error_of(record: Record) -> HeatmapError:
 
 @dataclass
 class Manifest:
-    """The records of a batch by photo name, and the settings last used."""
+    """The records of a batch by photo name, and the settings last used.
+
+    ``written`` are the digests of the overview's files by name, all that they ever had: a process
+    may be killed between the note and the file.
+    """
 
     path: Path
     records: dict[str, Record] = field(default_factory=dict)
     settings: Mapping[str, Any] | None = None
+    written: dict[str, list[str]] = field(default_factory=dict)
     _file: int | None = field(default=None, repr=False)
 
     def append(self, record: Record) -> None:
@@ -94,6 +107,17 @@ class Manifest:
         if settings != self.settings:
             self._write({"settings": settings})
             self.settings = settings
+
+    def note(self, digests: Mapping[str, str]) -> None:
+        """Append the SHA-256 of files of the overview, before they are written."""
+        new = {name: own for name, own in digests.items() if own not in self.written.get(name, ())}
+        if new:
+            self._write({"written": new})
+            self._take_note(new)
+
+    def _take_note(self, digests: Mapping[str, str]) -> None:
+        for name, digest in digests.items():
+            self.written.setdefault(name, []).append(digest)
 
     def _write(self, line: Mapping[str, Any]) -> None:
         assert self._file is not None
@@ -131,18 +155,27 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
         entry = json.loads(line)
     except ValueError:
         # Incomplete, since the process was killed.
+        if not any(line.startswith(start) or start.startswith(line) for start in _STARTS):
+            raise _no_manifest(manifest, number) from None
         return
     try:
         if entry.keys() == {"settings"}:
             manifest.settings = entry["settings"]
+        elif entry.keys() == {"written"}:
+            manifest._take_note(entry["written"])
         else:
             record = _record(entry)
             manifest.records[record.name] = record
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ResultError(
-            f"{manifest.path}: line {number} does not have the format of this version: "
-            "choose another folder"
-        ) from error
+        raise _no_manifest(manifest, number) from error
+
+
+def _no_manifest(manifest: Manifest, number: int) -> NoManifestError:
+    return NoManifestError(
+        f"{manifest.path}: line {number} does not have the format of this version",
+        ELSEWHERE,
+        OVERWRITE,
+    )
 
 
 def _record(entry: Mapping[str, Any]) -> Record:
@@ -154,33 +187,45 @@ def _record(entry: Mapping[str, Any]) -> Record:
             "photo_hw": None if photo_hw is None else (int(photo_hw[0]), int(photo_hw[1])),
             "ways": tuple(entry["ways"]),
             "detections": tuple(entry["detections"]),
-            "files": tuple(map(str, entry["files"])),
+            "files": dict(entry["files"]),
         }
     )
 
 
 @contextmanager
-def writing_manifest(folder: Path) -> Iterator[Manifest]:
+def writing_manifest(folder: Path, *, overwrite: bool = False) -> Iterator[Manifest]:
     """Open the manifest of a folder for appending, by one process at a time.
+
+    Where ``overwrite`` is set, a file that is no manifest is emptied.
 
     Raises:
         ResultError: as :func:`read_manifest`, or another batch is writing to the folder.
     """
     path = folder / MANIFEST
     try:
-        make_folder(path)
+        make_folder(folder)
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:
         raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error
     try:
         _lock(file, folder)
-        manifest = read_manifest(folder)
+        manifest = _read_or_empty(folder, file, overwrite=overwrite)
         manifest._file = file
         _end_line(file)
         yield manifest
         manifest._file = None
     finally:
         os.close(file)
+
+
+def _read_or_empty(folder: Path, file: int, *, overwrite: bool) -> Manifest:
+    try:
+        return read_manifest(folder)
+    except NoManifestError:
+        if not overwrite:
+            raise
+        os.ftruncate(file, 0)
+        return Manifest(folder / MANIFEST)
 
 
 def _lock(file: int, folder: Path) -> None:

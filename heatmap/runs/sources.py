@@ -81,11 +81,11 @@ def _written(paths: Iterable[Path]) -> set[Path]:
         if path.name.endswith(MAPS):
             described = path.with_name(path.name.removesuffix(MAPS) + DESCRIPTION)
             try:
-                names = json.loads(described.read_bytes())["files"]["written"]
+                names = list(json.loads(described.read_bytes())["files"]["written"])
             # No result, or not one of this version: its files are taken for what they seem.
             except (OSError, ValueError, LookupError, TypeError, RecursionError):
                 continue
-            written |= {path.with_name(str(name)) for name in names}
+            written |= {described, *(path.parent / str(name) for name in names)}
     return written
 
 

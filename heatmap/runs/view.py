@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..classes import ClassGroup, Wanted
 from ..errors import ClassError, ResultError, Use
-from ..files import Writer, write_all
+from ..files import Writer
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
 from ..localization.findings import GUESSES, Findings, stored_maps, window_maps
@@ -17,18 +17,21 @@ from ..photo.photo import Photo, pixels_digest
 from ..photo.photo_file import PhotoFile, open_whole, upright_hw
 from ..photo.reduced import OpenPhoto
 from ..rendering.page import page_files
+from .earlier import Claim, add_files
 from .pictures import Drawing, open_to_draw
 from .request import Display
 from .saved import SavedResult, saved_results
 
 
-def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
+def view(
+    results: str | Path, photo: str | Path | None = None, *, overwrite: bool = False
+) -> list[Path]:
     """Write a page for each saved result beside it: ``cat.html`` beside ``cat.json``.
 
     A page is one HTML file that shows photo, heatmaps and detections in any browser, offline.
     That of a photo above 32 megapixels needs the folder ``cat.tiles`` that is written beside
     it. Where the score grid was saved, the page also names the strongest classes of each window.
-    An earlier page is replaced.
+    An earlier page is replaced, and the page is listed in the JSON file like the run's own files.
 
     >>> heatmap.view("results")                  # doctest: +SKIP
     [PosixPath('results/cat.html')]
@@ -37,6 +40,7 @@ def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
         results: a folder that :func:`heatmap.run` wrote to, or one photo's JSON file in it.
         photo: the photo, if it has moved; by default the path saved in the result, or else
             a file of its name beside the result.
+        overwrite: also replace files that this tool did not write.
 
     Returns:
         The pages, in the order of the results' names.
@@ -45,9 +49,10 @@ def view(results: str | Path, photo: str | Path | None = None) -> list[Path]:
         PhotoError: a photo cannot be read.
         ResultError: no results, or one of an earlier format; a photo that is not the one that
             was scored, or one photo for several results; maps or a grid that cannot be read, or
-            a page that cannot be written. Pages already written stay.
+            a page that cannot be written, or a stranger's file of its name. Pages already written
+            stay.
     """
-    return [_write_page(result, photo) for result in _results(results, photo)]
+    return [_write_page(result, photo, overwrite) for result in _results(results, photo)]
 
 
 def render(
@@ -61,6 +66,7 @@ def render(
     color_range: tuple[float, float] | None = None,
     full: bool | None = None,
     per_class: bool | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Draw the pictures of saved results once more, without running the network.
 
@@ -79,6 +85,7 @@ def render(
             own threshold was not saved, except for its guesses.
         opacity, color_range, full, per_class: as of :class:`heatmap.Display`; None is as the run
             drew it.
+        overwrite: also replace files that this tool did not write, or drew of another photo.
 
     Returns:
         The pictures, in the order of the results' names.
@@ -94,9 +101,9 @@ def render(
     for result in _results(results, photo):
         names = ResultNames(Path(output), ResultNames.of_description(result.description).stem)
         display = Display(classes=classes, **{**asdict(result.drawing), **settings})
-        files = _pictures(result, photo, display)
-        write_all({names.path(suffix): write for suffix, write in files.items()})
-        paths += [names.path(suffix) for suffix in files]
+        opened, files = _pictures(result, photo, display)
+        claim = Claim(names, opened.path, opened.digest, overwrite)
+        paths += add_files(claim, {names.path(suffix): write for suffix, write in files.items()})
     return paths
 
 
@@ -110,7 +117,7 @@ def _results(results: str | Path, photo: str | Path | None) -> list[SavedResult]
     return saved
 
 
-def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
+def _write_page(result: SavedResult, photo: str | Path | None, overwrite: bool) -> Path:
     findings, grid = result.findings(), _grid(result)
     source = _source(result, findings, photo)
     opened = open_whole(source, findings.maps.origin.region)
@@ -123,12 +130,15 @@ def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
         color_range=drawn.color_range,
         opacity=drawn.opacity,
     )
-    write_all({names.path(suffix): write for suffix, write in pages.items()})
+    claim = Claim(names, opened.path, opened.digest, overwrite)
+    add_files(claim, {names.path(suffix): write for suffix, write in pages.items()})
     return names.path(PAGE)
 
 
-def _pictures(result: SavedResult, photo: str | Path | None, display: Display) -> dict[str, Writer]:
-    """The pictures of a result by suffix."""
+def _pictures(
+    result: SavedResult, photo: str | Path | None, display: Display
+) -> tuple[OpenPhoto, dict[str, Writer]]:
+    """The photo, and the pictures of a result by suffix."""
     findings = _of_classes(result, result.findings(), display.classes)
     # The threshold parts detections and guesses anew.
     sure = tuple(each for each in findings.shown if each.confidence >= display.conf)
@@ -139,7 +149,7 @@ def _pictures(result: SavedResult, photo: str | Path | None, display: Display) -
     _check_photo(result, findings, opened)
     drawing = Drawing(opened, findings, display, findings.groups if display.classes else None)
     per_class = dict(drawing.per_class().values()) if display.per_class else {}
-    return {**drawing.picture(), **per_class}
+    return opened, {**drawing.picture(), **per_class}
 
 
 def _of_classes(result: SavedResult, findings: Findings, classes: Sequence[Wanted]) -> Findings:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     CancelledError,
@@ -15,7 +14,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -23,14 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HeatmapError, Use
-from ..files import TEMPORARY
 from ..localization.detection import Detection
 from ..memory import kept_memory
+from ..names import ResultNames
 from ..progress import Reporter
+from ..reading import digest_of
 from ..room import room_to_grow
+from .earlier import Claim, remove_results
 from .manifest import FileStamp, Record
 from .request import Request
 from .run import PhotoRun, Run
+from .save import SavedRun
 from .settings import Settings
 from .sources import BatchFile
 
@@ -40,12 +42,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """A photo to run, the folder of its results, why, and files of earlier results there."""
+    """A photo to run.
+
+    Attributes:
+        item: the photo.
+        folder: that of its results.
+        why: why it is run.
+        earlier: its record of an earlier time.
+    """
 
     item: BatchFile
     folder: Path
     why: str
-    stale: tuple[str, ...] = ()
+    earlier: Record | None = None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is known of earlier results, as attributes of :class:`earlier.Claim`."""
+        if self.earlier is None:
+            return {}
+        # Where the photo was moved, it has been checked that this is another place of it.
+        return {"paths": (self.earlier.path,), "noted": self.earlier.files}
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The earlier results."""
+        return {} if self.earlier is None else self.earlier.files
 
 
 @dataclass
@@ -140,6 +162,7 @@ class Worker:
         path = underway.task.item.path
         underway.stamp = stamp_of(path)
         underway.run = PhotoRun(path, self.scorer, self.request)
+        underway.run.claim(underway.task.folder, **underway.task.known)
 
     def score(self, underway: Underway) -> Underway:
         """Score every window."""
@@ -156,19 +179,35 @@ class Worker:
         run.score(home, _Stoppable(self._stop))
 
     def finish(self, underway: Underway) -> Record:
-        """Write the results, remove stale files, and give the record."""
-        task = underway.task
+        """Write the results, and give the record."""
         underway.take(self._finish)
         underway.ending.close()
-        written = {path.name for path in underway.done.saved.written} if underway.done else set()
-        _remove(task.folder, set(task.stale) - written)
-        return self._record(underway, tuple(sorted(written)))
+        done = underway.done
+        files = self._left(underway) if done is None else _digests(done.saved)
+        return self._record(underway, files)
+
+    def _left(self, underway: Underway) -> Mapping[str, str]:
+        """The earlier results of a photo that failed: they go where they are of other content."""
+        task, stamp = underway.task, underway.stamp
+        with suppress(OSError):
+            # Only if it is empty.
+            task.folder.rmdir()
+        before = None if task.earlier is None else task.earlier.stamp
+        if before is None or stamp is None or stamp.sha256 == before.sha256:
+            return task.files
+        names = ResultNames.of_photo(task.folder, str(task.item.path))
+        claim = Claim(names, str(task.item.path), stamp.sha256, **task.known)
+        try:
+            remove_results(claim)
+        except (HeatmapError, OSError):
+            return task.files
+        return {}
 
     def _finish(self, underway: Underway) -> None:
         assert underway.run is not None
         underway.done = underway.run.finish(underway.task.folder)
 
-    def _record(self, underway: Underway, files: tuple[str, ...]) -> Record:
+    def _record(self, underway: Underway, files: Mapping[str, str]) -> Record:
         item, done, error = underway.task.item, underway.done, underway.error
         return Record(
             name=item.name,
@@ -195,7 +234,7 @@ def lost(task: PhotoTask, settings: str, message: str) -> Record:
         settings,
         message,
         stamp=stamp_of(task.item.path),
-        files=task.stale,
+        files=task.files,
     )
 
 
@@ -213,18 +252,9 @@ def stamp_of(path: Path) -> FileStamp | None:
     return FileStamp(status.st_size, status.st_mtime_ns, digest)
 
 
-def _remove(folder: Path, stale: set[str]) -> None:
-    """Remove files of earlier results and temporary files of killed processes."""
-    if not folder.is_dir():
-        return
-    left = [*folder.glob(f"{TEMPORARY}*"), *(folder / name for name in stale)]
-    for path in left:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+def _digests(saved: SavedRun) -> dict[str, str]:
+    """SHA-256 of the files of a run by name; "" of folders, whose files the description lists."""
+    return {path.name: digest_of(path) for path in sorted(saved.written)}
 
 
 def _described(detection: Detection) -> dict[str, Any]:

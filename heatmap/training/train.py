@@ -76,6 +76,7 @@ def train(
     background: str | Path | None = None,
     schedule: Schedule | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     reporter: TrainingReporter | None = None,
     options: AdaptOptions | None = None,
 ) -> Trained:
@@ -101,6 +102,7 @@ def train(
             not with ``boxes``, which make their own.
         schedule: the hyperparameters; None is ``Schedule()``.
         resume: continue an interrupted training after its last complete epoch.
+        overwrite: also replace files that are no checkpoint of this tool.
         reporter: receives the progress.
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
@@ -114,14 +116,15 @@ def train(
     """
     schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
     target = Path(output)
-    check_target(target)
+    options = options or AdaptOptions()
+    check_target(target, read=(model, options.get("weights"), boxes), overwrite=overwrite)
     examples = _examples(Path(folder), boxes, background, target, schedule)
-    classifier = _classifier(model, examples, schedule, options or AdaptOptions())
+    classifier = _classifier(model, examples, schedule, options)
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
     reporter.begins(examples, classifier)
     fit = _fit(classifier, examples, schedule, work, reporter)
     trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
-    save_checkpoint(trained, target, training=_record(fit, examples))
+    save_checkpoint(trained, target, training=_record(fit, examples), overwrite=overwrite)
     work.clear()
     return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
 

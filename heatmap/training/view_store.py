@@ -15,6 +15,7 @@ from torch import nn
 from ..errors import ResultError, Use
 from ..files import writing
 from ..networks.classifier import Preprocessing
+from ..ownership import ANY
 from ..photo.photo import read_photo
 from ..room import lack_of_room
 from .augment import view
@@ -63,7 +64,7 @@ class ViewStore:
         lack = lack_of_room(len(self) * first[0].nbytes, path.parent)
         if lack:
             raise ResultError(f"{len(self)} views take {lack}", Use("views", text="use fewer {}"))
-        with writing(path) as temporary:
+        with writing(path, ANY) as temporary:
             shape = (len(self), *first.shape[1:])
             rows = np.lib.format.open_memmap(temporary, "w+", first.dtype, shape)
             done = 0

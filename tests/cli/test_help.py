@@ -22,7 +22,7 @@ NEW_HEAD = f"{NETWORK} --window --head --levels --fc6 --freeze --average --softm
 SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
 RUN = (
     f"{MODEL} --stride {SCALES} --fuse --border --engine {LIMITS} {DETECTIONS} --confirm "
-    f"{PICTURES} {EXTRAS} --output --json"
+    f"{PICTURES} {EXTRAS} --output --overwrite --json"
 )
 # In the order of use.
 OPTIONS = {
@@ -30,14 +30,14 @@ OPTIONS = {
     "batch": f"{RUN} --runner --workers --threads --ray-address --gpus --retry-failed --dry-run "
     "--watch --every --quiet",
     "render": f"--photo --class --conf --per-class {DRAWING} --output --json",
-    "view": "--photo --json",
+    "view": "--photo --overwrite --json",
     "verify": f"{MODEL} --stride {SCALES} --border --class --windows --max-difference "
     "--output --json",
     "evaluate": f"{MODEL} {SCALES} --fuse --conf --confirm --labels --cam --output --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",
-    "train": f"{NEW_HEAD} --boxes --background {SCHEDULE} --output --resume --json",
+    "train": f"{NEW_HEAD} --boxes --background {SCHEDULE} --output --overwrite --resume --json",
     "export": f"{MODEL} --stride --to --output --json",
 }
 # Options of other programs that the pages name.
