@@ -148,7 +148,8 @@ def write_all(files: Mapping[Path, Writer], owner: Ownership = OWN) -> None:
     """
     if not files:
         return
-    owner.check(files)
+    # Of folders the files are checked, when it is known which they are.
+    owner.check(path for path in files if not path.is_dir())
     (folder,) = {target.parent for target in files}
     with changing(folder) as change:
         change.make(files)

@@ -110,7 +110,11 @@ def _lock(folder: Path, *, wait: bool = True) -> int | None:
     """Lock a folder; None where another process has it, or the system has no such locks."""
     if fcntl is None:
         return None
-    file = os.open(folder, os.O_RDONLY)
+    try:
+        file = os.open(folder, os.O_RDONLY)
+    # Its process removed it meanwhile.
+    except OSError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:

@@ -26,6 +26,7 @@ class SavedResult:
     Attributes:
         description: the JSON file.
         photo: the photo file; None where an array was scored.
+        digest: SHA-256 of the photo file, or of the pixels of the array.
         grid: the file of the score grid, for :func:`heatmap.load`; None where it was not saved.
         detections: objects, most confident first, with boxes in photo px.
         guesses: where there are none, the best below the confidence threshold.
@@ -36,6 +37,7 @@ class SavedResult:
 
     description: Path
     photo: Path | None
+    digest: str
     grid: Path | None
     detections: tuple[Detection, ...]
     guesses: tuple[Detection, ...]
@@ -116,6 +118,7 @@ def _read(file: Path) -> SavedResult:
         return SavedResult(
             description=file,
             photo=_photo(str(described["photo"]["path"]), file),
+            digest=str(described["photo"]["sha256"]),
             grid=_beside(file, described["files"].get("grid")),
             detections=tuple(map(_detection, described["detections"])),
             guesses=tuple(map(_detection, described["guesses"])),

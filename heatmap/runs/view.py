@@ -102,7 +102,7 @@ def render(
         names = ResultNames(Path(output), ResultNames.of_description(result.description).stem)
         display = Display(classes=classes, **{**asdict(result.drawing), **settings})
         opened, files = _pictures(result, photo, display)
-        claim = Claim(names, opened.path, opened.digest, overwrite)
+        claim = Claim(names, opened.path, result.digest, overwrite)
         paths += add_files(claim, {names.path(suffix): write for suffix, write in files.items()})
     return paths
 
@@ -130,7 +130,7 @@ def _write_page(result: SavedResult, photo: str | Path | None, overwrite: bool) 
         color_range=drawn.color_range,
         opacity=drawn.opacity,
     )
-    claim = Claim(names, opened.path, opened.digest, overwrite)
+    claim = Claim(names, opened.path, result.digest, overwrite)
     add_files(claim, {names.path(suffix): write for suffix, write in pages.items()})
     return names.path(PAGE)
 

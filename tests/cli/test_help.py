@@ -29,16 +29,18 @@ OPTIONS = {
     "run": f"{RUN} --region",
     "batch": f"{RUN} --runner --workers --threads --ray-address --gpus --retry-failed --dry-run "
     "--watch --every --quiet",
-    "render": f"--photo --class --conf --per-class {DRAWING} --output --json",
+    "render": f"--photo --class --conf --per-class {DRAWING} --output --overwrite --json",
     "view": "--photo --overwrite --json",
     "verify": f"{MODEL} --stride {SCALES} --border --class --windows --max-difference "
-    "--output --json",
-    "evaluate": f"{MODEL} {SCALES} --fuse --conf --confirm --labels --cam --output --json",
+    "--output --overwrite --json",
+    "evaluate": f"{MODEL} {SCALES} --fuse --conf --confirm --labels --cam "
+    "--output --overwrite --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
-    "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",
+    "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed "
+    "--output --overwrite --json",
     "train": f"{NEW_HEAD} --boxes --background {SCHEDULE} --output --overwrite --resume --json",
-    "export": f"{MODEL} --stride --to --output --json",
+    "export": f"{MODEL} --stride --to --output --overwrite --json",
 }
 # Options of other programs that the pages name.
 OTHERS = {"--data-only"}
