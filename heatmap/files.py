@@ -13,7 +13,7 @@ from typing import TypeAlias
 from .errors import ResultError, reason_of
 from .ownership import OWN, Ownership, check_folder
 from .reading import digest_of
-from .temporary import Journal, recover, temporary_folder
+from .temporary import Journal, locked, recover, temporary_folder
 
 _AT_A_TIME = 2
 
@@ -86,13 +86,14 @@ class Change:
         Raises:
             ResultError: one may not be replaced or cannot be moved; then all is as it was.
         """
-        owner.check(self.folder / name for name in self.made)
-        earlier = {name: _earlier(self.folder / name) for name in self.made}
         gone = {name: digest for name, digest in (removed or {}).items() if name not in self.made}
-        try:
-            Journal(earlier, gone).execute(self.making)
-        except OSError as error:
-            raise _unwritten(self.folder / next(iter(self.made)), error) from error
+        with locked(self.folder):
+            owner.check(self.folder / name for name in self.made)
+            earlier = {name: _earlier(self.folder / name) for name in self.made}
+            try:
+                Journal(earlier, gone).execute(self.making)
+            except OSError as error:
+                raise _unwritten(self.folder / next(iter(self.made)), error) from error
 
 
 @contextmanager

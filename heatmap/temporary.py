@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .reading import digest_of
 
@@ -41,7 +41,7 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    with _locked(beside):
+    with locked(beside):
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=beside))
         lock = _lock(folder)
     try:
@@ -61,7 +61,7 @@ def recover(folder: Path) -> None:
     """
     if not folder.is_dir() or not any(folder.glob(f"{TEMPORARY}*")):
         return
-    with _locked(folder):
+    with locked(folder):
         for left in sorted(folder.glob(f"{TEMPORARY}*")):
             if left.is_dir() and not left.is_symlink():
                 _recover_from(left)
@@ -96,8 +96,8 @@ def _remove(temporary: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, in which temporary folders are made and looked for."""
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, in which files are moved, and temporary folders made and looked for."""
     lock = _lock(folder)
     try:
         yield
@@ -198,9 +198,13 @@ class Journal:
 def _journal_in(temporary: Path) -> Journal | None:
     """The journal of a temporary folder; None where not all of its files were whole."""
     try:
-        return Journal(**json.loads((temporary / _JOURNAL).read_bytes()))
+        journal = Journal(**json.loads((temporary / _JOURNAL).read_bytes()))
+        paths = [PurePosixPath(name) for name in (*journal.earlier, *journal.removed)]
     except (OSError, ValueError, TypeError):
         return None
+    # Whoever wrote it: no file outside of the folder is touched.
+    inside = all(".." not in path.parts and not path.is_absolute() for path in paths)
+    return journal if inside else None
 
 
 def _now(path: Path) -> str:

@@ -99,7 +99,8 @@ def save_run(
         ResultError: the folder or a file cannot be written, or is a stranger's; or as
             :func:`formats.export_files`.
     """
-    claim = claim or claim_of(folder, outcome.photo, request)
+    # Read anew, since others may have written here while the photo was scored.
+    claim = replace(claim or claim_of(folder, outcome.photo, request))
     files = _Files(claim.names, outcome, request)
     files.add_pictures()
     files.add_grids()

@@ -64,7 +64,11 @@ def gather(
         for path, named in files:
             named_itself[path] = named_itself.get(path, False) or named
     base = bases[0] if len(set(bases)) == 1 else Path(os.path.commonpath(bases))
-    written = _written(named_itself)
+    results = _below(named_itself, output / PHOTOS)
+    written = _written(named_itself) | results
+    for path in sorted(results):
+        if named_itself[path]:
+            raise _among_results(path)
     kept = sorted(path for path, named in named_itself.items() if named or path not in written)
     items = _named(kept, base)
     photos = [
@@ -72,6 +76,22 @@ def gather(
     ]
     chosen = set(photos)
     return BatchFiles(tuple(photos), tuple(item for item in items if item not in chosen))
+
+
+def _below(paths: Iterable[Path], folder: Path) -> set[Path]:
+    """Those of some files that lie in a folder or below, whatever links lead there."""
+    resolved = Path(os.path.realpath(folder))
+    parents = {path.parent for path in paths}
+    inside = {
+        parent
+        for parent in parents
+        if resolved in ((real := Path(os.path.realpath(parent))), *real.parents)
+    }
+    return {path for path in paths if path.parent in inside}
+
+
+def _among_results(path: Path) -> PhotoError:
+    return PhotoError(f"{path}: results would lie among the photos: choose another output")
 
 
 def _written(paths: Iterable[Path]) -> set[Path]:
@@ -118,7 +138,7 @@ def _globbed(path: Path, output: Path) -> tuple[Path, list[tuple[Path, bool]]]:
 def _check_apart(folder: Path, output: Path) -> None:
     """Refuse to search a folder that will hold results, since these are images too."""
     if folder == output or output / PHOTOS in (folder, *folder.parents):
-        raise PhotoError(f"{folder}: results would lie among the photos: choose another output")
+        raise _among_results(folder)
 
 
 def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:
