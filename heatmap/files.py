@@ -164,7 +164,9 @@ def make_folder(folder: Path) -> None:
         ResultError: a file is in the way.
         OSError: the folder cannot be made for another reason.
     """
-    check_folder(folder / "file")
+    check_folder(folder)
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise ResultError(f"{folder}: cannot be written: is a file, not a folder")
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -119,7 +119,7 @@ def _names(owner: Path, name: str) -> bool:
 
 
 def check_folder(target: Path) -> None:
-    """Refuse a file that would have a file for a folder.
+    """Refuse a file, or a folder, that would have a file for a folder.
 
     Raises:
         ResultError: a file is in the way.

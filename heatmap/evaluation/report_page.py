@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from string import Template
 
-from ..marks import Mark
+from ..marks import NO_PHOTO, Mark
 from ..rendering.html import asset, policy
 from .evaluate import EvaluationReport
 from .photo_figures import JudgedDetection, PhotoFigures, Verdict
@@ -52,7 +52,7 @@ def report_page(
     *,
     subject: str,
     conf: float,
-    mark: Mark,
+    mark: Mark = NO_PHOTO,
 ) -> bytes:
     """One HTML file that needs no other, no network and no scripts.
 

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ResultError, Use
 from ..files import Writer, changing, of_bytes
 from ..marks import NO_PHOTO, Mark
-from ..names import CUTOUTS, GRID, LARGE_SCORES, PAGE_TILES, ResultNames
+from ..names import CUTOUTS, GRID, PAGE_TILES, ResultNames, scores_path
 from ..ownership import ELSEWHERE, OVERWRITE, Ownership
 from ..reading import digest_of
 from ..room import named_error
@@ -26,6 +26,8 @@ _INNER = {
     CUTOUTS: re.compile(r"\d{2,}-[A-Za-z0-9_-]+-[01]\.\d\d\.jpg", re.ASCII),
     PAGE_TILES: re.compile(r"\d+_\d+\.jpg", re.ASCII),
 }
+
+_GRIDS = (GRID, scores_path(Path(GRID)).name)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Claim:
 
     def _keep_grid(self) -> None:
         for name, digest in self.listed.items():
-            if name.endswith((GRID, LARGE_SCORES)) and digest_of(self.path(name)) == digest:
+            if name.endswith(_GRIDS) and digest_of(self.path(name)) == digest:
                 raise ResultError(
                     f"{self.path(name)}: is a saved score grid, and would be removed",
                     Use("save_grid", True, "save it again with {}"),

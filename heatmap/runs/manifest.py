@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ..errors import HeatmapError, ResultError, Use, reason_of
 from ..files import make_folder
 from ..names import MANIFEST
-from ..ownership import ELSEWHERE, OVERWRITE
+from ..ownership import ELSEWHERE, OVERWRITE, check_folder
 
 # What lines begin with.
 _STARTS = (b'{"name": ', b'{"settings": ', b'{"written": ')
@@ -203,6 +203,7 @@ def writing_manifest(folder: Path, *, overwrite: bool = False) -> Iterator[Manif
     """
     path = folder / MANIFEST
     try:
+        check_folder(path)
         make_folder(folder)
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:

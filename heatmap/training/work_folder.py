@@ -42,7 +42,7 @@ class WorkFolder:
         except (OSError, ValueError, KeyError, TypeError):
             earlier = None
         if earlier is None or not (work.views.exists() or work.state.exists()):
-            # Nothing to resume from; remaining files belong to unknown settings.
+            # Nothing to resume from.
             work.clear()
             earlier = None
         if earlier is not None and not resume:
@@ -93,5 +93,5 @@ class WorkFolder:
             if path.name not in ours and not path.name.startswith(TEMPORARY):
                 raise ResultError(
                     f"{self.folder}: holds {path.name!r}, which does not belong to a training: "
-                    "choose another output name"
+                    "move that, or choose another output name"
                 )
