@@ -182,6 +182,32 @@ class TestOwnership:
             with pytest.raises(ResultError, match="cannot be written"):
                 Ownership(overwrite=True).check([path])
 
+    @pytest.mark.parametrize(
+        ("name", "owner", "content"),
+        [
+            ("x.onnx.data", "x.onnx", b"\x08\x0a\x12\x11" + MARK.encode() + b"..x.onnx.data.."),
+            ("x.scores.npy", "x.npz", None),
+        ],
+    )
+    def test_a_file_without_room_for_a_mark_is_known_by_the_one_that_names_it(
+        self, tmp_path, name, owner, content
+    ):
+        path = tmp_path / name
+        path.write_bytes(b"numbers")
+        self.refuse(OWN, path, "not written by this tool")
+        if content is None:
+            archive(tmp_path / owner, MARK)
+        else:
+            (tmp_path / owner).write_bytes(content)
+        OWN.check([path])
+        # One that is whole in itself names no other.
+        if content is None:
+            with zipfile.ZipFile(tmp_path / owner, "a") as opened:
+                opened.writestr("scores.npy", b"")
+        else:
+            (tmp_path / owner).write_bytes(content[:-15])
+        self.refuse(OWN, path, "not written by this tool")
+
     def test_write_image_keeps_a_photo_and_a_strangers_picture(self, tmp_path):
         photo = tmp_path / "cat.png"
         photo.write_bytes(cv2.imencode(".png", PIXELS)[1].tobytes())

@@ -77,7 +77,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     output, display, placement = options["output"], view_of(options), placement_of(options)
     if output is not None:
         # Refused before the photos are scored, not after.
-        report_owner(output, photos, overwrite=options["overwrite"])
+        report_owner(output, photos, boxes=boxes, overwrite=options["overwrite"])
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "auto").prepare()
         line.notes(scorer.notes_at(scorer.native_stride_px))

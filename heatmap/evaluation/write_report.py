@@ -84,13 +84,17 @@ def write_report(
     return tuple(files)
 
 
-def report_owner(folder: str | Path, photos: str | Path, *, overwrite: bool = False) -> Ownership:
+def report_owner(
+    folder: str | Path, photos: str | Path, *, boxes: str | Path = "", overwrite: bool = False
+) -> Ownership:
     """Which files the report on a folder of photos may replace, checked before any is scored.
+
+    The file of ``boxes`` never is.
 
     Raises:
         ResultError: a file of its name is a stranger's, or of other photos.
     """
-    owner = Ownership(Mark.of(photos), overwrite=overwrite)
+    owner = Ownership(Mark.of(photos), read=(boxes,), overwrite=overwrite)
     owner.check([Path(folder) / EVALUATION_PAGE, Path(folder) / EVALUATION])
     return owner
 

@@ -133,18 +133,18 @@ class Claim:
         """The path of a file by its name relative to the folder."""
         return self.names.folder / name
 
-    def unchanged(self, but: Iterable[str] = ()) -> dict[str, str]:
-        """The listed files that are as they were written, without some of them."""
-        others = self.listed.keys() - set(but)
+    @cached_property
+    def unchanged(self) -> dict[str, str]:
+        """The listed files that are as they were written."""
         return {
-            name: self.listed[name]
-            for name in sorted(others)
-            if digest_of(self.path(name)) == self.listed[name]
+            name: digest
+            for name, digest in sorted(self.listed.items())
+            if digest_of(self.path(name)) == digest
         }
 
-    def changed(self, but: Iterable[str] = ()) -> tuple[Path, ...]:
+    def changed(self, but: Iterable[str]) -> tuple[Path, ...]:
         """The listed files that were changed since then, without some of them."""
-        others = self.listed.keys() - set(but) - self.unchanged(but).keys()
+        others = self.listed.keys() - set(but) - self.unchanged.keys()
         return tuple(path for name in sorted(others) if os.path.lexists(path := self.path(name)))
 
 
@@ -186,7 +186,7 @@ def remove_results(claim: Claim) -> None:
     Raises:
         ResultError, OSError: one cannot be removed.
     """
-    folder, listed = claim.names.folder, claim.unchanged()
+    folder, listed = claim.names.folder, dict(claim.unchanged)
     if claim.names.description.name not in claim.listed:
         listed[claim.names.description.name] = ""
     for name in listed:
@@ -217,8 +217,8 @@ def add_files(claim: Claim, writers: Mapping[Path, Writer]) -> list[Path]:
             folders = tuple(f"{path.name}/" for path in writers)
             gone = {
                 name: digest
-                for name, digest in claim.unchanged(made).items()
-                if name.startswith(folders)
+                for name, digest in claim.unchanged.items()
+                if name.startswith(folders) and name not in made
             }
             relisted = _relisted(described, {**claim.listed, **made}, gone)
             change.make({names.description: description_writer(relisted)})

@@ -112,7 +112,7 @@ def save_run(
         described = describe_run(saved, outcome, request.display, change.made)
         change.make({saved.description: description_writer(described)})
         kept = claim.changed(but=change.made)
-        change.put(claim.owner, removed=claim.unchanged())
+        change.put(claim.owner, removed=claim.unchanged)
     return replace(saved, kept=kept)
 
 
