@@ -81,13 +81,17 @@ class Change:
 
         Args:
             owner: which files may be replaced.
-            removed: SHA-256 of earlier files, by name, that go where they are not replaced.
+            removed: SHA-256 of earlier files, by name, that go where they are not replaced, unless
+                they were changed since.
 
         Raises:
             ResultError: one may not be replaced or cannot be moved; then all is as it was.
         """
-        gone = {name: digest for name, digest in (removed or {}).items() if name not in self.made}
+        others = {name: digest for name, digest in (removed or {}).items() if name not in self.made}
         with locked(self.folder):
+            gone = {
+                each: own for each, own in others.items() if digest_of(self.folder / each) == own
+            }
             owner.check(self.folder / name for name in self.made)
             earlier = {name: _earlier(self.folder / name) for name in self.made}
             try:

@@ -157,7 +157,7 @@ class Journal:
             (temporary / _JOURNAL).unlink()
             raise
         finally:
-            remove_empty(temporary.parent, (*self.earlier, *self.removed))
+            _remove_empty(temporary.parent, (*self.earlier, *self.removed))
 
     def _exchange(self, temporary: Path, name: str) -> None:
         """Move the earlier file of a name aside, and the new one, if there is one, to its place."""
@@ -192,7 +192,7 @@ class Journal:
         for name, digest in self.removed.items():
             if _now(folder / name) == digest:
                 (folder / name).unlink()
-        remove_empty(folder, self.removed)
+        _remove_empty(folder, self.removed)
 
 
 def _journal_in(temporary: Path) -> Journal | None:
@@ -214,7 +214,7 @@ def _now(path: Path) -> str:
     return digest_of(path) or "no file"
 
 
-def remove_empty(folder: Path, names: Iterable[str]) -> None:
+def _remove_empty(folder: Path, names: Iterable[str]) -> None:
     """Remove the folders that files were in, where they are empty now."""
     inner = {parent for name in names for parent in Path(name).parents} - {Path()}
     for parent in sorted(inner, key=lambda parent: -len(parent.parts)):

@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ from ..names import CUTOUTS, GRID, PAGE_TILES, ResultNames, scores_path
 from ..ownership import ELSEWHERE, OVERWRITE, Ownership
 from ..reading import digest_of
 from ..room import named_error
-from ..temporary import recover, remove_empty
+from ..temporary import recover
 
 # Names of cut-outs ("01-tabby-0.82.jpg") and of tiles, which depend on what is found.
 _INNER = {
@@ -178,22 +177,6 @@ def listed_files(described: Mapping[str, Any], names: ResultNames) -> dict[str, 
 def _is_inside(name: str, stem: str) -> bool:
     parts = PurePosixPath(name).parts
     return name.startswith(f"{stem}.") and ".." not in parts and os.sep not in parts[0]
-
-
-def remove_results(claim: Claim) -> None:
-    """Remove the earlier results of a photo that are as they were written.
-
-    Raises:
-        ResultError, OSError: one cannot be removed.
-    """
-    folder, listed = claim.names.folder, dict(claim.unchanged)
-    if claim.names.description.name not in claim.listed:
-        listed[claim.names.description.name] = ""
-    for name in listed:
-        claim.path(name).unlink(missing_ok=True)
-    remove_empty(folder, listed)
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def add_files(claim: Claim, writers: Mapping[Path, Writer]) -> list[Path]:

@@ -52,6 +52,7 @@ class Record:
         detections: most confident first, each with "class", "confidence" (0..1) and
             "box_xyxy" (photo px).
         files: the result files in the photo's folder, by name the SHA-256 of each; "" of folders.
+            Of a photo that failed they are those of an earlier time.
         seconds: time it took.
         finished: when it was finished, UTC, ISO 8601.
     """

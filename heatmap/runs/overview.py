@@ -120,7 +120,8 @@ def _entry(record: Record) -> dict[str, Any]:
 def _file(record: Record, suffix: str) -> str | None:
     """The relative URL of a photo's first file with this suffix, or None."""
     name = next((name for name in record.files if name.endswith(suffix)), None)
-    if name is None:
+    # The files of a photo that failed are of an earlier time.
+    if name is None or record.state != "done":
         return None
     # Quoted as bytes, since a name need not be UTF-8.
     return quote(os.fsencode(f"{PHOTOS}/{record.name}/{name}"))

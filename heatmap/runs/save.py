@@ -99,18 +99,18 @@ def save_run(
         ResultError: the folder or a file cannot be written, or is a stranger's; or as
             :func:`formats.export_files`.
     """
-    # Read anew, since others may have written here while the photo was scored.
-    claim = replace(claim or claim_of(folder, outcome.photo, request))
+    claim = claim or claim_of(folder, outcome.photo, request)
     files = _Files(claim.names, outcome, request)
     files.add_pictures()
     files.add_grids()
     files.add_exports()
     saved = files.saved()
-    claim.owner.check([saved.description])
     with changing(claim.names.folder) as change:
         change.make(files.writers)
         described = describe_run(saved, outcome, request.display, change.made)
         change.make({saved.description: description_writer(described)})
+        # Read anew, since others may have written here while the photo was scored.
+        claim = replace(claim)
         kept = claim.changed(but=change.made)
         change.put(claim.owner, removed=claim.unchanged)
     return replace(saved, kept=kept)

@@ -24,11 +24,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import HeatmapError, Use
 from ..localization.detection import Detection
 from ..memory import kept_memory
-from ..names import ResultNames
 from ..progress import Reporter
 from ..reading import digest_of
 from ..room import room_to_grow
-from .earlier import Claim, remove_results
 from .manifest import FileStamp, Record
 from .request import Request
 from .run import PhotoRun, Run
@@ -179,29 +177,15 @@ class Worker:
         run.score(home, _Stoppable(self._stop))
 
     def finish(self, underway: Underway) -> Record:
-        """Write the results, and give the record."""
+        """Write the results, and give the record; those of a photo that failed stay."""
         underway.take(self._finish)
         underway.ending.close()
-        done = underway.done
-        files = self._left(underway) if done is None else _digests(done.saved)
-        return self._record(underway, files)
-
-    def _left(self, underway: Underway) -> Mapping[str, str]:
-        """The earlier results of a photo that failed: they go where they are of other content."""
-        task, stamp = underway.task, underway.stamp
+        if underway.done is not None:
+            return self._record(underway, _digests(underway.done.saved))
         with suppress(OSError):
             # Only if it is empty.
-            task.folder.rmdir()
-        before = None if task.earlier is None else task.earlier.stamp
-        if before is None or stamp is None or stamp.sha256 == before.sha256:
-            return task.files
-        names = ResultNames.of_photo(task.folder, str(task.item.path))
-        claim = Claim(names, str(task.item.path), stamp.sha256, **task.known)
-        try:
-            remove_results(claim)
-        except (HeatmapError, OSError):
-            return task.files
-        return {}
+            underway.task.folder.rmdir()
+        return self._record(underway, underway.task.files)
 
     def _finish(self, underway: Underway) -> None:
         assert underway.run is not None
