@@ -61,7 +61,7 @@ def test_a_photo_that_breaks_keeps_its_results_but_does_not_show_them(photos, ou
     (failed,) = run(photos, out).failed
     assert files(out / "photos") == before
     assert failed.files.keys() == {Path(name).name for name in before if name[:6] == "a.jpg/"}
-    assert "a.jpg/a.thumbnail.jpg" not in (out / "index.html").read_text()
+    assert '"photos/a.jpg/a.thumbnail.jpg"' not in (out / "index.html").read_text()
     write_photo(photos / "a.jpg", 17)
     assert run(photos, out).failed == ()
     assert files(out / "photos") != before
