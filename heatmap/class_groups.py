@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .classes import ClassGroup, ClassList, visible
+from .contents import read_text
 from .errors import ClassError
-from .files import read_text
 
 Definitions: TypeAlias = Mapping[str, Sequence[str | int]]
 

@@ -1,136 +1,24 @@
-"""Reading files with one-line errors, and writing files and folders completely or not at all."""
+"""Writing files and folders completely or not at all, and never over a stranger's file."""
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
-import shutil
-import stat
-import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import HeatmapError, ResultError, Use, reason_of
+from .contents import digest_of
+from .errors import ResultError, reason_of
+from .ownership import OWN, Ownership, check_folder
+from .temporary import Journal, locked, recover, temporary_folder
 
-# Prefix of the names of files and folders that are not complete yet.
 _AT_A_TIME = 2
-TEMPORARY = ".heatmap-"
-
-# Names of cut-outs ("01-tabby-0.82.jpg"): a result made again may have fewer, or others.
-_CUTOUT = re.compile(r"\d{2,}-[A-Za-z0-9_-]+-[01]\.\d\d\.jpg", re.ASCII)
-
-# Byte order marks; that of UTF-32 begins with that of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF8, "UTF-8"),
-    (codecs.BOM_UTF32_LE, "UTF-32-LE"),
-    (codecs.BOM_UTF32_BE, "UTF-32-BE"),
-    (codecs.BOM_UTF16_LE, "UTF-16-LE"),
-    (codecs.BOM_UTF16_BE, "UTF-16-BE"),
-)
 
 # A function that makes a file or a folder at the path it is given.
 Writer: TypeAlias = Callable[[Path], object]
-
-
-def no_file(status: os.stat_result) -> str:
-    """Why a path cannot be read as a file: it is a folder, pipe, socket or device; "" if it can.
-
-    Asked before it is opened: a named pipe would wait for ever, a device may never end.
-    """
-    if stat.S_ISDIR(status.st_mode):
-        return "is a directory"
-    return "" if stat.S_ISREG(status.st_mode) else "is not a regular file"
-
-
-def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> bytes:
-    """The bytes of a file.
-
-    Args:
-        path: the file.
-        error: the class of error to raise.
-        what: what is read from the file, where the message should say so ("groups").
-
-    Raises:
-        HeatmapError: of class ``error``, where the file does not exist, is none, or cannot be read.
-    """
-    try:
-        if reason_not := no_file(Path(path).stat()):
-            raise error(_unreadable(path, what, reason_not))
-        return Path(path).read_bytes()
-    # ValueError: a name with a null character.
-    except (OSError, ValueError) as reason:
-        raise error(_unreadable(path, what, reason_of(reason))) from reason
-
-
-def read_text(
-    path: str | Path, error: type[HeatmapError], what: str = "", *, errors: str = "strict"
-) -> str:
-    """The text of a file that people write, in the encoding of its byte order mark, or UTF-8.
-
-    Other encodings cannot be told apart, so they are refused instead of guessed.
-
-    Args:
-        path, error, what: as in :func:`read_bytes`.
-        errors: what becomes of bytes that are not UTF-8, as ``bytes.decode`` takes it.
-
-    Raises:
-        HeatmapError: of class ``error``, as :func:`read_bytes`, or where it is no such text.
-    """
-    content = read_bytes(path, error, what)
-    mark, encoding = next((m for m in _MARKS if content.startswith(m[0])), (b"", "UTF-8"))
-    try:
-        text = content.removeprefix(mark).decode(encoding, errors)
-    except UnicodeDecodeError as reason:
-        raise error(_unreadable(path, what, _not_text(reason))) from reason
-    if "\0" in text:
-        raise error(
-            _unreadable(
-                path,
-                what,
-                "holds NUL characters, as UTF-16 without a byte order mark does: save it as UTF-8",
-            )
-        )
-    return text
-
-
-def _not_text(reason: UnicodeDecodeError) -> str:
-    """Which byte is not of the encoding, where it is, and what it may be instead."""
-    content = reason.object
-    number = content[reason.start]
-    line = content.count(b"\n", 0, reason.start) + 1
-    character = bytes((number,)).decode("cp1252", "replace")
-    guess = f", {character} in Windows-1252," if character.isalpha() else ""
-    where = f"byte 0x{number:02x}{guess} in line {line}"
-    return f"is not {reason.encoding.upper()} text ({where}): save it as UTF-8"
-
-
-def _unreadable(path: str | Path, what: str, reason: str) -> str:
-    return f"{path}: {what} cannot be read: {reason}".replace(":  ", ": ")
-
-
-@contextmanager
-def writing(target: Path) -> Iterator[Path]:
-    """Give an unused temporary path, and move what the block makes there to ``target``.
-
-    The block makes a file or a folder. Missing parent folders are made. On any failure
-    the temporary is removed and ``target`` stays as it was. An earlier file is replaced,
-    and so is an earlier folder, unless it holds something that the new one does not; but
-    cut-outs of an earlier run do not stay.
-
-    Raises:
-        ResultError: the target cannot be written, or something else is in the way.
-    """
-    with _temporary_beside(target) as temporary:
-        try:
-            yield temporary
-            _check_replaceable(temporary, target)
-            _move(temporary, target)
-        except OSError as error:
-            raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
 
 
 def of_bytes(content: bytes) -> Writer:
@@ -138,175 +26,168 @@ def of_bytes(content: bytes) -> Writer:
     return lambda to: to.write_bytes(content)
 
 
-def write_all(files: Mapping[Path, Writer]) -> None:
-    """Write several files or folders, all of them or none.
+class Change:
+    """New files of a folder, which replace earlier ones all at once, or not at all.
 
-    Args:
-        files: for each target the function that writes it, given a temporary path.
-
-    Raises:
-        ResultError: one of them cannot be written.
+    Attributes:
+        folder: the folder.
+        making: the temporary folder in it, where files are made under their own names.
+        made: SHA-256 of each file that is whole, by its name relative to the folder; files of
+            folders have names such as "cat.crops/01-tabby-0.82.jpg".
     """
-    with ExitStack() as all_or_none:
-        temporaries = {target: all_or_none.enter_context(writing(target)) for target in files}
+
+    def __init__(self, folder: Path, making: Path) -> None:
+        self.folder, self.making = folder, making
+        self.made: dict[str, str] = {}
+
+    def make(self, writers: Mapping[Path, Writer]) -> None:
+        """Make files or folders, given the path of each and the function that writes it.
+
+        Raises:
+            ResultError: one of them cannot be written.
+        """
+
+        def write(target: Path) -> dict[str, str]:
+            try:
+                writers[target](self.making / target.name)
+                return self._whole(target.name)
+            except OSError as error:
+                raise _unwritten(target, error) from error
+
         # Two at a time: most of it is compression, which runs outside of Python's lock.
         with ThreadPoolExecutor(_AT_A_TIME, "heatmap-files") as threads:
-            for _ in threads.map(lambda target: files[target](temporaries[target]), files):
-                pass
-        # Checked before the first of them is moved.
-        for target, temporary in temporaries.items():
-            _check_replaceable(temporary, target)
+            for made in threads.map(write, writers):
+                self.made |= made
+
+    def take(self, name: str) -> None:
+        """Take a file or folder that was made under its name in the temporary folder.
+
+        Raises:
+            OSError: it was not made.
+        """
+        self.made |= self._whole(name)
+
+    def _whole(self, name: str) -> dict[str, str]:
+        """The digests of a file or of all files of a folder, with the rights of any new file."""
+        new = self.making / name
+        files = [path for path in new.rglob("*") if path.is_file()] if new.is_dir() else [new]
+        for file in files:
+            # Some are first written to a private file.
+            file.chmod(0o666 & ~_mask())
+        return {file.relative_to(self.making).as_posix(): digest_of(file) for file in files}
+
+    def put(self, owner: Ownership, removed: Mapping[str, str] | None = None) -> None:
+        """Move the files to their places.
+
+        Args:
+            owner: which files may be replaced.
+            removed: SHA-256 of earlier files, by name, that go where they are not replaced, unless
+                they were changed since.
+
+        Raises:
+            ResultError: one may not be replaced or cannot be moved; then all is as it was.
+        """
+        others = {name: digest for name, digest in (removed or {}).items() if name not in self.made}
+        with locked(self.folder):
+            gone = {
+                each: own for each, own in others.items() if digest_of(self.folder / each) == own
+            }
+            owner.check(self.folder / name for name in self.made)
+            earlier = {name: _earlier(self.folder / name) for name in self.made}
+            try:
+                Journal(earlier, gone).execute(self.making)
+            except OSError as error:
+                raise _unwritten(self.folder / next(iter(self.made)), error) from error
 
 
 @contextmanager
-def _temporary_beside(target: Path) -> Iterator[Path]:
-    """A path of the same name in a temporary folder on the same disk."""
-    try:
-        make_folder(target)
-        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
-    # ValueError: a name with a null character.
-    except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise ResultError(f"{target}: cannot be written: {reason}") from error
-    try:
-        yield folder / target.name
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def changing(folder: Path) -> Iterator[Change]:
+    """A change of a folder, which is made with its parents if it is missing.
+
+    What killed processes left in the folder is completed or removed first. Until :meth:`Change.put`
+    the folder stays as it was.
+
+    Raises:
+        ResultError: the folder cannot be written.
+    """
+    with ExitStack() as ending:
+        # ValueError: a name with a null character.
+        try:
+            make_folder(folder)
+            recover(folder)
+            making = ending.enter_context(temporary_folder(folder))
+        except (OSError, ValueError) as error:
+            raise _unwritten(folder, error) from error
+        yield Change(folder, making)
 
 
-def make_folder(target: Path) -> None:
-    """Make the folder that a file goes into, with its parents.
+@contextmanager
+def writing(target: Path, owner: Ownership = OWN) -> Iterator[Path]:
+    """Give an unused temporary path, and move what the block makes there to ``target``.
+
+    The block makes a file or a folder. Missing parent folders are made. On any failure the
+    temporary is removed and ``target`` stays as it was.
+
+    Raises:
+        ResultError: the target cannot be written, or must not be replaced.
+    """
+    check_folder(target)
+    with changing(target.parent) as change:
+        try:
+            yield change.making / target.name
+            change.take(target.name)
+        except OSError as error:
+            raise _unwritten(target, error) from error
+        change.put(owner)
+
+
+def write_all(files: Mapping[Path, Writer], owner: Ownership = OWN) -> None:
+    """Write several files or folders of one folder, all of them or none.
+
+    Args:
+        files: for each target the function that writes it, given a temporary path.
+        owner: which files may be replaced.
+
+    Raises:
+        ResultError: one of them cannot be written, or must not be replaced.
+    """
+    if not files:
+        return
+    # Of folders the files are checked, when it is known which they are.
+    owner.check(path for path in files if not path.is_dir())
+    (folder,) = {target.parent for target in files}
+    with changing(folder) as change:
+        change.make(files)
+        change.put(owner)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder that files go into, with its parents.
 
     Raises:
         ResultError: a file is in the way.
         OSError: the folder cannot be made for another reason.
     """
-    check_folder(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    check_folder(folder)
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise ResultError(f"{folder}: cannot be written: is a file, not a folder")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
-def check_folder(target: Path) -> None:
-    """Refuse a file that would have a file for a folder.
-
-    Raises:
-        ResultError: a file is in the way.
-    """
-    for part in target.parents:
-        # Not of Path, whose methods raise errors where a name is impossible.
-        if os.path.exists(part) and not os.path.isdir(part):
-            raise ResultError(f"{target}: cannot be written: {part} is a file, not a folder")
+def _earlier(target: Path) -> str:
+    return digest_of(target) or ("unreadable" if os.path.lexists(target) else "")
 
 
-def _check_replaceable(temporary: Path, target: Path) -> None:
-    """Refuse a target that must not be replaced.
-
-    Raises:
-        ResultError: it is a folder and the new one a file, or the reverse, or it is a folder
-            that holds other things than cut-outs of earlier runs.
-    """
-    if target.is_dir() and not temporary.is_dir():
-        raise ResultError(f"{target}: cannot be written: is a directory")
-    if not temporary.is_dir() or not target.exists():
-        return
-    if not target.is_dir():
-        raise ResultError(f"{target}: cannot be written: is a file, not a folder")
-    others = {path.name for path in target.iterdir()}
-    others -= {path.name for path in temporary.iterdir()}
-    others = {name for name in others if not _CUTOUT.fullmatch(name)}
-    if others:
-        raise ResultError(
-            f"{target}: cannot be replaced: holds {min(others)!r}, which is no result: "
-            "move that, or choose another folder"
-        )
+def _unwritten(target: Path, error: BaseException) -> ResultError:
+    return ResultError(f"{target}: cannot be written: {reason_of(error)}")
 
 
-def _move(temporary: Path, target: Path) -> None:
-    """Rename to the target; an earlier folder is first moved out of the way."""
-    earlier = temporary.with_name(f"{temporary.name}.earlier")
-    if not temporary.is_dir():
-        # Scores are first written to a private file; a result gets the usual permissions.
+_ASKING = threading.Lock()
+
+
+def _mask() -> int:
+    """The rights that new files lack; asking for it sets it, for all threads."""
+    with _ASKING:
         mask = os.umask(0)
         os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-    elif target.is_dir():
-        target.replace(earlier)
-    try:
-        temporary.replace(target)
-    except BaseException:
-        if earlier.exists():
-            earlier.replace(target)
-        raise
-
-
-def lack_of_room(needed: int, folder: Path) -> str:
-    """How much disk space is needed and how much is free, or "" if there is enough.
-
-    The text completes a sentence such as "the scores take ...".
-
-    Raises:
-        OSError: the folder does not exist.
-    """
-    free = shutil.disk_usage(folder).free
-    if needed <= free:
-        return ""
-    return f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on the disk of {folder}"
-
-
-def room_for(needed: int, folder: Path | None) -> Path:
-    """A folder whose disk has room for ``needed`` bytes of scores.
-
-    It is ``folder`` or its nearest existing parent; for None, the system's temporary folder.
-
-    Raises:
-        ResultError: they do not fit on its disk.
-    """
-    near = Path(tempfile.gettempdir()) if folder is None else _existing(folder)
-    with named_error(near):
-        lack = lack_of_room(needed, near)
-    if lack:
-        raise ResultError(
-            f"the scores take {lack}",
-            Use("store_classes", text="use {} to store fewer"),
-            Use("stride", text="use a larger {}"),
-            Use("scale", text="use a smaller {}"),
-        )
-    return near
-
-
-@contextmanager
-def room_to_grow(needed: int, folder: Path) -> Iterator[Path]:
-    """A temporary folder for ``needed`` bytes of scores, on the disk of ``folder``.
-
-    It is removed at the end. Where ``needed`` is 0, it is ``folder`` itself: nothing will be
-    written there.
-
-    Raises:
-        ResultError: not enough space on the disk.
-    """
-    if not needed:
-        yield folder
-        return
-    near = room_for(needed, folder)
-    with named_error(near):
-        home = tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=near)
-    with home as name:
-        yield Path(name)
-
-
-@contextmanager
-def named_error(folder: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a one-line error that names the folder.
-
-    Raises:
-        ResultError: in place of any OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ResultError(f"{folder}: cannot be written: {reason_of(error)}") from error
-
-
-def _existing(folder: Path) -> Path:
-    """The folder itself, or its nearest parent that exists."""
-    absolute = folder.absolute()
-    return next(path for path in (absolute, *absolute.parents) if path.is_dir())
+    return mask

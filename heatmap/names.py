@@ -79,6 +79,11 @@ class ResultNames:
         """The names of the files beside an existing ``cat.json``."""
         return cls(description.parent, description.name.removesuffix(DESCRIPTION))
 
+    @property
+    def description(self) -> Path:
+        """The file that describes the others: ``cat.json``."""
+        return self.path(DESCRIPTION)
+
     def path(self, suffix: str) -> Path:
         """The file with this suffix, such as ``cat.maps.npz``."""
         return self.folder / f"{self.stem}{suffix}"

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heatmap.contents import read_bytes, read_text
 from heatmap.errors import PhotoError, ResultError
-from heatmap.files import read_bytes, read_text, write_all, writing
+from heatmap.files import write_all, writing
+from heatmap.ownership import ANY
 
 
 def names(folder: Path) -> list[str]:
@@ -34,7 +36,7 @@ def test_file_appears_only_when_the_block_is_done(tmp_path):
 def test_existing_file_is_replaced_at_once(tmp_path):
     target = tmp_path / "cat.json"
     target.write_text("old")
-    with writing(target) as temporary:
+    with writing(target, ANY) as temporary:
         temporary.write_text("new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
@@ -130,21 +132,28 @@ def test_earlier_folder_of_results_is_replaced(tmp_path):
     target = tmp_path / "cat.tiles"
     make_folder("a")(target)
     (target / "a").write_text("old")
-    write_all({target: make_folder("a", "b")})
+    write_all({target: make_folder("a", "b")}, ANY)
     assert names(target) == ["a", "b"]
     assert (target / "a").read_text() == "a"
     assert names(tmp_path) == ["cat.tiles"]
 
 
-def test_folder_with_other_things_in_it_is_not_replaced(tmp_path):
+def test_other_things_in_a_folder_stay(tmp_path):
     target = tmp_path / "cat.tiles"
-    make_folder("a", "thesis.doc")(target)
-    other = tmp_path / "cat.html"
-    files = {other: write_text, target: make_folder("a", "b")}
+    make_folder("thesis.doc")(target)
+    write_all({tmp_path / "cat.html": write_text, target: make_folder("a", "b")}, ANY)
+    assert names(target) == ["a", "b", "thesis.doc"]
+    assert (target / "thesis.doc").read_text() == "thesis.doc"
+
+
+def test_one_strangers_file_in_a_folder_keeps_all_from_being_written(tmp_path):
+    target = tmp_path / "cat.tiles"
+    make_folder("a")(target)
+    files = {tmp_path / "cat.html": write_text, target: make_folder("a", "b")}
     for order in (files, reversed_order(files)):
-        with pytest.raises(ResultError, match=r"tiles: .* holds 'thesis\.doc', .*: move that"):
+        with pytest.raises(ResultError, match=r"cat\.tiles/a: exists, and was not written by this"):
             write_all(order)
-    assert names(target) == ["a", "thesis.doc"]
+    assert names(target) == ["a"]
     assert names(tmp_path) == ["cat.tiles"]
 
 
@@ -155,12 +164,12 @@ def test_folder_does_not_replace_a_file_nor_a_file_a_folder(tmp_path):
     other = tmp_path / "other"
     over_file = {other: write_text, file: make_folder("a")}
     for order in (over_file, reversed_order(over_file)):
-        with pytest.raises(ResultError, match="file: cannot be written: is a file, not a folder"):
-            write_all(order)
+        with pytest.raises(ResultError, match=r"file/a: cannot be written: .*file is a file, not"):
+            write_all(order, ANY)
     over_folder = {other: write_text, folder: write_text}
     for order in (over_folder, reversed_order(over_folder)):
         with pytest.raises(ResultError, match="folder: cannot be written: is a directory"):
-            write_all(order)
+            write_all(order, ANY)
     assert file.read_text() == "old"
     assert names(tmp_path) == ["file", "folder"]
     assert names(folder) == ["a"]
@@ -175,22 +184,27 @@ def test_failing_writer_leaves_the_earlier_folder(tmp_path):
     assert names(tmp_path) == ["cat.tiles"]
 
 
-def test_folder_that_cannot_be_moved_leaves_the_earlier_one(tmp_path, monkeypatch):
-    target = tmp_path / "cat.tiles"
-    make_folder("a")(target)
-    (target / "a").write_text("old")
-    rename = Path.replace
+@pytest.mark.parametrize("failing", range(6))
+def test_a_move_that_fails_takes_back_those_before_it(tmp_path, monkeypatch, failing):
+    """Each of the three files is moved in two steps."""
+    target, other = tmp_path / "cat.tiles", tmp_path / "cat.html"
+    make_folder("a", "b")(target)
+    for path in (target / "a", target / "b", other):
+        path.write_text(f"old {path.name}")
+    rename, moves = Path.rename, iter(range(100))
 
-    def refuse_the_new(source: Path, to: Path) -> Path:
-        if source.name == to.name:
+    def fail_at(source: Path, to: Path) -> Path:
+        if next(moves) == failing:
             raise OSError(errno.EIO, "Input/output error")
         return rename(source, to)
 
-    monkeypatch.setattr(Path, "replace", refuse_the_new)
-    with pytest.raises(ResultError, match=r"cat\.tiles: cannot be written: Input/output error"):
-        write_all({target: make_folder("a")})
-    assert (target / "a").read_text() == "old"
-    assert names(tmp_path) == ["cat.tiles"]
+    monkeypatch.setattr(Path, "rename", fail_at)
+    with pytest.raises(ResultError, match=r"cannot be written: Input/output error"):
+        write_all({target: make_folder("a", "b", "c"), other: write_text}, ANY)
+    assert names(tmp_path) == ["cat.html", "cat.tiles"]
+    assert names(target) == ["a", "b"]
+    for path in (target / "a", target / "b", other):
+        assert path.read_text() == f"old {path.name}"
 
 
 @pytest.mark.parametrize(

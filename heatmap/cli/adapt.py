@@ -13,7 +13,7 @@ from .adapt_options import adapt_options
 from .command import Command
 from .console import progress_line
 from .options import FILE, activation_option, network_options, under
-from .result_options import json_option
+from .result_options import json_option, overwrite_option
 from .summary import print_summary
 
 
@@ -51,8 +51,9 @@ from .summary import print_summary
         help="Checkpoint to write, .safetensors; default: only print the table.",
     ),
 )
+@overwrite_option
 @json_option
-def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
+def adapt(output: Path | None, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Give a network another window, other classes and another head.
 
     Prints the layer table, with the trainable layers and those that stay fixed.
@@ -63,13 +64,14 @@ def adapt(output: Path | None, as_json: bool, **options: Any) -> None:
     from ..networks.summary import summary as summary_of
 
     if output is not None:
-        check_target(output)
+        read = (options["model"], options["weights"])
+        check_target(output, read=read, overwrite=overwrite)
     with progress_line(f"adapting {options['model']}") as line:
         adapted = adapt_network(**options)
         line.notes(adapted.notes)
         layers = summary_of(adapted)
         if output is not None:
-            save_checkpoint(adapted, output)
+            save_checkpoint(adapted, output, overwrite=overwrite)
     if as_json:
         beside = {"weights": adapted.weights, "notes": adapted.notes}
         click.echo(json.dumps({**asdict(layers), **beside}, indent=2))

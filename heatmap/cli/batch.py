@@ -26,7 +26,7 @@ from .options import (
     under,
 )
 from .request import recipe_of, request_of
-from .result_options import picture_options, store_options
+from .result_options import overwrite_option, picture_options, store_options
 
 if TYPE_CHECKING:
     from ..runs.batch import BatchRunner
@@ -122,6 +122,7 @@ progress_options = under(
         help="Folder for the results of all photos; created if missing.",
     ),
 )
+@overwrite_option
 @progress_options
 def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     """Run many photos: folders, globs, lists of paths, single photos.

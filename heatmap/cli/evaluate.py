@@ -11,7 +11,6 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ..files import check_folder
 from ..names import EVALUATION, check_length
 from .command import Command
 from .console import make_console, progress_line
@@ -26,7 +25,7 @@ from .options import (
     under,
 )
 from .request import placement_of, reading_of, recipe_of, view_of
-from .result_options import json_option
+from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvaluationReport
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
         help="Write a page with the best and worst photos, and the JSON, to this folder.",
     ),
 )
+@overwrite_option
 @json_option
 def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     """Measure heatmaps and detections against boxes.
@@ -77,13 +77,13 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     listed, and the exit code is then 1.
     """
     from ..evaluation.evaluate import evaluate as evaluate_photos
-    from ..evaluation.write_report import describe_evaluation, write_report
+    from ..evaluation.write_report import describe_evaluation, report_owner, write_report
 
     output, display, placement = options["output"], view_of(options), placement_of(options)
     if output is not None:
         # Refused before the photos are scored, not after.
-        check_folder(output / EVALUATION)
         check_length(output / EVALUATION)
+        report_owner(output, photos, boxes=boxes, overwrite=options["overwrite"])
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "auto").prepare()
         line.notes(scorer.notes_at(scorer.native_stride_px))
@@ -110,6 +110,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
                 display=display,
                 placement=placement,
                 reading=reading_of(options),
+                overwrite=options["overwrite"],
                 progress=line.advance,
             )
     if options["as_json"]:

@@ -12,7 +12,7 @@ from ..grid.outputs import described
 from .command import Command
 from .console import progress_line
 from .options import FILE, model_options, stride_option, under
-from .result_options import json_option
+from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:
     from ..networks.export import Program, ProgramCheck
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         help="File to write, .onnx or .pt2.",
     ),
 )
+@overwrite_option
 @json_option
 def export(output: Path, as_json: bool, **options: Any) -> None:
     """Write the fully convolutional network for other programs.

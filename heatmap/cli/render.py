@@ -11,7 +11,13 @@ import click
 from ..errors import HeatmapError
 from .command import Command, end_with
 from .options import FILE, under
-from .result_options import drawing_options, json_option, output_option, per_class_option
+from .result_options import (
+    drawing_options,
+    json_option,
+    output_option,
+    overwrite_option,
+    per_class_option,
+)
 
 
 @click.command(cls=Command)
@@ -43,6 +49,7 @@ from .result_options import drawing_options, json_option, output_option, per_cla
 @per_class_option
 @drawing_options
 @output_option
+@overwrite_option
 @json_option
 def render(results: Path, **options: Any) -> None:
     """Draw the pictures of saved RESULTS once more.
@@ -57,6 +64,7 @@ def render(results: Path, **options: Any) -> None:
     given: dict[str, Any] = {name: options[name] for name in names}
     given |= {name: options[name] or None for name in ("full", "per_class")}
     failed: list[HeatmapError] = []
+    given["overwrite"] = options["overwrite"]
     paths = draw(results, options["output"], **given, on_error=failed.append)
     if options["as_json"]:
         click.echo(json.dumps([str(path) for path in paths], indent=2))

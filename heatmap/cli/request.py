@@ -78,4 +78,5 @@ def request_of(options: dict[str, Any]) -> Request:
             save_grid=options["save_grid"],
             save_crops=options["save_crops"],
         ),
+        options["overwrite"],
     )

@@ -94,6 +94,15 @@ output_option = under(
         help="Folder for the results; created if missing.",
     ),
 )
+overwrite_option = under(
+    "Output",
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Also replace files that this tool did not write, or that were changed since; "
+        "never a photo.",
+    ),
+)
 json_option = under(
     "Output",
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),

@@ -28,7 +28,13 @@ from .options import (
     stride_option,
 )
 from .request import recipe_of, request_of
-from .result_options import json_option, output_option, picture_options, store_options
+from .result_options import (
+    json_option,
+    output_option,
+    overwrite_option,
+    picture_options,
+    store_options,
+)
 
 if TYPE_CHECKING:
     from ..geometry import Box
@@ -56,6 +62,7 @@ if TYPE_CHECKING:
 @compute_options
 @store_options
 @output_option
+@overwrite_option
 @json_option
 def run(photo: Path, **options: Any) -> None:
     """Detect objects in PHOTO; write a picture, maps and boxes.
@@ -77,6 +84,7 @@ def run(photo: Path, **options: Any) -> None:
             placement=request.placement,
             limits=request.limits,
             extras=request.extras,
+            overwrite=request.overwrite,
             reporter=line,
         )
         noted = done.grid.origin.notes[len(scorer.classifier.notes) :]
@@ -104,6 +112,10 @@ def _print(done: Run, scorer: Scorer, noted: Iterable[str]) -> None:
         console.print(_detection_table(done))
     if done.areas is not None:
         console.print(_area_table(done.areas))
+    for path in done.saved.kept:
+        console.print(
+            f"note: {escape(str(path))} stays: it was changed since it was written", soft_wrap=True
+        )
     for path in done.saved.written:
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 

@@ -10,7 +10,7 @@ import click
 from .adapt_options import adapt_options
 from .command import Command
 from .options import FILE, network_options, reading_options, under
-from .result_options import json_option
+from .result_options import json_option, overwrite_option
 from .training_printer import training_printer
 
 training_options = under(
@@ -119,6 +119,7 @@ training_options = under(
         help="Checkpoint to write, .safetensors.",
     ),
 )
+@overwrite_option
 @json_option
 def train(
     folder: Path, boxes: Path | None, background: Path | None, output: Path, **options: Any
@@ -138,6 +139,7 @@ def train(
     model, resume = options.pop("model"), options.pop("resume")
     reading = Reading(**{name: options.pop(name) for name in Reading.__dataclass_fields__})
     skip_broken = options.pop("skip_broken")
+    overwrite = options.pop("overwrite")
     with training_printer(as_json=options.pop("as_json")) as printer:
         try:
             trained = train_network(
@@ -150,6 +152,7 @@ def train(
                 resume=resume,
                 skip_broken=skip_broken,
                 reading=reading,
+                overwrite=overwrite,
                 reporter=printer,
                 options=_given(options),  # type: ignore[arg-type]
             )

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +30,12 @@ from .options import (
     under,
 )
 from .request import placement_of, reading_of, recipe_of
-from .result_options import json_option, output_option
+from .result_options import json_option, output_option, overwrite_option
 
 if TYPE_CHECKING:
     from ..evaluation.verify_photos import VerifySummary
     from ..evaluation.verify_report import ScaleReport, VerifyReport
+    from ..ownership import Ownership
     from ..scoring.scorer import Scorer
     from .console import ProgressLine
 
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     ),
 )
 @output_option
+@overwrite_option
 @json_option
 def verify(photos: Path, **options: Any) -> None:
     """Compare sliding with cropping on PHOTO or all photos in FOLDER.
@@ -119,6 +121,22 @@ class _Comparing:
         # Listed at once, before a network is loaded for no photo.
         gathered = gather([self.source], self.options["output"]) if self.many else BatchFiles()
         self.items, self.unread = gathered.photos, gathered.unread
+        paths = {item.name: item.path for item in self.items} or {self.source.stem: self.source}
+        self._photos = tuple(paths.values())
+        for name, path in paths.items():
+            if os.path.lexists(picture := self._picture(name)):
+                self._owner(path).check([picture])
+
+    def _picture(self, name: str) -> Path:
+        output: Path = self.options["output"]
+        # In a folder, names are of files and keep their suffixes.
+        return ResultNames.of_stem(output / Path(name).parent, Path(name).name).path(COMPARISON)
+
+    def _owner(self, photo: Path) -> Ownership:
+        from ..rendering.overlay import picture_owner
+
+        owner = picture_owner(photo, overwrite=self.options["overwrite"])
+        return replace(owner, read=self._photos)
 
     def outcomes(
         self, scorer: Scorer, line: ProgressLine
@@ -155,9 +173,8 @@ class _Comparing:
         picture = draw_report(photo, report, options["wanted"])
         if not self.described:
             line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
-        home = options["output"] / Path(name).parent if self.many else options["output"]
-        names = ResultNames.of_stem(home, Path(name).name if self.many else path.stem)
-        written = write_image(names.path(COMPARISON), picture)
+        target = self._picture(name if self.many else path.stem)
+        written = write_image(target, picture, photo=path, overwrite=options["overwrite"])
         self.described.append({"photo": name, **describe_report(report), "picture": str(written)})
         if not options["as_json"]:
             with line.aside():

@@ -10,7 +10,7 @@ import click
 from ..errors import HeatmapError
 from .command import Command, end_with
 from .options import FILE, under
-from .result_options import json_option
+from .result_options import json_option, overwrite_option
 
 
 @click.command(cls=Command)
@@ -21,8 +21,9 @@ from .result_options import json_option
         "--photo", type=FILE, metavar="FILE", help="The photo, if it has moved since it was scored."
     ),
 )
+@overwrite_option
 @json_option
-def view(results: Path, photo: Path | None, as_json: bool) -> None:
+def view(results: Path, photo: Path | None, overwrite: bool, as_json: bool) -> None:
     """Write a page that shows saved RESULTS in a browser.
 
     RESULTS is a folder that `heatmap run` wrote to, or the JSON file of one photo in it. The
@@ -32,7 +33,7 @@ def view(results: Path, photo: Path | None, as_json: bool) -> None:
     from ..runs.view import view as write_pages
 
     failed: list[HeatmapError] = []
-    pages = write_pages(results, photo, on_error=failed.append)
+    pages = write_pages(results, photo, overwrite=overwrite, on_error=failed.append)
     if as_json:
         click.echo(json.dumps([str(path) for path in pages], indent=2))
     else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from string import Template
 
+from ..marks import NO_PHOTO, Mark
 from ..rendering.html import asset, policy
 from .evaluate import EvaluationReport
 from .photo_figures import JudgedDetection, PhotoFigures, Verdict
@@ -51,6 +52,7 @@ def report_page(
     *,
     subject: str,
     conf: float,
+    mark: Mark = NO_PHOTO,
 ) -> bytes:
     """One HTML file that needs no other, no network and no scripts.
 
@@ -59,10 +61,12 @@ def report_page(
         best, worst: the photos that are shown, in this order.
         subject: what was evaluated, in a few words.
         conf: the confidence threshold of the report.
+        mark: that of the files of the evaluation.
     """
     style = asset("sheet", "sheet.css") + asset("report", "report.css")
     parts = (*_figures(report, conf), *_photos(best, worst, conf))
     page = Template(asset("report", "template.html")).substitute(
+        mark=mark.text,
         policy=policy(style, images="data:"),
         title="Evaluation",
         style=style,

@@ -13,7 +13,9 @@ import numpy as np
 from ..errors import PhotoError
 from ..files import of_bytes, write_all
 from ..geometry import shrunk_hw
+from ..marks import Mark
 from ..names import EVALUATION, EVALUATION_PAGE
+from ..ownership import Ownership
 from ..photo.photo import read_photo
 from ..photo.reading import AS_IT_IS, Reading
 from ..rendering.overlay import encode_image
@@ -39,6 +41,7 @@ def write_report(
     display: Display = Display(),
     placement: MultiScale = MultiScale(),
     reading: Reading = AS_IT_IS,
+    overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
     """Write ``evaluation.html`` and ``evaluation.json``, both or neither.
@@ -50,6 +53,8 @@ def write_report(
         folder: where the files go; created if missing.
         report: the result of :func:`heatmap.evaluate`.
         photos, scorer, display, placement, reading: as they were given to it.
+        overwrite: also replace files that this tool did not write, and the evaluation of other
+            photos.
         progress: called with the number of photos drawn and the total.
 
     Returns:
@@ -58,8 +63,9 @@ def write_report(
     A photo that cannot be read any more is shown without its picture.
 
     Raises:
-        ResultError: the files cannot be written.
+        ResultError: the files cannot be written, or must not be replaced.
     """
+    owner = report_owner(folder, photos, overwrite=overwrite)
     best, worst = best_and_worst(report.photos, MOST_PHOTOS)
     chosen, shown = [*best, *worst], []
     for done, figures in enumerate(chosen, start=1):
@@ -73,12 +79,29 @@ def write_report(
         shown[len(best) :],
         subject=_subject(report, Path(photos), scorer),
         conf=display.conf,
+        mark=owner.mark,
     )
-    told = json.dumps(describe_evaluation(report, scorer), indent=2)
+    described = {"generator": owner.mark.text, **describe_evaluation(report, scorer)}
+    told = json.dumps(described, indent=2)
     home = Path(folder)
     files = {home / EVALUATION_PAGE: of_bytes(page), home / EVALUATION: of_bytes(told.encode())}
-    write_all(files)
+    write_all(files, owner)
     return tuple(files)
+
+
+def report_owner(
+    folder: str | Path, photos: str | Path, *, boxes: str | Path = "", overwrite: bool = False
+) -> Ownership:
+    """Which files the report on a folder of photos may replace, checked before any is scored.
+
+    The file of ``boxes`` never is.
+
+    Raises:
+        ResultError: a file of its name is a stranger's, or of other photos.
+    """
+    owner = Ownership(Mark.of(photos), read=(boxes,), overwrite=overwrite)
+    owner.check([Path(folder) / EVALUATION_PAGE, Path(folder) / EVALUATION])
+    return owner
 
 
 def describe_evaluation(report: EvaluationReport, scorer: Scorer) -> dict[str, Any]:

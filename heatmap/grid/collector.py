@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from ..classes import ClassList
 from ..errors import ResultError, Use
-from ..files import TEMPORARY, named_error, room_for
 from ..geometry import Geometry
+from ..room import named_error, room_for
+from ..temporary import TEMPORARY
 from .origin import Origin
 from .outputs import Outputs, Scores, made_probable, probabilities_of
 from .score_grid import LARGE_GRID_BYTES, ScoreGrid, start_npy

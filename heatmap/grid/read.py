@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassGroup, ClassList
+from ..contents import no_file
 from ..errors import HeatmapError, ResultError, reason_of
-from ..files import no_file
 from ..geometry import BORDERS, Geometry
 from ..region import Region
 from .origin import Computation, Origin, Weights

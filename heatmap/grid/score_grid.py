@@ -7,6 +7,7 @@ import io
 import json
 import mmap
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -20,7 +21,9 @@ from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ResultError
 from ..files import write_all
 from ..geometry import Geometry
+from ..marks import MARK
 from ..names import scores_path
+from ..ownership import Ownership
 from .origin import Origin
 from .outputs import (
     Outputs,
@@ -266,19 +269,21 @@ class ScoreGrid:
             path: lambda to: to.write_bytes(packed(description, None)),
         }
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the grid to a file; :func:`heatmap.load` reads it back.
 
         ``cat.npz`` holds the whole grid, except that scores larger than ``LARGE_GRID_BYTES`` are
         written to ``cat.scores.npy`` beside it.
 
+        An earlier file is replaced if this tool wrote it, or with ``overwrite``.
+
         Returns:
             The path.
 
         Raises:
-            ResultError: a file cannot be written; then none is.
+            ResultError: a file cannot be written, or is no grid; then none is.
         """
-        write_all(self.files(Path(path)))
+        write_all(self.files(Path(path)), Ownership(overwrite=overwrite))
         return Path(path)
 
 
@@ -300,6 +305,8 @@ def packed(description: Mapping[str, Any], scores: Scores | None) -> bytes:
     else:
         # Not compressed: scores compress by 7 % only, which took longer than all else.
         np.savez(stream, scores=scores, meta=meta)
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.comment = MARK.encode()
     return stream.getvalue()
 
 

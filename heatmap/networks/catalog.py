@@ -14,6 +14,7 @@ from ..conversion.plan import plan_conversion
 from ..conversion.trace import trace
 from ..errors import ConversionError, ModelError, ResultError
 from ..files import writing
+from ..ownership import ANY
 from ..versions import package_versions
 from .registry import bare_network, list_models
 
@@ -100,7 +101,7 @@ def _read_cache() -> dict[str, dict[str, Any]]:
 def _write_cache(models: dict[str, dict[str, Any]]) -> None:
     cache = {"versions": package_versions(), "models": models}
     try:
-        with writing(_cache_path()) as temporary:
+        with writing(_cache_path(), ANY) as temporary:
             temporary.write_text(json.dumps(cache), encoding="utf-8")
     except ResultError:
         # Without a cache the next call only takes longer.

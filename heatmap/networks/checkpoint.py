@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from safetensors.torch import save_file
 from ..class_groups import built_in
 from ..classes import ClassList
 from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
-from ..files import read_bytes, writing
+from ..files import of_bytes, write_all
 from ..grid.outputs import Outputs, read_outputs
 from ..localization.auto_scales import ScaleRule, described_rule, read_rule
 from ..localization.box_regression import BoxRegression
+from ..marks import MARK
 from ..names import check_length
+from ..ownership import Ownership
+from ..room import named_error
+from ..temporary import recover
 from .adapted import Adaptation
 from .class_names import plain_names
 from .classifier import Classifier, Preprocessing
@@ -51,12 +55,16 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    classifier: Classifier, path: str | Path, *, training: Mapping[str, Any] | None = None
+    classifier: Classifier,
+    path: str | Path,
+    *,
+    training: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write ``x.safetensors``, and ``x.json`` beside it with everything else needed for loading.
 
-    The description is written last and contains the digest of the weights, so that loading
-    detects files that do not belong together.
+    Both are written or neither. The description contains the digest of the weights, so that
+    loading detects files that do not belong together.
 
     Args:
         classifier: a classifier from :func:`heatmap.load_classifier`, :func:`heatmap.adapt` or
@@ -64,6 +72,7 @@ def save_checkpoint(
         path: the file of the weights, .safetensors. Missing folders are created.
         training: how the weights were trained, serialisable as JSON; informative only, loading
             does not read it.
+        overwrite: also replace files that are no checkpoint of this tool.
 
     Returns:
         The path, which any ``model`` parameter accepts.
@@ -74,50 +83,54 @@ def save_checkpoint(
             written.
     """
     target = Path(path)
-    check_target(target)
+    owner = check_target(target, overwrite=overwrite)
     check_named(classifier)
     state = {
         name: values.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, values in classifier.module.state_dict().items()
     }
     state |= _box_tensors(classifier.box_regression)
-    with writing(target) as temporary:
-        try:
-            save_file(state, temporary)
-        except SafetensorError as error:
-            raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
     description = _description(classifier, state)
     if training is not None:
         description["training"] = training
-    with writing(description_path(target)) as temporary:
-        temporary.write_text(json.dumps(description, indent=1) + "\n", "utf-8")
+    text = json.dumps({"generator": MARK, **description}, indent=1) + "\n"
+
+    def write_weights(to: Path) -> None:
+        try:
+            save_file(state, to, metadata={"generator": MARK})
+        except SafetensorError as error:
+            raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
+
+    described = description_path(target)
+    write_all({target: write_weights, described: of_bytes(text.encode())}, owner)
     return target
 
 
-def check_target(target: Path) -> None:
+def check_target(
+    target: Path, *, read: Iterable[object] = (), overwrite: bool = False
+) -> Ownership:
     """Refuse a path that a checkpoint cannot or must not be written to.
 
+    Args:
+        target: the file of the weights.
+        read: what it is made from; those that are files are not replaced.
+        overwrite: whether to replace files that are no checkpoint of this tool.
+
+    Returns:
+        Which files may be replaced.
+
     Raises:
-        ResultError: it has another suffix or too long a name, or a folder or a .json of another
-            kind is in the way.
+        ResultError: it has another suffix or too long a name, or a folder or a stranger's file is
+            in the way.
     """
     check_length(target)
     if target.suffix != CHECKPOINT_SUFFIX:
         raise ResultError(f"{target}: a checkpoint's name ends in {CHECKPOINT_SUFFIX}")
-    described = description_path(target)
-    for path in (target, described):
-        if path.is_dir():
-            raise ResultError(f"{path}: cannot be written: is a directory")
-    if described.exists():
-        try:
-            description = json.loads(read_bytes(described, ResultError))
-        except (ResultError, ValueError, RecursionError):
-            description = None
-        if not isinstance(description, dict) or "weights_digest" not in description:
-            raise ResultError(
-                f"{described}: exists already and does not describe a checkpoint: "
-                f"give {target.name} another name"
-            )
+    owner = Ownership.of(read, overwrite=overwrite)
+    with named_error(target.parent):
+        recover(target.parent)
+    owner.check((target, description_path(target)))
+    return owner
 
 
 def check_named(classifier: Classifier) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..classes import ClassList, visible
+from ..contents import read_text
 from ..errors import ModelError
-from ..files import read_text
 
 _NEW_LINE = re.compile(r"\r\n|\r|\n")
 # All but the tabulator, which is a kind of space.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,16 +18,21 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as tracing_config
 
+from ..contents import digest_of
 from ..conversion.check import relative_difference
 from ..conversion.convert import convert_usable
 from ..conversion.cut import cut_to_windows
 from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, HeatmapError, ResultError, reason_of
-from ..files import writing
+from ..files import Change, changing
 from ..geometry import whole_windows
 from ..grid.outputs import activation_of
 from ..localization.auto_scales import described_rule
+from ..marks import MARK
+from ..ownership import Ownership
 from ..quiet import quiet
+from ..room import named_error
+from ..temporary import recover
 from ..versions import package_versions
 from .classifier import Classifier
 from .load import load_classifier
@@ -86,6 +91,7 @@ def export(
     *,
     to: ProgramFormat = "onnx",
     stride: int | None = None,
+    overwrite: bool = False,
     **options: Any,
 ) -> Program:
     """Write the fully convolutional network to a file that runs without this package.
@@ -108,6 +114,7 @@ def export(
         to: "onnx", for ONNX Runtime and others (``torch.onnx.export``; needs the packages
             onnx, onnxruntime and onnxscript), or "torch" (``torch.export.save``).
         stride: distance between windows, px; None is the native stride.
+        overwrite: also replace files that were not exported by this tool.
 
     Returns:
         The paths of the files, the metadata, and the checks.
@@ -117,7 +124,7 @@ def export(
             exported; or scores from the file differ by more than 1e-4 of the largest score.
         GeometryError: the network cannot slide at this stride.
         ModelError: as :func:`heatmap.load_classifier`, or a package is missing.
-        ResultError: the path cannot be written, or has another suffix.
+        ResultError: the path cannot be written, has another suffix, or is a stranger's file.
     """
     target = Path(path)
     if to not in get_args(ProgramFormat):
@@ -125,6 +132,7 @@ def export(
     if target.suffix != PROGRAM_SUFFIXES[to]:
         kinds = " and ".join(f"{suffix} for {kind}" for kind, suffix in PROGRAM_SUFFIXES.items())
         raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
+    owner = _owner(target, model, options, overwrite=overwrite)
     if to == "onnx":
         onnx_runtime()
     # Networks cannot be recorded in inference mode.
@@ -133,8 +141,27 @@ def export(
         network = _converted(classifier, stride)
         facts = _facts(classifier, network)
         write = _write_onnx if to == "onnx" else _write_torch
-        with _one_line(classifier.name), quiet():
-            return write(_recorded(network), network, target, facts)
+        with _one_line(classifier.name), quiet(), changing(target.parent) as change:
+            program = write(_recorded(network), network, change, target, facts)
+            change.put(owner, _stale(target, owner))
+            return program
+
+
+def _stale(target: Path, owner: Ownership) -> dict[str, str]:
+    """The separate weights of an earlier export, which was larger, with their SHA-256."""
+    data = data_file(target)
+    return {data.name: digest_of(data)} if owner.owns(data) else {}
+
+
+def _owner(
+    target: Path, model: object, options: Mapping[str, Any], *, overwrite: bool
+) -> Ownership:
+    """Which files may be replaced; refused before the network is loaded."""
+    owner = Ownership.of((model, options.get("weights")), overwrite=overwrite)
+    with named_error(target.parent):
+        recover(target.parent)
+    owner.check([target])
+    return owner
 
 
 def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional:
@@ -224,30 +251,37 @@ def _recorded(network: FullyConvolutional) -> ExportedProgram:
 
 
 def _write_torch(
-    program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
+    program: ExportedProgram,
+    network: FullyConvolutional,
+    change: Change,
+    target: Path,
+    facts: dict[str, Any],
 ) -> Program:
-    with writing(target) as temporary:
-        torch.export.save(program, temporary, extra_files={FACTS_NAME: json.dumps(facts)})
-        checks = _checked(network, torch.export.load(temporary).module())
-        size = temporary.stat().st_size
-    return Program(target, size, None, "torch", None, facts, checks)
+    temporary = change.making / target.name
+    torch.export.save(program, temporary, extra_files={FACTS_NAME: json.dumps(facts), MARK: ""})
+    checks = _checked(network, torch.export.load(temporary).module())
+    change.take(target.name)
+    return Program(target, temporary.stat().st_size, None, "torch", None, facts, checks)
 
 
 def _write_onnx(
-    program: ExportedProgram, network: FullyConvolutional, target: Path, facts: dict[str, Any]
+    program: ExportedProgram,
+    network: FullyConvolutional,
+    change: Change,
+    target: Path,
+    facts: dict[str, Any],
 ) -> Program:
     data = data_file(target) if is_large(program) else None
     least = (network.channels, network.window_px, network.window_px)
     model = onnx_model(program, network.classes, least, {FACTS_NAME: json.dumps(facts)})
-    with ExitStack() as all_or_none:
-        temporary_data = all_or_none.enter_context(writing(data)) if data else None
-        temporary = all_or_none.enter_context(writing(target))
-        model.save(temporary, external_data=data is not None)
-        checks = _checked(network, onnx_runner(temporary))
-        size = sum(path.stat().st_size for path in temporary.parent.iterdir())
-        if temporary_data:
-            # It was written beside the file, which names it as its neighbour.
-            data_file(temporary).rename(temporary_data)
+    # Separate weights are written beside the file, which names them as its neighbour.
+    names = [path.name for path in (data, target) if path]
+    temporary = change.making / target.name
+    model.save(temporary, external_data=data is not None)
+    checks = _checked(network, onnx_runner(temporary))
+    for name in names:
+        change.take(name)
+    size = sum((change.making / name).stat().st_size for name in names)
     return Program(target, size, data, "onnx", model.model.opset_imports[""], facts, checks)
 
 
@@ -290,5 +324,7 @@ def _one_line(name: str) -> Iterator[None]:
         yield
     except HeatmapError:
         raise
+    except OSError as error:
+        raise ResultError(f"{name}: its file cannot be written: {reason_of(error)}") from error
     except Exception as error:
         raise ConversionError(f"{name} cannot be exported: {reason_of(error)}") from error

@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from ..conversion.graph import operation
 from ..errors import ModelError
+from ..marks import MARK
 
 # An ONNX file is limited to 2 GiB; larger weights are written to a separate file.
 SINGLE_FILE_BYTES = 2 * 10**9
@@ -48,6 +49,7 @@ def onnx_model(
     _refuse_below(written.model, least_chw)
     _tidy(written.model, least_chw[0], classes)
     written.model.metadata_props.update(notes)
+    written.model.producer_name = MARK
     return written
 
 

@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 import pyvips
 
+from ..contents import no_file
 from ..errors import PhotoError, reason_of
-from ..files import no_file
 from .formats import BY_NAME, FORMATS, HEAD_BYTES, Format, Unread, recognised
 from .planes import is_misread
 from .reading import AS_IT_IS, Reading

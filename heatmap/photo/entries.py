@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ..contents import read_text
 from ..errors import ResultError, reason_of
-from ..files import read_text
 
 _Value = TypeVar("_Value")
 _KINDS: dict[type, str] = {str: "text", list: "a list", dict: "an object"}

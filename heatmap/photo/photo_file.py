@@ -21,8 +21,8 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import PhotoError, reason_of
-from ..files import lack_of_room
 from ..region import Region
+from ..room import lack_of_room
 from .damage import NOTE, check_mendable, read_or_mended, refuse_blank
 from .decode import Access, decode, is_interlaced, is_tiled, open_image, upright_hw_of
 from .encoded import Encoded, encoded, naming

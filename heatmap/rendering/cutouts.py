@@ -13,6 +13,7 @@ from ..files import Writer
 from ..geometry import whole_px
 from ..localization.confirm import widened
 from ..localization.detection import Detection, on_region
+from ..marks import marked
 from ..names import CUTOUTS, slug
 from ..photo.photo_file import LARGE_PX, fits_memory
 from ..photo.reduced import OpenPhoto, reduced_hw
@@ -145,4 +146,4 @@ def _write_batch(folder: Path, photo: OpenPhoto, batch: Sequence[_Cut]) -> None:
 
 def _write_picture(path: Path, picture: Image) -> None:
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    path.write_bytes(cv2.imencode(".jpg", bgr, _JPEG)[1].tobytes())
+    path.write_bytes(marked(cv2.imencode(".jpg", bgr, _JPEG)[1].tobytes()))

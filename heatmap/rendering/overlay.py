@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 
 from ..classes import ClassGroup, Wanted
+from ..contents import digest_of
 from ..errors import ResultError
-from ..files import writing
+from ..files import of_bytes, write_all
 from ..geometry import Box, check_size, size_text
 from ..grid.score_grid import ScoreGrid
+from ..marks import MARK, Mark, marked
+from ..ownership import Ownership
 from ..photo.photo import Photo, read_photo
 from .legend import PANEL_PX, Caption, centred, narrowest_px, range_bar, strip, text_px
 from .paint import JPEG_MOST_PX, OPACITY, STRIP_PX, Image, Painter, hatching
@@ -87,13 +90,14 @@ def overlay(
     return np.vstack([picture, strip(picture.shape[1], caption, size)])
 
 
-def encode_image(rgb: Image, suffix: str = ".png") -> bytes:
+def encode_image(rgb: Image, suffix: str = ".png", *, mark: str = MARK) -> bytes:
     """RGB uint8 (H, W, 3) as the content of a PNG or JPEG file.
 
     Args:
         rgb: the picture.
         suffix: ".png", ".jpg" or ".jpeg", in any case. JPEG loses a little, but no colour is
             shared by neighbouring pixels (4:4:4), which would blur coloured lines and letters.
+        mark: that this tool wrote the file, and of which photo, as a comment in it.
 
     Raises:
         ResultError: another suffix, an array that is not RGB uint8 (H, W, 3), or a side that
@@ -110,11 +114,15 @@ def encode_image(rgb: Image, suffix: str = ".png") -> bytes:
             "a side: write it as .png"
         )
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(kind, bgr, _OPTIONS[kind])[1].tobytes()
+    return marked(cv2.imencode(kind, bgr, _OPTIONS[kind])[1].tobytes(), mark)
 
 
-def write_image(path: str | Path, rgb: Image) -> Path:
-    """Write a picture as PNG or JPEG by the suffix of the path; an earlier file is replaced.
+def write_image(
+    path: str | Path, rgb: Image, *, photo: str | Path = "", overwrite: bool = False
+) -> Path:
+    """Write a picture as PNG or JPEG by the suffix of the path.
+
+    An earlier picture is replaced if this tool wrote it, which a comment in the file tells.
 
     >>> heatmap.write_image("tabby.png", heatmap.overlay("cat.jpg", grid, "tabby"))
     ... # doctest: +SKIP
@@ -123,18 +131,29 @@ def write_image(path: str | Path, rgb: Image) -> Path:
         path: the file, ending in .png, .jpg or .jpeg; missing folders are created. It is written
             completely or not at all.
         rgb: RGB uint8 (H, W, 3).
+        photo: the photo that the picture shows, if it is a file: it is never replaced, nor is a
+            picture of another photo.
+        overwrite: also replace a file that this tool did not write.
 
     Returns:
         The path.
 
     Raises:
-        ResultError: as :func:`encode_image`, or the path cannot be written.
+        ResultError: as :func:`encode_image`, or the path cannot be written, or holds what must
+            not be replaced.
     """
     target = Path(path)
-    content = encode_image(rgb, target.suffix)
-    with writing(target) as temporary:
-        temporary.write_bytes(content)
+    owner = picture_owner(photo, overwrite=overwrite)
+    owner.check([target])
+    content = encode_image(rgb, target.suffix, mark=owner.mark.text)
+    write_all({target: of_bytes(content)}, owner)
     return target
+
+
+def picture_owner(photo: str | Path, *, overwrite: bool) -> Ownership:
+    """Which files a picture of a photo may replace; "" is of no file."""
+    mark = Mark.of(photo, digest=digest_of(Path(photo)) if photo else "")
+    return Ownership(mark, read=(photo,), overwrite=overwrite)
 
 
 def _outline(picture: Image, boxes_xyxy: Sequence[Box]) -> None:

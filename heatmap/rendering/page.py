@@ -19,6 +19,7 @@ from ..geometry import check_size, scale_of, shrunk_hw
 from ..grid.origin import Origin
 from ..grid.score_grid import ScoreGrid
 from ..localization.findings import Findings
+from ..marks import Mark
 from ..names import PAGE, PAGE_TILES
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
@@ -72,7 +73,8 @@ def page_files(
     def write_page(path: Path) -> None:
         colours = {"range": color_range or range_of(max(findings.peaks)), "opacity": opacity}
         data = page_data(photo, findings, grid, title=heading, stem=stem)
-        content = _filled(heading, {**data, **colours})
+        mark = Mark.of(photo.path, digest=photo.digest)
+        content = _filled(heading, {**data, **colours}, mark)
         # A heading that is not UTF-8 contains lone surrogates.
         path.write_bytes(content.encode("utf-8", "replace"))
 
@@ -106,12 +108,13 @@ def page_data(
     }
 
 
-def _filled(title: str, data: dict[str, Any]) -> str:
+def _filled(title: str, data: dict[str, Any], mark: Mark) -> str:
     """The template filled with style, script, data, and a policy that allows nothing else."""
     style = asset("viewer", "viewer.css")
     script = "\n".join(asset("viewer", name) for name in _SCRIPTS)
     tiles = " 'self' file:" if data["photo"]["tiles"] else ""
     return Template(asset("viewer", "template.html")).substitute(
+        mark=mark.text,
         policy=policy(style, script, images=f"data:{tiles}"),
         title=html.escape(title),
         style=style,

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..marks import marked
 from ..names import PAGE_TILES
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
@@ -70,7 +71,7 @@ class _Level:
         for column, left in enumerate(range(0, rows.shape[1], PAGE_TILE_PX)):
             tile = cv2.cvtColor(rows[:, left : left + PAGE_TILE_PX], cv2.COLOR_RGB2BGR)
             encoded = cv2.imencode(".jpg", tile, _JPEG)[1]
-            (self._folder / f"{column}_{self._row}.jpg").write_bytes(encoded.tobytes())
+            (self._folder / f"{column}_{self._row}.jpg").write_bytes(marked(encoded.tobytes()))
         self._row += 1
         self._rows_to_come -= len(rows)
         if self._smaller is not None:

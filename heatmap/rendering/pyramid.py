@@ -17,11 +17,13 @@ import tifffile
 
 from ..classes import ClassGroup
 from ..errors import ResultError
-from ..files import TEMPORARY, Writer
+from ..files import Writer
 from ..geometry import check_size
 from ..localization.findings import Findings
+from ..marks import Mark
 from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
+from ..temporary import TEMPORARY
 from .annotated import Annotation
 from .paint import OPACITY, STRIP_PX, Image
 
@@ -65,11 +67,14 @@ def pyramid(
 
 
 def _save(path: Path, photo: Photo | PhotoFile, annotation: Annotation) -> None:
+    mark = Mark.of(photo.path, digest=photo.digest)
     try:
         with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=path.parent) as raw:
             _write_rows(raw.file, photo.hw, _painted(photo, annotation))
             raw.flush()
-            pyvips.Image.tiffload(raw.name, access="sequential").tiffsave(
+            image = pyvips.Image.tiffload(raw.name, access="sequential").copy()
+            image.set_type(pyvips.GValue.gstr_type, "image-description", mark.text)
+            image.tiffsave(
                 str(path),
                 pyramid=True,
                 bigtiff=True,

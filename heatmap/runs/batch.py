@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..files import TEMPORARY
 from ..progress import Reporter
+from ..room import named_error
+from ..temporary import recover
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
 from .coco_joined import Pieces, check_joined, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
-from .overview import write_overview
+from .overview import check_overview, write_overview
 from .request import Request, display_of_stored
 from .settings import ScorerRecipe, Settings, settle
 from .sources import BatchFiles, gather
@@ -140,8 +140,9 @@ def plan_batch(
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-    check_joined(setup.output, manifest, _joined(manifest, setup))
-    return _plan(gathered, manifest, setup, retry_failed=sources.retry_failed)
+    check_joined(setup.output, manifest, _joined(manifest, setup), overwrite=request.overwrite)
+    retry_failed = sources.retry_failed or request.overwrite
+    return _plan(gathered, manifest, setup, retry_failed=retry_failed)
 
 
 def batch(
@@ -165,7 +166,7 @@ def batch(
             ``photos``, the results of each photo; with the format "coco" also for ``coco.json``
             and ``coco.dataset.json``, which hold those of all photos.
         recipe: how to prepare the scorer.
-        request: how to process each photo.
+        request: how to process each photo; its ``overwrite`` also is for the batch's own files.
         threads: threads per photo; None is 1 if several photos run at a time, otherwise
             torch's default.
         runner: runs the photos.
@@ -176,19 +177,24 @@ def batch(
             folder cannot be written or holds another batch's results.
     """
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
-    with writing_manifest(output) as manifest:
-        _clean(output)
+    with writing_manifest(output, overwrite=request.overwrite) as manifest:
+        with named_error(output):
+            recover(output)
+        check_overview(output, manifest, overwrite=request.overwrite)
         setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-        check_joined(setup.output, manifest, _joined(manifest, setup))
+        joined = _joined(manifest, setup)
+        check_joined(setup.output, manifest, joined, overwrite=request.overwrite)
         reporter.notes(setup.notes)
-        retry_failed, first = sources.retry_failed, True
+        # What was refused before is done if it is insisted on.
+        retry_failed, first = sources.retry_failed or request.overwrite, True
         for settled in _looks(sources, gathered, output):
             work = _plan(settled, manifest, setup, retry_failed=retry_failed)
             _do(work, manifest, setup, runner, reporter)
-            write_overview(output, manifest.records.values())
+            write_overview(output, manifest, overwrite=request.overwrite)
             # What was joined before is read again only where something is new.
             if first or work.todo:
-                write_joined(setup.output, manifest, _joined(manifest, setup))
+                joined = _joined(manifest, setup)
+                write_joined(setup.output, manifest, joined, overwrite=request.overwrite)
             # With watch, a photo that fails again is not retried at every search.
             retry_failed = first = False
         folders = (item for item, _ in gathered.unread)
@@ -272,9 +278,3 @@ def _do(
     for record in runner.run(setup, work.todo):
         manifest.append(record)
         reporter.photo(record)
-
-
-def _clean(output: Path) -> None:
-    """Remove incomplete files that a killed batch left in the output folder."""
-    for path in output.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(path, ignore_errors=True)

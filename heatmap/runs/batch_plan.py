@@ -53,8 +53,8 @@ def plan_work(
         record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
         why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
         if why:
-            stale, of_coco = () if record is None else record.files, images[item.name]
-            todo.append(PhotoTask(item, folder, why, stale, ids[item.name].id, of_coco))
+            of_coco = images[item.name]
+            todo.append(PhotoTask(item, folder, why, record, ids[item.name].id, of_coco))
     skipped = [_skipped(item, settings) for item in gathered.others]
     skipped += _readable_again(manifest, gathered)
     unread = [

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup, visible
+from ..contents import read_text
 from ..errors import ClassError, ResultError
-from ..files import read_text
 from ..geometry import Box
 from ..localization.detection import Detection
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from ..errors import ResultError
 from ..files import write_all
 from ..names import COCO, COCO_DATASET, JOINED_COCO, JOINED_DATASET, PHOTOS
+from ..ownership import ANY
 from .coco import INFO
 from .manifest import Manifest, Record
 
@@ -41,13 +42,15 @@ def joined_pieces(output: Path, records: Iterable[Record], *, dataset: bool) -> 
     return {name: of(name) for name in files}
 
 
-def check_joined(output: Path, manifest: Manifest, names: Collection[str]) -> None:
+def check_joined(
+    output: Path, manifest: Manifest, names: Collection[str], *, overwrite: bool = False
+) -> None:
     """Refuse to replace files that the batch did not write.
 
     Raises:
         ResultError: one of these names is such a file, or cannot be read.
     """
-    for name in names:
+    for name in () if overwrite else names:
         digest = _file_digest(output / name)
         if digest is not None and digest not in manifest.written.get(name, ()):
             raise ResultError(
@@ -56,23 +59,26 @@ def check_joined(output: Path, manifest: Manifest, names: Collection[str]) -> No
             )
 
 
-def write_joined(output: Path, manifest: Manifest, pieces: Mapping[str, Pieces]) -> None:
+def write_joined(
+    output: Path, manifest: Manifest, pieces: Mapping[str, Pieces], *, overwrite: bool = False
+) -> None:
     """Write the joined files whose content has changed, and remove those that are not wanted.
 
     Args:
         output: the folder of the batch.
         manifest: its manifest, open for writing.
         pieces: the content by name; a file that is not among them goes, unless somebody changed it.
+        overwrite: replace strangers' files too.
 
     Raises:
         ResultError: a file of a photo is not what was written, or as :func:`check_joined`.
     """
-    check_joined(output, manifest, pieces)
+    check_joined(output, manifest, pieces, overwrite=overwrite)
     digests = {name: _digest(content()) for name, content in pieces.items()}
     changed = [name for name in pieces if _file_digest(output / name) != digests[name]]
     # Noted before: whenever the process is killed, what is there is known.
     manifest.note({name: digests[name] for name in changed})
-    write_all({output / name: _writer(pieces[name]) for name in changed})
+    write_all({output / name: _writer(pieces[name]) for name in changed}, ANY)
     for name in set(_NAMES) - pieces.keys():
         if _file_digest(output / name) in manifest.written.get(name, ()):
             (output / name).unlink(missing_ok=True)

@@ -27,6 +27,7 @@ from ..grid.position_scores import Cells
 from ..grid.upsample import nearest, upsample
 from ..localization.detection import Detection
 from ..localization.findings import Findings
+from ..marks import MARK
 from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
@@ -218,7 +219,7 @@ def _heat_writer(cells: Cells, geometry: Geometry, georeference: Georeference | 
             photometric="minisblack",
             tile=(_TILE_PX, _TILE_PX),
             compression="zlib",
-            software="heatmap",
+            software=MARK,
             metadata=None,
             extratags=[_PREDICTED, _NAN_IS_NO_VALUE, *place_tags],
         )

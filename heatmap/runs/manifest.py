@@ -17,9 +17,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from ..contents import read_bytes
 from ..errors import HeatmapError, ResultError, Use, reason_of
-from ..files import make_folder, read_bytes
+from ..files import make_folder
 from ..names import MANIFEST
+from ..ownership import ELSEWHERE, OVERWRITE, check_folder
+
+# What lines begin with.
+_STARTS = (b'{"name": ', b'{"settings": ', b'{"written": ')
 
 PhotoState = Literal["done", "failed", "skipped"]
 
@@ -53,7 +58,8 @@ class Record:
         notes: conversions applied while reading, and damage.
         detections: most confident first, each with "class", "confidence" (0..1) and
             "box_xyxy" (photo px).
-        files: names of the result files in the photo's folder.
+        files: the result files in the photo's folder, by name the SHA-256 of each; "" of folders.
+            Of a photo that failed they are those of an earlier time.
         seconds: time it took.
         finished: when it was finished, UTC, ISO 8601.
         image_id: the id that it has in COCO files where no dataset gives one; stays the same.
@@ -70,10 +76,14 @@ class Record:
     photo_hw: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
     detections: tuple[Mapping[str, Any], ...] = ()
-    files: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     finished: str = ""
     image_id: int | None = None
+
+
+class NoManifestError(ResultError):
+    """A file that is no manifest of this version."""
 
 
 def error_of(record: Record) -> HeatmapError:
@@ -154,6 +164,8 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
         entry = json.loads(line)
     except ValueError:
         # Incomplete, since the process was killed.
+        if not any(line.startswith(start) or start.startswith(line) for start in _STARTS):
+            raise _no_manifest(manifest, number) from None
         return
     try:
         if entry.keys() == {"settings"}:
@@ -164,10 +176,15 @@ def _take(manifest: Manifest, line: bytes, number: int) -> None:
             record = _record(entry)
             manifest.records[record.name] = record
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ResultError(
-            f"{manifest.path}: line {number} does not have the format of this version: "
-            "choose another folder"
-        ) from error
+        raise _no_manifest(manifest, number) from error
+
+
+def _no_manifest(manifest: Manifest, number: int) -> NoManifestError:
+    return NoManifestError(
+        f"{manifest.path}: line {number} does not have the format of this version",
+        ELSEWHERE,
+        OVERWRITE,
+    )
 
 
 def _record(entry: Mapping[str, Any]) -> Record:
@@ -180,22 +197,25 @@ def _record(entry: Mapping[str, Any]) -> Record:
             "ways": tuple(entry["ways"]),
             "notes": tuple(map(str, entry["notes"])),
             "detections": tuple(entry["detections"]),
-            "files": tuple(map(str, entry["files"])),
+            "files": dict(entry["files"]),
             "image_id": None if entry["image_id"] is None else int(entry["image_id"]),
         }
     )
 
 
 @contextmanager
-def writing_manifest(folder: Path) -> Iterator[Manifest]:
+def writing_manifest(folder: Path, *, overwrite: bool = False) -> Iterator[Manifest]:
     """Open the manifest of a folder for appending, by one process at a time.
+
+    Where ``overwrite`` is set, a file that is no manifest is emptied.
 
     Raises:
         ResultError: as :func:`read_manifest`, or another batch is writing to the folder.
     """
     path = folder / MANIFEST
     try:
-        make_folder(path)
+        check_folder(path)
+        make_folder(folder)
         # Without O_BINARY, Windows writes "\r\n".
         binary = getattr(os, "O_BINARY", 0)
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | binary, 0o666)
@@ -203,13 +223,23 @@ def writing_manifest(folder: Path) -> Iterator[Manifest]:
         raise ResultError(f"{path}: cannot be written: {reason_of(error)}") from error
     try:
         _lock(file, folder)
-        manifest = read_manifest(folder)
+        manifest = _read_or_empty(folder, file, overwrite=overwrite)
         manifest._file = file
         _end_line(file)
         yield manifest
         manifest._file = None
     finally:
         os.close(file)
+
+
+def _read_or_empty(folder: Path, file: int, *, overwrite: bool) -> Manifest:
+    try:
+        return read_manifest(folder)
+    except NoManifestError:
+        if not overwrite:
+            raise
+        os.ftruncate(file, 0)
+        return Manifest(folder / MANIFEST)
 
 
 def _lock(file: int, folder: Path) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import quote
 
+from ..contents import digest_of
 from ..csv_table import csv_table
 from ..files import of_bytes, write_all
+from ..marks import MARK
 from ..names import PAGE, PHOTOS, PICTURE, SHEET, SUMMARY, THUMBNAIL
+from ..ownership import Ownership
 from ..rendering.html import asset, embedded, policy
-from .manifest import Record, counts
+from .manifest import Manifest, Record, counts
 
 HEAD = (
     "photo", "state", "message", "width_px", "height_px",
@@ -22,27 +26,43 @@ HEAD = (
 )  # fmt: skip
 
 
-def write_overview(output: Path, records: Iterable[Record]) -> None:
+def write_overview(output: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
     """Write ``summary.csv`` and ``index.html`` where their content has changed.
 
     Args:
         output: the folder of the batch.
-        records: the records of all its photos.
+        manifest: the records of all its photos; it notes what is written, before it is.
+        overwrite: replace strangers' files too.
 
     Raises:
-        ResultError: one of them cannot be written.
+        ResultError: one of them cannot be written, or is a stranger's.
     """
-    ordered = sorted(records, key=lambda record: record.name)
-    contents = {output / SUMMARY: summary_table(ordered), output / SHEET: contact_sheet(ordered)}
-    changed = {path: content for path, content in contents.items() if _content(path) != content}
-    write_all({path: of_bytes(content) for path, content in changed.items()})
+    ordered = sorted(manifest.records.values(), key=lambda record: record.name)
+    contents = {SUMMARY: summary_table(ordered), SHEET: contact_sheet(ordered)}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    changed = [name for name, digest in digests.items() if digest_of(output / name) != digest]
+    owner = _owner(output, manifest, overwrite=overwrite)
+    manifest.note({name: digests[name] for name in changed})
+    write_all({output / name: of_bytes(contents[name]) for name in changed}, owner)
 
 
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
+def check_overview(output: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
+    """Refuse an output folder that holds a stranger's file of the name of one of its own.
+
+    Raises:
+        ResultError: it does, and that is not to be overwritten.
+    """
+    owner = _owner(output, manifest, overwrite=overwrite)
+    owner.check([output / SUMMARY, output / SHEET])
+
+
+def _owner(output: Path, manifest: Manifest, *, overwrite: bool) -> Ownership:
+    """The files that were written are those whose digest was noted at any time."""
+    listed = {}
+    for name, digests in manifest.written.items():
+        now = digest_of(output / name)
+        listed[output / name] = now if now in digests else digests[-1]
+    return Ownership(listed=listed, overwrite=overwrite)
 
 
 def summary_table(records: Sequence[Record]) -> bytes:
@@ -69,6 +89,7 @@ def contact_sheet(records: Sequence[Record]) -> bytes:
     }
     style, script = asset("sheet", "sheet.css"), asset("sheet", "sheet.js")
     page = Template(asset("sheet", "template.html")).substitute(
+        mark=MARK,
         policy=policy(style, script, images="'self' file: data:"),
         title=html.escape(title),
         style=style,
@@ -97,7 +118,8 @@ def _entry(record: Record) -> dict[str, Any]:
 def _file(record: Record, suffix: str) -> str | None:
     """The relative URL of a photo's first file with this suffix, or None."""
     name = next((name for name in record.files if name.endswith(suffix)), None)
-    if name is None:
+    # The files of a photo that failed are of an earlier time.
+    if name is None or record.state != "done":
         return None
     # Quoted as bytes, since a name need not be UTF-8.
     return quote(os.fsencode(f"{PHOTOS}/{record.name}/{name}"))

@@ -15,6 +15,7 @@ from ..files import Writer
 from ..geometry import shrunk_hw
 from ..localization.areas import Areas
 from ..localization.findings import Findings
+from ..marks import Mark
 from ..names import AREAS, OVERLAY, PICTURE, PYRAMID, THUMBNAIL, class_suffixes
 from ..photo.photo_file import upright_hw
 from ..photo.reading import AS_IT_IS, Reading
@@ -52,7 +53,7 @@ class Drawing:
 
     def picture(self) -> dict[str, Writer]:
         """The annotated picture; in full, if it is too large for a JPEG, also as a pyramid."""
-        files = {PICTURE: _writer(self._annotated, self._pixels)}
+        files = {PICTURE: self._writer(self._annotated, self._pixels)}
         if self._is_pyramid:
             whole = whole_of(self.photo)
             files[PYRAMID] = pyramid(whole, self.findings, **self._look)
@@ -74,13 +75,13 @@ class Drawing:
         for index, (group, suffix) in enumerate(zip(groups, class_suffixes(groups), strict=True)):
             own = [box for box, each in boxes if each.group == group]
             draw = partial(overlay, boxes_xyxy=own, **self._colours)
-            files[group] = f"{suffix}{OVERLAY}", _writer(draw, self._pixels, placed, index)
+            files[group] = f"{suffix}{OVERLAY}", self._writer(draw, self._pixels, placed, index)
         return files
 
     def areas(self, areas: Areas) -> dict[str, Writer]:
         """The map of areas."""
         draw = partial(areas_picture, longest_px=max(self._hw))
-        return {AREAS: _writer(draw, self.photo, areas, self._colours_of(areas))}
+        return {AREAS: self._writer(draw, self.photo, areas, self._colours_of(areas))}
 
     def _colours_of(self, areas: Areas) -> Image:
         """RGB of each class, (n, 3): that of the annotated picture where it has one there."""
@@ -97,7 +98,12 @@ class Drawing:
         """A small copy of the annotated picture, without its legend."""
         hw = shrunk_hw(self.photo.hw, THUMBNAIL_PX)
         small = np.concatenate(list(self.photo.strips(scaled_hw=hw)))
-        return {THUMBNAIL: _writer(partial(self._annotated, legend=False), small)}
+        return {THUMBNAIL: self._writer(partial(self._annotated, legend=False), small)}
+
+    def _writer(self, draw: Callable[..., Image], *what: Any) -> Writer:
+        """A function that draws a picture and writes it: all at once would take much memory."""
+        mark = Mark.of(self.photo.path, digest=self.photo.digest).text
+        return lambda to: to.write_bytes(encode_image(draw(*what), OVERLAY, mark=mark))
 
     @property
     def _colours(self) -> dict[str, Any]:
@@ -121,11 +127,6 @@ class Drawing:
     @cached_property
     def _pixels(self) -> Image:
         return np.concatenate(list(self.photo.strips(scaled_hw=self._hw)))
-
-
-def _writer(draw: Callable[..., Image], *what: Any) -> Writer:
-    """A function that draws a picture and writes it: all at once would take much memory."""
-    return lambda to: to.write_bytes(encode_image(draw(*what), OVERLAY))
 
 
 def open_to_draw(

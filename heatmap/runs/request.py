@@ -204,12 +204,18 @@ NO_EXTRAS = Extras()
 
 @dataclass(frozen=True)
 class Request:
-    """The complete request of a run, the same for every photo of a batch."""
+    """The complete request of a run, the same for every photo of a batch.
+
+    Attributes:
+        display, placement, limits, extras: the parts of it.
+        overwrite: also replace files that this tool did not write; no result depends on it.
+    """
 
     display: Display = field(default_factory=Display)
     placement: MultiScale = field(default_factory=MultiScale)
     limits: Limits = field(default_factory=Limits)
     extras: Extras = NO_EXTRAS
+    overwrite: bool = False
 
     @property
     def of_batch(self) -> Request:

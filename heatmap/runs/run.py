@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..classes import BACKGROUND, ClassGroup
 from ..errors import Use
-from ..files import room_to_grow
 from ..geometry import Box, shrunk_hw
 from ..grid.collector import grid_bytes
 from ..grid.outputs import are_exclusive
@@ -29,7 +28,10 @@ from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, decoded_hw, open_photo
 from ..progress import Reporter
 from ..rendering.overlay import PICTURE_PX
+from ..room import room_to_grow
 from .coco import CocoImage
+from .earlier import Claim
+from .possible import check_claim
 from .request import (
     NO_EXTRAS,
     Display,
@@ -41,7 +43,7 @@ from .request import (
     display_of_stored,
     image_of,
 )
-from .save import Outcome, SavedRun, save_run
+from .save import Outcome, SavedRun, claim_of, save_run
 
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier
@@ -111,6 +113,19 @@ class PhotoRun:
         self.needed = planned_bytes(hw, scorer, request, self.scales)
         self._scored: dict[str, Scored] = {}
         self._home = Path()
+        self._claim: Claim | None = None
+
+    def claim(self, folder: str | Path, **known: Any) -> None:
+        """Check that results can be written to ``folder``, before they are worked out.
+
+        ``known`` is what is known of earlier results there, as attributes of :class:`Claim`.
+
+        Raises:
+            ResultError: as :func:`possible.check_claim`.
+        """
+        self._claim = replace(claim_of(folder, self.photo, self.request), **known)
+        request = replace(self.request, display=self.display)
+        check_claim(self._claim, request, self.scorer.classifier.classes, self.scales)
 
     def score(self, home: Path, reporter: Reporter) -> None:
         """Score at every scale; large scores are written to the folder ``home``."""
@@ -126,7 +141,7 @@ class PhotoRun:
                 took = time.perf_counter() - started
 
     def finish(self, folder: str | Path) -> Run:
-        """Detect objects, draw them, and write all results to ``folder``."""
+        """Detect objects, draw them, and write all results to ``folder``, where it was claimed."""
         scored = list(self._scored.values())
         grids = [windows_of(scores) for scores in scored]
         fuse = self.request.placement.fuse
@@ -137,7 +152,8 @@ class PhotoRun:
         several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
         areas = areas_of(fused) if self.display.areas else None
         outcome = Outcome(self.photo, findings, noted(fused, notes), several, areas, self.image)
-        saved = save_run(folder, outcome, replace(self.request, display=self.display))
+        request = replace(self.request, display=self.display)
+        saved = save_run(folder, outcome, request, self._claim)
         return Run(self.photo, findings, outcome.grid, several, areas, saved)
 
     def _needed_hw(self, hw: tuple[int, int]) -> tuple[int, int] | None:
@@ -259,6 +275,7 @@ def run(
     placement: MultiScale = MultiScale(),
     limits: Limits = Limits(),
     extras: Extras = NO_EXTRAS,
+    overwrite: bool = False,
     reporter: Reporter = Reporter(),
 ) -> Run:
     """Score a photo, detect objects, draw them, and write all results to ``folder``.
@@ -268,8 +285,8 @@ def run(
 
     For ``cat.jpg`` the folder gets ``cat.json`` (``result.schema.json`` in this package is its
     JSON Schema), the picture ``cat.heatmap.jpg``, the maps of what was found ``cat.maps.npz``, and
-    the files of ``display`` and ``extras``. Either all of these files are written or none; earlier
-    files of the same names are replaced.
+    the files of ``display`` and ``extras``: all of them or none. Earlier results of the photo are
+    replaced as a whole; a file that this tool did not write, or that was changed since, never is.
 
     Args:
         photo: path of the photo.
@@ -280,6 +297,8 @@ def run(
             network's rule) and border.
         limits: bytes of memory, classes to store, and windows to skip.
         extras: further files: the grid, other formats, the page, cut-outs.
+        overwrite: also replace strangers' files, the results of another photo of this name, and
+            a saved grid where no other is written; but never the photo.
         reporter: receives the stages, and the number of windows scored.
 
     Returns:
@@ -291,11 +310,12 @@ def run(
         GeometryError: no window fits, a stride that the network does not have, or a photo
             too large for the memory.
         ClassError: an unknown class, or one that is requested but not stored.
-        ResultError: the files cannot be written, or do not fit on the disk.
+        ResultError: the files cannot be written, or not without replacing others.
 
     In each of these cases nothing is written.
     """
-    underway = PhotoRun(photo, scorer, Request(display, placement, limits, extras))
+    underway = PhotoRun(photo, scorer, Request(display, placement, limits, extras, overwrite))
+    underway.claim(folder)
     # However this ends, scores on disk that were not saved are removed.
     with room_to_grow(underway.needed, Path(folder)) as home:
         if underway.needed:

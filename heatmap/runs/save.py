@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..files import Writer, of_bytes, write_all
+from ..files import Writer, changing
 from ..grid.score_grid import ScoreGrid
 from ..localization.areas import Areas
 from ..localization.detection import Alternative, Detection
 from ..localization.findings import Findings
-from ..names import DESCRIPTION, GRID, MAPS, ResultNames
+from ..marks import Mark
+from ..names import GRID, MAPS, ResultNames
 from ..photo.reduced import OpenPhoto, whole_of
 from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
 from .coco import CocoImage
+from .earlier import Claim, description_writer
 from .formats import export_files
 from .pictures import Drawing
 from .request import Display, Request
 
 # Version of ``cat.json``, raised when its keys change.
-RESULT_FORMAT = 6
+RESULT_FORMAT = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,7 @@ class SavedRun:
         exports: the files of each format.
         page: the page for the browser, if asked for.
         written: all files and folders, pictures first.
+        kept: files of earlier results that were changed since they were written, and so stay.
     """
 
     description: Path
@@ -78,30 +80,49 @@ class SavedRun:
     exports: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     page: Path | None = None
     written: tuple[Path, ...] = ()
+    kept: tuple[Path, ...] = ()
 
 
-def save_run(folder: str | Path, outcome: Outcome, request: Request) -> SavedRun:
+def save_run(
+    folder: str | Path, outcome: Outcome, request: Request, claim: Claim | None = None
+) -> SavedRun:
     """Write ``cat.json``, ``cat.heatmap.jpg``, ``cat.maps.npz`` and more for a photo ``cat.jpg``.
 
-    The files are first written under temporary names, and renamed when all are complete.
+    The files are first made in a temporary folder, and moved when all are complete. They replace
+    earlier results of the photo as a whole: of those, files that are not written anew are removed,
+    unless they were changed since.
 
     Args:
         folder: where to write; created if missing.
         outcome: the results.
         request: how they are drawn, and which further files are written.
+        claim: what may be replaced; None is what the description in the folder says.
 
     Raises:
-        ResultError: the folder or a file cannot be written; or as
+        ResultError: the folder or a file cannot be written, or is a stranger's; or as
             :func:`formats.export_files`.
     """
-    files = _Files(ResultNames.of_photo(folder, outcome.photo.path), outcome, request)
+    claim = claim or claim_of(folder, outcome.photo, request)
+    files = _Files(claim.names, outcome, request)
     files.add_pictures()
     files.add_grids()
     files.add_exports()
     saved = files.saved()
-    described = describe_run(saved, outcome, request.display)
-    write_all({**files.writers, saved.description: _description(described)})
-    return saved
+    with changing(claim.names.folder) as change:
+        change.make(files.writers)
+        described = describe_run(saved, outcome, request.display, change.made)
+        change.make({saved.description: description_writer(described)})
+        # Read anew, since others may have written here while the photo was scored.
+        claim = replace(claim)
+        kept = claim.changed(but=change.made)
+        change.put(claim.owner, removed=claim.unchanged)
+    return replace(saved, kept=kept)
+
+
+def claim_of(folder: str | Path, photo: OpenPhoto, request: Request) -> Claim:
+    """What results of a photo may replace in a folder."""
+    names = ResultNames.of_photo(folder, photo.path)
+    return Claim(names, photo.path, photo.digest, request.overwrite)
 
 
 class _Files:
@@ -173,7 +194,7 @@ class _Files:
         self._kinds["exports"] = exports
 
     def saved(self) -> SavedRun:
-        description = self.names.path(DESCRIPTION)
+        description = self.names.description
         return SavedRun(
             description=description,
             maps=self.names.path(MAPS),
@@ -182,20 +203,18 @@ class _Files:
         )
 
 
-def _description(described: Mapping[str, Any]) -> Writer:
-    text = json.dumps(described, indent=2, ensure_ascii=False)
-    # File names that are not UTF-8 contain lone surrogates, which are valid JSON as escapes.
-    return of_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
-
-
-def describe_run(saved: SavedRun, outcome: Outcome, display: Display) -> dict[str, Any]:
+def describe_run(
+    saved: SavedRun, outcome: Outcome, display: Display, written: Mapping[str, str]
+) -> dict[str, Any]:
     """The content of ``cat.json``; boxes are (left, top, right, bottom) in photo px.
 
-    ``result.schema.json`` is its JSON Schema.
+    ``written`` are the SHA-256 of all other files by name. ``result.schema.json`` is its JSON
+    Schema.
     """
     findings, grid = outcome.findings, outcome.grid
     return {
         "format": RESULT_FORMAT,
+        "generator": Mark.of(outcome.photo.path, digest=outcome.photo.digest).text,
         "photo": _photo(outcome.photo),
         "detections": list(map(_described, findings.detections)),
         "guesses": list(map(_described, findings.guesses)),
@@ -207,7 +226,7 @@ def describe_run(saved: SavedRun, outcome: Outcome, display: Display) -> dict[st
         "settings": _settings(display, grid),
         "windows": grid.geometry.grid_hw[0] * grid.geometry.grid_hw[1],
         "not_scored": int((~grid.scored).sum()),
-        "files": _file_names(saved),
+        "files": _file_names(saved, written),
         "geometry": asdict(findings.maps.geometry),
         "origin": asdict(findings.maps.origin),
     }
@@ -243,8 +262,8 @@ def _settings(display: Display, grid: ScoreGrid) -> dict[str, Any]:
     }
 
 
-def _file_names(saved: SavedRun) -> dict[str, Any]:
-    """The names of all files by what they are."""
+def _file_names(saved: SavedRun, written: Mapping[str, str]) -> dict[str, Any]:
+    """The names of all files by what they are, and the SHA-256 of each."""
     one = {"grid": saved.grid, "areas": saved.areas, "crops": saved.crops, "page": saved.page}
     many: dict[str, Mapping[str, Any]] = {
         "scales": {name: path.name for name, path in saved.scales.items()},
@@ -252,7 +271,7 @@ def _file_names(saved: SavedRun) -> dict[str, Any]:
     }
     per_class = [{**_class(group), "file": path.name} for group, path in saved.per_class.items()]
     return {
-        "written": sorted(path.name for path in saved.written),
+        "written": dict(sorted(written.items())),
         "pictures": [path.name for path in saved.pictures],
         "maps": saved.maps.name,
         **({"per_class": per_class} if per_class else {}),

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
+from ..contents import read_bytes
 from ..errors import ResultError
-from ..files import read_bytes
 from ..geometry import Box
 from ..grid.read import load
 from ..localization.detection import Alternative, Detection
@@ -29,6 +29,7 @@ class SavedResult:
     Attributes:
         description: the JSON file.
         photo: the photo file; None where an array was scored.
+        digest: SHA-256 of the photo file, or of the pixels of the array.
         grid: the file of the score grid, for :func:`heatmap.load`; None where it was not saved.
         detections: objects, most confident first, with boxes in photo px.
         guesses: where there are none, the best below the confidence threshold.
@@ -40,6 +41,7 @@ class SavedResult:
 
     description: Path
     photo: Path | None
+    digest: str
     grid: Path | None
     detections: tuple[Detection, ...]
     guesses: tuple[Detection, ...]
@@ -140,6 +142,7 @@ def read_result(file: Path) -> SavedResult:
         return SavedResult(
             description=file,
             photo=_photo(str(described["photo"]["path"]), file),
+            digest=str(described["photo"]["sha256"]),
             grid=_beside(file, described["files"].get("grid")),
             detections=tuple(map(_detection, described["detections"])),
             guesses=tuple(map(_detection, described["guesses"])),

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..choices import Engine
 from ..classes import ClassGroup, Wanted
+from ..contents import read_bytes
 from ..errors import PhotoError
-from ..files import read_bytes
 from ..localization.auto_scales import described_rule
 from ..memory import free_memory
 from ..versions import package_versions

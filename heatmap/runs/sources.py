@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..contents import read_bytes, read_text
 from ..errors import PhotoError
-from ..files import read_bytes, read_text
 from ..names import DESCRIPTION, MAPS, PHOTOS, photo_folder
 from ..photo.broken import BrokenPhoto
 from ..photo.folder import files_below, unreadable
@@ -84,7 +84,11 @@ def gather(
         for path, named in files:
             named_itself[path] = named_itself.get(path, False) or named
     base = bases[0] if len(set(bases)) == 1 else Path(os.path.commonpath(bases))
-    written = _written(named_itself)
+    results = _below(named_itself, output / PHOTOS)
+    written = _written(named_itself) | results
+    for path in sorted(results):
+        if named_itself[path]:
+            raise _among_results(path)
     kept = sorted(path for path, named in named_itself.items() if named or path not in written)
     items = _named(kept, base, output)
     photos = [
@@ -99,6 +103,22 @@ def gather(
     return BatchFiles(tuple(photos), tuple(others), tuple(folders))
 
 
+def _below(paths: Iterable[Path], folder: Path) -> set[Path]:
+    """Those of some files that lie in a folder or below, whatever links lead there."""
+    resolved = Path(os.path.realpath(folder))
+    parents = {path.parent for path in paths}
+    inside = {
+        parent
+        for parent in parents
+        if resolved in ((real := Path(os.path.realpath(parent))), *real.parents)
+    }
+    return {path for path in paths if path.parent in inside}
+
+
+def _among_results(path: Path) -> PhotoError:
+    return PhotoError(f"{path}: results would lie among the photos: choose another output")
+
+
 def _written(paths: Iterable[Path]) -> set[Path]:
     """Those of some files that runs wrote: pictures of photos are no photos."""
     written: set[Path] = set()
@@ -106,11 +126,11 @@ def _written(paths: Iterable[Path]) -> set[Path]:
         if path.name.endswith(MAPS):
             described = path.with_name(path.name.removesuffix(MAPS) + DESCRIPTION)
             try:
-                names = json.loads(read_bytes(described, PhotoError))["files"]["written"]
+                names = list(json.loads(read_bytes(described, PhotoError))["files"]["written"])
             # No result, or not one of this version: its files are taken for what they seem.
             except (PhotoError, ValueError, LookupError, TypeError, RecursionError):
                 continue
-            written |= {path.with_name(str(name)) for name in names}
+            written |= {described, *(path.parent / str(name) for name in names)}
     return written
 
 
@@ -165,7 +185,7 @@ def _tell_if_unread(folder: str, unread: Callable[[BrokenPhoto], object]) -> Non
 def _check_apart(folder: Path, output: Path) -> None:
     """Refuse to search a folder that will hold results, since these are images too."""
     if folder == output or output / PHOTOS in (folder, *folder.parents):
-        raise PhotoError(f"{folder}: results would lie among the photos: choose another output")
+        raise _among_results(folder)
 
 
 def _listed(path: Path) -> tuple[Path, list[tuple[Path, bool]]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..classes import ClassGroup, Wanted
 from ..errors import ClassError, HeatmapError, ResultError, Use
-from ..files import Writer, write_all
+from ..files import Writer
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
 from ..localization.findings import GUESSES, Findings, stored_maps, window_maps
@@ -17,6 +17,7 @@ from ..photo.photo import Photo, pixels_digest
 from ..photo.photo_file import PhotoFile, open_whole, upright_hw
 from ..photo.reduced import OpenPhoto
 from ..rendering.page import page_files
+from .earlier import Claim, add_files
 from .pictures import Drawing, open_to_draw
 from .request import Display
 from .saved import SavedResult, read_result, result_files
@@ -29,6 +30,7 @@ def view(
     results: str | Path,
     photo: str | Path | None = None,
     *,
+    overwrite: bool = False,
     on_error: Callable[[HeatmapError], object] | None = None,
 ) -> list[Path]:
     """Write a page for each saved result beside it: ``cat.html`` beside ``cat.json``.
@@ -36,7 +38,7 @@ def view(
     A page is one HTML file that shows photo, heatmaps and detections in any browser, offline.
     That of a photo above 32 megapixels needs the folder ``cat.tiles`` that is written beside
     it. Where the score grid was saved, the page also names the strongest classes of each window.
-    An earlier page is replaced.
+    An earlier page is replaced, and the page is listed in the JSON file like the run's own files.
 
     >>> heatmap.view("results")                  # doctest: +SKIP
     [PosixPath('results/cat.html')]
@@ -45,6 +47,7 @@ def view(
         results: a folder that :func:`heatmap.run` wrote to, or one photo's JSON file in it.
         photo: the photo, if it has moved; by default the path saved in the result, or else
             a file of its name beside the result.
+        overwrite: also replace files that this tool did not write.
         on_error: called with the error of each result in a folder that fails, when the others are
             done; None raises one error that names them all.
 
@@ -55,9 +58,12 @@ def view(
         PhotoError: a photo cannot be read.
         ResultError: no results, or one of an earlier format; a photo that is not the one that
             was scored, or one photo for several results; maps or a grid that cannot be read, or
-            a page that cannot be written. The pages of other results are written all the same.
+            a page that cannot be written, or a stranger's file of its name. The pages of
+            other results are written all the same.
     """
-    return _of_each(results, photo, lambda result: [_write_page(result, photo)], on_error)
+    return _of_each(
+        results, photo, lambda result: [_write_page(result, photo, overwrite)], on_error
+    )
 
 
 def render(
@@ -71,6 +77,7 @@ def render(
     color_range: tuple[float, float] | None = None,
     full: bool | None = None,
     per_class: bool | None = None,
+    overwrite: bool = False,
     on_error: Callable[[HeatmapError], object] | None = None,
 ) -> list[Path]:
     """Draw the pictures of saved results once more, without running the network.
@@ -90,6 +97,7 @@ def render(
             own threshold was not saved, except for its guesses.
         opacity, color_range, full, per_class: as of :class:`heatmap.Display`; None is as the run
             drew it.
+        overwrite: also replace files that this tool did not write, or drew of another photo.
         on_error: as of :func:`heatmap.view`.
 
     Returns:
@@ -106,9 +114,9 @@ def render(
     def draw(result: SavedResult) -> list[Path]:
         names = ResultNames.of_stem(output, ResultNames.of_description(result.description).stem)
         display = Display(classes=classes, **{**asdict(result.drawing), **settings})
-        files = _pictures(result, photo, display)
-        write_all({names.path(suffix): write for suffix, write in files.items()})
-        return [names.path(suffix) for suffix in files]
+        opened, files = _pictures(result, photo, display)
+        claim = Claim(names, opened.path, result.digest, overwrite)
+        return add_files(claim, {names.path(suffix): write for suffix, write in files.items()})
 
     return _of_each(results, photo, draw, on_error)
 
@@ -152,7 +160,7 @@ def _several(failed: Sequence[HeatmapError], count: int) -> ResultError:
     )
 
 
-def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
+def _write_page(result: SavedResult, photo: str | Path | None, overwrite: bool) -> Path:
     findings, grid = result.findings(), _grid(result)
     source = _source(result, findings, photo)
     opened = open_whole(source, findings.maps.origin.region, result.reading)
@@ -165,12 +173,15 @@ def _write_page(result: SavedResult, photo: str | Path | None) -> Path:
         color_range=drawn.color_range,
         opacity=drawn.opacity,
     )
-    write_all({names.path(suffix): write for suffix, write in pages.items()})
+    claim = Claim(names, opened.path, result.digest, overwrite)
+    add_files(claim, {names.path(suffix): write for suffix, write in pages.items()})
     return names.path(PAGE)
 
 
-def _pictures(result: SavedResult, photo: str | Path | None, display: Display) -> dict[str, Writer]:
-    """The pictures of a result by suffix."""
+def _pictures(
+    result: SavedResult, photo: str | Path | None, display: Display
+) -> tuple[OpenPhoto, dict[str, Writer]]:
+    """The photo, and the pictures of a result by suffix."""
     findings = _of_classes(result, result.findings(), display.classes)
     # The threshold parts detections and guesses anew.
     sure = tuple(each for each in findings.shown if each.confidence >= display.conf)
@@ -181,7 +192,7 @@ def _pictures(result: SavedResult, photo: str | Path | None, display: Display) -
     _check_photo(result, findings, opened)
     drawing = Drawing(opened, findings, display, findings.groups if display.classes else None)
     per_class = dict(drawing.per_class().values()) if display.per_class else {}
-    return {**drawing.picture(), **per_class}
+    return opened, {**drawing.picture(), **per_class}
 
 
 def _of_classes(result: SavedResult, findings: Findings, classes: Sequence[Wanted]) -> Findings:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     CancelledError,
@@ -16,22 +15,24 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contents import digest_of
 from ..errors import HeatmapError, ResultError, Use
-from ..files import TEMPORARY, room_to_grow
 from ..localization.detection import Detection
 from ..memory import kept_memory
 from ..progress import Reporter
+from ..room import room_to_grow
 from .coco import CocoImage
 from .manifest import FileStamp, Record
 from .request import Request
 from .run import PhotoRun, Run
+from .save import SavedRun
 from .settings import Settings
 from .sources import BatchFile
 
@@ -45,9 +46,9 @@ class PhotoTask:
 
     Attributes:
         item: the photo.
-        folder: where its results go.
+        folder: that of its results.
         why: why it is run.
-        stale: files of earlier results there.
+        earlier: its record of an earlier time.
         image_id: its id in COCO files where no dataset gives one.
         image: what it is in COCO files, or why that cannot be told; None where there are none.
     """
@@ -55,9 +56,22 @@ class PhotoTask:
     item: BatchFile
     folder: Path
     why: str
-    stale: tuple[str, ...] = ()
+    earlier: Record | None = None
     image_id: int | None = None
     image: CocoImage | ResultError | None = None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is known of earlier results, as attributes of :class:`earlier.Claim`."""
+        if self.earlier is None:
+            return {}
+        # Where the photo was moved, it has been checked that this is another place of it.
+        return {"paths": (self.earlier.path,), "noted": self.earlier.files}
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The earlier results."""
+        return {} if self.earlier is None else self.earlier.files
 
 
 @dataclass
@@ -155,6 +169,7 @@ class Worker:
         if isinstance(image, ResultError):
             raise image
         underway.run = PhotoRun(path, self.scorer, self.request, image)
+        underway.run.claim(underway.task.folder, **underway.task.known)
 
     def score(self, underway: Underway) -> Underway:
         """Score every window."""
@@ -171,19 +186,21 @@ class Worker:
         run.score(home, _Stoppable(self._stop))
 
     def finish(self, underway: Underway) -> Record:
-        """Write the results, remove stale files, and give the record."""
-        task = underway.task
+        """Write the results, and give the record; those of a photo that failed stay."""
         underway.take(self._finish)
         underway.ending.close()
-        written = {path.name for path in underway.done.saved.written} if underway.done else set()
-        _remove(task.folder, set(task.stale) - written)
-        return self._record(underway, tuple(sorted(written)))
+        if underway.done is not None:
+            return self._record(underway, _digests(underway.done.saved))
+        with suppress(OSError):
+            # Only if it is empty.
+            underway.task.folder.rmdir()
+        return self._record(underway, underway.task.files)
 
     def _finish(self, underway: Underway) -> None:
         assert underway.run is not None
         underway.done = underway.run.finish(underway.task.folder)
 
-    def _record(self, underway: Underway, files: tuple[str, ...]) -> Record:
+    def _record(self, underway: Underway, files: Mapping[str, str]) -> Record:
         item, done, error = underway.task.item, underway.done, underway.error
         return Record(
             name=item.name,
@@ -212,7 +229,7 @@ def lost(task: PhotoTask, settings: str, message: str) -> Record:
         settings,
         message,
         stamp=stamp_of(task.item.path),
-        files=task.stale,
+        files=task.files,
         image_id=task.image_id,
     )
 
@@ -231,18 +248,9 @@ def stamp_of(path: Path) -> FileStamp | None:
     return FileStamp(status.st_size, status.st_mtime_ns, digest)
 
 
-def _remove(folder: Path, stale: set[str]) -> None:
-    """Remove files of earlier results and temporary files of killed processes."""
-    if not folder.is_dir():
-        return
-    left = [*folder.glob(f"{TEMPORARY}*"), *(folder / name for name in stale)]
-    for path in left:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+def _digests(saved: SavedRun) -> dict[str, str]:
+    """SHA-256 of the files of a run by name; "" of folders, whose files the description lists."""
+    return {path.name: digest_of(path) for path in sorted(saved.written)}
 
 
 def _described(detection: Detection) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from torch.nn import functional
 from ..errors import ModelError, ResultError, reason_of
 from ..files import writing
 from ..networks.state_dict import StateDict
+from ..ownership import ANY
 
 # Reads inputs of the trainable part by row numbers of the store.
 ReadRows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
@@ -239,7 +240,7 @@ class Fit:
             "history": [asdict(epoch) for epoch in self.history],
         }
         contiguous = {name: values.contiguous() for name, values in tensors.items()}
-        with writing(path) as temporary:
+        with writing(path, ANY) as temporary:
             try:
                 save_file(contiguous, temporary, metadata={"fit": json.dumps(progress)})
             except SafetensorError as error:

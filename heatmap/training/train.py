@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ..classes import BACKGROUND, ClassList
+from ..contents import read_bytes
 from ..errors import ModelError, ResultError, Use
-from ..files import read_bytes
 from ..grid.outputs import outputs_of_head
 from ..localization.auto_scales import ScaleRule, rule_of_examples
 from ..networks.adapt import AdaptOptions, adapt
@@ -81,6 +81,7 @@ def train(
     resume: bool = False,
     skip_broken: bool = False,
     reading: Reading = AS_IT_IS,
+    overwrite: bool = False,
     reporter: TrainingReporter | None = None,
     options: AdaptOptions | None = None,
 ) -> Trained:
@@ -104,6 +105,7 @@ def train(
         resume: continue an interrupted training after its last complete epoch.
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
         reading: how photo files are read, where they leave a choice.
+        overwrite: also replace files that are no checkpoint of this tool.
         reporter: receives the progress.
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
@@ -117,15 +119,16 @@ def train(
     """
     schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
     target = Path(output)
-    check_target(target)
+    options = options or AdaptOptions()
+    check_target(target, read=(model, options.get("weights"), boxes), overwrite=overwrite)
     common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
     examples = _examples(Path(folder), boxes, background, target, schedule, **common)
-    classifier = _classifier(model, examples, schedule, options or AdaptOptions())
+    classifier = _classifier(model, examples, schedule, options)
     work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
     reporter.begins(examples, classifier)
     fit = _fit(classifier, examples, schedule, work, reporter)
     trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
-    save_checkpoint(trained, target, training=_record(fit, examples))
+    save_checkpoint(trained, target, training=_record(fit, examples), overwrite=overwrite)
     work.clear()
     return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
 

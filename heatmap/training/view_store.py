@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from ..errors import ResultError, Use
-from ..files import lack_of_room, writing
+from ..files import writing
 from ..networks.classifier import Preprocessing
+from ..ownership import ANY
 from ..photo.photo import read_photo
+from ..room import lack_of_room
 from .augment import view
 from .examples import Example, Examples
 from .fit import Schedule
@@ -62,7 +64,7 @@ class ViewStore:
         lack = lack_of_room(len(self) * first[0].nbytes, path.parent)
         if lack:
             raise ResultError(f"{len(self)} views take {lack}", Use("views", text="use fewer {}"))
-        with writing(path) as temporary:
+        with writing(path, ANY) as temporary:
             shape = (len(self), *first.shape[1:])
             rows = np.lib.format.open_memmap(temporary, "w+", first.dtype, shape)
             done = 0

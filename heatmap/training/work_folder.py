@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ModelError, ResultError, Use
-from ..files import TEMPORARY, writing
+from ..files import writing
+from ..marks import MARK, mark_of
+from ..ownership import ANY
+from ..temporary import TEMPORARY, recover
 
 WORK_SUFFIX = ".training"
 
@@ -40,7 +42,7 @@ class WorkFolder:
         except (OSError, ValueError, KeyError, TypeError):
             earlier = None
         if earlier is None or not (work.views.exists() or work.state.exists()):
-            # Nothing to resume from; remaining files belong to unknown settings.
+            # Nothing to resume from.
             work.clear()
             earlier = None
         if earlier is not None and not resume:
@@ -53,8 +55,9 @@ class WorkFolder:
                 f"{work.folder} was started with other photos, network or settings: use those "
                 "again, or remove that folder"
             )
-        with writing(written) as temporary:
-            temporary.write_text(json.dumps({"digest": settings}) + "\n", "utf-8")
+        with writing(written, ANY) as temporary:
+            told = {"generator": MARK, "digest": settings}
+            temporary.write_text(json.dumps(told) + "\n", "utf-8")
         return work
 
     @property
@@ -69,8 +72,8 @@ class WorkFolder:
 
     def clear(self) -> None:
         """Remove the files of a training, settings last, so that views always have some."""
-        for folder in self.folder.glob(f"{TEMPORARY}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        if self.folder.exists():
+            recover(self.folder)
         for path in (self.state, self.views, self.folder / "settings.json"):
             path.unlink(missing_ok=True)
         if self.folder.exists():
@@ -82,10 +85,13 @@ class WorkFolder:
             raise ResultError(
                 f"{self.folder}: is a file, not a training: choose another output name"
             )
-        ours = {"settings.json", self.state.name, self.views.name}
+        settings = self.folder / "settings.json"
+        # Settings are written first and removed last.
+        is_ours = mark_of(settings) is not None
+        ours = {settings.name, self.state.name, self.views.name} if is_ours else set()
         for path in self.folder.glob("*"):
             if path.name not in ours and not path.name.startswith(TEMPORARY):
                 raise ResultError(
                     f"{self.folder}: holds {path.name!r}, which does not belong to a training: "
-                    "choose another output name"
+                    "move that, or choose another output name"
                 )

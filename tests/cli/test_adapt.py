@@ -46,7 +46,7 @@ def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):
         (("adapt", *ATTENDING), ("class token",)),
         (
             ("adapt", *NETWORK, "-o", "taken.safetensors"),
-            ("taken.json", "a checkpoint"),
+            ("taken.json", "not written by this tool", "--output", "--overwrite"),
         ),
     ],
 )

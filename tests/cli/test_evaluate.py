@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from heatmap.evaluation import evaluate as evaluating
+from heatmap.marks import MARK
 from tests.support.command_line import PADDED, POOLED, assert_one_line, everything, save_with_pillow
 
 
@@ -121,6 +122,7 @@ def test_evaluate_writes_a_page_and_what_json_prints(boxed):
     assert outcome.out == printed + "".join(f"wrote {path}\n" for path in written[1:])
     assert everything() == sorted(before + written)
     told = json.loads(Path(written[2]).read_text())
+    assert told.pop("generator").startswith(MARK)
     assert told == json.loads(boxed(*arguments, "-o", "[b] out", "--json").out)
     assert [photo["file"] for photo in told["photos"]] == ["cat.png", "noise.png"]
     page = Path(written[1]).read_text("utf-8")

@@ -23,25 +23,25 @@ SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patienc
 READING = "--input-range --damaged --max-pixels"
 RUN = (
     f"{MODEL} {READING} --stride {SCALES} --fuse --border --engine {LIMITS} {DETECTIONS} --confirm "
-    f"{PICTURES} {EXTRAS} --output --json"
+    f"{PICTURES} {EXTRAS} --output --overwrite --json"
 )
 # In the order of use.
 OPTIONS = {
     "run": f"{RUN} --region",
     "batch": f"{RUN} --runner --workers --threads --ray-address --gpus --retry-failed --dry-run "
     "--watch --every --quiet",
-    "render": f"--photo --class --conf --per-class {DRAWING} --output --json",
-    "view": "--photo --json",
+    "render": f"--photo --class --conf --per-class {DRAWING} --output --overwrite --json",
+    "view": "--photo --overwrite --json",
     "verify": f"{MODEL} {READING} --stride {SCALES} --border --class --windows --max-difference "
-    "--output --json",
+    "--output --overwrite --json",
     "evaluate": f"{MODEL} {READING} {SCALES} --fuse --conf --confirm --labels --cam --output "
-    "--json",
+    "--overwrite --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
-    "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --json",
+    "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --overwrite --json",
     "train": f"{NEW_HEAD} {READING} --boxes --background {SCHEDULE} --output --resume "
-    "--skip-broken --json",
-    "export": f"{MODEL} --stride --to --output --json",
+    "--overwrite --skip-broken --json",
+    "export": f"{MODEL} --stride --to --output --overwrite --json",
 }
 # Options of other programs that the pages name.
 OTHERS = {"--data-only"}

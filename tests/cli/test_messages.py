@@ -206,7 +206,7 @@ NO_FOLDER = "cannot be written: names.txt is a file, not a folder"
         (("export", *SQUEEZING, "-o", "net.onnx"), f"{MEAN}: {CROPS}"),
         (
             ("run", "cat.png", *PADDED, "-o", "names.txt/out"),
-            f"names.txt/out/cat.heatmap.jpg: {NO_FOLDER}",
+            f"names.txt/out/cat.json: {NO_FOLDER}",
         ),
         (
             ("batch", "cat.png", *PADDED, "-o", "names.txt/out"),

@@ -16,6 +16,7 @@ import pytest
 import skimage.data
 import tifffile
 
+from heatmap.marks import Mark
 from heatmap.names import class_suffixes
 from heatmap.photo.photo import read_photo
 from heatmap.rendering.annotated import annotated
@@ -136,7 +137,8 @@ def check_pictures(done, call):
     assert Path("again/cat.heatmap.jpg").read_bytes() == drawn
     conf = json.loads(Path("out/cat.json").read_text())["settings"]["conf"]
     by_hand = annotated(read_photo("cat.png").pixels, done.findings, conf=conf)
-    assert drawn == encode_image(by_hand, ".jpg")
+    mark = Mark.of("cat.png", digest=done.photo.digest).text
+    assert drawn == encode_image(by_hand, ".jpg", mark=mark)
 
 
 def test_view_writes_the_page_of_the_run(call):

@@ -265,3 +265,15 @@ def test_files_of_earlier_formats_are_refused_with_what_to_do(results, number):
     assert str(caught.value) == (
         f"{path}: grid format {number}, this version reads formats 7 and 8: score the photo again"
     )
+
+
+@pytest.mark.parametrize("name", ["cat.npz", "cat.scores.npy"])
+def test_a_grid_replaces_grids_and_no_other_file(results, name):
+    (results / name).write_bytes(b"somebody's")
+    with pytest.raises(ResultError, match=f"{name}: exists, and was not written by this tool"):
+        in_memory().save(results / "cat.npz")
+    assert names(results) == [name]
+    assert (results / name).read_bytes() == b"somebody's"
+    in_memory().save(results / "cat.npz", overwrite=True)
+    path = in_memory(-SCORES).save(results / "cat.npz")
+    np.testing.assert_array_equal(load(path).scores, -SCORES)

@@ -9,10 +9,14 @@ import torch
 from torch import nn
 
 import heatmap
+from heatmap.marks import MARK
 from heatmap.networks import export as programs
 from heatmap.networks.export import PROGRAM_SUFFIXES
 from tests.support.exports import STRIDE, seeded
 from tests.support.networks import WINDOW, Trunk, randomise
+
+# The head of an exported file, which says who wrote it.
+EARLIER = b"\x08\x0a\x12\x11" + MARK.encode() + b"earlier"
 
 
 @pytest.fixture
@@ -62,7 +66,8 @@ def test_a_file_that_gives_something_else_is_refused(
     small_onnx, tmp_path, monkeypatch, to, spoil, message
 ):
     path = tmp_path / f"small{PROGRAM_SUFFIXES[to]}"
-    path.write_text("earlier")
+    # What an export of earlier may be.
+    path.write_bytes(EARLIER)
     checked = programs._checked
     monkeypatch.setattr(
         programs, "_checked", lambda network, run: checked(network, lambda p: spoil(run(p)))
@@ -70,7 +75,7 @@ def test_a_file_that_gives_something_else_is_refused(
     with pytest.raises(heatmap.ConversionError, match=message):
         heatmap.export(small_onnx.model, path, to=to, stride=STRIDE)
     assert list(tmp_path.iterdir()) == [path]
-    assert path.read_text() == "earlier"
+    assert path.read_bytes() == EARLIER
 
 
 @pytest.mark.parametrize(

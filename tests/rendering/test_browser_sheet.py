@@ -2,7 +2,7 @@
 
 import pytest
 
-from heatmap.runs.manifest import Record
+from heatmap.runs.manifest import Record, writing_manifest
 from heatmap.runs.overview import write_overview
 
 
@@ -25,7 +25,9 @@ RECORDS = [
 
 @pytest.fixture
 def sheet(browser, tmp_path):
-    write_overview(tmp_path, RECORDS)
+    with writing_manifest(tmp_path) as manifest:
+        manifest.records = {record.name: record for record in RECORDS}
+        write_overview(tmp_path, manifest)
     page = browser.new_page()
     complaints = []
     page.on("console", lambda message: complaints.append(message.text))

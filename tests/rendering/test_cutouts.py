@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatmap.classes import ClassGroup
-from heatmap.errors import PhotoError, ResultError
+from heatmap.errors import PhotoError
 from heatmap.files import write_all
 from heatmap.localization.confirm import widened
 from heatmap.localization.detection import Detection
+from heatmap.marks import Mark, mark_of
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.photo.reduced import reduced_photo
@@ -202,14 +202,8 @@ def test_nothing_is_read_before_it_is_written(path):
         files[".crops"](path.parent / "x.crops")
 
 
-def test_a_run_again_leaves_no_cut_outs_of_the_one_before(tmp_path):
-    photo, target = Photo(smooth()), tmp_path / "cat.crops"
-    two = [found((0, 0, 10, 10)), found((0, 0, 20, 20), 0.7, "lynx")]
-    write_all({target: cutouts(photo, two)[".crops"]})
-    write_all({target: cutouts(photo, [replace(two[1], confidence=0.6)])[".crops"]})
-    assert [path.name for path in target.iterdir()] == ["01-lynx-0.60.jpg"]
-    # What people put there stays.
-    (target / "01-holiday.jpg").write_bytes(b"")
-    with pytest.raises(ResultError, match=r"holds '01-holiday\.jpg'"):
-        write_all({target: cutouts(photo, two)[".crops"]})
-    assert len(list(target.iterdir())) == 2
+def test_cut_outs_carry_a_mark(tmp_path):
+    target = tmp_path / "cat.crops"
+    write_all({target: cutouts(Photo(smooth()), [found((0, 0, 10, 10))])[".crops"]})
+    (path,) = target.iterdir()
+    assert mark_of(path) == Mark()

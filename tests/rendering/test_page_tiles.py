@@ -10,6 +10,7 @@ import pytest
 
 from heatmap.errors import PhotoError
 from heatmap.files import write_all
+from heatmap.marks import Mark, mark_of, marked
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.rendering import page as viewing
 from heatmap.rendering import page_tiles as viewtiles
@@ -105,7 +106,8 @@ def test_page_and_tiles_replace_earlier_ones(tmp_path):
     folder = tmp_path / "out"
     written(folder, photo)
     tile = folder / "page.tiles" / "levels" / "0" / "0_0.jpg"
-    tile.write_bytes(b"old")
+    assert mark_of(tile) == Mark()
+    tile.write_bytes(marked(cv2.imencode(".jpg", np.zeros((9, 9, 3), np.uint8))[1].tobytes()))
     written(folder, photo)
     assert sorted(path.name for path in folder.iterdir()) == ["page.html", "page.tiles"]
     assert cv2.imread(str(tile)).shape == (*PHOTO_HW, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from heatmap.runs import worker as working
 from heatmap.runs.manifest import error_of
 from heatmap.runs.request import Display, Limits, MultiScale, Request
 from tests.support.batch_runs import REQUEST, plan, run
-from tests.support.batches import broken, lines, write_photo
+from tests.support.batches import broken, files, lines, write_photo
 from tests.support.paths import too_deep
 
 
@@ -55,12 +56,18 @@ def test_what_failed_is_tried_again_only_when_asked_or_changed(photos, out):
     assert run(photos, out).failed == ()
 
 
-def test_a_photo_that_breaks_loses_its_results(photos, out):
+def test_a_photo_that_breaks_keeps_its_results_but_does_not_show_them(photos, out):
+    """New ones would replace them; there are none."""
     run(photos, out)
+    before = files(out / "photos")
     (photos / "a.jpg").write_bytes(b"")
-    run(photos, out)
-    assert not (out / "photos/a.jpg").exists()
-    assert (out / "photos/a.png").exists()
+    (failed,) = run(photos, out).failed
+    assert files(out / "photos") == before
+    assert failed.files.keys() == {Path(name).name for name in before if name[:6] == "a.jpg/"}
+    assert '"photos/a.jpg/a.thumbnail.jpg"' not in (out / "index.html").read_text()
+    write_photo(photos / "a.jpg", 17)
+    assert run(photos, out).failed == ()
+    assert files(out / "photos") != before
 
 
 def test_an_error_that_nobody_foresaw_is_recorded(photos, out, monkeypatch):

@@ -20,6 +20,7 @@ from shapely.geometry import Polygon, shape
 from heatmap.classes import ClassGroup
 from heatmap.grid.upsample import nearest
 from heatmap.localization.detection import Detection
+from heatmap.marks import MARK
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.rendering.palette import PALETTE
 from heatmap.runs import formats as exporting
@@ -175,7 +176,7 @@ class TestFloatTiff:
         path = export(tmp_path, ["tiff"], made_photo())[".cat.heat.tif"]
         with tifffile.TiffFile(path) as file:
             assert file.pages[0].predictor == 2
-            assert file.pages[0].tags.valueof(305) == "heatmap"
+            assert file.pages[0].tags.valueof(305) == MARK
             assert "ImageDescription" not in file.pages[0].tags
         with rasterio.open(path) as dataset:
             assert dataset.block_shapes == [(256, 256)]

@@ -32,7 +32,7 @@ DONE = Record(
     stamp=FileStamp(9, 12345678901234567, "ab"),
     photo_hw=(300, 400),
     detections=({"class": "tabby", "confidence": 0.5, "box_xyxy": [1.0, 2.0, 3.0, 4.0]},),
-    files=("cat.json", "cat.npz"),
+    files={"cat.json": "ab", "cat.crops": ""},
     seconds=1.5,
     finished="2026-01-01T00:00:00+00:00",
 )
@@ -67,7 +67,8 @@ def test_a_manifest_of_the_old_form_is_refused_in_one_line(tmp_path):
     old = {"name": "x.jpg", "path": "/in/x.jpg", "state": "failed", "reason": "is empty"}
     (tmp_path / MANIFEST).write_text(json.dumps(old) + "\n")
     message = (
-        r"manifest\.jsonl: line 1 does not have the format of this version: choose another folder$"
+        r"manifest\.jsonl: line 1 does not have the format of this version: "
+        r"choose another output or use overwrite=True$"
     )
     with pytest.raises(ResultError, match=message):
         read_manifest(tmp_path)

@@ -7,19 +7,26 @@ import io
 import json
 import re
 
-from heatmap.runs.manifest import Record
+from heatmap.names import MANIFEST
+from heatmap.runs.manifest import Record, writing_manifest
 from heatmap.runs.overview import contact_sheet, summary_table, write_overview
 
 FOUND = (
     {"class": "tabby", "confidence": 0.9, "box_xyxy": [1.0, 2.0, 30.5, 40.0]},
     {"class": "cup, red", "confidence": 0.4, "box_xyxy": [0.0, 0.0, 9.0, 9.0]},
 )
-FILES = ("cat 1.heatmap.jpg", "cat 1.json", "cat 1.maps.npz", "cat 1.thumbnail.jpg")
+SUFFIXES = (".heatmap.jpg", ".json", ".maps.npz", ".thumbnail.jpg")
+FILES = {f"cat 1{suffix}": "ab" for suffix in SUFFIXES}
 DONE = Record(
     "a/cat 1.jpg", "/in/a/cat 1.jpg", "done", "d", photo_hw=(50, 60), detections=FOUND, files=FILES
 )
 EMPTY = Record(
-    "b.jpg", "/in/b.jpg", "done", "d", photo_hw=(5, 6), files=("b.heatmap.jpg", "b.html")
+    "b.jpg",
+    "/in/b.jpg",
+    "done",
+    "d",
+    photo_hw=(5, 6),
+    files={"b.heatmap.jpg": "ab", "b.html": "cd"},
 )
 FAILED = Record("</script><b>.jpg", "/in/x.jpg", "failed", "d", "x.jpg: is empty")
 SKIPPED = Record("notes.txt", "/in/notes.txt", "skipped", "d", "not a photo by its name")
@@ -76,16 +83,22 @@ def test_nothing_in_a_name_ends_the_data():
 
 
 def test_names_that_are_not_utf_8_are_linked_by_their_bytes():
-    strange = Record("\udcff.jpg", "/in/x", "done", "d", files=("\udcff.html",))
+    strange = Record("\udcff.jpg", "/in/x", "done", "d", files={"\udcff.html": "ab"})
     assert data(contact_sheet([strange]))["photos"][0]["page"] == "photos/%FF.jpg/%FF.html"
     assert rows(summary_table([strange]))[0]["photo"] == "\\udcff.jpg"
 
 
+def write(folder, records):
+    with writing_manifest(folder) as manifest:
+        manifest.records = {record.name: record for record in records}
+        write_overview(folder, manifest)
+
+
 def test_files_that_say_the_same_are_not_written(tmp_path):
-    write_overview(tmp_path, ALL)
+    write(tmp_path, ALL)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path, *tmp_path.iterdir())}
-    assert {path.name for path in tmp_path.iterdir()} == {"summary.csv", "index.html"}
-    write_overview(tmp_path, reversed(ALL))
+    assert {path.name for path in tmp_path.iterdir()} == {"summary.csv", "index.html", MANIFEST}
+    write(tmp_path, reversed(ALL))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path, *tmp_path.iterdir())} == before
-    write_overview(tmp_path, ALL[:1])
+    write(tmp_path, [DONE])
     assert (tmp_path / "summary.csv").stat().st_mtime_ns != before[tmp_path / "summary.csv"]

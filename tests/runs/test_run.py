@@ -18,6 +18,7 @@ from heatmap.localization.detection import as_stored
 from heatmap.localization.merge import merge
 from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
+from heatmap.marks import Mark
 from heatmap.rendering.overlay import encode_image, overlay
 from heatmap.runs import run as running
 from heatmap.runs.request import Display, Extras, Limits, MultiScale
@@ -154,10 +155,11 @@ def test_boxes_and_pictures_are_drawn_from_sharp_maps(tmp_path, averaging, photo
     windows = heatmap.localize(list(done.scales.values()) or done.grid, groups, conf=0.2)
     assert done.detections == tuple(map(as_stored, tighten(windows, expected, groups)))
     assert any(one.xyxy != one.window_xyxy for one in done.detections)
+    mark = Mark.of(photo, digest=done.photo.digest).text
     for place, group in enumerate(groups):
         boxes = [one.xyxy for one in done.detections if one.group == group]
         picture = overlay(PHOTO, maps, place, boxes_xyxy=boxes)
-        assert done.saved.per_class[group].read_bytes() == encode_image(picture, ".jpg")
+        assert done.saved.per_class[group].read_bytes() == encode_image(picture, ".jpg", mark=mark)
         heat = tifffile.imread(done.saved.exports["tiff"][place])
         np.testing.assert_allclose(heat, maps.heatmap(place), atol=1e-6)
 

@@ -153,7 +153,7 @@ def test_an_interruption_at_any_moment_leaves_nothing(tmp_path, scorer, photo, m
     assert moment > 6
 
 
-@pytest.mark.parametrize("failing", ["pictures.encode_image", "save.json.dumps"])
+@pytest.mark.parametrize("failing", ["pictures.encode_image", "earlier.json.dumps"])
 def test_a_failure_while_saving_leaves_nothing(
     tmp_path, scorer, photo, large_grids, monkeypatch, failing
 ):

@@ -144,7 +144,7 @@ WRONG = {
     "no map": [("maps",), []],
     "picture elsewhere": [("files", "pictures"), ["../x.jpg"]],
     "no picture": [("files", "pictures"), []],
-    "nothing written": [("files", "written"), []],
+    "nothing written": [("files", "written"), {}],
     "areas of no share": [("areas",), {"classes": [], "others": {}, "not_scored": 0}],
     "range of 1": [("settings", "color_range"), [0.5]],
     "threshold": [("settings", "conf"), 35],

@@ -2,15 +2,24 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import pytest
 import skimage.data
+import tifffile
 
+from heatmap.errors import ResultError
 from heatmap.progress import Reporter
-from heatmap.runs.request import MultiScale
+from heatmap.runs.request import Display, MultiScale
+from heatmap.runs.run import run
+from tests.support.batches import files
 
 PHOTO = skimage.data.chelsea()[60:160, 100:220]
 SEVERAL = MultiScale(scales=(0.5, 1.0, 2.0))
+EVERY_CLASS = Display(conf=0.05, per_class=True)
+# What a run without extras writes.
+PLAIN = ["cat.heatmap.jpg", "cat.json", "cat.maps.npz"]
 
 
 @dataclass(frozen=True)
@@ -47,3 +56,21 @@ def assert_same(scores, expected):
 
 def told(done):
     return json.loads(done.saved.description.read_text("utf-8"))
+
+
+def another(path: Path) -> Path:
+    """A photo of other pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, PHOTO[::-1])
+    return path
+
+
+def refused(photo, scorer, out, reason, **options) -> ResultError:
+    """What a run says that is refused before scoring, and leaves everything as it was."""
+    before, reporter = files(out), Recorder()
+    with pytest.raises(ResultError, match=reason) as caught:
+        run(photo, scorer, out, reporter=reporter, **options)
+    assert reporter.events == []
+    assert files(out) == before
+    assert not list(out.glob(".heatmap-*"))
+    return caught.value

@@ -11,6 +11,7 @@ import pytest
 from safetensors import safe_open
 
 from heatmap import ModelError, PhotoError, ResultError
+from tests.support.batches import files
 from tests.support.training import (
     COLOURS,
     SHORT,
@@ -62,15 +63,20 @@ def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):
     assert len(trained(photos, resume=True).history) == 5
 
 
-def test_what_is_left_without_settings_is_not_gone_on_with(photos, tmp_path):
-    """As a kill while the folder is being removed may leave it."""
-    trained(photos)
-    whole = content()
+@pytest.mark.parametrize("settings", [None, "{}", '{"digest": "somebody\'s"}'])
+def test_files_of_somebody_else_by_these_names_are_no_training(photos, tmp_path, settings):
+    """Settings are written first and removed last, so that a training always has some."""
     unfinished(photos, schedule=replace(SHORT, seed=5))
-    (tmp_path / "net.training" / "settings.json").unlink()
-    told = Records()
-    trained(photos, resume=True, reporter=told)
-    assert (told.went_on, content()) == (0, whole)
+    folder = tmp_path / "net.training"
+    if settings is None:
+        (folder / "settings.json").unlink()
+    else:
+        (folder / "settings.json").write_text(settings)
+    before = files(folder)
+    for resume in (False, True):
+        with pytest.raises(ResultError, match=r"net\.training: holds .*, which does not belong"):
+            trained(photos, resume=resume)
+    assert files(folder) == before
 
 
 def test_photos_are_never_taken_for_a_training(photos, tmp_path):
@@ -84,9 +90,7 @@ def test_photos_are_never_taken_for_a_training(photos, tmp_path):
 
 def test_a_file_of_boxes_is_never_taken_for_a_description(photos, tmp_path):
     (tmp_path / "net.json").write_text("[]")
-    with pytest.raises(
-        ResultError, match=r"net.json: exists already and does not describe a check"
-    ):
+    with pytest.raises(ResultError, match=r"net.json: exists, and was not written by this tool"):
         trained(photos)
     assert (tmp_path / "net.json").read_text() == "[]"
 
