@@ -38,7 +38,8 @@ OPTIONS = {
     "--overwrite --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
-    "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output --overwrite --json",
+    "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output "
+    "--overwrite --json",
     "train": f"{NEW_HEAD} {READING} --boxes --background {SCHEDULE} --output --resume "
     "--overwrite --skip-broken --json",
     "export": f"{MODEL} --stride --to --output --overwrite --json",
