@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,8 +20,11 @@ import pyvips
 
 from ..errors import PhotoError, reason_of
 from ..files import no_file
+from ..geometry import size_text
 from ..quiet import listening
 from ..region import Region
+from .colours import ALPHA
+from .depth import FULL, Extremes, bits_for, extremes_of, png_bits
 from .formats import BY_NAME, FORMATS, HEAD_BYTES, Format, Unread, recognised
 from .gif import first_frame_xywh
 from .limits import check_pixels
@@ -31,12 +34,25 @@ from .planes import is_misread
 from .planes import read_image as read_planes
 from .reading import AS_IT_IS, Reading
 from .rows import MENDED, forget_complaints
-from .values import NO_PROFILE, Keep, header_field, over_white, to_known_values, to_srgb, upright
+from .tiff_tags import WHITE_IS_ZERO, Directory, TiffImages, images_of
+from .values import (
+    NO_PROFILE,
+    Keep,
+    Stored,
+    as_in_file,
+    header_field,
+    over_white,
+    to_known_values,
+    to_srgb,
+    upright,
+)
 
 _MOST_JPEG_SHRINK = 8
 # A codec that libheif knows, but was built without.
 _MISSING = re.compile(r"has not been built in: (\w+)")
-_PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
+# Of files decoded last.
+_FOUND: dict[tuple[Any, ...], Extremes] = {}
+_MOST_FOUND = 64
 
 Access = Literal["sequential", "random"]
 # libvips would cache its latest operations, and with them their images and open files.
@@ -69,9 +85,34 @@ class Encoded:
         return BY_NAME[self.file_format]
 
     @cached_property
+    def tiff(self) -> TiffImages | None:
+        """The images of a TIFF; None for other formats.
+
+        Raises:
+            PhotoError: its tags are damaged, though libvips reads it.
+            pyvips.Error: libvips does not.
+        """
+        if self.file_format != "TIFF":
+            return None
+        try:
+            return images_of(self.path, self.stamp)
+        except PhotoError:
+            _load(self, "sequential")
+            raise
+
+    @property
+    def directory(self) -> Directory | None:
+        """The tags of the image of a TIFF that is the photo; None for other formats.
+
+        Raises:
+            PhotoError, pyvips.Error: as for ``tiff``, or the image is of a kind that is not read.
+        """
+        return self.tiff.photo if self.tiff else None
+
+    @cached_property
     def is_misread(self) -> bool:
         """Whether it is a TIFF that libvips reads wrongly or not at all (:mod:`planes`)."""
-        return self.file_format == "TIFF" and is_misread(self.path)
+        return self.directory is not None and is_misread(self.directory)
 
     @property
     def by_rows(self) -> bool:
@@ -164,18 +205,15 @@ def decode(
     with listening("pyvips") as logged:
         image = open_image(opened, access, **reduction.options)
     check_size(opened, image, reduction.options.get("shrink", 1))
-    # Pages of TIFF, GIF, WebP and HEIF; of a JPEG libvips knows only the first.
-    is_jpeg = opened.file_format == "JPEG"
-    frames = pictures_in(opened.path) if is_jpeg else header_field(image, "n-pages", 1)
     notes = []
     if any("iCCP: " in line for line in logged) and not image.get_typeof("icc-profile-data"):
         # libpng leaves out what it cannot take.
         notes.append(NO_PROFILE)
-    if frames > 1 and not _pyramid_levels(opened):
-        # libvips reads no others.
-        notes.append(f"first of {frames} frames")
+    notes += _pages_notes(opened, image)
     forget_complaints()
-    for step in (to_known_values, to_srgb, over_white, upright):
+    image, more = to_known_values(image, _stored(opened, image))
+    notes += more
+    for step in (to_srgb, over_white, upright):
         image, note = step(image, keep)
         notes += [note] if note else []
     if region is not None:
@@ -183,6 +221,62 @@ def decode(
     if reduction.left > 1:
         image = image.shrink(reduction.left, reduction.left)
     return image, tuple(notes)
+
+
+def _pages_notes(opened: Encoded, image: pyvips.Image) -> list[str]:
+    """What is to be said of other images in the file, of which none is read."""
+    if opened.tiff and opened.directory:
+        frames = opened.tiff.frames(header_field(image, "n-pages", 1))
+        notes = []
+        if opened.directory.options:
+            size = size_text(opened.directory.hw)
+            notes.append(f"the full image, {size}, is read, not the smaller copy before it")
+    else:
+        # Pages of GIF, WebP and HEIF; of a JPEG libvips knows only the first.
+        is_jpeg = opened.file_format == "JPEG"
+        frames = pictures_in(opened.path) if is_jpeg else header_field(image, "n-pages", 1)
+        notes = []
+    return [*notes, *([f"first of {frames} frames"] if frames > 1 else [])]
+
+
+def _stored(opened: Encoded, image: pyvips.Image) -> Stored:
+    """What is known of a file's values."""
+    directory, bits, extra = opened.directory, None, ALPHA
+    if directory is not None:
+        bits, extra = bits_for(directory.highest), directory.extra
+    if image.format == "ushort" and opened.file_format == "PNG":
+        bits = png_bits(opened.path)
+    elif opened.file_format == "HEIF":
+        # libvips makes values of 10 and 12 bits larger.
+        bits = FULL
+    elif (held := header_field(image, "bits-per-sample", FULL)) < FULL:
+        bits = held
+    white_is_zero = directory is not None and directory.photometric == WHITE_IS_ZERO
+
+    def extremes(bands: Sequence[int]) -> Extremes:
+        return _extremes(opened, bands, turned=white_is_zero)
+
+    scaled = opened.file_format == "PNG"
+    chosen = opened.reading.input_range
+    return Stored(extremes, extra, bits, scaled, white_is_zero, chosen)
+
+
+def _extremes(opened: Encoded, bands: Sequence[int], *, turned: bool) -> Extremes:
+    """Lowest and highest values of bands of the whole file at its full size.
+
+    Files are decoded again for each size, region and pass, but this is found once.
+    """
+    key = (opened.path, opened.stamp, opened.mend, tuple(bands))
+    if key not in _FOUND:
+        # Through a descriptor of its own, as above.
+        with opened.path.open("rb") as stream:
+            source = pyvips.Source.new_from_descriptor(stream.fileno())
+            image = open_image(replace(opened, source=source))
+            found = extremes_of(as_in_file(image) if turned else image, bands)
+        while len(_FOUND) >= _MOST_FOUND:
+            del _FOUND[next(iter(_FOUND))]
+        _FOUND[key] = found
+    return _FOUND[key]
 
 
 def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -> pyvips.Image:
@@ -197,10 +291,9 @@ def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -
         header = header_of(opened.path, form.name)
         check_pixels(form.name, header.hw, opened.reading.max_pixels)
         return read_image(opened.path, form.name)
-    if opened.is_misread and not options:
-        size = _by_libvips(opened, access)
-        check_pixels(form.name, (size.height, size.width), opened.reading.max_pixels)
-        return read_planes(opened.path)
+    if opened.directory is not None and opened.is_misread:
+        check_pixels(form.name, opened.directory.hw, opened.reading.max_pixels)
+        return read_planes(opened.path, opened.directory)
     image = _by_libvips(opened, access, **options)
     if form.name == "GIF":
         image = _on_clear_canvas(image, opened.path)
@@ -221,6 +314,12 @@ def _on_clear_canvas(image: pyvips.Image, path: Path) -> pyvips.Image:
 
 
 def _by_libvips(opened: Encoded, access: Access, **options: Any) -> pyvips.Image:
+    if opened.directory is not None and not options.keys() & {"page", "subifd"}:
+        options |= opened.directory.options
+    return _load(opened, access, **options)
+
+
+def _load(opened: Encoded, access: Access, **options: Any) -> pyvips.Image:
     form = opened.form
     fail_on = "none" if opened.mend else form.intact
     return pyvips.Operation.call(
@@ -253,6 +352,8 @@ def stored_size(opened: Encoded) -> tuple[tuple[int, int], int]:
     """Height and width, px, as stored in the file, and the EXIF orientation; by the header."""
     if not opened.form.loader:
         return header_of(opened.path, opened.form.name).hw, 1
+    if opened.directory is not None and opened.is_misread:
+        return opened.directory.hw, 1
     image = _by_libvips(opened, "sequential")
     return (image.height, image.width), int(header_field(image, "orientation", 1))
 
@@ -282,22 +383,15 @@ def reduction_of(opened: Encoded, denominator: int, region: Region | None = None
 
 def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     """Which options read a TIFF at a half, a quarter, ... of its size; [] if it is no pyramid."""
-    if opened.file_format != "TIFF":
+    if not opened.tiff or not opened.directory or opened.is_misread:
         return []
-    image = open_image(opened)
-    below = header_field(image, "n-subifds", 0)
-    pages = header_field(image, "n-pages", 1)
-    listed: list[dict[str, Any]] = [{"subifd": index} for index in range(below)] or [
-        {"page": index} for index in range(1, pages)
-    ]
-    levels = []
-    for depth, options in enumerate(listed, start=1):
-        smaller = open_image(opened, **options)
-        sides = ((image.width, smaller.width), (image.height, smaller.height))
+    levels: list[dict[str, Any]] = []
+    for smaller in opened.tiff.copies:
+        factor = 2 ** (len(levels) + 1)
+        sides = zip(opened.directory.hw, smaller.hw, strict=True)
         # Rounded up or down, once or at each level.
-        if any(abs(side / 2**depth - small) >= 1 for side, small in sides):
-            break
-        levels.append(options)
+        if all(abs(side / factor - small) < 1 for side, small in sides):
+            levels.append(smaller.options)
     return levels
 
 
@@ -309,10 +403,7 @@ def upright_hw_of(opened: Encoded) -> tuple[int, int]:
 
 def is_tiled(opened: Encoded) -> bool:
     """Whether regions can be read in any order, as from a tiled TIFF."""
-    if opened.file_format != "TIFF" or opened.is_misread:
-        return False
-    _, options = pyvips.Image.tiffload_source(opened.source, flags=True)
-    return bool(options["flags"] & _PARTIAL)
+    return opened.directory is not None and opened.directory.tiled and not opened.is_misread
 
 
 def access_of(opened: Encoded, region: Region | None) -> Access:
