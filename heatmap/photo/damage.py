@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import PhotoError, Use
-from .decode import Encoded, what_is_wrong
+from .encoded import Encoded, what_is_wrong
 
 Pixels = TypeVar("Pixels")
 

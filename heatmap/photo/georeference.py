@@ -21,7 +21,8 @@ import tifffile
 from ..errors import PhotoError, reason_of
 from ..geometry import size_text
 from ..region import Region
-from .decode import encoded, stored_size
+from .decode import stored_size
+from .encoded import encoded
 from .reduced import OpenPhoto
 from .tiff_tags import Directory, opened_tiff, page_of
 

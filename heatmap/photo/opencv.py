@@ -71,7 +71,9 @@ def _pnm(head: bytes) -> Header | None:
     if found is None:
         return None
     width, height, *white = map(int, found.groups())
-    return Header((height, width), min(white[0], 65535) if white and white[0] else 255)
+    # Of text OpenCV makes 0 to 255 itself.
+    known = white[0] if white and (head[1] in b"56" or white[0] > 255) else 255
+    return Header((height, width), min(max(known, 1), 65535))
 
 
 def _jpeg_2000(head: bytes) -> Header | None:

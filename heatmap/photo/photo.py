@@ -16,7 +16,8 @@ import pyvips
 from ..errors import PhotoError
 from ..region import Region
 from .damage import read_or_mended, refuse_blank
-from .decode import Encoded, access_of, decode, encoded
+from .decode import access_of, decode
+from .encoded import Encoded, encoded
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
 

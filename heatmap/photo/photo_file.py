@@ -24,17 +24,8 @@ from ..errors import PhotoError, reason_of
 from ..files import lack_of_room
 from ..region import Region
 from .damage import NOTE, check_mendable, read_or_mended, refuse_blank
-from .decode import (
-    Access,
-    Encoded,
-    decode,
-    encoded,
-    is_interlaced,
-    is_tiled,
-    naming,
-    open_image,
-    upright_hw_of,
-)
+from .decode import decode, is_interlaced, is_tiled, open_image, upright_hw_of
+from .encoded import Access, Encoded, encoded, naming
 from .photo import Photo, read_photo
 from .reading import AS_IT_IS, Reading
 from .rows import MENDED, READ_ROWS, READING, none_made_up, resized, rows_of

@@ -91,7 +91,9 @@ def _named(values: npt.NDArray[Any], image: Directory) -> pyvips.Image:
     name = ("grey16" if wide else "b-w") if grey else "rgb16" if wide else "srgb"
     if image.photometric == tifffile.PHOTOMETRIC.SEPARATED:
         name = "cmyk"
-    return pyvips.Image.new_from_array(values).copy(interpretation=name)
+    named = pyvips.Image.new_from_array(values).copy(interpretation=name)
+    named.set_type(pyvips.GValue.gint_type, "orientation", image.orientation)
+    return named
 
 
 def _planes(path: Path, image: Directory) -> npt.NDArray[Any] | None:

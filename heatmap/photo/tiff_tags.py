@@ -25,6 +25,7 @@ MOST_PAGES = 64
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT = 256, 257, 258, 277, 339
 _PHOTOMETRIC, _EXTRA_SAMPLES, _SMAX_SAMPLE_VALUE = 262, 338, 341
 _COMPRESSION, _PLANAR, _TILE_WIDTH, _SUBSAMPLING = 259, 284, 322, 530
+_ORIENTATION = 274
 _SEPARATE = 2  # a value of PlanarConfiguration
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _DNG_VERSION = 254, 255, 50706
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
@@ -58,6 +59,7 @@ class Directory:
         separate: whether each band is stored as a plane of its own.
         tiled: whether it is stored in tiles.
         subsampling: of the chroma of YCbCr, across and down.
+        orientation: how it is turned upright, as EXIF says it.
         reduced: whether it is marked as a smaller copy of another.
         mask: whether it is marked as the transparency mask of another.
         dng: whether it says that the file is a camera raw of Adobe's format.
@@ -76,6 +78,7 @@ class Directory:
     separate: bool
     tiled: bool
     subsampling: tuple[int, ...]
+    orientation: int
     reduced: bool
     mask: bool
     dng: bool
@@ -213,7 +216,7 @@ def opened_tiff(
 
 def page_of(file: tifffile.TiffFile, image: Directory) -> Any:
     """The page of tifffile that is an image."""
-    page = file.pages[image.page]
+    page: Any = file.pages[image.page]
     return page if image.below is None else page.pages[image.below]
 
 
@@ -263,6 +266,7 @@ def _directory(page: Any, index: int, below: int | None = None) -> Directory:
         separate=whole(_PLANAR, 1) == _SEPARATE,
         tiled=bool(numbers(_TILE_WIDTH)),
         subsampling=tuple(map(int, numbers(_SUBSAMPLING))) or (2, 2),
+        orientation=whole(_ORIENTATION, 1),
         reduced=bool(subfile & _REDUCED) or whole(_SUBFILE_TYPE, 0) == _OLD_REDUCED,
         mask=bool(subfile & _MASK),
         dng=_DNG_VERSION in page.tags,
