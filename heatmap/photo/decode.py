@@ -15,7 +15,7 @@ import pyvips
 
 from ..quiet import listening
 from ..region import Region
-from .colours import ALPHA
+from .colours import ALPHA, ASSOCIATED, UNASSOCIATED
 from .depth import FULL, Extremes, bits_for, extremes_of, png_bits
 from .encoded import Access, Encoded, load
 from .gif import first_frame_xywh
@@ -86,6 +86,9 @@ def _stored(opened: Encoded, image: pyvips.Image) -> Stored:
     extra: Sequence[int] = ALPHA
     if directory is not None:
         bits, extra = bits_for(directory.highest), directory.extra
+        if not opened.is_misread:
+            # libvips divides colours by the transparency that they were multiplied with.
+            extra = [UNASSOCIATED if kind == ASSOCIATED else kind for kind in extra]
     if image.format == "ushort" and opened.file_format == "PNG":
         bits = png_bits(opened.path)
     elif opened.file_format == "HEIF":

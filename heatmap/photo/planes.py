@@ -1,7 +1,7 @@
 """Kinds of TIFF that libvips does not read, or reads as other colours than they are.
 
-These are tiles of separate planes, YCbCr that is neither compressed as JPEG nor subsampled, and
-values of 10, 12 or 14 bits.
+These are separate planes (but strips of RGB or CMYK), YCbCr that is neither compressed as JPEG nor
+subsampled, and values of 10, 12 or 14 bits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _PACKED = (10, 12, 14)
 
 def is_misread(image: Directory) -> bool:
     """Whether an image of a TIFF is of such a kind."""
-    planes = image.separate and image.tiled and image.samples > 1
+    colours = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.SEPARATED)
+    strips = not image.tiled and image.photometric in colours
+    planes = image.separate and image.samples > 1 and not strips
     return planes or _is_raw_ycbcr(image) or image.bits in _PACKED
 
 

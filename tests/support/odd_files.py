@@ -86,3 +86,22 @@ def tiff_of(tags: dict[int, tuple[int, list[int]]], pixels: bytes) -> bytes:
 
 def _packed(kind: int, values: list[int]) -> bytes:
     return struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+
+
+def jpeg_of_planes(*planes: np.ndarray) -> bytes:
+    """A JPEG of any number of components without colours, grey (H, W) each, one after the other."""
+    parts = [cv2.imencode(".jpg", plane, [cv2.IMWRITE_JPEG_QUALITY, 100])[1] for plane in planes]
+    parts = [part.tobytes() for part in parts]
+    content, at = b"\xff\xd8", 2
+    while (marker := parts[0][at + 1]) != 0xDA:
+        segment = parts[0][at : at + 2 + int.from_bytes(parts[0][at + 2 : at + 4], "big")]
+        at += len(segment)
+        if marker == 0xC0:
+            kinds = b"".join(bytes([index + 1, 0x11, 0]) for index in range(len(planes)))
+            body = segment[4:9] + bytes([len(planes)]) + kinds
+            segment = b"\xff\xc0" + (len(body) + 2).to_bytes(2, "big") + body
+        content += b"" if marker == 0xE0 else segment
+    for index, part in enumerate(parts):
+        scan = part[part.index(b"\xff\xda") + 10 : -2]
+        content += b"\xff\xda\x00\x08\x01" + bytes([index + 1, 0, 0, 63, 0]) + scan
+    return content + b"\xff\xd9"
