@@ -1,5 +1,6 @@
 """TIFFs of several images: the photo itself, not its thumbnail; copies and masks are no frames."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from heatmap.region import Region
 from tests.photo.test_georeference import write_geotiff
 
 HW = (128, 96)
-REDUCED, MASK, REDUCED_MASK = 1, 4, 5
+REDUCED, MASK = 1, 4
 CFA, LINEAR_RAW = 32803, 34892
 FULL = "the full image, 96 x 128 px, is read, not the smaller copy before it"
 DNG_VERSION = (50706, 1, 4, (1, 4, 0, 0), True)
@@ -121,9 +122,8 @@ def test_camera_raw_is_refused_by_name(tmp_path, photometric, name, below):
             reader(path)
 
 
-@pytest.mark.parametrize("kind", [REDUCED, MASK])
-def test_a_file_of_nothing_but_a_copy_is_refused(tmp_path, kind):
-    tifffile.imwrite(tmp_path / "a.tif", thumbnail(), subfiletype=kind, **RGB)
+def test_a_file_of_nothing_but_a_copy_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", thumbnail(), subfiletype=REDUCED, **RGB)
     with pytest.raises(PhotoError, match=r"a.tif: holds only a .*12 x 16 px .*: give the photo"):
         read_photo(tmp_path / "a.tif")
 
@@ -147,7 +147,7 @@ def write_overviews(path: Path, *, masks: bool) -> None:
         for _ in range(3):
             file.write(level, subfiletype=kind, tile=(32, 32), **RGB)
             if masks:
-                mask = np.full(level.shape[:2], 255, np.uint8)
+                mask = np.ones(level.shape[:2], bool)
                 file.write(mask, subfiletype=kind | MASK, photometric="mask", tile=(32, 32))
             level, kind = halved(level), REDUCED
 
@@ -217,8 +217,13 @@ def test_damaged_tags_give_a_photo_or_a_photo_error(tmp_path, seed):
             damaged[random.choice(places) + random.integers(0, 200)] = random.integers(0, 256)
         path = tmp_path / f"{trial}.tif"
         path.write_bytes(damaged)
-        for reader in (read_photo, PhotoFile, lambda path: reduced_photo(path, 2)):
-            try:
-                reader(path)
-            except PhotoError as error:
-                assert "\n" not in str(error)
+        said = ""
+        try:
+            # Others are for the tests of sizes.
+            if math.prod(upright_hw(path)) < 10**6:
+                read_photo(path)
+                PhotoFile(path)
+                reduced_photo(path, 2)
+        except PhotoError as error:
+            said = str(error)
+        assert "\n" not in said
