@@ -16,8 +16,9 @@ import pyvips
 from ..errors import PhotoError
 from ..region import Region
 from .damage import read_or_mended, refuse_blank
-from .decode import access_of, decode
+from .decode import access_of, decode, upright_hw_of
 from .encoded import Encoded, encoded
+from .limits import check_in_memory
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
 
@@ -138,7 +139,8 @@ def read_photo(
     Files may be JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PPM or JPEG 2000. They are turned upright
     according to EXIF and converted to 8-bit sRGB; transparency is composited over white; of several
     frames the first is taken. 16-bit values are reduced by the depth that they use, float values
-    are taken as 0..1 if none is above 1, otherwise as 0..255. docs/photos.md has more. The caller's array is not changed.
+    are taken as 0..1 if none is above 1, otherwise as 0..255. docs/photos.md has more. The
+    caller's array is not changed.
 
     Args:
         source: a path, an array, or a Photo, which is returned as it is.
@@ -161,6 +163,8 @@ def read_photo(
 
 def _read_file(path: Path, given: str, region: Region | None, reading: Reading) -> Photo:
     with READING, encoded(path, reading) as opened:
+        hw = region.hw if region else upright_hw_of(opened)
+        check_in_memory(opened.file_format, hw, reading.max_pixels)
         access = access_of(opened, region)
         pixels, notes = decoded_pixels(
             opened, lambda file: decode(file, access, in_memory, region=region)
