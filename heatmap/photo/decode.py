@@ -94,8 +94,9 @@ def _stored(opened: Encoded, image: pyvips.Image) -> Stored:
     elif opened.file_format == "HEIF":
         # libvips makes values of 10 and 12 bits larger.
         bits = FULL
-    elif (held := header_field(image, "bits-per-sample", FULL)) < FULL:
-        bits = held
+    elif opened.is_misread or not opened.form.loader:
+        # Of formats that libvips does not decode.
+        bits = header_field(image, "bits-per-sample", None)
     white_is_zero = directory is not None and directory.photometric == WHITE_IS_ZERO
 
     def extremes(bands: Sequence[int]) -> Extremes:

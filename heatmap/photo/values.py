@@ -33,7 +33,7 @@ NO_PROFILE = "its colour profile is damaged, read without"
 Keep = Callable[[pyvips.Image], pyvips.Image]
 
 
-def header_field(image: pyvips.Image, name: str, default: int) -> Any:
+def header_field(image: pyvips.Image, name: str, default: int | None) -> Any:
     """A header field, or ``default`` where the image has none."""
     return image.get(name) if image.get_typeof(name) else default
 
