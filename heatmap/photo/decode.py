@@ -6,46 +6,40 @@ orientation. Of formats that it does not read here, OpenCV decodes the pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyvips
 
 from ..quiet import listening
 from ..region import Region
-from .encoded import Encoded
+from .colours import ALPHA, ASSOCIATED, UNASSOCIATED
+from .depth import FULL, Extremes, bits_for, extremes_of, png_bits
+from .encoded import Access, Encoded, load
 from .gif import first_frame_xywh
 from .limits import check_in_memory, check_plausible
-from .mpo import pictures_in
 from .opencv import header_of, read_image
+from .pages import WHOLE, Reduction, notes_on_pages
 from .planes import read_image as read_planes
 from .rows import MENDED, forget_complaints
-from .values import NO_PROFILE, Keep, header_field, over_white, to_known_values, to_srgb, upright
+from .tiff_tags import WHITE_IS_ZERO
+from .values import (
+    NO_PROFILE,
+    Keep,
+    Stored,
+    as_in_file,
+    header_field,
+    over_white,
+    to_known_values,
+    to_srgb,
+    upright,
+)
 
-_MOST_JPEG_SHRINK = 8
-_PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
-
-Access = Literal["sequential", "random"]
-
-
-@dataclass(frozen=True)
-class Reduction:
-    """How a file is decoded at a part of its size.
-
-    Attributes:
-        options: what libvips' reader is told.
-        left: by which whole number the result still has to be shrunk.
-        how: what the reader reduces by, in words; "" where it reads the whole.
-    """
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    left: int = 1
-    how: str = ""
-
-
-WHOLE = Reduction()
+# Of files decoded last.
+_FOUND: dict[tuple[Any, ...], Extremes] = {}
+_MOST_FOUND = 64
 
 
 def decode(
@@ -67,18 +61,15 @@ def decode(
     with listening("pyvips") as logged:
         image = open_image(opened, access, **reduction.options)
     check_size(opened, image, reduction.options.get("shrink", 1))
-    # Pages of TIFF, GIF, WebP and HEIF; of a JPEG libvips knows only the first.
-    is_jpeg = opened.file_format == "JPEG"
-    frames = pictures_in(opened.path) if is_jpeg else header_field(image, "n-pages", 1)
     notes = []
     if any("iCCP: " in line for line in logged) and not image.get_typeof("icc-profile-data"):
         # libpng leaves out what it cannot take.
         notes.append(NO_PROFILE)
-    if frames > 1 and not _pyramid_levels(opened):
-        # libvips reads no others.
-        notes.append(f"first of {frames} frames")
+    notes += notes_on_pages(opened, image)
     forget_complaints()
-    for step in (to_known_values, to_srgb, over_white, upright):
+    image, more = to_known_values(image, _stored(opened, image))
+    notes += more
+    for step in (to_srgb, over_white, upright):
         image, note = step(image, keep)
         notes += [note] if note else []
     if region is not None:
@@ -86,6 +77,52 @@ def decode(
     if reduction.left > 1:
         image = image.shrink(reduction.left, reduction.left)
     return image, tuple(notes)
+
+
+def _stored(opened: Encoded, image: pyvips.Image) -> Stored:
+    """What is known of a file's values."""
+    directory = opened.directory
+    bits: int | None = None
+    extra: Sequence[int] = ALPHA
+    if directory is not None:
+        bits, extra = bits_for(directory.highest), directory.extra
+        if not opened.is_misread:
+            # libvips divides colours by the transparency that they were multiplied with.
+            extra = [UNASSOCIATED if kind == ASSOCIATED else kind for kind in extra]
+    if image.format == "ushort" and opened.file_format == "PNG":
+        bits = png_bits(opened.path)
+    elif opened.file_format == "HEIF":
+        # libvips makes values of 10 and 12 bits larger.
+        bits = FULL
+    elif opened.is_misread or not opened.form.loader:
+        # Of formats that libvips does not decode.
+        bits = header_field(image, "bits-per-sample", None)
+    white_is_zero = directory is not None and directory.photometric == WHITE_IS_ZERO
+
+    def extremes(bands: Sequence[int]) -> Extremes:
+        return _extremes(opened, bands, turned=white_is_zero)
+
+    scaled = opened.file_format == "PNG"
+    chosen = opened.reading.input_range
+    return Stored(extremes, extra, bits, scaled, white_is_zero, chosen)
+
+
+def _extremes(opened: Encoded, bands: Sequence[int], *, turned: bool) -> Extremes:
+    """Lowest and highest values of bands of the whole file at its full size.
+
+    Files are decoded again for each size, region and pass, but this is found once.
+    """
+    key = (opened.path, opened.stamp, opened.mend, tuple(bands))
+    if key not in _FOUND:
+        # Through a descriptor of its own: libvips reads on where the other stands.
+        with opened.path.open("rb") as stream:
+            source = pyvips.Source.new_from_descriptor(stream.fileno())
+            image = open_image(replace(opened, source=source))
+            found = extremes_of(as_in_file(image) if turned else image, bands)
+        while len(_FOUND) >= _MOST_FOUND:
+            del _FOUND[next(iter(_FOUND))]
+        _FOUND[key] = found
+    return _FOUND[key]
 
 
 def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -> pyvips.Image:
@@ -100,10 +137,9 @@ def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -
         header = header_of(opened.path, form.name)
         check_in_memory(form.name, header.hw, opened.reading.max_pixels)
         return read_image(opened.path, form.name)
-    if opened.is_misread and not options:
-        size = _by_libvips(opened, access)
-        check_in_memory(form.name, (size.height, size.width), opened.reading.max_pixels)
-        return read_planes(opened.path)
+    if opened.directory is not None and opened.is_misread:
+        check_in_memory(form.name, opened.directory.hw, opened.reading.max_pixels)
+        return read_planes(opened.path, opened.directory)
     image = _by_libvips(opened, access, **options)
     if form.name == "GIF":
         image = _on_clear_canvas(image, opened.path)
@@ -124,11 +160,9 @@ def _on_clear_canvas(image: pyvips.Image, path: Path) -> pyvips.Image:
 
 
 def _by_libvips(opened: Encoded, access: Access, **options: Any) -> pyvips.Image:
-    form = opened.form
-    fail_on = "none" if opened.mend else form.intact
-    return pyvips.Operation.call(
-        form.loader, opened.source, access=access, fail_on=fail_on, **options
-    )
+    if opened.directory is not None and not options:
+        options = opened.directory.options
+    return load(opened, access, **options)
 
 
 def check_size(opened: Encoded, image: pyvips.Image, shrink: int = 1) -> None:
@@ -156,52 +190,10 @@ def stored_size(opened: Encoded) -> tuple[tuple[int, int], int]:
     """Height and width, px, as stored in the file, and the EXIF orientation; by the header."""
     if not opened.form.loader:
         return header_of(opened.path, opened.form.name).hw, 1
+    if opened.directory is not None and opened.is_misread:
+        return opened.directory.hw, opened.directory.orientation
     image = _by_libvips(opened, "sequential")
     return (image.height, image.width), int(header_field(image, "orientation", 1))
-
-
-def reduction_of(opened: Encoded, denominator: int, region: Region | None = None) -> Reduction:
-    """How to decode a file at 1/2, 1/4, ... of its size, with as little work as its format allows.
-
-    JPEG decoders compute a half, a quarter or an eighth directly; a TIFF may hold smaller copies
-    (a pyramid). What is left is done by averaging as rows are read.
-
-    Args:
-        opened: the file.
-        denominator: a power of two.
-        region: a part of the photo. It begins at any pixel, so nothing but averaging is exact.
-    """
-    if region is not None:
-        return Reduction(left=denominator, how="averaging")
-    if opened.file_format == "JPEG":
-        shrink = min(denominator, _MOST_JPEG_SHRINK)
-        return Reduction({"shrink": shrink}, denominator // shrink, "the JPEG decoder")
-    if opened.file_format == "TIFF":
-        levels = _pyramid_levels(opened)
-        if depth := min(len(levels), denominator.bit_length() - 1):
-            return Reduction(levels[depth - 1], denominator >> depth, "the file's own pyramid")
-    return Reduction(left=denominator, how="averaging")
-
-
-def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
-    """Which options read a TIFF at a half, a quarter, ... of its size; [] if it is no pyramid."""
-    if opened.file_format != "TIFF":
-        return []
-    image = open_image(opened)
-    below = header_field(image, "n-subifds", 0)
-    pages = header_field(image, "n-pages", 1)
-    listed: list[dict[str, Any]] = [{"subifd": index} for index in range(below)] or [
-        {"page": index} for index in range(1, pages)
-    ]
-    levels = []
-    for depth, options in enumerate(listed, start=1):
-        smaller = open_image(opened, **options)
-        sides = ((image.width, smaller.width), (image.height, smaller.height))
-        # Rounded up or down, once or at each level.
-        if any(abs(side / 2**depth - small) >= 1 for side, small in sides):
-            break
-        levels.append(options)
-    return levels
 
 
 def upright_hw_of(opened: Encoded) -> tuple[int, int]:
@@ -212,10 +204,7 @@ def upright_hw_of(opened: Encoded) -> tuple[int, int]:
 
 def is_tiled(opened: Encoded) -> bool:
     """Whether regions can be read in any order, as from a tiled TIFF."""
-    if opened.file_format != "TIFF" or opened.is_misread:
-        return False
-    _, options = pyvips.Image.tiffload_source(opened.source, flags=True)
-    return bool(options["flags"] & _PARTIAL)
+    return opened.directory is not None and opened.directory.tiled and not opened.is_misread
 
 
 def access_of(opened: Encoded, region: Region | None) -> Access:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pyvips
 
@@ -19,6 +19,9 @@ from ..errors import PhotoError, reason_of
 from .formats import BY_NAME, FORMATS, HEAD_BYTES, Format, Unread, recognised
 from .planes import is_misread
 from .reading import AS_IT_IS, Reading
+from .tiff_tags import Directory, TiffImages, images_of
+
+Access = Literal["sequential", "random"]
 
 # libvips would cache its latest operations, and with them their images and open files.
 pyvips.cache_set_max(0)
@@ -52,9 +55,34 @@ class Encoded:
         return BY_NAME[self.file_format]
 
     @cached_property
+    def tiff(self) -> TiffImages | None:
+        """The images of a TIFF; None for other formats.
+
+        Raises:
+            PhotoError: its tags are damaged, though libvips reads it.
+            pyvips.Error: libvips does not.
+        """
+        if self.file_format != "TIFF":
+            return None
+        try:
+            return images_of(self.path, self.stamp)
+        except PhotoError:
+            load(self, "sequential")
+            raise
+
+    @property
+    def directory(self) -> Directory | None:
+        """The tags of that image of a TIFF which is the photo; None for other formats.
+
+        Raises:
+            PhotoError, pyvips.Error: as for ``tiff``, or the image is of a kind that is not read.
+        """
+        return self.tiff.photo if self.tiff else None
+
+    @cached_property
     def is_misread(self) -> bool:
         """Whether it is a TIFF that libvips reads wrongly or not at all (:mod:`planes`)."""
-        return self.file_format == "TIFF" and is_misread(self.path)
+        return self.directory is not None and is_misread(self.directory)
 
     @property
     def by_rows(self) -> bool:
@@ -76,6 +104,18 @@ class Encoded:
         # Through a descriptor of its own: libvips reads on where this one stands.
         with self.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def load(opened: Encoded, access: Access, **options: Any) -> pyvips.Image:
+    """An image of a file by libvips, which reads only its header.
+
+    Raises:
+        pyvips.Error: it cannot be read.
+    """
+    fail_on = "none" if opened.mend else opened.form.intact
+    return pyvips.Operation.call(
+        opened.form.loader, opened.source, access=access, fail_on=fail_on, **options
+    )
 
 
 @contextmanager

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..region import Region
-from .decode import access_of, decode, reduction_of, upright_hw_of
+from .decode import access_of, decode, upright_hw_of
 from .encoded import encoded
+from .pages import reduction_of
 from .photo import Photo, decoded_pixels, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
 from .reading import AS_IT_IS, Reading

@@ -26,6 +26,16 @@ _MADE_UP = re.compile("tiff2vips: |Corrupt JPEG data: ")
 _HARMLESS = re.compile(
     "Invalid (tile|strip) byte count|bad ICC marker|before marker 0x(e.|f.|c[0-3]|d[bd])"
 )
+_DTYPES = {
+    "uchar": np.uint8,
+    "char": np.int8,
+    "ushort": np.uint16,
+    "short": np.int16,
+    "uint": np.uint32,
+    "int": np.int32,
+    "float": np.float32,
+    "double": np.float64,
+}
 READ_ROWS = 32  # at a time: for a photo 20 000 px wide, 64 rows took more memory and as much time
 
 
@@ -44,13 +54,12 @@ def rows_of(
         pyvips.Error: the file is damaged.
     """
     left, right = columns or (0, image.width)
-    dtype = np.float32 if image.format == "float" else np.uint8
     region = pyvips.Region.new(image)
     for top in range(first, image.height, height):
         count = min(height, image.height - top)
         with READING, none_made_up(image):
             held = region.fetch(left, top, right - left, count)
-        yield np.frombuffer(held, dtype).reshape(count, right - left, image.bands)
+        yield np.frombuffer(held, _DTYPES[image.format]).reshape(count, right - left, image.bands)
 
 
 def forget_complaints() -> None:

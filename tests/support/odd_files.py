@@ -1,6 +1,7 @@
 """Photo files that no library at hand writes, byte by byte."""
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -86,3 +87,49 @@ def tiff_of(tags: dict[int, tuple[int, list[int]]], pixels: bytes) -> bytes:
 
 def _packed(kind: int, values: list[int]) -> bytes:
     return struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+
+
+def jpeg_of_planes(*planes: np.ndarray) -> bytes:
+    """A JPEG of any number of components without colours, grey (H, W) each, one after the other."""
+    parts = [cv2.imencode(".jpg", plane, [cv2.IMWRITE_JPEG_QUALITY, 100])[1] for plane in planes]
+    parts = [part.tobytes() for part in parts]
+    content, at = b"\xff\xd8", 2
+    while (marker := parts[0][at + 1]) != 0xDA:
+        segment = parts[0][at : at + 2 + int.from_bytes(parts[0][at + 2 : at + 4], "big")]
+        at += len(segment)
+        if marker == 0xC0:
+            kinds = b"".join(bytes([index + 1, 0x11, 0]) for index in range(len(planes)))
+            body = segment[4:9] + bytes([len(planes)]) + kinds
+            segment = b"\xff\xc0" + (len(body) + 2).to_bytes(2, "big") + body
+        content += b"" if marker == 0xE0 else segment
+    for index, part in enumerate(parts):
+        scan = part[part.index(b"\xff\xda") + 10 : -2]
+        content += b"\xff\xda\x00\x08\x01" + bytes([index + 1, 0, 0, 63, 0]) + scan
+    return content + b"\xff\xd9"
+
+
+def packed_tiff(values: np.ndarray, bits: int) -> bytes:
+    """Grey (H, W) or RGB (H, W, 3) as an uncompressed TIFF of 10, 12 or 14 bits, without gaps."""
+    height, width = values.shape[:2]
+    samples = values.size // (height * width)
+    ones = values.reshape(height, -1, 1) >> np.arange(bits - 1, -1, -1) & 1
+    pixels = np.packbits(ones.astype(np.uint8).reshape(height, -1), axis=1).tobytes()
+    tags = {
+        256: (4, [width]),
+        257: (4, [height]),
+        258: (3, [bits] * samples),
+        259: (3, [1]),
+        262: (3, [2 if samples == 3 else 1]),
+        273: (4, [0]),
+        277: (3, [samples]),
+        278: (4, [height]),
+        279: (4, [len(pixels)]),
+    }
+    return tiff_of(tags, pixels)
+
+
+def with_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
+    """A PNG with one chunk more, after its header."""
+    chunk = name + content
+    checked = struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png[:33] + checked + png[33:]
