@@ -9,6 +9,7 @@ written to a temporary tiled TIFF.
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ class PhotoFile:
         self.hw: tuple[int, int] = (image.height, image.width)
         self._format = opened.file_format
         self._stamp = opened.stamp
+        self._process = os.getpid()
         # An image that is read in order serves a single pass.
         self._image = None if spool.in_order else image
 
@@ -134,7 +136,8 @@ class PhotoFile:
     @contextmanager
     def _pass(self) -> Iterator[pyvips.Image]:
         """The image, for one pass from top to bottom."""
-        if self._image is not None:
+        # A forked process would share its place in the open file with the one that opened it.
+        if self._image is not None and self._process == os.getpid():
             with naming(self._file, self._format):
                 forget_complaints()
                 yield self._image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import GeometryError, Use
+from .forking import guarded
 
 # libvips has one error buffer for all threads: a read and the check of its errors must not be
 # interleaved with those of another thread.
-READING = threading.RLock()
+READING = guarded()
 READ_ROWS = 32  # at a time: for a photo 20 000 px wide, 64 rows took more memory and as much time
 
 
