@@ -21,11 +21,13 @@ COMMON = (".jpg", ".png", ".tif", ".webp", ".gif")
 
 
 def named_profile(name: bytes) -> bytes:
-    """A PNG with a colour profile of this name that is damaged."""
+    """A PNG with a colour profile of this name, whose rendering intent is none."""
+    profile = bytearray(pyvips.Image.profile_load("srgb"))
+    profile[64:68] = b"none"
     png = pyvips.Image.black(20, 20, bands=3).pngsave_buffer()
-    profile = b"iCCP" + name + b"\0\0" + zlib.compress(struct.pack(">I", 200) + bytes(196))
+    content = b"iCCP" + name + b"\0\0" + zlib.compress(profile)
     at = png.index(b"IDAT") - 4
-    chunk = struct.pack(">I", len(profile) - 4) + profile + struct.pack(">I", zlib.crc32(profile))
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
     return png[:at] + chunk + png[at:]
 
 
