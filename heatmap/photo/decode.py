@@ -19,9 +19,10 @@ import pyvips
 
 from ..errors import PhotoError, reason_of
 from ..region import Region
+from .no_data import NoData, marks_of, no_data_of, with_value_hidden
 from .reading import AS_IT_IS, Reading
 from .rows import forget_complaints
-from .values import Keep, header_field, over_white, to_known_values, to_srgb, upright
+from .values import TRANSPARENT, Keep, header_field, over_white, to_known_values, to_srgb, upright
 
 # libvips's names of its readers, and the usual names of the formats. All other readers are
 # refused: some take text or raw numbers for an image, or render documents.
@@ -135,6 +136,9 @@ def decode(
     if frames > 1 and not _pyramid_levels(opened):
         # libvips reads no others.
         notes.append(f"first of {frames} frames")
+    darkest = opened.reading.input_range[0] if opened.reading.input_range else 0
+    marks = marks_of(opened.path, opened.file_format, opened.stamp)
+    image = with_value_hidden(image, marks, darkest)
     forget_complaints()
     for step in (to_known_values, to_srgb, over_white, upright):
         image, note = step(image, keep)
@@ -144,6 +148,24 @@ def decode(
     if reduction.left > 1:
         image = image.shrink(reduction.left, reduction.left)
     return image, tuple(notes)
+
+
+def find_no_data(
+    opened: Encoded, access: Access, notes: tuple[str, ...], region: Region | None = None
+) -> tuple[NoData | None, tuple[str, ...]]:
+    """The pixels that are no photo, and the notes on a decoded photo with what is to be said of it.
+
+    Only files in which there may be any are read for it, once more.
+
+    Raises:
+        pyvips.Error: the file is damaged.
+    """
+    marks = marks_of(opened.path, opened.file_format, opened.stamp)
+    found, note = None, marks.note
+    if marks or TRANSPARENT in notes:
+        image, transparent = open_image(opened.source, access), TRANSPARENT in notes
+        found, note = no_data_of(image, opened.path, marks, transparent=transparent, region=region)
+    return found, (*notes, note) if note else notes
 
 
 def open_image(
@@ -189,7 +211,12 @@ def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
     ]
     levels = []
     for depth, options in enumerate(listed, start=1):
-        smaller = open_image(opened.source, **options)
+        try:
+            smaller = open_image(opened.source, **options)
+        # A mask, whose pixels are bits.
+        except pyvips.Error:
+            forget_complaints()
+            break
         sides = ((image.width, smaller.width), (image.height, smaller.height))
         # Rounded up or down, once or at each level.
         if any(abs(side / 2**depth - small) >= 1 for side, small in sides):

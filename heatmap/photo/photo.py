@@ -15,7 +15,8 @@ import pyvips
 
 from ..errors import PhotoError
 from ..region import Region
-from .decode import access_of, decode, encoded
+from .decode import access_of, decode, encoded, find_no_data
+from .no_data import NoData
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, refuse_painted_tiles, resized, rows_of
 
@@ -38,6 +39,7 @@ class Photo:
         is_large: whether the photo is left on disk: False.
         region: the part of the photo's file that this is, or None for all of it.
         reading: how the file was read.
+        no_data: which of its pixels are no photo; None if all are.
 
     Raises:
         PhotoError: the pixels are not an array of this dtype and shape, or are empty.
@@ -49,6 +51,7 @@ class Photo:
     file_digest: str = field(default="", repr=False)
     region: Region | None = None
     reading: Reading = field(default=AS_IT_IS, repr=False)
+    no_data: NoData | None = field(default=None, repr=False)
     decoded: ClassVar[str] = "whole"
     denominator: ClassVar[int] = 1
     is_large: ClassVar[bool] = False
@@ -159,10 +162,12 @@ def read_photo(
 
 def _read_file(path: Path, given: str, region: Region | None, reading: Reading) -> Photo:
     with READING, encoded(path, reading) as opened:
-        image, notes = decode(opened, access_of(opened, region), in_memory, region=region)
+        access = access_of(opened, region)
+        image, notes = decode(opened, access, in_memory, region=region)
         pixels = image.numpy()
         refuse_painted_tiles()
-        return Photo(pixels, given, notes, opened.digest(), region, reading)
+        no_data, notes = find_no_data(opened, access, notes, region)
+        return Photo(pixels, given, notes, opened.digest(), region, reading, no_data)
 
 
 def in_memory(image: pyvips.Image) -> pyvips.Image:

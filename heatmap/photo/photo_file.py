@@ -29,6 +29,7 @@ from .decode import (
     Encoded,
     decode,
     encoded,
+    find_no_data,
     is_interlaced,
     is_tiled,
     naming,
@@ -57,7 +58,7 @@ class PhotoFile:
         notes: conversions applied while reading that the user should know about.
         digest, decoded, denominator: as of :class:`photo.Photo`.
         is_large: True.
-        region, reading: as of :class:`photo.Photo`.
+        region, reading, no_data: as of :class:`photo.Photo`.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, except for damage found only when rows are
@@ -83,7 +84,8 @@ class PhotoFile:
             spool = Spool(in_order=not tiled)
             interlaced = is_interlaced(open_image(opened.source))
             access: Access = "random" if tiled else "sequential"
-            image, self.notes = decode(opened, access, spool, region=region)
+            image, notes = decode(opened, access, spool, region=region)
+            self.no_data, self.notes = find_no_data(opened, access, notes, region)
             if interlaced or opened.file_format not in _READ_BY_ROWS:
                 image = spool(image)
         self.hw: tuple[int, int] = (image.height, image.width)

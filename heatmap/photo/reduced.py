@@ -20,10 +20,12 @@ from .decode import (
     access_of,
     decode,
     encoded,
+    find_no_data,
     open_image,
     reduction_of,
     upright_hw_of,
 )
+from .no_data import NoData
 from .photo import Photo, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
 from .reading import AS_IT_IS, Reading
@@ -64,6 +66,11 @@ class ReducedPhoto:
     def reading(self) -> Reading:
         """How the file was read."""
         return self.level.reading
+
+    @property
+    def no_data(self) -> NoData | None:
+        """Which pixels of the photo at full size are no photo; None if all are."""
+        return self.level.no_data
 
     @property
     def whole_hw(self) -> tuple[int, int]:
@@ -205,10 +212,12 @@ def reduced_photo(
         reduction = reduction_of(opened, denominator, region)
         hw = region.hw if region else upright_hw_of(open_image(opened.source))
         keep = in_memory if fits_memory(hw) else Spool(in_order=True)
-        image, notes = decode(opened, access_of(opened, region), keep, reduction, region)
+        access = access_of(opened, region)
+        image, notes = decode(opened, access, keep, reduction, region)
         pixels = image.numpy()
         refuse_painted_tiles()
-        level = Photo(pixels, str(path), notes, opened.digest(), region, reading)
+        no_data, notes = find_no_data(opened, access, notes, region)
+        level = Photo(pixels, str(path), notes, opened.digest(), region, reading, no_data)
     how = f"at 1/{denominator} of its size, by {reduction.how}"
     return ReducedPhoto(str(path), hw, level, denominator, how)
 

@@ -13,6 +13,9 @@ from .rows import rows_of
 
 _COLOUR_CHANNELS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4}
 
+# The note that some pixels are transparent.
+TRANSPARENT = "transparency laid over white"
+
 # Turns an image that can be read only once, in order, into one that can be read again.
 Keep = Callable[[pyvips.Image], pyvips.Image]
 
@@ -72,7 +75,7 @@ def over_white(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
         return image, ""
     # Two passes, as above.
     image = keep(image)
-    note = "transparency laid over white" if image[-1].min() < 255 else ""
+    note = TRANSPARENT if image[-1].min() < 255 else ""
     return image.flatten(background=255), note
 
 
