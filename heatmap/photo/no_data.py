@@ -79,7 +79,7 @@ class NoData:
         return np.divide(sums, areas, out=np.zeros_like(areas), where=areas > 0)
 
     def _sums(self, down: _Spans, across: _Spans) -> npt.NDArray[np.float64]:
-        """Area of no data, square px, where each of (n, 2) spans of rows meets (m, 2) of columns."""
+        """Area of no data, square px, where spans of rows (n, 2) and columns (m, 2) meet."""
         sums = np.zeros((len(down), len(across)))
         for top, rows in self._rows():
             ends = top + np.arange(len(rows) + 1)
