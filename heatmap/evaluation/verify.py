@@ -180,7 +180,8 @@ def _check_head(scorer: Scorer, extended: npt.NDArray[np.uint8], grid: ScoreGrid
         # At a finer stride the photo can be larger, and a padded network then sees more of it.
         same = photo.shape == tensor.shape
         scores = grid.scores[::k, ::k] if same else network(photo)[0].permute(1, 2, 0).numpy()
-        cells = _sampled(list(map(tuple, np.argwhere(~np.isnan(scores[..., 0])).tolist())), SLICES)
+        rows, columns = np.nonzero(~np.isnan(scores[..., 0]))
+        cells = _sampled(list(zip(rows.tolist(), columns.tolist(), strict=True)), SLICES)
         expected = torch.cat([reference.score(features, *cell) for cell in cells])
     slid = torch.from_numpy(np.stack([scores[cell] for cell in cells]))
     return HeadCheck(len(cells), relative_difference(slid, expected))

@@ -70,7 +70,7 @@ def _outside(
     scored: npt.NDArray[np.bool_], map_hw: tuple[int, int], k: int
 ) -> npt.NDArray[np.bool_]:
     """Which positions are in no window that was scored: bool (N', M')."""
-    return _means_around(scored.astype(np.float64), map_hw, k) == 0
+    return np.asarray(_means_around(scored.astype(np.float64), map_hw, k) == 0)
 
 
 def positions_of(geometry: Geometry, map_hw: tuple[int, int], native_stride: int) -> Geometry:

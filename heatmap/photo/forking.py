@@ -11,7 +11,9 @@ import ctypes
 import os
 import sys
 import threading
+from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
 import pyvips
 
@@ -24,7 +26,7 @@ _PATIENCE_S = 0.5
 _MOST_THREADS, _BEGINNING_S = 1000, 0.001
 
 # What libvips' threads are told to run.
-_Job = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_Job: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class ReadingLock:
@@ -98,18 +100,23 @@ def guarded() -> ReadingLock:
 
 
 _BEGUN = threading.Event()
+
+
+def _note_begun(_: object, __: object) -> None:
+    _BEGUN.set()
+
+
 # Kept as long as any thread may run it.
-_begin = _Job(lambda *_: _BEGUN.set())
+_begin = _Job(_note_begun)
 
 
 def _renew_threads(answered: threading.Event) -> None:
     """Give jobs to the threads that are no more, until a new one is started; then try libvips."""
     _BEGUN.clear()
-    try:
+    execute: Any = None
+    # Other builds of libvips do not give it.
+    with suppress(KeyError, OSError, AttributeError):
         execute = ctypes.CDLL(sys.modules["_libvips"].__file__).vips_thread_execute
-    # Another build of libvips.
-    except (KeyError, OSError, AttributeError):
-        execute = None
     for _ in range(_MOST_THREADS if execute else 0):
         if execute(b"heatmap", _begin, None) or _BEGUN.wait(_BEGINNING_S):
             break

@@ -182,7 +182,7 @@ def _mask_page(file: tifffile.TiffFile) -> int | None:
     """
     size = file.pages.first.imagelength, file.pages.first.imagewidth
     for index in range(1, len(file.pages)):
-        page = file.pages[index]
+        page: Any = file.pages[index]
         if not int(page.subfiletype) & 5:
             return None
         if int(page.subfiletype) & 4 and (page.imagelength, page.imagewidth) == size:
