@@ -6,6 +6,7 @@ import codecs
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,16 @@ _MARKS = (
 Writer: TypeAlias = Callable[[Path], object]
 
 
+def no_file(status: os.stat_result) -> str:
+    """Why a path cannot be read as a file: it is a folder, pipe, socket or device; "" if it can.
+
+    Asked before it is opened: a named pipe would wait for ever, a device may never end.
+    """
+    if stat.S_ISDIR(status.st_mode):
+        return "is a directory"
+    return "" if stat.S_ISREG(status.st_mode) else "is not a regular file"
+
+
 def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> bytes:
     """The bytes of a file.
 
@@ -44,9 +55,11 @@ def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> b
         what: what is read from the file, where the message should say so ("groups").
 
     Raises:
-        HeatmapError: of class ``error``, where the file does not exist or cannot be read.
+        HeatmapError: of class ``error``, where the file does not exist, is none, or cannot be read.
     """
     try:
+        if reason_not := no_file(Path(path).stat()):
+            raise error(_unreadable(path, what, reason_not))
         return Path(path).read_bytes()
     # ValueError: a name with a null character.
     except (OSError, ValueError) as reason:

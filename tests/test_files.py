@@ -197,7 +197,7 @@ def test_folder_that_cannot_be_moved_leaves_the_earlier_one(tmp_path, monkeypatc
     ("name", "reason"),
     [
         ("nowhere.txt", "No such file or directory"),
-        (".", "Is a directory"),
+        (".", "is a directory"),
         ("null\0.txt", "embedded null byte"),
     ],
 )

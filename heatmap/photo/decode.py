@@ -1,117 +1,47 @@
-"""Decode photo files with libvips to upright 8-bit sRGB, or refuse them.
+"""Decode photo files to upright 8-bit sRGB, or refuse them.
 
 libvips decodes row by row and handles CMYK, colour profiles, 16 bits, palettes and EXIF
-orientation.
+orientation. Of formats that it does not read here, OpenCV decodes the pixels.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
 import pyvips
 
-from ..errors import PhotoError, reason_of
+from ..quiet import listening
 from ..region import Region
+from .colours import ALPHA, ASSOCIATED, UNASSOCIATED, bands_of
+from .depth import FULL, Extremes, bits_for, extremes_of, png_bits
+from .encoded import Access, Encoded, load
+from .gif import first_frame_xywh
+from .limits import check_pixels
 from .no_data import NoData, marks_of, no_data_of, with_value_hidden
-from .reading import AS_IT_IS, Reading
-from .rows import forget_complaints
-from .values import TRANSPARENT, Keep, header_field, over_white, to_known_values, to_srgb, upright
+from .opencv import header_of, read_image
+from .pages import WHOLE, Reduction, notes_on_pages
+from .planes import read_image as read_planes
+from .rows import MENDED, forget_complaints
+from .tiff_tags import WHITE_IS_ZERO
+from .values import (
+    NO_PROFILE,
+    TRANSPARENT,
+    Keep,
+    Stored,
+    as_in_file,
+    header_field,
+    over_white,
+    to_known_values,
+    to_srgb,
+    upright,
+)
 
-# libvips's names of its readers, and the usual names of the formats. All other readers are
-# refused: some take text or raw numbers for an image, or render documents.
-_FORMATS = {
-    "Jpeg": "JPEG",
-    "Png": "PNG",
-    "Webp": "WebP",
-    "Tiff": "TIFF",
-    "Nsgif": "GIF",
-    "Heif": "HEIF",
-}
-_MOST_JPEG_SHRINK = 8
-_PARTIAL = 1  # VIPS_FOREIGN_PARTIAL: any region can be read without what lies before it
-
-Access = Literal["sequential", "random"]
-# libvips would cache its latest operations, and with them their images and open files.
-pyvips.cache_set_max(0)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """An open photo file: its bytes, format, a stamp that identifies it, and how it is read."""
-
-    source: pyvips.Source
-    file_format: str
-    stamp: tuple[int, ...]
-    path: Path
-    reading: Reading = AS_IT_IS
-
-    def digest(self) -> str:
-        """SHA-256 of the file, in hex."""
-        # Through a descriptor of its own: libvips reads on where this one stands.
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@dataclass(frozen=True)
-class Reduction:
-    """How a file is decoded at a part of its size.
-
-    Attributes:
-        options: what libvips' reader is told.
-        left: by which whole number the result still has to be shrunk.
-        how: what the reader reduces by, in words; "" where it reads the whole.
-    """
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    left: int = 1
-    how: str = ""
-
-
-WHOLE = Reduction()
-
-
-@contextmanager
-def encoded(path: Path, reading: Reading = AS_IT_IS) -> Iterator[Encoded]:
-    """Open a photo file; errors in the block name the file.
-
-    Raises:
-        PhotoError: no such file, not an image, or as :func:`naming`.
-    """
-    with _open(path) as stream:
-        status = os.fstat(stream.fileno())
-        # By descriptor: pyvips takes only names that are UTF-8, files may have others.
-        source = pyvips.Source.new_from_descriptor(stream.fileno())
-        file_format = _format_of(source)
-        if file_format is None:
-            formats = ", ".join(_FORMATS.values())
-            raise PhotoError(f"{path}: not an image that can be read (none of {formats})")
-        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        with naming(path, file_format):
-            yield Encoded(source, file_format, stamp, path, reading)
-
-
-@contextmanager
-def naming(path: Path, file_format: str) -> Iterator[None]:
-    """Put the file's name before the errors of the block, including those of libvips.
-
-    Raises:
-        PhotoError: in place of any PhotoError or pyvips.Error.
-    """
-    try:
-        yield
-    except PhotoError as error:
-        raise error.about(str(path)) from error
-    except pyvips.Error as error:
-        raise PhotoError(
-            f"{path}: is cut short, damaged or an unknown kind of {file_format}{_reason(error)}"
-        ) from error
+# Of files decoded last.
+_FOUND: dict[tuple[Any, ...], Extremes] = {}
+_MOST_FOUND = 64
 
 
 def decode(
@@ -130,17 +60,19 @@ def decode(
         PhotoError: values or channels of unknown meaning.
         pyvips.Error: the file is damaged; possibly only raised when pixels are computed.
     """
-    image = open_image(opened.source, access, **reduction.options)
-    frames = header_field(image, "n-pages", 1)
+    with listening("pyvips") as logged:
+        image = open_image(opened, access, **reduction.options)
+    check_size(opened, image, reduction.options.get("shrink", 1))
     notes = []
-    if frames > 1 and not _pyramid_levels(opened):
-        # libvips reads no others.
-        notes.append(f"first of {frames} frames")
-    darkest = opened.reading.input_range[0] if opened.reading.input_range else 0
-    marks = marks_of(opened.path, opened.file_format, opened.stamp)
-    image = with_value_hidden(image, marks, darkest)
+    if any("iCCP: " in line for line in logged) and not image.get_typeof("icc-profile-data"):
+        # libpng leaves out what it cannot take.
+        notes.append(NO_PROFILE)
+    notes += notes_on_pages(opened, image)
     forget_complaints()
-    for step in (to_known_values, to_srgb, over_white, upright):
+    stored = _stored(opened, image)
+    image, more = to_known_values(_hidden(opened, image, stored.extra), stored)
+    notes += more
+    for step in (to_srgb, over_white, upright):
         image, note = step(image, keep)
         notes += [note] if note else []
     if region is not None:
@@ -148,6 +80,46 @@ def decode(
     if reduction.left > 1:
         image = image.shrink(reduction.left, reduction.left)
     return image, tuple(notes)
+
+
+def _stored(opened: Encoded, image: pyvips.Image) -> Stored:
+    """What is known of a file's values."""
+    directory = opened.directory
+    bits = None if directory is None else bits_for(directory.highest)
+    if image.format == "ushort" and opened.file_format == "PNG":
+        bits = png_bits(opened.path)
+    elif opened.file_format == "HEIF":
+        # libvips makes values of 10 and 12 bits larger.
+        bits = FULL
+    elif (held := header_field(image, "bits-per-sample", FULL)) < FULL:
+        bits = held
+    white_is_zero = directory is not None and directory.photometric == WHITE_IS_ZERO
+
+    def extremes(bands: Sequence[int]) -> Extremes:
+        return _extremes(opened, bands, turned=white_is_zero)
+
+    scaled = opened.file_format == "PNG"
+    chosen = opened.reading.input_range
+    return Stored(extremes, _extra(opened), bits, scaled, white_is_zero, chosen)
+
+
+def _extra(opened: Encoded) -> Sequence[int]:
+    """What the bands of a file beyond colour are."""
+    if opened.directory is None:
+        return ALPHA
+    if opened.is_misread:
+        return opened.directory.extra
+    # libvips divides colours by the transparency that they were multiplied with.
+    return [UNASSOCIATED if kind == ASSOCIATED else kind for kind in opened.directory.extra]
+
+
+def _hidden(opened: Encoded, image: pyvips.Image, extra: Sequence[int]) -> pyvips.Image:
+    """The image as stored, without nodata values that are none of the photo's."""
+    marks = marks_of(opened.tiff)
+    if marks.value is None:
+        return image
+    darkest = opened.reading.input_range[0] if opened.reading.input_range else 0
+    return with_value_hidden(image, marks, bands_of(image, extra).colours, darkest)
 
 
 def find_no_data(
@@ -160,83 +132,119 @@ def find_no_data(
     Raises:
         pyvips.Error: the file is damaged.
     """
-    marks = marks_of(opened.path, opened.file_format, opened.stamp)
-    found, note = None, marks.note
+    marks = marks_of(opened.tiff)
+    found, note, alpha = None, marks.note, None
     if marks or TRANSPARENT in notes:
-        image, transparent = open_image(opened.source, access), TRANSPARENT in notes
-        found, note = no_data_of(image, opened.path, marks, transparent=transparent, region=region)
+        image = open_image(opened, access)
+        stored = _stored(opened, image)
+        if TRANSPARENT in notes:
+            alpha = to_known_values(_hidden(opened, image, stored.extra), stored)[0][-1]
+        colours = bands_of(image, stored.extra).colours
+        found, note = no_data_of(
+            image, opened.path, marks, colours=colours, alpha=alpha, region=region
+        )
     return found, (*notes, note) if note else notes
 
 
-def open_image(
-    source: pyvips.Source, access: Access = "sequential", **options: Any
-) -> pyvips.Image:
-    """The image as stored in the file; only its header is read."""
-    # Truncated TIFFs fail at level "error" only, other formats at "truncated" too.
-    return pyvips.Image.new_from_source(source, "", access=access, fail_on="error", **options)
+def _extremes(opened: Encoded, bands: Sequence[int], *, turned: bool) -> Extremes:
+    """Lowest and highest values of bands of the whole file at its full size.
+
+    Files are decoded again for each size, region and pass, but this is found once.
+    """
+    key = (opened.path, opened.stamp, opened.mend, tuple(bands))
+    if key not in _FOUND:
+        # Through a descriptor of its own: libvips reads on where the other stands.
+        with opened.path.open("rb") as stream:
+            source = pyvips.Source.new_from_descriptor(stream.fileno())
+            image = open_image(replace(opened, source=source))
+            image = _hidden(opened, image, _extra(opened))
+            found = extremes_of(as_in_file(image) if turned else image, bands)
+        while len(_FOUND) >= _MOST_FOUND:
+            del _FOUND[next(iter(_FOUND))]
+        _FOUND[key] = found
+    return _FOUND[key]
 
 
-def reduction_of(opened: Encoded, denominator: int, region: Region | None = None) -> Reduction:
-    """How to decode a file at 1/2, 1/4, ... of its size, with as little work as its format allows.
+def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -> pyvips.Image:
+    """The image as stored in the file; libvips reads only its header, OpenCV decodes it.
 
-    JPEG decoders compute a half, a quarter or an eighth directly; a TIFF may hold smaller copies
-    (a pyramid). What is left is done by averaging as rows are read.
+    Raises:
+        PhotoError: OpenCV cannot decode it, or it has more pixels than may be.
+        pyvips.Error: libvips cannot read its header.
+    """
+    form = opened.form
+    if not form.loader:
+        header = header_of(opened.path, form.name)
+        check_pixels(form.name, header.hw, opened.reading.max_pixels)
+        return read_image(opened.path, form.name)
+    if opened.directory is not None and opened.is_misread:
+        check_pixels(form.name, opened.directory.hw, opened.reading.max_pixels)
+        return read_planes(opened.path, opened.directory)
+    image = _by_libvips(opened, access, **options)
+    if form.name == "GIF":
+        image = _on_clear_canvas(image, opened.path)
+    if opened.mend:
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, MENDED, 1)
+    return image
+
+
+def _on_clear_canvas(image: pyvips.Image, path: Path) -> pyvips.Image:
+    """The first frame of a GIF, with nothing around it: libvips has black there."""
+    frame = first_frame_xywh(path)
+    if frame is None or image.hasalpha() or frame == (0, 0, image.width, image.height):
+        return image
+    left, top, width, height = frame
+    inside = image.crop(left, top, width, height).addalpha()
+    return inside.embed(left, top, image.width, image.height)
+
+
+def _by_libvips(opened: Encoded, access: Access, **options: Any) -> pyvips.Image:
+    if opened.directory is not None and not options:
+        options = opened.directory.options
+    return load(opened, access, **options)
+
+
+def check_size(opened: Encoded, image: pyvips.Image, shrink: int = 1) -> None:
+    """Refuse, before pixels are decoded, a file that claims more than may be.
 
     Args:
         opened: the file.
-        denominator: a power of two.
-        region: a part of the photo. It begins at any pixel, so nothing but averaging is exact.
+        image: the image as stored in it, or as its decoder makes it smaller.
+        shrink: by how much.
+
+    Raises:
+        PhotoError: it must be decoded whole and has more than ``max_pixels`` pixels; or it claims
+            so many without the bytes to hold them.
     """
-    if region is not None:
-        return Reduction(left=denominator, how="averaging")
-    if opened.file_format == "JPEG":
-        shrink = min(denominator, _MOST_JPEG_SHRINK)
-        return Reduction({"shrink": shrink}, denominator // shrink, "the JPEG decoder")
-    if opened.file_format == "TIFF":
-        levels = _pyramid_levels(opened)
-        if depth := min(len(levels), denominator.bit_length() - 1):
-            return Reduction(levels[depth - 1], denominator >> depth, "the file's own pyramid")
-    return Reduction(left=denominator, how="averaging")
+    form, most = opened.form, opened.reading.max_pixels
+    hw = image.height * shrink, image.width * shrink
+    if not opened.by_rows or is_interlaced(image):
+        check_pixels(form.name, hw, most)
+    else:
+        held = opened.file_bytes * form.most_px_per_byte
+        check_pixels(form.name, hw, max(most, held), streams=True)
 
 
-def _pyramid_levels(opened: Encoded) -> list[dict[str, Any]]:
-    """Which options read a TIFF at a half, a quarter, ... of its size; [] if it is no pyramid."""
-    if opened.file_format != "TIFF":
-        return []
-    image = open_image(opened.source)
-    below = header_field(image, "n-subifds", 0)
-    pages = header_field(image, "n-pages", 1)
-    listed: list[dict[str, Any]] = [{"subifd": index} for index in range(below)] or [
-        {"page": index} for index in range(1, pages)
-    ]
-    levels = []
-    for depth, options in enumerate(listed, start=1):
-        try:
-            smaller = open_image(opened.source, **options)
-        # A mask, whose pixels are bits.
-        except pyvips.Error:
-            forget_complaints()
-            break
-        sides = ((image.width, smaller.width), (image.height, smaller.height))
-        # Rounded up or down, once or at each level.
-        if any(abs(side / 2**depth - small) >= 1 for side, small in sides):
-            break
-        levels.append(options)
-    return levels
+def stored_size(opened: Encoded) -> tuple[tuple[int, int], int]:
+    """Height and width, px, as stored in the file, and the EXIF orientation; by the header."""
+    if not opened.form.loader:
+        return header_of(opened.path, opened.form.name).hw, 1
+    if opened.directory is not None and opened.is_misread:
+        return opened.directory.hw, opened.directory.orientation
+    image = _by_libvips(opened, "sequential")
+    return (image.height, image.width), int(header_field(image, "orientation", 1))
 
 
-def upright_hw_of(image: pyvips.Image) -> tuple[int, int]:
-    """Height and width, px, of an image as stored in the file once it is turned upright."""
-    turned = header_field(image, "orientation", 1) in range(5, 9)
-    return (image.width, image.height) if turned else (image.height, image.width)
+def upright_hw_of(opened: Encoded) -> tuple[int, int]:
+    """Height and width of the photo, px, once it is turned upright; by the header."""
+    (height, width), orientation = stored_size(opened)
+    return (width, height) if orientation in range(5, 9) else (height, width)
 
 
 def is_tiled(opened: Encoded) -> bool:
     """Whether regions can be read in any order, as from a tiled TIFF."""
-    if opened.file_format != "TIFF":
-        return False
-    _, options = pyvips.Image.tiffload_source(opened.source, flags=True)
-    return bool(options["flags"] & _PARTIAL)
+    return opened.directory is not None and opened.directory.tiled and not opened.is_misread
 
 
 def access_of(opened: Encoded, region: Region | None) -> Access:
@@ -247,39 +255,3 @@ def access_of(opened: Encoded, region: Region | None) -> Access:
 def is_interlaced(image: pyvips.Image) -> bool:
     """Whether the rows are stored in several passes (progressive JPEG, interlaced PNG)."""
     return bool(header_field(image, "interlaced", 0))
-
-
-def _open(path: Path) -> BinaryIO:
-    """Open a regular, non-empty file, or raise a one-line error."""
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise PhotoError(f"{path}: is a directory: give a photo")
-        # Opening a pipe would wait for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise PhotoError(f"{path}: is not a regular file: give a photo")
-        if status.st_size == 0:
-            raise PhotoError(f"{path}: is empty")
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise PhotoError(f"{path}: no such file") from error
-    # ValueError: a name with a null character.
-    except (OSError, ValueError) as error:
-        raise PhotoError(f"{path}: cannot be opened: {reason_of(error)}") from error
-
-
-def _format_of(source: pyvips.Source) -> str | None:
-    """The format by the first bytes of the file; None if it is not supported."""
-    reader = pyvips.vips_lib.vips_foreign_find_load_source(source.pointer)
-    if reader == pyvips.ffi.NULL:
-        # The error message would be added to the next one.
-        forget_complaints()
-        return None
-    name = pyvips.ffi.string(reader).decode()
-    return _FORMATS.get(name.removeprefix("VipsForeignLoad").removesuffix("Source"))
-
-
-def _reason(error: pyvips.Error) -> str:
-    """The last error message of libvips, in brackets, without the name of its function."""
-    lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
-    return f" ({lines[-1].split(': ', 1)[-1]})" if lines else ""

@@ -1,4 +1,4 @@
-"""Which files of a folder are photos."""
+"""The files of a folder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import PhotoError, reason_of
-
-# Suffixes of photo files. Files with other suffixes are only tried if named explicitly.
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .btf .tf8 .gif .heic .heif".split()
-)
 
 
 def files_below(folder: Path, output: Path | None = None) -> Iterator[Path]:

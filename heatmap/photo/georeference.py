@@ -20,10 +20,11 @@ import tifffile
 
 from ..errors import PhotoError, reason_of
 from ..geometry import size_text
-from ..quiet import listening
 from ..region import Region
-from .decode import encoded, open_image
+from .decode import stored_size
+from .encoded import encoded
 from .reduced import OpenPhoto
+from .tiff_tags import Directory, opened_tiff, page_of
 
 Affine: TypeAlias = tuple[float, float, float, float, float, float]
 # A tag for tifffile: code, type, count, value, and whether only the first frame gets it.
@@ -118,12 +119,10 @@ def georeference_of(photo: OpenPhoto) -> Georeference | None:
         return None
     path = Path(photo.path)
     with encoded(path) as opened:
-        image = open_image(opened.source)
-        raw_hw = image.height, image.width
-        orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+        raw_hw, orientation = stored_size(opened)
         to_raw = _raw_of_upright(orientation, raw_hw)
         _check_size(raw_hw, photo.whole_hw, turned=to_raw[0] == 0)
-        tags = _geo_tags(path) if opened.file_format == "TIFF" else {}
+        tags = _geo_tags(path, opened.directory) if opened.directory else {}
         keys = _short_keys(tags)
         is_point = keys.get(_RASTER_TYPE) == _PIXEL_IS_POINT
         affine = _affine_of_tags(tags, is_point=is_point) or _affine_beside(path)
@@ -162,17 +161,11 @@ def _check_size(raw_hw: tuple[int, int], upright_hw: tuple[int, int], *, turned:
         )
 
 
-def _geo_tags(path: Path) -> _Tags:
-    """The values of the GeoTIFF tags of the first frame, by code; of text its bytes."""
-    with listening("tifffile") as complaints:
-        try:
-            with tifffile.TiffFile(path) as file:
-                tags = [tag for tag in file.pages.first.tags if tag.code in _NAMES]
-                found = {tag.code: _numbers_of(file, tag) for tag in tags}
-        # tifffile raises many kinds of exceptions on damaged files.
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise PhotoError(f"GeoTIFF tags cannot be read ({reason}): {_WAY_OUT}") from error
+def _geo_tags(path: Path, image: Directory) -> _Tags:
+    """The values of the GeoTIFF tags of an image, by code; of text its bytes."""
+    with opened_tiff(path, "GeoTIFF tags", _WAY_OUT) as (file, complaints):
+        tags = [tag for tag in page_of(file, image).tags if tag.code in _NAMES]
+        found = {tag.code: _numbers_of(file, tag) for tag in tags}
     for code, name in _NAMES.items():
         # tifffile leaves out a tag that it cannot read, and logs that.
         if any(f"TiffTag {code} " in complaint for complaint in complaints):

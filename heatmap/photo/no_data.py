@@ -8,21 +8,20 @@ by the same pixels. docs/photos.md says what counts.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyvips
-import tifffile
 
+from ..errors import PhotoError
 from ..geometry import Geometry
-from ..quiet import listening
 from ..region import Region
 from .rows import READ_ROWS, rows_of
+from .tiff_tags import WHITE_IS_ZERO, Directory, TiffImages, opened_tiff, page_of
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 _Spans: TypeAlias = npt.NDArray[np.float64]
@@ -30,10 +29,9 @@ _Spans: TypeAlias = npt.NDArray[np.float64]
 # Windows with a larger share of no data are not scored; rounding does not count.
 MOST_NO_DATA = 0.5
 _ROUNDING = 1e-9
-# Alpha below this is more transparent than not.
-_HALF_OPAQUE = 128
-_GDAL_NODATA = 42113
-_MINISWHITE, _PALETTE = 0, 3
+# Transparency below this is more transparent than not, by the type of its values.
+_HALF_OPAQUE = {"uchar": 128, "ushort": 32768}
+_PALETTE, _FLOAT, _BYTE = 3, 3, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,87 +121,66 @@ class Marks:
     """What a TIFF says of pixels that are no photo.
 
     Attributes:
-        value: the value of all bands there (GDAL_NODATA), as libvips reads it; None if there is
+        value: the value of all colours there (GDAL_NODATA), as libvips reads it; None if there is
             none.
-        page: the index of the page that is a mask of the first; None if there is none.
-        note: why one of them is not used, or "".
+        mask: the image that is a mask of the photo; None if there is none.
+        note: why the value is not used, or "".
     """
 
     value: float | None = None
-    page: int | None = None
+    mask: Directory | None = None
     note: str = ""
 
     def __bool__(self) -> bool:
-        return self.value is not None or self.page is not None
+        return self.value is not None or self.mask is not None
 
 
-def marks_of(path: Path, file_format: str, stamp: tuple[int, ...]) -> Marks:
-    """What a file says of pixels that are no photo; of a damaged file, nothing."""
-    return _marks(path, stamp) if file_format == "TIFF" else Marks()
+def marks_of(images: TiffImages | None) -> Marks:
+    """What the tags of a TIFF say of pixels that are no photo; of other formats, nothing."""
+    if images is None:
+        return Marks()
+    value, note = _value_of(images.photo)
+    return Marks(value, images.photo_mask, note)
 
 
-@lru_cache(maxsize=8)
-def _marks(path: Path, _: tuple[int, ...]) -> Marks:
-    with listening("tifffile"):
-        try:
-            with tifffile.TiffFile(path) as file:
-                value, note = _value_of(file.pages.first)
-                return Marks(value, _mask_page(file), note)
-        # tifffile raises many kinds of exceptions on damaged files.
-        except Exception:
-            return Marks()
-
-
-def _value_of(page: tifffile.TiffPage) -> tuple[float | None, str]:
+def _value_of(photo: Directory) -> tuple[float | None, str]:
     """The nodata value as libvips reads it, and why there is none, or ""."""
-    tag = page.tags.get(_GDAL_NODATA)
-    if tag is None:
+    if not photo.nodata:
         return None, ""
     try:
-        value = float(str(tag.value).strip())
+        value = float(photo.nodata)
     except ValueError:
-        return None, f"nodata is {str(tag.value)[:20]!r}, which is no number: not used"
-    if page.photometric == _PALETTE or page.bitspersample < 8:
+        return None, f"nodata is {photo.nodata[:20]!r}, which is no number: not used"
+    if photo.photometric == _PALETTE or photo.bits < _BYTE:
         return None, "nodata of a palette or of less than 8 bits is not used"
     # GDAL compares float values as such.
-    if page.bitspersample == 32 and page.sampleformat == 3:
+    if (photo.kind, photo.bits) == (_FLOAT, 32):
         with np.errstate(over="ignore"):
             value = float(np.float32(value))
     # libvips turns these values over.
-    if page.photometric == _MINISWHITE:
-        value = 2**page.bitspersample - 1 - value
+    elif photo.photometric == WHITE_IS_ZERO:
+        value = 2**photo.bits - 1 - value
     return value, ""
 
 
-def _mask_page(file: tifffile.TiffFile) -> int | None:
-    """The page that is a mask of the first one, of the same size; None if there is none.
-
-    Only pages that belong to the first one are looked at: its overviews, and its masks.
-    """
-    size = file.pages.first.imagelength, file.pages.first.imagewidth
-    for index in range(1, len(file.pages)):
-        page: Any = file.pages[index]
-        if not int(page.subfiletype) & 5:
-            return None
-        if int(page.subfiletype) & 4 and (page.imagelength, page.imagewidth) == size:
-            return index
-    return None
-
-
-def with_value_hidden(image: pyvips.Image, marks: Marks, darkest: float) -> pyvips.Image:
+def with_value_hidden(
+    image: pyvips.Image, marks: Marks, colours: Sequence[int], darkest: float
+) -> pyvips.Image:
     """The same image, with nodata of more than 8 bits replaced by its darkest value.
 
     Such values are often far outside of those of the photo, or no numbers.
     """
     if marks.value is None or image.format == "uchar":
         return image
-    hidden = _has_value(image, marks.value).ifthenelse(darkest, image)
+    hidden = _has_value(image, marks.value, colours).ifthenelse(darkest, image)
     return hidden.cast(image.format).copy(interpretation=image.interpretation)
 
 
-def _has_value(image: pyvips.Image, value: float) -> pyvips.Image:
-    """Where all bands have a value: 255, elsewhere 0."""
-    return (image != image if np.isnan(value) else image == value).bandand()
+def _has_value(image: pyvips.Image, value: float, colours: Sequence[int]) -> pyvips.Image:
+    """Where all colours have a value: 255, elsewhere 0."""
+    bands = [image[band] for band in colours]
+    same = [band != band if np.isnan(value) else band == value for band in bands]
+    return same[0].bandjoin(same[1:]).bandand() if same[1:] else same[0]
 
 
 def no_data_of(
@@ -211,18 +188,20 @@ def no_data_of(
     path: Path,
     marks: Marks,
     *,
-    transparent: bool,
+    colours: Sequence[int],
+    alpha: pyvips.Image | None,
     region: Region | None = None,
 ) -> tuple[NoData | None, str]:
     """The pixels of a photo that are no photo, and a note where a mask cannot be read.
 
-    Reads the image once, in rows from the top; not at all where nothing can be found.
+    Reads the image once, in rows from the top.
 
     Args:
         image: the image as stored in the file, just opened.
         path: the file.
         marks: what it says of such pixels.
-        transparent: whether its alpha channel says more than "opaque".
+        colours: the indices of the bands that are shown.
+        alpha: the transparency of the same pixels, of 8 or 16 bits; None if all are opaque.
         region: the part of the upright photo that is read.
 
     Raises:
@@ -231,51 +210,52 @@ def no_data_of(
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     parts: list[Iterable[Bools]] = []
     cut = region if orientation == 1 else None
-    note = marks.note
-    if marks.value is not None or transparent:
-        parts.append(_marked_rows(image, marks, cut, transparent=transparent))
-    if marks.page is not None:
+    hw, note = cut.hw if cut else (image.height, image.width), marks.note
+    if marks.value is not None or alpha is not None:
+        parts.append(_marked_rows(image, marks, colours, alpha, cut))
+    if marks.mask is not None:
         try:
-            mask = _compressed(_mask_rows(path, marks.page, (image.height, image.width), cut))
-            parts.append(_rows_again(mask, cut.hw if cut else (image.height, image.width)))
-        # A compression that tifffile does not know, or damage.
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            note = f"its mask cannot be read ({reason}): all of it is taken as photo"
-    if not parts:
-        return None, note
-    strips = _compressed(_joined(parts))
+            parts.append(_rows_again(_compressed(_mask_rows(path, marks.mask, cut)), hw))
+        # Damaged, or of a compression that tifffile does not know.
+        except PhotoError as error:
+            note = f"{error}: all of it is taken as photo"
+    strips = _compressed(_joined(parts)) if parts else ()
     if not any(strips):
         return None, note
-    hw = cut.hw if cut else (image.height, image.width)
     at = (0, 0) if cut or region is None else region.at
     return NoData(strips, hw, orientation, at), note
 
 
 def _marked_rows(
-    image: pyvips.Image, marks: Marks, cut: Region | None, *, transparent: bool
+    image: pyvips.Image,
+    marks: Marks,
+    colours: Sequence[int],
+    alpha: pyvips.Image | None,
+    cut: Region | None,
 ) -> Iterator[Bools]:
     """Where pixels have the nodata value or are transparent, in strips of ``READ_ROWS``."""
-    marked = None
+    marked = []
     if marks.value is not None:
-        colours = image[: image.bands - 1] if image.hasalpha() else image
-        marked = _has_value(colours, marks.value)
-    if transparent:
-        # How much is opaque is known of 8 bits only.
-        clear = image[-1] < (_HALF_OPAQUE if image.format == "uchar" else 1e-6)
-        marked = clear if marked is None else marked | clear
-    assert marked is not None
+        marked.append(_has_value(image, marks.value, colours))
+    if alpha is not None:
+        marked.append(alpha < _HALF_OPAQUE[alpha.format])
+    found = marked[0] | marked[-1]
     if cut is not None:
-        marked = marked.crop(cut.left, cut.top, cut.width, cut.height)
-    return (rows[:, :, 0] != 0 for rows in rows_of(marked))
+        found = found.crop(cut.left, cut.top, cut.width, cut.height)
+    return (rows[:, :, 0] != 0 for rows in rows_of(found))
 
 
-def _mask_rows(path: Path, page: int, hw: tuple[int, int], cut: Region | None) -> Iterator[Bools]:
-    """Where the mask of a TIFF is 0, in strips of ``READ_ROWS``, read by tiles."""
+def _mask_rows(path: Path, mask: Directory, cut: Region | None) -> Iterator[Bools]:
+    """Where the mask of a TIFF is 0, in strips of ``READ_ROWS``, read by tiles.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    hw = mask.hw
     held, top = np.zeros((0, hw[1]), bool), 0
     first, end = (cut.top, cut.top + cut.height) if cut else (0, hw[0])
     columns = slice(cut.left, cut.left + cut.width) if cut else slice(None)
-    for rows in _rows_of_tiles(path, page, hw):
+    for rows in _rows_of_tiles(path, mask):
         inside = rows[max(0, first - top) : max(0, end - top)]
         top += len(rows)
         held = np.concatenate([held, inside])
@@ -287,19 +267,18 @@ def _mask_rows(path: Path, page: int, hw: tuple[int, int], cut: Region | None) -
         yield held[:, columns]
 
 
-def _rows_of_tiles(path: Path, page: int, hw: tuple[int, int]) -> Iterator[Bools]:
+def _rows_of_tiles(path: Path, mask: Directory) -> Iterator[Bools]:
     """Where the mask is 0, in strips as high as the tiles; tiles that are not there are 0."""
-    with tifffile.TiffFile(path) as file:
-        mask: Any = file.pages[page]
-        if (mask.imagelength, mask.imagewidth) != hw:
-            raise ValueError(f"it is {mask.imagewidth} x {mask.imagelength} px")
-        high = mask.tilelength if mask.is_tiled else mask.rowsperstrip
-        top, rows = 0, np.ones((min(high, hw[0]), hw[1]), bool)
-        for values, index, shape in mask.segments(maxworkers=1):
+    height, width = mask.hw
+    with opened_tiff(path, "its mask") as (file, _):
+        page: Any = page_of(file, mask)
+        high = page.tilelength if page.is_tiled else page.rowsperstrip
+        top, rows = 0, np.ones((min(high, height), width), bool)
+        for values, index, shape in page.segments(maxworkers=1):
             down, across = index[-3], index[-2]
             if down != top:
                 yield rows
-                top, rows = down, np.ones((min(high, hw[0] - down), hw[1]), bool)
+                top, rows = down, np.ones((min(high, height - down), width), bool)
             if values is not None:
                 part = rows[: shape[1], across : across + shape[2]]
                 part[:] = values[0, : part.shape[0], : part.shape[1], 0] == 0

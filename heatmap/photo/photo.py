@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,12 @@ import pyvips
 
 from ..errors import PhotoError
 from ..region import Region
-from .decode import access_of, decode, encoded, find_no_data
+from .damage import NOTE, read_or_mended, refuse_blank
+from .decode import access_of, decode, find_no_data
+from .encoded import Encoded, encoded
 from .no_data import NoData
 from .reading import AS_IT_IS, Reading
-from .rows import READ_ROWS, READING, refuse_painted_tiles, resized, rows_of
+from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
 
 
 # Compared by identity, since arrays do not compare to a single truth value; compare digests.
@@ -136,10 +138,10 @@ def read_photo(
 
     >>> read_photo("cat.jpg").pixels  # doctest: +SKIP
 
-    Files may be JPEG, PNG, WebP, TIFF, GIF or HEIF/AVIF. They are turned upright according to
-    EXIF and converted to 8-bit sRGB; transparency is composited over white; of several frames
-    the first is taken. Float values are taken as 0..1 if none is above 1, otherwise as 0..255.
-    The caller's array is not changed.
+    Files may be JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PPM or JPEG 2000. They are turned upright
+    according to EXIF and converted to 8-bit sRGB; transparency is composited over white; of several
+    frames the first is taken. Float values are taken as 0..1 if none is above 1, otherwise as
+    0..255. docs/photos.md has more. The caller's array is not changed.
 
     Args:
         source: a path, an array, or a Photo, which is returned as it is.
@@ -163,16 +165,41 @@ def read_photo(
 def _read_file(path: Path, given: str, region: Region | None, reading: Reading) -> Photo:
     with READING, encoded(path, reading) as opened:
         access = access_of(opened, region)
-        image, notes = decode(opened, access, in_memory, region=region)
-        pixels = image.numpy()
-        refuse_painted_tiles()
-        no_data, notes = find_no_data(opened, access, notes, region)
+        pixels, notes = decoded_pixels(
+            opened, lambda file: decode(file, access, in_memory, region=region)
+        )
+        no_data, notes = find_no_data(
+            opened.mended if NOTE in notes else opened, access, notes, region
+        )
         return Photo(pixels, given, notes, opened.digest(), region, reading, no_data)
+
+
+def decoded_pixels(
+    opened: Encoded, decoding: Callable[[Encoded], tuple[pyvips.Image, tuple[str, ...]]]
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """All pixels of an open file, and the notes on it; of a damaged one as far as it goes.
+
+    Args:
+        opened: the file.
+        decoding: gives the image, not yet computed, and notes, as :func:`decode.decode`.
+
+    Raises:
+        PhotoError: the file is damaged, and is to be refused, or nothing of it can be read.
+        pyvips.Error: the file is damaged, and its format leaves nothing to mend.
+    """
+
+    def compute(file: Encoded) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+        image, notes = decoding(file)
+        with none_made_up(image):
+            return image.numpy(), notes
+
+    (pixels, notes), damage = read_or_mended(opened, compute)
+    if damage:
+        refuse_blank([pixels])
+    return pixels, (*notes, *damage)
 
 
 def in_memory(image: pyvips.Image) -> pyvips.Image:
     """The image computed and kept in memory, so that it can be read again."""
-    copied = image.copy_memory()
-    # Checked now, since most calls of pyvips clear the error messages.
-    refuse_painted_tiles()
-    return copied
+    with none_made_up(image):
+        return image.copy_memory()

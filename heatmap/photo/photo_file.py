@@ -12,7 +12,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -24,27 +24,28 @@ import pyvips
 from ..errors import PhotoError, reason_of
 from ..files import lack_of_room
 from ..region import Region
+from .damage import NOTE, check_mendable, read_or_mended, refuse_blank
 from .decode import (
-    Access,
-    Encoded,
+    access_of,
     decode,
-    encoded,
     find_no_data,
     is_interlaced,
     is_tiled,
-    naming,
     open_image,
     upright_hw_of,
 )
+from .encoded import Access, Encoded, encoded, naming
 from .photo import Photo, read_photo
 from .reading import AS_IT_IS, Reading
-from .rows import READ_ROWS, READING, forget_complaints, resized, rows_of
+from .rows import MENDED, READ_ROWS, READING, none_made_up, resized, rows_of
 
 LARGE_PX = 32 * 2**20  # 96 MB as RGB; smaller photos are read whole
 _TILE_PX = 256
 _VALUE_BYTES = {"uchar": 1, "ushort": 2, "float": 4}
-# The decoders of the other formats always hold the whole image.
-_READ_BY_ROWS = ("JPEG", "PNG", "TIFF")
+
+
+class _DamageMetError(Exception):
+    """Rows could not be read, and will be made up."""
 
 
 class PhotoFile:
@@ -55,7 +56,6 @@ class PhotoFile:
     Attributes:
         path: path as given.
         hw: height and width of the upright photo, px.
-        notes: conversions applied while reading that the user should know about.
         digest, decoded, denominator: as of :class:`photo.Photo`.
         is_large: True.
         region, reading, no_data: as of :class:`photo.Photo`.
@@ -80,20 +80,39 @@ class PhotoFile:
         self.reading = reading
         self._file = Path(source)
         with READING, encoded(self._file, reading) as opened:
-            tiled = is_tiled(opened)
-            spool = Spool(in_order=not tiled)
-            interlaced = is_interlaced(open_image(opened.source))
-            access: Access = "random" if tiled else "sequential"
-            image, notes = decode(opened, access, spool, region=region)
-            self.no_data, self.notes = find_no_data(opened, access, notes, region)
-            if interlaced or opened.file_format not in _READ_BY_ROWS:
-                image = spool(image)
+            (image, self._notes), self._damage = read_or_mended(opened, self._decoded)
+            if self._damage:
+                refuse_blank(rows_of(image))
+            (self.no_data, self._notes), damage = read_or_mended(
+                opened.mended if self._damage else opened,
+                lambda file: find_no_data(file, access_of(file, region), self._notes, region),
+            )
+            self._damage = self._damage or damage
         self.hw: tuple[int, int] = (image.height, image.width)
         self._format = opened.file_format
         self._stamp = opened.stamp
         self._process = os.getpid()
         # An image that is read in order serves a single pass.
-        self._image = None if spool.in_order else image
+        self._image = image if self._any_order else None
+
+    def _decoded(self, opened: Encoded) -> tuple[pyvips.Image, tuple[str, ...]]:
+        """The image, copied to disk where it cannot be read in order, and notes."""
+        tiled = is_tiled(opened)
+        spool = Spool(in_order=not tiled)
+        access: Access = "random" if tiled else "sequential"
+        image, notes = decode(opened, access, spool, region=self.region)
+        if not opened.by_rows or is_interlaced(open_image(opened)):
+            image = spool(image)
+        self._any_order = not spool.in_order
+        return image, notes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Conversions applied while reading that the user should know about.
+
+        That the file is damaged may only be known once its rows were read.
+        """
+        return (*self._notes, *self._damage)
 
     @property
     def whole_hw(self) -> tuple[int, int]:
@@ -131,25 +150,52 @@ class PhotoFile:
             PhotoError: the file is damaged, or has changed.
             GeometryError: the photo cannot be resized to this size.
         """
-        size_hw = scaled_hw or self.hw
-        with self._pass() as image:
-            yield from rows_of(resized(image, size_hw), height, first, columns)
+        size_hw, row = scaled_hw or self.hw, first
+        while row < size_hw[0]:
+            # Where damage is met, the next pass takes the file as far as it goes.
+            with suppress(_DamageMetError), self._pass() as image:
+                for strip in rows_of(resized(image, size_hw), height, row, columns):
+                    row += len(strip)
+                    yield strip
 
     @contextmanager
     def _pass(self) -> Iterator[pyvips.Image]:
-        """The image, for one pass from top to bottom."""
+        """The image, for one pass from top to bottom.
+
+        Raises:
+            _DamageMetError: the file is damaged, and the next pass will take it as it is.
+        """
+        image, met = self._image, None
         # A forked process would share its place in the open file with the one that opened it.
-        if self._image is not None and self._process == os.getpid():
+        if image is not None and self._process == os.getpid():
             with naming(self._file, self._format):
-                forget_complaints()
-                yield self._image
-            return
-        with encoded(self._file, self.reading) as opened:
+                try:
+                    yield image
+                except pyvips.Error as error:
+                    met = error
+        else:
+            with encoded(self._file, self.reading) as opened:
+                self._check_unchanged(opened)
+                with READING:
+                    image = self._decoded(opened.mended if self._damage else opened)[0]
+                try:
+                    yield image
+                except pyvips.Error as error:
+                    met = error
+        if met is not None:
+            self._take_or_refuse(met, image)
+            raise _DamageMetError from met
+
+    def _take_or_refuse(self, error: pyvips.Error, image: pyvips.Image) -> None:
+        """From now on take the file as far as it goes, if that may be."""
+        with READING, encoded(self._file, self.reading) as opened:
             self._check_unchanged(opened)
-            with READING:
-                spool = Spool(in_order=True)
-                image = decode(opened, "sequential", spool, region=self.region)[0]
-            yield image
+            check_mendable(opened.mended if image.get_typeof(MENDED) else opened, error)
+            mended = self._decoded(opened.mended)[0]
+            refuse_blank(rows_of(mended))
+            if self._image is not None:
+                self._image = mended
+        self._damage = (NOTE,)
 
     def _check_unchanged(self, opened: Encoded) -> None:
         if opened.stamp != self._stamp:
@@ -188,7 +234,7 @@ def upright_hw(path: Path) -> tuple[int, int]:
         PhotoError: no such file, or not an image.
     """
     with READING, encoded(path) as opened:
-        return upright_hw_of(open_image(opened.source))
+        return upright_hw_of(opened)
 
 
 class Spool:
@@ -212,9 +258,10 @@ def _on_disk(image: pyvips.Image) -> pyvips.Image:
         with tempfile.TemporaryFile(prefix="heatmap.") as file:
             target = pyvips.Target.new_to_descriptor(file.fileno())
             # TIFF's own limit is 4 GB.
-            image.tiffsave_target(
-                target, tile=True, tile_width=_TILE_PX, tile_height=_TILE_PX, bigtiff=True
-            )
+            with none_made_up(image):
+                image.tiffsave_target(
+                    target, tile=True, tile_width=_TILE_PX, tile_height=_TILE_PX, bigtiff=True
+                )
             source = pyvips.Source.new_from_descriptor(file.fileno())
             return pyvips.Image.tiffload_source(source, fail_on="error")
     except OSError as error:

@@ -16,20 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..region import Region
-from .decode import (
-    access_of,
-    decode,
-    encoded,
-    find_no_data,
-    open_image,
-    reduction_of,
-    upright_hw_of,
-)
+from .damage import NOTE
+from .decode import access_of, decode, find_no_data, upright_hw_of
+from .encoded import encoded
 from .no_data import NoData
-from .photo import Photo, in_memory, read_photo
+from .pages import reduction_of
+from .photo import Photo, decoded_pixels, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
 from .reading import AS_IT_IS, Reading
-from .rows import READ_ROWS, READING, refuse_painted_tiles
+from .rows import READ_ROWS, READING
 
 # A decoded size is at least this many times the size that is scored: the decoder's own reduction
 # sharpens, and leaves out what is left over at the right and bottom, less than a decoded and so
@@ -210,13 +205,15 @@ def reduced_photo(
     """
     with READING, encoded(Path(path), reading) as opened:
         reduction = reduction_of(opened, denominator, region)
-        hw = region.hw if region else upright_hw_of(open_image(opened.source))
+        hw = region.hw if region else upright_hw_of(opened)
         keep = in_memory if fits_memory(hw) else Spool(in_order=True)
         access = access_of(opened, region)
-        image, notes = decode(opened, access, keep, reduction, region)
-        pixels = image.numpy()
-        refuse_painted_tiles()
-        no_data, notes = find_no_data(opened, access, notes, region)
+        pixels, notes = decoded_pixels(
+            opened, lambda file: decode(file, access, keep, reduction, region)
+        )
+        no_data, notes = find_no_data(
+            opened.mended if NOTE in notes else opened, access, notes, region
+        )
         level = Photo(pixels, str(path), notes, opened.digest(), region, reading, no_data)
     how = f"at 1/{denominator} of its size, by {reduction.how}"
     return ReducedPhoto(str(path), hw, level, denominator, how)

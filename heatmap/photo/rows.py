@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,30 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import GeometryError, Use
+from ..quiet import listening
 from .forking import guarded
 
 # libvips has one error buffer for all threads: a read and the check of its errors must not be
 # interleaved with those of another thread.
 READING = guarded()
+# A field of images whose damage is known and taken.
+MENDED = "heatmap-mended"
+# What is said of pixels that could not be read; but not of tiles and strips that are not stored,
+# nor of the segments before the pixels of a JPEG.
+_MADE_UP = re.compile("tiff2vips: |Corrupt JPEG data: ")
+_HARMLESS = re.compile(
+    "Invalid (tile|strip) byte count|bad ICC marker|before marker 0x(e.|f.|c[0-3]|d[bd])"
+)
+_DTYPES = {
+    "uchar": np.uint8,
+    "char": np.int8,
+    "ushort": np.uint16,
+    "short": np.int16,
+    "uint": np.uint32,
+    "int": np.int32,
+    "float": np.float32,
+    "double": np.float64,
+}
 
 
 def _readable(text: Any) -> str:
@@ -47,15 +68,12 @@ def rows_of(
         pyvips.Error: the file is damaged.
     """
     left, right = columns or (0, image.width)
-    dtype = np.float32 if image.format == "float" else np.uint8
     region = pyvips.Region.new(image)
     for top in range(first, image.height, height):
         count = min(height, image.height - top)
-        with READING:
-            forget_complaints()
+        with READING, none_made_up(image):
             held = region.fetch(left, top, right - left, count)
-            refuse_painted_tiles()
-        yield np.frombuffer(held, dtype).reshape(count, right - left, image.bands)
+        yield np.frombuffer(held, _DTYPES[image.format]).reshape(count, right - left, image.bands)
 
 
 def forget_complaints() -> None:
@@ -63,16 +81,26 @@ def forget_complaints() -> None:
     pyvips.vips_lib.vips_error_clear()
 
 
-def refuse_painted_tiles() -> None:
-    """Raise if TIFF tiles could not be read since :func:`forget_complaints`.
+@contextmanager
+def none_made_up(image: pyvips.Image) -> Iterator[None]:
+    """Raise if pixels that are computed in the block were made up by their decoder.
 
-    libvips fills them with black, writes an error message, and continues.
+    libjpeg and libtiff paint what they cannot read, libvips notes that in its error messages or
+    log, and continues. Tiles and strips without any data, as sparse files have them, are no
+    damage, and a file that is :data:`MENDED` is read as it is.
 
     Raises:
-        pyvips.Error: some tiles could not be read.
+        pyvips.Error: some pixels could not be read.
     """
-    if b"tiff2vips: " in pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()):
-        raise pyvips.Error("tiles could not be read")
+    forget_complaints()
+    with listening("pyvips") as logged:
+        yield
+    if image.get_typeof(MENDED):
+        return
+    said = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
+    for line in (*said.splitlines(), *logged):
+        if _MADE_UP.search(line) and not _HARMLESS.search(line):
+            raise pyvips.Error("pixels were made up", line)
 
 
 def resized(image: pyvips.Image, target_hw: tuple[int, int]) -> pyvips.Image:

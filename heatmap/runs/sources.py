@@ -13,7 +13,8 @@ from pathlib import Path
 from ..errors import PhotoError
 from ..files import read_text
 from ..names import DESCRIPTION, MAPS, PHOTOS
-from ..photo.folder import SUFFIXES, files_below
+from ..photo.folder import files_below
+from ..photo.formats import SUFFIXES
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
 

@@ -15,7 +15,8 @@ from ..classes import BACKGROUND
 from ..errors import ModelError, PhotoError, ResultError, Use, reason_of
 from ..geometry import Box
 from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox, check_hw, check_inside, read_boxes
-from ..photo.folder import SUFFIXES, files_below
+from ..photo.folder import files_below
+from ..photo.formats import SUFFIXES
 from ..photo.photo_file import upright_hw
 from .sampling import seed_digest, square_around, squares_beside, validation_photos
 

@@ -17,6 +17,7 @@ from heatmap.geometry import BORDERS, Geometry, Placement, plan_grid
 from heatmap.photo.extended import ExtendedRows, extend, reflected
 from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
+from heatmap.photo.reading import Reading
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -205,7 +206,7 @@ def test_a_pass_to_the_end_reads_what_is_cut_off_too(tmp_path):
     (tmp_path / "a").write_bytes(content[:-100])
     # 20 rows are cut at the bottom, and damage is only there.
     geometry = plan_grid(photo.hw, Placement(border="valid"), window=32, native_stride=32)
-    damaged = ExtendedRows(PhotoFile(tmp_path / "a"), geometry)
+    damaged = ExtendedRows(PhotoFile(tmp_path / "a", reading=Reading(damaged="refuse")), geometry)
     strips = damaged.strips([0, 256, geometry.extended_hw[0]], (0, 22))
     assert len(next(strips)) == 256
     with pytest.raises(PhotoError, match="is cut short, damaged"):
@@ -283,7 +284,7 @@ def test_damage_further_down_is_told_with_the_files_name(tmp_path):
     path = tmp_path / "cat.png"
     Image.fromarray(noise(600, 50, 3)).save(path)
     path.write_bytes(path.read_bytes()[:60000])
-    photo = PhotoFile(path)
+    photo = PhotoFile(path, reading=Reading(damaged="refuse"))
     geometry = plan_grid(photo.hw, window=50, native_stride=10)
     strips = ExtendedRows(photo, geometry).strips([0, 50, 600], (0, 50))
     assert next(strips).shape == (50, 50, 3)

@@ -11,6 +11,7 @@ from heatmap.errors import PhotoError
 from heatmap.photo import photo_file, reduced
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile
+from heatmap.photo.reading import Reading
 from heatmap.photo.reduced import (
     ReducedPhoto,
     decoded_hw,
@@ -177,7 +178,7 @@ def test_damage_is_told_at_once(tmp_path, name):
     FILES[name](path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(PhotoError, match=f"{name}: is cut short, damaged or an"):
-        reduced_photo(path, 4)
+        reduced_photo(path, 4, reading=Reading(damaged="refuse"))
 
 
 def test_a_photo_that_must_be_kept_and_is_large_is_kept_on_disk(tmp_path, monkeypatch):

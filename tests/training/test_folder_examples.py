@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heatmap import ModelError, PhotoError
-from heatmap.photo.folder import SUFFIXES
+from heatmap.photo.formats import SUFFIXES
 from heatmap.training.examples import Example, boxed_examples, folder_examples
 
 

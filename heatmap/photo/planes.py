@@ -1,0 +1,110 @@
+"""Kinds of TIFF that libvips does not read, or reads as other colours than they are.
+
+These are separate planes (but strips of RGB or CMYK), YCbCr that is neither compressed as JPEG nor
+subsampled, and values of 10, 12 or 14 bits.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+import tifffile
+
+from ..errors import PhotoError
+from .opencv import decoded
+from .tiff_tags import Directory, opened_tiff, page_of
+
+_PACKED = (10, 12, 14)
+
+
+def is_misread(image: Directory) -> bool:
+    """Whether an image of a TIFF is of such a kind."""
+    colours = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.SEPARATED)
+    strips = not image.tiled and image.photometric in colours
+    planes = image.separate and image.samples > 1 and not strips
+    return planes or _is_raw_ycbcr(image) or image.bits in _PACKED
+
+
+def _is_raw_ycbcr(image: Directory) -> bool:
+    return (
+        image.photometric == tifffile.PHOTOMETRIC.YCBCR
+        and image.compression not in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
+        and image.subsampling == (1, 1)
+    )
+
+
+def read_image(path: Path, image: Directory) -> pyvips.Image:
+    """Such an image, decoded whole, as libvips would give it.
+
+    Where less than the 16 bits of its values are used, its field "bits-per-sample" says how many.
+
+    Raises:
+        PhotoError: it is damaged, or of a depth and compression that no reader takes.
+        OSError: the file cannot be read.
+    """
+    if image.bits in _PACKED:
+        return _packed(path, image)
+    values = _planes(path, image)
+    if values is None:
+        bgr = _by_opencv(path, image)
+        # OpenCV reads such files of 8 bits by libtiff; of more it mixes the planes up.
+        if bgr is None or bgr.dtype != np.uint8 or bgr.ndim != 3 or image.bits != 8:
+            raise PhotoError(
+                "is cut short or damaged, or a TIFF whose planes are stored in a way that is not "
+                "read: save it with its bands interleaved, by pixel"
+            )
+        values = bgr[:, :, [2, 1, 0, 3][: bgr.shape[2]]]
+    return _named(values, image)
+
+
+def _packed(path: Path, image: Directory) -> pyvips.Image:
+    """Values of 10, 12 or 14 bits: OpenCV gives them as the highest bits of 16."""
+    bgr = _by_opencv(path, image)
+    shape = () if bgr is None else bgr.shape
+    colours = {(*image.hw,): 1, (*image.hw, 3): 3, (*image.hw, 4): 4}.get(shape)
+    known = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
+    if bgr is None or colours != image.samples or image.photometric not in known:
+        raise PhotoError(
+            f"is cut short or damaged, or has values of {image.bits} bits stored in a way that is "
+            "not read: save it with 16 bits"
+        )
+    rgb = bgr if bgr.ndim == 2 else bgr[:, :, [2, 1, 0, 3][: bgr.shape[2]]]
+    stored = _named(np.ascontiguousarray(rgb >> (16 - image.bits)), image)
+    stored.set_type(pyvips.GValue.gint_type, "bits-per-sample", image.bits)
+    return stored
+
+
+def _by_opencv(path: Path, image: Directory) -> npt.NDArray[Any] | None:
+    """The pixels as grey, BGR or BGRA; None where OpenCV, which reads first pages, cannot."""
+    return None if image.options else decoded(path.read_bytes())
+
+
+def _named(values: npt.NDArray[Any], image: Directory) -> pyvips.Image:
+    """An image of values whose colours are those that the tags name."""
+    grey = values.ndim == 2 or image.photometric in (
+        tifffile.PHOTOMETRIC.MINISBLACK,
+        tifffile.PHOTOMETRIC.MINISWHITE,
+    )
+    wide = values.dtype == np.uint16
+    name = ("grey16" if wide else "b-w") if grey else "rgb16" if wide else "srgb"
+    if image.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+        name = "cmyk"
+    named = pyvips.Image.new_from_array(values).copy(interpretation=name)
+    named.set_type(pyvips.GValue.gint_type, "orientation", image.orientation)
+    return named
+
+
+def _planes(path: Path, image: Directory) -> npt.NDArray[Any] | None:
+    """The planes joined, (H, W, bands); None where tifffile cannot, or must not, read them."""
+    if image.photometric == tifffile.PHOTOMETRIC.YCBCR:
+        return None
+    try:
+        with opened_tiff(path, "planes") as (file, _):
+            return np.ascontiguousarray(np.moveaxis(page_of(file, image).asarray(), 0, 2))
+    # Of compressions that it has no codec for, and of damage, among others.
+    except PhotoError:
+        return None
