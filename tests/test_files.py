@@ -227,3 +227,11 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
         ResultError, match=r"latin: cannot be read: is not UTF-8 text \(.*\): save it as UTF-8$"
     ):
         read_text(tmp_path / "latin", ResultError)
+
+
+@pytest.mark.parametrize("read", [read_bytes, read_text])
+def test_pipes_and_devices_are_refused_before_they_are_opened(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ResultError, match=f"^{path}: cannot be read: is not a regular file$"):
+            read(path, ResultError)

@@ -17,10 +17,14 @@ import numpy.typing as npt
 
 from ..classes import ClassGroup, ClassList
 from ..errors import HeatmapError, ResultError, reason_of
+from ..files import no_file
 from ..geometry import BORDERS, Geometry
 from ..region import Region
 from .origin import Computation, Origin, Weights
-from .score_grid import FORMAT, FORMAT_LARGE, ScoreGrid
+from .score_grid import FORMAT, FORMAT_LARGE, LARGE_GRID_BYTES, ScoreGrid
+
+# What a member of a file holds at most: scores that are not stored beside it, and their header.
+_MOST_BYTES = LARGE_GRID_BYTES + 2**16
 
 
 def load(path: str | Path) -> ScoreGrid:
@@ -35,8 +39,10 @@ def load(path: str | Path) -> ScoreGrid:
             that this version does not read.
     """
     try:
+        _check_is_file(Path(path))
         with zipfile.ZipFile(path) as archive:
-            held = {name.removesuffix(".npy") for name in archive.namelist()}
+            held = {part.filename.removesuffix(".npy") for part in archive.infolist()}
+            _check_unpacked(archive, path)
         if held not in ({"meta"}, {"meta", "scores"}):
             raise ResultError(f"{path}: holds {sorted(held)}, a score grid holds meta and scores")
         with np.load(path, allow_pickle=False) as arrays:
@@ -51,6 +57,25 @@ def load(path: str | Path) -> ScoreGrid:
     return _assemble(scores, meta, path)
 
 
+def _check_is_file(path: Path) -> None:
+    """Opening a pipe would wait for ever."""
+    if reason_not := no_file(path.stat()):
+        raise ValueError(reason_not)
+
+
+def _check_unpacked(archive: zipfile.ZipFile, path: str | Path) -> None:
+    """Refuse, before it is unpacked, what is larger than any grid that is saved in one file.
+
+    ``zipfile`` unpacks no more than is claimed.
+    """
+    for part in archive.infolist():
+        if part.file_size > _MOST_BYTES:
+            raise ResultError(
+                f"{path}: {part.filename} claims {part.file_size / 1e9:,.1f} GB unpacked, in a "
+                f"score grid it is at most {_MOST_BYTES / 1e9:.1f} GB"
+            )
+
+
 def _float32(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Scores as they were saved: as float16 where that holds them exactly."""
     return scores.astype(np.float32) if scores.dtype == np.float16 else scores
@@ -63,6 +88,7 @@ def _mapped(meta: Any, path: Path) -> npt.NDArray[np.float32]:
     if not file.exists():
         raise ResultError(f"{path}: its scores are missing: {name} must lie beside it")
     try:
+        _check_is_file(file)
         scores: npt.NDArray[np.float32] = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError) as error:
         reason = reason_of(error)

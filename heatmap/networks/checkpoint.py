@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from ..class_groups import built_in
 from ..classes import ClassList
 from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
-from ..files import writing
+from ..files import read_bytes, writing
 from ..grid.outputs import Outputs, read_outputs
 from ..localization.auto_scales import ScaleRule, described_rule, read_rule
 from ..localization.box_regression import BoxRegression
@@ -107,8 +107,8 @@ def check_target(target: Path) -> None:
             raise ResultError(f"{path}: cannot be written: is a directory")
     if described.exists():
         try:
-            description = json.loads(described.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
+            description = json.loads(read_bytes(described, ResultError))
+        except (ResultError, ValueError, RecursionError):
             description = None
         if not isinstance(description, dict) or "weights_digest" not in description:
             raise ResultError(

@@ -19,7 +19,7 @@ from .colours import ALPHA, ASSOCIATED, UNASSOCIATED, bands_of
 from .depth import FULL, Extremes, bits_for, extremes_of, png_bits
 from .encoded import Access, Encoded, load
 from .gif import first_frame_xywh
-from .limits import check_pixels
+from .limits import check_in_memory, check_plausible
 from .no_data import NoData, marks_of, no_data_of, with_value_hidden
 from .opencv import header_of, read_image
 from .pages import WHOLE, Reduction, notes_on_pages
@@ -175,10 +175,10 @@ def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -
     form = opened.form
     if not form.loader:
         header = header_of(opened.path, form.name)
-        check_pixels(form.name, header.hw, opened.reading.max_pixels)
+        check_in_memory(form.name, header.hw, opened.reading.max_pixels)
         return read_image(opened.path, form.name)
     if opened.directory is not None and opened.is_misread:
-        check_pixels(form.name, opened.directory.hw, opened.reading.max_pixels)
+        check_in_memory(form.name, opened.directory.hw, opened.reading.max_pixels)
         return read_planes(opened.path, opened.directory)
     image = _by_libvips(opened, access, **options)
     if form.name == "GIF":
@@ -220,10 +220,10 @@ def check_size(opened: Encoded, image: pyvips.Image, shrink: int = 1) -> None:
     form, most = opened.form, opened.reading.max_pixels
     hw = image.height * shrink, image.width * shrink
     if not opened.by_rows or is_interlaced(image):
-        check_pixels(form.name, hw, most)
+        check_in_memory(form.name, hw, most)
     else:
         held = opened.file_bytes * form.most_px_per_byte
-        check_pixels(form.name, hw, max(most, held), streams=True)
+        check_plausible(form.name, hw, max(most, held))
 
 
 def stored_size(opened: Encoded) -> tuple[tuple[int, int], int]:

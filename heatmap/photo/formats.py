@@ -66,8 +66,8 @@ def _starts(pattern: bytes) -> re.Pattern[bytes]:
 
 
 # Blocks of 8 x 8 px take two codes of at least one bit each in a JPEG: 256 px a byte. Deflate
-# packs at most 1032 bytes into one: 8256 px of one bit. Other compressions of TIFF are bounded
-# alike, since a blank file that packs better is not found above the size up to which none counts.
+# packs at most 1032 bytes into one: 8256 px of one bit. TIFF is bounded alike: its fax codes pack
+# blank pages better, but not of a size at which the bound counts (:mod:`limits`).
 FORMATS = (
     Format(
         "JPEG",

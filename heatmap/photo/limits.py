@@ -8,30 +8,39 @@ from ..errors import PhotoError, Use
 from ..geometry import size_text
 
 
-def check_pixels(
-    file_format: str, hw: tuple[int, int], most: int, *, streams: bool = False
-) -> None:
-    """Refuse a file that claims more pixels than may be.
+def check_in_memory(file_format: str, hw: tuple[int, int], most: int) -> None:
+    """Refuse a photo that must be in memory as a whole and is too large for that.
 
     Args:
         file_format: the name of its format.
-        hw: height and width that it claims, px.
+        hw: its height and width, px.
         most: the largest number of pixels.
-        streams: whether it is decoded row by row, so that only its bytes bound it.
+
+    Raises:
+        PhotoError: it has more.
+    """
+    what = f"a {file_format} file of this kind"
+    _check(hw, most, f"{what} is held in memory as a whole, up to {most / 1e6:,.0f} megapixels")
+
+
+def check_plausible(file_format: str, hw: tuple[int, int], most: int) -> None:
+    """Refuse a file that claims more pixels than its bytes can hold, as a bomb or a stump does.
+
+    Args:
+        file_format: the name of its format.
+        hw: the height and width that it claims, px.
+        most: the largest number of pixels.
 
     Raises:
         PhotoError: it claims more.
     """
+    _check(hw, most, f"a {file_format} file of its size cannot hold as many")
+
+
+def _check(hw: tuple[int, int], most: int, why: str) -> None:
     pixels = math.prod(hw)
-    if pixels <= most:
-        return
-    why = (
-        f"more than a {file_format} file of its size can hold"
-        if streams
-        else f"a {file_format} file like this must be decoded whole, in memory for "
-        f"{most / 1e6:,.0f} megapixels at most"
-    )
-    raise PhotoError(
-        f"claims {size_text(hw)}, {pixels / 1e6:,.0f} megapixels: {why}",
-        Use("max_pixels", pixels, text="{} takes it"),
-    )
+    if pixels > most:
+        raise PhotoError(
+            f"claims {size_text(hw)}, {pixels / 1e6:,.0f} megapixels: {why}",
+            Use("max_pixels", pixels, text="{} takes it"),
+        )

@@ -16,8 +16,9 @@ import pyvips
 from ..errors import PhotoError
 from ..region import Region
 from .damage import NOTE, read_or_mended, refuse_blank
-from .decode import access_of, decode, find_no_data
+from .decode import access_of, decode, find_no_data, upright_hw_of
 from .encoded import Encoded, encoded
+from .limits import check_in_memory
 from .no_data import NoData
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
@@ -164,6 +165,8 @@ def read_photo(
 
 def _read_file(path: Path, given: str, region: Region | None, reading: Reading) -> Photo:
     with READING, encoded(path, reading) as opened:
+        hw = region.hw if region else upright_hw_of(opened)
+        check_in_memory(opened.file_format, hw, reading.max_pixels)
         access = access_of(opened, region)
         pixels, notes = decoded_pixels(
             opened, lambda file: decode(file, access, in_memory, region=region)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import HeatmapError, ResultError, Use, reason_of
-from ..files import make_folder
+from ..files import make_folder, read_bytes
 from ..names import MANIFEST
 
 PhotoState = Literal["done", "failed", "skipped"]
@@ -114,12 +114,9 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     manifest = Manifest(path)
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    if not os.path.exists(path):
         return manifest
-    except OSError as error:
-        raise ResultError(f"{path}: cannot be read: {reason_of(error)}") from error
+    lines = read_bytes(path, ResultError).split(b"\n")
     for number, line in enumerate(lines, 1):
         if line.strip():
             _take(manifest, line, number)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..classes import ClassGroup
-from ..errors import ResultError, reason_of
+from ..errors import ResultError
+from ..files import read_bytes
 from ..geometry import Box
 from ..grid.read import load
 from ..localization.detection import Alternative, Detection
@@ -101,16 +102,16 @@ def saved_results(path: str | Path) -> list[SavedResult]:
 def _is_result(file: Path) -> bool:
     """Whether a JSON file looks like a result: the folder may also hold exports and other files."""
     try:
-        described = json.loads(file.read_bytes())
+        described = json.loads(read_bytes(file, ResultError))
     # RecursionError: brackets nested a thousand deep.
-    except (OSError, ValueError, RecursionError):
+    except (ResultError, ValueError, RecursionError):
         return False
     return isinstance(described, dict) and {"format", "photo", "origin"} <= described.keys()
 
 
 def _read(file: Path) -> SavedResult:
     try:
-        described = json.loads(file.read_bytes())
+        described = json.loads(read_bytes(file, ResultError))
         if described["format"] != RESULT_FORMAT:
             raise ResultError(
                 f"{file}: result format {described['format']}, this version reads format "
@@ -131,12 +132,10 @@ def _read(file: Path) -> SavedResult:
         raise
     # AttributeError: a list or a number where there should be an object.
     except (
-        *(OSError, ValueError, KeyError, TypeError),
+        *(ValueError, KeyError, TypeError),
         *(AttributeError, OverflowError, RecursionError),
     ) as error:
-        if isinstance(error, OSError):
-            reason = reason_of(error)
-        elif isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
             reason = "it is no JSON: give the cat.json that a run wrote, or its folder"
         else:
             reason = f"{type(error).__name__}: {error}"

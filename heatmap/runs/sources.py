@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PhotoError
-from ..files import read_text
+from ..files import read_bytes, read_text
 from ..names import DESCRIPTION, MAPS, PHOTOS
 from ..photo.folder import files_below
 from ..photo.formats import SUFFIXES
@@ -82,9 +82,9 @@ def _written(paths: Iterable[Path]) -> set[Path]:
         if path.name.endswith(MAPS):
             described = path.with_name(path.name.removesuffix(MAPS) + DESCRIPTION)
             try:
-                names = json.loads(described.read_bytes())["files"]["written"]
+                names = json.loads(read_bytes(described, PhotoError))["files"]["written"]
             # No result, or not one of this version: its files are taken for what they seem.
-            except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            except (PhotoError, ValueError, LookupError, TypeError, RecursionError):
                 continue
             written |= {path.with_name(str(name)) for name in names}
     return written

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ..classes import BACKGROUND, ClassList
-from ..errors import ModelError, ResultError, Use, reason_of
+from ..errors import ModelError, ResultError, Use
+from ..files import read_bytes
 from ..grid.outputs import outputs_of_head
 from ..localization.auto_scales import ScaleRule, rule_of_examples
 from ..networks.adapt import AdaptOptions, adapt
@@ -239,11 +240,7 @@ def _settings(examples: Examples, classifier: Classifier, schedule: Schedule) ->
     )
     everything.update(json.dumps(described).encode())
     for photo in sorted({example.photo for example in regions}):
-        path = examples.folder / photo
-        try:
-            everything.update(path.read_bytes())
-        except OSError as error:
-            raise ResultError(f"{path}: cannot be read: {reason_of(error)}") from error
+        everything.update(read_bytes(examples.folder / photo, ResultError))
     return everything.hexdigest()
 
 
