@@ -265,3 +265,37 @@ def test_a_large_mask_is_never_all_in_memory(tmp_path):
         np.testing.assert_array_equal(found, [np.array(centres) < 1500] * len(found))
         # A row of tiles, and numbers along a strip.
         assert peak < missing.nbytes / 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gdal_finds_the_same_pixels(tmp_path):
+    """Files that GDAL writes, and what it says of them."""
+    rasterio = pytest.importorskip("rasterio")
+    missing, bands = holes(), picture().transpose(2, 0, 1)
+    hidden = np.where(missing, 0, bands).astype(np.uint8)
+    deep = np.where(missing, 65535, bands.astype(np.uint16) * 16).astype(np.uint16)
+    floats = np.where(missing, -9999, bands / np.float32(255)).astype(np.float32)
+    opacity = np.where(missing, 0, 255).astype(np.uint8)
+    tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "lzw"}
+    written = {
+        "nodata": (hidden, {"nodata": 0}),
+        "deep": (deep, {"nodata": 65535}),
+        "grey": (deep[:1], {"nodata": 65535, "photometric": "MINISBLACK"}),
+        "float": (floats, {"nodata": -9999}),
+        "alpha": (np.concatenate([bands, opacity[None]]), {"alpha": "YES"}),
+        "mask": (bands, tiles),
+        "strips": (bands, {"compress": "jpeg", "photometric": "YCBCR"}),
+    }
+    for name, (values, options) in written.items():
+        path = str(tmp_path / f"{name}.tif")
+        size = {"count": len(values), "height": HW[0], "width": HW[1], "dtype": values.dtype}
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+            chosen = {"driver": "GTiff", "photometric": "RGB", **size, **options}
+            with rasterio.open(path, "w", **chosen) as file:
+                file.write(values)
+                if name in ("mask", "strips"):
+                    file.write_mask(~missing)
+        with rasterio.open(path) as file:
+            np.testing.assert_array_equal(file.dataset_mask() == 0, missing)
+        assert_missing(read_photo(path), missing)
+        assert_missing(reduced_photo(path, 2), missing)
