@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import pyvips
+import rasterio
 import tifffile
 
 from heatmap import read_photo
@@ -270,7 +271,6 @@ def test_a_large_mask_is_never_all_in_memory(tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_gdal_finds_the_same_pixels(tmp_path):
     """Files that GDAL writes, and what it says of them."""
-    rasterio = pytest.importorskip("rasterio")
     missing, bands = holes(), picture().transpose(2, 0, 1)
     hidden = np.where(missing, 0, bands).astype(np.uint8)
     deep = np.where(missing, 65535, bands.astype(np.uint16) * 16).astype(np.uint16)

@@ -27,11 +27,15 @@ import numpy as np
 import pyvips
 import tifffile
 
+import heatmap
+from heatmap.photo.photo_file import PhotoFile
+from heatmap.photo.reduced import reduced_photo
 from tests.support.paths import ROOT, SAMPLES
 
 LONGEST_S = 20.0
 # What reading may add to the memory of a process. Photos have at most this many pixels here.
 MOST_BYTES, MOST_PIXELS = 2**30, 2**24
+_READING = heatmap.Reading(max_pixels=MOST_PIXELS)
 # So that nothing takes the machine down: what needs more ends its process.
 _ADDRESS_SPACE = 12 * 2**30
 
@@ -90,6 +94,19 @@ def _by_tifffile(change: Callable[[np.ndarray], np.ndarray], **options: object):
     return write
 
 
+def _masked(photo: pyvips.Image) -> bytes:
+    """A TIFF with a mask of its left half, as GDAL writes it."""
+    pixels, file = photo.numpy(), io.BytesIO()
+    inside = np.zeros(pixels.shape[:2], bool)
+    inside[:, pixels.shape[1] // 2 :] = True
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(pixels, photometric="rgb", compression="deflate", tile=(64, 64))
+        writer.write(
+            inside, photometric="mask", subfiletype=4, compression="deflate", tile=(64, 64)
+        )
+    return file.getvalue()
+
+
 _TILES = {"tile": True, "tile_width": 32, "tile_height": 32}
 _NODATA = (42113, "s", 0, "0", True)
 _WRITERS: dict[str, Callable[[pyvips.Image], bytes]] = {
@@ -120,7 +137,12 @@ _WRITERS: dict[str, Callable[[pyvips.Image], bytes]] = {
     "five.tif": _by_tifffile(
         lambda pixels: np.concatenate([pixels, pixels[..., :2]], axis=2), photometric="rgb"
     ),
-    "nodata.tif": _by_tifffile(lambda pixels: pixels, photometric="rgb", extratags=[_NODATA]),
+    "nodata.tif": _by_tifffile(
+        lambda pixels: pixels * (np.arange(pixels.shape[1]) > 50)[:, None].astype(np.uint8),
+        photometric="rgb",
+        extratags=[_NODATA],
+    ),
+    "masked.tif": _masked,
     "plain.gif": lambda photo: photo.gifsave_buffer(),
     "plain.avif": lambda photo: photo.heifsave_buffer(compression="av1", effort=0),
     "plain.bmp": _by_opencv(".bmp"),
@@ -271,22 +293,40 @@ def read_all(paths: Iterable[Path]) -> Iterator[Read]:
 
 def _serve() -> None:
     """Read the photos whose paths come in, line by line, and tell what became of each."""
-    import heatmap
-
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
-    reading = heatmap.Reading(max_pixels=MOST_PIXELS)
     print("ready", flush=True)
     for line in sys.stdin:
-        before = _most_used()
-        try:
-            photo = heatmap.read_photo(json.loads(line), reading=reading)
-            outcome, message = "photo", "; ".join(photo.notes)
-        except heatmap.HeatmapError as error:
-            outcome, message = "HeatmapError", str(error)
-        except BaseException as error:
-            outcome, message = type(error).__name__, str(error)
+        path, before = json.loads(line), _most_used()
+        outcomes = [_outcome(read, path) for read in (_whole, _smaller, _by_rows)]
+        # What must not be, in whatever way the photo is read; else what reading all of it gives.
+        odd = [each for each in outcomes if each[0] not in ("photo", "HeatmapError")]
+        outcome, message = (odd or outcomes)[0]
         told = {"outcome": outcome, "message": message, "grown": _most_used() - before}
         print(json.dumps(told), flush=True)
+
+
+def _outcome(read: Callable[[str], tuple[str, ...]], path: str) -> tuple[str, str]:
+    try:
+        return "photo", "; ".join(read(path))
+    except heatmap.HeatmapError as error:
+        return "HeatmapError", str(error)
+    except BaseException as error:
+        return type(error).__name__, str(error)
+
+
+def _whole(path: str) -> tuple[str, ...]:
+    return heatmap.read_photo(path, reading=_READING).notes
+
+
+def _smaller(path: str) -> tuple[str, ...]:
+    return reduced_photo(path, 2, reading=_READING).notes
+
+
+def _by_rows(path: str) -> tuple[str, ...]:
+    photo = PhotoFile(path, reading=_READING)
+    for _ in photo.strips(scaled_hw=(50, 60)):
+        pass
+    return photo.notes
 
 
 def _most_used() -> int:
