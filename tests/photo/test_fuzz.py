@@ -12,7 +12,8 @@ import pytest
 import pyvips
 
 from tests.support.batches import MODEL, WINDOW, files, lines, write_photo
-from tests.support.fuzz import originals, read_all, write_mutated
+from tests.support.every_format import originals
+from tests.support.fuzz import read_all, write_mutated
 from tests.support.paths import ROOT
 
 # Another one now and then: `python -m tests.support.fuzz --seed 7`.
