@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +25,8 @@ from .command import in_options
 BatchOutput = Literal["lines", "json", "quiet"]
 # Seconds between two progress lines.
 _LINE_EVERY = 10.0
+# Photos that a note names; all are in the manifest.
+_MOST_NAMED = 5
 
 
 class Tally:
@@ -228,9 +230,22 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
         f"{_photos(states['done'])} done, {states['failed']} failed, "
         f"{states['skipped']} skipped; {detections} detection{'' if detections == 1 else 's'}"
     )
+    yield from _photo_notes(done.records)
     yield f"in {output}: index.html, summary.csv, manifest.jsonl, photos"
     if states["failed"] and not any(task for task in done.work.todo):
         yield "the failed photos have not changed since: --retry-failed tries them again"
+
+
+def _photo_notes(records: Iterable[Record]) -> Iterator[str]:
+    """What was noted while photos were read, each note once with the photos that it is of."""
+    noted: dict[str, list[str]] = {}
+    for record in records:
+        for note in record.notes:
+            noted.setdefault(note, []).append(record.name)
+    for note, names in noted.items():
+        more = len(names) - _MOST_NAMED
+        listed = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        yield f"note: {note}: {listed}"
 
 
 def _photos(count: int) -> str:

@@ -56,7 +56,7 @@ def refuse_blank(strips: Iterable[npt.NDArray[np.uint8]]) -> None:
                 return
     if differ and top <= _BLOCK_PX:
         return
-    raise PhotoError("is damaged: nothing of it can be read")
+    raise PhotoError("is cut short or damaged: nothing of it can be read")
 
 
 def check_mendable(opened: Encoded, error: pyvips.Error) -> None:

@@ -141,8 +141,9 @@ def read_photo(
 
     Files may be JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PPM or JPEG 2000. They are turned upright
     according to EXIF and converted to 8-bit sRGB; transparency is composited over white; of several
-    frames the first is taken. Float values are taken as 0..1 if none is above 1, otherwise as
-    0..255. docs/photos.md has more. The caller's array is not changed.
+    frames the first is taken. 16-bit values are reduced by the depth that they use, float values
+    are taken as 0..1 if none is above 1, otherwise as 0..255. docs/photos.md has more. The
+    caller's array is not changed.
 
     Args:
         source: a path, an array, or a Photo, which is returned as it is.

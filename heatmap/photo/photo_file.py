@@ -2,8 +2,8 @@
 
 Tiled TIFFs are read in any order; JPEG, PNG and other TIFFs from the top, again for each pass.
 Photos that cannot be read so (rotated by EXIF, progressive or interlaced, read twice because of
-transparency or float values, or of a format whose decoder holds the whole image) are first
-written to a temporary tiled TIFF.
+transparency, or of a format whose decoder holds the whole image) are first written to a temporary
+tiled TIFF.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from .rows import MENDED, READ_ROWS, READING, none_made_up, resized, rows_of
 
 LARGE_PX = 32 * 2**20  # 96 MB as RGB; smaller photos are read whole
 _TILE_PX = 256
-_VALUE_BYTES = {"uchar": 1, "ushort": 2, "float": 4}
 
 
 class _DamageMetError(Exception):
@@ -273,7 +272,7 @@ def _on_disk(image: pyvips.Image) -> pyvips.Image:
 
 def _check_room(image: pyvips.Image) -> None:
     tiles = -(-image.width // _TILE_PX) * -(-image.height // _TILE_PX)
-    needed = tiles * _TILE_PX**2 * image.bands * _VALUE_BYTES[image.format]
+    needed = tiles * _TILE_PX**2 * image.bands
     lack = lack_of_room(needed, Path(tempfile.gettempdir()))
     if lack:
         raise PhotoError(

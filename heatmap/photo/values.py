@@ -149,7 +149,7 @@ def _between(image: pyvips.Image, low: float, high: float, white: int) -> pyvips
     """Values between two, as 0 to ``white``; those beyond are cut off."""
     if low == 0 and image.format in ("uchar", "ushort"):
         if high == white:
-            return image
+            return image.cast(_type_of(white))
         if image.format == "ushort" and white == 255 and high + 1 in _POWERS:
             # The lowest bits are left out: what 16 bits as 8 are everywhere.
             return (image >> (int(high).bit_length() - LEAST)).cast("uchar")

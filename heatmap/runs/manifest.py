@@ -45,6 +45,7 @@ class Record:
         ways: remedies (:class:`heatmap.errors.Use`), each with "parameter", "value" and "text".
         stamp: identifies the content of the photo file.
         photo_hw: height and width, px.
+        notes: conversions applied while reading, and damage.
         detections: most confident first, each with "class", "confidence" (0..1) and
             "box_xyxy" (photo px).
         files: names of the result files in the photo's folder.
@@ -60,6 +61,7 @@ class Record:
     ways: tuple[Mapping[str, Any], ...] = ()
     stamp: FileStamp | None = None
     photo_hw: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
     detections: tuple[Mapping[str, Any], ...] = ()
     files: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -150,6 +152,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
             "stamp": None if stamp is None else FileStamp(**stamp),
             "photo_hw": None if photo_hw is None else (int(photo_hw[0]), int(photo_hw[1])),
             "ways": tuple(entry["ways"]),
+            "notes": tuple(map(str, entry["notes"])),
             "detections": tuple(entry["detections"]),
             "files": tuple(map(str, entry["files"])),
         }

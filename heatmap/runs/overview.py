@@ -87,6 +87,7 @@ def _entry(record: Record) -> dict[str, Any]:
     return {
         "name": record.name,
         "message": record.message,
+        "notes": list(record.notes),
         "size": None if record.photo_hw is None else list(reversed(record.photo_hw)),
         "thumbnail": thumbnail,
         "page": page or picture,

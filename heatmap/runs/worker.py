@@ -178,6 +178,7 @@ class Worker:
             ways=() if error is None else tuple(map(_way, error.ways)),
             stamp=underway.stamp,
             photo_hw=None if underway.run is None else underway.run.photo.hw,
+            notes=() if done is None else done.photo.notes,
             detections=() if done is None else tuple(map(_described, done.detections)),
             files=files,
             seconds=round(underway.seconds, 3),

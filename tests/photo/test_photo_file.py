@@ -66,10 +66,17 @@ IN_ORDER = {
     "strips.tif": lambda path: save_tiff(path, noise(300, 170, 3), rowsperstrip=16),
     "one strip.tif": lambda path: save_tiff(path, noise(300, 170, 3)),
     "deep.tif": lambda path: save_tiff(path, noise(300, 170, 3, dtype=np.uint16)),
+    "12 bits.tif": lambda path: save_tiff(path, noise(300, 170, 3, dtype=np.uint16) >> 4),
+    "float.tif": lambda path: save_tiff(path, UNIT),
+    "float 255.tif": lambda path: save_tiff(path, UNIT * 255),
+    "grey float.tif": lambda path: save_tiff(path, UNIT[:, :, :1]),
 }
 ANYWHERE = {
     "tiles.tif": lambda path: save_tiff(path, noise(300, 170, 3), tile=(64, 48)),
     "pyramid.tif": save_pages,
+    "12 bit tiles.tif": lambda path: save_tiff(
+        path, noise(300, 170, 3, dtype=np.uint16) >> 4, tile=(64, 48)
+    ),
     "float tiles.tif": lambda path: save_tiff(path, UNIT, tile=(64, 48)),
 }
 SPOOLED = {
@@ -81,9 +88,6 @@ SPOOLED = {
     "grey clear.png": lambda path: save(path, "LA"),
     "clear and turned.png": lambda path: save(path, "RGBA", orientation=8),
     "deep clear.tif": lambda path: save_tiff(path, noise(300, 170, 4, dtype=np.uint16)),
-    "float.tif": lambda path: save_tiff(path, UNIT),
-    "float 255.tif": lambda path: save_tiff(path, UNIT * 255),
-    "grey float.tif": lambda path: save_tiff(path, UNIT[:, :, :1]),
     "profiled, clear and turned.tif": save_profiled,
     "a.webp": lambda path: save(path, lossless=True),
     "a.gif": lambda path: save(path),

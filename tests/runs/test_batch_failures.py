@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from heatmap.errors import ClassError, GeometryError
+from heatmap.photo.reading import Reading
 from heatmap.runs import worker as working
 from heatmap.runs.manifest import error_of
-from heatmap.runs.request import Display, MultiScale, Request
+from heatmap.runs.request import Display, Limits, MultiScale, Request
 from tests.support.batch_runs import REQUEST, plan, run
 from tests.support.batches import broken, lines, write_photo
 
@@ -85,3 +86,20 @@ def test_what_no_photo_could_have_is_refused_at_once(photos, out, request_, erro
     with pytest.raises(error):
         run(photos, out, request_)
     assert not (out / "photos").exists()
+
+
+def test_a_damaged_photo_is_done_and_its_damage_noted(photos, out):
+    content = (photos / "a.jpg").read_bytes()
+    (photos / "a.jpg").write_bytes(content[: len(content) * 2 // 3])
+    done = run(photos, out)
+    assert done.failed == ()
+    noted = {record.name: record.notes for record in done.records if record.notes}
+    assert noted == {"a.jpg": ("damaged, partly made up",)}
+    (line,) = (line for line in lines(out) if line.get("name") == "a.jpg")
+    assert line["notes"] == ["damaged, partly made up"]
+    assert b'"notes":["damaged, partly made up"]' in (out / "index.html").read_bytes()
+    assert plan(photos, out) == {}
+    refusing = replace(REQUEST, limits=Limits(reading=Reading(damaged="refuse")))
+    (record,) = run(photos, out, refusing).failed
+    assert "a.jpg: is cut short, damaged or an unknown kind of JPEG" in record.message
+    assert record.ways[0]["parameter"] == "damaged"

@@ -70,22 +70,22 @@ def broken(folder: Path) -> dict[str, str]:
     """Write 20 broken photos; what must be in the reason that each fails for, by name."""
     folder.mkdir(parents=True, exist_ok=True)
     jpeg, png = encoded(".jpg"), encoded(".png")
-    webp = encoded(".webp")
+    webp, avif = encoded(".webp"), encoded(".avif")
     contents = {
         "empty.jpg": (b"", "is empty"),
         "empty.png": (b"", "is empty"),
         "text.jpg": (b"this is no photo\n" * 9, "not an image"),
         "zeros.png": (bytes(4096), "not an image"),
-        "half.jpg": (jpeg[: len(jpeg) // 2], "cut short"),
+        "half.avif": (avif[: len(avif) // 2], "cut short"),
         "header.jpg": (jpeg[:200], "cut short"),
         "half.png": (png[: len(png) // 2], "cut short"),
         "header.png": (png[:20], "cut short"),
-        "flipped.png": (png[:200] + bytes([png[200] ^ 255]) + png[201:], "damaged"),
+        "flipped.png": (png[:24] + bytes([png[24] ^ 255]) + png[25:], "damaged"),
         "half.webp": (webp[: len(webp) // 2], "cut short"),
         "gif.gif": (b"GIF89a\x10\x00\x10\x00\x00\x00\x00", "cut short"),
-        "page.jpg": (b"<!doctype html><title>404</title>", "not an image"),
-        "archive.jpg": (b"PK\x03\x04" + bytes(200), "not an image"),
-        "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+        "page.jpg": (b"<!doctype html><title>404</title>", "is a web page"),
+        "archive.jpg": (b"PK\x03\x04" + bytes(200), "is an archive"),
+        "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is an SVG drawing"),
     }
     for name, (content, _) in contents.items():
         (folder / name).write_bytes(content)

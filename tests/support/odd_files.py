@@ -1,6 +1,7 @@
 """Photo files that no library at hand writes, byte by byte."""
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -105,3 +106,30 @@ def jpeg_of_planes(*planes: np.ndarray) -> bytes:
         scan = part[part.index(b"\xff\xda") + 10 : -2]
         content += b"\xff\xda\x00\x08\x01" + bytes([index + 1, 0, 0, 63, 0]) + scan
     return content + b"\xff\xd9"
+
+
+def packed_tiff(values: np.ndarray, bits: int) -> bytes:
+    """Grey (H, W) or RGB (H, W, 3) as an uncompressed TIFF of 10, 12 or 14 bits, without gaps."""
+    height, width = values.shape[:2]
+    samples = values.size // (height * width)
+    ones = values.reshape(height, -1, 1) >> np.arange(bits - 1, -1, -1) & 1
+    pixels = np.packbits(ones.astype(np.uint8).reshape(height, -1), axis=1).tobytes()
+    tags = {
+        256: (4, [width]),
+        257: (4, [height]),
+        258: (3, [bits] * samples),
+        259: (3, [1]),
+        262: (3, [2 if samples == 3 else 1]),
+        273: (4, [0]),
+        277: (3, [samples]),
+        278: (4, [height]),
+        279: (4, [len(pixels)]),
+    }
+    return tiff_of(tags, pixels)
+
+
+def with_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
+    """A PNG with one chunk more, after its header."""
+    chunk = name + content
+    checked = struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png[:33] + checked + png[33:]

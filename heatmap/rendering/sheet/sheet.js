@@ -73,6 +73,7 @@ function card(photo, filter) {
   frame.append(picture, element("p", "name", photo.name));
   item.append(frame);
   if (photo.message) item.append(element("p", "message", photo.message));
+  for (const note of photo.notes) item.append(element("p", "note", note));
   item.append(detectionList(photo, filter));
   return item;
 }
