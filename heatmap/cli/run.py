@@ -96,15 +96,15 @@ def run(photo: Path, **options: Any) -> None:
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
     else:
-        _print(done, scorer, noted)
+        _print(done, scorer, noted, skips=request.limits.skip is not None)
 
 
-def _print(done: Run, scorer: Scorer, noted: Iterable[str]) -> None:
+def _print(done: Run, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> None:
     """Print what was detected, with which settings, and where the files are."""
     console, grid = make_console(), done.grid
     print_scored(console, done.photo.path, grid)
     sliding = (*noted, *_sliding_notes(grid.origin, scorer))
-    for note in (*done.photo.notes, *sliding, *_grid_notes(done)):
+    for note in (*done.photo.notes, *sliding, *_grid_notes(done, skips=skips)):
         console.print(f"note: {escape(note)}")
     if not done.detections:
         console.print(_nothing_detected(done))
@@ -128,13 +128,13 @@ def _sliding_notes(origin: Origin, scorer: Scorer) -> Iterator[str]:
         yield f"sliding is inexact for this network: {scorer.why_not}"
 
 
-def _grid_notes(done: Run) -> Iterator[str]:
+def _grid_notes(done: Run, *, skips: bool) -> Iterator[str]:
     """Notes on fused scales and skipped windows."""
     if done.scales:
         names = ", ".join(name.removeprefix("x") for name in done.scales)
         yield f"scales {names} fused on the finest"
     missing = int((~done.grid.scored).sum())
-    if missing:
+    if missing and skips:
         rows, columns = done.grid.geometry.grid_hw
         yield f"{missing} of {rows * columns} windows skipped"
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..classes import ClassGroup
 from ..errors import GeometryError, PhotoError
 from ..geometry import Box
+from ..grid.skip import no_data_note
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
 from ..localization.detection import Detection
 from ..localization.findings import Findings, find
@@ -251,6 +252,8 @@ def _scored(photo: Photo, scorer: Scorer, placement: MultiScale, *, named: bool)
     classifier = scorer.classifier
     window = classifier.preprocessing.window_px
     scales = placement.scales_for(photo.hw, classifier.scale_rule, window, named=named)
+    # Refused where no window would be scored.
+    no_data_note(photo, [scorer.plan(photo.hw, placement.at(scale)) for scale in scales])
     return [
         scorer.score_positions(photo, placement.at(scale))
         or scorer.score(photo, placement.at(scale))

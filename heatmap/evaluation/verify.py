@@ -16,6 +16,7 @@ from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, GeometryError, Use
 from ..geometry import Geometry, Placement
 from ..grid.score_grid import ScoreGrid
+from ..grid.skip import no_data_note
 from ..memory import kept_memory
 from ..networks.load import Model
 from ..networks.registry import DEFAULT_MODEL
@@ -71,9 +72,17 @@ def verify(
     opened, classifier = read_photo(photo), scorer.classifier
     window = classifier.preprocessing.window_px
     scales = placement.scales_for(opened.hw, classifier.scale_rule, window, named=False)
+    plans = [scorer.plan(opened.hw, placement.at(scale)) for scale in scales]
+    # Refused where no window would be scored.
+    no_data_note(opened, plans)
+    scored = [
+        scale
+        for scale, plan in zip(scales, plans, strict=True)
+        if opened.no_data is None or not opened.no_data.mostly(plan).all()
+    ]
     network = _network(scorer)
     return VerifyReport(
-        scales=tuple(_at_scale(opened, scorer, placement.at(each), windows) for each in scales),
+        scales=tuple(_at_scale(opened, scorer, placement.at(each), windows) for each in scored),
         padded=network.padded,
         whole_input=network.whole_input,
     )
@@ -86,7 +95,7 @@ def _at_scale(opened: Photo, scorer: Scorer, placement: Placement, windows: int)
     started = time.perf_counter()
     grid = scorer.score(opened, placement)
     slide_s = time.perf_counter() - started
-    cells = _sampled(all_cells(geometry), windows)
+    cells = _sampled([cell for cell in all_cells(geometry) if grid.scored[cell]], windows)
     cropped, timing = _crop(scorer, extended, geometry, cells, slide_s)
     edge = [cell for cell in cells if _at_edge(cell, geometry)]
     inner = [cell for cell in cells if not _at_edge(cell, geometry)]
@@ -171,9 +180,8 @@ def _check_head(scorer: Scorer, extended: npt.NDArray[np.uint8], grid: ScoreGrid
         # At a finer stride the photo can be larger, and a padded network then sees more of it.
         same = photo.shape == tensor.shape
         scores = grid.scores[::k, ::k] if same else network(photo)[0].permute(1, 2, 0).numpy()
-        cells = _sampled(
-            [(i, j) for i in range(len(scores)) for j in range(scores.shape[1])], SLICES
-        )
+        rows, columns = np.nonzero(~np.isnan(scores[..., 0]))
+        cells = _sampled(list(zip(rows.tolist(), columns.tolist(), strict=True)), SLICES)
         expected = torch.cat([reference.score(features, *cell) for cell in cells])
     slid = torch.from_numpy(np.stack([scores[cell] for cell in cells]))
     return HeadCheck(len(cells), relative_difference(slid, expected))

@@ -43,7 +43,8 @@ class PositionScores:
     def attributed(self, groups: Sequence[ClassGroup]) -> ScoreGrid:
         """The probability of some classes attributed to each position.
 
-        See :func:`attributed_probability`. The classes of the grid are the groups.
+        See :func:`attributed_probability`. The classes of the grid are the groups. A position of
+        which no window was scored is NaN.
         """
         windows, positions = (grid.class_maps(groups) for grid in (self.windows, self.positions))
         maps = [
@@ -52,14 +53,24 @@ class PositionScores:
             )
             for column in range(len(groups))
         ]
+        scores = np.stack(maps, axis=2)
+        if not self.windows.scored.all():
+            scores[_outside(self.windows.scored, self.map_hw, self.k)] = np.nan
         names = ClassList(tuple(group.name for group in groups))
         return replace(
             self.positions,
-            scores=np.stack(maps, axis=2),
+            scores=scores,
             classes=names,
             kind=made_probable(self.positions.kind),
             origin=replace(self.positions.origin, maps="sharp"),
         )
+
+
+def _outside(
+    scored: npt.NDArray[np.bool_], map_hw: tuple[int, int], k: int
+) -> npt.NDArray[np.bool_]:
+    """Which positions are in no window that was scored: bool (N', M')."""
+    return np.asarray(_means_around(scored.astype(np.float64), map_hw, k) == 0)
 
 
 def positions_of(geometry: Geometry, map_hw: tuple[int, int], native_stride: int) -> Geometry:
@@ -125,7 +136,16 @@ def attributed_probability(
     own, whole = (np.nan_to_num(given).astype(np.float64) for given in (positions, windows))
     total = mean_over(own, map_hw, k)
     ratio = np.divide(whole, total, out=np.zeros_like(whole), where=total > 0)
-    down, across = ((side - 1) * k for side in map_hw)
-    around = np.pad(ratio, ((down, down), (across, across)))
-    attributed = own * mean_over(around, map_hw, k) / (map_hw[0] * map_hw[1])
+    attributed = own * _means_around(ratio, map_hw, k) / (map_hw[0] * map_hw[1])
     return np.asarray(attributed, dtype=np.float32)
+
+
+def _means_around(
+    windows: npt.NDArray[np.float64], map_hw: tuple[int, int], k: int
+) -> npt.NDArray[np.float64]:
+    """The mean over the windows that contain each position: (N, M) -> (N', M').
+
+    Windows outside the grid count as 0.
+    """
+    down, across = ((side - 1) * k for side in map_hw)
+    return mean_over(np.pad(windows, ((down, down), (across, across))), map_hw, k)

@@ -1,4 +1,4 @@
-"""Choose the windows to skip: flat background, and where a mask is black.
+"""Choose the windows to skip: flat background, where a mask is black, and where there is no photo.
 
 The photo is judged in blocks as its rows are read; a window is scored if it touches any block
 that is not skipped.
@@ -6,8 +6,9 @@ that is not skipped.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -73,6 +74,36 @@ class Skip:
         if self.background:
             busy &= ~flat_blocks(photo.strips(), BLOCK_PX)
         return cells_to_score(busy, geometry, BLOCK_PX)
+
+
+def no_data_cells(photo: OpenPhoto, geometry: Geometry) -> Bools | None:
+    """Which cells have a window that shows more no data than photo: bool (N, M).
+
+    None where there is no such window.
+    """
+    if photo.no_data is None:
+        return None
+    mostly = photo.no_data.mostly(geometry)
+    return mostly if mostly.any() else None
+
+
+def no_data_note(photo: OpenPhoto, geometries: Sequence[Geometry]) -> str:
+    """How many windows of these grids are not scored because they show no photo; "" if all are.
+
+    Raises:
+        PhotoError: none would be scored.
+    """
+    left_out = [no_data_cells(photo, geometry) for geometry in geometries]
+    missing = sum(int(cells.sum()) for cells in left_out if cells is not None)
+    windows = sum(math.prod(geometry.grid_hw) for geometry in geometries)
+    if missing == windows:
+        raise PhotoError(
+            f"{photo.path or 'photo'}: all {windows:,} windows show mostly no data (transparency, "
+            "nodata or a mask): give a photo, or a region, of which more can be seen"
+        )
+    if not missing:
+        return ""
+    return f"{missing:,} of {windows:,} windows show mostly no data and were not scored"
 
 
 class Streamed(Protocol):

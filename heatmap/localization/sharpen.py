@@ -56,7 +56,7 @@ def sharp_maps(
 
     Returns:
         A grid of probabilities 0..1, float32 (N, M, len(groups)), whose classes are the groups,
-        in their order.
+        in their order. NaN where no window was scored, at any scale.
 
     Raises:
         ResultError: no scores or no groups, or scores of different photos or models.
@@ -69,7 +69,8 @@ def sharp_maps(
     ]
     fused = fuse_scales([positions.attributed(groups) for positions in scored], "mean")
     peaks = _highest(fused.scores)
-    shares = np.divide(fused.scores, peaks, out=np.zeros_like(fused.scores), where=peaks > 0)
+    nothing = np.where(np.isnan(fused.scores), np.float32(np.nan), np.float32(0))
+    shares = np.divide(fused.scores, peaks, out=nothing, where=peaks > 0)
     return replace(fused, scores=shares * np.max(window_peaks, axis=0))
 
 

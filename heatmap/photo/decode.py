@@ -15,11 +15,12 @@ import pyvips
 
 from ..quiet import listening
 from ..region import Region
-from .colours import ALPHA, ASSOCIATED, UNASSOCIATED
+from .colours import ALPHA, ASSOCIATED, UNASSOCIATED, bands_of
 from .depth import FULL, Extremes, bits_for, extremes_of, png_bits
 from .encoded import Access, Encoded, load
 from .gif import first_frame_xywh
 from .limits import check_in_memory, check_plausible
+from .no_data import NoData, marks_of, no_data_of, with_value_hidden
 from .opencv import header_of, read_image
 from .pages import WHOLE, Reduction, notes_on_pages
 from .planes import read_image as read_planes
@@ -27,6 +28,7 @@ from .rows import MENDED, forget_complaints
 from .tiff_tags import WHITE_IS_ZERO
 from .values import (
     NO_PROFILE,
+    TRANSPARENT,
     Keep,
     Stored,
     as_in_file,
@@ -67,7 +69,8 @@ def decode(
         notes.append(NO_PROFILE)
     notes += notes_on_pages(opened, image)
     forget_complaints()
-    image, more = to_known_values(image, _stored(opened, image))
+    stored = _stored(opened, image)
+    image, more = to_known_values(_hidden(opened, image, stored.extra), stored)
     notes += more
     for step in (to_srgb, over_white, upright):
         image, note = step(image, keep)
@@ -82,13 +85,7 @@ def decode(
 def _stored(opened: Encoded, image: pyvips.Image) -> Stored:
     """What is known of a file's values."""
     directory = opened.directory
-    bits: int | None = None
-    extra: Sequence[int] = ALPHA
-    if directory is not None:
-        bits, extra = bits_for(directory.highest), directory.extra
-        if not opened.is_misread:
-            # libvips divides colours by the transparency that they were multiplied with.
-            extra = [UNASSOCIATED if kind == ASSOCIATED else kind for kind in extra]
+    bits = None if directory is None else bits_for(directory.highest)
     if image.format == "ushort" and opened.file_format == "PNG":
         bits = png_bits(opened.path)
     elif opened.file_format == "HEIF":
@@ -104,7 +101,50 @@ def _stored(opened: Encoded, image: pyvips.Image) -> Stored:
 
     scaled = opened.file_format == "PNG"
     chosen = opened.reading.input_range
-    return Stored(extremes, extra, bits, scaled, white_is_zero, chosen)
+    return Stored(extremes, _extra(opened), bits, scaled, white_is_zero, chosen)
+
+
+def _extra(opened: Encoded) -> Sequence[int]:
+    """What the bands of a file beyond colour are."""
+    if opened.directory is None:
+        return ALPHA
+    if opened.is_misread:
+        return opened.directory.extra
+    # libvips divides colours by the transparency that they were multiplied with.
+    return [UNASSOCIATED if kind == ASSOCIATED else kind for kind in opened.directory.extra]
+
+
+def _hidden(opened: Encoded, image: pyvips.Image, extra: Sequence[int]) -> pyvips.Image:
+    """The image as stored, without nodata values that are none of the photo's."""
+    marks = marks_of(opened.tiff)
+    if marks.value is None:
+        return image
+    darkest = opened.reading.input_range[0] if opened.reading.input_range else 0
+    return with_value_hidden(image, marks, bands_of(image, extra).colours, darkest)
+
+
+def find_no_data(
+    opened: Encoded, access: Access, notes: tuple[str, ...], region: Region | None = None
+) -> tuple[NoData | None, tuple[str, ...]]:
+    """The pixels that are no photo, and the notes on a decoded photo with what is to be said of it.
+
+    Only files in which there may be any are read for it, once more.
+
+    Raises:
+        pyvips.Error: the file is damaged.
+    """
+    marks = marks_of(opened.tiff)
+    found, note, alpha = None, marks.note, None
+    if marks or TRANSPARENT in notes:
+        image = open_image(opened, access)
+        stored = _stored(opened, image)
+        if TRANSPARENT in notes:
+            alpha = to_known_values(_hidden(opened, image, stored.extra), stored)[0][-1]
+        colours = bands_of(image, stored.extra).colours
+        found, note = no_data_of(
+            image, opened.path, marks, colours=colours, alpha=alpha, region=region
+        )
+    return found, (*notes, note) if note else notes
 
 
 def _extremes(opened: Encoded, bands: Sequence[int], *, turned: bool) -> Extremes:
@@ -118,6 +158,7 @@ def _extremes(opened: Encoded, bands: Sequence[int], *, turned: bool) -> Extreme
         with opened.path.open("rb") as stream:
             source = pyvips.Source.new_from_descriptor(stream.fileno())
             image = open_image(replace(opened, source=source))
+            image = _hidden(opened, image, _extra(opened))
             found = extremes_of(as_in_file(image) if turned else image, bands)
         while len(_FOUND) >= _MOST_FOUND:
             del _FOUND[next(iter(_FOUND))]

@@ -15,10 +15,11 @@ import pyvips
 
 from ..errors import PhotoError
 from ..region import Region
-from .damage import read_or_mended, refuse_blank
-from .decode import access_of, decode, upright_hw_of
+from .damage import NOTE, read_or_mended, refuse_blank
+from .decode import access_of, decode, find_no_data, upright_hw_of
 from .encoded import Encoded, encoded
 from .limits import check_in_memory
+from .no_data import NoData
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
 
@@ -41,6 +42,7 @@ class Photo:
         is_large: whether the photo is left on disk: False.
         region: the part of the photo's file that this is, or None for all of it.
         reading: how the file was read.
+        no_data: which of its pixels are no photo; None if all are.
 
     Raises:
         PhotoError: the pixels are not an array of this dtype and shape, or are empty.
@@ -52,6 +54,7 @@ class Photo:
     file_digest: str = field(default="", repr=False)
     region: Region | None = None
     reading: Reading = field(default=AS_IT_IS, repr=False)
+    no_data: NoData | None = field(default=None, repr=False)
     decoded: ClassVar[str] = "whole"
     denominator: ClassVar[int] = 1
     is_large: ClassVar[bool] = False
@@ -169,7 +172,10 @@ def _read_file(path: Path, given: str, region: Region | None, reading: Reading) 
         pixels, notes = decoded_pixels(
             opened, lambda file: decode(file, access, in_memory, region=region)
         )
-        return Photo(pixels, given, notes, opened.digest(), region, reading)
+        no_data, notes = find_no_data(
+            opened.mended if NOTE in notes else opened, access, notes, region
+        )
+        return Photo(pixels, given, notes, opened.digest(), region, reading, no_data)
 
 
 def decoded_pixels(

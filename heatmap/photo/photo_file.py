@@ -9,6 +9,7 @@ tiled TIFF.
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +25,15 @@ from ..errors import PhotoError, reason_of
 from ..region import Region
 from ..room import lack_of_room
 from .damage import NOTE, check_mendable, read_or_mended, refuse_blank
-from .decode import decode, is_interlaced, is_tiled, open_image, upright_hw_of
+from .decode import (
+    access_of,
+    decode,
+    find_no_data,
+    is_interlaced,
+    is_tiled,
+    open_image,
+    upright_hw_of,
+)
 from .encoded import Access, Encoded, encoded, naming
 from .photo import Photo, read_photo
 from .reading import AS_IT_IS, Reading
@@ -48,7 +57,7 @@ class PhotoFile:
         hw: height and width of the upright photo, px.
         digest, decoded, denominator: as of :class:`photo.Photo`.
         is_large: True.
-        region, reading: as of :class:`photo.Photo`.
+        region, reading, no_data: as of :class:`photo.Photo`.
 
     Raises:
         PhotoError: as :func:`photo.read_photo`, except for damage found only when rows are
@@ -73,9 +82,15 @@ class PhotoFile:
             (image, self._notes), self._damage = read_or_mended(opened, self._decoded)
             if self._damage:
                 refuse_blank(rows_of(image))
+            (self.no_data, self._notes), damage = read_or_mended(
+                opened.mended if self._damage else opened,
+                lambda file: find_no_data(file, access_of(file, region), self._notes, region),
+            )
+            self._damage = self._damage or damage
         self.hw: tuple[int, int] = (image.height, image.width)
         self._format = opened.file_format
         self._stamp = opened.stamp
+        self._process = os.getpid()
         # An image that is read in order serves a single pass.
         self._image = image if self._any_order else None
 
@@ -150,7 +165,8 @@ class PhotoFile:
             _DamageMetError: the file is damaged, and the next pass will take it as it is.
         """
         image, met = self._image, None
-        if image is not None:
+        # A forked process would share its place in the open file with the one that opened it.
+        if image is not None and self._process == os.getpid():
             with naming(self._file, self._format):
                 try:
                     yield image

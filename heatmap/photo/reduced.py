@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..region import Region
-from .decode import access_of, decode, upright_hw_of
+from .damage import NOTE
+from .decode import access_of, decode, find_no_data, upright_hw_of
 from .encoded import encoded
+from .no_data import NoData
 from .pages import reduction_of
 from .photo import Photo, decoded_pixels, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
@@ -59,6 +61,11 @@ class ReducedPhoto:
     def reading(self) -> Reading:
         """How the file was read."""
         return self.level.reading
+
+    @property
+    def no_data(self) -> NoData | None:
+        """Which pixels of the photo at full size are no photo; None if all are."""
+        return self.level.no_data
 
     @property
     def whole_hw(self) -> tuple[int, int]:
@@ -204,7 +211,10 @@ def reduced_photo(
         pixels, notes = decoded_pixels(
             opened, lambda file: decode(file, access, keep, reduction, region)
         )
-        level = Photo(pixels, str(path), notes, opened.digest(), region, reading)
+        no_data, notes = find_no_data(
+            opened.mended if NOTE in notes else opened, access, notes, region
+        )
+        level = Photo(pixels, str(path), notes, opened.digest(), region, reading, no_data)
     how = f"at 1/{denominator} of its size, by {reduction.how}"
     return ReducedPhoto(str(path), hw, level, denominator, how)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +13,11 @@ import pyvips
 
 from ..errors import GeometryError, Use
 from ..quiet import listening
+from .forking import guarded
 
 # libvips has one error buffer for all threads: a read and the check of its errors must not be
 # interleaved with those of another thread.
-READING = threading.RLock()
+READING = guarded()
 # A field of images whose damage is known and taken.
 MENDED = "heatmap-mended"
 # What is said of pixels that could not be read; but not of tiles and strips that are not stored,
@@ -36,6 +36,20 @@ _DTYPES = {
     "float": np.float32,
     "double": np.float64,
 }
+
+
+def _readable(text: Any) -> str:
+    """A text of libvips; what is not UTF-8 in it becomes replacement characters."""
+    if text == pyvips.ffi.NULL:
+        return "NULL"
+    content: bytes = pyvips.ffi.string(text)
+    return content.decode(errors="replace")
+
+
+# libvips' messages quote damaged files; pyvips would fail on what is not UTF-8 in them, and print
+# that failure, or hide the error that it was about to raise.
+pyvips._to_string = pyvips.error._to_string = _readable
+
 READ_ROWS = 32  # at a time: for a photo 20 000 px wide, 64 rows took more memory and as much time
 
 

@@ -28,6 +28,7 @@ _COMPRESSION, _PLANAR, _TILE_WIDTH, _SUBSAMPLING = 259, 284, 322, 530
 _ORIENTATION = 274
 _SEPARATE = 2  # a value of PlanarConfiguration
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _DNG_VERSION = 254, 255, 50706
+_GDAL_NODATA = 42113
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2  # a value of SubfileType
 WHITE_IS_ZERO = 0
@@ -63,6 +64,7 @@ class Directory:
         reduced: whether it is marked as a smaller copy of another.
         mask: whether it is marked as the transparency mask of another.
         dng: whether it says that the file is a camera raw of Adobe's format.
+        nodata: GDAL's tag of the value of pixels that are no photo; "" where there is none.
     """
 
     page: int
@@ -82,6 +84,7 @@ class Directory:
     reduced: bool
     mask: bool
     dng: bool
+    nodata: str = ""
 
     @property
     def options(self) -> dict[str, int]:
@@ -130,6 +133,17 @@ class TiffImages:
             )
         _check_read(chosen, is_dng=any(image.dng for image in self.listed))
         return chosen
+
+    @property
+    def photo_mask(self) -> Directory | None:
+        """The mask that says where the photo has pixels, of its size; None if there is none."""
+        photo = self.photo
+        masks = (
+            image
+            for image in self.listed
+            if image.mask and not image.reduced and image.hw == photo.hw and image.below is None
+        )
+        return next(masks, None) if photo.below is None else None
 
     @property
     def copies(self) -> list[Directory]:
@@ -270,6 +284,7 @@ def _directory(page: Any, index: int, below: int | None = None) -> Directory:
         reduced=bool(subfile & _REDUCED) or whole(_SUBFILE_TYPE, 0) == _OLD_REDUCED,
         mask=bool(subfile & _MASK),
         dng=_DNG_VERSION in page.tags,
+        nodata=str(page.tags[_GDAL_NODATA].value).strip() if _GDAL_NODATA in page.tags else "",
     )
 
 

@@ -29,6 +29,9 @@ _POWERS = {2**bits for bits in range(LEAST, FULL + 1)}
 # Said of a photo whose colour profile is damaged, or is that of other channels.
 NO_PROFILE = "its colour profile is damaged, read without"
 
+# The note that some pixels are transparent.
+TRANSPARENT = "transparency laid over white"
+
 # Turns an image that can be read only once, in order, into one that can be read again.
 Keep = Callable[[pyvips.Image], pyvips.Image]
 
@@ -197,7 +200,7 @@ def over_white(image: pyvips.Image, keep: Keep) -> tuple[pyvips.Image, str]:
         return image, ""
     # Two passes, as above.
     image = keep(image)
-    note = "transparency laid over white" if image[-1].min() < 255 else ""
+    note = TRANSPARENT if image[-1].min() < 255 else ""
     return image.flatten(background=255), note
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..classes import BACKGROUND, ClassGroup
 from ..errors import Use
-from ..geometry import Box, shrunk_hw
+from ..geometry import Box, Geometry, shrunk_hw
 from ..grid.collector import grid_bytes
 from ..grid.outputs import are_exclusive
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid, noted
+from ..grid.skip import no_data_note
 from ..localization.areas import Areas, areas_of
 from ..localization.auto_scales import RESOLUTIONS, sizes_looked_for
 from ..localization.confirm import CropAnswers, Crops
@@ -110,6 +111,7 @@ class PhotoRun:
         self.photo = open_photo(photo, self._needed_hw(hw), region, request.limits.reading)
         self.image = image or image_of(request, self.photo)
         check_photo(request, self.photo)
+        self.no_data = no_data_note(self.photo, self._plans(self.photo.hw))
         self.needed = planned_bytes(hw, scorer, request, self.scales)
         self._scored: dict[str, Scored] = {}
         self._home = Path()
@@ -163,9 +165,13 @@ class PhotoRun:
         whole = self.display.full or extras.html or extras.save_crops
         if whole or (skip and skip.background):
             return None
-        placements = map(self.request.placement.at, self.scales.values())
-        scaled = [self.scorer.plan(hw, placement).scaled_hw for placement in placements]
+        scaled = [plan.scaled_hw for plan in self._plans(hw)]
         return decoded_hw(scaled, shrunk_hw(hw, PICTURE_PX))
+
+    def _plans(self, hw: tuple[int, int]) -> list[Geometry]:
+        """The grid at each scale, for a photo of this height and width, px."""
+        placements = map(self.request.placement.at, self.scales.values())
+        return [self.scorer.plan(hw, placement) for placement in placements]
 
     @property
     def _octaves(self) -> int:
@@ -229,6 +235,8 @@ class PhotoRun:
 
     def _notes(self, findings: Findings) -> Iterator[str]:
         """What the user should know of where was looked for what."""
+        if self.no_data:
+            yield self.no_data
         window = self.scorer.classifier.preprocessing.window_px
         low, high = sizes_looked_for(list(self.scales.values()), self.photo.hw, window)
         yield f"looked for things of about {low:,} to {high:,} px; a finer resolution finds smaller"

@@ -10,8 +10,8 @@ from ..classes import Wanted
 from ..conversion.convert import convert_usable, whole_input_reason
 from ..errors import ConversionError, GeometryError
 from ..geometry import Border, Placement
-from ..grid.score_grid import ScoreGrid
-from ..grid.skip import Skip
+from ..grid.score_grid import ScoreGrid, noted
+from ..grid.skip import Skip, no_data_note
 from ..networks.load import Model, load_classifier
 from ..networks.registry import DEFAULT_MODEL
 from ..photo.reduced import PhotoSource
@@ -111,7 +111,7 @@ def score(
         classes are stored.
 
     Raises:
-        PhotoError: the photo cannot be read.
+        PhotoError: the photo cannot be read, or shows no data in every window.
         ModelError: the model cannot be loaded, or gives scores that are not finite.
         GeometryError: no window fits, the network cannot slide at this stride, or the memory
             is not enough.
@@ -125,10 +125,8 @@ def score(
             f"{model.classifier.name} is prepared to {model.engine}: "
             f"prepare it with engine={engine!r}"
         )
-    return model.score(
-        photo,
-        Placement(stride, scale, border),
-        memory=memory,
-        store_classes=store_classes,
-        skip=skip,
-    )
+    placement = Placement(stride, scale, border)
+    opened = model.opened(photo, placement, skip)
+    note = no_data_note(opened, [model.plan(opened.hw, placement)])
+    grid = model.score(opened, placement, memory=memory, store_classes=store_classes, skip=skip)
+    return noted(grid, [note]) if note else grid

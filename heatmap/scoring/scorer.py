@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,25 +22,22 @@ from ..grid.origin import Computation, Origin, Weights
 from ..grid.outputs import chance_of, group_probabilities
 from ..grid.position_scores import PositionScores, mean_over, positions_of
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
-from ..grid.skip import Skip
+from ..grid.skip import Skip, no_data_cells
 from ..localization.confirm import CropAnswers, Crops
-from ..memory import free_memory, kept_memory
+from ..memory import free_memory
 from ..networks.classifier import Classifier
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, open_photo
 from ..versions import package_versions
 from .boxes import BoxOutputs, box_outputs
+from .collect import Progress, collected
 from .device import Compute
 from .network_cache import NetworkCache
 from .photo_pass import PhotoPass, Spread
 
 # Default stride of networks that cannot slide and so have no native stride.
 CROP_STRIDE_PX = 32
-
-
-# Called with the number of windows done and the total.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(eq=False)
@@ -145,7 +142,7 @@ class Scorer:
         folder: Path | None = None,
         progress: Progress | None = None,
     ) -> ScoreGrid:
-        """Score every window of a photo.
+        """Score every window of a photo that shows at least as much photo as no data.
 
         Args:
             photo: a path, an RGB uint8 array (H, W, 3), or an opened photo.
@@ -163,16 +160,19 @@ class Scorer:
         Raises:
             PhotoError, GeometryError, ModelError, ClassError: as :func:`heatmap.score`.
         """
-        needs_all = skip is not None and skip.background
-        opened = open_photo(photo) if needs_all else self._opened(photo, placement)
+        opened = self.opened(photo, placement, skip)
         geometry = self.plan(opened.hw, placement)
         wanted = None if skip is None else skip.wanted(opened, geometry)
+        left_out = no_data_cells(opened, geometry)
+        if left_out is not None and (wanted is not None or self.engine == "crop" or left_out.all()):
+            wanted = ~left_out if wanted is None else wanted & ~left_out
         kept = None if store_classes is None else self.classifier.classes.indices(store_classes)
         network = self.network_at(geometry.stride_px) if self.engine == "slide" else None
         job = self._pass(opened, geometry, network, memory, wanted)
         classes, outputs = self.classifier.classes, self.classifier.outputs
         collector = Collector(geometry, classes, outputs, stored=kept, folder=folder)
-        origin = self.origin(opened, job, self._collect(job, collector, progress))
+        computation = collected(job, collector, progress, spread=self.spread, left_out=left_out)
+        origin = self.origin(opened, job, computation)
         if kept is not None:
             origin = replace(origin, network_classes=len(self.classifier.classes))
         return collector.finish(origin)
@@ -193,13 +193,14 @@ class Scorer:
             photo, placement, memory, progress: as in :meth:`score`.
 
         Returns:
-            The scores of positions and windows; None if the scores of windows are no means over
-            positions, or the scores are too large for memory.
+            The scores of positions, and of windows, NaN where these show mostly no data; None if
+            the scores of windows are no means over positions, or the scores are too large for
+            memory.
 
         Raises:
             PhotoError, GeometryError, ModelError: as :func:`heatmap.score`.
         """
-        opened = self._opened(photo, placement)
+        opened = self.opened(photo, placement)
         windows = self.plan(opened.hw, placement)
         network = self.positions_at(windows.stride_px)
         if network is None:
@@ -210,11 +211,13 @@ class Scorer:
             return None
         job = self._pass(opened, geometry, network, memory, None)
         collector = Collector(geometry, self.classifier.classes, self.classifier.outputs)
-        computation = self._collect(job, collector, progress, positions=True)
+        computation = collected(job, collector, progress, spread=self.spread, positions=True)
         grid = collector.finish(self.origin(opened, job, computation))
         k = native // windows.stride_px
-        means = replace(grid, scores=mean_over(grid.scores, map_hw, k), geometry=windows)
-        return PositionScores(means, grid, map_hw, k)
+        means = mean_over(grid.scores, map_hw, k)
+        if (left_out := no_data_cells(opened, windows)) is not None:
+            means[left_out] = np.nan
+        return PositionScores(replace(grid, scores=means, geometry=windows), grid, map_hw, k)
 
     def crop_probabilities(
         self,
@@ -286,9 +289,11 @@ class Scorer:
             module, preprocessing, photo, boxes_xyxy, self.compute, profiles=profiles
         )
 
-    def _opened(self, photo: PhotoSource, placement: Placement) -> OpenPhoto:
-        """A photo, of a file as much as this placement needs."""
-        if not isinstance(photo, str | Path):
+    def opened(
+        self, photo: PhotoSource, placement: Placement, skip: Skip | None = None
+    ) -> OpenPhoto:
+        """A photo, of a file as much as it takes to score it so."""
+        if not isinstance(photo, str | Path) or (skip is not None and skip.background):
             return open_photo(photo)
         plan = self.plan(upright_hw(Path(photo)), placement)
         return open_photo(photo, decoded_hw([plan.scaled_hw]))
@@ -310,26 +315,6 @@ class Scorer:
             memory or free_memory(),
             wanted,
         )
-
-    def _collect(
-        self,
-        job: PhotoPass,
-        collector: Collector,
-        progress: Progress | None,
-        *,
-        positions: bool = False,
-    ) -> Computation:
-        """Run a pass and collect its scores; returns how it was computed."""
-        rows, columns = job.geometry.grid_hw
-        done, total = 0, rows * columns if job.wanted is None else int(job.wanted.sum())
-        with kept_memory():
-            stream = job.start() if self.spread is None else self.spread(job, positions)
-            for row, column, scores in stream.blocks:
-                collector.write(row, column, scores)
-                done += int((~np.isnan(scores[:, :, 0])).sum())
-                if progress is not None:
-                    progress(done, total)
-        return stream.computation
 
     def origin(self, photo: OpenPhoto, job: PhotoPass, computation: Computation) -> Origin:
         """The origin of a grid made by a pass of this scorer over a photo."""
