@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..classes import BACKGROUND, ClassGroup
+from ..classes import ClassGroup
 from ..errors import Use
 from ..geometry import Box, Geometry, shrunk_hw
 from ..grid.collector import grid_bytes
-from ..grid.outputs import are_exclusive
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid, noted
 from ..grid.skip import no_data_note
 from ..localization.areas import Areas, areas_of
@@ -32,6 +31,7 @@ from ..rendering.overlay import PICTURE_PX
 from ..room import room_to_grow
 from .coco import CocoImage
 from .earlier import Claim
+from .network_notes import network_notes
 from .possible import check_claim
 from .request import (
     NO_EXTRAS,
@@ -47,14 +47,11 @@ from .request import (
 from .save import Outcome, SavedRun, claim_of, save_run
 
 if TYPE_CHECKING:
-    from ..networks.classifier import Classifier
     from ..scoring.scorer import Scorer
 
 
 # Expected seconds from which on finer scales are announced.
 SLOW_S = 20
-# A network with fewer classes, none of them the background, is said to know nothing else.
-FEW = 10
 
 
 @dataclass(frozen=True)
@@ -240,9 +237,8 @@ class PhotoRun:
         window = self.scorer.classifier.preprocessing.window_px
         low, high = sizes_looked_for(list(self.scales.values()), self.photo.hw, window)
         yield f"looked for things of about {low:,} to {high:,} px; a finer resolution finds smaller"
-        if self.request.placement.scales == "auto":
-            yield from _rule_notes(self.scorer.classifier)
-        yield from _few_classes(self.scorer.classifier)
+        automatic = self.request.placement.scales == "auto"
+        yield from network_notes(self.scorer.classifier, automatic=automatic)
         regression = self.scorer.classifier.box_regression
         if regression is not None and self.scorer.refines and self.display.confirm:
             yield f"boxes were refined by what {regression.examples:,} examples taught"
@@ -251,27 +247,6 @@ class PhotoRun:
                 f"{findings.unconfirmed} of {len(findings.detections)} detections were not "
                 f"confirmed by cropping, only the {self.display.confirm} most confident ones are"
             )
-
-
-def _few_classes(classifier: Classifier) -> Iterator[str]:
-    """That a network without a background calls everything one of its few classes."""
-    names = classifier.classes.names
-    if are_exclusive(classifier.outputs) and len(names) < FEW and BACKGROUND not in names:
-        yield (
-            f"each window must be one of {len(names)} classes ({', '.join(names)}), whatever it "
-            "shows: train with a background to teach the network otherwise"
-        )
-
-
-def _rule_notes(classifier: Classifier) -> Iterator[str]:
-    """What is not known of the photos that a network learned from."""
-    if classifier.scale_rule.learned == "native":
-        yield (
-            "scored at scale 1: how large things are in the photos that the network learned from "
-            "is not known"
-        )
-    elif classifier.scale_rule.learned == "photo" and classifier.weights_kind in ("file", "own"):
-        yield "scales are those of a network that learned from whole photos, as published ones do"
 
 
 def run(
