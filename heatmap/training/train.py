@@ -96,8 +96,7 @@ def train(
     Args:
         folder: one folder of photos for each class; or with ``boxes`` whole photos, whose areas
             without boxes form the class "background".
-        output: checkpoint to write, x.safetensors. During training its state is in the folder
-            x.training beside it.
+        output: checkpoint to write, x.safetensors; during training also the folder x.training.
         model: a network to adapt, or one already adapted to exactly these classes.
         boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
         background: photos of the class "background"; not with ``boxes``, which make their own.
