@@ -180,7 +180,7 @@ def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -
         return read_image(opened.path, form.name)
     if opened.directory is not None and opened.is_misread:
         check_in_memory(form.name, opened.directory.hw, opened.reading.max_pixels)
-        return read_planes(opened.path, opened.directory)
+        return read_planes(opened.path, opened.directory, opened.reading.max_pixels)
     image = _by_libvips(opened, access, **options)
     if form.name == "GIF":
         image = _on_clear_canvas(image, opened.path)
