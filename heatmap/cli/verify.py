@@ -126,19 +126,23 @@ class _Comparing:
     def _compared(self, path: Path, scorer: Scorer, line: ProgressLine, name: str) -> VerifyReport:
         from ..evaluation.verify import verify as verify_photo
         from ..evaluation.verify_report import describe_report, draw_report
+        from ..photo.photo import read_photo
         from ..rendering.overlay import write_image
 
         options = self.options
         line.stage(f"sliding and cropping over {path.name}")
+        photo = read_photo(path)
         report = verify_photo(
-            path, scorer, windows=options["windows"], placement=placement_of(options)
+            photo, scorer, windows=options["windows"], placement=placement_of(options)
         )
-        picture = draw_report(path, report, options["wanted"])
+        picture = draw_report(photo, report, options["wanted"])
+        line.notes([f"{name}: {note}" for note in photo.notes])
         if not self.described:
             line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
         stem = name if self.many else path.stem
         written = write_image(options["output"] / f"{stem}{COMPARISON}", picture)
-        self.described.append({"photo": name, **describe_report(report), "picture": str(written)})
+        described = {"photo": name, "photo_notes": photo.notes, **describe_report(report)}
+        self.described.append({**described, "picture": str(written)})
         if not options["as_json"]:
             with line.aside():
                 _print(name, report, written)
