@@ -171,11 +171,13 @@ class _Comparing:
             photo, scorer, windows=options["windows"], placement=placement_of(options)
         )
         picture = draw_report(photo, report, options["wanted"])
+        line.notes([f"{name}: {note}" for note in photo.notes])
         if not self.described:
             line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
         target = self._picture(name if self.many else path.stem)
         written = write_image(target, picture, photo=path, overwrite=options["overwrite"])
-        self.described.append({"photo": name, **describe_report(report), "picture": str(written)})
+        described = {"photo": name, "photo_notes": photo.notes, **describe_report(report)}
+        self.described.append({**described, "picture": str(written)})
         if not options["as_json"]:
             with line.aside():
                 _print(name, report, written)

@@ -184,7 +184,8 @@ NO_FOLDER = "cannot be written: names.txt is a file, not a folder"
         (("run", "none.png"), "none.png: no such file"),
         (
             ("run", "text.jpg"),
-            "text.jpg: not an image that can be read (none of JPEG, PNG, WebP, TIFF, GIF, HEIF)",
+            "text.jpg: not an image that can be read (none of JPEG, PNG, "
+            "TIFF, WebP, GIF, HEIF, BMP, PNM, JPEG 2000)",
         ),
         (
             ("run", "small.png", *PADDED, "--border", "valid"),

@@ -96,7 +96,7 @@ def test_values_without_a_range_are_refused_with_one_that_works(call):
 
 def save_cut_short(path):
     stream = io.BytesIO()
-    save_with_pillow(stream, format="JPEG", hw=(200, 200))
+    save_with_pillow(stream, format="WEBP", hw=(200, 200))
     Path(path).write_bytes(stream.getvalue()[:9_000])
 
 
@@ -105,7 +105,7 @@ BAD_PHOTOS = {
     "directory.jpg": (os.mkdir, "directory.jpg: is a directory"),
     "empty.jpg": (lambda p: Path(p).touch(), "empty.jpg: is empty"),
     "text.jpg": (lambda p: Path(p).write_text("a cat" * 99), "text.jpg: not an image"),
-    "cut.jpg": (save_cut_short, "cut.jpg: is cut short"),
+    "cut.webp": (save_cut_short, "cut.webp: is cut short"),
     "nan.tif": (
         lambda p: tifffile.imwrite(p, np.full((40, 50), np.nan, np.float32)),
         "nan.tif: holds values that are not finite",
@@ -113,6 +113,16 @@ BAD_PHOTOS = {
     "[red]none[/red].jpg": (lambda p: None, "[red]none[/red].jpg: no such file"),
     "two\nlines.jpg": (lambda p: None, "two lines.jpg: no such file"),
 }
+
+
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_a_damaged_photo_is_noted(call, command):
+    save_with_pillow("a.jpg", hw=(200, 200))
+    content = Path("a.jpg").read_bytes()
+    Path("a.jpg").write_bytes(content[: len(content) * 2 // 3])
+    done = call(command, "a.jpg", *PADDED, "-o", "out")
+    assert "damaged, partly made up" in done.out + done.err
+    assert "damaged, partly made up" in call(command, "a.jpg", *PADDED, "-o", "b", "--json").out
 
 
 @pytest.mark.parametrize("command", ["run", "verify"])
