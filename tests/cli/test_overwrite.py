@@ -205,6 +205,18 @@ def test_verify_does_not_draw_over_the_picture_of_another_photo(boxes, monkeypat
     assert len(list(Path("out").glob("cat.*.verify.jpg"))) == 2
 
 
+def test_verify_does_not_draw_over_a_photo(boxes):
+    """Not even over another one of the folder, through a link."""
+    other_cat("one/dog.png")
+    Path("out").mkdir()
+    Path("out/cat.png.verify.jpg").symlink_to(Path("one/dog.png").absolute())
+    before = files(Path("one"))
+    outcome = boxes(*COMMANDS["verify many"], "--overwrite")
+    assert_one_line(outcome, "cat.png.verify.jpg: is read, and would be replaced: choose another")
+    assert files(Path("one")) == before
+    assert_one_line(boxes("verify", "cat.png", *PLAIN, "-o", "cat.png"), "is a file, not a folder")
+
+
 def test_an_evaluation_of_other_photos_stays(boxes):
     assert boxes(*COMMANDS["evaluate"]).code == 0
     assert boxes(*COMMANDS["evaluate"], "--conf", "0.2").code == 0
