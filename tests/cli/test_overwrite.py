@@ -55,6 +55,7 @@ COMMANDS = {
 FILES = [
     ("run", "cat.maps.npz"),
     ("run", "cat.json"),
+    ("run", "cat.heatmap.jpg"),
     ("verify", "cat.verify.jpg"),
     ("verify many", "cat.png.verify.jpg"),
     ("evaluate", "evaluation.html"),
@@ -76,10 +77,8 @@ def test_a_strangers_file_is_refused_before_a_network_is_loaded(boxes, monkeypat
     Path("out").mkdir()
     (Path("out") / name).write_bytes(STRANGERS)
     before = files(Path())
-    # A run must know the photo and the classes first.
-    if command != "run":
-        for module, called in LOADERS:
-            monkeypatch.setattr(module, called, None)
+    for module, called in LOADERS:
+        monkeypatch.setattr(module, called, None)
     outcome = boxes(*COMMANDS[command])
     assert_one_line(outcome, f"out/{name}: ", *WAYS)
     after = files(Path())
