@@ -70,9 +70,11 @@ def run(photo: Path, **options: Any) -> None:
     Prints each detection with its class, confidence, position and box. All classes of the model
     are searched unless some are named with -c.
     """
+    from ..runs.possible import check_known
     from ..runs.run import run as run_photo
 
     request = request_of(options)
+    check_known(photo, options["output"], request)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, options["engine"]).prepare()
         line.notes(scorer.classifier.notes)

@@ -18,6 +18,7 @@ from ..errors import HeatmapError, PhotoError
 from ..geometry import size_text
 from ..grid.outputs import described
 from ..names import COMPARISON, ResultNames
+from ..ownership import check_folder
 from .command import Command, in_options
 from .console import make_console, progress_line
 from .options import (
@@ -35,7 +36,6 @@ from .result_options import json_option, output_option, overwrite_option
 if TYPE_CHECKING:
     from ..evaluation.verify_photos import VerifySummary
     from ..evaluation.verify_report import ScaleReport, VerifyReport
-    from ..ownership import Ownership
     from ..scoring.scorer import Scorer
     from .console import ProgressLine
 
@@ -114,6 +114,7 @@ class _Comparing:
     described: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        from ..rendering.overlay import picture_owner
         from ..runs.sources import BatchFiles, gather
 
         # The method of Path raises where a name is too long.
@@ -122,21 +123,20 @@ class _Comparing:
         gathered = gather([self.source], self.options["output"]) if self.many else BatchFiles()
         self.items, self.unread = gathered.photos, gathered.unread
         paths = {item.name: item.path for item in self.items} or {self.source.stem: self.source}
-        self._photos = tuple(paths.values())
+        read = {_number(path) for path in paths.values()} - {None}
         for name, path in paths.items():
-            if os.path.lexists(picture := self._picture(name)):
-                self._owner(path).check([picture])
+            picture = self._picture(name)
+            check_folder(picture)
+            if os.path.lexists(picture):
+                owner = picture_owner(path, overwrite=self.options["overwrite"])
+                # Nor is any other of the photos replaced, whatever links lead there.
+                reads = (picture,) if _number(picture) in read else ()
+                replace(owner, read=reads).check([picture])
 
     def _picture(self, name: str) -> Path:
         output: Path = self.options["output"]
         # In a folder, names are of files and keep their suffixes.
         return ResultNames.of_stem(output / Path(name).parent, Path(name).name).path(COMPARISON)
-
-    def _owner(self, photo: Path) -> Ownership:
-        from ..rendering.overlay import picture_owner
-
-        owner = picture_owner(photo, overwrite=self.options["overwrite"])
-        return replace(owner, read=self._photos)
 
     def outcomes(
         self, scorer: Scorer, line: ProgressLine
@@ -190,6 +190,15 @@ class _Comparing:
         if not self.many:
             return self.described[0]
         return {"summary": describe_summary(summary), "photos": self.described}
+
+
+def _number(path: Path) -> tuple[int, int] | None:
+    """The device and number of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _print(photo: str, report: VerifyReport, picture: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
 from ..classes import ClassGroup, ClassList
 from ..names import (
@@ -27,10 +29,24 @@ from ..names import (
     scores_path,
     slug,
 )
+from ..reading import digest_of
 from .earlier import Claim
 from .request import Request
 
 _OF_FORMATS = {"csv": (CSV,), "coco": (COCO, COCO_DATASET), "geojson": (GEOJSON,), "tiff": ()}
+
+
+def check_known(photo: str | Path, folder: str | Path, request: Request) -> None:
+    """Refuse what can be refused before a network is loaded: all but files of single classes.
+
+    Raises:
+        ResultError: as :func:`check_claim`.
+    """
+    names = ResultNames.of_photo(folder, str(photo))
+    claim = Claim(names, str(photo), digest_of(Path(photo)), request.overwrite)
+    display = replace(request.display, classes=(), per_class=False)
+    possible = possible_names(names, replace(request, display=display), ClassList(()), ())
+    claim.check(possible, saves_grid=request.extras.save_grid)
 
 
 def check_claim(claim: Claim, request: Request, classes: ClassList, scales: Iterable[str]) -> None:

@@ -55,6 +55,7 @@ COMMANDS = {
 FILES = [
     ("run", "cat.maps.npz"),
     ("run", "cat.json"),
+    ("run", "cat.heatmap.jpg"),
     ("verify", "cat.verify.jpg"),
     ("verify many", "cat.png.verify.jpg"),
     ("evaluate", "evaluation.html"),
@@ -76,10 +77,8 @@ def test_a_strangers_file_is_refused_before_a_network_is_loaded(boxes, monkeypat
     Path("out").mkdir()
     (Path("out") / name).write_bytes(STRANGERS)
     before = files(Path())
-    # A run must know the photo and the classes first.
-    if command != "run":
-        for module, called in LOADERS:
-            monkeypatch.setattr(module, called, None)
+    for module, called in LOADERS:
+        monkeypatch.setattr(module, called, None)
     outcome = boxes(*COMMANDS[command])
     assert_one_line(outcome, f"out/{name}: ", *WAYS)
     after = files(Path())
@@ -203,6 +202,18 @@ def test_verify_does_not_draw_over_the_picture_of_another_photo(boxes, monkeypat
     other_cat("one/cat.jpg")
     assert boxes(*COMMANDS["verify many"]).code == 0
     assert len(list(Path("out").glob("cat.*.verify.jpg"))) == 2
+
+
+def test_verify_does_not_draw_over_a_photo(boxes):
+    """Not even over another one of the folder, through a link."""
+    other_cat("one/dog.png")
+    Path("out").mkdir()
+    Path("out/cat.png.verify.jpg").symlink_to(Path("one/dog.png").absolute())
+    before = files(Path("one"))
+    outcome = boxes(*COMMANDS["verify many"], "--overwrite")
+    assert_one_line(outcome, "cat.png.verify.jpg: is read, and would be replaced: choose another")
+    assert files(Path("one")) == before
+    assert_one_line(boxes("verify", "cat.png", *PLAIN, "-o", "cat.png"), "is a file, not a folder")
 
 
 def test_an_evaluation_of_other_photos_stays(boxes):
