@@ -125,11 +125,13 @@ class Marks:
             none.
         mask: the image that is a mask of the photo; None if there is none.
         note: why the value is not used, or "".
+        photo: the image that is the photo, where there is a value.
     """
 
     value: float | None = None
     mask: Directory | None = None
     note: str = ""
+    photo: Directory | None = None
 
     def __bool__(self) -> bool:
         return self.value is not None or self.mask is not None
@@ -140,7 +142,7 @@ def marks_of(images: TiffImages | None) -> Marks:
     if images is None:
         return Marks()
     value, note = _value_of(images.photo)
-    return Marks(value, images.photo_mask, note)
+    return Marks(value, images.photo_mask, note, None if value is None else images.photo)
 
 
 def _value_of(photo: Directory) -> tuple[float | None, str]:
@@ -213,9 +215,12 @@ def no_data_of(
     hw, note = cut.hw if cut else (image.height, image.width), marks.note
     if marks.value is not None or alpha is not None:
         parts.append(_marked_rows(image, marks, colours, alpha, cut))
+    if marks.photo is not None and (unstored := _unstored(path, marks.photo)):
+        parts.append(_in_strips(unstored, marks.photo.hw, cut))
     if marks.mask is not None:
         try:
-            parts.append(_rows_again(_compressed(_mask_rows(path, marks.mask, cut)), hw))
+            masked = _in_strips(_rows_of_tiles(path, marks.mask), marks.mask.hw, cut)
+            parts.append(_rows_again(_compressed(masked), hw))
         # Damaged, or of a compression that tifffile does not know.
         except PhotoError as error:
             note = f"{error}: all of it is taken as photo"
@@ -245,17 +250,12 @@ def _marked_rows(
     return (rows[:, :, 0] != 0 for rows in rows_of(found))
 
 
-def _mask_rows(path: Path, mask: Directory, cut: Region | None) -> Iterator[Bools]:
-    """Where the mask of a TIFF is 0, in strips of ``READ_ROWS``, read by tiles.
-
-    Raises:
-        PhotoError: it cannot be read.
-    """
-    hw = mask.hw
+def _in_strips(given: Iterable[Bools], hw: tuple[int, int], cut: Region | None) -> Iterator[Bools]:
+    """Rows of an image of this height and width, px, or a part of it, by ``READ_ROWS``."""
     held, top = np.zeros((0, hw[1]), bool), 0
     first, end = (cut.top, cut.top + cut.height) if cut else (0, hw[0])
     columns = slice(cut.left, cut.left + cut.width) if cut else slice(None)
-    for rows in _rows_of_tiles(path, mask):
+    for rows in given:
         inside = rows[max(0, first - top) : max(0, end - top)]
         top += len(rows)
         held = np.concatenate([held, inside])
@@ -283,6 +283,30 @@ def _rows_of_tiles(path: Path, mask: Directory) -> Iterator[Bools]:
                 part = rows[: shape[1], across : across + shape[2]]
                 part[:] = values[0, : part.shape[0], : part.shape[1], 0] == 0
         yield rows
+
+
+def _unstored(path: Path, photo: Directory) -> list[Bools]:
+    """Rows, as high as the tiles of a TIFF, true where tiles are not stored; [] if all are.
+
+    GDAL takes these for nodata, libvips for black.
+    """
+    height, width = photo.hw
+    with opened_tiff(path, "its tiles") as (file, _):
+        page: Any = page_of(file, photo)
+        high, wide = page.rowsperstrip, width
+        if page.is_tiled:
+            high, wide = page.tilelength, page.tilewidth
+        down, across = -(-height // high), -(-width // wide)
+        # Of separate planes, those of the first.
+        counts = np.asarray(page.databytecounts[: down * across])
+    if len(counts) < down * across or counts.all():
+        return []
+    rows = np.repeat(counts.reshape(down, across) == 0, wide, axis=1)[:, :width]
+    tops = range(0, height, high)
+    return [
+        np.broadcast_to(row, (min(high, height - top), width))
+        for top, row in zip(tops, rows, strict=True)
+    ]
 
 
 def _joined(parts: list[Iterable[Bools]]) -> Iterator[Bools]:

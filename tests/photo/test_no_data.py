@@ -299,3 +299,24 @@ def test_gdal_finds_the_same_pixels(tmp_path):
             np.testing.assert_array_equal(file.dataset_mask() == 0, missing)
         assert_missing(read_photo(path), missing)
         assert_missing(reduced_photo(path, 2), missing)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("nodata", [0, 255])
+@pytest.mark.parametrize(
+    "layout", [{"tiled": True, "blockxsize": 64, "blockysize": 48}, {"blockysize": 40}]
+)
+def test_tiles_that_are_not_stored_are_nodata_as_gdal_has_it(tmp_path, layout, nodata):
+    path = tmp_path / "sparse.tif"
+    size = {"count": 3, "height": HW[0], "width": HW[1], "dtype": "uint8", "photometric": "RGB"}
+    with rasterio.open(
+        path, "w", driver="GTiff", nodata=nodata, sparse_ok=True, **size, **layout
+    ) as file:
+        bands = picture().transpose(2, 0, 1)[:, 96:160]
+        file.write(bands, window=rasterio.windows.Window(0, 96, HW[1], 64))
+    with rasterio.open(path) as file:
+        missing = file.dataset_mask() == 0
+    assert 0 < missing.mean() < 1
+    assert_missing(read_photo(path), missing)
+    region = Region(30, 50, 150, 110, HW)
+    assert_missing(read_photo(path, region), missing[50:160, 30:180])
