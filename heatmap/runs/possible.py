@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..classes import ClassGroup, ClassList
+from ..contents import digest_of
 from ..names import (
     AREAS,
     COCO,
@@ -29,7 +30,6 @@ from ..names import (
     scores_path,
     slug,
 )
-from ..reading import digest_of
 from .earlier import Claim
 from .request import Request
 
