@@ -122,7 +122,7 @@ def test_another_photo_is_refused_before_its_region_is_read(call):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("nowhere",), ("nowhere: not the result of a run", "No such file")),
+        (("nowhere",), ("nowhere: cannot be read", "No such file")),
         (("cat.png",), ("cat.png: not the result of a run",)),
         (("done", "--photo", "nowhere.png"), ("nowhere.png: no such file",)),
         (("done", "--photo", "small.png"), ("small.png: is not the photo", "--photo")),

@@ -51,7 +51,7 @@ def test_a_result_that_fails_does_not_end_those_of_other_photos(call, command):
     lines = outcome.err.splitlines()
     assert [line.split(": ")[0] for line in lines] == ["heatmap"] * 3
     for line, part in zip(
-        lines, ("a.png: is cut", "c.png: no such", "out/d.json: not"), strict=True
+        lines, ("a.png: is not the photo", "c.png: no such", "out/d.json: not"), strict=True
     ):
         assert part in line
     assert call(command, "out", "--json").code == 1
@@ -79,7 +79,7 @@ def test_view_takes_a_photo_that_was_moved(call):
 @pytest.mark.parametrize(
     ("results", "parts"),
     [
-        ("nowhere", ("nowhere: not the result of a run", "No such file")),
+        ("nowhere", ("nowhere: cannot be read", "No such file")),
         ("empty", ("empty: no results in this folder: run a photo into it first",)),
         ("cat.png", ("cat.png: not the result of a run",)),
     ],

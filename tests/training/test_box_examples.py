@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from heatmap import PhotoError, ResultError
+from heatmap import PhotoError, Reading, ResultError
 from heatmap.training.examples import Example, boxed_examples
 from tests.support.training import parts
 
@@ -284,12 +284,12 @@ def test_photos_without_boxes_make_room_and_another_name_helps(boxed):
 
 
 def test_photos_that_cannot_be_used_are_refused_together_or_left_out(boxed):
-    for name in ("half.png", "outside.png", "fault.png"):
-        Image.effect_noise((200, 150), 50).save(boxed / name)
+    for name in ("half.webp", "outside.png", "fault.png"):
+        Image.effect_noise((200, 150), 50).convert("RGB").save(boxed / name)
     # Whole by its header.
-    (boxed / "half.png").write_bytes((boxed / "half.png").read_bytes()[:-40])
+    (boxed / "half.webp").write_bytes((boxed / "half.webp").read_bytes()[:-40])
     more = [
-        entry("half.png", WHOLE),
+        entry("half.webp", WHOLE),
         entry("outside.png", ("ant", 9, 9, 250, 90), ("ant", 9, 9, 90, 190), ("dog", 1, 1, 9, 9)),
         entry("fault.png", ("ant", 9, 9, 8, 90), ("ant", 9, "x", 90, 90), ("ant", 9, 9, 90, 90)),
         entry("a.png" * 60, WHOLE),
@@ -302,7 +302,7 @@ def test_photos_that_cannot_be_used_are_refused_together_or_left_out(boxed):
     told = str(raised.value)
     assert told.startswith("5 of 8 photos cannot be used: ")
     for part in (
-        f"{boxed}/half.png: is cut short",
+        f"{boxed}/half.webp: is cut short",
         "outside.png: box of 'ant' (9, 9, 250, 90) reaches outside the photo of 200 x 150 px",
         "outside.png: box of 'ant' (9, 9, 90, 190) reaches outside",
         "photos[5]: boxes[0]: box of 'ant' is -1 px wide",
@@ -314,6 +314,15 @@ def test_photos_that_cannot_be_used_are_refused_together_or_left_out(boxed):
     found = boxed_examples(boxed, path, skip_broken=True)
     assert len(found.broken) == 5
     assert replace(found, broken=()) == boxed_examples(boxed, written(boxed, listed, "good.json"))
+
+
+def test_damaged_photos_are_trained_on_with_a_note_or_refused(boxed):
+    Image.effect_noise((200, 150), 50).save(boxed / "half.png")
+    (boxed / "half.png").write_bytes((boxed / "half.png").read_bytes()[:-40])
+    path = written(boxed, [*LISTED, entry("half.png", WHOLE)])
+    assert "half.png: damaged, partly made up" in boxed_examples(boxed, path).notes
+    with pytest.raises(PhotoError, match=r"half\.png: is cut short"):
+        boxed_examples(boxed, path, reading=Reading(damaged="refuse"))
 
 
 def test_a_label_on_broken_photos_only_is_refused(boxed):
