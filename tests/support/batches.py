@@ -93,7 +93,7 @@ def broken(folder: Path) -> dict[str, str]:
     tifffile.imwrite(
         folder / "nan.tif", np.full((40, 40, 3), np.nan, np.float32), photometric="rgb"
     )
-    tifffile.imwrite(folder / "five.tif", np.zeros((40, 40, 5), np.uint8), photometric="minisblack")
+    tifffile.imwrite(folder / "five.tif", np.zeros((40, 40, 5), np.uint8), planarconfig="contig")
     tifffile.imwrite(folder / "wide.tif", np.full((40, 40, 3), 1e6, np.float32), photometric="rgb")
     tifffile.imwrite(folder / "half.tif", picture(0))
     os.truncate(folder / "half.tif", 5000)
