@@ -91,8 +91,9 @@ def _stored(opened: Encoded, image: pyvips.Image) -> Stored:
     elif opened.file_format == "HEIF":
         # libvips makes values of 10 and 12 bits larger.
         bits = FULL
-    elif (held := header_field(image, "bits-per-sample", FULL)) < FULL:
-        bits = held
+    elif opened.is_misread or not opened.form.loader:
+        # Of formats that libvips does not decode.
+        bits = header_field(image, "bits-per-sample", None)
     white_is_zero = directory is not None and directory.photometric == WHITE_IS_ZERO
 
     def extremes(bands: Sequence[int]) -> Extremes:
@@ -179,7 +180,7 @@ def open_image(opened: Encoded, access: Access = "sequential", **options: Any) -
         return read_image(opened.path, form.name)
     if opened.directory is not None and opened.is_misread:
         check_in_memory(form.name, opened.directory.hw, opened.reading.max_pixels)
-        return read_planes(opened.path, opened.directory)
+        return read_planes(opened.path, opened.directory, opened.reading.max_pixels)
     image = _by_libvips(opened, access, **options)
     if form.name == "GIF":
         image = _on_clear_canvas(image, opened.path)

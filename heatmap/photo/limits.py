@@ -20,7 +20,7 @@ def check_in_memory(file_format: str, hw: tuple[int, int], most: int) -> None:
         PhotoError: it has more.
     """
     what = f"a {file_format} file of this kind"
-    _check(hw, most, f"{what} is held in memory as a whole, up to {most / 1e6:,.0f} megapixels")
+    _check(hw, most, f"{what} is held in memory as a whole, up to {most / 1e6:,.1f} megapixels")
 
 
 def check_plausible(file_format: str, hw: tuple[int, int], most: int) -> None:
@@ -41,6 +41,6 @@ def _check(hw: tuple[int, int], most: int, why: str) -> None:
     pixels = math.prod(hw)
     if pixels > most:
         raise PhotoError(
-            f"claims {size_text(hw)}, {pixels / 1e6:,.0f} megapixels: {why}",
+            f"claims {size_text(hw)}, {pixels / 1e6:,.1f} megapixels: {why}",
             Use("max_pixels", pixels, text="{} takes it"),
         )

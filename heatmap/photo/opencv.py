@@ -91,7 +91,8 @@ def _jpeg_2000(head: bytes) -> Header | None:
 def read_image(path: Path, file_format: str) -> pyvips.Image:
     """The image decoded, as libvips would give it.
 
-    Where less than the 16 bits of its values are used, its field "bits-per-sample" says how many.
+    Where the header names a depth of less than 16 bits, or another white than 65535 by which values
+    were divided, its field "bits-per-sample" says how many bits they have now.
 
     Raises:
         PhotoError: the file is damaged, or of a kind that OpenCV does not read.
@@ -112,8 +113,8 @@ def read_image(path: Path, file_format: str) -> pyvips.Image:
         # Of a depth that no number of bits describes, or of less than 8.
         values = np.rint(values * (full / header.white)).clip(0, full).astype(values.dtype)
     image = as_image(_rgb(values))
-    if exact and values.dtype == np.uint16 and bits < 16:
-        image.set_type(pyvips.GValue.gint_type, "bits-per-sample", bits)
+    if values.dtype == np.uint16 and (bits < 16 or not exact):
+        image.set_type(pyvips.GValue.gint_type, "bits-per-sample", bits if exact else 16)
     return image
 
 

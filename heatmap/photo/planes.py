@@ -6,6 +6,7 @@ subsampled, and values of 10, 12 or 14 bits.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pyvips
 import tifffile
 
 from ..errors import PhotoError
+from ..geometry import size_text
 from .opencv import decoded
 from .tiff_tags import Directory, opened_tiff, page_of
 
 _PACKED = (10, 12, 14)
+_PX_BYTES = 8  # four bands of 16 bits
 
 
 def is_misread(image: Directory) -> bool:
@@ -37,15 +40,27 @@ def _is_raw_ycbcr(image: Directory) -> bool:
     )
 
 
-def read_image(path: Path, image: Directory) -> pyvips.Image:
+def read_image(path: Path, image: Directory, most_px: int) -> pyvips.Image:
     """Such an image, decoded whole, as libvips would give it.
 
     Where less than the 16 bits of its values are used, its field "bits-per-sample" says how many.
 
+    Args:
+        path: the file.
+        image: its tags.
+        most_px: the largest number of pixels, of up to ``_PX_BYTES`` each.
+
     Raises:
-        PhotoError: it is damaged, or of a depth and compression that no reader takes.
+        PhotoError: it is damaged, or of a depth and compression that no reader takes; or its
+            planes are more than may be in memory.
         OSError: the file cannot be read.
     """
+    needed = math.prod(image.hw) * image.samples * -(-image.bits // 8)
+    if needed > most_px * _PX_BYTES:
+        raise PhotoError(
+            f"has {image.samples} planes of {size_text(image.hw)}, which are held in memory as a "
+            f"whole, {needed / 1e9:,.1f} GB: save it with its bands interleaved, by pixel"
+        )
     if image.bits in _PACKED:
         return _packed(path, image)
     values = _planes(path, image)

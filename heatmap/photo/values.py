@@ -36,7 +36,7 @@ TRANSPARENT = "transparency laid over white"
 Keep = Callable[[pyvips.Image], pyvips.Image]
 
 
-def header_field(image: pyvips.Image, name: str, default: int) -> Any:
+def header_field(image: pyvips.Image, name: str, default: int | None) -> Any:
     """A header field, or ``default`` where the image has none."""
     return image.get(name) if image.get_typeof(name) else default
 

@@ -1,6 +1,7 @@
 """Photos of every kind, whole and broken, and files with every kind of name."""
 
 import io
+import json
 import os
 import re
 import shutil
@@ -34,6 +35,16 @@ def save_turned(path):
     save_with_pillow(path, exif=exif)
 
 
+def save_infrared(path):
+    tifffile.imwrite(path, np.zeros((40, 50, 4), np.uint8), photometric="rgb", extrasamples=[0])
+
+
+def save_thumbnail_first(path):
+    with tifffile.TiffWriter(path) as file:
+        file.write(np.zeros((8, 10, 3), np.uint8), photometric="rgb", subfiletype=1)
+        file.write(np.zeros((40, 50, 3), np.uint8), photometric="rgb")
+
+
 ODD_PHOTOS = {
     "1x1.png": (lambda p: save_with_pillow(p, hw=(1, 1)), "1 x 1 px"),
     "1x5000.png": (lambda p: save_with_pillow(p, hw=(1, 5000)), "5000 x 1 px"),
@@ -45,6 +56,12 @@ ODD_PHOTOS = {
         lambda p: cv2.imwrite(p, np.full((40, 50, 3), 40_000, np.uint16)),
         "note: 16-bit reduced to 8",
     ),
+    "12 bit.png": (
+        lambda p: cv2.imwrite(p, np.full((40, 50, 3), 3912, np.uint16)),
+        "note: 16-bit values up to 3,912: taken as 12 bits; an input range says otherwise",
+    ),
+    "infrared.tif": (save_infrared, "note: left out 1 band beyond RGB (not marked as transp"),
+    "thumbnail first.tif": (save_thumbnail_first, "note: the full image, 50 x 40 px, is read, not"),
     "turned.jpg": (save_turned, "40 x 50 px"),
     "animated.gif": (save_frames, "note: first of 2 frames"),
 }
@@ -54,10 +71,27 @@ ODD_PHOTOS = {
 def test_odd_photos_work_and_say_what_was_done(call, name):
     save, expected = ODD_PHOTOS[name]
     save(name)
-    outcome = call("run", name, *PADDED, "-o", "out")
+    outcome = call("run", name, *PADDED, "--html", "-o", "out")
     assert (outcome.code, outcome.err) == (0, "")
     assert expected in outcome.out
+    if expected.startswith("note: "):
+        for result in (f"{Path(name).stem}.json", f"{Path(name).stem}.html"):
+            text = Path("out", result).read_text(encoding="utf-8")
+            assert expected.removeprefix("note: ") in text
     assert heatmap.load(f"out/{Path(name).stem}.maps.npz").scores.size
+
+
+def test_values_without_a_range_are_refused_with_one_that_works(call):
+    cv2.imwrite("deep.tif", np.linspace(-300, 9000, 2000).reshape(40, 50).astype(np.float32))
+    message = "deep.tif: float values go from -300 to 9000, which is not 0..1 or 0..255"
+    assert_one_line(
+        call("run", "deep.tif", *PADDED, "-o", "out"), f"{message}: use --input-range -300:9000"
+    )
+    outcome = call("run", "deep.tif", *PADDED, "-o", "out", "--input-range", "-300:9000")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "note: values from -300 to 9000 taken as black to white" in outcome.out
+    told = json.loads(Path("out/deep.json").read_text(encoding="utf-8"))["photo"]
+    assert told["reading"]["input_range"] == [-300, 9000]
 
 
 def save_cut_short(path):

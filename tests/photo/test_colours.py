@@ -10,6 +10,7 @@ import tifffile
 from heatmap.errors import PhotoError
 from heatmap.photo.photo import read_photo
 from heatmap.photo.photo_file import PhotoFile
+from heatmap.photo.reading import Reading
 from heatmap.photo.reduced import reduced_photo
 from heatmap.region import Region
 from tests.support.odd_files import jpeg_of_planes
@@ -171,6 +172,16 @@ def test_five_bands_without_colours_are_refused_with_the_way_out(tmp_path):
         )
         with pytest.raises(PhotoError, match=r"has 5 bands and .* red, green .*gdal_translate -b"):
             read_photo(path)
+
+
+def test_planes_that_are_too_much_for_memory_are_refused_by_the_header(tmp_path):
+    """Of few pixels, but many bands."""
+    options = {"planarconfig": "separate", "tile": (32, 32), "extrasamples": [0] * 37}
+    path = write(tmp_path / "a.tif", noise(*HW, 40), "rgb", **options)
+    assert read_photo(path).notes == (left_out(37, "RGB"),)
+    few = Reading(max_pixels=HW[0] * HW[1] * 4)
+    with pytest.raises(PhotoError, match=r"has 40 planes of 48 x 64 px, .* 0.0 GB: save it with"):
+        read_photo(path, reading=few)
 
 
 def test_float_bands_beyond_rgb_do_not_count(tmp_path):

@@ -133,6 +133,16 @@ def test_tiff_of_values_without_gaps(tmp_path, bits, shape):
     assert_read_alike(path, values >> (bits - 8), (said(bits),))
 
 
+@pytest.mark.parametrize(("white", "bits"), [(4095, 12), (1000, 16)])
+def test_pgm_names_its_highest_value(tmp_path, white, bits):
+    values = noise(300)
+    head = f"P5 {HW[1]} {HW[0]} {white}\n".encode()
+    path = tmp_path / "a.pgm"
+    path.write_bytes(head + values.astype(">u2").tobytes())
+    notes = (said(bits) if bits < 16 else FULL,)
+    assert_read_alike(path, np.floor(values / (white + 1) * 256), notes, most=1)
+
+
 def test_other_depths_are_refused_by_name(tmp_path):
     path = tmp_path / "a.tif"
     path.write_bytes(packed_tiff(noise(4000, 3), 12)[:-2000])

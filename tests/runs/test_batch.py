@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from skimage.data import chelsea
 
 import heatmap
+from heatmap.photo.reading import Reading
+from heatmap.runs.request import Limits
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.batch_runs import RECIPE, REQUEST, plan, run
 from tests.support.batches import lines, times, write_photo
@@ -102,3 +106,23 @@ def test_threads_are_as_they_were_afterwards(photos, out):
     run(photos, out, threads=before + 1)
     assert lines(out)[0]["settings"]["threads"] == before + 1
     assert torch.get_num_threads() == before
+
+
+def test_each_photos_depth_is_noted_with_it(tmp_path, out):
+    """A range says otherwise, and is another setting."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    highest = {"a.png": 3912, "b.png": 60000}
+    for name, value in highest.items():
+        cv2.imwrite(str(folder / name), np.full((70, 90), value, np.uint16))
+    expected = {
+        "a.png": ("16-bit values up to 3,912: taken as 12 bits; an input range says otherwise",),
+        "b.png": ("16-bit reduced to 8",),
+    }
+    done = run(folder, out)
+    assert {record.name: record.notes for record in done.records} == expected
+    for name, notes in expected.items():
+        told = json.loads((out / "photos" / name / f"{Path(name).stem}.json").read_text("utf-8"))
+        assert tuple(told["photo"]["notes"]) == notes
+    ranged = replace(REQUEST, limits=Limits(reading=Reading(input_range=(0, 4095))))
+    assert set(plan(folder, out, ranged)) == set(highest)
