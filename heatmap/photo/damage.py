@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import PhotoError, Use
-from .encoded import Encoded, what_is_wrong
+from .encoded import Encoded, lacks_codec, what_is_wrong
 
 Pixels = TypeVar("Pixels")
 
@@ -61,7 +61,7 @@ def refuse_blank(strips: Iterable[npt.NDArray[np.uint8]]) -> None:
 
 def check_mendable(opened: Encoded, error: pyvips.Error) -> None:
     """Raise again the error of a damaged file that is not to be mended."""
-    if not opened.form.mends or opened.mend:
+    if not opened.form.mends or opened.mend or lacks_codec(error):
         raise error
     if opened.reading.damaged == "refuse":
         raise PhotoError(

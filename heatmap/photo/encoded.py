@@ -27,6 +27,7 @@ Access = Literal["sequential", "random"]
 pyvips.cache_set_max(0)
 # A codec that libheif knows, but was built without.
 _MISSING = re.compile(r"has not been built in: (\w+)")
+_NO_CODEC = re.compile(r"(\w+) compression support is not configured")
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,18 @@ def _format_of(path: Path, head: bytes) -> Format:
     raise PhotoError(f"{path}: not an image that can be read (none of {names})")
 
 
+def lacks_codec(error: pyvips.Error) -> bool:
+    """Whether a file is of a compression that this libvips does not have, and so is not damaged."""
+    return _NO_CODEC.search(error.detail) is not None
+
+
 def what_is_wrong(error: pyvips.Error, file_format: str) -> str:
     """Whether a file is of a kind that is not read, or damaged, and what libvips says of it."""
     if missing := _MISSING.search(error.detail):
         return f"{missing[1]} is not in this libvips: convert it to JPEG"
+    if codec := _NO_CODEC.search(error.detail):
+        way = "compress it by deflate (gdal_translate -co COMPRESS=DEFLATE)"
+        return f"is compressed by {codec[1]}, which is not in this libvips: {way}"
     if "nsupported" in error.detail:
         kind = f"is a kind of {file_format} that is not read{_reason(error)}"
         return f"{kind}: convert it to JPEG, PNG or TIFF"

@@ -2,7 +2,9 @@
 
 import io
 
+import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from heatmap.errors import PhotoError
@@ -84,3 +86,20 @@ def test_a_folders_photos_are_those_that_can_be_read_and_those_to_be_told(tmp_pa
         "a.ico", "a.h5", "a.nc", "a.pdf", "a.eps", "a.svg", "a.mp4", "a.mov", "a.avi", "a.webm",
         "a.xmp", "a.zip",
     }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+@pytest.mark.parametrize("codec", ["zstd", "lzma", "lerc"])
+def test_compressions_that_this_libvips_lacks_are_called_by_name(tmp_path, codec):
+    path = tmp_path / "a.tif"
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 60, 60), np.uint8)
+    shape = {"width": 60, "height": 60, "count": 3, "dtype": "uint8", "photometric": "rgb"}
+    with rasterio.open(path, "w", driver="GTiff", compress=codec, **shape) as file:
+        file.write(pixels)
+    way = "compress it by deflate"
+    for reader in (read_photo, lambda path: list(PhotoFile(path).strips())):
+        try:
+            reader(path)
+        except PhotoError as error:
+            named = f"{path}: is compressed by {codec.upper()}, which is not in this libvips: {way}"
+            assert str(error).startswith(named)
