@@ -2,7 +2,7 @@
 
     python samples/make_collage.py FOLDER
 
-writes FOLDER/collage.png, and the boxes as FOLDER/collage.json and, for `heatmap evaluate`,
+writes FOLDER/collage.png, and the boxes as FOLDER/collage.boxes.json and, for `heatmap evaluate`,
 FOLDER/collage.csv. The photos ship inside the
 scikit-image package or lie in photos/, so nothing is downloaded and every run
 gives the same pixels. README.md beside this file says which objects are
@@ -129,12 +129,14 @@ def _labelled(
 
 
 def write_collage(folder: Path) -> list[LabelledObject]:
-    """Write collage.png, .json and .csv into a folder, made if missing; gives the objects."""
+    """Write collage.png, .boxes.json and .csv into a folder, made if missing; gives the objects."""
     collage, objects = make_collage()
     folder.mkdir(parents=True, exist_ok=True)
     Image.fromarray(collage).save(folder / "collage.png")
     description = {"photo": "collage.png", "objects": [asdict(item) for item in objects]}
-    (folder / "collage.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    (folder / "collage.boxes.json").write_text(
+        json.dumps(description, indent=2) + "\n", encoding="utf-8"
+    )
     rows = [f"collage.png,{item.label},{','.join(map(str, item.box_xyxy))}" for item in objects]
     table = "\n".join(["file,label,xmin,ymin,xmax,ymax", *rows])
     (folder / "collage.csv").write_text(table + "\n", encoding="utf-8")
@@ -143,10 +145,12 @@ def write_collage(folder: Path) -> list[LabelledObject]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make a labelled collage of real photos.")
-    parser.add_argument("folder", type=Path, help="where to write collage.png, .json and .csv")
+    parser.add_argument(
+        "folder", type=Path, help="where to write collage.png, .boxes.json and .csv"
+    )
     folder = parser.parse_args().folder
     write_collage(folder)
-    print(f"{folder / 'collage.png'}, collage.json and collage.csv written")
+    print(f"{folder / 'collage.png'}, collage.boxes.json and collage.csv written")
 
 
 if __name__ == "__main__":

@@ -72,10 +72,10 @@ class RayRunner:
         ray = _ray()
         threads = setup.settings.resources.threads
         large = [task for task in tasks if is_larger(task.item.path, TILED_PX)]
-        apart = set(large)
+        apart = {task.item.name for task in large}
         with _connected(ray, self.address, self.workers * threads):
             pool = _Pool(ray, setup, self._count(ray, threads), self._gpus(setup))
-            small = [task for task in tasks if task not in apart]
+            small = [task for task in tasks if task.item.name not in apart]
             yield from pool.records(small)
             worker = Worker(
                 replace(setup.scorer, spread=pool.spread), setup.request, setup.settings

@@ -17,6 +17,7 @@ import pytest
 import heatmap
 from heatmap.errors import ModelError
 from heatmap.grid.skip import Skip
+from heatmap.photo.reading import Reading
 from heatmap.runs import ray_runner as clusters
 from heatmap.runs.batch import BatchReporter, BatchSources, batch
 from heatmap.runs.ray_runner import RayRunner
@@ -171,7 +172,10 @@ def test_a_damaged_large_photo_is_recorded(ray, tmp_path, monkeypatch):
     path = write_photo(tmp_path / "in" / "large.png", 2)
     path.write_bytes(path.read_bytes()[:-600])
     monkeypatch.setattr(clusters, "TILED_PX", 100)
-    (record,) = run(tmp_path / "in", tmp_path / "out").failed
+    (record,) = run(tmp_path / "in", tmp_path / "out").records
+    assert (record.state, record.notes) == ("done", ("damaged, partly made up",))
+    refusing = replace(REQUEST, limits=Limits(reading=Reading(damaged="refuse")))
+    (record,) = run(tmp_path / "in", tmp_path / "out", refusing).failed
     assert "large.png" in record.message
     assert "cut short" in record.message
 
@@ -215,4 +219,5 @@ def test_ray_is_loaded_only_where_it_is_asked_for():
 @pytest.mark.slow
 def test_lines_of_the_manifest_are_whole(ray, photos, tmp_path):
     run(photos, tmp_path / "out")
-    assert len(lines(tmp_path / "out")) == 13
+    # Settings, 12 photos, and the batch's own files.
+    assert len(lines(tmp_path / "out")) == 14

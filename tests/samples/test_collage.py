@@ -126,7 +126,7 @@ def test_the_written_files_say_what_was_made(script, made, tmp_path):
     script.write_collage(tmp_path / "new" / "folder")
     written = Image.open(tmp_path / "new" / "folder" / "collage.png")
     assert np.array_equal(np.asarray(written), made[0])
-    known = json.loads((tmp_path / "new" / "folder" / "collage.json").read_text())
+    known = json.loads((tmp_path / "new" / "folder" / "collage.boxes.json").read_text())
     assert known["photo"] == "collage.png"
     assert [
         (item["label"], item["source"], tuple(item["box_xyxy"]), tuple(item["photo_xyxy"]))
