@@ -187,8 +187,14 @@ def batch(
         reporter.notes(setup.notes)
         # What was refused before is done if it is insisted on.
         retry_failed, first = sources.retry_failed or request.overwrite, True
+        refused: dict[str, Record] = {}
         for settled in _looks(sources, gathered, output):
             work = _plan(settled, manifest, setup, retry_failed=retry_failed)
+            for record in work.refused:
+                # With watch, told once.
+                if refused.get(record.name) != record:
+                    reporter.photo(record)
+            refused = {record.name: record for record in work.refused}
             _do(work, manifest, setup, runner, reporter)
             write_overview(output, manifest, overwrite=request.overwrite)
             # What was joined before is read again only where something is new.
@@ -199,7 +205,8 @@ def batch(
             retry_failed = first = False
         folders = (item for item, _ in gathered.unread)
         names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
-        return Batch(work, tuple(manifest.records[name] for name in sorted(names)))
+        records = {**manifest.records, **refused}
+        return Batch(work, tuple(records[name] for name in sorted(names)))
 
 
 def _looks(sources: BatchSources, gathered: BatchFiles, output: Path) -> Iterator[BatchFiles]:
@@ -239,9 +246,14 @@ def _setup(
 def _plan(
     gathered: BatchFiles, manifest: Manifest, setup: BatchSetup, *, retry_failed: bool
 ) -> BatchPlan:
-    coco = setup.request.extras.coco
     return plan_work(
-        gathered, manifest, setup.settings, setup.output, retry_failed=retry_failed, coco=coco
+        gathered,
+        manifest,
+        setup.settings,
+        setup.output,
+        retry_failed=retry_failed,
+        overwrite=setup.request.overwrite,
+        coco=setup.request.extras.coco,
     )
 
 
