@@ -43,7 +43,7 @@ def check_known(photo: str | Path, folder: str | Path, request: Request) -> None
         ResultError: as :func:`check_claim`.
     """
     names = ResultNames.of_photo(folder, str(photo))
-    claim = Claim(names, str(photo), digest_of(Path(photo)), request.overwrite)
+    claim = Claim(names, str(photo), digest_of(Path(photo)), request.overwrite, read=request.files)
     display = replace(request.display, classes=(), per_class=False)
     possible = possible_names(names, replace(request, display=display), ClassList(()), ())
     claim.check(possible, saves_grid=request.extras.save_grid)

@@ -122,7 +122,8 @@ class PhotoRun:
         Raises:
             ResultError: as :func:`possible.check_claim`.
         """
-        self._claim = replace(claim_of(folder, self.photo, self.request), **known)
+        read = (*self.request.files, *self.scorer.files)
+        self._claim = replace(claim_of(folder, self.photo, self.request), read=read, **known)
         request = replace(self.request, display=self.display)
         check_claim(self._claim, request, self.scorer.classifier.classes, self.scales)
 

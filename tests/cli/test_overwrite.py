@@ -250,3 +250,26 @@ def test_view_and_render_say_how_to_insist(boxes):
     assert_one_line(boxes(*render), "cat.heatmap.jpg: exists, and was not written", *WAYS)
     for command in (("view", "out"), render):
         assert boxes(*command, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("name", ["--groups", "--class-names", "--mask", "--coco"])
+def test_no_file_that_is_read_is_replaced(boxes, name):
+    """Not even on --overwrite; nor by a batch or an evaluation."""
+    contents = {
+        "--groups": b'{"pair": ["class 1", "class 2"]}',
+        "--class-names": b"a\nb\nc\nd\ne\n",
+        "--mask": Path("cat.png").read_bytes(),
+        "--coco": b'{"images": [{"id": 1, "file_name": "cat.png"}], "categories": []}',
+    }
+    Path("out").mkdir()
+    ways = {"run": "cat.json", "batch": "index.html", "evaluate": "evaluation.json"}
+    for command, written in ways.items():
+        if command == "evaluate" and name in ("--mask", "--coco"):
+            continue
+        given = Path("out", written)
+        given.write_bytes(contents[name])
+        more = ("--format", "coco") if name == "--coco" else ()
+        outcome = boxes(*COMMANDS[command], name, str(given), *more, "--overwrite")
+        assert_one_line(outcome, f"{written}: is read, and would be replaced: choose another")
+        assert given.read_bytes() == contents[name]
+        given.unlink()
