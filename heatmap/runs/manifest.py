@@ -55,7 +55,7 @@ class Record:
         ways: remedies (:class:`heatmap.errors.Use`), each with "parameter", "value" and "text".
         stamp: identifies the content of the photo file.
         photo_hw: height and width, px.
-        notes: conversions applied while reading, and damage.
+        notes: conversions applied while reading, damage, what was not scored, and files that stay.
         detections: most confident first, each with "class", "confidence" (0..1) and
             "box_xyxy" (photo px).
         files: the result files in the photo's folder, by name the SHA-256 of each; "" of folders.

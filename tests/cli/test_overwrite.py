@@ -234,9 +234,24 @@ def test_two_photos_of_one_stem_are_named_both(boxes):
 def test_a_changed_file_that_stays_is_told(boxes):
     assert boxes(*COMMANDS["run"], "--format", "csv").code == 0
     Path("out/cat.csv").write_bytes(STRANGERS)
-    outcome = boxes(*COMMANDS["run"])
-    assert "note: out/cat.csv stays: it was changed since it was written\n" in outcome.out
+    note = "cat.csv stays: it was changed since it was written"
+    outcome = boxes(*COMMANDS["run"], "--html")
+    assert outcome.out.count(f"note: {note}\n") == 1
+    assert note in json.loads(Path("out/cat.json").read_text())["origin"]["notes"]
+    assert note in Path("out/cat.html").read_text()
     assert Path("out/cat.csv").read_bytes() == STRANGERS
+    # It is somebody's from now on.
+    assert "stays" not in boxes(*COMMANDS["run"]).out
+
+
+def test_a_changed_file_that_stays_is_told_by_a_batch(boxes):
+    assert boxes(*COMMANDS["batch"], "--format", "csv").code == 0
+    Path("out/photos/cat.png/cat.csv").write_bytes(STRANGERS)
+    note = "cat.csv stays: it was changed since it was written"
+    outcome = boxes(*COMMANDS["batch"])
+    assert f"note: {note}: cat.png\n" in outcome.out
+    (line,) = [line for line in Path("out/manifest.jsonl").read_text().splitlines() if note in line]
+    assert json.loads(line)["notes"] == [note]
 
 
 def test_view_and_render_say_how_to_insist(boxes):
