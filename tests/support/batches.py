@@ -101,7 +101,7 @@ def broken(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe.jpg")
     return found | {
         "nan.tif": "not finite",
-        "five.tif": "5 channels",
+        "five.tif": "5 bands",
         "wide.tif": "float values",
         "half.tif": "cut short",
         "nowhere.jpg": "no such file",
