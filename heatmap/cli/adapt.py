@@ -64,8 +64,7 @@ def adapt(output: Path | None, overwrite: bool, as_json: bool, **options: Any) -
     from ..networks.summary import summary as summary_of
 
     if output is not None:
-        read = (options["model"], options["weights"])
-        check_target(output, read=read, overwrite=overwrite)
+        check_target(output, read=options.values(), overwrite=overwrite)
     with progress_line(f"adapting {options['model']}") as line:
         adapted = adapt_network(**options)
         line.notes(adapted.notes)

@@ -197,8 +197,8 @@ def print_work(work: BatchPlan) -> None:
         click.echo(f"{task.item.name}: {task.why}")
     for record in work.skipped:
         click.echo(f"{record.name}: skip, {record.message}")
-    for record in work.unread:
-        click.echo(f"failed: {record.message}")
+    for record in (*work.unread, *work.refused):
+        click.echo(f"failed: {in_options(error_of(record))}")
     click.echo(_to_do(work))
 
 
@@ -216,6 +216,10 @@ def describe_work(work: BatchPlan) -> dict[str, Any]:
         "unread": [
             {"name": record.name, "path": record.path, "message": record.message}
             for record in work.unread
+        ],
+        "refused": [
+            {"name": record.name, "path": record.path, "message": record.message}
+            for record in work.refused
         ],
         "unchanged": work.unchanged,
     }
@@ -242,7 +246,7 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
     joined = [name for name in (JOINED_COCO, JOINED_DATASET) if (output / name).exists()]
     listed = ", ".join((SHEET, SUMMARY, *joined, MANIFEST, PHOTOS))
     yield f"in {output}: {listed}"
-    if states["failed"] and not any(task for task in done.work.todo):
+    if states["failed"] > len(done.work.refused) and not done.work.todo:
         yield "the failed photos have not changed since: --retry-failed tries them again"
 
 

@@ -83,7 +83,8 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     if output is not None:
         # Refused before the photos are scored, not after.
         check_length(output / EVALUATION)
-        report_owner(output, photos, boxes=boxes, overwrite=options["overwrite"])
+        read = (boxes, *options.values())
+        report_owner(output, photos, read=read, overwrite=options["overwrite"])
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "auto").prepare()
         line.notes(scorer.notes_at(scorer.native_stride_px))

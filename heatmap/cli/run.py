@@ -114,10 +114,6 @@ def _print(done: Run, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> N
         console.print(_detection_table(done))
     if done.areas is not None:
         console.print(_area_table(done.areas))
-    for path in done.saved.kept:
-        console.print(
-            f"note: {escape(str(path))} stays: it was changed since it was written", soft_wrap=True
-        )
     for path in done.saved.written:
         console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 

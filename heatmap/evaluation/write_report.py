@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def write_report(
     Raises:
         ResultError: the files cannot be written, or must not be replaced.
     """
-    owner = report_owner(folder, photos, overwrite=overwrite)
+    owner = report_owner(folder, photos, read=scorer.files, overwrite=overwrite)
     best, worst = best_and_worst(report.photos, MOST_PHOTOS)
     chosen, shown = [*best, *worst], []
     for done, figures in enumerate(chosen, start=1):
@@ -90,16 +90,16 @@ def write_report(
 
 
 def report_owner(
-    folder: str | Path, photos: str | Path, *, boxes: str | Path = "", overwrite: bool = False
+    folder: str | Path, photos: str | Path, *, read: Iterable[object] = (), overwrite: bool = False
 ) -> Ownership:
     """Which files the report on a folder of photos may replace, checked before any is scored.
 
-    The file of ``boxes`` never is.
+    Those of ``read`` that are files, such as the boxes, never are.
 
     Raises:
         ResultError: a file of its name is a stranger's, or of other photos.
     """
-    owner = Ownership(Mark.of(photos), read=(boxes,), overwrite=overwrite)
+    owner = replace(Ownership.of(read, overwrite=overwrite), mark=Mark.of(photos))
     owner.check([Path(folder) / EVALUATION_PAGE, Path(folder) / EVALUATION])
     return owner
 

@@ -157,7 +157,7 @@ def _owner(
     target: Path, model: object, options: Mapping[str, Any], *, overwrite: bool
 ) -> Ownership:
     """Which files may be replaced; refused before the network is loaded."""
-    owner = Ownership.of((model, options.get("weights")), overwrite=overwrite)
+    owner = Ownership.of((model, *options.values()), overwrite=overwrite)
     with named_error(target.parent):
         recover(target.parent)
     owner.check([target])

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ..names import SHEET, SUMMARY
+from ..ownership import Ownership
 from ..progress import Reporter
 from ..room import named_error
 from ..temporary import recover
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
-from .coco_joined import Pieces, check_joined, joined_pieces, write_joined
+from .coco_joined import Pieces, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
-from .overview import check_overview, write_overview
+from .overview import write_overview
 from .request import Request, display_of_stored
 from .settings import ScorerRecipe, Settings, settle
 from .sources import BatchFiles, gather
@@ -140,7 +142,7 @@ def plan_batch(
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
-    check_joined(setup.output, manifest, _joined(manifest, setup), overwrite=request.overwrite)
+    _check_own(manifest, _owner(manifest, setup), *_joined(manifest, setup))
     retry_failed = sources.retry_failed or request.overwrite
     return _plan(gathered, manifest, setup, retry_failed=retry_failed)
 
@@ -180,26 +182,53 @@ def batch(
     with writing_manifest(output, overwrite=request.overwrite) as manifest:
         with named_error(output):
             recover(output)
-        check_overview(output, manifest, overwrite=request.overwrite)
+        _check_own(manifest, manifest.owner(request.files, overwrite=request.overwrite))
         setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
         joined = _joined(manifest, setup)
-        check_joined(setup.output, manifest, joined, overwrite=request.overwrite)
+        _check_own(manifest, _owner(manifest, setup), *joined)
         reporter.notes(setup.notes)
         # What was refused before is done if it is insisted on.
         retry_failed, first = sources.retry_failed or request.overwrite, True
+        refused: dict[str, Record] = {}
         for settled in _looks(sources, gathered, output):
             work = _plan(settled, manifest, setup, retry_failed=retry_failed)
+            refused = _told(work.refused, refused, reporter)
             _do(work, manifest, setup, runner, reporter)
-            write_overview(output, manifest, overwrite=request.overwrite)
+            write_overview(output, manifest, _owner(manifest, setup))
             # What was joined before is read again only where something is new.
             if first or work.todo:
                 joined = _joined(manifest, setup)
-                write_joined(setup.output, manifest, joined, overwrite=request.overwrite)
+                write_joined(manifest, joined, _owner(manifest, setup))
             # With watch, a photo that fails again is not retried at every search.
             retry_failed = first = False
         folders = (item for item, _ in gathered.unread)
         names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
-        return Batch(work, tuple(manifest.records[name] for name in sorted(names)))
+        records = {**manifest.records, **refused}
+        return Batch(work, tuple(records[name] for name in sorted(names)))
+
+
+def _told(
+    records: Sequence[Record], before: Mapping[str, Record], reporter: BatchReporter
+) -> dict[str, Record]:
+    """Tell of photos that are refused, but not again those told of before; gives all, by name."""
+    for record in records:
+        if before.get(record.name) != record:
+            reporter.photo(record)
+    return {record.name: record for record in records}
+
+
+def _owner(manifest: Manifest, setup: BatchSetup) -> Ownership:
+    read = (*setup.request.files, *setup.scorer.files)
+    return manifest.owner(read, overwrite=setup.request.overwrite)
+
+
+def _check_own(manifest: Manifest, owner: Ownership, *joined: str) -> None:
+    """Refuse an output folder that holds a stranger's file of the name of one of the batch's own.
+
+    Raises:
+        ResultError: it does, and that is not to be overwritten.
+    """
+    owner.check(manifest.path.with_name(name) for name in (SUMMARY, SHEET, *joined))
 
 
 def _looks(sources: BatchSources, gathered: BatchFiles, output: Path) -> Iterator[BatchFiles]:
@@ -239,9 +268,14 @@ def _setup(
 def _plan(
     gathered: BatchFiles, manifest: Manifest, setup: BatchSetup, *, retry_failed: bool
 ) -> BatchPlan:
-    coco = setup.request.extras.coco
     return plan_work(
-        gathered, manifest, setup.settings, setup.output, retry_failed=retry_failed, coco=coco
+        gathered,
+        manifest,
+        setup.settings,
+        setup.output,
+        retry_failed=retry_failed,
+        overwrite=setup.request.overwrite,
+        coco=setup.request.extras.coco,
     )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from ..errors import ResultError
 from ..names import PHOTOS
+from ..ownership import ELSEWHERE, OVERWRITE
 from .coco import CocoIds, CocoImage, batch_images, dataset_images
 from .manifest import FileStamp, Manifest, Record
 from .settings import Settings
 from .sources import BatchFile, BatchFiles
-from .worker import PhotoTask, stamp_of
+from .worker import PhotoTask, described_way, stamp_of
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,15 @@ class BatchPlan:
         unchanged: number of photos left as they are.
         skipped: other files.
         unread: folders of photos that cannot be read, which have failed.
+        refused: photos of whose name there are results of another photo; they have failed, which
+            the manifest does not record, since it has that of the other one.
     """
 
     todo: tuple[PhotoTask, ...]
     unchanged: int
     skipped: tuple[Record, ...] = ()
     unread: tuple[Record, ...] = ()
+    refused: tuple[Record, ...] = ()
 
 
 def plan_work(
@@ -41,17 +45,25 @@ def plan_work(
     output: Path,
     *,
     retry_failed: bool,
+    overwrite: bool = False,
     coco: CocoIds | None = None,
 ) -> BatchPlan:
     """Compare the files found with the manifest.
 
-    ``coco`` has the ids of a COCO dataset, if there is one.
+    With ``overwrite`` photos replace the results of others; ``coco`` has the ids of a COCO dataset,
+    if there is one.
     """
-    ids, todo = _image_ids(gathered, manifest), []
+    ids, todo, refused = _image_ids(gathered, manifest), [], []
     images = ids if coco is None else _images_of(gathered, coco)
     for item in gathered.photos:
         record, folder = manifest.records.get(item.name), output / PHOTOS / item.name
-        why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
+        if record is not None and _is_another(item, record):
+            if not overwrite:
+                refused.append(_refused(item, record, folder, settings))
+                continue
+            why = "another photo"
+        else:
+            why = _why(item, record, folder, settings.digest, retry_failed=retry_failed)
         if why:
             of_coco = images[item.name]
             todo.append(PhotoTask(item, folder, why, record, ids[item.name].id, of_coco))
@@ -63,9 +75,10 @@ def plan_work(
     ]
     return BatchPlan(
         tuple(todo),
-        len(gathered.photos) - len(todo),
+        len(gathered.photos) - len(todo) - len(refused),
         tuple(record for record in skipped if _is_news(record, manifest)),
         tuple(record for record in unread if retry_failed or _is_news(record, manifest)),
+        tuple(refused),
     )
 
 
@@ -107,11 +120,6 @@ def _why(
     """Why a photo needs to be run, or "" if it does not."""
     if record is None or record.state == "skipped":
         return "new"
-    if record.path != str(item.path) and os.path.exists(record.path):
-        raise ResultError(
-            f"{folder}: holds the results of {record.path}, another photo than {item.path}: "
-            "choose another folder"
-        )
     if record.settings != settings:
         return "settings changed"
     if _changed(item.path, record.stamp):
@@ -120,6 +128,23 @@ def _why(
     if not all((folder / name).exists() for name in record.files):
         return "results missing"
     return "failed before" if record.state == "failed" and retry_failed else ""
+
+
+def _is_another(item: BatchFile, record: Record) -> bool:
+    """Whether a record is of another photo: one of another place, still there, and content."""
+    elsewhere = record.path != str(item.path) and os.path.exists(record.path)
+    return record.state != "skipped" and elsewhere and _changed(item.path, record.stamp)
+
+
+def _refused(item: BatchFile, record: Record, folder: Path, settings: Settings) -> Record:
+    return Record(
+        item.name,
+        str(item.path),
+        "failed",
+        settings.digest,
+        f"{folder}: holds the results of {record.path}, another photo than {item.path}",
+        tuple(map(described_way, (ELSEWHERE, OVERWRITE))),
+    )
 
 
 def _changed(path: Path, stamp: FileStamp | None) -> bool:

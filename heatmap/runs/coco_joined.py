@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..contents import digest_of
 from ..errors import ResultError
 from ..files import write_all
 from ..names import COCO, COCO_DATASET, JOINED_COCO, JOINED_DATASET, PHOTOS
-from ..ownership import ANY
+from ..ownership import Ownership
 from .coco import INFO
 from .manifest import Manifest, Record
 
@@ -42,45 +43,26 @@ def joined_pieces(output: Path, records: Iterable[Record], *, dataset: bool) -> 
     return {name: of(name) for name in files}
 
 
-def check_joined(
-    output: Path, manifest: Manifest, names: Collection[str], *, overwrite: bool = False
-) -> None:
-    """Refuse to replace files that the batch did not write.
-
-    Raises:
-        ResultError: one of these names is such a file, or cannot be read.
-    """
-    for name in () if overwrite else names:
-        digest = _file_digest(output / name)
-        if digest is not None and digest not in manifest.written.get(name, ()):
-            raise ResultError(
-                f"{output / name}: was not written by this batch, or was changed since: "
-                "move it, or choose another folder"
-            )
-
-
-def write_joined(
-    output: Path, manifest: Manifest, pieces: Mapping[str, Pieces], *, overwrite: bool = False
-) -> None:
+def write_joined(manifest: Manifest, pieces: Mapping[str, Pieces], owner: Ownership) -> None:
     """Write the joined files whose content has changed, and remove those that are not wanted.
 
     Args:
-        output: the folder of the batch.
-        manifest: its manifest, open for writing.
+        manifest: of the batch, open for writing; the files are written beside it.
         pieces: the content by name; a file that is not among them goes, unless somebody changed it.
-        overwrite: replace strangers' files too.
+        owner: which files may be replaced.
 
     Raises:
-        ResultError: a file of a photo is not what was written, or as :func:`check_joined`.
+        ResultError: a file of a photo is not what was written, or one may not be replaced.
     """
-    check_joined(output, manifest, pieces, overwrite=overwrite)
+    output = manifest.path.parent
+    owner.check(output / name for name in pieces)
     digests = {name: _digest(content()) for name, content in pieces.items()}
-    changed = [name for name in pieces if _file_digest(output / name) != digests[name]]
+    changed = [name for name in pieces if digest_of(output / name) != digests[name]]
     # Noted before: whenever the process is killed, what is there is known.
     manifest.note({name: digests[name] for name in changed})
-    write_all({output / name: _writer(pieces[name]) for name in changed}, ANY)
+    write_all({output / name: _writer(pieces[name]) for name in changed}, owner)
     for name in set(_NAMES) - pieces.keys():
-        if _file_digest(output / name) in manifest.written.get(name, ()):
+        if digest_of(output / name) in manifest.written.get(name, ()):
             (output / name).unlink(missing_ok=True)
 
 
@@ -162,14 +144,3 @@ def _digest(pieces: Iterable[bytes]) -> str:
     for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _file_digest(path: Path) -> str | None:
-    """The digest of a file; None where there is none."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ResultError(f"{path}: is in the way: move it, or choose another folder") from error

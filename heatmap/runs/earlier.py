@@ -40,6 +40,7 @@ class Claim:
         paths: where else the photo may have been before.
         noted: SHA-256 of files that were written earlier, by name, as a manifest has them; "" of
             folders.
+        read: what else is read, such as a mask, and never replaced.
     """
 
     names: ResultNames
@@ -48,6 +49,7 @@ class Claim:
     overwrite: bool = False
     paths: tuple[str, ...] = ()
     noted: Mapping[str, str] = field(default_factory=dict)
+    read: tuple[str | Path, ...] = ()
 
     @cached_property
     def listed(self) -> dict[str, str]:
@@ -90,7 +92,7 @@ class Claim:
         if read_description(self.names.description) is not None:
             # It cannot list itself.
             files[self.names.description] = digest_of(self.names.description)
-        return Ownership(self._mark, files, (self.photo,), self.overwrite)
+        return Ownership(self._mark, files, (self.photo, *self.read), self.overwrite)
 
     def check(self, possible: Collection[str], *, saves_grid: bool) -> None:
         """Refuse before a photo is scored what would be refused after it.

@@ -17,11 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from ..contents import read_bytes
+from ..contents import digest_of, read_bytes
 from ..errors import HeatmapError, ResultError, Use, reason_of
 from ..files import make_folder
 from ..names import MANIFEST
-from ..ownership import ELSEWHERE, OVERWRITE, check_folder
+from ..ownership import ELSEWHERE, OVERWRITE, Ownership, check_folder
 
 # What lines begin with.
 _STARTS = (b'{"name": ', b'{"settings": ', b'{"written": ')
@@ -55,7 +55,7 @@ class Record:
         ways: remedies (:class:`heatmap.errors.Use`), each with "parameter", "value" and "text".
         stamp: identifies the content of the photo file.
         photo_hw: height and width, px.
-        notes: conversions applied while reading, and damage.
+        notes: conversions applied while reading, damage, what was not scored, and files that stay.
         detections: most confident first, each with "class", "confidence" (0..1) and
             "box_xyxy" (photo px).
         files: the result files in the photo's folder, by name the SHA-256 of each; "" of folders.
@@ -126,6 +126,19 @@ class Manifest:
         if new:
             self._write({"written": new})
             self._take_note(new)
+
+    def owner(self, read: Iterable[str | Path] = (), *, overwrite: bool = False) -> Ownership:
+        """Which of the batch's own files may be replaced: those that are as they were noted.
+
+        Args:
+            read: files that are read, and never replaced.
+            overwrite: replace strangers' files too.
+        """
+        listed = {}
+        for name, digests in self.written.items():
+            now = digest_of(path := self.path.parent / name)
+            listed[path] = now if now in digests else digests[-1]
+        return Ownership(listed=listed, read=tuple(read), overwrite=overwrite)
 
     def _take_note(self, digests: Mapping[str, str]) -> None:
         for name, digest in digests.items():

@@ -26,13 +26,13 @@ HEAD = (
 )  # fmt: skip
 
 
-def write_overview(output: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
+def write_overview(output: Path, manifest: Manifest, owner: Ownership) -> None:
     """Write ``summary.csv`` and ``index.html`` where their content has changed.
 
     Args:
         output: the folder of the batch.
         manifest: the records of all its photos; it notes what is written, before it is.
-        overwrite: replace strangers' files too.
+        owner: which files may be replaced.
 
     Raises:
         ResultError: one of them cannot be written, or is a stranger's.
@@ -41,28 +41,8 @@ def write_overview(output: Path, manifest: Manifest, *, overwrite: bool = False)
     contents = {SUMMARY: summary_table(ordered), SHEET: contact_sheet(ordered)}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     changed = [name for name, digest in digests.items() if digest_of(output / name) != digest]
-    owner = _owner(output, manifest, overwrite=overwrite)
     manifest.note({name: digests[name] for name in changed})
     write_all({output / name: of_bytes(contents[name]) for name in changed}, owner)
-
-
-def check_overview(output: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
-    """Refuse an output folder that holds a stranger's file of the name of one of its own.
-
-    Raises:
-        ResultError: it does, and that is not to be overwritten.
-    """
-    owner = _owner(output, manifest, overwrite=overwrite)
-    owner.check([output / SUMMARY, output / SHEET])
-
-
-def _owner(output: Path, manifest: Manifest, *, overwrite: bool) -> Ownership:
-    """The files that were written are those whose digest was noted at any time."""
-    listed = {}
-    for name, digests in manifest.written.items():
-        now = digest_of(output / name)
-        listed[output / name] = now if now in digests else digests[-1]
-    return Ownership(listed=listed, overwrite=overwrite)
 
 
 def summary_table(records: Sequence[Record]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def check_known(photo: str | Path, folder: str | Path, request: Request) -> None
         ResultError: as :func:`check_claim`.
     """
     names = ResultNames.of_photo(folder, str(photo))
-    claim = Claim(names, str(photo), digest_of(Path(photo)), request.overwrite)
+    claim = Claim(names, str(photo), digest_of(Path(photo)), request.overwrite, read=request.files)
     display = replace(request.display, classes=(), per_class=False)
     possible = possible_names(names, replace(request, display=display), ClassList(()), ())
     claim.check(possible, saves_grid=request.extras.save_grid)
@@ -62,11 +62,32 @@ def check_claim(claim: Claim, request: Request, classes: ClassList, scales: Iter
         ResultError: a file that would be written is a stranger's, another photo's, or is read;
             or a saved grid would be removed without another being written.
     """
+    possible = _possible_of(claim, request, classes, scales)
+    claim.check(possible, saves_grid=request.extras.save_grid)
+
+
+def notes_of_kept(
+    claim: Claim, request: Request, classes: ClassList, scales: Iterable[str]
+) -> Iterator[str]:
+    """Notes on files of earlier results that stay, since somebody changed them.
+
+    The arguments are those of :func:`check_claim`.
+    """
+    replaced = _possible_of(claim, request, classes, scales) if request.overwrite else ()
+    for path in claim.changed(but=replaced):
+        name = path.relative_to(claim.names.folder).as_posix()
+        yield f"{name} stays: it was changed since it was written"
+
+
+def _possible_of(
+    claim: Claim, request: Request, classes: ClassList, scales: Iterable[str]
+) -> set[str]:
+    """The names that a run may write, as for :func:`check_claim`; none in a new folder."""
+    if not claim.names.folder.is_dir():
+        return set()
     store = request.limits.store_classes
     stored = classes.only(classes.indices(store)) if store else classes
-    exists = claim.names.folder.is_dir()
-    possible = possible_names(claim.names, request, stored, scales) if exists else set()
-    claim.check(possible, saves_grid=request.extras.save_grid)
+    return possible_names(claim.names, request, stored, scales)
 
 
 def possible_names(

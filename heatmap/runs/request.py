@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ClassError, GeometryError, Use
@@ -216,6 +217,13 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     extras: Extras = NO_EXTRAS
     overwrite: bool = False
+
+    @property
+    def files(self) -> tuple[str | Path, ...]:
+        """The files that are read for every photo: the mask, and the COCO dataset."""
+        skip, coco = self.limits.skip, self.extras.coco
+        named = (None if skip is None else skip.mask, None if coco is None else coco.source)
+        return tuple(each for each in named if isinstance(each, str | Path))
 
     @property
     def of_batch(self) -> Request:

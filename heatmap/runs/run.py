@@ -32,7 +32,7 @@ from ..room import room_to_grow
 from .coco import CocoImage
 from .earlier import Claim
 from .network_notes import network_notes
-from .possible import check_claim
+from .possible import check_claim, notes_of_kept
 from .request import (
     NO_EXTRAS,
     Display,
@@ -65,6 +65,7 @@ class Run:
         scales: where there are several scales, the grid of each by its name ("x0.5").
         areas: which class wins where, if that was asked for.
         saved: the paths of its files.
+        notes: what is to be noted of this photo in particular, beside how it was read.
     """
 
     photo: OpenPhoto
@@ -73,6 +74,7 @@ class Run:
     scales: Mapping[str, ScoreGrid]
     areas: Areas | None
     saved: SavedRun
+    notes: tuple[str, ...] = ()
 
     @property
     def detections(self) -> tuple[Detection, ...]:
@@ -122,7 +124,8 @@ class PhotoRun:
         Raises:
             ResultError: as :func:`possible.check_claim`.
         """
-        self._claim = replace(claim_of(folder, self.photo, self.request), **known)
+        read = (*self.request.files, *self.scorer.files)
+        self._claim = replace(claim_of(folder, self.photo, self.request), read=read, **known)
         request = replace(self.request, display=self.display)
         check_claim(self._claim, request, self.scorer.classifier.classes, self.scales)
 
@@ -146,14 +149,15 @@ class PhotoRun:
         fuse = self.request.placement.fuse
         fused = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
         findings = find(scored, fused, self.display.search, self._confirming())
-        notes = list(self._notes(findings))
+        own = tuple(self._notes_of_photo(folder))
+        notes = [*own, *self._notes(findings)]
         findings = replace(findings, maps=noted(findings.maps, notes))
         several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
         areas = areas_of(fused) if self.display.areas else None
         outcome = Outcome(self.photo, findings, noted(fused, notes), several, areas, self.image)
         request = replace(self.request, display=self.display)
         saved = save_run(folder, outcome, request, self._claim)
-        return Run(self.photo, findings, outcome.grid, several, areas, saved)
+        return Run(self.photo, findings, outcome.grid, several, areas, saved, own)
 
     def _needed_hw(self, hw: tuple[int, int]) -> tuple[int, int] | None:
         """How much of the photo must be decoded: height and width, px; None is all."""
@@ -230,10 +234,17 @@ class PhotoRun:
 
         return replace(crops, ask=ask)
 
-    def _notes(self, findings: Findings) -> Iterator[str]:
-        """What the user should know of where was looked for what."""
+    def _notes_of_photo(self, folder: str | Path) -> Iterator[str]:
+        """What was not looked at, and which earlier files stay beside the results."""
         if self.no_data:
             yield self.no_data
+        # Read anew: files may have been changed while the photo was scored.
+        claim = replace(self._claim or claim_of(folder, self.photo, self.request))
+        request = replace(self.request, display=self.display)
+        yield from notes_of_kept(claim, request, self.scorer.classifier.classes, self.scales)
+
+    def _notes(self, findings: Findings) -> Iterator[str]:
+        """What the user should know of where was looked for what."""
         window = self.scorer.classifier.preprocessing.window_px
         low, high = sizes_looked_for(list(self.scales.values()), self.photo.hw, window)
         yield f"looked for things of about {low:,} to {high:,} px; a finer resolution finds smaller"

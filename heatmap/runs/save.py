@@ -122,7 +122,7 @@ def save_run(
 def claim_of(folder: str | Path, photo: OpenPhoto, request: Request) -> Claim:
     """What results of a photo may replace in a folder."""
     names = ResultNames.of_photo(folder, photo.path)
-    return Claim(names, photo.path, photo.digest, request.overwrite)
+    return Claim(names, photo.path, photo.digest, request.overwrite, read=request.files)
 
 
 class _Files:

@@ -211,7 +211,7 @@ class Worker:
             ways=() if error is None else tuple(map(described_way, error.ways)),
             stamp=underway.stamp,
             photo_hw=None if underway.run is None else underway.run.photo.hw,
-            notes=() if done is None else done.photo.notes,
+            notes=() if done is None else (*done.photo.notes, *done.notes),
             detections=() if done is None else tuple(map(_described, done.detections)),
             files=files,
             seconds=round(underway.seconds, 3),

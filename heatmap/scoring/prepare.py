@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..choices import ENGINES, Device, Dtype, Engine
@@ -12,6 +14,7 @@ from ..errors import ConversionError, GeometryError
 from ..geometry import Border, Placement
 from ..grid.score_grid import ScoreGrid, noted
 from ..grid.skip import Skip, no_data_note
+from ..networks.classifier import Classifier
 from ..networks.load import Model, load_classifier
 from ..networks.registry import DEFAULT_MODEL
 from ..photo.reduced import PhotoSource
@@ -55,6 +58,11 @@ def prepare(
         raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
     compute = Compute(device, dtype)
     classifier = load_classifier(model, **overrides)
+    given = (each for each in (model, *overrides.values()) if isinstance(each, str | Path))
+    return replace(_prepared(classifier, engine, compute), files=tuple(given))
+
+
+def _prepared(classifier: Classifier, engine: Engine, compute: Compute) -> Scorer:
     window, channels = classifier.preprocessing.window_px, classifier.preprocessing.channels
     try:
         native = convert_usable(classifier.module, window, channels=channels, allow_inexact=True)

@@ -57,6 +57,7 @@ class Scorer:
         spread: a function that has passes computed elsewhere (workers on other machines); None
             computes them here.
         steady: whether the bits of a photo's scores are independent of photos scored before.
+        files: what it was prepared from, as far as given by name: paths among other names.
     """
 
     classifier: Classifier
@@ -67,6 +68,7 @@ class Scorer:
     compute: Compute = field(default_factory=Compute)
     spread: Spread | None = field(default=None, repr=False)
     steady: bool = False
+    files: tuple[str | Path, ...] = ()
 
     @property
     def network(self) -> FullyConvolutional | None:

@@ -119,7 +119,7 @@ def train(
     schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
     target = Path(output)
     options = options or AdaptOptions()
-    check_target(target, read=(model, options.get("weights"), boxes), overwrite=overwrite)
+    check_target(target, read=(model, boxes, *options.values()), overwrite=overwrite)
     common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
     examples = _examples(Path(folder), boxes, background, target, schedule, **common)
     classifier = _classifier(model, examples, schedule, options)

@@ -234,9 +234,24 @@ def test_two_photos_of_one_stem_are_named_both(boxes):
 def test_a_changed_file_that_stays_is_told(boxes):
     assert boxes(*COMMANDS["run"], "--format", "csv").code == 0
     Path("out/cat.csv").write_bytes(STRANGERS)
-    outcome = boxes(*COMMANDS["run"])
-    assert "note: out/cat.csv stays: it was changed since it was written\n" in outcome.out
+    note = "cat.csv stays: it was changed since it was written"
+    outcome = boxes(*COMMANDS["run"], "--html")
+    assert outcome.out.count(f"note: {note}\n") == 1
+    assert note in json.loads(Path("out/cat.json").read_text())["origin"]["notes"]
+    assert note in Path("out/cat.html").read_text()
     assert Path("out/cat.csv").read_bytes() == STRANGERS
+    # It is somebody's from now on.
+    assert "stays" not in boxes(*COMMANDS["run"]).out
+
+
+def test_a_changed_file_that_stays_is_told_by_a_batch(boxes):
+    assert boxes(*COMMANDS["batch"], "--format", "csv").code == 0
+    Path("out/photos/cat.png/cat.csv").write_bytes(STRANGERS)
+    note = "cat.csv stays: it was changed since it was written"
+    outcome = boxes(*COMMANDS["batch"])
+    assert f"note: {note}: cat.png\n" in outcome.out
+    (line,) = [line for line in Path("out/manifest.jsonl").read_text().splitlines() if note in line]
+    assert json.loads(line)["notes"] == [note]
 
 
 def test_view_and_render_say_how_to_insist(boxes):
@@ -250,3 +265,26 @@ def test_view_and_render_say_how_to_insist(boxes):
     assert_one_line(boxes(*render), "cat.heatmap.jpg: exists, and was not written", *WAYS)
     for command in (("view", "out"), render):
         assert boxes(*command, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("name", ["--groups", "--class-names", "--mask", "--coco"])
+def test_no_file_that_is_read_is_replaced(boxes, name):
+    """Not even on --overwrite; nor by a batch or an evaluation."""
+    contents = {
+        "--groups": b'{"pair": ["class 1", "class 2"]}',
+        "--class-names": b"a\nb\nc\nd\ne\n",
+        "--mask": Path("cat.png").read_bytes(),
+        "--coco": b'{"images": [{"id": 1, "file_name": "cat.png"}], "categories": []}',
+    }
+    Path("out").mkdir()
+    ways = {"run": "cat.json", "batch": "index.html", "evaluate": "evaluation.json"}
+    for command, written in ways.items():
+        if command == "evaluate" and name in ("--mask", "--coco"):
+            continue
+        given = Path("out", written)
+        given.write_bytes(contents[name])
+        more = ("--format", "coco") if name == "--coco" else ()
+        outcome = boxes(*COMMANDS[command], name, str(given), *more, "--overwrite")
+        assert_one_line(outcome, f"{written}: is read, and would be replaced: choose another")
+        assert given.read_bytes() == contents[name]
+        given.unlink()

@@ -27,7 +27,7 @@ RECORDS = [
 def sheet(browser, tmp_path):
     with writing_manifest(tmp_path) as manifest:
         manifest.records = {record.name: record for record in RECORDS}
-        write_overview(tmp_path, manifest)
+        write_overview(tmp_path, manifest, manifest.owner())
     page = browser.new_page()
     complaints = []
     page.on("console", lambda message: complaints.append(message.text))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
 
-import pytest
-
-from heatmap.errors import ResultError
 from heatmap.runs.batch import BatchSources, plan_batch
 from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
 from heatmap.runs.settings import ScorerRecipe
@@ -117,13 +115,37 @@ def test_more_photos_are_done_beside_those_that_are(photos, out):
     assert "c.jpg" in (out / "summary.csv").read_text()
 
 
-def test_another_photo_of_the_same_name_is_refused(photos, out, tmp_path):
+def test_another_photo_of_the_same_name_fails_and_the_others_are_done(photos, out, tmp_path):
     run(photos, out)
     write_photo(tmp_path / "other" / "a.jpg", 9)
-    before = files(out)
-    with pytest.raises(ResultError, match=r"holds the results of .*in/a\.jpg.*another folder"):
-        run(tmp_path / "other", out)
-    assert files(out) == before
+    write_photo(tmp_path / "other" / "new.jpg", 10)
+    before = files(out / "photos")
+    done = run(tmp_path / "other", out)
+    (failed,) = done.failed
+    assert failed.message.endswith(f"{photos / 'a.jpg'}, another photo than {failed.path}")
+    assert [way["parameter"] for way in failed.ways] == ["output", "overwrite"]
+    assert before.items() <= files(out / "photos").items()
+    assert (out / "photos" / "new.jpg" / "new.json").exists()
+    # It is told each time, and the results that are there are still those of the first.
+    assert [record.name for record in run(tmp_path / "other", out).failed] == ["a.jpg"]
+    assert plan(photos, out) == {}
+    assert not run(photos, out).failed
+
+
+def test_another_photo_of_the_same_name_is_done_on_overwrite(photos, out, tmp_path):
+    run(photos, out)
+    other = write_photo(tmp_path / "other" / "a.jpg", 9)
+    done = run(tmp_path / "other", out, request=replace(REQUEST, overwrite=True))
+    assert [(task.item.name, task.why) for task in done.work.todo] == [("a.jpg", "another photo")]
+    described = json.loads((out / "photos" / "a.jpg" / "a.json").read_text())
+    assert described["photo"]["path"] == str(other)
+    assert not done.failed
+
+
+def test_a_copy_of_a_photo_is_the_same_photo(photos, out, tmp_path):
+    run(photos, out)
+    shutil.copytree(photos, tmp_path / "copy")
+    assert plan(tmp_path / "copy", out) == {}
 
 
 def test_photos_may_have_been_moved(photos, out, tmp_path):

@@ -153,7 +153,7 @@ def test_a_file_of_somebody_else_is_refused_before_anything_is_scored(
     out.mkdir()
     (out / name).write_text("[]")
     monkeypatch.setattr(batching, "_do", None)
-    message = rf"{name}: was not written by this batch, or was changed since: move it"
+    message = rf"{name}: exists, and was not written by this tool"
     for call in (
         lambda: run(photos, out, COCO),
         lambda: plan_batch(BatchSources([photos]), out, RECIPE, COCO),

@@ -8,8 +8,10 @@ import pyvips
 import skimage.data
 
 import heatmap
-from heatmap.runs.request import Display, Extras, Limits, MultiScale
+from heatmap.runs.batch import BatchSources, batch
+from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
 from heatmap.runs.run import run
+from heatmap.runs.settings import ScorerRecipe
 from tests.support.command_networks import pooled
 from tests.support.runs import told
 
@@ -92,3 +94,11 @@ def test_a_scale_without_a_scored_window_is_left_out(photos, scorer):
     assert not done.scales["x0.125"].scored.any()
     assert done.scales["x1"].scored.any()
     assert done.findings.maps.origin.is_sharp
+
+
+def test_a_batch_notes_the_windows_of_each_photo(photos):
+    recipe = ScorerRecipe("tests.support.command_networks:pooled", options={"window": 32})
+    done = batch(BatchSources([photos]), photos / "out", recipe, Request(placement=SCALES))
+    notes = {record.name: record.notes for record in done.records}
+    assert any("show mostly no data and were not scored" in note for note in notes["part.png"])
+    assert notes["whole.png"] == ()

@@ -91,7 +91,7 @@ def test_names_that_are_not_utf_8_are_linked_by_their_bytes():
 def write(folder, records):
     with writing_manifest(folder) as manifest:
         manifest.records = {record.name: record for record in records}
-        write_overview(folder, manifest)
+        write_overview(folder, manifest, manifest.owner())
 
 
 def test_files_that_say_the_same_are_not_written(tmp_path):
