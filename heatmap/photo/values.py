@@ -89,6 +89,8 @@ def to_known_values(image: pyvips.Image, stored: Stored) -> tuple[pyvips.Image, 
 
 
 def _picked(image: pyvips.Image, bands: Sequence[int]) -> pyvips.Image:
+    if list(bands) == list(range(image.bands)):
+        return image
     first, *others = (image[band] for band in bands)
     return first.bandjoin(others) if others else first
 
