@@ -206,8 +206,9 @@ def reduced_photo(
     with READING, encoded(Path(path), reading) as opened:
         reduction = reduction_of(opened, denominator, region)
         hw = region.hw if region else upright_hw_of(opened)
-        keep = in_memory if fits_memory(hw) else Spool(in_order=True)
         access = access_of(opened, region)
+        in_order = access == "sequential"
+        keep = in_memory if fits_memory(upright_hw_of(opened)) else Spool(in_order=in_order)
         pixels, notes = decoded_pixels(
             opened, lambda file: decode(file, access, keep, reduction, region)
         )
