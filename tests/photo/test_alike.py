@@ -90,6 +90,12 @@ FILES = {
         packed_tiff(smooth(3, 1023, np.uint16), 10)
     ),
     "white is zero.tif": tiff(smooth(1, 4000, np.uint16), photometric="miniswhite"),
+    "white is zero planes.tif": tiff(
+        np.moveaxis(255 - smooth(3), 2, 0),
+        photometric="miniswhite",
+        planarconfig="separate",
+        **TILED,
+    ),
     "float.tif": tiff(smooth(3, 1, np.float32), **TILED),
     "planes.tif": tiff(np.moveaxis(smooth(3), 2, 0), planarconfig="separate", **TILED),
     "ycbcr.tif": lambda path: path.write_bytes(ycbcr_tiff(smooth(3), 1)),
@@ -185,3 +191,16 @@ def test_the_bands_of_an_ordinary_photo_are_not_taken_apart(tmp_path, monkeypatc
     read_photo(tmp_path / "a.jpg")
     assert "jpegload_source" in called
     assert not {"extract_band", "bandjoin"} & set(called)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_planes_where_zero_is_white_are_as_bands_where_it_is_black(tmp_path, dtype):
+    values = smooth(3, np.iinfo(dtype).max, dtype)
+    white = np.moveaxis(np.iinfo(dtype).max - values, 2, 0)
+    tiff(values)(tmp_path / "black.tif")
+    stored = {"photometric": "miniswhite", "planarconfig": "separate"}
+    tiff(white, **stored, **TILED)(tmp_path / "tiles.tif")
+    tiff(white, **stored)(tmp_path / "strips.tif")
+    expected = read_photo(tmp_path / "black.tif").pixels
+    np.testing.assert_array_equal(read_photo(tmp_path / "tiles.tif").pixels, expected)
+    np.testing.assert_array_equal(read_photo(tmp_path / "strips.tif").pixels, expected)
