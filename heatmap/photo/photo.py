@@ -15,14 +15,14 @@ import pyvips
 
 from ..errors import PhotoError
 from ..region import Region
-from .damage import NOTE, read_or_mended, refuse_blank
-from .decode import access_of, decode, find_no_data, upright_hw_of
-from .encoded import Encoded, encoded
-from .limits import check_in_memory
+from .decoding.damage import NOTE, read_or_mended, refuse_blank
+from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
+from .decoding.encoded import Encoded, encoded
+from .decoding.limits import check_in_memory
+from .decoding.values import Keep
 from .no_data import NoData
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
-from .values import Keep
 
 
 # Compared by identity, since arrays do not compare to a single truth value; compare digests.
@@ -166,7 +166,7 @@ def read_photo(
 
 
 def read_file(path: str | Path, region: Region | None, reading: Reading, keep: Keep) -> Photo:
-    """As :func:`read_photo` of a file; ``keep`` is as in :func:`decode.decode`."""
+    """As :func:`read_photo` of a file; ``keep`` is as in :func:`decoding.decode.decode`."""
     with READING, encoded(Path(path), reading) as opened:
         hw = region.hw if region else upright_hw_of(opened)
         check_in_memory(opened.file_format, hw, reading.max_pixels)
@@ -187,7 +187,7 @@ def decoded_pixels(
 
     Args:
         opened: the file.
-        decoding: gives the image, not yet computed, and notes, as :func:`decode.decode`.
+        decoding: gives the image, not yet computed, and notes, as :func:`decoding.decode.decode`.
 
     Raises:
         PhotoError: the file is damaged, and is to be refused, or nothing of it can be read.

@@ -24,8 +24,8 @@ import pyvips
 from ..errors import PhotoError, reason_of
 from ..region import Region
 from ..room import lack_of_room
-from .damage import NOTE, check_mendable, read_or_mended, refuse_blank
-from .decode import (
+from .decoding.damage import NOTE, check_mendable, read_or_mended, refuse_blank
+from .decoding.decode import (
     access_of,
     decode,
     find_no_data,
@@ -34,7 +34,7 @@ from .decode import (
     open_image,
     upright_hw_of,
 )
-from .encoded import Access, Encoded, encoded, naming
+from .decoding.encoded import Access, Encoded, encoded, naming
 from .photo import Photo, read_file, read_photo
 from .reading import AS_IT_IS, Reading
 from .rows import MENDED, READ_ROWS, READING, none_made_up, resized, rows_of

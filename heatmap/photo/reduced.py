@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..region import Region
-from .damage import NOTE
-from .decode import access_of, decode, find_no_data, upright_hw_of
-from .encoded import encoded
+from .decoding.damage import NOTE
+from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
+from .decoding.encoded import encoded
+from .decoding.pages import reduction_of
 from .no_data import NoData
-from .pages import reduction_of
 from .photo import Photo, decoded_pixels, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
 from .reading import AS_IT_IS, Reading

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyvips
 import tifffile
 
-from ..errors import PhotoError
-from ..geometry import size_text
+from ...errors import PhotoError
+from ...geometry import size_text
 from .opencv import decoded
 from .tiff_tags import WHITE_IS_ZERO, Directory, opened_tiff, page_of
 

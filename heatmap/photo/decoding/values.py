@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from ..errors import PhotoError, Use
-from ..quiet import listening
+from ...errors import PhotoError, Use
+from ...quiet import listening
 from .colours import ALPHA, Bands, bands_of
 from .depth import FULL, LEAST, Extremes, depth_of
 

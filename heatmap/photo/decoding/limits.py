@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..errors import PhotoError, Use
-from ..geometry import size_text
+from ...errors import PhotoError, Use
+from ...geometry import size_text
 
 
 def check_in_memory(file_format: str, hw: tuple[int, int], most: int) -> None:
