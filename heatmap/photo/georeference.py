@@ -21,10 +21,10 @@ import tifffile
 from ..errors import PhotoError, reason_of
 from ..geometry import size_text
 from ..region import Region
-from .decode import stored_size
-from .encoded import encoded
+from .decoding.decode import stored_size
+from .decoding.encoded import encoded
+from .decoding.tiff_tags import Directory, opened_tiff, page_of
 from .reduced import OpenPhoto
-from .tiff_tags import Directory, opened_tiff, page_of
 
 Affine: TypeAlias = tuple[float, float, float, float, float, float]
 # A tag for tifffile: code, type, count, value, and whether only the first frame gets it.

@@ -20,8 +20,8 @@ import pyvips
 from ..errors import PhotoError
 from ..geometry import Geometry
 from ..region import Region
+from .decoding.tiff_tags import WHITE_IS_ZERO, Directory, TiffImages, opened_tiff, page_of
 from .rows import READ_ROWS, rows_of
-from .tiff_tags import WHITE_IS_ZERO, Directory, TiffImages, opened_tiff, page_of
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 _Spans: TypeAlias = npt.NDArray[np.float64]

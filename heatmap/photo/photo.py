@@ -15,10 +15,11 @@ import pyvips
 
 from ..errors import PhotoError
 from ..region import Region
-from .damage import NOTE, read_or_mended, refuse_blank
-from .decode import access_of, decode, find_no_data, upright_hw_of
-from .encoded import Encoded, encoded
-from .limits import check_in_memory
+from .decoding.damage import NOTE, read_or_mended, refuse_blank
+from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
+from .decoding.encoded import Encoded, encoded
+from .decoding.limits import check_in_memory
+from .decoding.values import Keep
 from .no_data import NoData
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
@@ -160,22 +161,23 @@ def read_photo(
     if isinstance(source, Photo):
         return source
     if isinstance(source, (str, Path)):
-        return _read_file(Path(source), str(source), region, reading)
+        return read_file(source, region, reading, in_memory)
     return Photo(source)
 
 
-def _read_file(path: Path, given: str, region: Region | None, reading: Reading) -> Photo:
-    with READING, encoded(path, reading) as opened:
+def read_file(path: str | Path, region: Region | None, reading: Reading, keep: Keep) -> Photo:
+    """As :func:`read_photo` of a file; ``keep`` is as in :func:`decoding.decode.decode`."""
+    with READING, encoded(Path(path), reading) as opened:
         hw = region.hw if region else upright_hw_of(opened)
         check_in_memory(opened.file_format, hw, reading.max_pixels)
         access = access_of(opened, region)
         pixels, notes = decoded_pixels(
-            opened, lambda file: decode(file, access, in_memory, region=region)
+            opened, lambda file: decode(file, access, keep, region=region)
         )
         no_data, notes = find_no_data(
             opened.mended if NOTE in notes else opened, access, notes, region
         )
-        return Photo(pixels, given, notes, opened.digest(), region, reading, no_data)
+        return Photo(pixels, str(path), notes, opened.digest(), region, reading, no_data)
 
 
 def decoded_pixels(
@@ -185,7 +187,7 @@ def decoded_pixels(
 
     Args:
         opened: the file.
-        decoding: gives the image, not yet computed, and notes, as :func:`decode.decode`.
+        decoding: gives the image, not yet computed, and notes, as :func:`decoding.decode.decode`.
 
     Raises:
         PhotoError: the file is damaged, and is to be refused, or nothing of it can be read.

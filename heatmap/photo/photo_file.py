@@ -24,8 +24,8 @@ import pyvips
 from ..errors import PhotoError, reason_of
 from ..region import Region
 from ..room import lack_of_room
-from .damage import NOTE, check_mendable, read_or_mended, refuse_blank
-from .decode import (
+from .decoding.damage import NOTE, check_mendable, read_or_mended, refuse_blank
+from .decoding.decode import (
     access_of,
     decode,
     find_no_data,
@@ -34,8 +34,8 @@ from .decode import (
     open_image,
     upright_hw_of,
 )
-from .encoded import Access, Encoded, encoded, naming
-from .photo import Photo, read_photo
+from .decoding.encoded import Access, Encoded, encoded, naming
+from .photo import Photo, read_file, read_photo
 from .reading import AS_IT_IS, Reading
 from .rows import MENDED, READ_ROWS, READING, none_made_up, resized, rows_of
 
@@ -209,8 +209,15 @@ def open_whole(
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
     """
-    large = not fits_memory(region.hw) if region else is_larger(Path(path), LARGE_PX)
-    return PhotoFile(path, region, reading) if large else read_photo(path, region, reading)
+    large = is_larger(Path(path), LARGE_PX)
+    if not large:
+        return read_photo(path, region, reading)
+    if region is None or not fits_memory(region.hw):
+        return PhotoFile(path, region, reading)
+    # Where all of the photo must be read for its region, it goes through the disk.
+    with READING, encoded(Path(path), reading) as opened:
+        tiled = is_tiled(opened)
+    return read_file(path, region, reading, Spool(in_order=not tiled))
 
 
 def fits_memory(hw: tuple[int, int]) -> bool:

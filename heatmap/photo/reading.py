@@ -24,7 +24,7 @@ class Reading:
 
     Attributes:
         input_range: the values of the file that become black and white, 0 and 255, for files of
-            more than 8 bits; None goes by the file (:mod:`values`).
+            more than 8 bits; None goes by the file (:mod:`decoding.values`).
         damaged: what becomes of a file that its decoder mends, with pixels that are made up:
             "note" takes it with a note, "refuse" refuses it.
         max_pixels: the largest number of pixels that are in memory at once: of photos whose

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..region import Region
-from .damage import NOTE
-from .decode import access_of, decode, find_no_data, upright_hw_of
-from .encoded import encoded
+from .decoding.damage import NOTE
+from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
+from .decoding.encoded import encoded
+from .decoding.pages import reduction_of
 from .no_data import NoData
-from .pages import reduction_of
 from .photo import Photo, decoded_pixels, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
 from .reading import AS_IT_IS, Reading
@@ -206,8 +206,9 @@ def reduced_photo(
     with READING, encoded(Path(path), reading) as opened:
         reduction = reduction_of(opened, denominator, region)
         hw = region.hw if region else upright_hw_of(opened)
-        keep = in_memory if fits_memory(hw) else Spool(in_order=True)
         access = access_of(opened, region)
+        in_order = access == "sequential"
+        keep = in_memory if fits_memory(upright_hw_of(opened)) else Spool(in_order=in_order)
         pixels, notes = decoded_pixels(
             opened, lambda file: decode(file, access, keep, reduction, region)
         )

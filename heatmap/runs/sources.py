@@ -14,8 +14,8 @@ from ..contents import read_bytes, read_text
 from ..errors import PhotoError
 from ..names import DESCRIPTION, MAPS, PHOTOS, photo_folder
 from ..photo.broken import BrokenPhoto
+from ..photo.decoding.formats import SUFFIXES
 from ..photo.folder import files_below, unreadable
-from ..photo.formats import SUFFIXES
 from ..photo.listed import listed_name
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})

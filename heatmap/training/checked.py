@@ -16,8 +16,8 @@ from ..errors import HeatmapError, PhotoError, ResultError, Use
 from ..photo.annotations import BoxedPhoto, BoxFile, LabelledBox
 from ..photo.broken import BrokenPhoto, told
 from ..photo.checked import checked_hw
+from ..photo.decoding.formats import SUFFIXES
 from ..photo.folder import files_below
-from ..photo.formats import SUFFIXES
 from ..photo.photo import read_photo
 from ..photo.reading import Reading
 

@@ -13,7 +13,7 @@ import tifffile
 
 from heatmap import read_photo
 from heatmap.geometry import Placement, plan_grid
-from heatmap.photo import decode as decoding
+from heatmap.photo.decoding import decode as decoding
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.photo.reduced import reduced_photo
 from heatmap.region import Region

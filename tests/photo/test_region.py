@@ -64,6 +64,27 @@ def test_a_region_is_opened_as_a_photo_of_its_size_would_be(tmp_path, monkeypatc
     assert isinstance(open_photo(path, None, region), PhotoFile)
 
 
+@pytest.mark.parametrize("name", ["turned.jpg", "deep clear.tif"])
+def test_a_region_of_a_photo_too_large_for_memory_goes_by_disk(tmp_path, monkeypatch, name):
+    FILES[name](tmp_path / name)
+    path, copied, on_disk = tmp_path / name, [], photo_file._on_disk
+    whole = read_photo(path)
+    region = Region(10, 20, 60, 80, whole_hw=whole.hw)
+
+    def noted(image):
+        copied.append((image.width, image.height))
+        return on_disk(image)
+
+    monkeypatch.setattr(photo_file, "_on_disk", noted)
+    monkeypatch.setattr(photo_file, "LARGE_PX", 10_000)
+    part = open_photo(path, None, region)
+    assert isinstance(part, Photo)
+    np.testing.assert_array_equal(part.pixels, whole.pixels[20:100, 10:70])
+    assert len(copied) == 1
+    assert isinstance(open_photo(path, (40, 30), region), ReducedPhoto)
+    assert len(copied) == 2
+
+
 def test_a_tiled_file_is_read_only_where_the_region_lies(tmp_path):
     path = tmp_path / "a.tif"
     FILES["tiles.tif"](path)

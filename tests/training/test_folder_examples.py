@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from heatmap import ModelError, PhotoError
-from heatmap.photo.formats import SUFFIXES
+from heatmap.photo.decoding.formats import SUFFIXES
 from heatmap.training.examples import Example, boxed_examples, folder_examples
 from tests.support.paths import too_deep
 

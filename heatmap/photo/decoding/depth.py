@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from .rows import rows_of
+from ..rows import rows_of
 
 # The greatest depth, in bits, that is found by the values themselves: cameras have 10 to 14.
 MOST_FOUND = 14

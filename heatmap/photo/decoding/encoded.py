@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, Literal
 
 import pyvips
 
-from ..contents import no_file
-from ..errors import PhotoError, reason_of
+from ...contents import no_file
+from ...errors import PhotoError, reason_of
+from ..reading import AS_IT_IS, Reading
 from .formats import BY_NAME, FORMATS, HEAD_BYTES, Format, Unread, recognised
 from .planes import is_misread
-from .reading import AS_IT_IS, Reading
 from .tiff_tags import Directory, TiffImages, images_of
 
 Access = Literal["sequential", "random"]

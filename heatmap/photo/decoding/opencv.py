@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from ..errors import PhotoError
+from ...errors import PhotoError
 
 _HEADER_BYTES = 2**16
 _QUIET = threading.Lock()

@@ -13,18 +13,18 @@ from typing import Any
 
 import pyvips
 
-from ..quiet import listening
-from ..region import Region
+from ...quiet import listening
+from ...region import Region
+from ..no_data import NoData, marks_of, no_data_of, with_value_hidden
+from ..rows import MENDED, forget_complaints
 from .colours import ALPHA, ASSOCIATED, UNASSOCIATED, bands_of
 from .depth import FULL, Extremes, bits_for, extremes_of, png_bits
 from .encoded import Access, Encoded, load
 from .gif import first_frame_xywh
 from .limits import check_in_memory, check_plausible
-from .no_data import NoData, marks_of, no_data_of, with_value_hidden
 from .opencv import header_of, read_image
 from .pages import WHOLE, Reduction, notes_on_pages
 from .planes import read_image as read_planes
-from .rows import MENDED, forget_complaints
 from .tiff_tags import WHITE_IS_ZERO
 from .values import (
     NO_PROFILE,

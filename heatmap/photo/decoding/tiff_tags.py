@@ -16,9 +16,9 @@ from typing import Any
 
 import tifffile
 
-from ..errors import PhotoError
-from ..geometry import size_text
-from ..quiet import listening
+from ...errors import PhotoError
+from ...geometry import size_text
+from ...quiet import listening
 
 # Copies and masks stand near the page that they belong to; a stack may have thousands of pages.
 MOST_PAGES = 64

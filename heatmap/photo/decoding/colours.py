@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyvips
 
-from ..errors import PhotoError
+from ...errors import PhotoError
 
 # How many colours libvips' interpretations have, and what they are called.
 _MODELS = {

@@ -8,7 +8,7 @@ import rasterio
 from PIL import Image
 
 from heatmap.errors import PhotoError
-from heatmap.photo.formats import FORMATS, SUFFIXES
+from heatmap.photo.decoding.formats import FORMATS, SUFFIXES
 from heatmap.photo.photo import read_photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.runs.sources import gather

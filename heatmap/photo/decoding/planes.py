@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyvips
 import tifffile
 
-from ..errors import PhotoError
-from ..geometry import size_text
+from ...errors import PhotoError
+from ...geometry import size_text
 from .opencv import decoded
-from .tiff_tags import Directory, opened_tiff, page_of
+from .tiff_tags import WHITE_IS_ZERO, Directory, opened_tiff, page_of
 
 _PACKED = (10, 12, 14)
 _PX_BYTES = 8  # four bands of 16 bits
@@ -119,7 +119,11 @@ def _planes(path: Path, image: Directory) -> npt.NDArray[Any] | None:
         return None
     try:
         with opened_tiff(path, "planes") as (file, _):
-            return np.ascontiguousarray(np.moveaxis(page_of(file, image).asarray(), 0, 2))
+            values = np.ascontiguousarray(np.moveaxis(page_of(file, image).asarray(), 0, 2))
     # Of compressions that it has no codec for, and of damage, among others.
     except PhotoError:
         return None
+    if image.photometric == WHITE_IS_ZERO and values.dtype.kind == "u":
+        # As libvips does, which turns over the first band only.
+        values[:, :, 0] = np.iinfo(values.dtype).max - values[:, :, 0]
+    return values

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from ..errors import PhotoError, Use
-from ..quiet import listening
+from ...errors import PhotoError, Use
+from ...quiet import listening
 from .colours import ALPHA, Bands, bands_of
 from .depth import FULL, LEAST, Extremes, depth_of
 
@@ -89,6 +89,8 @@ def to_known_values(image: pyvips.Image, stored: Stored) -> tuple[pyvips.Image, 
 
 
 def _picked(image: pyvips.Image, bands: Sequence[int]) -> pyvips.Image:
+    if list(bands) == list(range(image.bands)):
+        return image
     first, *others = (image[band] for band in bands)
     return first.bandjoin(others) if others else first
 

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from heatmap.errors import PhotoError
-from heatmap.photo.damage import NOTE
+from heatmap.photo.decoding.damage import NOTE
 from heatmap.photo.photo import read_photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.photo.reading import Reading

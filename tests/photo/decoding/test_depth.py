@@ -9,7 +9,7 @@ import pyvips
 import tifffile
 
 from heatmap.errors import PhotoError
-from heatmap.photo import decode
+from heatmap.photo.decoding import decode
 from heatmap.photo.photo import read_photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.photo.reading import Reading

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from ..errors import PhotoError, Use
+from ...errors import PhotoError, Use
 from .encoded import Encoded, lacks_codec, what_is_wrong
 
 Pixels = TypeVar("Pixels")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..errors import PhotoError, Use
-from ..geometry import size_text
+from ...errors import PhotoError, Use
+from ...geometry import size_text
 
 
 def check_in_memory(file_format: str, hw: tuple[int, int], most: int) -> None:
@@ -19,8 +19,8 @@ def check_in_memory(file_format: str, hw: tuple[int, int], most: int) -> None:
     Raises:
         PhotoError: it has more.
     """
-    what = f"a {file_format} file of this kind"
-    _check(hw, most, f"{what} is held in memory as a whole, up to {most / 1e6:,.1f} megapixels")
+    limit = f"{most / 1e6:,.1f} megapixels"
+    _check(hw, most, f"a {file_format} that is held in memory as a whole may have up to {limit}")
 
 
 def check_plausible(file_format: str, hw: tuple[int, int], most: int) -> None:

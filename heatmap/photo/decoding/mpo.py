@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _MOST_BYTES = 2**20  # of segments before the pixels
 _COUNT, _ENTRIES = 0xB001, 0xB002
@@ -18,24 +20,24 @@ def pictures_in(path: Path) -> int:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as stream:
-        head = stream.read(_MOST_BYTES)
     listed, has_gain_map = 1, False
-    for marker, segment in _segments(head):
-        if marker == 0xE2 and segment.startswith(b"MPF\0"):
-            listed = _listed(segment[4:])
-        has_gain_map = has_gain_map or any(name in segment for name in _GAIN_MAPS)
+    with path.open("rb") as stream:
+        for marker, segment in _segments(stream):
+            if marker == 0xE2 and segment.startswith(b"MPF\0"):
+                listed = _listed(segment[4:])
+            has_gain_map = has_gain_map or any(name in segment for name in _GAIN_MAPS)
     return max(1, listed - has_gain_map)
 
 
-def _segments(head: bytes) -> list[tuple[int, bytes]]:
-    """Markers and contents of the segments before the pixels."""
-    found, at = [], 2
-    while at + 4 <= len(head) and head[at] == 0xFF and head[at + 1] != 0xDA:
-        (length,) = struct.unpack_from(">H", head, at + 2)
-        found.append((head[at + 1], head[at + 4 : at + 2 + length]))
+def _segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Markers and contents of the segments before the pixels; no more of the file is read."""
+    at = stream.seek(2)
+    while at < _MOST_BYTES and len(head := stream.read(4)) == 4:
+        mark, marker, length = struct.unpack(">BBH", head)
+        if mark != 0xFF or marker == 0xDA or length < 2:
+            return
+        yield marker, stream.read(length - 2)
         at += 2 + length
-    return found
 
 
 def _listed(index: bytes) -> int:

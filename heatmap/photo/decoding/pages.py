@@ -8,8 +8,8 @@ from typing import Any
 
 import pyvips
 
-from ..geometry import size_text
-from ..region import Region
+from ...geometry import size_text
+from ...region import Region
 from .encoded import Encoded
 from .mpo import pictures_in
 from .values import header_field

@@ -1,0 +1,1 @@
+"""Photo files become upright 8-bit sRGB, or are refused."""
