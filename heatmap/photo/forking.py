@@ -1,4 +1,7 @@
-"""The lock around libvips, which also serves, or refuses, in a forked process.
+"""The lock around libvips: it keeps collection out, and serves, or refuses, in forked processes.
+
+libvips logs in its own threads, and pyvips hands that to Python. If that began a garbage
+collection, images would be freed in a thread of libvips, which ends the process.
 
 A process that is forked has none of the threads of its parent. libvips goes on counting on its
 own and would wait for them for ever: here they are replaced by new ones before the first read. A
@@ -8,6 +11,7 @@ lock that another thread held stays locked for ever: so forking waits until no p
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 import threading
@@ -30,7 +34,9 @@ _Job: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class ReadingLock:
-    """A re-entrant lock; entering it in a forked process makes libvips fit for use first.
+    """A re-entrant lock, within which nothing is collected.
+
+    Entering it in a forked process makes libvips fit for use first.
 
     Raises:
         PhotoError: on entering: this process was forked while another thread was reading, or
@@ -39,6 +45,8 @@ class ReadingLock:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._depth = 0
+        self._collects = False
         self._held_to_fork = False
         self._libvips: _Libvips | None = None
 
@@ -49,6 +57,10 @@ class ReadingLock:
                 "reading one: start processes by spawn (multiprocessing_context='spawn')"
             )
         self._lock.acquire()
+        if not self._depth:
+            self._collects = gc.isenabled()
+            gc.disable()
+        self._depth += 1
 
     def __exit__(
         self,
@@ -56,6 +68,9 @@ class ReadingLock:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
+        self._depth -= 1
+        if not self._depth and self._collects:
+            gc.enable()
         self._lock.release()
 
     def before_fork(self) -> None:

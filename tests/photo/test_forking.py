@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import multiprocessing
 import threading
 import time
@@ -13,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import heatmap
+from heatmap.photo.photo import read_photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.photo.rows import READING
 
@@ -143,3 +146,35 @@ def test_an_open_photo_on_disk_is_opened_again_in_a_fork(tmp_path):
     assert not any(in_fork(differ, 10))
     reader.join()
     assert not any(differ(1))
+
+
+def test_nothing_is_collected_while_libvips_works(tmp_path):
+    """Its threads log through Python; an image that is freed in one of them ends the process."""
+    collecting = []
+
+    class Listening(logging.Handler):
+        def emit(self, record):
+            collecting.append(gc.isenabled())
+
+    image = pyvips.Image.gaussnoise(300, 200).cast("uchar").bandjoin([1, 2])
+    content = image.copy(interpretation="srgb").jpegsave_buffer()
+    (tmp_path / "half.jpg").write_bytes(content[: len(content) // 2])
+    listening = Listening()
+    logging.getLogger("pyvips").addHandler(listening)
+    try:
+        assert read_photo(tmp_path / "half.jpg").notes == ("damaged, partly made up",)
+    finally:
+        logging.getLogger("pyvips").removeHandler(listening)
+    assert collecting
+    assert not any(collecting)
+    assert gc.isenabled()
+
+
+def test_a_caller_that_collects_nothing_goes_on_so(tmp_path):
+    pyvips.Image.black(9, 9).pngsave(str(tmp_path / "a.png"))
+    gc.disable()
+    try:
+        read_photo(tmp_path / "a.png")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -17,6 +17,7 @@ import pyvips
 from ...contents import no_file
 from ...errors import PhotoError, reason_of
 from ..reading import AS_IT_IS, Reading
+from ..rows import forget_complaints
 from .formats import BY_NAME, FORMATS, HEAD_BYTES, Format, Unread, recognised
 from .planes import is_misread
 from .tiff_tags import Directory, TiffImages, images_of
@@ -113,6 +114,8 @@ def load(opened: Encoded, access: Access, **options: Any) -> pyvips.Image:
     Raises:
         pyvips.Error: it cannot be read.
     """
+    # What is wrong with this file is not what was wrong with the one before.
+    forget_complaints()
     fail_on = "none" if opened.mend else opened.form.intact
     return pyvips.Operation.call(
         opened.form.loader, opened.source, access=access, fail_on=fail_on, **options

@@ -16,7 +16,9 @@ from heatmap.photo.photo import read_photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.photo.reading import Reading
 from heatmap.photo.reduced import reduced_photo
+from heatmap.photo.rows import forget_complaints
 from heatmap.region import Region
+from tests.support.batches import broken
 
 HW = (304, 208)
 
@@ -227,3 +229,23 @@ def test_a_low_photo_of_which_something_can_be_read_is_taken(tmp_path, rows):
     assert photo.notes == (NOTE,)
     np.testing.assert_array_equal(photo.pixels[: rows // 2], values[: rows // 2])
     np.testing.assert_array_equal(np.concatenate(list(PhotoFile(path).strips(3))), photo.pixels)
+
+
+def test_no_message_names_what_was_wrong_with_the_photo_before(tmp_path):
+    """libvips has one list of complaints for all files, and a mended file leaves some in it."""
+    names = broken(tmp_path).keys()
+
+    def said(name: str) -> str:
+        try:
+            return " ".join(read_photo(tmp_path / name).notes)
+        except PhotoError as error:
+            return str(error)
+
+    alone = {}
+    for name in names:
+        forget_complaints()
+        alone[name] = said(name)
+    for before in names:
+        for name in ("header.png", "half.tif", "zeros.png"):
+            said(before)
+            assert said(name) == alone[name]
