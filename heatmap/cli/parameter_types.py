@@ -35,10 +35,26 @@ class ChannelNumbers(click.ParamType):  # type: ignore[type-arg]
         return ",".join(f"{number:g}" for number in value)
 
 
-class ColorRange(click.ParamType):  # type: ignore[type-arg]
-    """Two probabilities: "0:0.5"."""
+class LowHigh(click.ParamType):  # type: ignore[type-arg]
+    """Two numbers, the lower one first: "0:4095"."""
 
     name = "LOW:HIGH"
+
+    def numbers(self, value: str) -> tuple[float, float]:
+        """The two; not numbers (NaN), so that no bound holds, where they cannot be read."""
+        try:
+            low, high = (float(part) for part in value.split(":"))
+        except ValueError:
+            low = high = math.nan
+        return low, high
+
+    def spell(self, value: tuple[float, float]) -> str:
+        """As typed on the command line."""
+        return ":".join(f"{number:g}" for number in value)
+
+
+class ColorRange(LowHigh):
+    """Two probabilities: "0:0.5"."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -46,39 +62,23 @@ class ColorRange(click.ParamType):  # type: ignore[type-arg]
         """The lowest and the highest."""
         if isinstance(value, tuple):
             return value
-        try:
-            low, high = (float(part) for part in value.split(":"))
-        except ValueError:
-            low = high = math.nan
+        low, high = self.numbers(value)
         if not 0 <= low < high <= 1:
             self.fail(f"{value!r}: give two numbers from 0 to 1, such as 0:0.5", param, ctx)
         return low, high
 
-    def spell(self, value: tuple[float, float]) -> str:
-        """As typed on the command line."""
-        return ":".join(f"{number:g}" for number in value)
 
-
-class InputRange(click.ParamType):  # type: ignore[type-arg]
+class InputRange(LowHigh):
     """Two values of a photo file: "0:4095"."""
-
-    name = "LOW:HIGH"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, float]:
         """The one that becomes black, and the one that becomes white."""
-        try:
-            low, high = (float(part) for part in value.split(":"))
-        except ValueError:
-            low = high = math.nan
+        low, high = self.numbers(value)
         if not -math.inf < low < high < math.inf:
             self.fail(f"{value!r}: give two numbers, such as 0:4095", param, ctx)
         return low, high
-
-    def spell(self, value: tuple[float, float]) -> str:
-        """As typed on the command line."""
-        return ":".join(f"{number:g}" for number in value)
 
 
 class PixelCount(click.ParamType):  # type: ignore[type-arg]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -236,16 +234,13 @@ def lost(task: PhotoTask, settings: str, message: str) -> Record:
 
 def stamp_of(path: Path) -> FileStamp | None:
     """Identify the content of a file; None if it is not a readable regular file."""
-    # Opening a pipe would wait for ever; the method of Path raises where a name is too long.
-    if not os.path.isfile(path):
-        return None
     try:
-        with path.open("rb") as file:
-            status = path.stat()
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+        status = path.stat()
+    # ValueError: a name with a null character.
+    except (OSError, ValueError):
         return None
-    return FileStamp(status.st_size, status.st_mtime_ns, digest)
+    digest = digest_of(path)
+    return FileStamp(status.st_size, status.st_mtime_ns, digest) if digest else None
 
 
 def _digests(saved: SavedRun) -> dict[str, str]:
