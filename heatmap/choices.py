@@ -1,4 +1,4 @@
-"""The names of engines, devices and number formats, and of activations behind a network."""
+"""The names of engines, backends, devices and number formats, and of what networks are like."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from typing import Literal, get_args
 
 # "auto" slides where that is exact and crops otherwise.
 Engine = Literal["auto", "slide", "crop"]
+# What runs a converted network. "auto" takes the faster one.
+Backend = Literal["auto", "torch", "onnx"]
 Device = Literal["cpu", "cuda", "mps"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 # What makes probabilities of the scores. "auto" goes by the scores of a few windows.
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
+# Whether a network slides.
+Sliding = Literal["exact", "inexact", "refused"]
+# Channels of the photos that networks are given: colour, or grey.
+CHANNELS = (3, 1)
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 DEVICES: tuple[Device, ...] = get_args(Device)
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, fx, nn
 
+from ..choices import Sliding
 from ..errors import GeometryError
 from ..geometry import whole_windows
 from .cut import cut_to_windows
@@ -11,7 +12,7 @@ from .graph import arguments, operation, pair, read_attribute
 from .kernels.prepared import PreparedWeights, winograd_pays
 from .layers import SlidingLinear
 from .phases import PhasedHead, shift_and_stitch
-from .plan import Plan, Sliding
+from .plan import Plan
 from .shapes import peak_bytes, shapes_at
 
 # Two or three scales of a photo at two strides.

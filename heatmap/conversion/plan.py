@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from torch import fx
 
+from ..choices import Sliding
 from ..errors import ConversionError, Use
 from .axes import slides
 from .graph import arguments, describe, layer, operation, pair, shape
@@ -21,8 +22,6 @@ from .trace import Traced
 
 # What a trunk consists of, beside pools; a photo that is only normalised is no feature map.
 _WITH_WEIGHTS = ("conv2d", "linear")
-
-Sliding = Literal["exact", "inexact", "refused"]
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..choices import CHANNELS
 from ..errors import ModelError, reason_of
 
 # Keys under which a dictionary holds the scores (Hugging Face, torchvision's segmentation).
 SCORE_KEYS = ("logits", "out")
-# Channels of the photos that networks are given: colour, or grey.
-CHANNELS = (3, 1)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from ..choices import Activation
 from ..classes import ClassList
 from ..errors import ModelError, Use
 from ..grid.outputs import Outputs, outputs_of_head, with_activation
+from ..prepared.preprocessing import Preprocessing
 from .adapted import LEVELS, HeadKind
 from .class_names import ClassNames, new_classes
-from .classifier import Classifier, Preprocessing
+from .classifier import Classifier
 from .load import Model, load_original
 from .new_head import Fc6Start, assemble, empty_head, initialise, plan_head
 from .registry import DEFAULT_MODEL

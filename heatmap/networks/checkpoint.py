@@ -24,11 +24,12 @@ from ..localization.box_regression import BoxRegression
 from ..marks import MARK
 from ..names import check_length
 from ..ownership import Ownership
+from ..prepared.preprocessing import Preprocessing
 from ..room import named_error
 from ..temporary import recover
 from .adapted import Adaptation
 from .class_names import plain_names
-from .classifier import Classifier, Preprocessing
+from .classifier import Classifier
 from .state_dict import StateDict, digest_of_weights
 from .weights_file import read_weights
 

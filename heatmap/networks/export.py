@@ -16,7 +16,6 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
-from torch.fx.experimental import _config as tracing_config
 
 from ..contents import digest_of
 from ..conversion.check import relative_difference
@@ -37,6 +36,7 @@ from ..versions import package_versions
 from .classifier import Classifier
 from .load import load_classifier
 from .onnx import RunProgram, data_file, is_large, onnx_model, onnx_runner, onnx_runtime
+from .record import recorded
 from .registry import DEFAULT_MODEL
 
 ProgramFormat = Literal["onnx", "torch"]
@@ -220,34 +220,13 @@ class _Recordable(nn.Module):
 def _recorded(network: FullyConvolutional) -> ExportedProgram:
     """The network recorded for batches of photos of any size."""
     window, step = network.window_px, network.native_stride_px
-    shapes = {
-        "photos": {
-            0: Dim("batch", min=1),
-            2: Dim("height", min=window),
-            3: Dim("width", min=window),
-        }
+    sizes = {
+        0: Dim("batch", min=1),
+        2: Dim("height", min=window),
+        3: Dim("width", min=window),
     }
     example = torch.zeros(2, network.channels, window + 2 * step + 1, window + 3 * step + 2)
-    # Otherwise a size of 1 (a window, a photo) would be treated as a special case.
-    with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
-        program = torch.export.export(
-            _Recordable(network).eval(),
-            (example,),
-            dynamic_shapes=shapes,
-            prefer_deferred_runtime_asserts_over_guards=True,
-        )
-    graph = program.graph_module.graph
-    for node in list(graph.nodes):
-        # Assertions about recorded sizes need not hold for others; _checked is used instead.
-        if node.target is torch.ops.aten._assert_scalar.default:
-            graph.erase_node(node)
-        # Paths of this machine.
-        node.meta.pop("stack_trace", None)
-    graph.eliminate_dead_code()
-    program.graph_module.recompile()
-    # Megabytes of zeros.
-    program.example_inputs = None
-    return program
+    return recorded(_Recordable(network), "photos", example, sizes)
 
 
 def _write_torch(

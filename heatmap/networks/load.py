@@ -14,8 +14,9 @@ from ..classes import ClassList
 from ..conversion.usable import Usable, usable
 from ..errors import ModelError, Use
 from ..localization.auto_scales import NATIVE, PHOTO, ScaleRule
+from ..prepared.preprocessing import ChannelOrder, PerChannel, Preprocessing
 from .class_names import ClassNames, read_class_names
-from .classifier import ChannelOrder, Classifier, PerChannel, Preprocessing
+from .classifier import Classifier
 from .probe import probe
 from .registry import DEFAULT_MODEL, described_preprocessing, unknown_window
 from .resolve import Resolved, Source, resolve

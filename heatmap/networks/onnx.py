@@ -41,16 +41,45 @@ def onnx_model(
     columns); a photo smaller than ``least_chw``, (channels, height, width) of a window, is an
     error. The program is changed.
     """
+    written = onnx_program(program, "photos", ["scores"])
+    _refuse_below(written.model, least_chw)
+    axes = {
+        "photos": ("batch", least_chw[0], "height", "width"),
+        "scores": ("batch", classes, "rows", "columns"),
+    }
+    name_axes(written.model, axes)
+    written.model.metadata_props.update(notes)
+    return written
+
+
+def onnx_program(program: ExportedProgram, name: str, outputs: Sequence[str]) -> Any:
+    """A recorded network as ``torch.onnx.ONNXProgram``, without metadata about the recording.
+
+    Weights that are the same are stored once. The program is changed.
+    """
+    from onnx_ir.passes.common import DeduplicateInitializersPass
+
     _leave_in_place(program)
     written = torch.onnx.export(
-        program, dynamo=True, verbose=False, input_names=["photos"], output_names=["scores"]
+        program, dynamo=True, verbose=False, input_names=[name], output_names=list(outputs)
     )
     assert written is not None
-    _refuse_below(written.model, least_chw)
-    _tidy(written.model, least_chw[0], classes)
-    written.model.metadata_props.update(notes)
+    DeduplicateInitializersPass(size_limit=2**40)(written.model)
+    for node in written.model.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+            value.shape = None
     written.model.producer_name = MARK
     return written
+
+
+def name_axes(model: Any, axes: Mapping[str, Sequence[str | int]]) -> None:
+    """Name the axes of inputs and outputs: names, or lengths that never differ."""
+    import onnx_ir
+
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        value.shape = onnx_ir.Shape(axes[value.name])
 
 
 def _leave_in_place(program: ExportedProgram) -> None:
@@ -61,19 +90,6 @@ def _leave_in_place(program: ExportedProgram) -> None:
             packet = getattr(torch.ops.aten, name.removesuffix("_"))
             node.target = getattr(packet, node.target._overloadname)
     program.graph_module.recompile()
-
-
-def _tidy(model: Any, channels: int, classes: int) -> None:
-    """Name the axes, and remove metadata about the recording."""
-    import onnx_ir
-
-    for node in model.graph.all_nodes():
-        node.metadata_props.clear()
-        for value in node.outputs:
-            value.metadata_props.clear()
-            value.shape = None
-    model.graph.inputs[0].shape = onnx_ir.Shape(["batch", channels, "height", "width"])
-    model.graph.outputs[0].shape = onnx_ir.Shape(["batch", classes, "rows", "columns"])
 
 
 def _refuse_below(model: Any, least_chw: Sequence[int]) -> None:

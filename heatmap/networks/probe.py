@@ -12,7 +12,8 @@ from torch import Tensor
 from ..choices import Activation
 from ..errors import ModelError
 from ..grid.outputs import Outputs, are_surely_logits, outputs_of
-from .classifier import Classifier, Preprocessing
+from ..prepared.preprocessing import Preprocessing
+from .classifier import Classifier
 
 # So far beyond photos logits leave 0..1, which probabilities never do.
 _BEYOND_PHOTOS = 1e4

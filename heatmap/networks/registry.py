@@ -17,7 +17,7 @@ from torch import nn
 
 from ..errors import ModelError, Use, reason_of
 from ..geometry import window_side
-from .classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from ..prepared.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .state_dict import StateDict
 from .zoo import (
     TIMM,

@@ -15,9 +15,9 @@ from ..grid.origin import WeightsKind
 from ..grid.outputs import Outputs
 from ..localization.auto_scales import ScaleRule
 from ..localization.box_regression import BoxRegression
+from ..prepared.preprocessing import Preprocessing
 from .adapted import Adaptation
 from .checkpoint import CHECKPOINT_SUFFIX, Checkpoint, read_checkpoint
-from .classifier import Preprocessing
 from .new_head import build_adapted
 from .registry import SEED, build_network, find_architecture, is_factory
 from .state_dict import StateDict, class_count, fill

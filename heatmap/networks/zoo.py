@@ -20,7 +20,7 @@ from ..class_groups import built_in
 from ..classes import ClassList
 from ..errors import ModelError, Use, reason_of
 from ..geometry import window_side
-from .classifier import Preprocessing
+from ..prepared.preprocessing import Preprocessing
 from .hub import fetch_hub, fetch_url
 from .state_dict import StateDict
 

@@ -16,10 +16,10 @@ from ..conversion.network import FullyConvolutional
 from ..geometry import Box, whole_px
 from ..localization.box_regression import profiles_of
 from ..memory import kept_memory
-from ..networks.classifier import Preprocessing
 from ..photo.photo import Photo
 from ..photo.photo_file import fits_memory
 from ..photo.reduced import OpenPhoto, ReducedPhoto, reduced_hw, reduced_photo
+from ..prepared.preprocessing import Preprocessing
 from .crop import CROP_BATCH
 from .device import Compute
 

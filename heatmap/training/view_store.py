@@ -14,9 +14,9 @@ from torch import nn
 
 from ..errors import ResultError, Use
 from ..files import writing
-from ..networks.classifier import Preprocessing
 from ..ownership import ANY
 from ..photo.photo import read_photo
+from ..prepared.preprocessing import Preprocessing
 from ..room import lack_of_room
 from .augment import view
 from .examples import Example, Examples

@@ -20,8 +20,8 @@ from heatmap.conversion.heads import convert_head
 from heatmap.conversion.plan import Plan, plan_conversion
 from heatmap.conversion.trace import trace
 from heatmap.networks.catalog import inspect_models
-from heatmap.networks.classifier import Preprocessing
 from heatmap.networks.registry import bare_network
+from heatmap.prepared.preprocessing import Preprocessing
 from heatmap.scoring.bands.proof import prove_bands
 from tests.support.networks import randomise, scenes
 from tests.support.zoo import build

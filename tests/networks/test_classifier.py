@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from heatmap.errors import ModelError, PhotoError
-from heatmap.networks.classifier import Preprocessing
+from heatmap.prepared.preprocessing import Preprocessing
 
 PIXELS = arrays(np.uint8, st.tuples(*[st.integers(1, 9)] * 2, st.just(3)))
 

@@ -16,9 +16,9 @@ from torch import nn
 from heatmap.classes import ClassList
 from heatmap.errors import ModelError
 from heatmap.localization.auto_scales import NATIVE, PHOTO
-from heatmap.networks.classifier import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from heatmap.networks.load import load_classifier
 from heatmap.networks.registry import bare_network, list_models
+from heatmap.prepared.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
 def small_network(classes=4):

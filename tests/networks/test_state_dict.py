@@ -15,10 +15,10 @@ from torchvision import models as torchvision_models
 
 from heatmap.classes import ClassList
 from heatmap.errors import ModelError
-from heatmap.networks.classifier import Preprocessing
 from heatmap.networks.load import load_classifier
 from heatmap.networks.state_dict import digest_of_weights
 from heatmap.networks.weights_file import read_weights
+from heatmap.prepared.preprocessing import Preprocessing
 from tests.support.networks import scores_of, varied
 
 

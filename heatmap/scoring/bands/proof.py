@@ -18,7 +18,7 @@ from ...conversion.check import ROUNDING_TOLERANCE, relative_difference
 from ...conversion.network import FullyConvolutional
 from ...conversion.shapes import run_with_shapes
 from ...errors import reason_of
-from ...networks.classifier import Preprocessing
+from ...prepared.preprocessing import Preprocessing
 from .plan import BandPlan
 from .receptive_field import NotInBands, Range, links_of
 from .roller import Roller

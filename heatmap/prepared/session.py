@@ -1,0 +1,107 @@
+"""Run a prepared network's file in ONNX Runtime."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ModelError, Use, reason_of
+
+Floats = npt.NDArray[np.float32]
+
+# Outputs of a prepared network: the scores of windows (B, N, M, K) and of single positions, and
+# the feature map (B, C, h, w).
+SCORES, POSITIONS, FEATURES = "scores", "positions", "features"
+
+
+class Session:
+    """A prepared network loaded into ONNX Runtime, on the CPU; may be used by several threads.
+
+    It is loaded at the first run. Memory of activations is returned after each run: ONNX Runtime's
+    own pool would keep the largest size it ever had, and grow with every new size of photo.
+    """
+
+    def __init__(self, network: Path | bytes, threads: int) -> None:
+        """
+        Args:
+            network: the ONNX file, or its content.
+            threads: number of threads that compute one run.
+        """
+        self._network, self._threads = network, threads
+        self._session: Any = None
+        self._lock = threading.Lock()
+
+    def run(self, pixels: npt.NDArray[np.uint8], outputs: Sequence[str]) -> Mapping[str, Floats]:
+        """Run the network on photos (B, H, W, 3), RGB uint8.
+
+        Args:
+            pixels: photos of one size, which has to be window + k * native stride px.
+            outputs: which outputs to compute.
+
+        Returns:
+            The outputs by name, float32 (B, rows, columns, values).
+
+        Raises:
+            ModelError: ONNX Runtime cannot load the file, or fails.
+        """
+        loaded = self._loaded()
+        try:
+            computed = loaded.run(list(outputs), {"pixels": pixels}, _only_what_is_asked())
+        # It has a class of its own for each kind of failure, all of them plain exceptions.
+        except Exception as error:
+            raise _failed(error) from error
+        return dict(zip(outputs, computed, strict=True))
+
+    def load(self) -> None:
+        """Load the network now, not at the first run.
+
+        Raises:
+            ModelError: ONNX Runtime cannot load the file.
+        """
+        self._loaded()
+
+    def _loaded(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                self._session = _load(self._network, self._threads)
+            return self._session
+
+
+def _load(network: Path | bytes, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = False
+    # A plan of memory is only good for one size of photo.
+    options.enable_mem_pattern = False
+    # Threads that spin while they wait slow down whatever else runs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Errors are raised as well.
+    options.log_severity_level = 4
+    source = network if isinstance(network, bytes) else str(network)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise _failed(error) from error
+
+
+def _only_what_is_asked() -> Any:
+    """Options of a run: layers that no requested output needs are left out."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.only_execute_path_to_fetches = True
+    options.log_severity_level = 4
+    return options
+
+
+def _failed(error: Exception) -> ModelError:
+    return ModelError(
+        f"ONNX Runtime cannot run the network: {reason_of(error)}", Use("backend", "torch")
+    )
