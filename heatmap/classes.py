@@ -127,9 +127,9 @@ class ClassList:
             return wanted
         text = visible(str(wanted))
         # The text "7" means a class with the name "7" if there is one (of digits, for one).
-        if text.isascii() and text.isdigit() and len(text) < 10:
-            if not (isinstance(wanted, str) and text in self.names):
-                return self._at(int(text))
+        is_index = text.isascii() and text.isdigit() and len(text) < 10
+        if is_index and not (isinstance(wanted, str) and text in self.names):
+            return self._at(int(text))
         if text in self.wnids:
             return self.single(self.wnids.index(text))
         return self._named(text)
