@@ -30,7 +30,7 @@ from .networks.classifier import Classifier as Classifier
 from .networks.export import Program as Program
 from .networks.export import export as export
 from .networks.load import load_classifier as load_classifier
-from .networks.registry import list_models as list_models
+from .networks.model_names import list_models as list_models
 from .networks.summary import Summary as Summary
 from .networks.summary import summary as summary
 from .photo.photo import Photo as Photo

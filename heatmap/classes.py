@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from .errors import ClassError
@@ -76,6 +77,19 @@ class ClassList:
     def __len__(self) -> int:
         return len(self.names)
 
+    # Groups are made of hundreds of names, each of which is looked for among a thousand.
+    @cached_property
+    def _folded(self) -> tuple[str, ...]:
+        return tuple(name.casefold() for name in self.names)
+
+    @cached_property
+    def _indices(self) -> dict[str, list[int]]:
+        """The classes of each name, whatever its case."""
+        indices: dict[str, list[int]] = {}
+        for index, name in enumerate(self._folded):
+            indices.setdefault(name, []).append(index)
+        return indices
+
     @classmethod
     def numbered(cls, count: int) -> ClassList:
         """Names for a model that brings none: "class 0", "class 1", ..."""
@@ -113,8 +127,8 @@ class ClassList:
             return wanted
         text = visible(str(wanted))
         # The text "7" means a class with the name "7" if there is one (of digits, for one).
-        is_name = isinstance(wanted, str) and text in self.names
-        if text.isascii() and text.isdigit() and len(text) < 10 and not is_name:
+        is_index = text.isascii() and text.isdigit() and len(text) < 10
+        if is_index and not (isinstance(wanted, str) and text in self.names):
             return self._at(int(text))
         if text in self.wnids:
             return self.single(self.wnids.index(text))
@@ -139,18 +153,19 @@ class ClassList:
     def _named(self, text: str) -> ClassGroup:
         """A class by its name, then a group by its name, then a class by a prefix."""
         lowered = text.casefold()
-        folded = [name.casefold() for name in self.names]
-        matches = [index for index, name in enumerate(folded) if name == lowered]
+        matches = self._indices.get(lowered, [])
         if not matches:
             for group in self.groups:
                 if group.name.casefold() == lowered:
                     return group
-            matches = [i for i, name in enumerate(folded) if lowered and name.startswith(lowered)]
+            matches = [
+                i for i, name in enumerate(self._folded) if lowered and name.startswith(lowered)
+            ]
         if len(matches) == 1:
             return self.single(matches[0])
         if matches:
             raise ClassError(f"class {text!r} fits {len(matches)}: {self._listed(matches)}")
-        raise ClassError(f"no class {text!r} among {len(self)}{self._suggestion(lowered, folded)}")
+        raise ClassError(f"no class {text!r} among {len(self)}{self._suggestion(lowered)}")
 
     def _at(self, index: int) -> ClassGroup:
         if index >= len(self):
@@ -164,9 +179,10 @@ class ClassList:
         more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
         return ", ".join(texts[:limit]) + more
 
-    def _suggestion(self, lowered: str, folded: list[str]) -> str:
+    def _suggestion(self, lowered: str) -> str:
+        folded = self._folded
         group_names = [group.name.casefold() for group in self.groups]
-        near = difflib.get_close_matches(lowered, folded + group_names, n=3, cutoff=0.6)
+        near = difflib.get_close_matches(lowered, [*folded, *group_names], n=3, cutoff=0.6)
         containing = [name for name in folded if lowered and lowered in name]
         suggested = [
             f"{self.names[folded.index(name)]} ({folded.index(name)})" if name in folded else name

@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
@@ -14,6 +15,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+# What is kept for later calls is kept apart from the user's, here and in the processes of tests.
+_CACHE = tempfile.TemporaryDirectory(prefix="heatmap-tests-")
+os.environ["HEATMAP_CACHE"] = _CACHE.name
 # Before torch is loaded: threads that spin while they wait take the time of other tests' processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

@@ -9,9 +9,10 @@ import pytest
 
 from heatmap import class_groups as groups
 from heatmap.class_groups import built_in
-from heatmap.networks.zoo import imagenet_classes, timm_network, torchvision_network
+from heatmap.networks.imagenet import published_classes
+from heatmap.networks.zoo import timm_network, torchvision_network
 
-IMAGENET = imagenet_classes()
+IMAGENET = published_classes(1000)
 
 
 def names_of(word: str) -> set[str]:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from heatmap.class_groups import read_groups
 from heatmap.classes import ClassGroup, ClassList
 from heatmap.errors import ClassError
-from heatmap.networks.zoo import imagenet_classes
+from heatmap.networks.imagenet import published_classes
 
-IMAGENET = imagenet_classes()
+IMAGENET = published_classes(1000)
 
 
 ZOO = ClassList(

@@ -18,7 +18,7 @@ from heatmap.cli import result_options
 from heatmap.evaluation.verify import WINDOWS
 from heatmap.localization.confirm import CONFIRM
 from heatmap.localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
-from heatmap.networks.registry import DEFAULT_MODEL
+from heatmap.networks.model_names import DEFAULT_MODEL
 from heatmap.rendering.overlay import OPACITY
 from tests.support.paths import ROOT
 

@@ -65,7 +65,6 @@ def small_folder(tmp_path_factory):
 
 def enter(folder, monkeypatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
 
 def run_command(line, monkeypatch, capsys) -> None:

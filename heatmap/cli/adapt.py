@@ -13,6 +13,7 @@ from .adapt_options import adapt_options
 from .command import Command
 from .console import progress_line
 from .options import FILE, activation_option, network_options, under
+from .request import check_model
 from .result_options import json_option, overwrite_option
 from .summary import print_summary
 
@@ -59,6 +60,7 @@ def adapt(output: Path | None, overwrite: bool, as_json: bool, **options: Any) -
     Prints the layer table, with the trainable layers and those that stay fixed.
     docs/fc-to-conv.md explains the three heads.
     """
+    check_model(options["model"])
     from ..networks.adapt import adapt as adapt_network
     from ..networks.checkpoint import check_target, save_checkpoint
     from ..networks.summary import summary as summary_of

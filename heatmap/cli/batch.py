@@ -25,7 +25,7 @@ from .options import (
     stride_option,
     under,
 )
-from .request import recipe_of, request_of
+from .request import check_names, recipe_of, request_of
 from .result_options import overwrite_option, picture_options, store_options
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     each photo. Run again, the command processes only photos that are new or changed, or whose
     results are missing. Exits with 1 if a photo failed.
     """
+    check_names(options)
     from ..runs.batch import BatchSources, plan_batch
     from ..runs.batch import batch as run_batch
     from .batch_printer import batch_printer, describe_work, print_work

@@ -24,7 +24,7 @@ from .options import (
     scales_options,
     under,
 )
-from .request import placement_of, reading_of, recipe_of, view_of
+from .request import check_names, placement_of, reading_of, recipe_of, view_of
 from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     CSV list. docs/evaluation.md explains the measures. Photos that cannot be used are left out and
     listed, and the exit code is then 1.
     """
+    check_names(options)
     from ..evaluation.evaluate import evaluate as evaluate_photos
     from ..evaluation.write_report import describe_evaluation, report_owner, write_report
 

@@ -12,6 +12,7 @@ from ..grid.outputs import described
 from .command import Command
 from .console import progress_line
 from .options import FILE, model_options, stride_option, under
+from .request import check_model
 from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def export(output: Path, as_json: bool, **options: Any) -> None:
     The exported network takes batches of photos of any size, preprocessed as the metadata in the
     file says. The file is loaded again and compared with the network on photos of two sizes.
     """
+    check_model(options["model"])
     from ..networks.export import export as write
 
     with progress_line(f"writing {output}") as line:

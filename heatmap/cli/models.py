@@ -29,8 +29,12 @@ def models(pattern: str | None, as_json: bool) -> None:
     PATTERN selects models by name ("resnet*", "timm/resnet*"). The converter inspects each
     network, which takes about a second per model the first time.
     """
+    from ..cache_folder import cache_folder
     from ..networks.catalog import inspect_models
+    from ..networks.model_names import MODELS
 
+    if note := cache_folder(MODELS).note:
+        click.echo(f"note: {note}", err=True)
     facts = inspect_models(pattern)
     if as_json:
         click.echo(json.dumps([asdict(fact) for fact in facts], indent=2))

@@ -20,6 +20,9 @@ _VIEW = (
     *("opacity", "color_range", "full", "per_class", "areas"),
 )
 
+# Options with names of classes.
+_NAMING_CLASSES = ("classes", "exclude", "store_classes")
+
 
 def view_of(options: dict[str, Any]) -> Display:
     """What to detect and draw, from ``detection_options`` and ``picture_options``."""
@@ -35,6 +38,37 @@ def placement_of(options: dict[str, Any]) -> MultiScale:
 
     names = ("stride", "scales", "border", "fuse", "resolution")
     return MultiScale(**{name: options[name] for name in names if name in options})
+
+
+def check_model(model: str) -> None:
+    """Refuse the name of no model before anything heavy is loaded.
+
+    Raises:
+        ModelError: the name of no model.
+    """
+    from ..networks.model_names import check_name, is_path
+
+    if not is_path(model):
+        check_name(model)
+
+
+def check_names(options: dict[str, Any]) -> None:
+    """Refuse names of no model, and of no class of it, before anything heavy is loaded.
+
+    Args:
+        options: with ``model_options``, and any of those that name classes.
+
+    Raises:
+        ModelError: the name of no model.
+        ClassError: the name of no class; classes that only the network knows are checked later.
+    """
+    from ..networks.known_classes import known_classes
+
+    given = {name: options[name] for name in ("weights", "class_names", "groups")}
+    classes = known_classes(options["model"], **given)
+    if classes is not None:
+        for option in _NAMING_CLASSES:
+            classes.find_all(options.get(option) or ())
 
 
 def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:

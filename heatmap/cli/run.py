@@ -27,7 +27,7 @@ from .options import (
     skip_options,
     stride_option,
 )
-from .request import recipe_of, request_of
+from .request import check_names, recipe_of, request_of
 from .result_options import (
     json_option,
     output_option,
@@ -70,6 +70,7 @@ def run(photo: Path, **options: Any) -> None:
     Prints each detection with its class, confidence, position and box. All classes of the model
     are searched unless some are named with -c.
     """
+    check_names(options)
     from ..runs.possible import check_known
     from ..runs.run import run as run_photo
 

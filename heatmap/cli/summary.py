@@ -17,6 +17,7 @@ from .command import Command
 from .console import grid_size, make_console, progress_line
 from .options import model_options, under
 from .parameter_types import PhotoSize
+from .request import check_model
 from .result_options import json_option
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def summary(photo_hw: tuple[int, int] | None, as_json: bool, **options: Any) -> 
     For each layer: its output for a photo of the given size, its parameters, its stride and its
     receptive field (both in photo px); then totals and memory.
     """
+    check_model(options["model"])
     from ..networks.load import load_classifier
     from ..networks.summary import summary as summary_of
 

@@ -10,6 +10,7 @@ import click
 from .adapt_options import adapt_options
 from .command import Command
 from .options import FILE, network_options, reading_options, under
+from .request import check_model
 from .result_options import json_option, overwrite_option
 from .training_printer import training_printer
 
@@ -131,6 +132,7 @@ def train(
     becomes the background. The frozen layers run only once per view. Use the checkpoint with
     `heatmap run -m`. --resume continues an interrupted training after its last complete epoch.
     """
+    check_model(options["model"])
     from ..photo.reading import Reading
     from ..training.fit import Schedule
     from ..training.train import train as train_network

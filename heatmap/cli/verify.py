@@ -30,7 +30,7 @@ from .options import (
     stride_option,
     under,
 )
-from .request import placement_of, reading_of, recipe_of
+from .request import check_names, placement_of, reading_of, recipe_of
 from .result_options import json_option, output_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def verify(photos: Path, **options: Any) -> None:
     Prints how much their scores differ at each scale and how much faster sliding is, and draws
     both. Exits with 1 if the converted head is not exact, or a photo cannot be compared.
     """
+    wanted = options["wanted"]
+    check_names(options | {"classes": () if wanted is None else (wanted,)})
     from ..evaluation.verify_photos import summarise
 
     comparing = _Comparing(photos, options)

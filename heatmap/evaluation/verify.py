@@ -19,7 +19,7 @@ from ..grid.score_grid import ScoreGrid
 from ..grid.skip import no_data_note
 from ..memory import kept_memory
 from ..networks.load import Model
-from ..networks.registry import DEFAULT_MODEL
+from ..networks.model_names import DEFAULT_MODEL
 from ..photo.extended import extend
 from ..photo.photo import Photo, read_photo
 from ..runs.request import MultiScale

@@ -18,8 +18,8 @@ from .adapted import LEVELS, HeadKind
 from .class_names import ClassNames, new_classes
 from .classifier import Classifier
 from .load import Model, load_original
+from .model_names import DEFAULT_MODEL
 from .new_head import Fc6Start, assemble, empty_head, initialise, plan_head
-from .registry import DEFAULT_MODEL
 from .resolve import Source
 from .state_dict import digest_of_weights
 from .trained_parts import TrainedParts, trained_parts

@@ -1,22 +1,20 @@
-"""The list of known models with how each slides, as found by the converter."""
+"""The list of known models with how each slides, as found by the converter.
+
+What was found is kept, and told without torch.
+"""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from ..conversion.convert import whole_input_reason
-from ..conversion.plan import plan_conversion
-from ..conversion.trace import trace
-from ..errors import ConversionError, ModelError, ResultError
-from ..files import writing
-from ..ownership import ANY
+from ..cache_folder import CacheFolder, cache_folder
+from ..errors import ConversionError, ModelError
 from ..versions import package_versions
-from .registry import bare_network, list_models
+from .model_names import MODELS, list_models
+
+_FILE = "facts.json"
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,26 @@ def inspect_models(pattern: str | None = None) -> Iterator[ModelFacts]:
 
 
 def _inspect_all(names: list[str]) -> Iterator[ModelFacts]:
-    cached = _read_cache()
+    folder = cache_folder(MODELS)
+    kept, new = _kept(folder), {}
     try:
         for name in names:
-            if name not in cached:
-                cached[name] = asdict(inspect_model(name))
-            yield ModelFacts(**cached[name])
+            if name not in kept:
+                kept[name] = new[name] = asdict(inspect_model(name))
+            yield ModelFacts(**kept[name])
     finally:
-        _write_cache(cached)
+        if new:
+            # Read again: other processes may have kept others meanwhile.
+            folder.keep(_FILE, package_versions(), _kept(folder) | new)
 
 
 def inspect_model(name: str) -> ModelFacts:
     """Plan the conversion of one model, without weights."""
+    from ..conversion.convert import whole_input_reason
+    from ..conversion.plan import plan_conversion
+    from ..conversion.trace import trace
+    from .registry import bare_network
+
     window: int | None = None
     try:
         module, window = bare_network(name)
@@ -82,27 +88,10 @@ def inspect_model(name: str) -> ModelFacts:
     return ModelFacts(name, window, plan.native_stride_px, plan.sliding, reason)
 
 
-def _cache_path() -> Path:
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "heatmap" / "models.json"
-
-
-def _read_cache() -> dict[str, dict[str, Any]]:
-    """The cached facts, or {} if they are of other versions or cannot be read."""
+def _kept(folder: CacheFolder) -> dict[str, dict[str, Any]]:
+    """The kept facts by name, or {}."""
     try:
-        cache = json.loads(_cache_path().read_text(encoding="utf-8"))
-        if cache["versions"] != package_versions():
-            return {}
-        return {name: asdict(ModelFacts(**facts)) for name, facts in cache["models"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        held = folder.kept(_FILE, package_versions())
+        return {name: asdict(ModelFacts(**facts)) for name, facts in held.items()}
+    except (TypeError, AttributeError):
         return {}
-
-
-def _write_cache(models: dict[str, dict[str, Any]]) -> None:
-    cache = {"versions": package_versions(), "models": models}
-    try:
-        with writing(_cache_path(), ANY) as temporary:
-            temporary.write_text(json.dumps(cache), encoding="utf-8")
-    except ResultError:
-        # Without a cache the next call only takes longer.
-        return

@@ -30,11 +30,11 @@ from ..temporary import recover
 from .adapted import Adaptation
 from .class_names import plain_names
 from .classifier import Classifier
+from .model_names import CHECKPOINT_SUFFIX
 from .state_dict import StateDict, digest_of_weights
 from .weights_file import read_weights
 
 CHECKPOINT_FORMAT = 2
-CHECKPOINT_SUFFIX = ".safetensors"
 # What the names of a box regression's tensors begin with, and the rest of them.
 _BOX_PREFIX = "box_regression."
 _BOX_TENSORS = ("weights", "biases")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
 import importlib
 import sys
 from collections.abc import Iterator
@@ -18,38 +16,13 @@ from torch import nn
 from ..errors import ModelError, Use, reason_of
 from ..geometry import window_side
 from ..prepared.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .imagenet import published_classes
+from .model_names import DEFAULT_MODEL as DEFAULT_MODEL
+from .model_names import TIMM, check_name, is_factory
 from .state_dict import StateDict
-from .zoo import (
-    TIMM,
-    Architecture,
-    imagenet_classes,
-    timm_names,
-    timm_network,
-    torchvision_names,
-    torchvision_network,
-)
+from .zoo import Architecture, timm_network, torchvision_network
 
-DEFAULT_MODEL = "efficientnet_lite0"
 SEED = 0
-
-
-def list_models(pattern: str | None = None) -> list[str]:
-    """The names of all classifiers available by name, sorted.
-
-    Args:
-        pattern: a shell pattern that the names must match. None lists the built-in network
-            and torchvision's classifiers; a pattern that starts with "timm/" lists timm's,
-            of which there are over a thousand.
-
-    Returns:
-        The names, for any ``model`` parameter; empty if none matches.
-
-    >>> list_models("vgg1?")
-    ['vgg11', 'vgg13', 'vgg16', 'vgg19']
-    """
-    if pattern is not None and pattern.startswith(TIMM):
-        return sorted(fnmatch.filter(timm_names(), pattern))
-    return sorted(fnmatch.filter([DEFAULT_MODEL, *torchvision_names()], pattern or "*"))
 
 
 def bare_network(name: str) -> tuple[nn.Module, int]:
@@ -75,18 +48,14 @@ def find_architecture(name: str) -> Architecture:
     Raises:
         ModelError: an unknown name; similar names are suggested.
     """
+    check_name(name)
     if name == DEFAULT_MODEL:
         return _built_in()
     if name.startswith(TIMM):
-        return timm_network(name) if _is_timm(name) else _unknown(name)
+        return timm_network(name)
     if is_factory(name):
         return Architecture(name, lambda _: _made_by(name), published=f"as made by {name}")
-    return torchvision_network(name) if name in torchvision_names() else _unknown(name)
-
-
-def is_factory(name: str) -> bool:
-    """Whether a name is of code to import and call: "package.module:factory"."""
-    return ":" in name and name.isprintable() and not name.startswith(TIMM)
+    return torchvision_network(name)
 
 
 def build_network(network: Architecture, count: int | None = None) -> nn.Module:
@@ -166,23 +135,9 @@ def _built_in() -> Architecture:
         fetch=fetch,
         # (pixel - 127) / 128
         preprocessing=Preprocessing(224, (127 / 255,) * 3, (128 / 255,) * 3),
-        classes=imagenet_classes(),
+        classes=published_classes(1000),
         adapt=adapt,
     )
-
-
-def _is_timm(name: str) -> bool:
-    import timm
-
-    return bool(timm.is_model(name.removeprefix(TIMM)))
-
-
-def _unknown(name: str) -> Architecture:
-    names = list_models() + timm_names()
-    near = [f"{TIMM}{name}"] if f"{TIMM}{name}" in names else []
-    near += difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near[:3])}?" if near else "see the list of models"
-    raise ModelError(f"no model is called {name!r}: {hint}")
 
 
 def _made_by(name: str) -> nn.Module:

@@ -17,15 +17,14 @@ from ..localization.auto_scales import ScaleRule
 from ..localization.box_regression import BoxRegression
 from ..prepared.preprocessing import Preprocessing
 from .adapted import Adaptation
-from .checkpoint import CHECKPOINT_SUFFIX, Checkpoint, read_checkpoint
+from .checkpoint import Checkpoint, read_checkpoint
+from .model_names import CHECKPOINT_SUFFIX, is_factory, is_path
 from .new_head import build_adapted
-from .registry import SEED, build_network, find_architecture, is_factory
+from .registry import SEED, build_network, find_architecture
 from .state_dict import StateDict, class_count, fill
 from .weight_names import Fitted, fitted
 from .weights_file import FileWeights, read_weights, refuse_address, refuse_program
-from .zoo import TIMM, Architecture
-
-_WEIGHT_SUFFIXES = (CHECKPOINT_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
+from .zoo import Architecture
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,6 @@ def resolve(model: str | Path | nn.Module, source: Source) -> Resolved:
     # uses torch's random state, which belongs to the caller.
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         return _from_path(Path(model), source) if of_file else _from_name(str(model), source)
-
-
-def is_path(model: str | Path) -> bool:
-    """Whether a model is given as the path of a file."""
-    name = str(model)
-    # Some of timm's names look like files: beit3_base_patch16_224.pt.
-    ends_like_a_file = name.endswith(_WEIGHT_SUFFIXES) and not name.startswith(TIMM)
-    return isinstance(model, Path) or ends_like_a_file
 
 
 def _from_path(path: Path, source: Source) -> Resolved:

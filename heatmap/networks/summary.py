@@ -20,7 +20,7 @@ from ..geometry import whole_windows
 from ..grid.outputs import Outputs
 from ..localization.auto_scales import ScaleRule
 from .load import Model, load_classifier
-from .registry import DEFAULT_MODEL
+from .model_names import DEFAULT_MODEL
 
 MIB = 2**20
 

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..class_groups import built_in
 from ..classes import ClassList
 from ..errors import ModelError, Use, reason_of
 from ..geometry import window_side
 from ..prepared.preprocessing import Preprocessing
 from .hub import fetch_hub, fetch_url
+from .imagenet import published_classes
+from .model_names import TIMM
 from .state_dict import StateDict
 
-TIMM = "timm/"
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
@@ -67,15 +67,8 @@ class _NumbersOnCpu(TorchFunctionMode):
         return func(*args, **options)
 
 
-def torchvision_names() -> list[str]:
-    """Names of torchvision's classification networks, without the quantized ones."""
-    from torchvision import models
-
-    return list(models.list_models(module=models))
-
-
 def torchvision_network(name: str) -> Architecture:
-    """One of :func:`torchvision_names`, with its best published weights."""
+    """One of torchvision's classifiers, with its best published weights."""
     from torchvision import models
 
     weights = models.get_model_weights(name).DEFAULT
@@ -104,16 +97,9 @@ def torchvision_network(name: str) -> Architecture:
         published=f"torchvision {weights.name}",
         fetch=lambda: fetch_url(weights.url, name),
         preprocessing=preprocessing,
-        classes=_with_wnids(weights.meta["categories"]),
+        classes=published_classes(len(weights.meta["categories"])),
         adapt=_from_torchvision,
     )
-
-
-def timm_names() -> list[str]:
-    """Names of timm's networks, each with "timm/" before it."""
-    import timm
-
-    return [f"{TIMM}{name}" for name in timm.list_models()]
 
 
 def timm_network(name: str) -> Architecture:
@@ -143,38 +129,9 @@ def timm_network(name: str) -> Architecture:
         published=f"timm {config.architecture}.{config.tag}",
         fetch=lambda: _fetch_timm(config, name),
         preprocessing=Preprocessing(window_side(config.input_size[-2:]), config.mean, config.std),
-        classes=_timm_classes(config.num_classes),
+        classes=published_classes(config.num_classes),
         adapt=lambda state: _from_timm(state, short),
     )
-
-
-def imagenet_classes() -> ClassList:
-    """The 1000 classes of ImageNet: torchvision's names ("tabby"), wnids, and groups ("cat")."""
-    from torchvision.models import AlexNet_Weights
-
-    return _with_wnids(AlexNet_Weights.DEFAULT.meta["categories"])
-
-
-def _with_wnids(names: list[str]) -> ClassList:
-    """ImageNet's classes with their wnids, whose order all libraries use."""
-    from timm.data.imagenet_info import ImageNetInfo
-
-    info: Any = ImageNetInfo()
-    wnids = tuple(info.label_names())
-    return ClassList(tuple(names), wnids, built_in(names, wnids))
-
-
-def _timm_classes(count: int) -> ClassList | None:
-    """The classes of the ImageNet variant with this number of classes, or None."""
-    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
-
-    if count == 1000:
-        return imagenet_classes()
-    subset = infer_imagenet_subset({"num_classes": count})
-    if subset is None:
-        return None
-    info: Any = ImageNetInfo(subset)
-    return ClassList(tuple(info.label_descriptions()), tuple(info.label_names()))
 
 
 def _fetch_timm(config: Any, name: str) -> Path:

@@ -22,7 +22,7 @@ from .peak import Peak
 from .session import FEATURES, POSITIONS, SCORES, Session
 
 Floats = npt.NDArray[np.float32]
-# "slide": photos of any size, every window of them. "crop": single windows, by the network as it is.
+# "slide" takes photos of any size, "crop" single windows.
 Form = Literal["slide", "crop"]
 
 

@@ -45,7 +45,7 @@ class ScorerRecipe:
     @property
     def absolute(self) -> ScorerRecipe:
         """The same with absolute paths, for a worker whose working folder is another."""
-        from ..networks.resolve import is_path
+        from ..networks.model_names import is_path
 
         options = {
             name: _absolute(value) if name in _FILES else value

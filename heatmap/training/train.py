@@ -24,7 +24,7 @@ from ..networks.adapted import Adapted
 from ..networks.checkpoint import check_named, check_target, save_checkpoint
 from ..networks.classifier import Classifier
 from ..networks.load import Model, load_original
-from ..networks.registry import DEFAULT_MODEL
+from ..networks.model_names import DEFAULT_MODEL
 from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
 from ..photo.photo_file import upright_hw

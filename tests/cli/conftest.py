@@ -39,12 +39,11 @@ def prepare_once() -> Callable[..., Any]:
 
 @pytest.fixture
 def call(tmp_path, monkeypatch, capsys, prepare_once):
-    """Run the command line, in a folder with a photo, names of classes, and a cache."""
+    """Run the command line, in a folder with a photo and names of classes."""
     cv2.imwrite(str(tmp_path / "cat.png"), skimage.data.chelsea()[60:160, 100:220, ::-1])
     (tmp_path / "names.txt").write_text("\n".join(CLASS_NAMES), "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HEATMAP_DEBUG", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(preparing, "prepare", prepare_once)
 
     def run(*arguments: object) -> Outcome:

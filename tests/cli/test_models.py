@@ -8,21 +8,33 @@ import pytest
 from tests.support.command_line import assert_one_line
 
 
-def test_models_says_the_same_as_json_and_keeps_it(call):
+@pytest.fixture
+def cache(call, monkeypatch) -> Path:
+    """A cache of its own, in the working folder."""
+    monkeypatch.setenv("HEATMAP_CACHE", "cache")
+    return Path("cache/models/facts.json")
+
+
+def test_models_says_the_same_as_json_and_keeps_it(call, cache):
     told = json.loads(call("models", "squeezenet1_*", "--json").out)
     assert [(one["name"], one["sliding"]) for one in told] == [
         ("squeezenet1_0", "exact"),
         ("squeezenet1_1", "exact"),
     ]
+    kept = json.loads(cache.read_text())["content"]
+    assert sorted(kept) == ["squeezenet1_0", "squeezenet1_1"]
+    # Told as it was kept.
+    kept["squeezenet1_1"]["reason"] = "as kept"
+    cache.write_text(json.dumps(json.loads(cache.read_text()) | {"content": kept}))
     outcome = call("models", "squeezenet1_*")
     assert (outcome.code, outcome.err) == (0, "")
     lines = [line.split() for line in outcome.out.splitlines()]
     assert lines[0] == ["model", "window", "stride", "sliding", "note"]
     facts = ("name", "window_px", "native_stride_px", "sliding", "reason")
-    assert lines[1:] == [" ".join(str(one[fact]) for fact in facts).split() for one in told]
+    assert lines[1:] == [
+        " ".join(str(one[fact]) for fact in facts).split() for one in kept.values()
+    ]
     assert told[1]["reason"] == "8 layers pad: differs from cropping"
-    kept = json.loads(Path("cache/heatmap/models.json").read_text())["models"]
-    assert sorted(kept) == ["squeezenet1_0", "squeezenet1_1"]
 
 
 def test_models_gives_reasons(call):
@@ -33,16 +45,22 @@ def test_models_gives_reasons(call):
     assert told[0]["reason"] in call("models", "timm/vit_tiny_patch16_224").out
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"versions": {}, "models": {"a": 1}}'])
-def test_models_works_with_a_cache_that_cannot_be_read_or_written(call, broken):
-    if broken:
-        Path("cache/heatmap").mkdir(parents=True)
-        Path("cache/heatmap/models.json").write_text(broken)
-    else:
-        Path("cache").write_text("a file")
+@pytest.mark.parametrize("broken", ["{", "[]", '{"versions": {}, "content": {"a": 1}}'])
+def test_models_works_with_facts_that_cannot_be_read(call, cache, broken):
+    cache.parent.mkdir(parents=True)
+    cache.write_text(broken)
     outcome = call("models", "squeezenet1_1")
     assert (outcome.code, outcome.err) == (0, "")
     assert "squeezenet1_1" in outcome.out
+    assert list(json.loads(cache.read_text())["content"]) == ["squeezenet1_1"]
+
+
+def test_models_notes_that_nothing_can_be_kept(call, cache):
+    Path("cache").write_text("a file")
+    outcome = call("models", "squeezenet1_1")
+    assert "squeezenet1_1" in outcome.out
+    assert len(outcome.err.splitlines()) == 1
+    assert "cannot be used" in outcome.err
 
 
 def test_no_such_models(call):

@@ -152,7 +152,7 @@ def test_many_of_timm_agree_with_the_original(name):
 @pytest.mark.slow
 def test_the_list_holds_every_torchvision_cnn_that_slides_exactly(tmp_path, monkeypatch):
     """Whatever torchvision adds must be converted too, or be recognised as what it is."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HEATMAP_CACHE", str(tmp_path))
     exact = {fact.name for fact in inspect_models() if fact.sliding == "exact"}
     assert exact - {"efficientnet_lite0"} == set(TORCHVISION)
 

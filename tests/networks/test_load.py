@@ -17,7 +17,8 @@ from heatmap.classes import ClassList
 from heatmap.errors import ModelError
 from heatmap.localization.auto_scales import NATIVE, PHOTO
 from heatmap.networks.load import load_classifier
-from heatmap.networks.registry import bare_network, list_models
+from heatmap.networks.model_names import list_models
+from heatmap.networks.registry import bare_network
 from heatmap.prepared.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 import heatmap
 from heatmap import Scorer
-from heatmap.networks.zoo import torchvision_names
+from heatmap.networks.model_names import library_names
 from tests.support.networks import randomise
 from tests.support.scoring import photo
 from tests.support.zoo import build
@@ -36,7 +36,7 @@ ENDS = {
     "independent probabilities": nn.Sigmoid(),
 }
 NO_CNN = ("vit_", "swin_", "maxvit_")
-TORCHVISION = [name for name in torchvision_names() if not name.startswith(NO_CNN)]
+TORCHVISION = [name for name in library_names().torchvision if not name.startswith(NO_CNN)]
 TIMM = (
     "convnextv2_atto cspresnet50 densenet121 dla34 dpn48b ese_vovnet19b_dw fasternet_t0 "
     "ghostnet_100 hrnet_w18_small inception_v4 legacy_xception mobilenetv4_conv_small "

@@ -1,0 +1,69 @@
+"""The classes of a model, so far as they are known before it is loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..class_groups import built_in, read_groups
+from ..classes import ClassList
+from ..errors import ClassError
+from .class_names import read_class_names
+from .imagenet import kept_classes
+from .model_names import CHECKPOINT_SUFFIX, check_name, is_factory, is_path, library_names
+
+
+def known_classes(
+    model: str,
+    *,
+    weights: str | Path = "default",
+    class_names: str | Path | None = None,
+    groups: str | Path | None = None,
+) -> ClassList | None:
+    """The classes that a model will have once it is loaded; neither torch nor its weights are.
+
+    Args:
+        model: a name, a checkpoint or a factory, as :func:`heatmap.load_classifier` takes it.
+        weights, class_names, groups: as there.
+
+    Returns:
+        The classes, or None where only the network says them: factories, and files of weights,
+        which may have another number of classes.
+
+    Raises:
+        ModelError: no model has this name, or the file of names cannot be used.
+        ClassError: the file of groups cannot be used.
+    """
+    if not is_path(model):
+        check_name(model)
+    classes = _own(model, weights) if class_names is None else read_class_names(class_names)
+    if classes is None or groups is None:
+        return classes
+    return replace(classes, groups=read_groups(groups, classes))
+
+
+def _own(model: str, weights: str | Path) -> ClassList | None:
+    if is_path(model):
+        return _of_checkpoint(Path(model))
+    if is_factory(model) or weights not in ("default", "random"):
+        return None
+    count = library_names().class_count(model)
+    if not count:
+        return None
+    return ClassList.numbered(count) if weights == "random" else kept_classes(count)
+
+
+def _of_checkpoint(path: Path) -> ClassList | None:
+    """The classes that a checkpoint's description names; what is wrong with it, loading tells."""
+    if path.suffix != CHECKPOINT_SUFFIX:
+        return None
+    try:
+        described: Any = json.loads(path.with_suffix(".json").read_bytes())
+        names, wnids = described["class_names"], described["wnids"]
+        if not all(isinstance(text, str) for text in (*names, *wnids)):
+            return None
+        return ClassList(tuple(names), tuple(wnids), built_in(names, wnids))
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, ClassError):
+        return None

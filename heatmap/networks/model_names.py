@@ -1,0 +1,162 @@
+"""Which names are models, told without loading what the models are made with.
+
+The names that torchvision and timm know are kept in the user's cache, for the versions that are
+installed: both take seconds to import.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..cache_folder import cache_folder
+from ..errors import ModelError
+from ..versions import package_versions
+
+DEFAULT_MODEL = "efficientnet_lite0"
+TIMM = "timm/"
+CHECKPOINT_SUFFIX = ".safetensors"
+# The folder in the user's cache for what is known of models.
+MODELS = "models"
+
+_WEIGHT_SUFFIXES = (CHECKPOINT_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
+_FILE = "names.json"
+_LIBRARIES = ("torchvision", "timm")
+
+
+@dataclass(frozen=True)
+class LibraryNames:
+    """The classifiers of the libraries, and the number of classes of each as it was published.
+
+    Attributes:
+        torchvision: by name.
+        timm: by name, each with "timm/" before it.
+        timm_tagged: those of timm's networks with several published weights, by name and tag.
+    """
+
+    torchvision: dict[str, int]
+    timm: dict[str, int]
+    timm_tagged: dict[str, int]
+
+    def class_count(self, name: str) -> int | None:
+        """The number of classes of a model's published weights; None where it is not known."""
+        if name == DEFAULT_MODEL:
+            return 1000
+        for known in (self.torchvision, self.timm, self.timm_tagged):
+            if name in known:
+                return known[name]
+        return None
+
+
+def is_path(model: str | Path) -> bool:
+    """Whether a model is given as the path of a file."""
+    name = str(model)
+    # Some of timm's names look like files: beit3_base_patch16_224.pt.
+    ends_like_a_file = name.endswith(_WEIGHT_SUFFIXES) and not name.startswith(TIMM)
+    return isinstance(model, Path) or ends_like_a_file
+
+
+def is_factory(name: str) -> bool:
+    """Whether a name is of code to import and call: "package.module:factory"."""
+    return ":" in name and name.isprintable() and not name.startswith(TIMM)
+
+
+def list_models(pattern: str | None = None) -> list[str]:
+    """The names of all classifiers available by name, sorted.
+
+    Args:
+        pattern: a shell pattern that the names must match. None lists the built-in network
+            and torchvision's classifiers; a pattern that starts with "timm/" lists timm's,
+            of which there are over a thousand.
+
+    Returns:
+        The names, for any ``model`` parameter; empty if none matches.
+
+    >>> list_models("vgg1?")
+    ['vgg11', 'vgg13', 'vgg16', 'vgg19']
+    """
+    known = library_names()
+    if pattern is not None and pattern.startswith(TIMM):
+        return sorted(fnmatch.filter(known.timm, pattern))
+    return sorted(fnmatch.filter([DEFAULT_MODEL, *known.torchvision], pattern or "*"))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is no model.
+
+    Tags of timm's networks, and factories, are looked at when they are loaded.
+
+    Raises:
+        ModelError: similar names are suggested.
+    """
+    if name == DEFAULT_MODEL or is_factory(name):
+        return
+    known = library_names()
+    if name not in known.torchvision and name.partition(".")[0] not in known.timm:
+        raise _unknown(name, known)
+
+
+def library_names() -> LibraryNames:
+    """The names that the installed versions of torchvision and timm know.
+
+    Only the first call asks the libraries; where both are loaded already, each does, since names
+    may have been added to them.
+    """
+    if all(library in sys.modules for library in _LIBRARIES):
+        return _asked()
+    versions, folder = package_versions(), cache_folder(MODELS)
+    kept = _read(folder.kept(_FILE, versions))
+    if kept is None:
+        kept = _asked()
+        folder.keep(_FILE, versions, asdict(kept))
+    return kept
+
+
+def _read(held: Any) -> LibraryNames | None:
+    try:
+        names = LibraryNames(**held)
+    except TypeError:
+        return None
+    known = (names.torchvision, names.timm, names.timm_tagged)
+    sound = all(
+        isinstance(counts, dict) and all(isinstance(count, int) for count in counts.values())
+        for counts in known
+    )
+    return names if sound else None
+
+
+def _asked() -> LibraryNames:
+    """The names as the libraries tell them: torchvision's without the quantized ones."""
+    import timm
+    from torchvision import models
+
+    return LibraryNames(
+        {
+            name: len(models.get_model_weights(name).DEFAULT.meta["categories"])
+            for name in models.list_models(module=models)
+        },
+        _class_counts(timm.list_models()),
+        _class_counts(timm.list_pretrained()),
+    )
+
+
+def _class_counts(names: list[str]) -> dict[str, int]:
+    """The number of classes of timm's networks, 0 for those without a classifier."""
+    import timm
+
+    configs: dict[str, Any] = {name: timm.get_pretrained_cfg(name) for name in names}
+    return {
+        f"{TIMM}{name}": config.num_classes if config else 0 for name, config in configs.items()
+    }
+
+
+def _unknown(name: str, known: LibraryNames) -> ModelError:
+    names = [*sorted([DEFAULT_MODEL, *known.torchvision]), *known.timm]
+    near = [f"{TIMM}{name}"] if f"{TIMM}{name}" in known.timm else []
+    near += difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "see the list of models"
+    return ModelError(f"no model is called {name!r}: {hint}")
