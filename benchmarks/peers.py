@@ -15,7 +15,7 @@ from torch import Tensor
 from torchcam.methods import CAM
 
 from heatmap import Classifier
-from heatmap.scoring.crop import CROP_BATCH
+from heatmap.scoring.cells import CROP_BATCH
 
 # What torchcam needs to know: the layer that gives the feature map, and the last one.
 CAM_LAYERS = {"resnet50": ("layer4", "fc"), "efficientnet_lite0": ("bn2", "classifier")}

@@ -27,7 +27,8 @@ from tutorial import tutorial_form
 
 import heatmap
 from heatmap.conversion.check import relative_difference
-from heatmap.scoring.crop import all_cells, crop_scores
+from heatmap.scoring.cells import all_cells
+from heatmap.scoring.crop import crop_scores
 
 STRIDES = (32, 16, 8)
 SIDE_PX = 1024

@@ -5,31 +5,44 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
+from typing import Any
 
 import psutil
 
-_chosen: int | None = None
+# What was set before torch was loaded.
+_waiting: int | None = None
 
 
 def thread_count() -> int:
     """The number of threads that compute one photo in this process.
 
-    What :func:`use_threads` set, or torch has where it is loaded; otherwise what torch would take:
+    torch's where it is loaded; otherwise what :func:`use_threads` set, or what torch would take:
     OMP_NUM_THREADS, or one for each physical core that the process may use.
     """
-    if _chosen is not None:
-        return _chosen
-    if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "get_num_threads"):
+    if (torch := _torch()) is not None:
         return int(torch.get_num_threads())
-    return _usual()
+    return _waiting or _usual()
 
 
 def use_threads(count: int) -> None:
     """Set the number of threads that compute one photo in this process."""
-    global _chosen
-    _chosen = count
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(count)
+    global _waiting
+    _waiting = count
+    apply_to_torch()
+
+
+def apply_to_torch() -> None:
+    """Give torch, where it is loaded now, the number that was set before."""
+    global _waiting
+    if _waiting is not None and (torch := _torch()) is not None:
+        torch.set_num_threads(_waiting)
+        _waiting = None
+
+
+def _torch() -> Any:
+    """Torch where it is loaded completely; another thread may be in the middle of that."""
+    torch = sys.modules.get("torch")
+    return torch if hasattr(torch, "set_num_threads") else None
 
 
 @cache
@@ -37,6 +50,7 @@ def _usual() -> int:
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if given.isdecimal() and int(given) > 0:
         return int(given)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    return min(cores, allowed or cores)
+    # Systems other than Linux do not say which processors a process may use.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return min(cores, allowed)

@@ -11,6 +11,7 @@ _PACKAGES = (
     "torch",
     "torchvision",
     "timm",
+    "onnxruntime",
     "numpy",
     "opencv-python-headless",
     "pyvips",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..choices import ACTIVATIONS, DEVICES, DTYPES, ENGINES
+from ..choices import ACTIVATIONS, BACKENDS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
 from ..photo.reading import MAX_PIXELS
@@ -295,6 +295,13 @@ compute_options = under(
         "--memory",
         type=Memory(),
         help="Memory limit for activations, such as 2GB; default: half of the free memory.",
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(BACKENDS),
+        default="auto",
+        show_default=True,
+        help="What runs the network: torch, ONNX Runtime (onnx), or the faster one of them.",
     ),
     click.option(
         "--device",

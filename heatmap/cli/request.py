@@ -75,7 +75,7 @@ def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:
     """How to prepare the scorer, from ``model_options`` and, where given, device and dtype."""
     from ..runs.settings import ScorerRecipe
 
-    names = (*_CLASSIFIER, *(name for name in ("device", "dtype") if name in options))
+    names = (*_CLASSIFIER, *(name for name in ("backend", "device", "dtype") if name in options))
     return ScorerRecipe(options["model"], engine, {name: options[name] for name in names})
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from .command import Command
 from .console import make_console, print_scored, progress_line
+from .keep import keep_network
 from .options import (
     FILE,
     border_option,
@@ -78,7 +79,7 @@ def run(photo: Path, **options: Any) -> None:
     check_known(photo, options["output"], request)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, options["engine"]).prepare()
-        line.notes(scorer.classifier.notes)
+        line.notes(scorer.facts.notes)
         done = run_photo(
             photo,
             scorer,
@@ -90,16 +91,15 @@ def run(photo: Path, **options: Any) -> None:
             overwrite=request.overwrite,
             reporter=line,
         )
-        noted = done.grid.origin.notes[len(scorer.classifier.notes) :]
+        noted = done.grid.origin.notes[len(scorer.facts.notes) :]
         if options["as_json"]:
             # What was looked for stands in the JSON.
-            line.notes(
-                scorer.notes_at(done.grid.geometry.stride_px)[len(scorer.classifier.notes) :]
-            )
+            line.notes(scorer.notes_at(done.grid.geometry.stride_px)[len(scorer.facts.notes) :])
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
     else:
         _print(done, scorer, noted, skips=request.limits.skip is not None)
+    keep_network(scorer)
 
 
 def _print(done: Run, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> None:

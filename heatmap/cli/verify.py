@@ -91,7 +91,7 @@ def verify(photos: Path, **options: Any) -> None:
     comparing = _Comparing(photos, options)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, "slide").prepare()
-        line.notes(scorer.classifier.notes)
+        line.notes(scorer.facts.notes)
         summary = summarise(comparing.outcomes(scorer, line))
     if options["as_json"]:
         click.echo(json.dumps(comparing.told(summary), indent=2))
@@ -175,7 +175,7 @@ class _Comparing:
         picture = draw_report(photo, report, options["wanted"])
         line.notes([f"{name}: {note}" for note in photo.notes])
         if not self.described:
-            line.notes(report.worst.grid.origin.notes[len(scorer.classifier.notes) :])
+            line.notes(report.worst.grid.origin.notes[len(scorer.facts.notes) :])
         target = self._picture(name if self.many else path.stem)
         written = write_image(target, picture, photo=path, overwrite=options["overwrite"])
         described = {"photo": name, "photo_notes": photo.notes, **describe_report(report)}

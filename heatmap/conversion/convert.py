@@ -8,8 +8,9 @@ from torch import fx, nn
 from ..errors import ConversionError, InexactError, ModelError, Use, reason_of
 from ..geometry import window_side
 from ..quiet import quiet
+from ..strides import check_stride
 from .check import check_against_original
-from .dilation import NotByDilation, check_stride, densify
+from .dilation import NotByDilation, densify
 from .fuse import fuse as fuse_graph
 from .heads import convert_head
 from .network import FullyConvolutional

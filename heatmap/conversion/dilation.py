@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..errors import GeometryError, Use
 from .graph import arguments, operation, pair, shape
 from .layout import Layout
 
@@ -29,29 +28,6 @@ aten = torch.ops.aten
 
 class NotByDilation(Exception):  # noqa: N818 - a signal to convert.py, not an error
     """The trunk has an operation that dilation cannot make denser."""
-
-
-def allowed_strides(native_px: int) -> list[int]:
-    """The strides that a network can slide at, px: the divisors of its own, coarsest first."""
-    return [stride for stride in range(native_px, 0, -1) if native_px % stride == 0]
-
-
-def check_stride(stride_px: int | None, native_px: int) -> int:
-    """The stride to slide at; None is the native one.
-
-    Raises:
-        GeometryError: the stride is not a divisor of the native one; the error lists those.
-    """
-    allowed = allowed_strides(native_px)
-    if stride_px is None:
-        return native_px
-    if stride_px not in allowed:
-        raise GeometryError(
-            f"stride is {stride_px} px, the network slides at {', '.join(map(str, allowed))} px",
-            Use("stride", min(allowed, key=lambda stride: abs(stride - stride_px))),
-            Use("engine", "crop", "use {} for any stride"),
-        )
-    return stride_px
 
 
 def densify(trunk: fx.GraphModule, stride_px: int) -> None:

@@ -106,7 +106,7 @@ def evaluate(
         ResultError: boxes or mapping cannot be read, or no label is a class.
     """
     box_file = on_photos(read_boxes(boxes), photos)
-    mapped, classes = None if mapping is None else read_mapping(mapping), scorer.classifier.classes
+    mapped, classes = None if mapping is None else read_mapping(mapping), scorer.facts.classes
     labels = match_labels(box_file.label_counts(), classes, mapped)
     pairing = pair_up(box_file, photos, labels)
     search = replace(display, classes=()).search
@@ -249,7 +249,7 @@ def heatmap_method(
 
 def _scored(photo: Photo, scorer: Scorer, placement: MultiScale, *, named: bool) -> list[Scored]:
     """The scores of a photo at the scales of a run: of positions where there are any."""
-    classifier = scorer.classifier
+    classifier = scorer.facts
     window = classifier.preprocessing.window_px
     scales = placement.scales_for(photo.hw, classifier.scale_rule, window, named=named)
     # Refused where no window would be scored.

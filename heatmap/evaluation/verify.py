@@ -23,7 +23,8 @@ from ..networks.model_names import DEFAULT_MODEL
 from ..photo.extended import extend
 from ..photo.photo import Photo, read_photo
 from ..runs.request import MultiScale
-from ..scoring.crop import Cell, all_cells, crop_scores
+from ..scoring.cells import Cell, all_cells
+from ..scoring.crop import crop_scores
 from ..scoring.prepare import prepare
 from ..scoring.scorer import Scorer
 from .verify_report import Agreement, HeadCheck, ScaleReport, Timing, VerifyReport
@@ -69,7 +70,7 @@ def verify(
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
     scorer = _sliding(model if isinstance(model, Scorer) else prepare(model, engine="slide"))
-    opened, classifier = read_photo(photo), scorer.classifier
+    opened, classifier = read_photo(photo), scorer.facts
     window = classifier.preprocessing.window_px
     scales = placement.scales_for(opened.hw, classifier.scale_rule, window, named=False)
     plans = [scorer.plan(opened.hw, placement.at(scale)) for scale in scales]
@@ -118,7 +119,8 @@ def _sliding(scorer: Scorer) -> Scorer:
             f"{scorer.why_not}; nothing to compare with cropping",
             Use("engine", "crop", "score with {}"),
         )
-    return replace(scorer, engine="slide")
+    # A network that crops is prepared for nothing else.
+    return scorer if scorer.engine == "slide" else replace(scorer, engine="slide", forms=None)
 
 
 def _warm_up(scorer: Scorer, extended: npt.NDArray[np.uint8], geometry: Geometry) -> None:

@@ -111,7 +111,7 @@ def describe_evaluation(report: EvaluationReport, scorer: Scorer) -> dict[str, A
 
 
 def _subject(report: EvaluationReport, photos: Path, scorer: Scorer) -> str:
-    classifier = scorer.classifier
+    classifier = scorer.facts
     return (
         f"{len(report.photos)} photos of {photos.absolute().name} · {classifier.name} · "
         f"weights: {classifier.weights}"

@@ -43,6 +43,7 @@ class Computation:
 
     Attributes:
         device, dtype, threads: device, number format and number of threads.
+        backend: what ran the network: "torch", or "onnx" for ONNX Runtime.
         parts: number of rectangles in which the grid was computed, one after the other.
         band_px: height of the highest band of the photo.
         tiles: number of tiles given to workers.
@@ -57,6 +58,7 @@ class Computation:
     band_px: int | None = None
     tiles: int | None = None
     batch: int | None = None
+    backend: Literal["torch", "onnx"] = "torch"
 
 
 @dataclass(frozen=True)

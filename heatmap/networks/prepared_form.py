@@ -40,19 +40,23 @@ class _Prepared(nn.Module):
         mean, std = (torch.tensor(each) for each in (preprocessing.mean, preprocessing.std))
         self.register_buffer("mean", (mean * 255).view(1, -1, 1, 1))
         self.register_buffer("std", (std * 255).view(1, -1, 1, 1))
-        self.register_buffer("shares", torch.tensor(LUMA_SHARES, dtype=torch.float32))
+        self.register_buffer("shares", torch.tensor(LUMA_SHARES).float().view(1, 3, 1, 1))
         self.grey, self.reversed = preprocessing.channels == 1, preprocessing.channel_order == "bgr"
+
+    mean: Tensor
+    std: Tensor
+    shares: Tensor
 
     def forward(self, pixels: Tensor) -> Tensor:
         # Moved while they are bytes, a quarter of what they become.
         channels = pixels.permute(0, 3, 1, 2)
         if self.grey:
             # Whole numbers below 2^24, which float32 holds exactly.
-            luma = (channels.float() * self.shares.view(1, 3, 1, 1)).sum(1, keepdim=True)
+            luma = (channels.float() * self.shares).sum(1, keepdim=True)
             values = torch.floor((luma + 2**15) * 2.0**-16)
         else:
             values = (channels.flip(1) if self.reversed else channels).float()
-        return (values - self.mean) / self.std  # type: ignore[no-any-return]
+        return (values - self.mean) / self.std
 
 
 class _SlidingForm(nn.Module):
@@ -133,7 +137,7 @@ def write_sliding(
     window, step = network.window_px, network.native_stride_px
     example = torch.zeros(2, window + 2 * step, window + 3 * step, 3, dtype=torch.uint8)
     sizes = {0: Dim("batch", min=1), 1: Dim("height", min=window), 2: Dim("width", min=window)}
-    axes = {
+    axes: dict[str, tuple[str | int, ...]] = {
         _PIXELS: ("batch", "height", "width", 3),
         SCORES: ("batch", "rows", "columns", network.classes),
         POSITIONS: ("batch", "position_rows", "position_columns", network.classes),
@@ -152,7 +156,7 @@ def write_cropping(classifier: Classifier, path: Path) -> None:
     """
     form, window = _CropForm(classifier), classifier.preprocessing.window_px
     example = torch.zeros(2, window, window, 3, dtype=torch.uint8)
-    axes = {
+    axes: dict[str, tuple[str | int, ...]] = {
         _PIXELS: ("batch", window, window, 3),
         SCORES: ("batch", 1, 1, len(classifier.classes)),
     }

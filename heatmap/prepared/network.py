@@ -32,7 +32,7 @@ class PreparedNetwork:
 
     Attributes:
         facts: what is known of the network.
-        sliding: how it slides.
+        slides: how it slides.
         form: whether it takes photos of any size, or single windows.
         stride_px: distance between the windows of a photo, px; None for single windows.
         peak: the memory that a photo takes.
@@ -41,7 +41,7 @@ class PreparedNetwork:
     """
 
     facts: NetworkFacts
-    sliding: SlidingFacts
+    slides: SlidingFacts
     form: Form
     stride_px: int | None
     peak: Peak
@@ -55,22 +55,28 @@ class PreparedNetwork:
         Raises:
             ModelError: ONNX Runtime cannot run it.
         """
-        return self._run(photo[None], SCORES, threads)[0]
+        scores: Floats = self._run(photo[None], SCORES, threads)[0]
+        return scores
 
     def positions(self, photo: npt.NDArray[np.uint8], threads: int) -> Floats:
         """Scores (N', M', K) of the single positions of an extended photo, where it has them."""
-        return self._run(photo[None], POSITIONS, threads)[0]
+        scores: Floats = self._run(photo[None], POSITIONS, threads)[0]
+        return scores
 
-    def crops(self, windows: npt.NDArray[np.uint8], threads: int) -> Floats:
-        """Scores (B, K) of single windows, RGB uint8 (B, window, window, 3)."""
-        return self._run(windows, SCORES, threads).reshape(len(windows), -1)
+    def timed(self, pixels: npt.NDArray[np.uint8], threads: int) -> None:
+        """Run it as scoring photos (B, H, W, 3) does, for its time."""
+        self._run(pixels, POSITIONS if self.slides.map_hw else SCORES, threads)
 
-    def crops_and_features(
-        self, windows: npt.NDArray[np.uint8], threads: int
-    ) -> tuple[Floats, Floats]:
-        """Scores (B, K) and feature maps (B, C, n, m) of single windows, where it has them."""
-        given = self._session(threads).run(np.ascontiguousarray(windows), (SCORES, FEATURES))
-        return given[SCORES].reshape(len(windows), -1), given[FEATURES]
+    def crops(
+        self, windows: npt.NDArray[np.uint8], threads: int, *, features: bool = False
+    ) -> tuple[Floats, Floats | None]:
+        """Scores (B, K) of single windows, RGB uint8 (B, window, window, 3).
+
+        With ``features`` also their feature maps (B, C, n, m), which it has with box regression.
+        """
+        outputs = (SCORES, FEATURES) if features else (SCORES,)
+        given = self._session(threads).run(np.ascontiguousarray(windows), outputs)
+        return given[SCORES].reshape(len(windows), -1), given.get(FEATURES)
 
     def _run(self, photos: npt.NDArray[np.uint8], output: str, threads: int) -> Floats:
         return self._session(threads).run(np.ascontiguousarray(photos), (output,))[output]
@@ -84,7 +90,7 @@ def described(network: PreparedNetwork) -> dict[str, Any]:
     """All but the file as JSON data; :func:`read_described` reads it back."""
     return {
         "facts": described_facts(network.facts),
-        "sliding": described_sliding(network.sliding),
+        "sliding": described_sliding(network.slides),
         "form": network.form,
         "stride_px": network.stride_px,
         "peak": {"fixed": network.peak.fixed, "per_px": network.peak.per_px},

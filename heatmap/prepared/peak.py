@@ -3,18 +3,25 @@
 Nothing of ONNX Runtime says it before, and in a process that did other things before nobody can
 measure it after: memory that was freed earlier is used again.
 
-    python -m heatmap.prepared.peak NETWORK OUTPUT HEIGHT WIDTH
+    python -m heatmap.prepared.peak NETWORK OUTPUT PHOTOS HEIGHT WIDTH
 """
 
 from __future__ import annotations
 
+import math
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from ..errors import ModelError, reason_of
+from ..errors import ModelError
+from ..threads import thread_count
+
+# Photos, height, width.
+Shape: TypeAlias = tuple[int, ...]
 
 # What was measured varies by a fifth from run to run, with how freed blocks happen to fit.
 _MARGIN = 1.3
@@ -24,58 +31,68 @@ _MARGIN = 1.3
 class Peak:
     """Bytes that a run takes beyond the loaded network: ``fixed`` + ``per_px`` * pixels.
 
-    >>> Peak(10**6, 400).bytes((1000, 1000))
+    >>> Peak(10**6, 400).bytes((1, 1000, 1000))
     401000000
     """
 
     fixed: int
     per_px: float
 
-    def bytes(self, photo_hw: tuple[int, int]) -> int:
-        """Bytes for a photo of this height and width, px."""
-        return round(self.fixed + self.per_px * photo_hw[0] * photo_hw[1])
+    def bytes(self, shape: Shape) -> int:
+        """Bytes for some photos of one height and width, px."""
+        return round(self.fixed + self.per_px * math.prod(shape))
 
     @classmethod
-    def through(cls, measured: Sequence[tuple[tuple[int, int], int]]) -> Peak:
-        """The line through two measurements, (height, width) and bytes, with a margin on top."""
-        (small_hw, low), (large_hw, high) = measured
-        small_px, large_px = small_hw[0] * small_hw[1], large_hw[0] * large_hw[1]
-        # Through the larger one at least, which is the surer one.
-        per_px = max((high - low) / (large_px - small_px), high / large_px / 2)
-        fixed = max(0.0, high - per_px * large_px)
+    def through(cls, measured: Sequence[tuple[Shape, int]]) -> Peak:
+        """The line through two measurements, of few and of more pixels, with a margin on top."""
+        (few, low), (more, high) = ((math.prod(shape), peak) for shape, peak in measured)
+        # A share of the larger one at least, which is the surer one.
+        per_px = max((high - low) / (more - few), high / more / 2)
+        fixed = max(0.0, high - per_px * more)
         return cls(round(_MARGIN * fixed), _MARGIN * per_px)
 
 
-def measured_peak(network: Path, output: str, photo_hw: tuple[int, int]) -> int:
-    """Bytes that a first run on one photo takes beyond the loaded network.
+def measured_peak(network: Path, output: str, shapes: Sequence[Shape]) -> Peak:
+    """What two runs take beyond the loaded network, each in a process of its own.
+
+    Args:
+        network: the ONNX file.
+        output: the output that is computed.
+        shapes: the shapes of both inputs, without channels; the second has more pixels.
 
     Raises:
-        ModelError: the process does not end as it should.
+        ModelError: a process does not end as it should.
     """
-    command = [sys.executable, "-m", __spec__.name, str(network), output, *map(str, photo_hw)]
+    return Peak.through([(shape, _in_a_process(network, output, shape)) for shape in shapes])
+
+
+def _in_a_process(network: Path, output: str, shape: Shape) -> int:
+    command = [sys.executable, "-m", __name__, str(network), output, *map(str, shape)]
     # Where this package is not installed, it is where this process found it.
     home = str(Path(__file__).parents[2])
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=home, check=False)
+    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
+    ended = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False
+    )
     try:
         return int(ended.stdout)
     except ValueError as error:
-        raise ModelError(
-            f"its memory cannot be measured: {reason_of(ended.stderr or 'no answer')}"
-        ) from error
+        said = ended.stderr.strip().splitlines() or ["it said nothing"]
+        raise ModelError(f"its memory cannot be measured: {said[-1]}") from error
 
 
-def _measure(network: Path, output: str, photo_hw: tuple[int, int]) -> int:
+def _measure(network: Path, output: str, shape: Shape) -> int:
     import numpy as np
 
     from ..memory import kept_memory
     from .session import Session
 
-    session = Session(network, 1)
+    session = Session(network, thread_count())
     session.load()
     before = _resident()
     with kept_memory():
-        session.run(np.zeros((1, *photo_hw, 3), np.uint8), [output])
-    return _highest() - before
+        session.run(np.zeros((*shape, 3), np.uint8), [output])
+    return max(0, _highest() - before)
 
 
 def _resident() -> int:
@@ -93,4 +110,4 @@ def _highest() -> int:
 
 
 if __name__ == "__main__":
-    print(_measure(Path(sys.argv[1]), sys.argv[2], (int(sys.argv[3]), int(sys.argv[4]))))
+    print(_measure(Path(sys.argv[1]), sys.argv[2], (*map(int, sys.argv[3:6]),)))

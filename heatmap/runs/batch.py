@@ -15,6 +15,7 @@ from ..ownership import Ownership
 from ..progress import Reporter
 from ..room import named_error
 from ..temporary import recover
+from ..threads import thread_count, use_threads
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
 from .coco_joined import Pieces, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
@@ -71,8 +72,6 @@ class LocalRunner:
         return _processors() + 1
 
     def run(self, setup: BatchSetup, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
-        from ..scoring.device import thread_count, use_threads
-
         before, count = thread_count(), _processors() // setup.settings.resources.threads
         try:
             worker = Worker(setup.scorer, setup.request, setup.settings)
@@ -84,8 +83,6 @@ class LocalRunner:
 @cache
 def _processors() -> int:
     """The number of threads that torch uses by default."""
-    from ..scoring.device import thread_count
-
     return thread_count()
 
 
@@ -254,14 +251,15 @@ def _setup(
     """The scorer and settings, after all checks that need no photo."""
     recipe, request = recipe.absolute, request.of_batch
     scorer = recipe.prepare()
-    display_of_stored(request, scorer.classifier.classes)
+    display_of_stored(request, scorer.facts.classes)
     geometry = scorer.plan(_ANY_HW, request.placement.at(1.0))
-    if scorer.engine == "slide":
-        # Converted here, once, before threads ask for them.
-        scorer.network_at(geometry.stride_px)
-        scorer.positions_at(geometry.stride_px)
-    settings = settle(scorer, request, threads, manifest.settings, share=share)
-    output, notes = Path(os.path.abspath(manifest.path.parent)), scorer.notes_at(geometry.stride_px)
+    stride = geometry.stride_px
+    earlier = manifest.settings
+    settings = settle(scorer, request, threads, earlier, stride_px=stride, share=share)
+    scorer = scorer.on(settings.resources.backend)
+    # Converted here, once, before threads ask for it.
+    scorer.ready_at(stride)
+    output, notes = Path(os.path.abspath(manifest.path.parent)), scorer.notes_at(stride)
     return BatchSetup(recipe, scorer, request, settings, output, notes)
 
 

@@ -32,8 +32,8 @@ from .settings import ScorerRecipe, Settings
 from .worker import PhotoTask, Worker, described_way, lost
 
 if TYPE_CHECKING:
-    from ..scoring.bands.scanner import Block
-    from ..scoring.photo_pass import PhotoPass, ScoreStream
+    from ..scoring.photo_pass import PhotoPass
+    from ..scoring.stream import Block, ScoreStream
 
 _SHARED = Use("output", text="give a folder on a disk that all machines share as {}")
 # Photos with more pixels are distributed by tile, a few to each worker.
@@ -103,7 +103,7 @@ class _RayWorker:
         try:
             _check_shared(output)
             scorer = recipe.prepare()
-            if scorer.classifier.weights_digest != settings.asked["weights"]:
+            if scorer.facts.weights_digest != settings.asked["weights"]:
                 self._error = ModelError("its weights differ")
             self._worker = Worker(scorer, request, settings)
         except HeatmapError as error:
@@ -216,7 +216,7 @@ class _Pool:
 
     def spread(self, job: PhotoPass, positions: bool) -> ScoreStream:
         """The scores of one large photo, computed tile by tile from the top."""
-        from ..scoring.photo_pass import ScoreStream
+        from ..scoring.stream import ScoreStream
 
         rows = job.geometry.grid_hw[0]
         tiles = min(rows, TILES_A_WORKER * len(self._actors))

@@ -106,7 +106,7 @@ class PhotoRun:
         hw = region.hw if region else whole_hw
         self.scales = planned_scales(hw, scorer, request)
         # Refused before the photo is scored, not after.
-        self.display = display_of_stored(request, scorer.classifier.classes)
+        self.display = display_of_stored(request, scorer.facts.classes)
         self.photo = open_photo(photo, self._needed_hw(hw), region, request.limits.reading)
         self.image = image or image_of(request, self.photo)
         check_photo(request, self.photo)
@@ -127,7 +127,7 @@ class PhotoRun:
         read = (*self.request.files, *self.scorer.files)
         self._claim = replace(claim_of(folder, self.photo, self.request), read=read, **known)
         request = replace(self.request, display=self.display)
-        check_claim(self._claim, request, self.scorer.classifier.classes, self.scales)
+        check_claim(self._claim, request, self.scorer.facts.classes, self.scales)
 
     def score(self, home: Path, reporter: Reporter) -> None:
         """Score at every scale; large scores are written to the folder ``home``."""
@@ -221,7 +221,7 @@ class PhotoRun:
         crops = self.scorer.crops(self.photo)
         if crops is None:
             return None
-        store, classes = self.request.limits.store_classes, self.scorer.classifier.classes
+        store, classes = self.request.limits.store_classes, self.scorer.facts.classes
         own = classes.indices(store) if store else range(len(classes))
 
         def ask(boxes_xyxy: Sequence[Box], groups: Sequence[ClassGroup]) -> CropAnswers:
@@ -241,16 +241,16 @@ class PhotoRun:
         # Read anew: files may have been changed while the photo was scored.
         claim = replace(self._claim or claim_of(folder, self.photo, self.request))
         request = replace(self.request, display=self.display)
-        yield from notes_of_kept(claim, request, self.scorer.classifier.classes, self.scales)
+        yield from notes_of_kept(claim, request, self.scorer.facts.classes, self.scales)
 
     def _notes(self, findings: Findings) -> Iterator[str]:
         """What the user should know of where was looked for what."""
-        window = self.scorer.classifier.preprocessing.window_px
+        window = self.scorer.facts.preprocessing.window_px
         low, high = sizes_looked_for(list(self.scales.values()), self.photo.hw, window)
         yield f"looked for things of about {low:,} to {high:,} px; a finer resolution finds smaller"
         automatic = self.request.placement.scales == "auto"
-        yield from network_notes(self.scorer.classifier, automatic=automatic)
-        regression = self.scorer.classifier.box_regression
+        yield from network_notes(self.scorer.facts, automatic=automatic)
+        regression = self.scorer.facts.box_regression
         if regression is not None and self.scorer.refines and self.display.confirm:
             yield f"boxes were refined by what {regression.examples:,} examples taught"
         if findings.unconfirmed:
@@ -330,7 +330,7 @@ def planned_bytes(
     Raises:
         GeometryError: no window fits, or the network does not have this stride.
     """
-    classes, store = scorer.classifier.classes, request.limits.store_classes
+    classes, store = scorer.facts.classes, request.limits.store_classes
     kept = classes.indices(store) if store else classes
     sizes = [
         grid_bytes(scorer.plan(photo_hw, request.placement.at(scale)), len(kept))
@@ -343,7 +343,7 @@ def planned_bytes(
 
 def planned_scales(photo_hw: tuple[int, int], scorer: Scorer, request: Request) -> dict[str, float]:
     """The scales of a run by the names of their grids, without duplicates."""
-    classifier, named = scorer.classifier, bool(request.display.classes)
-    window = classifier.preprocessing.window_px
-    scales = request.placement.scales_for(photo_hw, classifier.scale_rule, window, named=named)
+    facts, named = scorer.facts, bool(request.display.classes)
+    window = facts.preprocessing.window_px
+    scales = request.placement.scales_for(photo_hw, facts.scale_rule, window, named=named)
     return {scale_name(scale): scale for scale in scales}

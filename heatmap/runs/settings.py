@@ -1,7 +1,7 @@
 """The settings of a batch: everything that can change a result, and a digest of it.
 
-Memory and threads that were not given are chosen once and reused as long as all other settings
-stay the same, since they can change the last bits of the scores.
+Memory, threads and backend that were not given are chosen once and reused as long as all other
+settings stay the same, since they can change the last bits of the scores.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ..contents import read_bytes
 from ..errors import PhotoError
 from ..localization.auto_scales import described_rule
 from ..memory import free_memory
+from ..threads import thread_count
 from ..versions import package_versions
 from .request import Request
 
@@ -67,10 +68,11 @@ class ScorerRecipe:
 
 @dataclass(frozen=True)
 class Resources:
-    """Per photo: bytes that activations may take, and number of threads."""
+    """Per photo: bytes that activations may take, number of threads, and what runs the network."""
 
     memory: int
     threads: int
+    backend: Literal["torch", "onnx"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def settle(
     threads: int | None,
     earlier: Mapping[str, Any] | None,
     *,
+    stride_px: int,
     share: int = 1,
 ) -> Settings:
     """Choose the settings of a batch.
@@ -106,35 +109,36 @@ def settle(
         threads: threads per photo; None is 1 if ``share`` is above 1, else torch's default.
         earlier: the settings last saved in the manifest; their resources are reused if
             nothing that is asked for has changed.
+        stride_px: distance between windows, px; the network is made ready for it.
         share: number of photos at a time, which share the memory.
     """
-    from ..scoring.device import thread_count
-
     asked = _asked(scorer, request, threads)
     if earlier is not None and earlier.get("asked") == asked:
-        resources = Resources(int(earlier["memory"]), int(earlier["threads"]))
+        resources = Resources(int(earlier["memory"]), int(earlier["threads"]), earlier["backend"])
     else:
         resources = Resources(
             (request.limits.memory or free_memory()) // share,
             threads or (1 if share > 1 else thread_count()),
+            scorer.ready_at(stride_px),
         )
     return Settings(asked, resources)
 
 
 def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, Any]:
     """Everything that can change a result, after a round trip through JSON."""
-    classifier, extras, skip = scorer.classifier, request.extras, request.limits.skip
+    facts, extras, skip = scorer.facts, request.extras, request.limits.skip
     display = request.display
     described = {
-        "model": classifier.name,
-        "weights": classifier.weights_digest,
-        "preprocessing": asdict(classifier.preprocessing),
-        "outputs": classifier.outputs,
-        "classes": _digest(repr(classifier.classes).encode("utf-8", "surrogatepass")),
-        "scales": described_rule(classifier.scale_rule),
-        "box_regression": boxes.digest if (boxes := classifier.box_regression) else None,
+        "model": facts.name,
+        "weights": facts.weights_digest,
+        "preprocessing": asdict(facts.preprocessing),
+        "outputs": facts.outputs,
+        "classes": _digest(repr(facts.classes).encode("utf-8", "surrogatepass")),
+        "scales": described_rule(facts.scale_rule),
+        "box_regression": boxes.digest if (boxes := facts.box_regression) else None,
         "engine": scorer.engine,
         "compute": asdict(scorer.compute),
+        "backend": scorer.backend,
         "placement": asdict(request.placement),
         "display": {
             "classes": list(map(_wanted, display.classes)),

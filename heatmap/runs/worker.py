@@ -26,6 +26,7 @@ from ..localization.detection import Detection
 from ..memory import kept_memory
 from ..progress import Reporter
 from ..room import room_to_grow
+from ..threads import use_threads
 from .coco import CocoImage
 from .manifest import FileStamp, Record
 from .request import Request
@@ -116,9 +117,7 @@ class Worker:
     """Runs photos with one scorer, each in three steps: read, score, finish."""
 
     def __init__(self, scorer: Scorer, request: Request, settings: Settings) -> None:
-        from ..scoring.device import use_threads
-
-        self.scorer = replace(scorer, steady=True)
+        self.scorer = replace(scorer.on(settings.resources.backend), steady=True)
         limits = replace(request.limits, memory=settings.resources.memory)
         self.request = replace(request, limits=limits)
         self.digest = settings.digest

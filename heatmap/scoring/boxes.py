@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
-from ..conversion.network import FullyConvolutional
 from ..geometry import Box, whole_px
 from ..localization.box_regression import profiles_of
 from ..memory import kept_memory
 from ..photo.photo import Photo
 from ..photo.photo_file import fits_memory
 from ..photo.reduced import OpenPhoto, ReducedPhoto, reduced_hw, reduced_photo
-from ..prepared.preprocessing import Preprocessing
-from .crop import CROP_BATCH
-from .device import Compute
+from .cells import CROP_BATCH
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+# Windows, RGB uint8 (B, window, window, 3), and whether feature maps are asked for -> scores (B, K)
+# and feature maps (B, C, n, n), or None.
+CropNetwork: TypeAlias = Callable[[npt.NDArray[np.uint8], bool], tuple[Floats, Floats | None]]
 
 
 @dataclass(frozen=True)
@@ -34,45 +34,38 @@ class BoxOutputs:
             :func:`box_regression.profiles_of`; None where they were not asked for.
     """
 
-    scores: npt.NDArray[np.float32]
-    profiles: npt.NDArray[np.float32] | None = None
+    scores: Floats
+    profiles: Floats | None = None
 
 
 def box_outputs(
-    module: nn.Module,
-    preprocessing: Preprocessing,
+    network: CropNetwork,
     photo: OpenPhoto,
     boxes_xyxy: Sequence[Box],
-    compute: Compute,
+    window_px: int,
     *,
     profiles: bool = False,
 ) -> BoxOutputs:
     """What a network gives for boxes in photo px, at least one, each stretched to one window.
 
     Args:
-        module: the classifier or, which is faster, its converted form; on the device of
-            ``compute``.
-        preprocessing, photo, boxes_xyxy, compute: of the classifier, the photo, and the device.
-        profiles: whether to give those of the feature maps; only of a converted network.
+        network: runs the network on windows.
+        photo, boxes_xyxy: the photo, and the boxes.
+        window_px: side of a window.
+        profiles: whether to give those of the feature maps.
     """
     pixels = _pixels(photo)
     scores, seen = [], []
-    with kept_memory(), torch.inference_mode():
+    with kept_memory():
         for start in range(0, len(boxes_xyxy), CROP_BATCH):
             crops = [
-                _crop(pixels, box, photo.hw, preprocessing.window_px)
+                _crop(pixels, box, photo.hw, window_px)
                 for box in boxes_xyxy[start : start + CROP_BATCH]
             ]
-            batch = compute.tensor(preprocessing.tensor(np.stack(crops)))
-            if profiles:
-                assert isinstance(module, FullyConvolutional)
-                features = module.trunk(batch)
-                seen.append(profiles_of(features.float().cpu().numpy()))
-                outputs = module.head(features)
-            else:
-                outputs = module(batch)
-            # A converted network gives a grid of one cell for each.
-            scores.append(outputs.flatten(1).float().cpu().numpy())
+            given, features = network(np.stack(crops), profiles)
+            scores.append(given)
+            if features is not None:
+                seen.append(profiles_of(features))
     return BoxOutputs(np.concatenate(scores), np.concatenate(seen) if profiles else None)
 
 

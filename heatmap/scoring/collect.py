@@ -10,14 +10,14 @@ import numpy.typing as npt
 from ..grid.collector import Collector
 from ..grid.origin import Computation
 from ..memory import kept_memory
-from .photo_pass import PhotoPass, Spread
+from .stream import Pass, Spread
 
 # Called with the number of windows done and the total.
 Progress = Callable[[int, int], None]
 
 
 def collected(
-    job: PhotoPass,
+    job: Pass,
     collector: Collector,
     progress: Progress | None,
     *,

@@ -11,21 +11,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
+from ..conversion.network import FullyConvolutional
 from ..geometry import Geometry
 from ..networks.classifier import Classifier
+from ..prepared.preprocessing import Preprocessing
+from .boxes import CropNetwork
+from .cells import CROP_BATCH, Cell, cut
 from .device import Compute
-
-# Windows per forward pass; more gained nothing on two cores (benchmarks/cropping.py).
-CROP_BATCH = 16
-
-Cell = tuple[int, int]
-
-
-def all_cells(geometry: Geometry) -> list[Cell]:
-    """Every cell (row, column), row by row."""
-    rows, columns = geometry.grid_hw
-    return [(row, column) for row in range(rows) for column in range(columns)]
 
 
 def crop_scores(
@@ -53,16 +47,35 @@ def crop_scores(
     """
     compute = compute or Compute()
     module = compute.moved(classifier.module)
-    window, stride = geometry.window_px, geometry.stride_px
     for start in range(0, len(cells), batch):
-        crops = np.stack(
-            [
-                extended[
-                    row * stride : row * stride + window, column * stride : column * stride + window
-                ]
-                for row, column in cells[start : start + batch]
-            ]
-        )
+        crops = cut(extended, geometry, cells[start : start + batch])
         with torch.inference_mode():
             photos = compute.tensor(classifier.preprocessing.tensor(crops))
             yield module(photos).float().cpu().numpy()
+
+
+def crop_network(module: nn.Module, preprocessing: Preprocessing, compute: Compute) -> CropNetwork:
+    """Runs a network in torch on windows.
+
+    Args:
+        module: the classifier or, which is faster, its converted form; on the device of
+            ``compute``. Only a converted one gives feature maps.
+        preprocessing: of the classifier.
+        compute: device and number format.
+    """
+
+    @torch.inference_mode()
+    def run(
+        windows: npt.NDArray[np.uint8], wants_features: bool
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        batch, features = compute.tensor(preprocessing.tensor(windows)), None
+        if wants_features:
+            assert isinstance(module, FullyConvolutional)
+            maps = module.trunk(batch)
+            features, outputs = maps.float().cpu().numpy(), module.head(maps)
+        else:
+            outputs = module(batch)
+        # A converted network gives a grid of one cell for each.
+        return outputs.flatten(1).float().cpu().numpy(), features
+
+    return run

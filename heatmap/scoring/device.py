@@ -1,19 +1,18 @@
-"""The device, number format and number of threads that a network computes with."""
+"""The device and number format that a network computes with."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, TypeVar
 
 from ..choices import DEVICES, DTYPES, Device, Dtype
 from ..errors import ModelError, Use, reason_of
 
-M = TypeVar("M", bound=nn.Module)
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+M = TypeVar("M", bound="nn.Module")
 
 
 @dataclass(frozen=True)
@@ -34,21 +33,25 @@ class Compute:
         ):
             if value not in choices:
                 raise ModelError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
-        if not _AVAILABLE[self.device]():
+        if not _is_available(self.device):
             raise ModelError(f"device {self.device} is not available", Use("device", "cpu"))
 
     @property
     def is_plain(self) -> bool:
         return (self.device, self.dtype) == ("cpu", "float32")
 
-    def tensor(self, photos: torch.Tensor) -> torch.Tensor:
+    def tensor(self, photos: Tensor) -> Tensor:
         """Preprocessed photos on the device, in the number format."""
+        import torch
+
         return photos.to(self.device, getattr(torch, self.dtype))
 
     def moved(self, module: M) -> M:
         """The module itself for the CPU and float32, otherwise a converted copy on the device."""
         if self.is_plain:
             return module
+        import torch
+
         return copy.deepcopy(module).to(self.device, getattr(torch, self.dtype))
 
     def try_out(self, module: nn.Module, side_px: int, channels: int = 3) -> None:
@@ -59,6 +62,8 @@ class Compute:
         """
         if self.is_plain:
             return
+        import torch
+
         try:
             with torch.inference_mode():
                 module(self.tensor(torch.zeros(1, channels, side_px, side_px)))
@@ -69,18 +74,10 @@ class Compute:
             ) from error
 
 
-_AVAILABLE: dict[str, Callable[[], bool]] = {
-    "cpu": lambda: True,
-    "cuda": torch.cuda.is_available,
-    "mps": torch.backends.mps.is_available,
-}
+def _is_available(device: Device) -> bool:
+    if device == "cpu":
+        return True
+    import torch
 
-
-def thread_count() -> int:
-    """The number of threads that torch uses in this process."""
-    return torch.get_num_threads()
-
-
-def use_threads(count: int) -> None:
-    """Set the number of threads that torch uses in this process."""
-    torch.set_num_threads(count)
+    backend = torch.cuda if device == "cuda" else torch.backends.mps
+    return bool(backend.is_available())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,24 +12,19 @@ import torch
 from torch import Tensor
 
 from ..conversion.network import FullyConvolutional
-from ..errors import GeometryError, ModelError, Use
+from ..errors import GeometryError, Use
 from ..geometry import Geometry, size_text
 from ..grid.origin import Computation
-from ..grid.outputs import LOGITS_WAYS, outside
 from ..networks.classifier import Classifier
 from ..photo.extended import ExtendedRows
+from ..threads import thread_count
 from .bands.receptive_field import NotInBands
-from .bands.scanner import Block, Part, Scanner
-from .crop import CROP_BATCH, all_cells, crop_scores
-from .device import Compute, thread_count
+from .bands.scanner import Part, Scanner
+from .cells import CROP_BATCH, all_cells
+from .crop import crop_scores
+from .device import Compute
 from .rectangles import rectangles
-
-
-class ScoreStream(NamedTuple):
-    """Blocks of scores, computed on demand, and how they are computed."""
-
-    computation: Computation
-    blocks: Iterator[Block]
+from .stream import Block, Check, ScoreStream
 
 
 @dataclass(frozen=True)
@@ -64,38 +59,12 @@ class PhotoPass:
             GeometryError: the memory is not enough.
         """
         stream = self._cropped() if self.network is None else self._slid(self.network)
-        return ScoreStream(stream.computation, self._checked(stream.blocks))
+        check = Check(self.classifier.outputs, self.compute.dtype, self.wanted)
+        return ScoreStream(stream.computation, check.checked(stream.blocks))
 
-    def computed(self, **cuts: int) -> Computation:
+    def computed(self, **cuts: Any) -> Computation:
         """How this pass is computed; ``cuts`` are the fields of Computation on how it is cut."""
         return Computation(self.compute.device, self.compute.dtype, thread_count(), **cuts)
-
-    def _checked(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        for row, column, scores in blocks:
-            self._check_finite(scores)
-            self._check_range(scores)
-            if self.wanted is not None:
-                n, m = scores.shape[:2]
-                scores[~self.wanted[row : row + n, column : column + m]] = np.nan
-            yield row, column, scores
-
-    def _check_finite(self, scores: npt.NDArray[np.float32]) -> None:
-        """Refuse overflow, which would otherwise look like windows that were not scored."""
-        if not np.isfinite(scores).all():
-            raise ModelError(
-                f"the network gives scores that are not finite in {self.compute.dtype}",
-                Use("dtype", "float32"),
-                Use("weights", text="check the {}"),
-            )
-
-    def _check_range(self, scores: npt.NDArray[np.float32]) -> None:
-        """Refuse scores that are no probabilities, although they were taken for some."""
-        if outside(scores, self.classifier.outputs):
-            raise ModelError(
-                f"the network's outputs were taken for {self.classifier.outputs}, here they are "
-                f"{scores.min():.3g} to {scores.max():.3g}",
-                *LOGITS_WAYS,
-            )
 
     def _slid(self, network: FullyConvolutional) -> ScoreStream:
         """Slide in bands, part by part."""
@@ -169,8 +138,3 @@ class PhotoPass:
                 f"{needed / 1e9:.1f} GB {how}, {self.memory / 1e9:.1f} GB may be used",
                 Use("scale", float(f"{fitting * 0.95:.2g}")),
             )
-
-
-# A function that has a pass computed elsewhere; its second argument says whether cells are
-# single positions.
-Spread: TypeAlias = Callable[[PhotoPass, bool], ScoreStream]

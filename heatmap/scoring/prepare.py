@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..choices import ENGINES, Device, Dtype, Engine
+from ..choices import BACKENDS, ENGINES, Backend, Device, Dtype, Engine
 from ..classes import Wanted
-from ..conversion.convert import convert_usable, whole_input_reason
-from ..errors import ConversionError, GeometryError
+from ..errors import GeometryError, ModelError, Use
 from ..geometry import Border, Placement
 from ..grid.score_grid import ScoreGrid, noted
 from ..grid.skip import Skip, no_data_note
-from ..networks.classifier import Classifier
-from ..networks.load import Model, load_classifier
-from ..networks.registry import DEFAULT_MODEL
+from ..networks.model_names import DEFAULT_MODEL, is_factory
 from ..photo.reduced import PhotoSource
+from ..prepared.typed import digest_of_typed
 from .device import Compute
-from .network_cache import NetworkCache
+from .in_torch import InTorch
+from .prepared_forms import PreparedForms
 from .scorer import Scorer
+
+if TYPE_CHECKING:
+    from ..networks.load import Model
+    from .loaded import Loaded
 
 
 def prepare(
     model: Model = DEFAULT_MODEL,
     *,
     engine: Engine = "auto",
+    backend: Backend = "auto",
     device: Device = "cpu",
     dtype: Dtype = "float32",
     **overrides: Any,
 ) -> Scorer:
     """Load a classifier and convert it for scoring.
+
+    A network that was kept for ONNX Runtime before (:meth:`heatmap.Scorer.keep`) is ready without
+    torch being imported.
 
     >>> scorer = heatmap.prepare("efficientnet_lite0")  # doctest: +SKIP
     >>> grids = [scorer.score(path) for path in ("cat.jpg", "dog.jpg")]  # doctest: +SKIP
@@ -40,6 +46,9 @@ def prepare(
         model: a name, a path to a checkpoint, an ``nn.Module`` or a :class:`heatmap.Classifier`.
         engine: "auto" slides where that is exact and crops otherwise; "slide" slides even
             where it is inexact; "crop" never slides.
+        backend: "torch"; "onnx" for ONNX Runtime, for which the network is prepared now if it was
+            not before; or "auto", which takes ONNX Runtime where the network is kept for it and
+            runs faster there on this machine. Photos too large for the memory are scored in torch.
         device: "cpu", "cuda" or "mps".
         dtype: "float32", "bfloat16" or "float16", of weights and activations. The conversion
             is always checked in float32.
@@ -49,35 +58,82 @@ def prepare(
         A scorer for any number of photos.
 
     Raises:
-        ModelError: the model cannot be loaded, the device is not available, or an operation
-            does not exist on the device in this format.
+        ModelError: the model cannot be loaded, the device is not available, an operation does not
+            exist on the device in this format, or not in ONNX Runtime although it is insisted on.
         ConversionError: the engine is "slide", and the network cannot slide.
         GeometryError: an unknown engine.
     """
     if engine not in ENGINES:
         raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
     compute = Compute(device, dtype)
-    classifier = load_classifier(model, **overrides)
+    _check_backend(backend, compute)
+    in_torch = InTorch(lambda: _loaded(model, engine, compute, overrides))
+    forms = None
+    if backend != "torch" and compute.is_plain:
+        typed = _typed(model, engine, overrides)
+        forms = PreparedForms(_name(model), backend, typed, in_torch)
     given = (each for each in (model, *overrides.values()) if isinstance(each, str | Path))
-    return replace(_prepared(classifier, engine, compute), files=tuple(given))
+    scorer = _scorer(in_torch, forms, compute, tuple(given))
+    if backend == "onnx":
+        # Refused now, not at the first photo.
+        scorer.prepared_at(scorer.native_stride_px)
+    return scorer
 
 
-def _prepared(classifier: Classifier, engine: Engine, compute: Compute) -> Scorer:
-    window, channels = classifier.preprocessing.window_px, classifier.preprocessing.channels
-    try:
-        native = convert_usable(classifier.module, window, channels=channels, allow_inexact=True)
-    except ConversionError as error:
-        if engine == "slide":
-            raise
-        compute.try_out(compute.moved(classifier.module), window, channels)
-        return Scorer(classifier, None, "crop", "refused", error.message, compute)
-    networks = NetworkCache(classifier, native, compute)
-    why_not = whole_input_reason(native.whole_input) if native.whole_input else ""
-    if engine == "crop" or (engine == "auto" and native.sliding == "inexact"):
-        compute.try_out(compute.moved(classifier.module), window, channels)
-        return Scorer(classifier, networks, "crop", native.sliding, why_not, compute)
-    compute.try_out(networks.windows(native.native_stride_px), window, channels)
-    return Scorer(classifier, networks, "slide", native.sliding, why_not, compute)
+def _check_backend(backend: Backend, compute: Compute) -> None:
+    """Refuse an unknown backend, and ONNX Runtime for what only torch does.
+
+    Raises:
+        ModelError: it is one of these.
+    """
+    if backend not in BACKENDS:
+        raise ModelError(f"backend is {backend!r}: choose one of {', '.join(BACKENDS)}")
+    if backend == "onnx" and not compute.is_plain:
+        raise ModelError(
+            f"ONNX Runtime computes in float32 on the CPU here, not in {compute.dtype} on "
+            f"{compute.device}",
+            Use("backend", "torch"),
+        )
+
+
+def _scorer(
+    in_torch: InTorch,
+    forms: PreparedForms | None,
+    compute: Compute,
+    files: tuple[str | Path, ...],
+) -> Scorer:
+    """A scorer from the cache, without torch, or else from the network in torch."""
+    if forms is not None and (kept := forms.typed_at(None)) is not None:
+        slides = kept.slides
+        return Scorer(kept.facts, kept.form, slides, in_torch, forms, compute, files=files)
+    loaded = in_torch.get()
+    facts, engine, slides = loaded.classifier.bare, loaded.engine, loaded.slides
+    return Scorer(facts, engine, slides, in_torch, forms, compute, files=files)
+
+
+def _loaded(model: Model, engine: Engine, compute: Compute, overrides: dict[str, Any]) -> Loaded:
+    from ..networks.load import load_classifier
+    from .loaded import loaded
+
+    return loaded(load_classifier(model, **overrides), engine, compute)
+
+
+def _name(model: Model) -> str:
+    if isinstance(model, str | Path):
+        return str(model)
+    return str(getattr(model, "name", type(model).__name__))
+
+
+def _typed(
+    model: Model, engine: Engine, overrides: dict[str, Any]
+) -> Callable[[int | None], str] | None:
+    """The digest of what was typed, for a stride; None where code has to run to know more."""
+    if not isinstance(model, str | Path):
+        return None
+    name = str(model)
+    if is_factory(name) or is_factory(str(overrides.get("architecture") or "")):
+        return None
+    return lambda stride: digest_of_typed(name, overrides, engine, stride)
 
 
 def score(
@@ -130,8 +186,7 @@ def score(
         model = prepare(model, engine=engine)
     elif engine not in ("auto", model.engine):
         raise GeometryError(
-            f"{model.classifier.name} is prepared to {model.engine}: "
-            f"prepare it with engine={engine!r}"
+            f"{model.facts.name} is prepared to {model.engine}: prepare it with engine={engine!r}"
         )
     placement = Placement(stride, scale, border)
     opened = model.opened(photo, placement, skip)

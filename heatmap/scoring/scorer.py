@@ -6,16 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from ..classes import ClassGroup, Wanted
-from ..conversion.dilation import check_stride
-from ..conversion.network import FullyConvolutional
-from ..conversion.plan import Sliding
 from ..geometry import Box, Geometry, Placement, plan_grid
 from ..grid.collector import Collector, grid_bytes
 from ..grid.origin import Computation, Origin, Weights
@@ -25,60 +20,33 @@ from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
 from ..grid.skip import Skip, no_data_cells
 from ..localization.confirm import CropAnswers, Crops
 from ..memory import free_memory
-from ..networks.classifier import Classifier
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, open_photo
+from ..strides import check_stride
 from ..versions import package_versions
 from .boxes import BoxOutputs, box_outputs
 from .collect import Progress, collected
-from .device import Compute
-from .network_cache import NetworkCache
-from .photo_pass import PhotoPass, Spread
-
-# Default stride of networks that cannot slide and so have no native stride.
-CROP_STRIDE_PX = 32
+from .prepared_pass import PreparedPass
+from .scoring_network import ScoringNetwork
+from .stream import Pass, Spread
 
 
 @dataclass(eq=False)
-class Scorer:
+class Scorer(ScoringNetwork):
     """A classifier prepared to score any number of photos; :func:`heatmap.prepare` makes one.
 
     >>> scorer = heatmap.prepare("efficientnet_lite0")  # doctest: +SKIP
     >>> grid = scorer.score("cat.jpg", heatmap.Placement(scale=2.0))  # doctest: +SKIP
 
-    Attributes:
-        classifier: the original, unconverted classifier.
-        networks: its converted forms by stride, made on demand; None where it cannot slide.
-        engine: how :meth:`score` works: "slide" or "crop".
-        sliding: whether sliding is "exact", "inexact", or "refused".
-        why_not: why sliding is not exact, or "".
-        compute: device and number format.
+    Attributes beside those of :class:`scoring_network.ScoringNetwork`:
         spread: a function that has passes computed elsewhere (workers on other machines); None
             computes them here.
-        steady: whether the bits of a photo's scores are independent of photos scored before.
         files: what it was prepared from, as far as given by name: paths among other names.
     """
 
-    classifier: Classifier
-    networks: NetworkCache | None
-    engine: Literal["slide", "crop"]
-    sliding: Sliding
-    why_not: str = ""
-    compute: Compute = field(default_factory=Compute)
     spread: Spread | None = field(default=None, repr=False)
-    steady: bool = False
     files: tuple[str | Path, ...] = ()
-
-    @property
-    def network(self) -> FullyConvolutional | None:
-        """The converted form at the native stride, on the CPU in float32, or None."""
-        return None if self.networks is None else self.networks.native
-
-    @property
-    def native_stride_px(self) -> int:
-        """The default distance between neighbouring windows, px."""
-        return self.network.native_stride_px if self.network is not None else CROP_STRIDE_PX
 
     def plan(self, photo_hw: tuple[int, int], placement: Placement = Placement()) -> Geometry:
         """The geometry of the grid that :meth:`score` would compute.
@@ -93,45 +61,8 @@ class Scorer:
         native = self.native_stride_px
         if self.engine == "slide":
             placement = replace(placement, stride=check_stride(placement.stride, native))
-        window = self.classifier.preprocessing.window_px
+        window = self.facts.preprocessing.window_px
         return plan_grid(photo_hw, placement, window=window, native_stride=native)
-
-    def notes_at(self, stride_px: int) -> tuple[str, ...]:
-        """What the user should know of how the model was loaded and scores at this stride.
-
-        Raises:
-            GeometryError: the network cannot slide at this stride.
-        """
-        notes = self.classifier.notes
-        if self.engine == "crop" and self.why_not:
-            inexact = "sliding would be inexact: " if self.sliding == "inexact" else ""
-            notes += (f"scored crop by crop: {inexact}{self.why_not}",)
-        if self.engine == "slide" and (reason := self.network_at(stride_px).one_pass):
-            notes += (f"scored in one pass over the whole photo: {reason}",)
-        return notes
-
-    def network_at(self, stride_px: int) -> FullyConvolutional:
-        """The converted form that scores windows at this stride, on the scorer's device.
-
-        Raises:
-            GeometryError: the network cannot slide at this stride.
-        """
-        assert self.networks is not None
-        network = self.networks.windows(stride_px)
-        return network.steady() if self.steady else network
-
-    def positions_at(self, stride_px: int) -> FullyConvolutional | None:
-        """The converted form that scores single positions of the feature map at this stride.
-
-        None if the engine is "crop", or the scores of windows are no means over positions.
-
-        Raises:
-            GeometryError: the network cannot slide at this stride.
-        """
-        if self.engine != "slide" or self.networks is None:
-            return None
-        network = self.networks.positions(stride_px)
-        return network.steady() if self.steady and network is not None else network
 
     def score(
         self,
@@ -168,15 +99,14 @@ class Scorer:
         left_out = no_data_cells(opened, geometry)
         if left_out is not None and (wanted is not None or self.engine == "crop" or left_out.all()):
             wanted = ~left_out if wanted is None else wanted & ~left_out
-        kept = None if store_classes is None else self.classifier.classes.indices(store_classes)
-        network = self.network_at(geometry.stride_px) if self.engine == "slide" else None
-        job = self._pass(opened, geometry, network, memory, wanted)
-        classes, outputs = self.classifier.classes, self.classifier.outputs
+        classes, outputs = self.facts.classes, self.facts.outputs
+        kept = None if store_classes is None else classes.indices(store_classes)
+        job = self._pass(opened, geometry, memory, wanted)
         collector = Collector(geometry, classes, outputs, stored=kept, folder=folder)
         computation = collected(job, collector, progress, spread=self.spread, left_out=left_out)
         origin = self.origin(opened, job, computation)
         if kept is not None:
-            origin = replace(origin, network_classes=len(self.classifier.classes))
+            origin = replace(origin, network_classes=len(classes))
         return collector.finish(origin)
 
     def score_positions(
@@ -204,15 +134,14 @@ class Scorer:
         """
         opened = self.opened(photo, placement)
         windows = self.plan(opened.hw, placement)
-        network = self.positions_at(windows.stride_px)
-        if network is None:
+        if self.engine == "crop" or (map_hw := self.map_hw_at(windows.stride_px)) is None:
             return None
-        map_hw, native = network.plan.map_hw, network.native_stride_px
+        native = self.native_stride_px
         geometry = positions_of(windows, map_hw, native)
-        if grid_bytes(geometry, network.classes) > LARGE_GRID_BYTES:
+        if grid_bytes(geometry, len(self.facts.classes)) > LARGE_GRID_BYTES:
             return None
-        job = self._pass(opened, geometry, network, memory, None)
-        collector = Collector(geometry, self.classifier.classes, self.classifier.outputs)
+        job = self._pass(opened, geometry, memory, None, positions=True)
+        collector = Collector(geometry, self.facts.classes, self.facts.outputs)
         computation = collected(job, collector, progress, spread=self.spread, positions=True)
         grid = collector.finish(self.origin(opened, job, computation))
         k = native // windows.stride_px
@@ -245,7 +174,7 @@ class Scorer:
     @property
     def refines(self) -> bool:
         """Whether the network says of a crop where its object ends, by box regression."""
-        return self.engine == "slide" and self.classifier.box_regression is not None
+        return self.engine == "slide" and self.facts.box_regression is not None
 
     def crops(self, photo: PhotoSource) -> Crops | None:
         """What asks the network of boxes on a photo; None where windows are cropped anyway."""
@@ -266,13 +195,13 @@ class Scorer:
             return CropAnswers([], [] if self.refines else None)
         opened = open_photo(photo)
         given = self.box_outputs(opened, boxes_xyxy, profiles=self.refines)
-        outputs = self.classifier.outputs
-        chance = chance_of(outputs, len(self.classifier.classes))
+        outputs = self.facts.outputs
+        chance = chance_of(outputs, len(self.facts.classes))
         probabilities = [
             float(group_probabilities(one, [group.indices], outputs, chance)[0])
             for one, group in zip(given.scores, groups, strict=True)
         ]
-        regression = self.classifier.box_regression
+        regression = self.facts.box_regression
         if regression is None or given.profiles is None:
             return CropAnswers(probabilities)
         boxes = regression.refined(given.profiles, boxes_xyxy, opened.hw)
@@ -282,14 +211,9 @@ class Scorer:
         self, photo: OpenPhoto, boxes_xyxy: Sequence[Box], *, profiles: bool = False
     ) -> BoxOutputs:
         """What the network gives for boxes, at least one; profiles only where it slides."""
-        if self.engine == "slide":
-            module: nn.Module = self.network_at(self.native_stride_px)
-        else:
-            module = self.compute.moved(self.classifier.module)
-        preprocessing = self.classifier.preprocessing
-        return box_outputs(
-            module, preprocessing, photo, boxes_xyxy, self.compute, profiles=profiles
-        )
+        window = self.facts.preprocessing.window_px
+        network = self.crop_network(profiles=profiles)
+        return box_outputs(network, photo, boxes_xyxy, window, profiles=profiles)
 
     def opened(
         self, photo: PhotoSource, placement: Placement, skip: Skip | None = None
@@ -304,32 +228,38 @@ class Scorer:
         self,
         opened: OpenPhoto,
         geometry: Geometry,
-        network: FullyConvolutional | None,
         memory: int | None,
         wanted: npt.NDArray[np.bool_] | None,
-    ) -> PhotoPass:
-        return PhotoPass(
-            self.classifier,
-            network,
-            self.compute,
-            ExtendedRows(opened, geometry),
-            geometry,
-            memory or free_memory(),
-            wanted,
-        )
+        *,
+        positions: bool = False,
+    ) -> Pass:
+        """A pass in ONNX Runtime where that is the faster one and the photo fits; else in torch."""
+        extended, memory = ExtendedRows(opened, geometry), memory or free_memory()
+        prepared = None if self.spread else self.prepared_at(geometry.stride_px)
+        if prepared is not None:
+            job = PreparedPass(prepared, extended, geometry, positions, wanted)
+            if job.needed <= memory:
+                return job
+        from .photo_pass import PhotoPass
 
-    def origin(self, photo: OpenPhoto, job: PhotoPass, computation: Computation) -> Origin:
+        at, network = self.positions_at if positions else self.network_at, None
+        if self.engine == "slide":
+            network = at(geometry.stride_px)
+        classifier = self.in_torch.get().classifier
+        return PhotoPass(classifier, network, self.compute, extended, geometry, memory, wanted)
+
+    def origin(self, photo: OpenPhoto, job: Pass, computation: Computation) -> Origin:
         """The origin of a grid made by a pass of this scorer over a photo."""
-        classifier = self.classifier
+        facts = self.facts
         return Origin(
             photo=photo.path,
             photo_digest=photo.digest,
             decoded=photo.decoded,
             region=photo.region,
-            model=classifier.name,
-            weights=Weights(classifier.weights_kind, classifier.weights, classifier.weights_digest),
+            model=facts.name,
+            weights=Weights(facts.weights_kind, facts.weights, facts.weights_digest),
             engine=self.engine,
-            sliding=self.sliding,
+            sliding=self.slides.sliding,
             computation=computation,
             notes=self.notes_at(job.geometry.stride_px),
             versions=package_versions(),

@@ -80,8 +80,7 @@ def test_bad_settings_end_in_one_line_and_leave_nothing(call, arguments, parts):
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing(call, monkeypatch, arguments, parts):
-    for device in ("cuda", "mps"):
-        monkeypatch.setitem(devices._AVAILABLE, device, lambda: False)
+    monkeypatch.setattr(devices, "_is_available", lambda device: device == "cpu")
     cv2.imwrite("tall.png", np.full((120, 100, 3), 255, np.uint8))
     cv2.imwrite("black.png", np.zeros((100, 120, 3), np.uint8))
     before = everything()

@@ -69,10 +69,10 @@ def test_plain_compute_takes_the_module_as_it_is():
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_device_that_is_absent_is_refused_in_one_line(monkeypatch, device):
-    monkeypatch.setitem(devices._AVAILABLE, device, lambda: False)
+    monkeypatch.setattr(devices, "_is_available", lambda _: False)
     with pytest.raises(ModelError, match=f"^device {device} is not available: use device='cpu'$"):
         heatmap.prepare(network(), window=WINDOW, device=device)
-    monkeypatch.setitem(devices._AVAILABLE, device, lambda: True)
+    monkeypatch.setattr(devices, "_is_available", lambda _: True)
     assert not Compute(device).is_plain
 
 

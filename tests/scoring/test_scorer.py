@@ -15,6 +15,7 @@ from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
 from heatmap.photo.extended import extend
 from heatmap.photo.reduced import open_photo
+from heatmap.scoring.in_torch import InTorch
 from heatmap.scoring.network_cache import NetworkCache
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
 from tests.support.scoring import padded, padding_free, photo, prepare
@@ -190,10 +191,9 @@ def test_scores_that_overflow_are_refused_and_no_skipped_windows():
 def test_a_copied_network_scores_as_the_first():
     scorer = prepare(padded())
     first = scorer.score(photo(60, 80))
-    again = dataclasses.replace(
-        scorer,
-        networks=NetworkCache(scorer.classifier, copy.deepcopy(scorer.network), scorer.compute),
-    )
+    networks = NetworkCache(scorer.classifier, copy.deepcopy(scorer.network), scorer.compute)
+    copied = dataclasses.replace(scorer.in_torch.get(), networks=networks)
+    again = dataclasses.replace(scorer, in_torch=InTorch.of(copied))
     assert np.array_equal(again.score(photo(60, 80)).scores, first.scores)
 
 

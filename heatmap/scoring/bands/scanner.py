@@ -21,11 +21,11 @@ from ...conversion.layers import MATRIX_PRODUCT_OUTPUTS, SlidingLinear
 from ...conversion.network import FullyConvolutional
 from ...errors import GeometryError, Use
 from ..rectangles import Rectangle
+from ..stream import Block
 from .plan import BandPlan
 from .receptive_field import NotInBands, links_of
 from .roller import Roller
 
-Block = tuple[int, int, npt.NDArray[np.float32]]
 # Reads rows starts[i]..starts[i + 1] and a range of columns of a photo, preprocessed.
 BandReader = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 

@@ -1,0 +1,27 @@
+"""Keep a network prepared for the next start, after the work is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import HeatmapError
+from .console import progress_line
+
+if TYPE_CHECKING:
+    from ..scoring.scorer import Scorer
+
+
+def keep_network(scorer: Scorer) -> None:
+    """Prepare what torch scored for ONNX Runtime; says so, as it takes about as long as loading.
+
+    The results are written by now: whatever happens here changes no exit code.
+    """
+    if not scorer.unprepared:
+        return
+    with progress_line(f"preparing {scorer.facts.name} for faster starts, once") as line:
+        try:
+            scorer.keep()
+        except (HeatmapError, OSError) as error:
+            line.note(f"the network could not be kept for faster starts: {error}")
+        except KeyboardInterrupt:
+            line.note("not prepared for faster starts; the results are written")
