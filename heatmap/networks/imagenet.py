@@ -29,7 +29,9 @@ def kept_classes(count: int) -> ClassList | None:
     file = f"classes-{count}.json"
     kept = folder.kept(file, versions)
     try:
-        return _class_list(kept["names"], kept["wnids"])
+        classes = _class_list(kept["names"], kept["wnids"])
+        if len(classes) == count:
+            return classes
     # There is nothing kept, or it is damaged.
     except (TypeError, KeyError, ClassError):
         pass

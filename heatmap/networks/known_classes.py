@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from ..class_groups import built_in, read_groups
+from ..class_groups import read_groups
 from ..classes import ClassList
-from ..errors import ClassError
-from .class_names import read_class_names
+from ..errors import HeatmapError
+from .class_names import described_classes, read_class_names
 from .imagenet import kept_classes
 from .model_names import CHECKPOINT_SUFFIX, check_name, is_factory, is_path, library_names
 
@@ -60,10 +59,6 @@ def _of_checkpoint(path: Path) -> ClassList | None:
     if path.suffix != CHECKPOINT_SUFFIX:
         return None
     try:
-        described: Any = json.loads(path.with_suffix(".json").read_bytes())
-        names, wnids = described["class_names"], described["wnids"]
-        if not all(isinstance(text, str) for text in (*names, *wnids)):
-            return None
-        return ClassList(tuple(names), tuple(wnids), built_in(names, wnids))
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, ClassError):
+        return described_classes(json.loads(path.with_suffix(".json").read_bytes()))
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, HeatmapError):
         return None
