@@ -64,11 +64,13 @@ def check_names(options: dict[str, Any]) -> None:
     """
     from ..networks.known_classes import known_classes
 
-    given = {name: options[name] for name in ("weights", "class_names", "groups")}
-    classes = known_classes(options["model"], **given)
-    if classes is not None:
-        for option in _NAMING_CLASSES:
-            classes.find_all(options.get(option) or ())
+    check_model(options["model"])
+    wanted = [name for option in _NAMING_CLASSES for name in options.get(option) or ()]
+    files = {name: options[name] for name in ("class_names", "groups")}
+    if wanted or any(files.values()):
+        classes = known_classes(options["model"], weights=options["weights"], **files)
+        if classes is not None:
+            classes.find_all(wanted)
 
 
 def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:

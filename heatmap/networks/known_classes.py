@@ -10,8 +10,15 @@ from ..class_groups import read_groups
 from ..classes import ClassList
 from ..errors import HeatmapError
 from .class_names import described_classes, read_class_names
-from .imagenet import kept_classes
-from .model_names import CHECKPOINT_SUFFIX, check_name, is_factory, is_path, library_names
+from .imagenet import IMAGENET_1K, kept_classes
+from .model_names import (
+    CHECKPOINT_SUFFIX,
+    DEFAULT_MODEL,
+    check_name,
+    is_factory,
+    is_path,
+    library_names,
+)
 
 
 def known_classes(
@@ -48,7 +55,7 @@ def _own(model: str, weights: str | Path) -> ClassList | None:
         return _of_checkpoint(Path(model))
     if is_factory(model) or weights not in ("default", "random"):
         return None
-    count = library_names().class_count(model)
+    count = IMAGENET_1K if model == DEFAULT_MODEL else library_names().class_count(model)
     if not count:
         return None
     return ClassList.numbered(count) if weights == "random" else kept_classes(count)

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from heatmap.networks import model_names
 from heatmap.networks.imagenet import kept_classes
+from heatmap.networks.model_names import library_names
 from tests.support.command_line import POOLED
 
 # Each takes between a tenth of a second and five.
@@ -34,10 +34,9 @@ for arguments in json.loads(sys.argv[1]):
 
 
 @pytest.fixture
-def warm(call, monkeypatch) -> None:
+def warm(call) -> None:
     """A cache that earlier calls have left."""
-    monkeypatch.setattr(model_names, "_LIBRARIES", ("not loaded",))
-    model_names.library_names()
+    library_names()
     kept_classes(1000)
     assert call("models", "squeezenet1_1").code == 0
 

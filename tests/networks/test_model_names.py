@@ -24,9 +24,8 @@ NAMES = Path("models/names.json")
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
-    """A cache of its own, and libraries that are only asked where nothing is kept."""
+    """A cache of its own."""
     monkeypatch.setenv("HEATMAP_CACHE", str(tmp_path))
-    monkeypatch.setattr(model_names, "_LIBRARIES", ("not loaded",))
     return tmp_path
 
 
@@ -74,11 +73,13 @@ def test_damaged_names_are_asked_again(cache, asked, content):
     assert json.loads((cache / NAMES).read_text()) == held
 
 
-def test_libraries_that_are_loaded_are_asked_whatever_is_kept(cache, asked, monkeypatch):
-    library_names()
-    monkeypatch.setattr(model_names, "_LIBRARIES", ("timm", "torchvision"))
-    library_names()
-    assert asked == ["model_names"] * 2
+def test_network_that_was_added_to_a_library_is_found(cache, monkeypatch):
+    monkeypatch.setitem(timm.models._registry._model_entrypoints, "added", timm.models.resnet10t)
+    with pytest.raises(ModelError, match="no model is called 'timm/other'"):
+        find_architecture("timm/other")
+    # Found, and refused by timm only for what this one lacks.
+    with pytest.raises(ModelError, match="added: "):
+        find_architecture("timm/added")
 
 
 @pytest.mark.parametrize(
