@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-import psutil
-
 # Activations take at most this fraction of the free memory unless a limit is given.
 MEMORY_SHARE = 0.5
 
@@ -36,6 +34,8 @@ _before = 0
 
 def free_memory() -> int:
     """Bytes that activations may take where no limit is given: half of the free memory."""
+    import psutil
+
     return int(psutil.virtual_memory().available * MEMORY_SHARE)
 
 
@@ -75,6 +75,8 @@ def _give_back() -> None:
 
 
 def _resident() -> int:
+    import psutil
+
     return int(psutil.Process().memory_info().rss)
 
 
