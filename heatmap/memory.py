@@ -60,7 +60,7 @@ def kept_memory() -> Iterator[None]:
             if _holders == 0:
                 _set(_USUAL)
                 if _resident() > _before + KEPT_BYTES:
-                    _give_back()
+                    give_back()
 
 
 def _set(options: dict[int, int]) -> None:
@@ -69,7 +69,8 @@ def _set(options: dict[int, int]) -> None:
             library.mallopt(option, value)
 
 
-def _give_back() -> None:
+def give_back() -> None:
+    """Return freed memory to the system, where the C library is glibc."""
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
 

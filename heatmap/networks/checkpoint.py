@@ -27,13 +27,8 @@ from ..prepared.preprocessing import Preprocessing
 from ..room import named_error
 from ..temporary import recover
 from .adapted import Adaptation
-<<<<<<< HEAD
-from .class_names import plain_names
-from .classifier import Classifier
-=======
 from .class_names import described_classes
-from .classifier import Classifier, Preprocessing
->>>>>>> h-c
+from .classifier import Classifier
 from .model_names import CHECKPOINT_SUFFIX
 from .state_dict import StateDict, digest_of_weights
 from .weights_file import read_weights

@@ -85,11 +85,13 @@ def _in_a_process(network: Path, output: str, shape: Shape) -> int:
 def _measure(network: Path, output: str, shape: Shape) -> int:
     import numpy as np
 
-    from ..memory import kept_memory
+    from ..memory import give_back, kept_memory
     from .session import Session
 
     session = Session(network, thread_count())
     session.load()
+    # What loading left would be used again.
+    give_back()
     _forget_highest()
     before = _resident()
     with kept_memory():
