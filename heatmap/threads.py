@@ -7,8 +7,6 @@ import sys
 from functools import cache
 from typing import Any
 
-import psutil
-
 # What was set before torch was loaded.
 _waiting: int | None = None
 
@@ -50,6 +48,8 @@ def _usual() -> int:
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if given.isdecimal() and int(given) > 0:
         return int(given)
+    import psutil
+
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     # Systems other than Linux do not say which processors a process may use.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores

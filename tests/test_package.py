@@ -24,7 +24,7 @@ from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "heatmap"
 # Rooms that a network prepared beforehand can be run from without torch.
-TORCH_FREE = ("photo", "grid", "localization", "rendering", "runs", "cli")
+TORCH_FREE = ("prepared", "photo", "grid", "localization", "rendering", "runs", "cli")
 TORCH = ("torch", "torchvision", "timm")
 TORCH_ROOMS = ("conversion", "networks", "scoring", "training", "evaluation")
 MOST_LINES = 350

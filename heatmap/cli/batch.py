@@ -12,6 +12,7 @@ import click
 from .command import Command
 from .options import (
     FILE,
+    backend_option,
     border_option,
     compute_options,
     confirm_option,
@@ -107,6 +108,7 @@ progress_options = under(
 @detection_options
 @confirm_option
 @picture_options
+@backend_option
 @compute_options
 @runner_options
 @store_options

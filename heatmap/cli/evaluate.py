@@ -16,6 +16,7 @@ from .command import Command
 from .console import make_console, progress_line
 from .options import (
     FILE,
+    backend_option,
     conf_option,
     confirm_option,
     fuse_option,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @reading_options
 @scales_options
 @fuse_option
+@backend_option
 @conf_option
 @confirm_option
 @under(

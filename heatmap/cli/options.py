@@ -289,19 +289,22 @@ confirm_option = under(
         help="Confirm the N most confident detections by cropping their boxes.",
     ),
 )
-compute_options = under(
+backend_option = under(
     "Computing",
-    click.option(
-        "--memory",
-        type=Memory(),
-        help="Memory limit for activations, such as 2GB; default: half of the free memory.",
-    ),
     click.option(
         "--backend",
         type=click.Choice(BACKENDS),
         default="auto",
         show_default=True,
         help="What runs the network: torch, ONNX Runtime (onnx), or the faster one of them.",
+    ),
+)
+compute_options = under(
+    "Computing",
+    click.option(
+        "--memory",
+        type=Memory(),
+        help="Memory limit for activations, such as 2GB; default: half of the free memory.",
     ),
     click.option(
         "--device",

@@ -15,6 +15,7 @@ from .console import make_console, print_scored, progress_line
 from .keep import keep_network
 from .options import (
     FILE,
+    backend_option,
     border_option,
     compute_options,
     confirm_option,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 @detection_options
 @confirm_option
 @picture_options
+@backend_option
 @compute_options
 @store_options
 @output_option
@@ -79,7 +81,7 @@ def run(photo: Path, **options: Any) -> None:
     check_known(photo, options["output"], request)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options, options["engine"]).prepare()
-        line.notes(scorer.facts.notes)
+        line.notes((*scorer.facts.notes, *scorer.cache_notes))
         done = run_photo(
             photo,
             scorer,

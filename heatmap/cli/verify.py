@@ -23,6 +23,7 @@ from .command import Command, in_options
 from .console import make_console, progress_line
 from .options import (
     FILE,
+    backend_option,
     border_option,
     model_options,
     reading_options,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @stride_option
 @scales_options
 @border_option
+@backend_option
 @under(
     "Windows",
     click.option(

@@ -35,9 +35,9 @@ from ..temporary import recover
 from ..versions import package_versions
 from .classifier import Classifier
 from .load import load_classifier
+from .model_names import DEFAULT_MODEL
 from .onnx import RunProgram, data_file, is_large, onnx_model, onnx_runner, onnx_runtime
 from .record import recorded
-from .registry import DEFAULT_MODEL
 
 ProgramFormat = Literal["onnx", "torch"]
 PROGRAM_SUFFIXES: dict[ProgramFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}

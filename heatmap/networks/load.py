@@ -17,8 +17,9 @@ from ..localization.auto_scales import NATIVE, PHOTO, ScaleRule
 from ..prepared.preprocessing import ChannelOrder, PerChannel, Preprocessing
 from .class_names import ClassNames, read_class_names
 from .classifier import Classifier
+from .model_names import DEFAULT_MODEL
 from .probe import probe
-from .registry import DEFAULT_MODEL, described_preprocessing, unknown_window
+from .registry import described_preprocessing, unknown_window
 from .resolve import Resolved, Source, resolve
 from .state_dict import digest_of_weights
 

@@ -17,8 +17,7 @@ from ..errors import ModelError, Use, reason_of
 from ..geometry import window_side
 from ..prepared.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .imagenet import IMAGENET_1K, published_classes
-from .model_names import DEFAULT_MODEL as DEFAULT_MODEL
-from .model_names import TIMM, is_factory, unknown_model
+from .model_names import DEFAULT_MODEL, TIMM, is_factory, unknown_model
 from .state_dict import StateDict
 from .zoo import Architecture, is_timm, is_torchvision, timm_network, torchvision_network
 

@@ -259,7 +259,8 @@ def _setup(
     scorer = scorer.on(settings.resources.backend)
     # Converted here, once, before threads ask for it.
     scorer.ready_at(stride)
-    output, notes = Path(os.path.abspath(manifest.path.parent)), scorer.notes_at(stride)
+    output = Path(os.path.abspath(manifest.path.parent))
+    notes = (*scorer.notes_at(stride), *scorer.cache_notes)
     return BatchSetup(recipe, scorer, request, settings, output, notes)
 
 

@@ -81,6 +81,12 @@ class ScoringNetwork:
         """What was asked to run it."""
         return "torch" if self.forms is None else self.forms.backend
 
+    @property
+    def cache_notes(self) -> tuple[str, ...]:
+        """Why nothing is kept for the next start, for the user, if that was not asked for."""
+        note = "" if self.forms is None else self.forms.store.note
+        return (note,) if note else ()
+
     def on(self, backend: Literal["torch", "onnx"]) -> Self:
         """The same, scoring all photos in torch, or in ONNX Runtime all that fit."""
         if self.forms is None or backend == self.forms.backend:

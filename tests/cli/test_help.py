@@ -16,7 +16,7 @@ DETECTIONS = "--class --exclude --conf --iou --max-det"
 SCALES = "--scale --resolution"
 DRAWING = "--opacity --color-range --full"
 PICTURES = f"--per-class --areas {DRAWING}"
-LIMITS = "--memory --store-classes --skip-background --mask --device --dtype"
+LIMITS = "--memory --store-classes --skip-background --mask --backend --device --dtype"
 EXTRAS = "--format --coco --html --save-grid --save-crops"
 NEW_HEAD = f"{NETWORK} --window --head --levels --fc6 --freeze --average --softmax"
 SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
@@ -32,9 +32,9 @@ OPTIONS = {
     "--watch --every --quiet",
     "render": f"--photo --class --conf --per-class {DRAWING} --output --overwrite --json",
     "view": "--photo --overwrite --json",
-    "verify": f"{MODEL} {READING} --stride {SCALES} --border --class --windows --max-difference "
+    "verify": f"{MODEL} {READING} --stride {SCALES} --border --backend --class --windows --max-difference "
     "--output --overwrite --json",
-    "evaluate": f"{MODEL} {READING} {SCALES} --fuse --conf --confirm --labels --cam --output "
+    "evaluate": f"{MODEL} {READING} {SCALES} --fuse --backend --conf --confirm --labels --cam --output "
     "--overwrite --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
