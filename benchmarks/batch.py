@@ -4,7 +4,7 @@
 
 Every way in a process of its own, several times in turn; the model is loaded before the clock
 starts. Nothing is confirmed by cropping. The bare network gets its input decoded, resized and
-preprocessed before the clock starts; its rate is that of the first photos, which fit into memory so.
+preprocessed before the clock starts, for the first photos, which fit into memory so.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ def bare_rate(way: str, photos: Path) -> float:
     """Photos a second of a bare network; the first photo warms it up."""
     networks = bare_networks(heatmap.load_classifier(), None, photos.parent, [way])
     scorer, paths = heatmap.prepare(), sorted(photos.iterdir())[:BARE_PHOTOS]
-    held = [
-        on_all_scales(networks, scorer, heatmap.read_photo(path).pixels)[way] for path in paths
-    ]
+    held = [on_all_scales(networks, scorer, heatmap.read_photo(path).pixels)[way] for path in paths]
     held[0]()
     started = time.perf_counter()
     for run in held:

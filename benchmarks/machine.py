@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Hashable
@@ -42,6 +43,24 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had, since its start or :func:`forget_peak`."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        # Not ru_maxrss, which begins with what the parent had.
+        return 1024 * int(fields["VmHWM"].split()[0])
+    # macOS counts bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def forget_peak() -> None:
+    """Let :func:`peak_bytes` begin anew, where the system can."""
+    references = Path("/proc/self/clear_refs")
+    if references.exists():
+        references.write_text("5")
 
 
 def in_turn(

@@ -36,9 +36,7 @@ def main() -> None:
         path = write_jpeg(folder / "photo.jpg", sample_photo(SIDE_PX))
         networks = bare_networks(classifier, None, folder, SHOWN)
         seconds = measure(scorer, path, networks)
-    print_table(
-        ("way", "seconds"), [(way, f"{taken:.3f}") for way, taken in seconds.items()]
-    )
+    print_table(("way", "seconds"), [(way, f"{taken:.3f}") for way, taken in seconds.items()])
     ratio = seconds[RUN] / min(seconds[way] for way in COUNTED)
     print_targets([Target("run / the faster bare network", ratio, WANTED, at_least=False)])
 

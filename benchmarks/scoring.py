@@ -76,7 +76,10 @@ def main() -> None:
 def measure(model: str, cases: list[Case]) -> Iterator[Measured]:
     """Seconds of every way, case by case, with the network prepared once."""
     options = {"weights": weights_of(model)}
-    classifier, scorer = heatmap.load_classifier(model, **options), heatmap.prepare(model, **options)
+    classifier, scorer = (
+        heatmap.load_classifier(model, **options),
+        heatmap.prepare(model, **options),
+    )
     for case in cases:
         photo = sample_photo(*case.photo_wh)
         placement = heatmap.Placement(stride=case.stride)
@@ -94,10 +97,7 @@ def measure(model: str, cases: list[Case]) -> Iterator[Measured]:
 def report(measured: list[Measured]) -> None:
     print_table(
         ("network, photo, stride", *(f"{way}, s" for way in ORDER)),
-        [
-            (case.what, *(f"{seconds[way]:.3f}" for way in ORDER))
-            for case, seconds in measured
-        ],
+        [(case.what, *(f"{seconds[way]:.3f}" for way in ORDER)) for case, seconds in measured],
     )
     print_targets(
         Target(f"{case.what}: score / the faster bare network", ratio(seconds), case.wanted, False)

@@ -127,7 +127,9 @@ def targets(name: str, seconds: Seconds) -> list[Target]:
     if name == "vgg16":
         best = {stride: min(seconds[way, stride] for way in CROPPING) for stride in STRIDES}
         return [
-            Target(f"stride {stride}: best cropping / score", taken / seconds[SCORE, stride], wanted)
+            Target(
+                f"stride {stride}: best cropping / score", taken / seconds[SCORE, stride], wanted
+            )
             for (stride, wanted), taken in zip(CROP_TARGETS.items(), best.values(), strict=True)
         ]
     ratio = seconds[ENGINE, 0] / min(seconds[peer, 0] for peer in PEERS)
