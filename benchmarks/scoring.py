@@ -76,10 +76,8 @@ def main() -> None:
 def measure(model: str, cases: list[Case]) -> Iterator[Measured]:
     """Seconds of every way, case by case, with the network prepared once."""
     options = {"weights": weights_of(model)}
-    classifier, scorer = (
-        heatmap.load_classifier(model, **options),
-        heatmap.prepare(model, **options),
-    )
+    classifier = heatmap.load_classifier(model, **options)
+    scorer = heatmap.prepare(model, **options)
     for case in cases:
         photo = sample_photo(*case.photo_wh)
         placement = heatmap.Placement(stride=case.stride)

@@ -126,11 +126,10 @@ def targets(name: str, seconds: Seconds) -> list[Target]:
     """Of VGG16 against cropping; of the others, whose crops are quick, of the crop engine."""
     if name == "vgg16":
         best = {stride: min(seconds[way, stride] for way in CROPPING) for stride in STRIDES}
+        ratios = {stride: taken / seconds[SCORE, stride] for stride, taken in best.items()}
         return [
-            Target(
-                f"stride {stride}: best cropping / score", taken / seconds[SCORE, stride], wanted
-            )
-            for (stride, wanted), taken in zip(CROP_TARGETS.items(), best.values(), strict=True)
+            Target(f"stride {stride}: best cropping / score", ratios[stride], wanted)
+            for stride, wanted in CROP_TARGETS.items()
         ]
     ratio = seconds[ENGINE, 0] / min(seconds[peer, 0] for peer in PEERS)
     what = "crop engine / the better of MONAI and SAHI"

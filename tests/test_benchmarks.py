@@ -134,12 +134,11 @@ def test_a_run_is_measured_beside_every_network(script, classifier, photo, tmp_p
     monkeypatch.setattr(run, "BUDGET_S", 0)
     scorer, path = heatmap.prepare(classifier), sampling.write_jpeg(tmp_path / "photo.jpg", photo)
     scaled = []
-    seconds = run.measure(
-        scorer, path, {"bare": lambda values: lambda: scaled.append(values.shape)}
-    )
+    networks = {"bare": lambda values: lambda: scaled.append(values.shape)}
+    seconds = run.measure(scorer, path, networks)
     assert set(seconds) == {run.RUN, "bare"}
     assert list((tmp_path / "results").iterdir())
-    # At scale 1 alone, once in the unmeasured round and once in the other.
+    # At every scale, in the unmeasured round and in the other.
     assert len(scaled) == 2 * len(scorer.classifier.scale_rule.scales(photo.shape[:2], WINDOW))
 
 
