@@ -30,7 +30,7 @@ slow: $(DEVELOPMENT) browser  ## The tests that take minutes: every torchvision 
 coverage: $(DEVELOPMENT) browser  ## The tests, and the share of heatmap's lines that they run.
 	$(BIN)/python -m pytest --cov=heatmap --cov-report=term
 
-benchmarks: $(PEERS)/.installed  ## Compare with other tools; writes docs/benchmarks.md in half an hour.
+benchmarks: $(PEERS)/.installed  ## Compare with other tools; writes docs/benchmarks.md in 40 minutes.
 	$(PEERS)/bin/python benchmarks/report.py
 
 # As root on Debian; elsewhere the tests end with what they lack.

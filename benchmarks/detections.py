@@ -50,7 +50,7 @@ def main() -> None:
     scorer = heatmap.prepare()
     boxes = read_boxes(folder / "boxes.json")
     mapping = read_mapping(folder / "coco_to_imagenet.json")
-    labels = match_labels(boxes.label_counts(), scorer.classifier.classes, mapping)
+    labels = match_labels(boxes.label_counts(), scorer.facts.classes, mapping)
     judged: dict[tuple[str, float], list[JudgedPhoto]] = {}
     for listed in boxes.photos:
         photo = read_photo(folder / listed.file)

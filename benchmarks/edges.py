@@ -85,12 +85,12 @@ def main() -> None:
     print_machine()
     scorer = heatmap.prepare()
     box_file = read_boxes(boxes)
-    groups = match_labels(box_file.label_counts(), scorer.classifier.classes, read_mapping(labels))
+    groups = match_labels(box_file.label_counts(), scorer.facts.classes, read_mapping(labels))
     found: dict[str, list[float]] = {name: [] for name in WAYS}
     photos: list[int] = []
     for number, paired in enumerate(pair_up(box_file, folder, groups).photos):
         photo = heatmap.read_photo(paired.path)
-        rule, window = scorer.classifier.scale_rule, scorer.classifier.preprocessing.window_px
+        rule, window = scorer.facts.scale_rule, scorer.facts.preprocessing.window_px
         scored = [
             scorer.score_positions(photo, heatmap.Placement(scale=scale))
             for scale in rule.scales(photo.hw, window, named=True)

@@ -11,22 +11,22 @@ scored before, between and after the large ones, and their median counts.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
-from machine import print_machine
+from machine import peak_bytes, print_machine
 from sampling import sample_photo, write_large_photo
 from tables import Target, print_table, print_targets
 
 import heatmap
-from heatmap.scoring import scorer as scoring
+from heatmap.scoring import collect
 
 SIDES_PX = (2048, 4096, 8192, 16384)
 SUFFIXES = (".jpg", ".tif")
@@ -37,10 +37,10 @@ GROWTH = 1.15
 COMPARED_PX = 4096
 # Photos up to this size take seconds, which scatter more than minutes do.
 SMALL_PX = 4096
-TURNS = 5
+TURNS = 3
 # Where memory is not kept between bands: see heatmap/memory.py.
 GIVEN_BACK = "--given-back"
-GIVEN_BACK_PX = 8192
+GIVEN_BACK_FILE = "8192.tif"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def measure(suffix: str, sides: Sequence[int]) -> list[Measured]:
             write_large_photo(path, side)
         for turn in range(TURNS):
             for side, path in paths.items():
-                for options in ([], [GIVEN_BACK])[: 1 + (side == GIVEN_BACK_PX)]:
+                for options in ([], [GIVEN_BACK])[: 1 + (path.name == GIVEN_BACK_FILE)]:
                     if side <= SMALL_PX or turn == TURNS // 2:
                         run = measured_alone(path, side, options)
                         runs.setdefault((side, run.given_back), []).append(run)
@@ -131,23 +131,18 @@ def targets(suffix: str, measured: list[Measured]) -> list[Target]:
 def score(path: Path) -> None:
     """In the process of its own: score one photo and print what it took."""
     scorer = heatmap.prepare()
-    scorer.score(sample_photo(scorer.classifier.preprocessing.window_px))
+    scorer.score(sample_photo(scorer.facts.preprocessing.window_px))
     started = time.perf_counter()
     scorer.score(path, memory=MEMORY, folder=path.parent)
     seconds = time.perf_counter() - started
     print(json.dumps({"seconds": seconds, "peak_gb": peak_bytes() / 1e9}))
 
 
-def peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts KiB, macOS bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--score"]:
-        if GIVEN_BACK in sys.argv:
-            scoring.kept_memory = nullcontext
-        score(Path(sys.argv[2]))
+        with ExitStack() as stack:
+            if GIVEN_BACK in sys.argv:
+                stack.enter_context(patch.object(collect, "kept_memory", nullcontext))
+            score(Path(sys.argv[2]))
     else:
         main()

@@ -72,10 +72,8 @@ def timed(scorer: Scorer, path: Path) -> list[float]:
 def differences(scorer: Scorer, path: Path) -> None:
     """Print how scores and detections differ from those of the whole photo."""
     whole = heatmap.read_photo(path)
-    window = scorer.classifier.preprocessing.window_px
-    scales = heatmap.MultiScale().scales_for(
-        whole.hw, scorer.classifier.scale_rule, window, named=False
-    )
+    window = scorer.facts.preprocessing.window_px
+    scales = heatmap.MultiScale().scales_for(whole.hw, scorer.facts.scale_rule, window, named=False)
     sizes = [scorer.plan(whole.hw, Placement(scale=scale)).scaled_hw for scale in scales]
     photo = open_photo(path, decoded_hw(sizes))
     if not isinstance(photo, ReducedPhoto):

@@ -95,7 +95,7 @@ def by_rules(
     yield "this", measured(scorer, folder, photos, labels, search)
     unconfirmed = replace(search, confirm=0)
     for name, rule in (("before", NATIVE), ("before, at such scales", PHOTO)):
-        ruled = replace(scorer, classifier=replace(scorer.classifier, scale_rule=rule))
+        ruled = replace(scorer, facts=replace(scorer.facts, scale_rule=rule))
         with rules_of_before():
             yield name, measured(ruled, folder, photos, labels, unconfirmed)
 
@@ -103,7 +103,7 @@ def by_rules(
 def measured(
     scorer: Scorer, folder: Path, photos: list[Any], labels: list[str], search: Search
 ) -> list[JudgedPhoto]:
-    names = scorer.classifier.classes
+    names = scorer.facts.classes
     # A label that no photo of this half shows is no class of the network.
     groups: dict[str, ClassGroup] = {
         label: names.find(label) for label in labels if label in names.names

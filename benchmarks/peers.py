@@ -15,6 +15,7 @@ from torch import Tensor
 from torchcam.methods import CAM
 
 from heatmap import Classifier
+from heatmap.networks.tensors import photo_tensor
 from heatmap.scoring.cells import CROP_BATCH
 
 # What torchcam needs to know: the layer that gives the feature map, and the last one.
@@ -31,7 +32,7 @@ def monai_scores(
     """
     window = classifier.preprocessing.window_px
     splitter = SlidingWindowSplitter(window, overlap=window - stride_px, pad_mode=None)
-    patches = (patch for patch, _ in splitter(classifier.preprocessing.tensor(photo)))
+    patches = (patch for patch, _ in splitter(photo_tensor(photo, classifier.preprocessing)))
     # The splitter gives the default memory format; the other is the faster one.
     photos = (
         torch.cat(batch).contiguous(memory_format=torch.channels_last)
@@ -54,15 +55,16 @@ def sahi_scores(
         overlap_height_ratio=overlap,
         overlap_width_ratio=overlap,
     )
-    tensor = classifier.preprocessing.tensor
-    return _in_batches(classifier, (tensor(np.stack(batch)) for batch in _batches(cut.images)))
+    own = classifier.preprocessing
+    photos = (photo_tensor(np.stack(batch), own) for batch in _batches(cut.images))
+    return _in_batches(classifier, photos)
 
 
 def torchcam_map(classifier: Classifier, photo: npt.NDArray[np.uint8], index: int) -> Tensor:
     """The class activation map (h, w) of one class over the whole photo, by torchcam."""
     trunk, last = CAM_LAYERS[classifier.name]
     with CAM(classifier.module, trunk, last) as extract, torch.inference_mode():
-        scores = classifier.module(classifier.preprocessing.tensor(photo))
+        scores = classifier.module(photo_tensor(photo, classifier.preprocessing))
         return extract(index, scores)[0][0]
 
 

@@ -3,13 +3,16 @@
     make benchmarks                      # all of them
     python benchmarks/report.py fc6.py   # one anew, on the machine that made the rest
 
-Takes about half an hour on two cores; nothing else should run meanwhile.
+Takes over half an hour on two cores; nothing else should run meanwhile.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,40 +34,70 @@ class Section:
 
 SECTIONS = (
     Section(
-        "Speed",
+        "From Enter to the prompt",
+        "start.py",
+        "Whole processes, from start to end, in turn. `heatmap run` scores a photo of 640 x 480 px "
+        "at three scales, confirms what it finds by cropping, and writes all files, with default "
+        "settings. *First* is without a prepared network, which is kept from then on. The rest "
+        "are ten processes each, after two of which nothing is counted: all files are in the page "
+        "cache.",
+    ),
+    Section(
+        "Scoring over the bare network",
+        "scoring.py",
+        "`Scorer.score` from uint8 pixels to the score grid, at scale 1, beside the converted "
+        "network by itself: it gets the photo as a float32 tensor, already extended and "
+        "preprocessed, and gives scores. ONNX Runtime and OpenVINO run the file that `heatmap "
+        "export` writes, ONNX Runtime with default options, OpenVINO compiled for latency in "
+        "float32; torch runs what `heatmap.convert` gives, in inference mode and channels_last. "
+        "All with as many threads, in one warm process, in turn; best of several rounds. Scores "
+        "were compared before (1e-4 relative). Weights are random but for EfficientNet-Lite0; no "
+        "activations vanish. OpenVINO is shown, targets are over the faster of the other two.",
+    ),
+    Section(
+        "A run over the bare network",
+        "run.py",
+        "`heatmap.run` with EfficientNet-Lite0 in one process that has prepared the network, on "
+        "one JPEG of 1024 x 1024 px: decoded, scored at three scales, objects found, the picture "
+        "drawn, all files written; nothing is confirmed by cropping. Beside it the bare network "
+        "on the same three scales, already resized; best of several rounds in turn.",
+    ),
+    Section(
+        "Batch over the bare network",
+        "batch.py",
+        "`heatmap batch` over 200 photos of 640 x 480 px with EfficientNet-Lite0, nothing "
+        "confirmed by cropping: from the first photo to the last file, grids, objects, overlays, "
+        "thumbnails, table and contact sheet included. Beside it the bare network on the same "
+        "scales of the first 25 of them, decoded, resized and preprocessed before the clock "
+        "starts; its scores are thrown away. Each in a process of its own, in turn; median of "
+        "three.",
+    ),
+    Section(
+        "Sliding and cropping",
         "speed.py",
-        "One 1024 x 1024 photo, float32, in a warm process: networks converted, Winograd "
-        "weights transformed where they are used; best of several rounds in turn. `× score` is "
-        "how many times as long a way takes as `Scorer.score` at the same stride. Ways that "
-        "crop were timed on 64 windows and **extrapolated** to all of them: their time does not "
-        "depend on the stride, only on the number of windows. The *tutorial form* is the same "
-        "network with Linear replaced by Conv2d, the average pool removed, last poolings at "
-        "stride 1 and dilation behind them, default memory format, BatchNorm not folded; it has "
-        "no figure where such code gives other scores (EfficientNet below its own stride). "
-        "Before timing, the scores of tutorial form and cropping peers were compared with this "
-        "package's (1e-4 relative). torchcam answers a different question: one class's "
-        "activation map, in one pass, with no scores of windows. Trunk and head alone are what "
-        "no slider of this network could undercut without computing less; they get a tensor and "
-        "give a tensor, `heatmap run` reads a JPEG, finds objects, draws overlays and writes "
-        "all files.",
+        "One 1024 x 1024 photo, float32, in a warm process; best of several rounds in turn. `× "
+        "score` is how many times as long a way takes as `Scorer.score` at the same stride. Ways "
+        "that crop were timed on 64 windows and **extrapolated** to all of them: their time does "
+        "not depend on the stride, only on the number of windows. Before timing, their scores "
+        "were compared (1e-4 relative). MONAI and SAHI cut the windows, and the original network "
+        "scores them in torch. torchcam answers a different question: one class's activation map, "
+        "in one pass, with no scores of windows.",
     ),
     Section(
         "Growth",
         "growth.py",
         "EfficientNet-Lite0 with `--memory 1GB`, each photo in a process of its own; the peak is "
-        "of the whole process, Python, torch and weights included. A flat column of seconds a "
+        "of the whole process, Python, libraries and weights included. A flat column of seconds a "
         "megapixel means that a photo may be of any size. Photos up to 17 megapixels: median of "
-        "five. *Memory given back*: as it would be without `heatmap/memory.py`, which keeps "
+        "three. *Memory given back*: as it would be without `heatmap/memory.py`, which keeps "
         "freed memory from one band to the next.",
     ),
     Section(
-        "Batch",
-        "batch.py",
-        "`heatmap batch` over 50 photos of 1 megapixel with EfficientNet-Lite0: from the first "
-        "photo to the last file, grids, objects, overlays, thumbnails, table and contact sheet "
-        "included, beside the converted network alone on the same photos, which are in memory "
-        "as tensors and whose scores are thrown away. Each in a process of its own, in turn; "
-        "median of three.",
+        "Memory",
+        "memory.py",
+        "EfficientNet-Lite0 over 200 photos of different sizes in one process, the largest (1280 "
+        "x 960 px) first: what the peak grows by afterwards is memory that was kept. Below, what "
+        "a photo is predicted to take beyond the loaded network, and what it took.",
     ),
     Section(
         "Band height",
@@ -100,16 +133,19 @@ def main() -> None:
     wanted = sys.argv[1:] or [section.script for section in SECTIONS]
     if unknown := set(wanted) - {section.script for section in SECTIONS}:
         raise SystemExit(f"no section is made by {', '.join(sorted(unknown))}")
-    outputs = {section.script: run(section) for section in SECTIONS if section.script in wanted}
-    # Versions of peers stand with the first script only.
+    # Networks are prepared by this version, and nothing is left in the user's cache.
+    with tempfile.TemporaryDirectory() as cache:
+        chosen = [section for section in SECTIONS if section.script in wanted]
+        outputs = {section.script: run(section, Path(cache)) for section in chosen}
     machine = next(iter(outputs.values()))[0]
     earlier = {} if len(outputs) == len(SECTIONS) else read_sections(machine)
     head = earlier.get("") or [
         "# Benchmarks",
         "",
-        "Made by `make benchmarks` on one machine; do not edit.",
+        "Made by `make benchmarks` on one machine, on which nothing else ran; do not edit. The "
+        "second name in the next line is the instruction set that torch uses.",
         "",
-        *(f"- {line}" for line in outputs[SECTIONS[0].script][:MACHINE_LINES]),
+        *(f"- {line}" for line in next(iter(outputs.values()))[:MACHINE_LINES]),
     ]
     lines = [*head]
     for section in SECTIONS:
@@ -135,11 +171,13 @@ def read_sections(machine: str) -> dict[str, list[str]]:
     return lines_by_title
 
 
-def run(section: Section) -> list[str]:
+def run(section: Section, cache: Path) -> list[str]:
     """What a script prints; its progress goes on to the terminal."""
-    print(section.script, file=sys.stderr)
     command = [sys.executable, str(HERE / section.script)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "HEATMAP_CACHE": str(cache)}
+    started = time.perf_counter()
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    print(f"{section.script}: {(time.perf_counter() - started) / 60:.1f} min", file=sys.stderr)
     return done.stdout.strip().splitlines()
 
 

@@ -19,11 +19,17 @@ ENLARGED = 2.0
 QUALITY = 90
 
 
-def sample_photo(side_px: int) -> npt.NDArray[np.uint8]:
-    """A square out of the middle of the samples' collage, RGB uint8 (side, side, 3)."""
+def sample_photo(width_px: int, height_px: int | None = None) -> npt.NDArray[np.uint8]:
+    """A part, square by default, out of the middle of the samples' collage: RGB uint8 (H, W, 3).
+
+    A larger one shows the collage several times.
+    """
+    height, width = height_px or width_px, width_px
     collage, _ = make_collage()
-    top, left = ((length - side_px) // 2 for length in collage.shape[:2])
-    return np.ascontiguousarray(collage[top : top + side_px, left : left + side_px])
+    down, across = -(-height // collage.shape[0]), -(-width // collage.shape[1])
+    field = np.tile(collage, (down, across, 1))
+    top, left = (field.shape[0] - height) // 2, (field.shape[1] - width) // 2
+    return np.ascontiguousarray(field[top : top + height, left : left + width])
 
 
 def write_jpeg(path: Path, photo: npt.NDArray[np.uint8]) -> Path:

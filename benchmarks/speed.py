@@ -1,6 +1,5 @@
-"""Sliding against everything else that gives the same windows, and against its own floor.
+"""Sliding against tools that crop: this package's crop engine, MONAI, SAHI; and torch-cam.
 
-    make benchmarks                          # all of docs/benchmarks.md
     python benchmarks/speed.py [MODEL ...]   # in an environment with requirements.txt
 
 One photo of 1024 x 1024 px at strides 32, 16 and 8. Every way runs in the same process,
@@ -11,24 +10,18 @@ them, since their time grows with the number of windows alone.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from machine import PEERS, in_turn, print_machine
+from bare import require_same, weights_of
+from machine import in_turn, print_machine
 from peers import CAM_LAYERS, monai_scores, sahi_scores, torchcam_map
-from sampling import sample_photo, write_jpeg
+from sampling import sample_photo
 from tables import Target, print_table, print_targets
-from tutorial import STRIDES as TUTORIAL_STRIDES
-from tutorial import tutorial_form
 
 import heatmap
-from heatmap.conversion.check import relative_difference
-from heatmap.scoring.cells import all_cells
-from heatmap.scoring.crop import crop_scores
 
 STRIDES = (32, 16, 8)
 SIDE_PX = 1024
@@ -37,21 +30,16 @@ WINDOW_PX = 224
 CROPPED_PX = WINDOW_PX + 7 * 32
 CROPS = 64
 # Passes of VGG16 take minutes, those of the others too little to be measured well twice.
-ROUNDS = {"vgg16": 2, "resnet50": 3, "efficientnet_lite0": 5}
-# Two ways to the same scores may differ so much, relative to the largest score.
-SAME = 1e-4
+ROUNDS = {"efficientnet_lite0": 5, "resnet50": 3, "vgg16": 2}
 
-RUN = "this package: `heatmap run`, from JPEG to files"
-SCORE = "this package: `Scorer.score`, from pixels to grid"
-NETWORK = "floor: its trunk and head alone"
-TRUNK = "floor: its trunk alone"
-TUTORIAL = "tutorial form"
+SCORE = "this package: `Scorer.score`"
 ENGINE = "crops: this package's crop engine"
 MONAI = "crops: MONAI's splitter"
 SAHI = "crops: SAHI's slicer"
 TORCHCAM = "torchcam: one class, no windows"
-CROPPING = (ENGINE, MONAI, SAHI)
-ORDER = (RUN, SCORE, NETWORK, TRUNK, TUTORIAL, *CROPPING, TORCHCAM)
+PEERS = (MONAI, SAHI)
+CROPPING = (ENGINE, *PEERS)
+ORDER = (SCORE, *CROPPING, TORCHCAM)
 
 Way = Callable[[], object]
 Pixels = npt.NDArray[np.uint8]
@@ -59,67 +47,31 @@ Pixels = npt.NDArray[np.uint8]
 Seconds = dict[tuple[str, int], float]
 
 CROP_TARGETS = {32: 25, 16: 60, 8: 100}
-TUTORIAL_TARGETS = {32: 1.4, 8: 1.6}
-END_TO_END = 1.15
+ENGINE_TARGET = 0.95
 
 
 def main() -> None:
     models = sys.argv[1:] or ROUNDS
-    print_machine(PEERS)
+    print_machine()
     for name in models:
-        scorer = heatmap.prepare(name, weights=weights_of(name))
-        check_same(name, scorer)
-        with tempfile.TemporaryDirectory() as folder:
-            seconds = measure(name, scorer, Path(folder))
-        print(f"\n### {name}, {scorer.classifier.weights} weights")
+        seconds = measure(name)
+        print(f"\n### {name}, {weights_of(name)} weights")
         print_seconds(seconds)
-        if compared := targets(name, seconds):
-            print_targets(compared)
+        print_targets(targets(name, seconds))
 
 
-def weights_of(name: str) -> str:
-    return "default" if name == heatmap.load_classifier().name else "random"
-
-
-def check_same(name: str, scorer: heatmap.Scorer) -> None:
-    """Refuse to compare times of what does not give the same scores."""
-    photo = sample_photo(CROPPED_PX)
-    tensor = scorer.classifier.preprocessing.tensor(photo)
-    plain = tensor.contiguous()
-    for stride in TUTORIAL_STRIDES[name]:
-        with torch.inference_mode():
-            scores = tutorial_form(name, scorer.classifier.module, stride)(plain)
-            require_same(f"tutorial form at {stride}", scores, scorer.network_at(stride)(tensor))
-    crops = torch.from_numpy(engine_scores(scorer, photo))
-    for what, peer in ((MONAI, monai_scores), (SAHI, sahi_scores)):
-        require_same(what, torch.from_numpy(peer(scorer.classifier, photo, 32)), crops)
-
-
-def require_same(what: str, scores: torch.Tensor, expected: torch.Tensor) -> None:
-    if scores.shape != expected.shape:
-        raise SystemExit(f"{what}: {tuple(scores.shape)} instead of {tuple(expected.shape)}")
-    difference = relative_difference(scores, expected)
-    print(f"{what}: differs by {difference:.1e}", file=sys.stderr)
-    if not difference < SAME:
-        raise SystemExit(f"{what}: scores differ by {difference:.1e}")
-
-
-def engine_scores(scorer: heatmap.Scorer, photo: Pixels) -> npt.NDArray[np.float32]:
-    geometry = scorer.plan(photo.shape[:2], heatmap.Placement(stride=32))
-    cells = all_cells(geometry)
-    return np.concatenate(list(crop_scores(scorer.classifier, photo, geometry, cells)))
-
-
-def measure(name: str, scorer: heatmap.Scorer, folder: Path) -> Seconds:
-    photo = sample_photo(SIDE_PX)
-    path = write_jpeg(folder / "photo.jpg", photo)
-    plain = scorer.classifier.preprocessing.tensor(photo).contiguous()
-    ways = cropping_ways(scorer) | cam_way(scorer, photo)
+def measure(name: str) -> Seconds:
+    options = {"weights": weights_of(name)}
+    classifier = heatmap.load_classifier(name, **options)
+    cropping = cropping_ways(classifier, heatmap.prepare(name, engine="crop", **options))
+    check_same(cropping)
+    ways: dict[tuple[str, int], Way] = {(way, 0): run for way, run in cropping.items()}
+    photo, scorer = sample_photo(SIDE_PX), heatmap.prepare(name, **options)
     for stride in STRIDES:
-        ways |= sliding_ways(scorer, photo, path, stride)
-        if stride in TUTORIAL_STRIDES[name]:
-            form = tutorial_form(name, scorer.classifier.module, stride)
-            ways[TUTORIAL, stride] = lambda form=form: form(plain)
+        placement = heatmap.Placement(stride=stride)
+        ways[SCORE, stride] = lambda placement=placement: scorer.score(photo, placement)
+    if name in CAM_LAYERS:
+        ways[TORCHCAM, 32] = lambda: torchcam_map(classifier, photo, 0)
     with torch.inference_mode():
         seconds = in_turn(ways, rounds=ROUNDS[name])
     for stride in STRIDES:
@@ -128,36 +80,23 @@ def measure(name: str, scorer: heatmap.Scorer, folder: Path) -> Seconds:
     return seconds
 
 
-def sliding_ways(
-    scorer: heatmap.Scorer, photo: Pixels, path: Path, stride: int
-) -> dict[tuple[str, int], Way]:
-    network = scorer.network_at(stride)
-    tensor = scorer.classifier.preprocessing.tensor(photo)
-    placement = heatmap.MultiScale(stride=stride)
-    return {
-        (TRUNK, stride): lambda: network.trunk(tensor),
-        (NETWORK, stride): lambda: network(tensor),
-        (SCORE, stride): lambda: scorer.score(photo, heatmap.Placement(stride=stride)),
-        (RUN, stride): lambda: heatmap.run(
-            path, scorer, path.parent / "results", placement=placement
-        ),
-    }
-
-
-def cropping_ways(scorer: heatmap.Scorer) -> dict[tuple[str, int], Way]:
-    """Ways to score 64 windows; their stride is none of the table's."""
+def cropping_ways(
+    classifier: heatmap.Classifier, engine: heatmap.Scorer
+) -> dict[str, Callable[[], npt.NDArray[np.float32]]]:
+    """Ways to score the windows of a small photo."""
     part = sample_photo(CROPPED_PX)
+    placement = heatmap.Placement(stride=32)
     return {
-        (ENGINE, 0): lambda: engine_scores(scorer, part),
-        (MONAI, 0): lambda: monai_scores(scorer.classifier, part, 32),
-        (SAHI, 0): lambda: sahi_scores(scorer.classifier, part, 32),
+        ENGINE: lambda: engine.score(part, placement).scores.reshape(CROPS, -1),
+        MONAI: lambda: monai_scores(classifier, part, 32),
+        SAHI: lambda: sahi_scores(classifier, part, 32),
     }
 
 
-def cam_way(scorer: heatmap.Scorer, photo: Pixels) -> dict[tuple[str, int], Way]:
-    if scorer.classifier.name not in CAM_LAYERS:
-        return {}
-    return {(TORCHCAM, 32): lambda: torchcam_map(scorer.classifier, photo, 0)}
+def check_same(cropping: dict[str, Callable[[], npt.NDArray[np.float32]]]) -> None:
+    expected = cropping[ENGINE]()
+    for peer in PEERS:
+        require_same(peer, cropping[peer](), expected)
 
 
 def windows(stride: int) -> int:
@@ -184,21 +123,17 @@ def row(way: str, seconds: Seconds) -> list[str]:
 
 
 def targets(name: str, seconds: Seconds) -> list[Target]:
-    """Of VGG16; smaller networks take less time than the files and pictures of a run."""
-    compared = []
+    """Of VGG16 against cropping; of the others, whose crops are quick, of the crop engine."""
     if name == "vgg16":
-        for stride, wanted in CROP_TARGETS.items():
-            best = min(seconds[way, stride] for way in CROPPING)
-            ratio = best / seconds[SCORE, stride]
-            compared.append(Target(f"stride {stride}: best cropping / score", ratio, wanted))
-        for stride, wanted in TUTORIAL_TARGETS.items():
-            ratio = seconds[TUTORIAL, stride] / seconds[SCORE, stride]
-            compared.append(Target(f"stride {stride}: tutorial form / score", ratio, wanted))
-        for stride in STRIDES:
-            ratio = seconds[RUN, stride] / seconds[NETWORK, stride]
-            what = f"stride {stride}: run / trunk and head"
-            compared.append(Target(what, ratio, END_TO_END, at_least=False))
-    return compared
+        best = {stride: min(seconds[way, stride] for way in CROPPING) for stride in STRIDES}
+        ratios = {stride: taken / seconds[SCORE, stride] for stride, taken in best.items()}
+        return [
+            Target(f"stride {stride}: best cropping / score", ratios[stride], wanted)
+            for stride, wanted in CROP_TARGETS.items()
+        ]
+    ratio = seconds[ENGINE, 0] / min(seconds[peer, 0] for peer in PEERS)
+    what = "crop engine / the better of MONAI and SAHI"
+    return [Target(what, ratio, ENGINE_TARGET, at_least=False)]
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from ..errors import HeatmapError, ModelError, reason_of
 from ..geometry import Placement, plan_grid
 from ..grid.outputs import Outputs
 from ..networks.classifier import Classifier
+from ..networks.tensors import photo_tensor
 from ..photo.photo import Photo
 from ..quiet import quiet
 from .metrics import Answer, Method, region_box
@@ -83,7 +84,7 @@ def _resized(photo: Photo, stride_px: int, scale: float) -> npt.NDArray[np.uint8
 def _batch(classifier: Classifier, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
     """Preprocessed pixels, (1, C, H, W), on the device of the network."""
     parameter = next(classifier.module.parameters())
-    return classifier.preprocessing.tensor(pixels).to(parameter)
+    return photo_tensor(pixels, classifier.preprocessing).to(parameter)
 
 
 def _answer(cells: torch.Tensor, hw: tuple[int, int]) -> Answer:

@@ -20,6 +20,7 @@ from ..grid.skip import no_data_note
 from ..memory import kept_memory
 from ..networks.load import Model
 from ..networks.model_names import DEFAULT_MODEL
+from ..networks.tensors import photo_tensor
 from ..photo.extended import extend
 from ..photo.photo import Photo, read_photo
 from ..runs.request import MultiScale
@@ -129,7 +130,7 @@ def _warm_up(scorer: Scorer, extended: npt.NDArray[np.uint8], geometry: Geometry
     side = geometry.window_px
     with torch.inference_mode():
         network = scorer.network_at(geometry.stride_px)
-        network(scorer.classifier.preprocessing.tensor(extended[:side, :side]))
+        network(photo_tensor(extended[:side, :side], scorer.classifier.preprocessing))
 
 
 def _network(scorer: Scorer) -> FullyConvolutional:
@@ -176,7 +177,7 @@ def _check_head(scorer: Scorer, extended: npt.NDArray[np.uint8], grid: ScoreGrid
     network = _network(scorer)
     reference, k = SliceReference(network.plan), network.native_stride_px // grid.geometry.stride_px
     with torch.inference_mode():
-        tensor = scorer.classifier.preprocessing.tensor(extended)
+        tensor = photo_tensor(extended, scorer.classifier.preprocessing)
         photo = network.whole_windows(tensor).contiguous()
         features = reference.features(photo)
         # At a finer stride the photo can be larger, and a padded network then sees more of it.

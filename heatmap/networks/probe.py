@@ -14,6 +14,7 @@ from ..errors import ModelError
 from ..grid.outputs import Outputs, are_surely_logits, outputs_of
 from ..prepared.preprocessing import Preprocessing
 from .classifier import Classifier
+from .tensors import photo_tensor
 
 # So far beyond photos logits leave 0..1, which probabilities never do.
 _BEYOND_PHOTOS = 1e4
@@ -54,13 +55,13 @@ def _windows(preprocessing: Preprocessing) -> Iterator[Tensor]:
     """Made-up windows, (1, C, side, side): what shows most logits first, then like photos."""
     side = preprocessing.window_px
     noise = np.random.default_rng(0)
-    shapes = preprocessing.tensor(_shapes(noise, side))
+    shapes = photo_tensor(_shapes(noise, side), preprocessing)
     # In both directions, since a ReLU passes on only one.
     yield shapes * _BEYOND_PHOTOS
     yield shapes * -_BEYOND_PHOTOS
     yield shapes
-    yield preprocessing.tensor(noise.integers(0, 256, (side, side, 3), dtype=np.uint8))
-    yield preprocessing.tensor(np.full((side, side, 3), 255, dtype=np.uint8))
+    yield photo_tensor(noise.integers(0, 256, (side, side, 3), dtype=np.uint8), preprocessing)
+    yield photo_tensor(np.full((side, side, 3), 255, dtype=np.uint8), preprocessing)
 
 
 def _shapes(noise: np.random.Generator, side: int) -> npt.NDArray[np.uint8]:

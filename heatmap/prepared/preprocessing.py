@@ -6,8 +6,9 @@ import math
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, SupportsFloat, TypeAlias, get_args
+from typing import Literal, SupportsFloat, TypeAlias, get_args
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,9 +16,7 @@ from ..choices import CHANNELS
 from ..errors import ModelError, PhotoError
 from ..geometry import window_side
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
+Pixels: TypeAlias = npt.NDArray[np.uint8]
 ChannelOrder = Literal["rgb", "bgr"]
 # One number for each channel of the network's input: three, or one in grey.
 PerChannel: TypeAlias = tuple[float, ...]
@@ -81,7 +80,7 @@ class Preprocessing:
         mean, std = (sum(map(operator.mul, weights, each)) for each in (self.mean, self.std))
         return replace(self, mean=(mean,), std=(std,))
 
-    def tensor(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+    def array(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """The network's input for RGB photos: (pixel/255 - mean) / std.
 
         A network of one channel gets their luma, rounded to 8 bits, as PIL's mode "L".
@@ -91,14 +90,11 @@ class Preprocessing:
                 not changed.
 
         Returns:
-            float32 (B, C, H, W) in ``channels_last`` memory format, with the same bits as
-            torchvision's preprocessing.
+            float32 (B, H, W, C), with the same bits as torchvision's preprocessing.
 
         Raises:
             PhotoError: the array has another dtype or shape.
         """
-        import torch
-
         if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[-1] != 3:
             raise PhotoError(
                 f"pixels are {pixels.dtype} {pixels.shape}, "
@@ -106,10 +102,17 @@ class Preprocessing:
             )
         ordered = pixels if self.channel_order == "rgb" else pixels[..., ::-1]
         ordered = ordered if self.channels == 3 else _luma(pixels)
-        batch = torch.from_numpy(ordered.reshape(-1, *ordered.shape[-3:]).astype(np.float32, "C"))
-        batch.div_(255).sub_(torch.tensor(self.mean)).div_(torch.tensor(self.std))
-        # Channels are already last in memory: this only permutes the axes.
-        return batch.permute(0, 3, 1, 2)
+        height, width = pixels.shape[-3:-1]
+        # Looked up: 256 values a channel are divided once, not every pixel.
+        rows = np.ascontiguousarray(ordered).reshape(-1, width, self.channels)
+        values = cv2.LUT(rows, self._values())
+        return np.asarray(values, np.float32).reshape(-1, height, width, self.channels)
+
+    def _values(self) -> npt.NDArray[np.float32]:
+        """What each of 256 values becomes, by channel: float32 (256, C)."""
+        levels = np.arange(256, dtype=np.float32)[:, None] / np.float32(255)
+        mean, std = (np.asarray(each, np.float32) for each in (self.mean, self.std))
+        return np.asarray(((levels - mean) / std)[None], np.float32)
 
 
 def _numbers(name: str, values: Iterable[SupportsFloat]) -> PerChannel:

@@ -16,6 +16,7 @@ from torch import nn
 from ..conversion.network import FullyConvolutional
 from ..geometry import Geometry
 from ..networks.classifier import Classifier
+from ..networks.tensors import photo_tensor
 from ..prepared.preprocessing import Preprocessing
 from .boxes import CropNetwork
 from .cells import CROP_BATCH, Cell, cut
@@ -50,7 +51,7 @@ def crop_scores(
     for start in range(0, len(cells), batch):
         crops = cut(extended, geometry, cells[start : start + batch])
         with torch.inference_mode():
-            photos = compute.tensor(classifier.preprocessing.tensor(crops))
+            photos = compute.tensor(photo_tensor(crops, classifier.preprocessing))
             yield module(photos).float().cpu().numpy()
 
 
@@ -68,7 +69,7 @@ def crop_network(module: nn.Module, preprocessing: Preprocessing, compute: Compu
     def run(
         windows: npt.NDArray[np.uint8], wants_features: bool
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-        batch, features = compute.tensor(preprocessing.tensor(windows)), None
+        batch, features = compute.tensor(photo_tensor(windows, preprocessing)), None
         if wants_features:
             assert isinstance(module, FullyConvolutional)
             maps = module.trunk(batch)

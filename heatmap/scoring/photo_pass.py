@@ -16,6 +16,7 @@ from ..errors import GeometryError, Use
 from ..geometry import Geometry, size_text
 from ..grid.origin import Computation
 from ..networks.classifier import Classifier
+from ..networks.tensors import photo_tensor
 from ..photo.extended import ExtendedRows
 from ..threads import thread_count
 from .bands.receptive_field import NotInBands
@@ -89,9 +90,9 @@ class PhotoPass:
         ]
 
     def _rows(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Tensor]:
-        tensor = self.classifier.preprocessing.tensor
+        own = self.classifier.preprocessing
         for strip in self.extended.strips(starts, columns):
-            yield self.compute.tensor(tensor(strip))
+            yield self.compute.tensor(photo_tensor(strip, own))
 
     def _in_one(self, network: FullyConvolutional) -> ScoreStream:
         """Slide over the whole photo at once, for networks that need that."""

@@ -19,6 +19,7 @@ from ..conversion.trace import trace
 from ..memory import kept_memory
 from ..networks.prepared_form import write_cropping, write_sliding
 from ..networks.state_dict import digest_of_weights
+from ..networks.tensors import photo_tensor
 from ..prepared.facts import SlidingFacts, described_facts, described_sliding
 from ..prepared.network import Form, PreparedNetwork
 from ..prepared.peak import Shape, measured_peak
@@ -121,7 +122,7 @@ class Preparation:
         classifier = self._loaded.classifier
         network = self._positions or self._network or classifier.module
         with torch.inference_mode():
-            network(classifier.preprocessing.tensor(pixels))
+            network(photo_tensor(pixels, classifier.preprocessing))
 
     def _sliding(self) -> SlidingFacts:
         positions = self._positions is not None and self._network is not None

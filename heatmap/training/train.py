@@ -27,6 +27,7 @@ from ..networks.load import Model, load_original
 from ..networks.model_names import DEFAULT_MODEL
 from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
+from ..networks.tensors import photo_tensor
 from ..photo.photo_file import upright_hw
 from ..photo.reading import AS_IT_IS, Reading
 from ..progress import Reporter
@@ -277,7 +278,7 @@ def _labelled(store: ViewStore, rows: npt.NDArray[np.generic]) -> LabelledRows:
     def read(indices: npt.NDArray[np.int64]) -> Tensor:
         values = np.ascontiguousarray(rows[indices])
         if store.frozen is None:
-            return store.preprocessing.tensor(values)
+            return photo_tensor(values, store.preprocessing)
         return torch.from_numpy(values)
 
     examples = store.examples

@@ -14,6 +14,7 @@ from torch import nn
 
 from ..errors import ResultError, Use
 from ..files import writing
+from ..networks.tensors import photo_tensor
 from ..ownership import ANY
 from ..photo.photo import read_photo
 from ..prepared.preprocessing import Preprocessing
@@ -103,5 +104,5 @@ class ViewStore:
         if self.frozen is None:
             return pixels
         with torch.inference_mode():
-            features = self.frozen(self.preprocessing.tensor(pixels))
+            features = self.frozen(photo_tensor(pixels, self.preprocessing))
             return features.contiguous().numpy()  # type: ignore[no-any-return]

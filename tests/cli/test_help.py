@@ -32,10 +32,10 @@ OPTIONS = {
     "--watch --every --quiet",
     "render": f"--photo --class --conf --per-class {DRAWING} --output --overwrite --json",
     "view": "--photo --overwrite --json",
-    "verify": f"{MODEL} {READING} --stride {SCALES} --border --backend --class --windows --max-difference "
-    "--output --overwrite --json",
-    "evaluate": f"{MODEL} {READING} {SCALES} --fuse --backend --conf --confirm --labels --cam --output "
-    "--overwrite --json",
+    "verify": f"{MODEL} {READING} --stride {SCALES} --border --backend --class --windows "
+    "--max-difference --output --overwrite --json",
+    "evaluate": f"{MODEL} {READING} {SCALES} --fuse --backend --conf --confirm --labels "
+    "--cam --output --overwrite --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output "

@@ -15,6 +15,7 @@ from heatmap.classes import ClassGroup
 from heatmap.evaluation.cam import cam_method
 from heatmap.evaluation.metrics import region_box
 from heatmap.networks.load import load_classifier
+from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.photo import Photo
 from tests.support.networks import WINDOW, Classifier, Function, heads, randomise
 
@@ -37,7 +38,7 @@ def photo(height: int = 60, width: int = 84) -> Photo:
 
 def feature_map(classifier, pixels: np.ndarray) -> torch.Tensor:
     with torch.no_grad():
-        return classifier.module.trunk(classifier.preprocessing.tensor(pixels))[0]
+        return classifier.module.trunk(photo_tensor(pixels, classifier.preprocessing))[0]
 
 
 def linear_of(module: nn.Module) -> nn.Linear:
@@ -59,7 +60,7 @@ def test_cam_is_the_map_weighted_by_the_linear_layer(head):
     single, several = cam_method(classifier, "cam")(shown, GROUPS)
     np.testing.assert_allclose(single.heat, stretched(every[3], shown.hw), rtol=1e-4, atol=1e-5)
     with torch.no_grad():
-        scores = classifier.module(classifier.preprocessing.tensor(shown.pixels))[0]
+        scores = classifier.module(photo_tensor(shown.pixels, classifier.preprocessing))[0]
     shares = scores.softmax(0)[[0, 4, 1]]
     mean = torch.einsum("k,khw->hw", shares / shares.sum(), every[[0, 4, 1]])
     np.testing.assert_allclose(several.heat, stretched(mean, shown.hw), rtol=1e-4, atol=1e-5)
@@ -85,7 +86,7 @@ def test_grad_cam_is_the_map_weighted_by_gradients(head):
 def test_the_map_of_a_group_of_independent_classes_is_that_of_the_most_probable(kind):
     classifier, shown = load_classifier(network(), window=WINDOW, activation="sigmoid"), photo()
     with torch.no_grad():
-        scores = classifier.module(classifier.preprocessing.tensor(shown.pixels))[0]
+        scores = classifier.module(photo_tensor(shown.pixels, classifier.preprocessing))[0]
     indices = GROUPS[1].indices
     best = max(indices, key=lambda index: scores[index].item())
     alone = ClassGroup("best", (best,))
@@ -149,7 +150,7 @@ def test_gradients_are_recorded_from_the_last_map_on_only():
     assert kept
     assert not any(kept)
     with methods.GradCAM(module, "trunk.4") as cam:
-        scores = module(classifier.preprocessing.tensor(shown.pixels))
+        scores = module(photo_tensor(shown.pixels, classifier.preprocessing))
         theirs = cam(3, scores, normalized=False)[0][0]
     handle.remove()
     assert kept[-1]
@@ -165,7 +166,7 @@ def test_a_next_layer_that_writes_over_the_map_does_no_harm():
     classifier = load_classifier(module, window=WINDOW)
     ours, _ = cam_method(classifier, "gradcam")(shown, GROUPS)
     with methods.GradCAM(module, "0") as cam:
-        scores = module(classifier.preprocessing.tensor(shown.pixels))
+        scores = module(photo_tensor(shown.pixels, classifier.preprocessing))
         theirs = cam(3, scores, normalized=False)[0][0]
     np.testing.assert_allclose(ours.heat, stretched(theirs, shown.hw), rtol=1e-4, atol=1e-6)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from heatmap.errors import ModelError, PhotoError
+from heatmap.networks.tensors import photo_tensor
 from heatmap.prepared.preprocessing import Preprocessing
 
 PIXELS = arrays(np.uint8, st.tuples(*[st.integers(1, 9)] * 2, st.just(3)))
@@ -21,14 +22,14 @@ def test_has_the_bits_of_torchvision(pixels, order):
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
     ordered = pixels if order == "rgb" else pixels[:, :, ::-1].copy()
     expected = functional.normalize(functional.to_tensor(ordered), mean, std)
-    assert torch.equal(Preprocessing(7, mean, std, order).tensor(pixels)[0], expected)
+    assert torch.equal(photo_tensor(pixels, Preprocessing(7, mean, std, order))[0], expected)
 
 
 @given(pixels=PIXELS, order=st.sampled_from(["rgb", "bgr"]))
 def test_grey_has_the_bits_of_pil(pixels, order):
     grey = functional.to_tensor(Image.fromarray(pixels).convert("L"))
     expected = functional.normalize(grey, (0.1,), (0.2,))
-    assert torch.equal(Preprocessing(7, (0.1,), (0.2,), order).tensor(pixels)[0], expected)
+    assert torch.equal(photo_tensor(pixels, Preprocessing(7, (0.1,), (0.2,), order))[0], expected)
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
@@ -43,7 +44,7 @@ def test_batch_lies_channels_last_and_leaves_the_photos_alone():
     photos = skimage.data.astronaut()[None, :40, :60].repeat(2, axis=0)
     before = photos.copy()
     photos.flags.writeable = False
-    batch = Preprocessing(7).tensor(photos)
+    batch = photo_tensor(photos, Preprocessing(7))
     assert batch.shape == (2, 3, 40, 60)
     assert batch.dtype == torch.float32
     assert batch.is_contiguous(memory_format=torch.channels_last)
@@ -62,7 +63,7 @@ def test_batch_lies_channels_last_and_leaves_the_photos_alone():
 )
 def test_refuses_what_is_no_photo(pixels):
     with pytest.raises(PhotoError, match="expected uint8"):
-        Preprocessing(7).tensor(pixels)
+        photo_tensor(pixels, Preprocessing(7))
 
 
 @pytest.mark.parametrize(

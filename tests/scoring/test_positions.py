@@ -16,6 +16,7 @@ from heatmap.conversion.convert import convert
 from heatmap.conversion.heads import NoPool, convert_head
 from heatmap.conversion.position_network import position_network
 from heatmap.geometry import Placement
+from heatmap.networks.tensors import photo_tensor
 from heatmap.scoring import scorer as scoring
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
 from tests.support.positions import slow_mean
@@ -93,7 +94,7 @@ def test_bands_and_progress_of_positions(memory):
     assert seen[-1] == (rows * columns, rows * columns)
     assert (len(seen) > 1) == (memory == 160_000)
     assert relative(found.windows.scores, scorer.score(pixels).scores) < 1e-5
-    photos = scorer.classifier.preprocessing.tensor(photo(96, 96))
+    photos = photo_tensor(photo(96, 96), scorer.classifier.preprocessing)
     with torch.inference_mode():
         whole = scorer.positions_at(4)(photos)[0].permute(1, 2, 0).numpy()
     again = scorer.score_positions(photo(96, 96), memory=memory).positions.scores

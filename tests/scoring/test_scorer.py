@@ -222,7 +222,7 @@ def test_parts_of_a_photo_that_needs_one_pass_make_the_whole():
     for rows in (slice(0, 3), slice(3, None)):
         wanted = np.zeros(whole.geometry.grid_hw, bool)
         wanted[rows] = True
-        job = scorer._pass(open_photo(pixels), whole.geometry, scorer.network, 10**9, wanted)
+        job = scorer._pass(open_photo(pixels), whole.geometry, 10**9, wanted)
         for row, column, block in job.start().blocks:
             n, m = block.shape[:2]
             scores[row : row + n, column : column + m] = block

@@ -20,6 +20,7 @@ from heatmap.geometry import iou
 from heatmap.localization.box_regression import BoxRegression
 from heatmap.localization.confirm import widened
 from heatmap.networks.state_dict import digest_of_weights
+from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.photo import read_photo
 from heatmap.training import box_fit
 from heatmap.training.box_fit import boxes_near, fit_boxes, fitted, fractions_of, ridge
@@ -145,7 +146,7 @@ def test_asking_gives_the_same_probabilities_and_the_boxes_of_the_feature_maps(s
     # The second crop is one window, so nothing is resized: through the original's own layers.
     original = scorer.classifier
     pixels = np.ascontiguousarray(photo.pixels[20:40, 60:80])
-    features = original.module[:5](original.preprocessing.tensor(pixels)).detach().numpy()
+    features = original.module[:5](photo_tensor(pixels, original.preprocessing)).detach().numpy()
     columns, rows = features.mean(2).reshape(-1), features.mean(3).reshape(-1)
     for edge, values in enumerate((columns, rows, columns, rows)):
         share = values @ regression.weights[edge] + regression.biases[edge]

@@ -13,6 +13,7 @@ from torch import nn
 
 import heatmap
 from heatmap import ModelError, PhotoError, ResultError, load_classifier, train
+from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.photo import read_photo
 from heatmap.training.augment import view
 from heatmap.training.fit import Fit
@@ -53,7 +54,7 @@ def test_the_checkpoint_holds_what_the_best_epoch_gave(photos):
     logits = torch.cat(
         [
             found.module(
-                preprocessing.tensor(view(read_photo(photos / one.photo).pixels, None, 20))
+                photo_tensor(view(read_photo(photos / one.photo).pixels, None, 20), preprocessing)
             )
             for one in done.examples.validation
         ]

@@ -18,6 +18,7 @@ from ...conversion.check import ROUNDING_TOLERANCE, relative_difference
 from ...conversion.network import FullyConvolutional
 from ...conversion.shapes import run_with_shapes
 from ...errors import reason_of
+from ...networks.tensors import photo_tensor
 from ...prepared.preprocessing import Preprocessing
 from .plan import BandPlan
 from .receptive_field import NotInBands, Range, links_of
@@ -57,7 +58,7 @@ def prove_bands(network: FullyConvolutional, preprocessing: Preprocessing) -> st
             for side, count in zip(side_px, more, strict=True)
         )
         weights = next(network.trunk.parameters(), torch.empty(0))
-        return preprocessing.tensor(_squares(down, across)).to(weights.device)
+        return photo_tensor(_squares(down, across), preprocessing).to(weights.device)
 
     window = network.window_px
     position = [window - (side - 1) * network.native_stride_px for side in network.map_hw]

@@ -10,6 +10,7 @@ from torch.nn import functional
 import heatmap
 from heatmap import Placement
 from heatmap.conversion.check import relative_difference
+from heatmap.networks.tensors import photo_tensor
 from heatmap.scoring import network_cache
 from heatmap.scoring.bands import operations, proof
 from heatmap.scoring.bands import receptive_field as fields
@@ -44,7 +45,7 @@ def enlarged(factor, mode: str) -> nn.Module:
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 def test_enlarging_by_any_factor_is_the_same_in_bands(factor, mode):
     network = heatmap.convert(enlarged(factor, mode), WINDOW)
-    tensor = network.whole_windows(OWN.preprocessing.tensor(photo(200, 90)))
+    tensor = network.whole_windows(photo_tensor(photo(200, 90), OWN.preprocessing))
     with torch.inference_mode():
         assert largest_difference(network.trunk, tensor) < 1e-5
 
