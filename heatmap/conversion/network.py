@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor, fx, nn
 
 from ..errors import GeometryError
@@ -10,6 +13,7 @@ from .cut import cut_to_windows
 from .graph import arguments, operation, pair, read_attribute
 from .kernels.prepared import PreparedWeights, winograd_pays
 from .layers import SlidingLinear
+from .one_pass import one_pass_form
 from .phases import PhasedHead, shift_and_stitch
 from .plan import Plan, Sliding
 from .shapes import peak_bytes, shapes_at
@@ -86,12 +90,19 @@ class FullyConvolutional(nn.Module):
         self.padded = plan.padded
         self.one_pass = ""
         self._prepared: dict[fx.Node, PreparedWeights] | None = None
+        # In a tuple, so that its parameters, which are the trunk's, are not counted again.
+        self._fast_trunk: tuple[fx.GraphModule] | None = None
         self._bytes_per_px: float | None = None
         self._shapes: dict[tuple[int, int], dict[fx.Node, tuple[int, ...]]] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out caches that refer to nodes of this trunk."""
-        return {**vars(self), "_shapes": {}, "_prepared": None}
+        return {**vars(self), "_shapes": {}, "_prepared": None, "_fast_trunk": None}
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> FullyConvolutional:
+        """Let go of the fast trunk, whose parameters may be replaced, as by ``to("cuda")``."""
+        self._fast_trunk = None
+        return super()._apply(fn, recurse)
 
     @property
     def window_receptive_field_px(self) -> int:
@@ -139,6 +150,13 @@ class FullyConvolutional(nn.Module):
         if self._prepared is None:
             self._prepared = prepared_weights(self.trunk)
         return self._prepared
+
+    @property
+    def fast_trunk(self) -> fx.GraphModule:
+        """The trunk with the kernels that are fastest in torch, for whole photos."""
+        if self._fast_trunk is None:
+            self._fast_trunk = (one_pass_form(self.trunk, self.prepared),)
+        return self._fast_trunk[0]
 
     def steady(self) -> FullyConvolutional:
         """Make this network prepare its weights at the next call; returns the network.
