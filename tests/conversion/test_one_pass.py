@@ -71,4 +71,5 @@ def test_the_form_follows_the_weights():
         found = other.double().fast_trunk(photo.double())
         torch.testing.assert_close(found, other.trunk(photo.double()))
     assert found.dtype == torch.float64
+    assert all(parameter.is_meta for parameter in other.to("meta").fast_trunk.parameters())
     assert len(list(network.parameters())) == count

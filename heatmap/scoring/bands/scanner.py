@@ -34,6 +34,8 @@ BandReader = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 # before take too large a share, and ResNet50 and MobileNetV2 get slower.
 BAND_PX = 2**19
 BAND_ROWS = 64
+# Photos of so many pixels are one band: cutting them saves less than it costs.
+ONE_BAND_PX = 2**20 * 5 // 4
 LEAST_BAND_PX = 8
 # Windows that the head scores at once; fully connected layers read all weights each time.
 HEAD_WINDOWS = 1024
@@ -51,6 +53,15 @@ class Part:
     @property
     def starts(self) -> list[int]:
         return self.plan.starts(self.band_px)
+
+
+def preferred_band(plan: BandPlan) -> int:
+    """The height of bands where memory does not matter, px: all alike, or one for everything."""
+    (top, bottom), (left, right) = plan.rows[plan.photo], plan.columns[plan.photo]
+    height, width = bottom - top, right - left
+    rows = max(BAND_ROWS, BAND_PX / width)
+    count = 1 if height * width <= ONE_BAND_PX else math.ceil(height / rows)
+    return max(1, math.ceil(height / count / LEAST_BAND_PX)) * LEAST_BAND_PX
 
 
 class Scanner:
@@ -97,9 +108,7 @@ class Scanner:
 
     def _band(self, plan: BandPlan, cells: Rectangle, budget: int) -> int | None:
         """The band height for a rectangle, px: preferred or largest that fits; or None."""
-        left, right = plan.columns[plan.photo]
-        rows = max(BAND_ROWS, BAND_PX / (right - left))
-        band = max(1, round(rows / LEAST_BAND_PX)) * LEAST_BAND_PX
+        band = preferred_band(plan)
         while band >= LEAST_BAND_PX:
             if self._peak_bytes(plan, cells, band) <= budget:
                 return band
@@ -116,8 +125,11 @@ class Scanner:
         return Part(cells, plan, band_px, self._peak_bytes(plan, cells, band_px))
 
     def _peak_bytes(self, plan: BandPlan, cells: Rectangle, band_px: int) -> int:
-        trunk = plan.peak_bytes(plan.starts(band_px), self._row_bytes(plan))
-        return trunk + self._head_bytes(plan, cells[3] - cells[2])
+        starts, row_bytes = plan.starts(band_px), self._row_bytes(plan)
+        trunk = plan.peak_bytes(starts, row_bytes)
+        # What runs the whole photo at once holds on to it.
+        held = starts[1] * row_bytes[plan.photo] if len(starts) == 2 else 0
+        return math.ceil(trunk + held) + self._head_bytes(plan, cells[3] - cells[2])
 
     def _row_bytes(self, plan: BandPlan) -> dict[fx.Node, float]:
         """Bytes of one row of each tensor over the columns of a plan, in float32."""
@@ -163,14 +175,35 @@ class Scanner:
         top, bottom, left, _ = part.cells
         # Feature rows that a row of windows reads in addition to its first.
         further = (self.network.map_hw[0] - 1) * self.k
-        roller = Roller(self.network.trunk, part.plan, self.network.prepared)
-        bands = rows(part.starts, part.plan.columns[part.plan.photo])
         waiting: Tensor | None = None
-        for fresh in roller.roll(bands, part.starts):
+        for fresh in self._features(part, rows):
             waiting = fresh if waiting is None else torch.cat([waiting, fresh], dim=2)
+            del fresh
             while take := self._ready(waiting, bottom - top):
                 yield top, left, self._scores(waiting[:, :, : take + further])
                 top, waiting = top + take, waiting[:, :, take:].clone()
+
+    def _features(self, part: Part, rows: BandReader) -> Iterator[Tensor]:
+        """Rows of the feature map, from top to bottom, in as many bands as the part has."""
+        plan = part.plan
+        bands = rows(part.starts, plan.columns[plan.photo])
+        if self._in_one_pass(part):
+            down, across = (ranges[plan.feature][1] for ranges in (plan.rows, plan.columns))
+            # Not bound to a name, which would keep the photo alive.
+            yield self.network.fast_trunk(next(bands))[:, :, :down, :across]
+        else:
+            roller = Roller(self.network.trunk, plan, self.network.prepared)
+            yield from roller.roll(bands, part.starts)
+
+    def _in_one_pass(self, part: Part) -> bool:
+        """Whether a part is one band of the whole photo and needs all of its feature map."""
+        plan = part.plan
+        height, width = self.shapes[plan.photo][2:]
+        return (
+            part.starts == [0, height]
+            and plan.columns[plan.photo] == (0, width)
+            and plan.rows[plan.feature][0] == plan.columns[plan.feature][0] == 0
+        )
 
     def _ready(self, features: Tensor, left: int) -> int:
         """How many rows of windows to score now: a full block, the last rows, or none yet."""
