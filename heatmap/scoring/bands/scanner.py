@@ -77,8 +77,9 @@ class Scanner:
             raise NotInBands
         self.network = network
         self.k = network.native_stride_px // network.stride_px
-        self.links = links_of(network.trunk)
+        self.links = network.remembered("links", lambda: links_of(network.trunk))
         self.shapes = network.shapes(*extended_hw)
+        self.extended_hw = extended_hw
 
     def parts(self, cells: Rectangle, budget: int) -> tuple[Part, ...]:
         """Cut a rectangle of cells into as few parts as ``budget`` bytes allow.
@@ -118,18 +119,28 @@ class Scanner:
     def _plan(self, cells: Rectangle) -> BandPlan:
         top, bottom, left, right = cells
         down, across = ((side - 1) * self.k for side in self.network.map_hw)
-        return BandPlan.of(self.links, self.shapes, (top, bottom + down), (left, right + across))
+        rows, columns = (top, bottom + down), (left, right + across)
+        return self.network.remembered(
+            (self.extended_hw, rows, columns),
+            lambda: BandPlan.of(self.links, self.shapes, rows, columns),
+        )
 
     def _part(self, cells: Rectangle, band_px: int) -> Part:
         plan = self._plan(cells)
         return Part(cells, plan, band_px, self._peak_bytes(plan, cells, band_px))
 
     def _peak_bytes(self, plan: BandPlan, cells: Rectangle, band_px: int) -> int:
+        return self.network.remembered(
+            (self.extended_hw, cells, band_px),
+            lambda: self._trunk_bytes(plan, band_px) + self._head_bytes(plan, cells[3] - cells[2]),
+        )
+
+    def _trunk_bytes(self, plan: BandPlan, band_px: int) -> int:
         starts, row_bytes = plan.starts(band_px), self._row_bytes(plan)
         trunk = plan.peak_bytes(starts, row_bytes)
         # What runs the whole photo at once holds on to it.
         held = starts[1] * row_bytes[plan.photo] if len(starts) == 2 else 0
-        return math.ceil(trunk + held) + self._head_bytes(plan, cells[3] - cells[2])
+        return math.ceil(trunk + held)
 
     def _row_bytes(self, plan: BandPlan) -> dict[fx.Node, float]:
         """Bytes of one row of each tensor over the columns of a plan, in float32."""
