@@ -104,7 +104,8 @@ class FullyConvolutional(nn.Module):
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> FullyConvolutional:
         """Let go of the fast trunk, whose parameters may be replaced, as by ``to("cuda")``."""
         self._fast_trunk = None
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     @property
     def window_receptive_field_px(self) -> int:

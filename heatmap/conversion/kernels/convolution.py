@@ -15,7 +15,7 @@ from .winograd import TransformedWeights, convolve
 aten = torch.ops.aten
 
 # The most columns of padding with which oneDNN has a fast depthwise kernel; with more it computes
-# every channel as a matrix product, 4 to 14 times slower (benchmarks/depthwise.py).
+# every channel as a matrix product, 4 to 14 times slower (benchmarks/conv.py).
 _DEPTHWISE_PADDING = {"AVX512": 6}
 _LEAST_DEPTHWISE_PADDING = 4
 

@@ -34,7 +34,8 @@ BandReader = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 # before take too large a share, and ResNet50 and MobileNetV2 get slower.
 BAND_PX = 2**19
 BAND_ROWS = 64
-# Photos of so many pixels are one band: cutting them saves less than it costs.
+# Photos of up to so many pixels are one band, which saves joining rows and reading weights again
+# (benchmarks/bands.py).
 ONE_BAND_PX = 2**20 * 5 // 4
 LEAST_BAND_PX = 8
 # Windows that the head scores at once; fully connected layers read all weights each time.
