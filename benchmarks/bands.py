@@ -2,8 +2,8 @@
 
     python benchmarks/bands.py
 
-Behind `heatmap.scoring.bands.scanner.BAND_PX`. Photos are 1024 px high; what a band leaves to
-the next is kept, so the work is the same in all rows.
+Behind `heatmap.scoring.bands.scanner.BAND_PX` and `ONE_BAND_PX`. Photos are 1024 px high; what a
+band leaves to the next is kept, so the work is the same in all rows.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from torch import Tensor
 import heatmap
 from heatmap.conversion.network import FullyConvolutional
 from heatmap.memory import kept_memory
-from heatmap.scoring.bands.scanner import BAND_PX, BAND_ROWS, Scanner
+from heatmap.scoring.bands.scanner import BAND_PX, BAND_ROWS, ONE_BAND_PX, Scanner
 
 MODELS = {"efficientnet_lite0": "default", "vgg16": "random"}
 # VGG16 would take minutes at 4096 px.
 WIDTHS_PX = {"efficientnet_lite0": (1024, 4096), "vgg16": (1024,)}
 HEIGHT_PX = 1024
 BANDS_PX = (32, 64, 128, 256, 512)
-ONE_PASS = "one pass"
+ONE_BAND = "one band"
+ONE_PASS = "one pass, as converted"
 
 
 def main() -> None:
     print_machine()
     print(
-        f"\nBands are chosen to have about {BAND_PX} px, {BAND_ROWS} rows at least, where memory "
-        "allows it."
+        f"\nPhotos of up to {ONE_BAND_PX} px are one band where memory allows it; larger ones have "
+        f"bands of at most {BAND_PX} px, or {BAND_ROWS} rows."
     )
     columns = [(name, width) for name in MODELS for width in WIDTHS_PX[name]]
     measured = [measure(name, width) for name, width in columns]
@@ -52,6 +53,7 @@ def measure(name: str, width_px: int) -> dict[str, float]:
     ways: dict[str, Callable[[], object]] = {
         f"{band} px": lambda band=band: in_bands(network, photo, band) for band in BANDS_PX
     }
+    ways[ONE_BAND] = lambda: in_bands(network, photo, HEIGHT_PX)
     ways[ONE_PASS] = lambda: network(photo)
     with torch.inference_mode(), kept_memory():
         seconds = in_turn(ways, rounds=1 if name == "vgg16" else 2)

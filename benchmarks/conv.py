@@ -1,10 +1,14 @@
-"""3 x 3 convolutions of VGG16's and ResNet's sizes, as conv2d and by Winograd's form.
+"""Convolutions: 3 x 3 by Winograd's form, and depthwise ones with wide padding.
 
     python benchmarks/conv.py
 
-Behind WINOGRAD_OUTPUTS and WINOGRAD_CHANNEL_PAIRS in `kernels/prepared.py`. Both lay their maps
-out in channels_last; the weights are transformed already. Errors are relative to the largest
-value, against float64.
+Behind WINOGRAD_OUTPUTS and WINOGRAD_CHANNEL_PAIRS in `kernels/prepared.py`: VGG16's and ResNet's
+sizes as conv2d and by Winograd's form. Both lay their maps out in channels_last; the weights are
+transformed already. Errors are relative to the largest value, against float64.
+
+Behind the padding in `kernels/convolution.py`: depthwise sizes of EfficientNet and ConvNeXt at
+finer strides. ONEDNN_MAX_CPU_ISA=AVX2 with ATEN_CPU_CAPABILITY=avx2 shows a machine without
+AVX-512.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from torch.nn import functional
 from heatmap.conversion.check import relative_difference
 from heatmap.conversion.kernels import prepared as preparing
 from heatmap.conversion.kernels.winograd import convolve, transform_weights
+from heatmap.memory import kept_memory
 
 # Channels in and out, outputs down and across.
 CASES = (
@@ -31,6 +36,16 @@ CASES = (
     (512, 512, 8, 32),
 )
 
+# Channels, side of the map, kernel, dilation and padding of depthwise convolutions.
+DEPTHWISE = (
+    (672, 63, 5, 2, 4),
+    (384, 61, 3, 5, 5),
+    (384, 61, 7, 2, 6),
+    (384, 61, 3, 7, 7),
+    (1152, 61, 5, 4, 8),
+    (384, 61, 7, 4, 12),
+)
+
 
 def main() -> None:
     print_machine()
@@ -44,6 +59,32 @@ def main() -> None:
         maps = torch.randn(1, channels, rows + 2, columns + 2, generator=noise).relu()
         weight = torch.randn(classes, channels, 3, 3, generator=noise) / (9 * channels) ** 0.5
         report(*(tensor.contiguous(memory_format=torch.channels_last) for tensor in (maps, weight)))
+    print("\nchannels  kernel  dilation  padding  conv2d s  padded before s  ratio")
+    for case in DEPTHWISE:
+        report_depthwise(*case)
+
+
+@torch.inference_mode()
+def report_depthwise(channels: int, side: int, kernel: int, dilation: int, padding: int) -> None:
+    maps = torch.randn(1, channels, side, side).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(channels, 1, kernel, kernel)
+    given = {"dilation": dilation, "groups": channels}
+
+    def padded_before() -> torch.Tensor:
+        wide = functional.pad(maps, (padding, padding))
+        return functional.conv2d(wide, weight, padding=(padding, 0), **given)
+
+    ways = {
+        "conv2d": lambda: functional.conv2d(maps, weight, padding=padding, **given),
+        "padded before": padded_before,
+    }
+    with kept_memory():
+        seconds = in_turn(ways, rounds=5)
+    direct, before = seconds.values()
+    print(
+        f"{channels:8} {kernel:7} {dilation:9} {padding:8} {direct:9.4f} {before:16.4f} "
+        f"{direct / before:6.2f}"
+    )
 
 
 @torch.inference_mode()

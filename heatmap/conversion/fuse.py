@@ -71,21 +71,48 @@ def _register(body: fx.GraphModule, conv: fx.Node, kind: str, value: torch.Tenso
 def _overwrite(body: fx.GraphModule) -> None:
     """Use the in-place form of operations whose input is new memory that nothing else reads."""
     for node in body.graph.nodes:
-        if not has(node, Fact.OVERWRITES) or not isinstance(node.args[0], fx.Node):
+        if not has(node, Fact.OVERWRITES):
             continue
-        source = node.args[0]
-        reused = has(source, Fact.FRESH | Fact.OVERWRITES) and len(source.users) == 1
+        _put_dying_first(node)
         packet = getattr(aten, operation(node) + "_", None)
         overload = getattr(node.target, "_overloadname", "")
-        if (
-            reused
-            # Nodes made for the head were not recorded and have no shape.
-            and "val" in source.meta
-            and "val" in node.meta
-            and shape(source) == shape(node)
-            and overload in getattr(packet, "overloads", list)()
-        ):
+        if _can_overwrite(node, node.args[0]) and overload in getattr(packet, "overloads", list)():
             node.target = getattr(packet, overload)
+
+
+def _put_dying_first(node: fx.Node) -> None:
+    """Swap the operands of a sum or product if only the second may be overwritten."""
+    first, second, *_ = (*node.args, None, None)
+    swaps = has(node, Fact.SWAPS) and len(node.args) == 2 and not node.kwargs
+    if swaps and not _can_overwrite(node, first) and _can_overwrite(node, second):
+        node.args = (second, first)
+
+
+def _can_overwrite(node: fx.Node, source: object) -> bool:
+    """Whether an operation's output may take the place of one of its inputs in memory."""
+    return (
+        isinstance(source, fx.Node)
+        and _dies(source)
+        # Once by this node, and not as its other operand too.
+        and list(source.users) == [node]
+        and [*node.args, *node.kwargs.values()].count(source) == 1
+        # Nodes made for the head were not recorded and have no shape.
+        and "val" in source.meta
+        and "val" in node.meta
+        and shape(source) == shape(node)
+        and source.meta["val"].dtype == node.meta["val"].dtype
+    )
+
+
+def _dies(node: fx.Node) -> bool:
+    """Whether a tensor lies in memory that was made for it and is read through it only."""
+    while has(node, Fact.VIEW) and has(node, Fact.REARRANGES):
+        source = node.args[0]
+        if not isinstance(source, fx.Node) or len(source.users) > 1:
+            return False
+        node = source
+    # In-place forms come from this module only, so what they overwrite is their own.
+    return operation(node).endswith("_") or has(node, Fact.FRESH | Fact.OVERWRITES)
 
 
 def _channels_last(body: fx.GraphModule) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
 from torch import Tensor, fx, nn
 
 from ..choices import Sliding
@@ -11,12 +14,15 @@ from .cut import cut_to_windows
 from .graph import arguments, operation, pair, read_attribute
 from .kernels.prepared import PreparedWeights, winograd_pays
 from .layers import SlidingLinear
+from .one_pass import one_pass_form
 from .phases import PhasedHead, shift_and_stitch
 from .plan import Plan
 from .shapes import peak_bytes, shapes_at
 
-# Two or three scales of a photo at two strides.
-_CACHED_SIZES = 8
+# Two or three scales of a photo at two strides, and a few things of each.
+_REMEMBERED = 64
+
+T = TypeVar("T")
 
 
 class FullyConvolutional(nn.Module):
@@ -87,12 +93,20 @@ class FullyConvolutional(nn.Module):
         self.padded = plan.padded
         self.one_pass = ""
         self._prepared: dict[fx.Node, PreparedWeights] | None = None
+        # In a tuple, so that its parameters, which are the trunk's, are not counted again.
+        self._fast_trunk: tuple[fx.GraphModule] | None = None
         self._bytes_per_px: float | None = None
-        self._shapes: dict[tuple[int, int], dict[fx.Node, tuple[int, ...]]] = {}
+        self._memory: dict[Hashable, Any] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out caches that refer to nodes of this trunk."""
-        return {**vars(self), "_shapes": {}, "_prepared": None}
+        return {**vars(self), "_memory": {}, "_prepared": None, "_fast_trunk": None}
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> FullyConvolutional:
+        """Let go of the fast trunk, whose parameters may be replaced, as by ``to("cuda")``."""
+        self._fast_trunk = None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     @property
     def window_receptive_field_px(self) -> int:
@@ -141,6 +155,13 @@ class FullyConvolutional(nn.Module):
             self._prepared = prepared_weights(self.trunk)
         return self._prepared
 
+    @property
+    def fast_trunk(self) -> fx.GraphModule:
+        """The trunk with the kernels that are fastest in torch, for whole photos."""
+        if self._fast_trunk is None:
+            self._fast_trunk = (one_pass_form(self.trunk, self.prepared),)
+        return self._fast_trunk[0]
+
     def steady(self) -> FullyConvolutional:
         """Make this network prepare its weights at the next call; returns the network.
 
@@ -157,15 +178,19 @@ class FullyConvolutional(nn.Module):
     def shapes(self, height: int, width: int) -> dict[fx.Node, tuple[int, ...]]:
         """Shapes of all tensors of the trunk for a photo of this height and width, px.
 
-        Those of the latest sizes are cached, since computing them takes 0.1 s: the scales of
-        photos from one camera always have the same sizes.
+        Computing them takes 0.1 s, and the scales of photos from one camera always have the same
+        sizes, so those of the latest are remembered.
         """
-        size = (height, width)
-        # A local reference, since other threads may ask for other sizes meanwhile.
-        cached = self._shapes
-        found = cached.get(size) or shapes_at(self.trunk, (1, self.channels, height, width))
-        others = {other: shapes for other, shapes in cached.items() if other != size}
-        self._shapes = dict([*others.items(), (size, found)][-_CACHED_SIZES:])
+        shape = (1, self.channels, height, width)
+        return self.remembered((height, width), lambda: shapes_at(self.trunk, shape))
+
+    def remembered(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gave for this key, if that was one of the latest; for plans of photos."""
+        # A local reference, since other threads may ask for other keys meanwhile.
+        memory = self._memory
+        found: T = memory[key] if key in memory else make()
+        others = {other: kept for other, kept in memory.items() if other != key}
+        self._memory = dict([*others.items(), (key, found)][-_REMEMBERED:])
         return found
 
     def peak_bytes(self, height: int, width: int) -> int:

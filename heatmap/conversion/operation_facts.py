@@ -40,15 +40,19 @@ class Fact(Flag):
     FRESH = auto()
     # Has an in-place form that is worth using.
     OVERWRITES = auto()
+    # Gives the same bits with its two operands swapped.
+    SWAPS = auto()
 
 
 # Operations that only move axes, without copying.
 _MOVED = Fact.VIEW | Fact.REARRANGES | Fact.LINEAR
+# Arithmetic of two operands, into new memory or that of the first.
+_COMPUTED = Fact.ARITHMETIC | Fact.FRESH | Fact.OVERWRITES
 
 OPERATIONS: dict[str, Fact] = {
     "_to_copy": Fact.CAST,
     "_unsafe_view": Fact.REARRANGES | Fact.LINEAR,
-    "add": Fact.ARITHMETIC | Fact.FRESH | Fact.OVERWRITES,
+    "add": _COMPUTED | Fact.SWAPS,
     "alias": Fact.COPY,
     "alpha_dropout": Fact.DROPOUT,
     "avg_pool2d": Fact.FRESH,
@@ -59,22 +63,26 @@ OPERATIONS: dict[str, Fact] = {
     "contiguous": Fact.COPY,
     "conv2d": Fact.LINEAR | Fact.FRESH,
     "detach": Fact.COPY,
-    "div": Fact.ARITHMETIC,
+    "div": _COMPUTED,
     "dropout": Fact.DROPOUT | Fact.ELEMENTWISE,
     "elu": Fact.OVERWRITES,
     "expand": Fact.VIEW,
     "expand_as": Fact.VIEW,
     "feature_dropout": Fact.DROPOUT,
     "flatten": _MOVED,
+    "gelu": Fact.OVERWRITES,
     "getitem": Fact.VIEW | Fact.LINEAR,
     "hardswish": Fact.OVERWRITES | Fact.ELEMENTWISE,
+    "hardsigmoid": Fact.OVERWRITES | Fact.ELEMENTWISE,
     "hardtanh": Fact.OVERWRITES,
+    "layer_norm": Fact.FRESH,
     "leaky_relu": Fact.OVERWRITES,
     "lift_fresh_copy": Fact.CAST,
     "linear": Fact.LINEAR | Fact.FRESH,
     "max_pool2d": Fact.FRESH,
+    "mish": Fact.OVERWRITES,
     "movedim": Fact.VIEW,
-    "mul": Fact.ARITHMETIC | Fact.FRESH | Fact.OVERWRITES,
+    "mul": _COMPUTED | Fact.SWAPS,
     "narrow": Fact.VIEW,
     "permute": _MOVED,
     "relu": Fact.OVERWRITES,
@@ -88,7 +96,8 @@ OPERATIONS: dict[str, Fact] = {
     "split": Fact.VIEW,
     "split_with_sizes": Fact.VIEW,
     "squeeze": _MOVED,
-    "sub": Fact.ARITHMETIC,
+    "sub": _COMPUTED,
+    "tanh": Fact.OVERWRITES,
     "to": Fact.CAST,
     "transpose": _MOVED,
     "unbind": Fact.VIEW,

@@ -29,6 +29,7 @@ ARGUMENTS = {
     "expand_as": (OTHER,),
     "feature_dropout": (0.5, False),
     "flatten": (1,),
+    "layer_norm": ([6],),
     "linear": (torch.ones(5, 6),),
     "max_pool2d": ([2, 2],),
     "movedim": (1, 2),
@@ -109,6 +110,12 @@ def test_the_in_place_form_gives_the_same_in_its_inputs_memory(name):
     output = getattr(aten, f"{name}_")(tensor, *ARGUMENTS.get(name, ()))
     assert torch.equal(output, expected)
     assert output.data_ptr() == tensor.data_ptr()
+
+
+@pytest.mark.parametrize("name", names(Fact.SWAPS))
+def test_operands_may_be_swapped(name):
+    operate = getattr(aten, name)
+    assert torch.equal(operate(photo(1), photo(2)), operate(photo(2), photo(1)))
 
 
 @pytest.mark.parametrize("name", names(Fact.ELEMENTWISE | Fact.OVERWRITES))

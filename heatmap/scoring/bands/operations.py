@@ -7,7 +7,6 @@ also pad rows themselves, since explicit padding would copy the whole band for a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +16,8 @@ from torch import Tensor, fx
 from torch.nn import functional
 
 from ...conversion.graph import arguments, operation, pair
-from ...conversion.kernels.prepared import WINOGRAD_OUTPUTS, PreparedWeights
-from ...conversion.kernels.winograd import TransformedWeights, convolve
+from ...conversion.kernels.convolution import Convolution
+from ...conversion.kernels.prepared import PreparedWeights
 from .plan import BandPlan
 from .receptive_field import Link, Range
 
@@ -59,8 +58,15 @@ class Span:
 def _convolution(link: Link, values: Values, constants: Values, span: Span) -> Tensor:
     given = arguments(link.node)
     maps, above, surplus = _padding_rows(link, values[link.sources[0]], span)
-    padding = [above, span.padding(given["padding"])[1]]
-    convolved = _convolved(link, maps, padding, constants, span)
+    convolution = Convolution(
+        pair(given["stride"]),
+        (above, span.padding(given["padding"])[1]),
+        pair(given["dilation"]),
+        given["groups"],
+    )
+    bias = None if given["bias"] is None else constants[given["bias"]]
+    prepared = span.prepared.get(link.node)
+    convolved = convolution(maps, constants[given["weight"]], bias, prepared)
     return convolved.narrow(2, surplus, span.rows[1] - span.rows[0])
 
 
@@ -77,39 +83,6 @@ def _padding_rows(link: Link, maps: Tensor, span: Span) -> tuple[Tensor, int, in
     if rest or not maps.shape[2]:
         return functional.pad(maps, (0, 0, above, below)), 0, 0
     return maps, max(above, below), surplus
-
-
-def _convolved(
-    link: Link, maps: Tensor, padding: list[int], constants: Values, span: Span
-) -> Tensor:
-    given = arguments(link.node)
-    weight = constants[given["weight"]]
-    bias = None if given["bias"] is None else constants[given["bias"]]
-    outputs = math.prod(end - first for first, end in (span.rows, span.columns))
-    dilation = pair(given["dilation"])[0]
-    if link.node in span.prepared and outputs >= WINOGRAD_OUTPUTS * dilation**2:
-        form = span.prepared[link.node].form(weight, maps, outputs)
-        if isinstance(form, TransformedWeights):
-            return convolve(maps, form, bias, (padding[0], padding[1]), dilation)
-    stride, *others = given["stride"], given["dilation"], given["groups"]
-    if _wants_onednn(maps, weight):
-        return aten.mkldnn_convolution.default(maps, weight, bias, padding, stride, *others)  # type: ignore[no-any-return]
-    return aten.conv2d.default(maps, weight, bias, stride, padding, *others)  # type: ignore[no-any-return]
-
-
-def _wants_onednn(maps: Tensor, weight: Tensor) -> bool:
-    """Whether torch would not use oneDNN although it is available and faster.
-
-    On one thread torch computes 1 x 1 convolutions as plain matrix products, image by image.
-    """
-    return (
-        torch.get_num_threads() == 1
-        and weight.shape[2:] == (1, 1)
-        and maps.device.type == "cpu"
-        and maps.dtype == weight.dtype == torch.float32
-        and bool(torch.backends.mkldnn.enabled)
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    )
 
 
 def _max_pool(link: Link, values: Values, _: Values, span: Span) -> Tensor:

@@ -175,9 +175,10 @@ class BandPlan:
         alive = most = sum(held.values())
         for link in self.links:
             first, end = step.rows[link.node]
-            fresh = 0.0 if link.shares_memory else (end - first) * row_bytes[link.node]
+            made = (end - first) * row_bytes[link.node]
+            fresh = 0.0 if link.shares_memory else made
             # Kept rows are joined with new ones: for a moment both exist twice.
-            joined = held[link.node] + fresh if held[link.node] else 0.0
+            joined = held[link.node] + made if held[link.node] else 0.0
             most = max(most, alive + fresh + max(joined, link.passing * fresh))
             alive += fresh
             held[link.node] += fresh

@@ -66,10 +66,10 @@ class Roller:
                 if first < end:
                     self.rows_made[link.node] += end - first
                     # Not bound to a name, which would keep the tensor alive after its last use.
-                    is_photo = link.node is self.plan.photo
-                    self._hold(
-                        link, first, next(incoming) if is_photo else self._run(link, (first, end))
-                    )
+                    if link.node is self.plan.photo:
+                        self._hold(link, first, next(incoming))
+                    else:
+                        self._hold(link, *self._run(link, (first, end)))
                 for source in self._last_readers.get(link.node, ()):
                     self._let_go(source, step)
             if self.plan.feature in self._held:
@@ -93,13 +93,13 @@ class Roller:
             # A copy, since a view would keep the whole band in memory.
             self._held[node] = (start, kept.clone() if start > first else tensor)
 
-    def _run(self, link: Link, outputs: Range) -> Any:
-        """The rows ``outputs`` of an operation's output."""
+    def _run(self, link: Link, outputs: Range) -> tuple[int, Any]:
+        """The first row and the rows ``outputs`` of an operation's output, or more of them."""
         columns = self.plan.columns[link.node]
         values = {source: self._block(link, source, outputs, columns) for source in link.sources}
         if operation(link.node) in WINDOWED:
             span = Span(outputs, columns, self.plan, self.prepared)
-            return WINDOWED[operation(link.node)](link, values, self._constants, span)
+            return outputs[0], WINDOWED[operation(link.node)](link, values, self._constants, span)
 
         def value(node: fx.Node) -> Any:
             if operation(node) == "sym_size":
@@ -107,7 +107,25 @@ class Roller:
             return values[node] if node in values else self._constants[node]
 
         args, kwargs = fx.map_arg((link.node.args, link.node.kwargs), value)
-        return link.node.target(*args, **kwargs)  # type: ignore[operator]
+        if link.node in self._held and _out_form(link.node) is not None:
+            return self._append(link, args, kwargs)
+        return outputs[0], link.node.target(*args, **kwargs)  # type: ignore[operator]
+
+    def _append(self, link: Link, args: Any, kwargs: Any) -> tuple[int, Tensor]:
+        """Compute rows where they belong, behind those that are held.
+
+        In-place operations followed by a join would go over all rows twice.
+        """
+        axis = link.axes[0]
+        first, held = self._held.pop(link.node)
+        shape = list(args[0].shape)
+        shape[axis] += held.shape[axis]
+        last = torch.channels_last if link.axes == (2, 3) else torch.contiguous_format
+        joined = torch.empty(shape, dtype=held.dtype, device=held.device, memory_format=last)
+        joined.narrow(axis, 0, held.shape[axis]).copy_(held)
+        behind = joined.narrow(axis, held.shape[axis], args[0].shape[axis])
+        _out_form(link.node)(*args, **kwargs, out=behind)
+        return first, joined
 
     def _length(self, node: fx.Node, outputs: Range, columns: Range) -> int:
         """The value of a recorded size in this part: its rows or columns, or the batch size."""
@@ -144,6 +162,13 @@ class Roller:
         if link.pads_rows:
             del margins[rows_axis]
         return block if link.enlarges else _with_margins(block, margins, link.fill)
+
+
+def _out_form(node: fx.Node) -> Any:
+    """The form of an in-place operation that writes elsewhere, or None."""
+    name = operation(node)
+    packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
+    return getattr(packet, "out", None) if name.endswith("_") else None
 
 
 def _with_margins(block: Tensor, margins: dict[int, Range], fill: float) -> Tensor:

@@ -34,6 +34,9 @@ BandReader = Callable[[Sequence[int], tuple[int, int]], Iterator[Tensor]]
 # before take too large a share, and ResNet50 and MobileNetV2 get slower.
 BAND_PX = 2**19
 BAND_ROWS = 64
+# Photos of up to so many pixels are one band, which saves joining rows and reading weights again
+# (benchmarks/bands.py).
+ONE_BAND_PX = 2**20 * 5 // 4
 LEAST_BAND_PX = 8
 # Windows that the head scores at once; fully connected layers read all weights each time.
 HEAD_WINDOWS = 1024
@@ -53,6 +56,15 @@ class Part:
         return self.plan.starts(self.band_px)
 
 
+def preferred_band(plan: BandPlan) -> int:
+    """The height of bands where memory does not matter, px: all alike, or one for everything."""
+    (top, bottom), (left, right) = plan.rows[plan.photo], plan.columns[plan.photo]
+    height, width = bottom - top, right - left
+    rows = max(BAND_ROWS, BAND_PX / width)
+    count = 1 if height * width <= ONE_BAND_PX else math.ceil(height / rows)
+    return max(1, math.ceil(height / count / LEAST_BAND_PX)) * LEAST_BAND_PX
+
+
 class Scanner:
     """Scores extended photos of one size with a network."""
 
@@ -66,8 +78,9 @@ class Scanner:
             raise NotInBands
         self.network = network
         self.k = network.native_stride_px // network.stride_px
-        self.links = links_of(network.trunk)
+        self.links = network.remembered("links", lambda: links_of(network.trunk))
         self.shapes = network.shapes(*extended_hw)
+        self.extended_hw = extended_hw
 
     def parts(self, cells: Rectangle, budget: int) -> tuple[Part, ...]:
         """Cut a rectangle of cells into as few parts as ``budget`` bytes allow.
@@ -97,9 +110,7 @@ class Scanner:
 
     def _band(self, plan: BandPlan, cells: Rectangle, budget: int) -> int | None:
         """The band height for a rectangle, px: preferred or largest that fits; or None."""
-        left, right = plan.columns[plan.photo]
-        rows = max(BAND_ROWS, BAND_PX / (right - left))
-        band = max(1, round(rows / LEAST_BAND_PX)) * LEAST_BAND_PX
+        band = preferred_band(plan)
         while band >= LEAST_BAND_PX:
             if self._peak_bytes(plan, cells, band) <= budget:
                 return band
@@ -109,15 +120,28 @@ class Scanner:
     def _plan(self, cells: Rectangle) -> BandPlan:
         top, bottom, left, right = cells
         down, across = ((side - 1) * self.k for side in self.network.map_hw)
-        return BandPlan.of(self.links, self.shapes, (top, bottom + down), (left, right + across))
+        rows, columns = (top, bottom + down), (left, right + across)
+        return self.network.remembered(
+            (self.extended_hw, rows, columns),
+            lambda: BandPlan.of(self.links, self.shapes, rows, columns),
+        )
 
     def _part(self, cells: Rectangle, band_px: int) -> Part:
         plan = self._plan(cells)
         return Part(cells, plan, band_px, self._peak_bytes(plan, cells, band_px))
 
     def _peak_bytes(self, plan: BandPlan, cells: Rectangle, band_px: int) -> int:
-        trunk = plan.peak_bytes(plan.starts(band_px), self._row_bytes(plan))
-        return trunk + self._head_bytes(plan, cells[3] - cells[2])
+        return self.network.remembered(
+            (self.extended_hw, cells, band_px),
+            lambda: self._trunk_bytes(plan, band_px) + self._head_bytes(plan, cells[3] - cells[2]),
+        )
+
+    def _trunk_bytes(self, plan: BandPlan, band_px: int) -> int:
+        starts, row_bytes = plan.starts(band_px), self._row_bytes(plan)
+        trunk = plan.peak_bytes(starts, row_bytes)
+        # What runs the whole photo at once holds on to it.
+        held = starts[1] * row_bytes[plan.photo] if len(starts) == 2 else 0
+        return math.ceil(trunk + held)
 
     def _row_bytes(self, plan: BandPlan) -> dict[fx.Node, float]:
         """Bytes of one row of each tensor over the columns of a plan, in float32."""
@@ -163,14 +187,35 @@ class Scanner:
         top, bottom, left, _ = part.cells
         # Feature rows that a row of windows reads in addition to its first.
         further = (self.network.map_hw[0] - 1) * self.k
-        roller = Roller(self.network.trunk, part.plan, self.network.prepared)
-        bands = rows(part.starts, part.plan.columns[part.plan.photo])
         waiting: Tensor | None = None
-        for fresh in roller.roll(bands, part.starts):
+        for fresh in self._features(part, rows):
             waiting = fresh if waiting is None else torch.cat([waiting, fresh], dim=2)
+            del fresh
             while take := self._ready(waiting, bottom - top):
                 yield top, left, self._scores(waiting[:, :, : take + further])
                 top, waiting = top + take, waiting[:, :, take:].clone()
+
+    def _features(self, part: Part, rows: BandReader) -> Iterator[Tensor]:
+        """Rows of the feature map, from top to bottom, in as many bands as the part has."""
+        plan = part.plan
+        bands = rows(part.starts, plan.columns[plan.photo])
+        if self._in_one_pass(part):
+            down, across = (ranges[plan.feature][1] for ranges in (plan.rows, plan.columns))
+            # Not bound to a name, which would keep the photo alive.
+            yield self.network.fast_trunk(next(bands))[:, :, :down, :across]
+        else:
+            roller = Roller(self.network.trunk, plan, self.network.prepared)
+            yield from roller.roll(bands, part.starts)
+
+    def _in_one_pass(self, part: Part) -> bool:
+        """Whether a part is one band of the whole photo and needs all of its feature map."""
+        plan = part.plan
+        height, width = self.shapes[plan.photo][2:]
+        return (
+            part.starts == [0, height]
+            and plan.columns[plan.photo] == (0, width)
+            and plan.rows[plan.feature][0] == plan.columns[plan.feature][0] == 0
+        )
 
     def _ready(self, features: Tensor, left: int) -> int:
         """How many rows of windows to score now: a full block, the last rows, or none yet."""

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import heatmap
 from heatmap.conversion.check import relative_difference
@@ -212,3 +213,31 @@ def test_known_networks_in_bands(name: str, stride: int | None) -> None:
         whole.check(plan, plan.starts(band_px))
     plan = whole.plan((1, rows), (2, columns - 3))
     whole.check(plan, plan.starts(48))
+
+
+class Joins(TorchDispatchMode):
+    """Counts the channels of all maps that are joined by ``torch.cat``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channels: set[int] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.cat.default:
+            self.channels |= {maps.shape[1] for maps in args[0]}
+        return func(*args, **(kwargs or {}))
+
+
+def test_activations_are_computed_behind_the_rows_that_are_held() -> None:
+    def function(photo: Tensor, at: nn.ModuleDict) -> Tensor:
+        return at["first"](at["stem"](photo)).relu()
+
+    layers = {"stem": stem(), "first": nn.Conv2d(8, 16, 5, padding=2)}
+    network = heatmap.convert(randomise(Network(function, 16, **layers), WINDOW), WINDOW)
+    whole = Whole(network, WINDOW + 64, WINDOW)
+    rows, columns = whole.features.shape[2:]
+    plan = whole.plan((0, rows), (0, columns))
+    with Joins() as joined:
+        whole.check(plan, plan.starts(24))
+    # The photo's own rows, and the rows of the feature map that are compared.
+    assert joined.channels == {3, 16}

@@ -15,11 +15,11 @@ from torch import Tensor
 
 import heatmap
 from heatmap.conversion.graph import arguments
+from heatmap.conversion.kernels import convolution
 from heatmap.conversion.kernels import prepared as preparing
 from heatmap.conversion.network import FullyConvolutional
 from heatmap.errors import GeometryError
 from heatmap.grid.skip import Skip
-from heatmap.scoring.bands import operations as regions
 from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import LEAST_BAND_PX, Part, Rectangle, Scanner
 from tests.support.band_networks import CASES, DRAWN_CASES, converted, ranges
@@ -188,7 +188,7 @@ def pixels(height: int, width: int) -> np.ndarray:
 def test_convolutions_by_winograds_form_give_the_scores_of_one_pass(name, k, monkeypatch):
     monkeypatch.setattr(preparing, "WINOGRAD_CHANNEL_PAIRS", 1)
     monkeypatch.setattr(preparing, "PAYS_FROM", 0)
-    monkeypatch.setattr(regions, "WINOGRAD_OUTPUTS", 1)
+    monkeypatch.setattr(convolution, "WINOGRAD_OUTPUTS", 1)
     network = copy.deepcopy(converted(name, k))
     cells = (0, 3 + k, 0, 5 + k)
     scanner = scanner_of(network, cells[1], cells[3])
