@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .command import Command
+from .keep import keep_network
 from .options import (
     FILE,
     backend_option,
@@ -168,6 +169,7 @@ def _run(run_batch: Any, printer: Any, where: Any, output: Path, *given: Any, **
             raise click.Abort from None
         return int(printer.failed)
     printer.end(done)
+    keep_network(done.scorer)
     return len(done.failed)
 
 

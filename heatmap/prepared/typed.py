@@ -21,6 +21,8 @@ _FURTHER = ("onnx", "onnxscript", "onnx-ir", "safetensors", "efficientnet-lite0-
 _SOURCES = ("conversion", "networks", "prepared", "grid/outputs.py", "localization/auto_scales.py")
 # Where the digests of files are kept, and of how many.
 _DIGESTS, _MOST_DIGESTS = "files.json", 200
+# What options are where nothing was typed.
+_USUAL = (("weights", "default"), ("activation", "auto"))
 # Options that may be files, which are known by their content, not their names.
 _FILES = ("weights", "class_names", "groups")
 
@@ -37,7 +39,8 @@ def digest_of_typed(model: str, options: Mapping[str, Any], form: str, stride: i
     Returns:
         64 hex digits.
     """
-    known = {name: _known(name, value) for name, value in sorted(options.items())}
+    given = ((name, value) for name, value in sorted(options.items()) if not _is_usual(name, value))
+    known = {name: _known(name, value) for name, value in given}
     typed = [str(model), _content(Path(model)), known, form, stride]
     return digest_of_json([typed, made_with()])
 
@@ -76,6 +79,11 @@ def _digest_of_sources() -> str:
     for file in sorted(package.glob("*.json")):
         total.update(file.read_bytes())
     return total.hexdigest()
+
+
+def _is_usual(name: str, value: Any) -> bool:
+    """Whether an option says nothing, so that it is as if it were left out."""
+    return value is None or (name, value) in _USUAL
 
 
 def _known(name: str, value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +28,8 @@ from .worker import PhotoTask, Worker
 if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
 
+# From this many photos on, what preparing a network for ONNX Runtime takes is won back.
+MANY = 20
 # A photo size for planning where the size itself does not matter.
 _ANY_HW = (2**14, 2**14)
 
@@ -113,10 +115,11 @@ class BatchSources:
 
 @dataclass(frozen=True)
 class Batch:
-    """The plan of a batch, and the records of all its photos, including earlier ones."""
+    """The plan of a batch, the records of all its photos, earlier ones too, and the scorer."""
 
     work: BatchPlan
     records: tuple[Record, ...]
+    scorer: Scorer = field(repr=False)
 
     @property
     def failed(self) -> tuple[Record, ...]:
@@ -138,7 +141,8 @@ def plan_batch(
         HeatmapError: as :func:`batch`.
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
-    setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
+    share = _share(runner, gathered)
+    setup = _setup(recipe, request, threads, manifest, share=share, many=False)
     _check_own(manifest, _owner(manifest, setup), *_joined(manifest, setup))
     retry_failed = sources.retry_failed or request.overwrite
     return _plan(gathered, manifest, setup, retry_failed=retry_failed)
@@ -180,7 +184,8 @@ def batch(
         with named_error(output):
             recover(output)
         _check_own(manifest, manifest.owner(request.files, overwrite=request.overwrite))
-        setup = _setup(recipe, request, threads, _share(runner, gathered), manifest)
+        share, many = _share(runner, gathered), _are_many(sources, gathered)
+        setup = _setup(recipe, request, threads, manifest, share=share, many=many)
         joined = _joined(manifest, setup)
         _check_own(manifest, _owner(manifest, setup), *joined)
         reporter.notes(setup.notes)
@@ -201,7 +206,7 @@ def batch(
         folders = (item for item, _ in gathered.unread)
         names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
         records = {**manifest.records, **refused}
-        return Batch(work, tuple(records[name] for name in sorted(names)))
+        return Batch(work, tuple(records[name] for name in sorted(names)), setup.scorer)
 
 
 def _told(
@@ -240,22 +245,36 @@ def _looks(sources: BatchSources, gathered: BatchFiles, output: Path) -> Iterato
         yield settled_files(gathered, seen)
 
 
+def _are_many(sources: BatchSources, gathered: BatchFiles) -> bool:
+    """Whether preparing the network first pays off; of those still to come nobody knows."""
+    return sources.watch is not None or len(gathered.photos) >= MANY
+
+
 def _share(runner: BatchRunner, gathered: BatchFiles) -> int:
     """How many photos share the memory; a single photo gets all of it."""
     return 1 if len(gathered.photos) == 1 else runner.workers
 
 
 def _setup(
-    recipe: ScorerRecipe, request: Request, threads: int | None, share: int, manifest: Manifest
+    recipe: ScorerRecipe,
+    request: Request,
+    threads: int | None,
+    manifest: Manifest,
+    *,
+    share: int,
+    many: bool,
 ) -> BatchSetup:
-    """The scorer and settings, after all checks that need no photo."""
+    """The scorer and settings, after all checks that need no photo.
+
+    Of ``many`` photos the network is prepared for ONNX Runtime before the first.
+    """
     recipe, request = recipe.absolute, request.of_batch
     scorer = recipe.prepare()
     display_of_stored(request, scorer.facts.classes)
     geometry = scorer.plan(_ANY_HW, request.placement.at(1.0))
     stride = geometry.stride_px
     earlier = manifest.settings
-    settings = settle(scorer, request, threads, earlier, stride_px=stride, share=share)
+    settings = settle(scorer, request, threads, earlier, stride_px=stride, share=share, keep=many)
     scorer = scorer.on(settings.resources.backend)
     # Converted here, once, before threads ask for it.
     scorer.ready_at(stride)

@@ -101,6 +101,7 @@ def settle(
     *,
     stride_px: int,
     share: int = 1,
+    keep: bool = False,
 ) -> Settings:
     """Choose the settings of a batch.
 
@@ -110,6 +111,7 @@ def settle(
         earlier: the settings last saved in the manifest; their resources are reused if
             nothing that is asked for has changed.
         stride_px: distance between windows, px; the network is made ready for it.
+        keep: whether the network is prepared for ONNX Runtime if it was not before.
         share: number of photos at a time, which share the memory.
     """
     asked = _asked(scorer, request, threads)
@@ -119,7 +121,7 @@ def settle(
         resources = Resources(
             (request.limits.memory or free_memory()) // share,
             threads or (1 if share > 1 else thread_count()),
-            scorer.ready_at(stride_px),
+            scorer.ready_at(stride_px, keep=keep),
         )
     return Settings(asked, resources)
 

@@ -72,6 +72,8 @@ class PreparedForms:
     @property
     def unprepared(self) -> list[Stride]:
         """The strides that torch scored because nothing is known of them on this machine yet."""
+        if self.store.folder is None:
+            return []
         return [
             stride
             for stride, network in self._found.items()

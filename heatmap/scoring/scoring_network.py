@@ -78,7 +78,7 @@ class ScoringNetwork:
 
     @property
     def backend(self) -> Backend:
-        """What was asked to run it."""
+        """What was asked to run it: "auto", "torch" or "onnx"."""
         return "torch" if self.forms is None else self.forms.backend
 
     @property
@@ -93,13 +93,17 @@ class ScoringNetwork:
             return self
         return replace(self, forms=None if backend == "torch" else self.forms.insisting())
 
-    def ready_at(self, stride_px: int) -> Literal["torch", "onnx"]:
+    def ready_at(self, stride_px: int, *, keep: bool = False) -> Literal["torch", "onnx"]:
         """Make ready what scores at this stride, which may take some seconds, and say what it is.
+
+        Args:
+            stride_px: distance between windows, px.
+            keep: whether to prepare the network for ONNX Runtime if it was not before.
 
         Raises:
             ModelError: the network does not run in ONNX Runtime, and that was insisted on.
         """
-        if self.prepared_at(stride_px) is None:
+        if self.prepared_at(stride_px) is None and keep:
             self.keep()
         if self.prepared_at(stride_px) is not None:
             return "onnx"
