@@ -25,7 +25,6 @@ from ..photo.photo import Photo, read_photo
 from ..photo.reading import AS_IT_IS, Reading
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
-from .cam import CamKind, cam_method
 from .metrics import Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
 from .pairs import LeftOut, PairedPhoto, Pairing, match_labels, nothing_left, pair_up
 from .photo_figures import PhotoFigures
@@ -184,6 +183,8 @@ def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
 
 
 def _cam_methods(scorer: Scorer) -> dict[str, Method]:
+    from .cam import CamKind, cam_method
+
     kinds: tuple[tuple[str, CamKind], ...] = (("CAM", "cam"), ("Grad-CAM", "gradcam"))
     return {
         f"{name}, scale {scale:g}": cam_method(scorer.classifier, kind, scale)

@@ -34,6 +34,7 @@ from ..room import named_error
 from ..temporary import recover
 from ..versions import package_versions
 from .classifier import Classifier
+from .exported import FACTS_NAME
 from .load import load_classifier
 from .onnx import RunProgram, data_file, is_large, onnx_model, onnx_runner
 from .record import recorded
@@ -43,8 +44,6 @@ ProgramFormat = Literal["onnx", "torch"]
 PROGRAM_SUFFIXES: dict[ProgramFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}
 # Largest relative difference from the network in torch that counts as rounding.
 EXPORT_TOLERANCE = 1e-4
-# Name of the metadata: a metadata property in ONNX, an extra file in torch.export.
-FACTS_NAME = "heatmap.json"
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from torch import nn
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
 
 from ..choices import Activation
 from ..conversion.usable import Usable, usable
 from ..errors import ModelError, Use
+from ..grid.outputs import Outputs
 from ..localization.auto_scales import NATIVE, PHOTO, ScaleRule
 from ..prepared.preprocessing import ChannelOrder, PerChannel, Preprocessing
 from .class_names import ClassNames
@@ -139,7 +143,21 @@ def _classifier(
     )
     if resolved.outputs is not None and overrides.activation == "auto":
         return classifier
-    return replace(classifier, outputs=probe(classifier, ready.scores, overrides.activation))
+    return replace(classifier, outputs=_outputs(classifier, ready.scores, overrides.activation))
+
+
+def _outputs(classifier: Classifier, first: Tensor, activation: Activation) -> Outputs:
+    """What its outputs mean; ``first`` are its scores (1, K) of some window."""
+
+    @torch.no_grad()
+    def run(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        scores = classifier.module(torch.from_numpy(window).to(first.device))
+        return np.asarray(scores.float().cpu().numpy(), np.float32)
+
+    try:
+        return probe(run, classifier.preprocessing, first.float().cpu().numpy(), activation)
+    except ModelError as error:
+        raise error.about(classifier.name) from error
 
 
 def _scale_rule(module: nn.Module) -> ScaleRule:

@@ -99,6 +99,29 @@ class Preprocessing:
         """
         import torch
 
+        batch = torch.from_numpy(self._ordered(pixels).astype(np.float32, "C"))
+        batch.div_(255).sub_(torch.tensor(self.mean)).div_(torch.tensor(self.std))
+        # Channels are already last in memory: this only permutes the axes.
+        return batch.permute(0, 3, 1, 2)
+
+    def array(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """As :meth:`tensor`, with the same bits, as an array whose memory is in this order.
+
+        Raises:
+            PhotoError: the array has another dtype or shape.
+        """
+        ordered = self._ordered(pixels)
+        count, *hw, channels = ordered.shape
+        batch = np.empty((count, channels, *hw), np.float32)
+        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            plane = batch[:, channel]
+            np.divide(ordered[..., channel], np.float32(255), out=plane)
+            plane -= np.float32(mean)
+            plane /= np.float32(std)
+        return batch
+
+    def _ordered(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Photos (B, H, W, C) in the network's channels."""
         if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[-1] != 3:
             raise PhotoError(
                 f"pixels are {pixels.dtype} {pixels.shape}, "
@@ -106,10 +129,7 @@ class Preprocessing:
             )
         ordered = pixels if self.channel_order == "rgb" else pixels[..., ::-1]
         ordered = ordered if self.channels == 3 else _luma(pixels)
-        batch = torch.from_numpy(ordered.reshape(-1, *ordered.shape[-3:]).astype(np.float32, "C"))
-        batch.div_(255).sub_(torch.tensor(self.mean)).div_(torch.tensor(self.std))
-        # Channels are already last in memory: this only permutes the axes.
-        return batch.permute(0, 3, 1, 2)
+        return ordered.reshape(-1, *ordered.shape[-3:])
 
 
 def _numbers(name: str, values: Iterable[SupportsFloat]) -> PerChannel:
