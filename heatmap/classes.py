@@ -90,6 +90,16 @@ class ClassList:
             indices.setdefault(name, []).append(index)
         return indices
 
+    @cached_property
+    def _wnid_index(self) -> dict[str, int]:
+        """The first class of each wnid."""
+        return {wnid: index for index, wnid in reversed([*enumerate(self.wnids)])}
+
+    @cached_property
+    def _groups_by_name(self) -> dict[str, ClassGroup]:
+        """The first group of each name, whatever its case."""
+        return {group.name.casefold(): group for group in reversed(self.groups)}
+
     @classmethod
     def numbered(cls, count: int) -> ClassList:
         """Names for a model that brings none: "class 0", "class 1", ..."""
@@ -130,8 +140,8 @@ class ClassList:
         is_index = text.isascii() and text.isdigit() and len(text) < 10
         if is_index and not (isinstance(wanted, str) and text in self.names):
             return self._at(int(text))
-        if text in self.wnids:
-            return self.single(self.wnids.index(text))
+        if text in self._wnid_index:
+            return self.single(self._wnid_index[text])
         return self._named(text)
 
     def find_all(self, wanted: Iterable[Wanted]) -> list[ClassGroup]:
@@ -155,9 +165,8 @@ class ClassList:
         lowered = text.casefold()
         matches = self._indices.get(lowered, [])
         if not matches:
-            for group in self.groups:
-                if group.name.casefold() == lowered:
-                    return group
+            if lowered in self._groups_by_name:
+                return self._groups_by_name[lowered]
             matches = [
                 i for i, name in enumerate(self._folded) if lowered and name.startswith(lowered)
             ]

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-import psutil
-
 # Activations take at most this fraction of the free memory unless a limit is given.
 MEMORY_SHARE = 0.5
 
@@ -36,6 +34,8 @@ _before = 0
 
 def free_memory() -> int:
     """Bytes that activations may take where no limit is given: half of the free memory."""
+    import psutil
+
     return int(psutil.virtual_memory().available * MEMORY_SHARE)
 
 
@@ -60,7 +60,7 @@ def kept_memory() -> Iterator[None]:
             if _holders == 0:
                 _set(_USUAL)
                 if _resident() > _before + KEPT_BYTES:
-                    _give_back()
+                    give_back()
 
 
 def _set(options: dict[int, int]) -> None:
@@ -69,12 +69,15 @@ def _set(options: dict[int, int]) -> None:
             library.mallopt(option, value)
 
 
-def _give_back() -> None:
+def give_back() -> None:
+    """Return freed memory to the system, where the C library is glibc."""
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
 
 
 def _resident() -> int:
+    import psutil
+
     return int(psutil.Process().memory_info().rss)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .console import progress_line
+
 if TYPE_CHECKING:
     from ..photo.reading import Reading
     from ..runs.request import Display, MultiScale, Request
@@ -48,8 +50,10 @@ def check_model(model: str) -> None:
     """
     from ..networks.model_names import check_name, is_path
 
-    if not is_path(model):
-        check_name(model)
+    # The first time, torchvision and timm are asked, which takes seconds.
+    with progress_line(f"looking up {model}"):
+        if not is_path(model):
+            check_name(model)
 
 
 def check_names(options: dict[str, Any]) -> None:
@@ -64,11 +68,15 @@ def check_names(options: dict[str, Any]) -> None:
     """
     from ..networks.known_classes import known_classes
 
-    given = {name: options[name] for name in ("weights", "class_names", "groups")}
-    classes = known_classes(options["model"], **given)
+    check_model(options["model"])
+    wanted = [name for option in _NAMING_CLASSES for name in options.get(option) or ()]
+    files = {name: options[name] for name in ("class_names", "groups")}
+    if not wanted and not any(files.values()):
+        return
+    with progress_line(f"looking up classes of {options['model']}"):
+        classes = known_classes(options["model"], weights=options["weights"], **files)
     if classes is not None:
-        for option in _NAMING_CLASSES:
-            classes.find_all(options.get(option) or ())
+        classes.find_all(wanted)
 
 
 def recipe_of(options: dict[str, Any], engine: Any) -> ScorerRecipe:

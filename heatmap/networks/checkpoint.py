@@ -14,7 +14,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from ..class_groups import built_in
 from ..classes import ClassList
 from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
 from ..files import of_bytes, write_all
@@ -28,7 +27,7 @@ from ..prepared.preprocessing import Preprocessing
 from ..room import named_error
 from ..temporary import recover
 from .adapted import Adaptation
-from .class_names import plain_names
+from .class_names import described_classes
 from .classifier import Classifier
 from .model_names import CHECKPOINT_SUFFIX
 from .state_dict import StateDict, digest_of_weights
@@ -225,19 +224,15 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 
 def _assembled(state: StateDict, description: dict[str, Any]) -> Checkpoint:
-    names, wnids = description["class_names"], description["wnids"]
-    texts = [description["architecture"], description["weights"], *names, *wnids]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("architecture, weights, class_names and wnids must be text")
+    if not all(isinstance(description[name], str) for name in ("architecture", "weights")):
+        raise TypeError("architecture and weights must be text")
     # Taken out first: the rest are the network's.
     regression = _box_regression(state, description.get("box_regression"))
     return Checkpoint(
         state=state,
         architecture=description["architecture"],
         preprocessing=Preprocessing(**description["preprocessing"]),
-        classes=ClassList(
-            plain_names(names, "class_names: name"), tuple(wnids), built_in(names, wnids)
-        ),
+        classes=described_classes(description),
         weights=description["weights"],
         adaptation=_adaptation(description.get("adaptation")),
         outputs=_outputs(description.get("outputs")),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from ..class_groups import built_in
 from ..classes import ClassList, visible
 from ..contents import read_text
 from ..errors import ModelError
@@ -71,6 +72,19 @@ def plain_names(names: Iterable[str], where: str) -> tuple[str, ...]:
         if control := _CONTROL.search(name):
             raise ModelError(f"{where} {number} holds the control character {control[0]!r}")
     return plain
+
+
+def described_classes(description: Mapping[str, Any]) -> ClassList:
+    """The classes that the description of a checkpoint names.
+
+    Raises:
+        KeyError, TypeError, HeatmapError: it names none.
+    """
+    names, wnids = description["class_names"], description["wnids"]
+    if not all(isinstance(text, str) for text in (*names, *wnids)):
+        raise TypeError("class_names and wnids must be text")
+    plain = plain_names(names, "class_names: name")
+    return ClassList(plain, tuple(wnids), built_in(names, wnids))
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from ..errors import ClassError
 from ..versions import package_versions
 from .model_names import MODELS
 
-_IMAGENET_1K = 1000
+IMAGENET_1K = 1000
 
 
 def published_classes(count: int) -> ClassList | None:
@@ -29,7 +29,9 @@ def kept_classes(count: int) -> ClassList | None:
     file = f"classes-{count}.json"
     kept = folder.kept(file, versions)
     try:
-        return _class_list(kept["names"], kept["wnids"])
+        classes = _class_list(kept["names"], kept["wnids"])
+        if len(classes) == count:
+            return classes
     # There is nothing kept, or it is damaged.
     except (TypeError, KeyError, ClassError):
         pass
@@ -55,7 +57,7 @@ def _asked(count: int) -> tuple[list[str], list[str]] | None:
         return None
     info: Any = ImageNetInfo(subset)
     wnids = list(info.label_names())
-    if count != _IMAGENET_1K:
+    if count != IMAGENET_1K:
         return list(info.label_descriptions()), wnids
 
     from torchvision.models import AlexNet_Weights

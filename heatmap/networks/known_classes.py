@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from ..class_groups import built_in, read_groups
+from ..class_groups import read_groups
 from ..classes import ClassList
-from ..errors import ClassError
-from .class_names import read_class_names
-from .imagenet import kept_classes
-from .model_names import CHECKPOINT_SUFFIX, check_name, is_factory, is_path, library_names
+from ..errors import HeatmapError
+from .class_names import described_classes, read_class_names
+from .imagenet import IMAGENET_1K, kept_classes
+from .model_names import (
+    CHECKPOINT_SUFFIX,
+    DEFAULT_MODEL,
+    check_name,
+    is_factory,
+    is_path,
+    library_names,
+)
 
 
 def known_classes(
@@ -49,7 +55,7 @@ def _own(model: str, weights: str | Path) -> ClassList | None:
         return _of_checkpoint(Path(model))
     if is_factory(model) or weights not in ("default", "random"):
         return None
-    count = library_names().class_count(model)
+    count = IMAGENET_1K if model == DEFAULT_MODEL else library_names().class_count(model)
     if not count:
         return None
     return ClassList.numbered(count) if weights == "random" else kept_classes(count)
@@ -60,10 +66,6 @@ def _of_checkpoint(path: Path) -> ClassList | None:
     if path.suffix != CHECKPOINT_SUFFIX:
         return None
     try:
-        described: Any = json.loads(path.with_suffix(".json").read_bytes())
-        names, wnids = described["class_names"], described["wnids"]
-        if not all(isinstance(text, str) for text in (*names, *wnids)):
-            return None
-        return ClassList(tuple(names), tuple(wnids), built_in(names, wnids))
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, ClassError):
+        return described_classes(json.loads(path.with_suffix(".json").read_bytes()))
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, HeatmapError):
         return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ MODELS = "models"
 
 _FILE_SUFFIXES = (CHECKPOINT_SUFFIX, EXPORTED_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
 _FILE = "names.json"
-_LIBRARIES = ("torchvision", "timm")
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,6 @@ class LibraryNames:
 
     def class_count(self, name: str) -> int | None:
         """The number of classes of a model's published weights; None where it is not known."""
-        if name == DEFAULT_MODEL:
-            return 1000
         for known in (self.torchvision, self.timm, self.timm_tagged):
             if name in known:
                 return known[name]
@@ -103,17 +99,24 @@ def check_name(name: str) -> None:
         return
     known = library_names()
     if name not in known.torchvision and name.partition(".")[0] not in known.timm:
-        raise _unknown(name, known)
+        raise unknown_model(name)
+
+
+def unknown_model(name: str) -> ModelError:
+    """The error for the name of no model, with similar names."""
+    known = library_names()
+    names = [*sorted([DEFAULT_MODEL, *known.torchvision]), *known.timm]
+    near = [f"{TIMM}{name}"] if f"{TIMM}{name}" in known.timm else []
+    near += difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "see the list of models"
+    return ModelError(f"no model is called {name!r}: {hint}")
 
 
 def library_names() -> LibraryNames:
-    """The names that the installed versions of torchvision and timm know.
+    """The names that torchvision and timm know, from the user's cache.
 
-    Only the first call asks the libraries; where both are loaded already, each does, since names
-    may have been added to them.
+    Only where it has none are the libraries asked.
     """
-    if all(library in sys.modules for library in _LIBRARIES):
-        return _asked()
     versions, folder = package_versions(), cache_folder(MODELS)
     kept = _read(folder.kept(_FILE, versions))
     if kept is None:
@@ -158,11 +161,3 @@ def _class_counts(names: list[str]) -> dict[str, int]:
     return {
         f"{TIMM}{name}": config.num_classes if config else 0 for name, config in configs.items()
     }
-
-
-def _unknown(name: str, known: LibraryNames) -> ModelError:
-    names = [*sorted([DEFAULT_MODEL, *known.torchvision]), *known.timm]
-    near = [f"{TIMM}{name}"] if f"{TIMM}{name}" in known.timm else []
-    near += difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near[:3])}?" if near else "see the list of models"
-    return ModelError(f"no model is called {name!r}: {hint}")

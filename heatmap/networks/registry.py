@@ -16,11 +16,11 @@ from torch import nn
 from ..errors import ModelError, Use, reason_of
 from ..geometry import window_side
 from ..prepared.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from .imagenet import published_classes
+from .imagenet import IMAGENET_1K, published_classes
 from .model_names import DEFAULT_MODEL as DEFAULT_MODEL
-from .model_names import TIMM, check_name, is_factory
+from .model_names import TIMM, is_factory, unknown_model
 from .state_dict import StateDict
-from .zoo import Architecture, timm_network, torchvision_network
+from .zoo import Architecture, is_timm, is_torchvision, timm_network, torchvision_network
 
 SEED = 0
 
@@ -48,14 +48,15 @@ def find_architecture(name: str) -> Architecture:
     Raises:
         ModelError: an unknown name; similar names are suggested.
     """
-    check_name(name)
     if name == DEFAULT_MODEL:
         return _built_in()
-    if name.startswith(TIMM):
-        return timm_network(name)
     if is_factory(name):
         return Architecture(name, lambda _: _made_by(name), published=f"as made by {name}")
-    return torchvision_network(name)
+    if is_timm(name):
+        return timm_network(name)
+    if is_torchvision(name):
+        return torchvision_network(name)
+    raise unknown_model(name)
 
 
 def build_network(network: Architecture, count: int | None = None) -> nn.Module:
@@ -135,7 +136,7 @@ def _built_in() -> Architecture:
         fetch=fetch,
         # (pixel - 127) / 128
         preprocessing=Preprocessing(224, (127 / 255,) * 3, (128 / 255,) * 3),
-        classes=published_classes(1000),
+        classes=published_classes(IMAGENET_1K),
         adapt=adapt,
     )
 

@@ -67,6 +67,20 @@ class _NumbersOnCpu(TorchFunctionMode):
         return func(*args, **options)
 
 
+def is_torchvision(name: str) -> bool:
+    """Whether torchvision knows a classifier of that name; names may have been added to it."""
+    from torchvision import models
+
+    return name in models.list_models(module=models)
+
+
+def is_timm(name: str) -> bool:
+    """Whether timm knows a network of that name, "timm/" before it; names may have been added."""
+    import timm
+
+    return name.startswith(TIMM) and bool(timm.is_model(name.removeprefix(TIMM)))
+
+
 def torchvision_network(name: str) -> Architecture:
     """One of torchvision's classifiers, with its best published weights."""
     from torchvision import models

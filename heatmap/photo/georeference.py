@@ -12,11 +12,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 
 from ..errors import PhotoError, reason_of
 from ..geometry import size_text
@@ -25,6 +24,9 @@ from .decoding.decode import stored_size
 from .decoding.encoded import encoded
 from .decoding.tiff_tags import Directory, opened_tiff, page_of
 from .reduced import OpenPhoto
+
+if TYPE_CHECKING:
+    import tifffile
 
 Affine: TypeAlias = tuple[float, float, float, float, float, float]
 # A tag for tifffile: code, type, count, value, and whether only the first frame gets it.

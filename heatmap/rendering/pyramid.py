@@ -13,7 +13,6 @@ from typing import IO
 
 import numpy as np
 import pyvips
-import tifffile
 
 from ..classes import ClassGroup
 from ..errors import ResultError
@@ -97,6 +96,8 @@ def _write_rows(file: IO[bytes], hw: tuple[int, int], strips: Iterable[Image]) -
         for strip in strips
         for top in range(0, len(strip), _RAW_ROWS)
     )
+    import tifffile
+
     with tifffile.TiffWriter(file, bigtiff=True) as tiff:
         tiff.write(
             chunks, shape=(*hw, 3), dtype=np.uint8, photometric="rgb", rowsperstrip=_RAW_ROWS

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from ..csv_table import csv_table
 from ..errors import ResultError
@@ -209,6 +208,8 @@ def _heat_writer(cells: Cells, geometry: Geometry, georeference: Georeference | 
     place_tags = () if georeference is None else georeference.tiff_tags()
 
     def write(to: Path) -> None:
+        import tifffile
+
         tifffile.imwrite(
             to,
             (_packed(tile) for tile in _tiles(cells, geometry)),

@@ -13,20 +13,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyvips
-import tifffile
 
 from ...errors import PhotoError
 from ...geometry import size_text
 from .opencv import decoded
 from .tiff_tags import WHITE_IS_ZERO, Directory, opened_tiff, page_of
 
+# Numbers of TIFF: what colours mean, and how they are compressed.
+_BLACK_IS_ZERO, _RGB, _SEPARATED, _YCBCR = 1, 2, 5, 6
+_OLD_JPEG, _JPEG = 6, 7
 _PACKED = (10, 12, 14)
 _PX_BYTES = 8  # four bands of 16 bits
 
 
 def is_misread(image: Directory) -> bool:
     """Whether an image of a TIFF is of such a kind."""
-    colours = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.SEPARATED)
+    colours = (_RGB, _SEPARATED)
     strips = not image.tiled and image.photometric in colours
     planes = image.separate and image.samples > 1 and not strips
     return planes or _is_raw_ycbcr(image) or image.bits in _PACKED
@@ -34,8 +36,8 @@ def is_misread(image: Directory) -> bool:
 
 def _is_raw_ycbcr(image: Directory) -> bool:
     return (
-        image.photometric == tifffile.PHOTOMETRIC.YCBCR
-        and image.compression not in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
+        image.photometric == _YCBCR
+        and image.compression not in (_JPEG, _OLD_JPEG)
         and image.subsampling == (1, 1)
     )
 
@@ -81,7 +83,7 @@ def _packed(path: Path, image: Directory) -> pyvips.Image:
     bgr = _by_opencv(path, image)
     shape = () if bgr is None else bgr.shape
     colours = {(*image.hw,): 1, (*image.hw, 3): 3, (*image.hw, 4): 4}.get(shape)
-    known = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
+    known = (_BLACK_IS_ZERO, _RGB)
     if bgr is None or colours != image.samples or image.photometric not in known:
         raise PhotoError(
             f"is cut short or damaged, or has values of {image.bits} bits stored in a way that is "
@@ -101,12 +103,12 @@ def _by_opencv(path: Path, image: Directory) -> npt.NDArray[Any] | None:
 def _named(values: npt.NDArray[Any], image: Directory) -> pyvips.Image:
     """An image of values whose colours are those that the tags name."""
     grey = values.ndim == 2 or image.photometric in (
-        tifffile.PHOTOMETRIC.MINISBLACK,
-        tifffile.PHOTOMETRIC.MINISWHITE,
+        _BLACK_IS_ZERO,
+        WHITE_IS_ZERO,
     )
     wide = values.dtype == np.uint16
     name = ("grey16" if wide else "b-w") if grey else "rgb16" if wide else "srgb"
-    if image.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+    if image.photometric == _SEPARATED:
         name = "cmyk"
     named = pyvips.Image.new_from_array(values).copy(interpretation=name)
     named.set_type(pyvips.GValue.gint_type, "orientation", image.orientation)
@@ -115,7 +117,7 @@ def _named(values: npt.NDArray[Any], image: Directory) -> pyvips.Image:
 
 def _planes(path: Path, image: Directory) -> npt.NDArray[Any] | None:
     """The planes joined, (H, W, bands); None where tifffile cannot, or must not, read them."""
-    if image.photometric == tifffile.PHOTOMETRIC.YCBCR:
+    if image.photometric == _YCBCR:
         return None
     try:
         with opened_tiff(path, "planes") as (file, _):

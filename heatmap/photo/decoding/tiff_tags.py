@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import tifffile
+from typing import TYPE_CHECKING, Any
 
 from ...errors import PhotoError
 from ...geometry import size_text
 from ...quiet import listening
+
+if TYPE_CHECKING:
+    import tifffile
 
 # Copies and masks stand near the page that they belong to; a stack may have thousands of pages.
 MOST_PAGES = 64
@@ -218,6 +219,9 @@ def opened_tiff(
         PhotoError: in place of any exception in the block: tifffile raises many kinds of them on
             damaged files. ``sought`` says what could not be read.
     """
+    # Takes a while to import, and most photos are no TIFF.
+    import tifffile
+
     with listening("tifffile") as complaints:
         try:
             with tifffile.TiffFile(path) as file:
@@ -236,6 +240,8 @@ def page_of(file: tifffile.TiffFile, image: Directory) -> Any:
 
 def _first_pages(file: tifffile.TiffFile) -> Iterator[Any]:
     """Pages whose tags are read, until one is damaged; the first must not be."""
+    from tifffile import TiffPage
+
     yield file.pages.first
     for index in range(1, MOST_PAGES):
         try:
@@ -244,7 +250,7 @@ def _first_pages(file: tifffile.TiffFile) -> Iterator[Any]:
         except Exception:
             return
         # Of a series of alike pages tifffile gives frames, without tags.
-        yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
+        yield page if isinstance(page, TiffPage) else page.aspage()
 
 
 def _below(page: Any, index: int) -> Iterator[Directory]:
