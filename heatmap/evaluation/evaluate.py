@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassGroup
-from ..errors import GeometryError, PhotoError
+from ..errors import GeometryError, ModelError, PhotoError, Use
 from ..geometry import Box
 from ..grid.skip import no_data_note
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
@@ -183,6 +183,11 @@ def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
 
 
 def _cam_methods(scorer: Scorer) -> dict[str, Method]:
+    if scorer.forms is not None and scorer.forms.alone:
+        raise ModelError(
+            f"{scorer.facts.name} is an exported network, which has no class activation maps",
+            Use("cam", False),
+        )
     from .cam import CamKind, cam_method
 
     kinds: tuple[tuple[str, CamKind], ...] = (("CAM", "cam"), ("Grad-CAM", "gradcam"))

@@ -166,7 +166,7 @@ def _facts(name: str, described: Mapping[str, Any], own: Preprocessing) -> Netwo
     names = _texts(described, "classes")
     if not names:
         raise ValueError("it has no classes")
-    plain = plain_names(names, f"{name}: class")
+    plain = plain_names(names, "class")
     model, weights, digest = (
         _text(described, key) for key in ("model", "weights", "weights_digest")
     )

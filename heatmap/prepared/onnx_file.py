@@ -65,7 +65,7 @@ def read_onnx_file(path: Path) -> OnnxFile:
             that are not in an ordinary file beside it.
     """
     # Weights are beside the file itself, not beside a link to it.
-    path = Path(os.path.realpath(path))
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else path
     model = _parsed(path)
     graph, own = model.graph, {function.domain for function in model.functions}
     beside = set()
