@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..cache_folder import cache_folder
 from ..errors import ModelError
 from ..geometry import whole_windows
+from ..threads import thread_count
 from ..versions import package_versions
 from .facts import NetworkFacts, SlidingFacts
 from .machine import machine
@@ -58,6 +59,17 @@ class ExportedSession(Session):
         super().__init__(file.path, threads)
         self._file, self._preprocessing = file, preprocessing
 
+    def load(self) -> None:
+        """Load the network now.
+
+        Raises:
+            ModelError: ONNX Runtime cannot load the file.
+        """
+        try:
+            super().load()
+        except ModelError as error:
+            raise self._without_way_out(error) from error
+
     def run(
         self, photos: npt.NDArray[np.uint8], outputs: Sequence[str] = (SCORES,)
     ) -> Mapping[str, Floats]:
@@ -95,8 +107,7 @@ class ExportedSession(Session):
         try:
             (given,) = super().run(photos, (self._file.output,)).values()
         except ModelError as error:
-            # The way out of prepared networks, torch, is none here.
-            raise ModelError(f"{self._file.path}: {error.message}") from error
+            raise self._without_way_out(error) from error
         if given.ndim not in (2, 4) or len(given) != len(photos):
             raise ModelError(
                 f"{self._file.path}: its output {self._file.output!r} is {given.shape} for an "
@@ -104,6 +115,10 @@ class ExportedSession(Session):
                 "class"
             )
         return given
+
+    def _without_way_out(self, error: ModelError) -> ModelError:
+        """That of prepared networks, torch, is none here."""
+        return ModelError(f"{self._file.path}: {error.message}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,16 +131,34 @@ class ExportedNetwork(PreparedNetwork):
 
     exported: ExportedFile
 
+    def crops(
+        self, windows: npt.NDArray[np.uint8], threads: int, *, features: bool = False
+    ) -> tuple[Floats, Floats | None]:
+        """As :meth:`network.PreparedNetwork.crops`; it has no feature maps."""
+        scores, _ = super().crops(windows, threads)
+        self._check(scores, ())
+        return scores, None
+
     def _run(self, photos: npt.NDArray[np.uint8], output: str, threads: int) -> Floats:
         scores = super()._run(photos, output, threads)
         window, stride = self.facts.preprocessing.window_px, self.stride_px or 1
-        expected = tuple(whole_windows(side, window, stride) for side in photos.shape[1:3])
-        if scores.shape[1:] != (*expected, len(self.facts.classes)):
+        self._check(
+            scores, tuple(whole_windows(side, window, stride) for side in photos.shape[1:3])
+        )
+        return scores
+
+    def _check(self, scores: Floats, grid_hw: tuple[int, ...]) -> None:
+        """Refuse scores that are of other windows or classes than the file says.
+
+        Raises:
+            ModelError: they are.
+        """
+        expected = (*grid_hw, len(self.facts.classes))
+        if scores.shape[1:] != expected:
             raise ModelError(
                 f"{self.facts.name} gives {scores.shape[1:]} scores where it should give "
-                f"{(*expected, len(self.facts.classes))}: it is not what its metadata says"
+                f"{expected}: it is not what its metadata says"
             )
-        return scores
 
     def _new_session(self, threads: int) -> Session:
         return ExportedSession(self.exported, self.facts.preprocessing, threads)
@@ -145,8 +178,15 @@ def exported_network(
         ModelError: ONNX Runtime cannot run it.
     """
     stride = slides.native_stride_px if form == "slide" else None
+    threads = thread_count()
+    session = ExportedSession(file, facts.preprocessing, threads)
+    session.load()
     peak = _peak(file, facts.preprocessing.window_px, stride)
-    return ExportedNetwork(facts, slides, form, stride, peak, file.digest, file.path, exported=file)
+    network = ExportedNetwork(
+        facts, slides, form, stride, peak, file.digest, file.path, exported=file
+    )
+    network._sessions[threads] = session
+    return network
 
 
 def _peak(file: ExportedFile, window: int, stride: int | None) -> Peak:

@@ -72,7 +72,6 @@ def test_an_exported_network_does_without_torch(call, small_onnx):
     Path("boxes.json").write_text(json.dumps([{"file": "cat.png", "boxes": [box]}]))
     commands = (
         ("run", "photos/cat.png", "-m", file, "-o", "out"),
-        ("run", "photos/cat.png", "-m", file, "-o", "crops", "--engine", "crop", "--stride", "32"),
         ("batch", "photos", "-m", file, "-o", "all"),
         ("evaluate", "photos", "boxes.json", "-m", file, "--no-cam"),
         ("verify", "photos/cat.png", "-m", file, "--windows", "9"),
