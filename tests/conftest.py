@@ -11,9 +11,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.exports import Exported
 
 # What is kept for later calls is kept apart from the user's, here and in the processes of tests.
 _CACHE = tempfile.TemporaryDirectory(prefix="heatmap-tests-")
@@ -49,6 +53,14 @@ def _memory_given_back() -> Iterator[None]:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim and psutil.Process().memory_info().rss > MUCH_MEMORY:
         trim(0)
+
+
+@pytest.fixture(scope="session")
+def small_onnx(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A small network as an ONNX file, which takes seconds to write."""
+    from tests.support.exports import exported
+
+    return exported(tmp_path_factory.mktemp("onnx"), "onnx")
 
 
 @pytest.fixture

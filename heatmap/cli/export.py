@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         type=click.Choice(["onnx", "torch"]),
         default="onnx",
         show_default=True,
-        help="ONNX (needs onnx, onnxruntime and onnxscript), or torch.export's .pt2.",
+        help="ONNX, or torch.export's .pt2.",
     ),
     click.option(
         "-o",

@@ -59,7 +59,7 @@ network_options = under(
         default=DEFAULT_MODEL,
         show_default=True,
         metavar="MODEL",
-        help="torchvision name, timm/NAME, checkpoint file or package.module:factory.",
+        help="torchvision name, timm/NAME, package.module:factory, checkpoint, or exported .onnx.",
     ),
     click.option(
         "--weights",

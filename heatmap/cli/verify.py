@@ -211,11 +211,14 @@ def _print(photo: str, report: VerifyReport, picture: Path) -> None:
     console.print(f"{escape(photo)}: {size_text(grid.geometry.photo_hw)}", soft_wrap=True)
     console.print(f"model: {escape(grid.origin.model)}, weights {escape(grid.origin.weights.text)}")
     console.print(f"outputs: {described(grid.kind)}")
-    verdict = "exact" if head.holds else "[red]NOT EXACT[/red]"
-    console.print(
-        f"converted head against the original head on {head.slices} slices: "
-        f"{head.relative:.1e} of the largest score, {verdict}"
-    )
+    if head is None:
+        console.print("converted head: not checked, the original network is not in the file")
+    else:
+        verdict = "exact" if head.holds else "[red]NOT EXACT[/red]"
+        console.print(
+            f"converted head against the original head on {head.slices} slices: "
+            f"{head.relative:.1e} of the largest score, {verdict}"
+        )
     console.print(
         "sliding against cropping (relative: largest difference / largest score of a crop):"
     )
@@ -260,10 +263,12 @@ def _scale_cells(scale: ScaleReport) -> tuple[str, ...]:
 
 def _print_summary(summary: VerifySummary) -> None:
     console = make_console()
-    console.print(
-        f"{summary.photos} photos, {summary.windows:,} windows: head off by at most "
-        f"{summary.head:.1e} of the largest score"
+    head = (
+        "head not checked"
+        if summary.head is None
+        else f"head off by at most {summary.head:.1e} of the largest score"
     )
+    console.print(f"{summary.photos} photos, {summary.windows:,} windows: {head}")
     if summary.photos:
         console.print(
             f"sliding differs from cropping by at most {summary.difference:.1e} of the largest "

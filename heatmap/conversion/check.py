@@ -10,10 +10,6 @@ from .network import FullyConvolutional
 from .plan import Plan
 from .subgraphs import head_of, trunk_of
 
-# Largest relative difference between the converted and the original head on slices that counts as
-# rounding; it is of the order of 1e-6 in float32.
-ROUNDING_TOLERANCE = 1e-5
-
 # Relative difference from which a conversion is refused: some deep networks with random weights
 # differ by 5e-4 between float32 and float64; a wrong conversion differs by far more.
 REFUSED_FROM = 1e-3

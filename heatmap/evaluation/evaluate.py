@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classes import ClassGroup
-from ..errors import GeometryError, PhotoError
+from ..errors import GeometryError, ModelError, PhotoError, Use
 from ..geometry import Box
 from ..grid.skip import no_data_note
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
@@ -25,7 +25,6 @@ from ..photo.photo import Photo, read_photo
 from ..photo.reading import AS_IT_IS, Reading
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
-from .cam import CamKind, cam_method
 from .metrics import Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
 from .pairs import LeftOut, PairedPhoto, Pairing, match_labels, nothing_left, pair_up
 from .photo_figures import PhotoFigures
@@ -184,6 +183,13 @@ def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
 
 
 def _cam_methods(scorer: Scorer) -> dict[str, Method]:
+    if scorer.forms is not None and scorer.forms.alone:
+        raise ModelError(
+            f"{scorer.facts.name} is an exported network, which has no class activation maps",
+            Use("cam", False),
+        )
+    from .cam import CamKind, cam_method
+
     kinds: tuple[tuple[str, CamKind], ...] = (("CAM", "cam"), ("Grad-CAM", "gradcam"))
     return {
         f"{name}, scale {scale:g}": cam_method(scorer.classifier, kind, scale)

@@ -12,12 +12,10 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torchvision.ops import box_iou
 
 from ..classes import ClassGroup
 from ..errors import PhotoError, ResultError
-from ..geometry import Box
+from ..geometry import Box, iou
 from ..photo.broken import BrokenPhoto
 from ..photo.photo import Photo, read_photo
 from .pairs import LeftOut, PairedPhoto, Pairing, PhotoClassPair, nothing_left
@@ -243,10 +241,7 @@ def _judge(answer: Answer, pair: PhotoClassPair) -> Verdict:
 
 def _best_ious(boxes: Sequence[Box | None], true: Sequence[Box]) -> list[float]:
     """The largest IoU of each box with any ground-truth box; 0 for no box."""
-    # No box is represented by an empty one, which overlaps nothing.
-    given = torch.tensor([box or (0.0, 0.0, 0.0, 0.0) for box in boxes], dtype=torch.float64)
-    ious = box_iou(given, torch.tensor(true, dtype=torch.float64))
-    return [float(iou) for iou in ious.amax(dim=1)]
+    return [max(iou(box, each) for each in true) if box else 0.0 for box in boxes]
 
 
 def _method_figures(verdicts: Sequence[Verdict], pairs: Sequence[PhotoClassPair]) -> MethodFigures:

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from ..conversion.check import SliceReference, relative_difference
-from ..conversion.network import FullyConvolutional
 from ..errors import ConversionError, GeometryError, Use
 from ..geometry import Geometry, Placement
 from ..grid.score_grid import ScoreGrid
 from ..grid.skip import no_data_note
 from ..memory import kept_memory
-from ..networks.load import Model
 from ..networks.model_names import DEFAULT_MODEL
-from ..networks.tensors import photo_tensor
 from ..photo.extended import extend
 from ..photo.photo import Photo, read_photo
 from ..runs.request import MultiScale
-from ..scoring.cells import Cell, all_cells
-from ..scoring.crop import crop_scores
+from ..scoring.cells import CROP_BATCH, Cell, all_cells, cut
 from ..scoring.prepare import prepare
 from ..scoring.scorer import Scorer
+from ..threads import thread_count
+from .verify_cells import sampled
 from .verify_report import Agreement, HeadCheck, ScaleReport, Timing, VerifyReport
+
+if TYPE_CHECKING:
+    from ..networks.load import Model
 
 # Default number of windows to compare: half a minute of VGG16 on two cores.
 WINDOWS = 128
-# Number of slices on which the original head is run, one by one.
-SLICES = 64
 
 
 def verify(
@@ -49,6 +47,9 @@ def verify(
     original head on every slice of it. And sliding is compared with cropping: the original
     network on single windows cut out of the photo. The two differ where layers pad, since a
     crop sees padding where a window of the photo sees its neighbourhood.
+
+    An exported network is compared with its own crops, each window by itself through the file; its
+    head is not checked, since the original is not there.
 
     Args:
         photo: a path, an RGB uint8 array (H, W, 3), or a :class:`heatmap.Photo`.
@@ -82,12 +83,11 @@ def verify(
         for scale, plan in zip(scales, plans, strict=True)
         if opened.no_data is None or not opened.no_data.mostly(plan).all()
     ]
-    network = _network(scorer)
-    return VerifyReport(
-        scales=tuple(_at_scale(opened, scorer, placement.at(each), windows) for each in scored),
-        padded=network.padded,
-        whole_input=network.whole_input,
-    )
+    reports = tuple(_at_scale(opened, scorer, placement.at(each), windows) for each in scored)
+    if _is_exported(scorer):
+        return VerifyReport(reports, None, ())
+    assert scorer.network is not None
+    return VerifyReport(reports, scorer.network.padded, scorer.network.whole_input)
 
 
 def _at_scale(opened: Photo, scorer: Scorer, placement: Placement, windows: int) -> ScaleReport:
@@ -97,7 +97,7 @@ def _at_scale(opened: Photo, scorer: Scorer, placement: Placement, windows: int)
     started = time.perf_counter()
     grid = scorer.score(opened, placement)
     slide_s = time.perf_counter() - started
-    cells = _sampled([cell for cell in all_cells(geometry) if grid.scored[cell]], windows)
+    cells = sampled([cell for cell in all_cells(geometry) if grid.scored[cell]], windows)
     cropped, timing = _crop(scorer, extended, geometry, cells, slide_s)
     edge = [cell for cell in cells if _at_edge(cell, geometry)]
     inner = [cell for cell in cells if not _at_edge(cell, geometry)]
@@ -105,7 +105,7 @@ def _at_scale(opened: Photo, scorer: Scorer, placement: Placement, windows: int)
         scale=placement.scale,
         grid=grid,
         cropped=cropped,
-        head=_check_head(scorer, extended, grid),
+        head=_head(scorer, extended, grid),
         everywhere=_compare(grid.scores, cropped, cells),
         inner=_compare(grid.scores, cropped, inner) if inner else None,
         edge=_compare(grid.scores, cropped, edge) if edge else None,
@@ -113,11 +113,17 @@ def _at_scale(opened: Photo, scorer: Scorer, placement: Placement, windows: int)
     )
 
 
+def _is_exported(scorer: Scorer) -> bool:
+    """Whether it is of an exported network, without the original one."""
+    return scorer.forms is not None and scorer.forms.alone
+
+
 def _sliding(scorer: Scorer) -> Scorer:
     """The same scorer, set to slide."""
-    if scorer.network is None:
+    can_slide = scorer.engine == "slide" if _is_exported(scorer) else scorer.network is not None
+    if not can_slide:
         raise ConversionError(
-            f"{scorer.why_not}; nothing to compare with cropping",
+            f"{scorer.why_not or 'it was prepared to crop'}; nothing to compare with cropping",
             Use("engine", "crop", "score with {}"),
         )
     # A network that crops is prepared for nothing else.
@@ -126,24 +132,38 @@ def _sliding(scorer: Scorer) -> Scorer:
 
 def _warm_up(scorer: Scorer, extended: npt.NDArray[np.uint8], geometry: Geometry) -> None:
     """Score one window both ways, so that the times exclude the cost of first calls."""
-    next(crop_scores(scorer.classifier, extended, geometry, [(0, 0)]))
-    side = geometry.window_px
-    with torch.inference_mode():
-        network = scorer.network_at(geometry.stride_px)
-        network(photo_tensor(extended[:side, :side], scorer.classifier.preprocessing))
+    next(_cropped(scorer, extended, geometry, [(0, 0)]))
+    if (prepared := scorer.prepared_at(geometry.stride_px)) is not None:
+        side = geometry.window_px
+        prepared.scores(extended[:side, :side], thread_count())
+        return
+    from .verify_head import slide_once
+
+    slide_once(scorer, extended, geometry)
 
 
-def _network(scorer: Scorer) -> FullyConvolutional:
-    assert scorer.network is not None
-    return scorer.network
+def _cropped(
+    scorer: Scorer, extended: npt.NDArray[np.uint8], geometry: Geometry, cells: Sequence[Cell]
+) -> Iterator[npt.NDArray[np.float32]]:
+    """The scores of single windows, batch by batch: of the original network, if it is there."""
+    if not _is_exported(scorer):
+        from ..scoring.crop import crop_scores
+
+        yield from crop_scores(scorer.classifier, extended, geometry, cells)
+        return
+    network = scorer.prepared_at(geometry.stride_px)
+    assert network is not None
+    for start in range(0, len(cells), CROP_BATCH):
+        windows = cut(extended, geometry, cells[start : start + CROP_BATCH])
+        yield network.crops(windows, thread_count())[0]
 
 
-def _sampled(cells: list[Cell], count: int) -> list[Cell]:
-    """A random sample (seed 0) of up to ``count`` cells, in their order."""
-    if len(cells) <= count:
-        return cells
-    indices = np.random.default_rng(0).choice(len(cells), size=count, replace=False)
-    return [cells[index] for index in sorted(indices)]
+def _head(scorer: Scorer, extended: npt.NDArray[np.uint8], grid: ScoreGrid) -> HeadCheck | None:
+    if _is_exported(scorer):
+        return None
+    from .verify_head import check_head
+
+    return check_head(scorer, extended, grid)
 
 
 def _at_edge(cell: Cell, geometry: Geometry) -> bool:
@@ -162,7 +182,7 @@ def _crop(
     started = time.perf_counter()
     # As for any pass: without it the time of cropping would be mostly the kernel's.
     with kept_memory():
-        scores = np.concatenate(list(crop_scores(scorer.classifier, extended, geometry, cells)))
+        scores = np.concatenate(list(_cropped(scorer, extended, geometry, cells)))
     measured = time.perf_counter() - started
     cropped = np.full((*geometry.grid_hw, scores.shape[1]), np.nan, dtype=np.float32)
     rows, columns = zip(*cells, strict=True)
@@ -170,24 +190,6 @@ def _crop(
     total = geometry.grid_hw[0] * geometry.grid_hw[1]
     whole = measured / len(cells) * total
     return cropped, Timing(slide_s, measured, len(cells), whole, len(cells) < total)
-
-
-def _check_head(scorer: Scorer, extended: npt.NDArray[np.uint8], grid: ScoreGrid) -> HeadCheck:
-    """Compare the converted head with the original head on slices, in cells of the native grid."""
-    network = _network(scorer)
-    reference, k = SliceReference(network.plan), network.native_stride_px // grid.geometry.stride_px
-    with torch.inference_mode():
-        tensor = photo_tensor(extended, scorer.classifier.preprocessing)
-        photo = network.whole_windows(tensor).contiguous()
-        features = reference.features(photo)
-        # At a finer stride the photo can be larger, and a padded network then sees more of it.
-        same = photo.shape == tensor.shape
-        scores = grid.scores[::k, ::k] if same else network(photo)[0].permute(1, 2, 0).numpy()
-        rows, columns = np.nonzero(~np.isnan(scores[..., 0]))
-        cells = _sampled(list(zip(rows.tolist(), columns.tolist(), strict=True)), SLICES)
-        expected = torch.cat([reference.score(features, *cell) for cell in cells])
-    slid = torch.from_numpy(np.stack([scores[cell] for cell in cells]))
-    return HeadCheck(len(cells), relative_difference(slid, expected))
 
 
 def _compare(

@@ -17,7 +17,8 @@ class VerifySummary:
     Attributes:
         photos: number of photos compared.
         windows: number of windows compared, of all photos and scales.
-        head: largest difference of the converted head from the original one / largest score.
+        head: largest difference of the converted head from the original one / largest score; None
+            if no head was checked, as of an exported network.
         difference: largest difference of sliding from cropping / largest score of a crop.
         photo, scale: where that is.
         top1: share of windows, 0..1, with the same most probable class.
@@ -27,7 +28,7 @@ class VerifySummary:
 
     photos: int = 0
     windows: int = 0
-    head: float = 0.0
+    head: float | None = None
     difference: float = 0.0
     photo: str = ""
     scale: float = 1.0
@@ -62,12 +63,13 @@ def _with(summary: VerifySummary, name: str, outcome: VerifyReport | HeatmapErro
     if isinstance(outcome, HeatmapError):
         return replace(summary, failed={**summary.failed, name: str(outcome)})
     windows = summary.windows + outcome.windows
+    heads = [summary.head, outcome.head.relative if outcome.head else None]
     same = summary.top1 * summary.windows + outcome.top1 * outcome.windows
     more = replace(
         summary,
         photos=summary.photos + 1,
         windows=windows,
-        head=max(summary.head, outcome.head.relative),
+        head=max((head for head in heads if head is not None), default=None),
         top1=same / windows,
     )
     if not summary.photos or outcome.difference > summary.difference:

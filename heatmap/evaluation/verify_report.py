@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classes import Wanted
-from ..conversion.check import ROUNDING_TOLERANCE
 from ..grid.outputs import activation_of
 from ..grid.score_grid import ScoreGrid
 from ..photo.photo import Photo, read_photo
 from ..rendering.comparison import comparison
 from ..rendering.paint import Image
+from ..tolerance import ROUNDING_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class ScaleReport:
         scale: resize factor of the photo.
         grid: the scores of sliding; ``kind`` says what they are.
         cropped: the scores of cropping, float32 (N, M, K); NaN where a window was not sampled.
-        head: the converted head against the original head.
+        head: the converted head against the original head; None if that is not there.
         everywhere: sliding against cropping on all sampled windows.
         inner: the same for windows not at the edge of the grid; None if there are none.
         edge: the same for windows at the edge of the grid; None if there are none.
@@ -99,7 +99,7 @@ class ScaleReport:
     scale: float
     grid: ScoreGrid
     cropped: npt.NDArray[np.float32]
-    head: HeadCheck
+    head: HeadCheck | None
     everywhere: Agreement
     inner: Agreement | None
     edge: Agreement | None
@@ -112,12 +112,12 @@ class VerifyReport:
 
     Attributes:
         scales: the comparison at each scale, smallest scale first; at least one.
-        padded: names of the layers that pad.
+        padded: names of the layers that pad; None if they are not known, as of an exported file.
         whole_input: names of layers whose output depends on the whole photo, with reasons.
     """
 
     scales: tuple[ScaleReport, ...]
-    padded: tuple[str, ...]
+    padded: tuple[str, ...] | None
     whole_input: tuple[tuple[str, str], ...]
 
     @property
@@ -142,11 +142,13 @@ class VerifyReport:
         return same / self.windows
 
     @property
-    def head(self) -> HeadCheck:
-        """The check of the head on the slices of all scales."""
+    def head(self) -> HeadCheck | None:
+        """The check of the head on the slices of all scales; None if it was not checked."""
+        checks = [scale.head for scale in self.scales if scale.head is not None]
+        if not checks:
+            return None
         return HeadCheck(
-            sum(scale.head.slices for scale in self.scales),
-            max(scale.head.relative for scale in self.scales),
+            sum(check.slices for check in checks), max(check.relative for check in checks)
         )
 
     @property
@@ -155,12 +157,19 @@ class VerifyReport:
 
         It has to where no layer pads or depends on the whole photo.
         """
-        must_be_equal = not self.padded and not self.whole_input
-        return self.head.holds and not (must_be_equal and self.difference > ROUNDING_TOLERANCE)
+        head, must_be_equal = self.head, self.padded == () and not self.whole_input
+        exact = head is None or head.holds
+        return exact and not (must_be_equal and self.difference > ROUNDING_TOLERANCE)
 
     @property
     def conclusion(self) -> str:
         """The conclusion, in one sentence."""
+        if self.head is None:
+            return (
+                f"Sliding was compared with the file's own crops: in {self.windows} windows the "
+                f"scores {self._differ()}. The head was not checked against the original network, "
+                "which is not in the file."
+            )
         if not self.head.holds:
             return (
                 f"The converted head is wrong, off by {self.head.relative:.1e} of the largest "
@@ -177,10 +186,14 @@ class VerifyReport:
                 f"differ by at most {self.difference:.1e} of the largest."
             )
         return (
-            f"The head is exact, but {self._reason()}: scores differ by up to "
-            f"{self.worst.everywhere.largest:.3g} ({self.difference:.1%} of the largest), both "
-            f"name the same class in {self.top1:.0%} of the windows; compare sliding scores with "
-            "each other, not with scores of crops."
+            f"The head is exact, but {self._reason()}: scores {self._differ()}; compare sliding "
+            "scores with each other, not with scores of crops."
+        )
+
+    def _differ(self) -> str:
+        return (
+            f"differ by up to {self.worst.everywhere.largest:.3g} ({self.difference:.1%} of the "
+            f"largest), both name the same class in {self.top1:.0%} of the windows"
         )
 
     def _reason(self) -> str:
@@ -188,7 +201,7 @@ class VerifyReport:
             name, why = self.whole_input[0]
             return f"the trunk looks at the whole photo ({name}: {why})"
         return (
-            f"{len(self.padded)} layers pad, so that a window sees its neighbourhood "
+            f"{len(self.padded or ())} layers pad, so that a window sees its neighbourhood "
             "where a crop sees the padding"
         )
 
@@ -201,7 +214,7 @@ def describe_report(report: VerifyReport) -> dict[str, Any]:
         "conclusion": report.conclusion,
         "difference": report.difference,
         "scales": list(map(_described, report.scales)),
-        "padded_layers": list(report.padded),
+        "padded_layers": None if report.padded is None else list(report.padded),
         "whole_input_layers": [list(pair) for pair in report.whole_input],
         "scores": grid.kind,
         "activation": activation_of(grid.kind),
@@ -212,7 +225,7 @@ def describe_report(report: VerifyReport) -> dict[str, Any]:
 def _described(scale: ScaleReport) -> dict[str, Any]:
     return {
         "scale": scale.scale,
-        "head": {**asdict(scale.head), "holds": scale.head.holds},
+        "head": None if scale.head is None else {**asdict(scale.head), "holds": scale.head.holds},
         "sliding_against_cropping": {
             "everywhere": asdict(scale.everywhere),
             "inner": asdict(scale.inner) if scale.inner else None,

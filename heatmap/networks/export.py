@@ -34,17 +34,16 @@ from ..room import named_error
 from ..temporary import recover
 from ..versions import package_versions
 from .classifier import Classifier
+from .exported import FACTS_NAME
 from .load import load_classifier
 from .model_names import DEFAULT_MODEL
-from .onnx import RunProgram, data_file, is_large, onnx_model, onnx_runner, onnx_runtime
+from .onnx import RunProgram, data_file, is_large, onnx_model, onnx_runner
 from .record import recorded
 
 ProgramFormat = Literal["onnx", "torch"]
 PROGRAM_SUFFIXES: dict[ProgramFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}
 # Largest relative difference from the network in torch that counts as rounding.
 EXPORT_TOLERANCE = 1e-4
-# Name of the metadata: a metadata property in ONNX, an extra file in torch.export.
-FACTS_NAME = "heatmap.json"
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ def export(
     Args:
         model, options: as in :func:`heatmap.load_classifier`.
         path: the file, .onnx or, for torch, .pt2.
-        to: "onnx", for ONNX Runtime and others (``torch.onnx.export``; needs the packages
-            onnx, onnxruntime and onnxscript), or "torch" (``torch.export.save``).
+        to: "onnx", for ONNX Runtime and others (``torch.onnx.export``), or "torch"
+            (``torch.export.save``).
         stride: distance between windows, px; None is the native stride.
         overwrite: also replace files that were not exported by this tool.
 
@@ -123,7 +122,7 @@ def export(
         ConversionError: the network does not slide, or only inexactly; its operations cannot be
             exported; or scores from the file differ by more than 1e-4 of the largest score.
         GeometryError: the network cannot slide at this stride.
-        ModelError: as :func:`heatmap.load_classifier`, or a package is missing.
+        ModelError: as :func:`heatmap.load_classifier`.
         ResultError: the path cannot be written, has another suffix, or is a stranger's file.
     """
     target = Path(path)
@@ -133,8 +132,6 @@ def export(
         kinds = " and ".join(f"{suffix} for {kind}" for kind, suffix in PROGRAM_SUFFIXES.items())
         raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
     owner = _owner(target, model, options, overwrite=overwrite)
-    if to == "onnx":
-        onnx_runtime()
     # Networks cannot be recorded in inference mode.
     with torch.inference_mode(False), torch.no_grad():
         classifier = load_classifier(model, **options)

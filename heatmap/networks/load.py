@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from torch import nn
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
 
 from ..choices import Activation
-from ..class_groups import read_groups
-from ..classes import ClassList
 from ..conversion.usable import Usable, usable
 from ..errors import ModelError, Use
+from ..grid.outputs import Outputs
 from ..localization.auto_scales import NATIVE, PHOTO, ScaleRule
 from ..prepared.preprocessing import ChannelOrder, PerChannel, Preprocessing
-from .class_names import ClassNames, read_class_names
+from .class_names import ClassNames
 from .classifier import Classifier
 from .model_names import DEFAULT_MODEL
+from .overrides import Overrides
 from .probe import probe
 from .registry import described_preprocessing, unknown_window
 from .resolve import Resolved, Source, resolve
@@ -25,72 +28,6 @@ from .state_dict import digest_of_weights
 
 # What every function takes that asks for a model.
 Model: TypeAlias = str | Path | nn.Module | Classifier
-
-
-@dataclass(frozen=True)
-class _Overrides:
-    """Settings given by the user that replace those of the weights; None where not given."""
-
-    window: int | None = None
-    mean: PerChannel | None = None
-    std: PerChannel | None = None
-    channel_order: ChannelOrder | None = None
-    class_names: ClassNames | None = None
-    groups: str | Path | None = None
-    activation: Activation = "auto"
-
-    def any(self) -> bool:
-        others = [field.name for field in fields(self) if field.name != "activation"]
-        return self.activation != "auto" or any(getattr(self, name) is not None for name in others)
-
-    def preprocessing(self, base: Preprocessing) -> Preprocessing:
-        """The preprocessing ``base`` with the user's settings."""
-        if self.channel_order not in (None, base.channel_order):
-            # Reverse mean and std too, so that each stays with its channel.
-            base = replace(base, mean=base.mean[::-1], std=base.std[::-1])
-        if self.channels == 1:
-            base = base.in_grey()
-        given: dict[str, Any] = {
-            "window_px": self.window,
-            "mean": self.mean,
-            "std": self.std,
-            "channel_order": self.channel_order,
-        }
-        return replace(base, **{key: value for key, value in given.items() if value is not None})
-
-    @property
-    def channels(self) -> int | None:
-        """The channels that the mean or the standard deviation given is for; None: neither is."""
-        given = self.mean if self.mean is not None else self.std
-        return None if given is None else len(tuple(given))
-
-    def for_channels(self, own: Preprocessing, channels: int, name: str) -> Preprocessing:
-        """The preprocessing ``own`` for the channels that the network ``name`` takes.
-
-        Raises:
-            ModelError: mean and std were given for another number of channels.
-        """
-        if own.channels == channels:
-            return own
-        if self.channels is not None or channels != 1:
-            raise ModelError(
-                f"mean and std are for {own.channels} of the network's channels, {name} takes "
-                f"{channels}",
-                Use("mean", text="give one number each in {}"),
-                Use("std", text="{}"),
-            )
-        return own.in_grey()
-
-    def classes(self, base: ClassList | None, count: int, name: str) -> ClassList:
-        """The ``count`` classes of the network ``name``, whose own names are ``base``."""
-        classes = ClassList.numbered(count) if base is None else base
-        if self.class_names is not None:
-            classes = read_class_names(self.class_names)
-        if len(classes) != count:
-            raise ModelError(f"{name} has {count} classes, {len(classes)} class names were given")
-        if self.groups is None:
-            return classes
-        return replace(classes, groups=read_groups(self.groups, classes))
 
 
 def load_classifier(
@@ -151,7 +88,7 @@ def load_classifier(
     >>> load_classifier(module, window=8, class_names=["cat", "dog"]).classes.names
     ('cat', 'dog')
     """
-    overrides = _Overrides(window, mean, std, channel_order, class_names, groups, activation)
+    overrides = Overrides(window, mean, std, channel_order, class_names, groups, activation)
     return _loaded(model, Source(weights, weights_key, architecture), overrides)
 
 
@@ -161,11 +98,11 @@ def load_original(model: Model, source: Source, window: int | None) -> Classifie
     Raises:
         ModelError: as :func:`load_classifier`.
     """
-    return _loaded(model, source, _Overrides(), window_if_unknown=window)
+    return _loaded(model, source, Overrides(), window_if_unknown=window)
 
 
 def _loaded(
-    model: Model, source: Source, overrides: _Overrides, *, window_if_unknown: int | None = None
+    model: Model, source: Source, overrides: Overrides, *, window_if_unknown: int | None = None
 ) -> Classifier:
     if not isinstance(model, Classifier):
         return _classifier(model, source, overrides, window_if_unknown=window_if_unknown)
@@ -179,7 +116,7 @@ def _loaded(
 def _classifier(
     model: str | Path | nn.Module,
     source: Source,
-    overrides: _Overrides,
+    overrides: Overrides,
     *,
     window_if_unknown: int | None = None,
 ) -> Classifier:
@@ -207,7 +144,21 @@ def _classifier(
     )
     if resolved.outputs is not None and overrides.activation == "auto":
         return classifier
-    return replace(classifier, outputs=probe(classifier, ready.scores, overrides.activation))
+    return replace(classifier, outputs=_outputs(classifier, ready.scores, overrides.activation))
+
+
+def _outputs(classifier: Classifier, first: Tensor, activation: Activation) -> Outputs:
+    """What its outputs mean; ``first`` are its scores (1, K) of some window."""
+
+    @torch.no_grad()
+    def run(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        scores = classifier.module(torch.from_numpy(window).to(first.device))
+        return np.asarray(scores.float().cpu().numpy(), np.float32)
+
+    try:
+        return probe(run, classifier.preprocessing, first.float().cpu().numpy(), activation)
+    except ModelError as error:
+        raise error.about(classifier.name) from error
 
 
 def _scale_rule(module: nn.Module) -> ScaleRule:

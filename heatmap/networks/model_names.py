@@ -19,10 +19,11 @@ from ..versions import package_versions
 DEFAULT_MODEL = "efficientnet_lite0"
 TIMM = "timm/"
 CHECKPOINT_SUFFIX = ".safetensors"
+EXPORTED_SUFFIX = ".onnx"
 # The folder in the user's cache for what is known of models.
 MODELS = "models"
 
-_WEIGHT_SUFFIXES = (CHECKPOINT_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
+_FILE_SUFFIXES = (CHECKPOINT_SUFFIX, EXPORTED_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
 _FILE = "names.json"
 
 
@@ -52,8 +53,13 @@ def is_path(model: str | Path) -> bool:
     """Whether a model is given as the path of a file."""
     name = str(model)
     # Some of timm's names look like files: beit3_base_patch16_224.pt.
-    ends_like_a_file = name.endswith(_WEIGHT_SUFFIXES) and not name.startswith(TIMM)
+    ends_like_a_file = name.endswith(_FILE_SUFFIXES) and not name.startswith(TIMM)
     return isinstance(model, Path) or ends_like_a_file
+
+
+def is_exported(model: object) -> bool:
+    """Whether a model is given as an exported network (ONNX), which runs without torch."""
+    return isinstance(model, str | Path) and is_path(model) and str(model).endswith(EXPORTED_SUFFIX)
 
 
 def is_factory(name: str) -> bool:

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from ..conversion.graph import operation
-from ..errors import ModelError
 from ..marks import MARK
 
 # An ONNX file is limited to 2 GiB; larger weights are written to a separate file.
@@ -123,27 +122,10 @@ def _refuse_below(model: Any, least_chw: Sequence[int]) -> None:
 
 def onnx_runner(path: Path) -> RunProgram:
     """A function that runs an ONNX file in ONNX Runtime on the CPU."""
-    runtime = onnx_runtime()
-    options = runtime.SessionOptions()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
     # Errors are raised as well.
     options.log_severity_level = 4
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda photos: torch.from_numpy(session.run(["scores"], {"photos": photos.numpy()})[0])
-
-
-def onnx_runtime() -> Any:
-    """ONNX Runtime, after a check for the packages that torch needs for exporting.
-
-    Raises:
-        ModelError: onnx, onnxruntime or onnxscript is not installed.
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ModelError(
-            "ONNX files need onnx, onnxruntime and onnxscript: "
-            "pip install onnx onnxruntime onnxscript"
-        ) from error
-    return onnxruntime

@@ -18,7 +18,8 @@ from ..localization.box_regression import BoxRegression
 from ..prepared.preprocessing import Preprocessing
 from .adapted import Adaptation
 from .checkpoint import Checkpoint, read_checkpoint
-from .model_names import CHECKPOINT_SUFFIX, is_factory, is_path
+from .exported import origin_of
+from .model_names import CHECKPOINT_SUFFIX, is_exported, is_factory, is_path
 from .new_head import build_adapted
 from .registry import SEED, build_network, find_architecture
 from .state_dict import StateDict, class_count, fill
@@ -85,6 +86,8 @@ def resolve(model: str | Path | nn.Module, source: Source) -> Resolved:
 
 
 def _from_path(path: Path, source: Source) -> Resolved:
+    if is_exported(path):
+        raise _only_scores(path)
     if source.weights != "default":
         raise ModelError(
             f"{path} is a checkpoint with weights of its own", Use("weights", text="leave {} out")
@@ -113,6 +116,16 @@ def _from_path(path: Path, source: Source) -> Resolved:
         outputs=checkpoint.outputs,
         scale_rule=checkpoint.scale_rule,
         box_regression=checkpoint.box_regression,
+    )
+
+
+def _only_scores(path: Path) -> ModelError:
+    """The error for an exported network where its layers are asked for."""
+    origin = origin_of(path)
+    return ModelError(
+        f"{path} is an exported network, which can score photos, but not be changed, trained, "
+        "exported again or looked into",
+        Use("model", origin or None, text="give the network that it was exported from as {}"),
     )
 
 

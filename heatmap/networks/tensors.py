@@ -23,5 +23,4 @@ def photo_tensor(pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing) ->
     Raises:
         PhotoError: the array has another dtype or shape.
     """
-    # Channels are already last in memory: this only permutes the axes.
-    return torch.from_numpy(preprocessing.array(pixels)).permute(0, 3, 1, 2)
+    return torch.from_numpy(preprocessing.array(pixels))

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch.serialization import safe_globals
 
 from ..errors import ModelError, Use, reason_of
+from .model_names import is_exported
 from .state_dict import StateDict
 
 # Under which names training scripts put the weights, the usual first.
@@ -131,11 +132,16 @@ def refuse_address(name: str) -> None:
 
 
 def refuse_program(path: str | Path) -> None:
-    """Refuse an archive of TorchScript or ``torch.export``: a program, not weights.
+    """Refuse an archive of TorchScript or ``torch.export``, or an ONNX file: programs, not weights.
 
     Raises:
         ModelError: it is one.
     """
+    if is_exported(path):
+        raise ModelError(
+            f"{path} is an exported network (ONNX), not weights",
+            Use("model", str(path), text="score photos with {}, or give weights of its original"),
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             held = {name.partition("/")[2] for name in archive.namelist()}

@@ -83,7 +83,10 @@ class PreparedNetwork:
 
     def _session(self, threads: int) -> Session:
         """The network loaded once for all that score with it at this number of threads."""
-        return self._sessions.setdefault(threads, Session(self.file, threads))
+        return self._sessions.setdefault(threads, self._new_session(threads))
+
+    def _new_session(self, threads: int) -> Session:
+        return Session(self.file, threads)
 
 
 def described(network: PreparedNetwork) -> dict[str, Any]:

@@ -45,7 +45,12 @@ class Peak:
 
     @classmethod
     def through(cls, measured: Sequence[tuple[Shape, int]]) -> Peak:
-        """The line through two measurements, of few and of more pixels, with a margin on top."""
+        """The line through two measurements, of few and of more pixels, with a margin on top.
+
+        Of networks that take one shape only there is one measurement.
+        """
+        if len(measured) == 1:
+            return cls(round(_MARGIN * measured[0][1]), 0.0)
         (few, low), (more, high) = ((math.prod(shape), peak) for shape, peak in measured)
         # A share of the larger one at least, which is the surer one.
         per_px = max((high - low) / (more - few), high / more / 2)
@@ -54,12 +59,13 @@ class Peak:
 
 
 def measured_peak(network: Path, output: str, shapes: Sequence[Shape]) -> Peak:
-    """What two runs take beyond the loaded network, each in a process of its own.
+    """What runs take beyond the loaded network, each in a process of its own.
 
     Args:
-        network: the ONNX file.
+        network: the ONNX file, whose input may be uint8 (B, H, W, 3) or float32 (B, C, H, W).
         output: the output that is computed.
-        shapes: the shapes of both inputs, without channels; the second has more pixels.
+        shapes: the shapes of two inputs, without channels, of which the second has more pixels;
+            or of one.
 
     Raises:
         ModelError: a process does not end as it should.
@@ -83,8 +89,6 @@ def _in_a_process(network: Path, output: str, shape: Shape) -> int:
 
 
 def _measure(network: Path, output: str, shape: Shape) -> int:
-    import numpy as np
-
     from ..memory import give_back, kept_memory
     from .session import Session
 
@@ -95,7 +99,7 @@ def _measure(network: Path, output: str, shape: Shape) -> int:
     _forget_highest()
     before = _resident()
     with kept_memory():
-        session.run(np.zeros((*shape, 3), np.uint8), [output])
+        session.run(session.example(shape), [output])
     return max(0, _highest() - before)
 
 

@@ -90,7 +90,8 @@ class Preprocessing:
                 not changed.
 
         Returns:
-            float32 (B, H, W, C), with the same bits as torchvision's preprocessing.
+            float32 (B, C, H, W), whose memory is in the order (B, H, W, C); with the same bits as
+            torchvision's preprocessing.
 
         Raises:
             PhotoError: the array has another dtype or shape.
@@ -106,7 +107,8 @@ class Preprocessing:
         # Looked up: 256 values a channel are divided once, not every pixel.
         rows = np.ascontiguousarray(ordered).reshape(-1, width, self.channels)
         values = cv2.LUT(rows, self._values())
-        return np.asarray(values, np.float32).reshape(-1, height, width, self.channels)
+        photos = np.asarray(values, np.float32).reshape(-1, height, width, self.channels)
+        return photos.transpose(0, 3, 1, 2)
 
     def _values(self) -> npt.NDArray[np.float32]:
         """What each of 256 values becomes, by channel: float32 (256, C)."""

@@ -36,11 +36,11 @@ class Session:
         self._session: Any = None
         self._lock = threading.Lock()
 
-    def run(self, pixels: npt.NDArray[np.uint8], outputs: Sequence[str]) -> Mapping[str, Floats]:
-        """Run the network on photos (B, H, W, 3), RGB uint8.
+    def run(self, photos: npt.NDArray[Any], outputs: Sequence[str]) -> Mapping[str, Floats]:
+        """Run the network on photos (B, H, W, 3), RGB uint8, or as its file takes them.
 
         Args:
-            pixels: photos of one size, which has to be window + k * native stride px.
+            photos: photos of one size, which has to be window + k * native stride px.
             outputs: which outputs to compute.
 
         Returns:
@@ -51,7 +51,8 @@ class Session:
         """
         loaded = self._loaded()
         try:
-            computed = loaded.run(list(outputs), {"pixels": pixels}, _only_what_is_asked())
+            given = {loaded.get_inputs()[0].name: photos}
+            computed = loaded.run(list(outputs), given, _only_what_is_asked())
         # It has a class of its own for each kind of failure, all of them plain exceptions.
         except Exception as error:
             raise _failed(error) from error
@@ -64,6 +65,13 @@ class Session:
             ModelError: ONNX Runtime cannot load the file.
         """
         self._loaded()
+
+    def example(self, shape: Sequence[int]) -> npt.NDArray[Any]:
+        """Some photos of this shape (B, H, W), as the network's file takes them."""
+        given = self._loaded().get_inputs()[0]
+        if given.type == "tensor(uint8)":
+            return np.ones((*shape, 3), np.uint8)
+        return np.ones((shape[0], given.shape[1], *shape[1:]), np.float32)
 
     def _loaded(self) -> Any:
         with self._lock:

@@ -98,11 +98,11 @@ def _content(path: Path) -> str:
     if not os.path.isfile(path):
         return ""
     beside = path.with_suffix(".json")
-    described = _file_digest(beside) if beside != path and os.path.isfile(beside) else ""
-    return f"{_file_digest(path)} {described}"
+    described = file_digest(beside) if beside != path and os.path.isfile(beside) else ""
+    return f"{file_digest(path)} {described}"
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """SHA-256 of a file, which is read once as long as its path, size and time are the same."""
     status, folder = path.stat(), cache_folder("prepared")
     stamp = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns} {status.st_ino}"

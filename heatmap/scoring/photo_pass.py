@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from ..conversion.network import FullyConvolutional
-from ..errors import GeometryError, Use
-from ..geometry import Geometry, size_text
+from ..geometry import Geometry
 from ..grid.origin import Computation
 from ..networks.classifier import Classifier
 from ..networks.tensors import photo_tensor
@@ -25,7 +24,7 @@ from .cells import CROP_BATCH, all_cells
 from .crop import crop_scores
 from .device import Compute
 from .rectangles import rectangles
-from .stream import Block, Check, ScoreStream
+from .stream import Block, Check, ScoreStream, too_large
 
 
 @dataclass(frozen=True)
@@ -133,9 +132,4 @@ class PhotoPass:
     def _check_memory(self, needed: int, how: str) -> None:
         """Refuse what does not fit, instead of letting the machine swap."""
         if needed > self.memory:
-            fitting = (self.memory / needed) ** 0.5 * min(self.geometry.scale_yx)
-            raise GeometryError(
-                f"photo is {size_text(self.geometry.extended_hw)} as scored and needs "
-                f"{needed / 1e9:.1f} GB {how}, {self.memory / 1e9:.1f} GB may be used",
-                Use("scale", float(f"{fitting * 0.95:.2g}")),
-            )
+            raise too_large(self.geometry, needed, self.memory, how)

@@ -12,10 +12,11 @@ from ..errors import GeometryError, ModelError, Use
 from ..geometry import Border, Placement
 from ..grid.score_grid import ScoreGrid, noted
 from ..grid.skip import Skip, no_data_note
-from ..networks.model_names import DEFAULT_MODEL, is_factory
+from ..networks.model_names import DEFAULT_MODEL, is_exported, is_factory
 from ..photo.reduced import PhotoSource
 from ..prepared.typed import digest_of_typed
 from .device import Compute
+from .exported_scorer import exported_scorer
 from .in_torch import InTorch
 from .prepared_forms import PreparedForms
 from .scorer import Scorer
@@ -43,7 +44,8 @@ def prepare(
     >>> grids = [scorer.score(path) for path in ("cat.jpg", "dog.jpg")]  # doctest: +SKIP
 
     Args:
-        model: a name, a path to a checkpoint, an ``nn.Module`` or a :class:`heatmap.Classifier`.
+        model: a name, a path to a checkpoint or to an exported network (ONNX, which runs without
+            torch), an ``nn.Module`` or a :class:`heatmap.Classifier`.
         engine: "auto" slides where that is exact and crops otherwise; "slide" slides even
             where it is inexact; "crop" never slides.
         backend: "torch"; "onnx" for ONNX Runtime, for which the network is prepared now if it was
@@ -67,6 +69,8 @@ def prepare(
         raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
     compute = Compute(device, dtype)
     _check_backend(backend, compute)
+    if is_exported(model):
+        return exported_scorer(str(model), engine, backend, compute, overrides)
     in_torch = InTorch(lambda: _loaded(model, engine, compute, overrides))
     forms = None
     if backend != "torch" and compute.is_plain:

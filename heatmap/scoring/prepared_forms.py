@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..choices import Backend
 from ..errors import ConversionError, HeatmapError, ModelError, Use
@@ -21,6 +21,35 @@ if TYPE_CHECKING:
 
 # Distance between windows, px; None is the native one, or single windows for the crop engine.
 Stride = int | None
+
+
+class Forms(Protocol):
+    """What scores in ONNX Runtime, by stride."""
+
+    @property
+    def backend(self) -> Backend:
+        """What was asked to run it."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing of the network is in torch."""
+
+    @property
+    def note(self) -> str:
+        """Why nothing is kept, for the user, if that was not asked for; else ""."""
+
+    @property
+    def unprepared(self) -> list[Stride]:
+        """The strides that could be prepared, and are not."""
+
+    def insisting(self) -> Forms:
+        """The same for the backend "onnx"."""
+
+    def at(self, stride: Stride) -> PreparedNetwork | None:
+        """The form at a stride; None where torch is to score."""
+
+    def prepare(self, stride: Stride) -> PreparedNetwork | None:
+        """Prepare the form at a stride now; None where torch is to score."""
 
 
 class PreparedForms:
@@ -47,10 +76,16 @@ class PreparedForms:
             in_torch: the network in torch.
         """
         self.name, self.backend, self.store = name, backend, Store()
+        self.alone = False
         self._typed, self._in_torch = typed, in_torch
         self._found: dict[Stride, PreparedNetwork | None] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.RLock()
+
+    @property
+    def note(self) -> str:
+        """Why nothing is kept, for the user, if that was not asked for; else ""."""
+        return self.store.note
 
     def insisting(self) -> PreparedForms:
         """The same for the backend "onnx"."""

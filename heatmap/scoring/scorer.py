@@ -23,13 +23,12 @@ from ..memory import free_memory
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, open_photo
-from ..strides import check_stride
 from ..versions import package_versions
 from .boxes import BoxOutputs, box_outputs
 from .collect import Progress, collected
 from .prepared_pass import PreparedPass
 from .scoring_network import ScoringNetwork
-from .stream import Pass, Spread
+from .stream import Pass, Spread, too_large
 
 
 @dataclass(eq=False)
@@ -60,7 +59,7 @@ class Scorer(ScoringNetwork):
         """
         native = self.native_stride_px
         if self.engine == "slide":
-            placement = replace(placement, stride=check_stride(placement.stride, native))
+            placement = replace(placement, stride=self.checked_stride(placement.stride))
         window = self.facts.preprocessing.window_px
         return plan_grid(photo_hw, placement, window=window, native_stride=native)
 
@@ -240,6 +239,8 @@ class Scorer(ScoringNetwork):
             job = PreparedPass(prepared, extended, geometry, positions, wanted)
             if job.needed <= memory:
                 return job
+            if self.forms is not None and self.forms.alone:
+                raise too_large(geometry, job.needed, memory, "in ONNX Runtime")
         from .photo_pass import PhotoPass
 
         at, network = self.positions_at if positions else self.network_at, None

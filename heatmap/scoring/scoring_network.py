@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal, Self
 from ..choices import Backend, Sliding
 from ..prepared.facts import NetworkFacts, SlidingFacts
 from ..prepared.network import PreparedNetwork
+from ..strides import check_stride
 from ..threads import thread_count
 from .boxes import CropNetwork
 from .device import Compute
 from .in_torch import InTorch
-from .prepared_forms import PreparedForms
+from .prepared_forms import Forms
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,7 +43,7 @@ class ScoringNetwork:
     engine: Literal["slide", "crop"]
     slides: SlidingFacts
     in_torch: InTorch = field(repr=False)
-    forms: PreparedForms | None = field(default=None, repr=False)
+    forms: Forms | None = field(default=None, repr=False)
     compute: Compute = field(default_factory=Compute)
     steady: bool = False
 
@@ -72,6 +73,16 @@ class ScoringNetwork:
         """The default distance between neighbouring windows, px."""
         return self.slides.native_stride_px or CROP_STRIDE_PX
 
+    def checked_stride(self, stride_px: int | None) -> int:
+        """The stride to slide at; None is the native one.
+
+        Raises:
+            GeometryError: the network cannot slide at this stride.
+        """
+        if self.forms is not None and self.forms.alone:
+            self.forms.at(stride_px)
+        return check_stride(stride_px, self.native_stride_px)
+
     def prepared_at(self, stride_px: int) -> PreparedNetwork | None:
         """What scores windows at this stride in ONNX Runtime; None where torch scores them."""
         return None if self.forms is None else self.forms.at(self._form_at(stride_px))
@@ -84,7 +95,7 @@ class ScoringNetwork:
     @property
     def cache_notes(self) -> tuple[str, ...]:
         """Why nothing is kept for the next start, for the user, if that was not asked for."""
-        note = "" if self.forms is None else self.forms.store.note
+        note = "" if self.forms is None else self.forms.note
         return (note,) if note else ()
 
     def on(self, backend: Literal["torch", "onnx"]) -> Self:

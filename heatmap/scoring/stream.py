@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ModelError, Use
-from ..geometry import Geometry
+from ..errors import GeometryError, ModelError, Use
+from ..geometry import Geometry, size_text
 from ..grid.origin import Computation
 from ..grid.outputs import LOGITS_WAYS, Outputs, outside
 
@@ -43,6 +43,22 @@ class Pass(Protocol):
 # A function that has a pass computed elsewhere; its second argument says whether cells are
 # single positions.
 Spread: TypeAlias = Callable[[Any, bool], ScoreStream]
+
+
+def too_large(geometry: Geometry, needed: int, memory: int, how: str) -> GeometryError:
+    """The error for a photo that does not fit, instead of letting the machine swap.
+
+    Args:
+        geometry: of the photo.
+        needed, memory: bytes that it takes, and that may be used.
+        how: how it would be scored.
+    """
+    fitting = (memory / needed) ** 0.5 * min(geometry.scale_yx)
+    return GeometryError(
+        f"photo is {size_text(geometry.extended_hw)} as scored and needs {needed / 1e9:.1f} GB "
+        f"{how}, {memory / 1e9:.1f} GB may be used",
+        Use("scale", float(f"{fitting * 0.95:.2g}")),
+    )
 
 
 @dataclass(frozen=True)

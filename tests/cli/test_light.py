@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +46,7 @@ def warm(call) -> None:
 def called(*commands: tuple[str, ...]) -> list[tuple[int, str, set[str]]]:
     """Exit code, standard error, and what is loaded, after each command in one new process."""
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(commands)],
+        [sys.executable, "-c", PROGRAM, json.dumps(commands, default=str)],
         capture_output=True,
         text=True,
         check=True,
@@ -60,6 +62,23 @@ def test_commands_without_a_network_load_nothing_heavy(call, warm):
     for command, (code, told, names) in zip(commands, called(*commands), strict=True):
         assert (command, code, told) == (command, 0, "")
         assert (command, names & (HEAVY | SELDOM)) == (command, set())
+
+
+def test_an_exported_network_does_without_torch(call, small_onnx):
+    file = small_onnx.program.path
+    Path("photos").mkdir()
+    shutil.move("cat.png", "photos/cat.png")
+    box = {"label": "b", "xmin": 10, "ymin": 10, "xmax": 60, "ymax": 60}
+    Path("boxes.json").write_text(json.dumps([{"file": "cat.png", "boxes": [box]}]))
+    commands = (
+        ("run", "photos/cat.png", "-m", file, "-o", "out"),
+        ("batch", "photos", "-m", file, "-o", "all"),
+        ("evaluate", "photos", "boxes.json", "-m", file, "--no-cam"),
+        ("verify", "photos/cat.png", "-m", file, "--windows", "9"),
+    )
+    for command, (code, told, names) in zip(commands, called(*commands), strict=True):
+        assert (command, code) == (command, 0), told
+        assert (command, names & {"torch", "torchvision", "timm"}) == (command, set())
 
 
 def test_unknown_names_are_told_before_anything_heavy_is_loaded(call, warm):

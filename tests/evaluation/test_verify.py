@@ -72,7 +72,7 @@ def test_figures_are_those_of_a_plain_comparison(padded_scorer):
 
 
 def test_the_scales_are_those_of_a_run(padded_scorer):
-    fitted = replace(padded_scorer, classifier=replace(padded_scorer.classifier, scale_rule=PHOTO))
+    fitted = replace(padded_scorer, facts=replace(padded_scorer.facts, scale_rule=PHOTO))
     pixels = photo(60, 83)
     expected = PHOTO.scales((60, 83), WINDOW)
     assert len(expected) > 1

@@ -13,11 +13,6 @@ from tests.support.networks import heads, randomise
 
 
 @pytest.fixture(scope="session")
-def small_onnx(tmp_path_factory) -> Exported:
-    return exported(tmp_path_factory.mktemp("onnx"), "onnx")
-
-
-@pytest.fixture(scope="session")
 def small_torch(tmp_path_factory) -> Exported:
     return exported(tmp_path_factory.mktemp("torch"), "torch")
 

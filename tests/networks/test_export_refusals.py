@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-
 import pytest
 import torch
 from torch import nn
@@ -100,21 +98,6 @@ def test_what_torch_raises_is_one_line(small, tmp_path, monkeypatch, where, what
         heatmap.export(small, path, to=what, window=WINDOW)
     assert str(caught.value) == "Classifier cannot be exported: no such operation"
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("missing", ["onnx", "onnxruntime", "onnxscript"])
-def test_without_the_packages_the_way_out_is_named(small, tmp_path, monkeypatch, missing):
-    real = builtins.__import__
-
-    def absent(name, *given, **named):
-        if name == missing:
-            raise ImportError(name)
-        return real(name, *given, **named)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(heatmap.ModelError, match=r"pip install onnx onnxruntime onnxscript"):
-        heatmap.export(small, tmp_path / "a.onnx", window=WINDOW)
-    assert heatmap.export(small, tmp_path / "a.pt2", to="torch", window=WINDOW).opset is None
 
 
 @pytest.mark.usefixtures("_written_at_once")

@@ -73,7 +73,11 @@ def test_auto_is_what_the_network_learned_from(tmp_path, scorer, photo):
     assert dict(done.scales) == {}
     assert any("is not known" in note for note in done.grid.origin.notes)
     small = replace(scorer.classifier, scale_rule=ScaleRule("sizes", (16.0, 64.0)))
-    done = run(photo, replace(scorer, classifier=small), tmp_path / "out")
+    done = run(
+        photo,
+        replace(scorer, facts=small.bare if hasattr(small, "bare") else small),
+        tmp_path / "out",
+    )
     assert list(done.scales) == ["x0.5", "x2"]
     assert not any("is not known" in note for note in done.grid.origin.notes)
 

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import heatmap
@@ -120,3 +122,40 @@ def exported(folder: Path, to: str) -> Exported:
     finally:
         programs.onnx_model = real
     return Exported(model, program, made[0] if made else None, "".join(printed), warned)
+
+
+def other_program(
+    path: Path,
+    taken: tuple = ("batch", 3, 8, 8),
+    given: tuple | None = ("batch", 2),
+    *,
+    operation: str = "Flatten",
+    domain: str = "",
+    last: str | None = None,
+    types: tuple[int, int] = (TensorProto.FLOAT, TensorProto.FLOAT),
+    outputs: int = 1,
+) -> np.ndarray:
+    """Write a network as another program would, and return its weights (C * 8 * 8, 2).
+
+    Its scores are of the pixels of a window times these weights.
+    """
+    noise = np.random.default_rng(0)
+    weights = noise.normal(size=(int(taken[1]) * 64, 2)).astype(np.float32)
+    ending = "product" if last else "scores"
+    nodes = [
+        helper.make_node(operation, ["pixels"], ["flat"], domain=domain),
+        helper.make_node("MatMul", ["flat", "weights"], [ending]),
+    ]
+    if last:
+        nodes.append(helper.make_node(last, [ending], ["scores"]))
+    names = ["scores", *[ending, "flat"][: outputs - 1]]
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("pixels", types[0], taken)],
+        [helper.make_tensor_value_info(name, types[1], given) for name in names],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    domains = [helper.make_opsetid("", 17), *[helper.make_opsetid(domain, 1)] * bool(domain)]
+    onnx.save(helper.make_model(graph, opset_imports=domains, ir_version=9), path)
+    return weights

@@ -114,7 +114,7 @@ def examples(squares):
 def test_boxes_get_better(scorer, examples):
     regression = fit_boxes(scorer, examples)
     assert 200 < regression.examples <= box_fit.MOST_OF_ONE * 12
-    asking = replace(scorer, classifier=replace(scorer.classifier, box_regression=regression))
+    asking = replace(scorer, facts=replace(scorer.facts, box_regression=regression))
     overlaps = []
     for one in examples.training:
         if one.box is None:
@@ -134,7 +134,7 @@ def test_boxes_get_better(scorer, examples):
 
 def test_asking_gives_the_same_probabilities_and_the_boxes_of_the_feature_maps(scorer, examples):
     regression = fit_boxes(scorer, examples)
-    asking = replace(scorer, classifier=replace(scorer.classifier, box_regression=regression))
+    asking = replace(scorer, facts=replace(scorer.facts, box_regression=regression))
     photo = read_photo(examples.folder / "0.png")
     crops, groups = (
         [(5.0, 5.0, 45.0, 40.0), (60.0, 20.0, 80.0, 40.0)],

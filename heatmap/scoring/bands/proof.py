@@ -14,12 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx
 
-from ...conversion.check import ROUNDING_TOLERANCE, relative_difference
+from ...conversion.check import relative_difference
 from ...conversion.network import FullyConvolutional
 from ...conversion.shapes import run_with_shapes
 from ...errors import reason_of
 from ...networks.tensors import photo_tensor
 from ...prepared.preprocessing import Preprocessing
+from ...tolerance import ROUNDING_TOLERANCE
 from .plan import BandPlan
 from .receptive_field import NotInBands, Range, links_of
 from .roller import Roller
