@@ -68,14 +68,14 @@ def test_photo_is_the_scales_that_the_photo_asks_for(tmp_path, scorer, photo, cl
 
 
 def test_auto_is_what_the_network_learned_from(tmp_path, scorer, photo):
-    assert scorer.classifier.scale_rule.learned == "native"
+    assert scorer.facts.scale_rule.learned == "native"
     done = run(photo, scorer, tmp_path / "out")
     assert dict(done.scales) == {}
     assert any("is not known" in note for note in done.grid.origin.notes)
-    small = replace(scorer.classifier, scale_rule=ScaleRule("sizes", (16.0, 64.0)))
+    small = replace(scorer.facts, scale_rule=ScaleRule("sizes", (16.0, 64.0)))
     done = run(
         photo,
-        replace(scorer, facts=small.bare if hasattr(small, "bare") else small),
+        replace(scorer, facts=small),
         tmp_path / "out",
     )
     assert list(done.scales) == ["x0.5", "x2"]
