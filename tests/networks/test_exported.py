@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
 import heatmap
 from heatmap.networks.export import FACTS_NAME
 from heatmap.networks.exported import read_exported
 from heatmap.networks.weights_file import read_weights
-from heatmap.prepared.exported import ExportedSession
 from heatmap.prepared.preprocessing import Preprocessing
 from tests.support.exports import NAMES, PREPROCESSING, STRIDE, other_program
 from tests.support.networks import WINDOW
 from tests.support.scoring import photo
 
 VALID = heatmap.Placement(STRIDE, border="valid")
-PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 @pytest.fixture(scope="module")
@@ -189,202 +186,6 @@ def test_scores_that_do_not_fit_the_metadata_are_refused(small_onnx, tmp_path):
     scorer = heatmap.prepare(changed(small_onnx, tmp_path / "a.onnx", stride_px=4))
     with pytest.raises(heatmap.ModelError, match="it is not what its metadata says"):
         scorer.score(photo(61, 75))
-
-
-# What a file may not do.
-
-
-def beside(path, location: str) -> None:
-    """Write a network whose weights are in another file, which it names so."""
-    other_program(path)
-    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w", size_threshold=0)
-    model = onnx.load(path, load_external_data=False)
-    (entry,) = (each for each in model.graph.initializer[0].external_data if each.key == "location")
-    entry.value = location
-    onnx.save(model, path)
-
-
-def test_weights_beside_the_file_are_read(tmp_path):
-    weights = other_program(tmp_path / "a.onnx")
-    beside(tmp_path / "a.onnx", "w")
-    exported = read_exported(tmp_path / "a.onnx", **PLAIN)
-    window = photo(8, 8)
-    scores = run(exported, window[None])
-    np.testing.assert_allclose(scores, expected(weights, window[None]), rtol=1e-4, atol=1e-4)
-    # They are part of what the file is known by.
-    (tmp_path / "w").write_bytes(bytes(len((tmp_path / "w").read_bytes())))
-    assert read_exported(tmp_path / "a.onnx", **PLAIN).file.digest != exported.file.digest
-
-
-@pytest.mark.parametrize(
-    "location",
-    ["/etc/hostname", "../w", "..", ".", "", "in/w", "*/_ORT_MEM_ADDR_/*", "C:w", r"in\w"],
-)
-def test_weights_elsewhere_are_refused(tmp_path, location):
-    (tmp_path / "in").mkdir()
-    beside(tmp_path / "in" / "a.onnx", location)
-    with pytest.raises(heatmap.ModelError, match="which may lie anywhere: they are read only from"):
-        read_exported(tmp_path / "in" / "a.onnx")
-
-
-def test_weights_behind_a_link_are_refused(tmp_path):
-    beside(tmp_path / "a.onnx", "link")
-    os.symlink(tmp_path / "w", tmp_path / "link")
-    with pytest.raises(heatmap.ModelError, match="'link', which is no ordinary file"):
-        read_exported(tmp_path / "a.onnx")
-    beside(tmp_path / "a.onnx", "missing")
-    with pytest.raises(heatmap.ModelError, match="'missing', which cannot be read: No such file"):
-        read_exported(tmp_path / "a.onnx")
-
-
-def test_weights_elsewhere_are_refused_within_a_branch_too(tmp_path):
-    other_program(tmp_path / "a.onnx")
-    model = onnx.load(tmp_path / "a.onnx")
-    tensor = TensorProto(name="w", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL)
-    tensor.external_data.add(key="location", value="/etc/hostname")
-    constant = helper.make_node("Constant", [], ["c"], value=tensor)
-    branch = helper.make_graph([constant], "branch", [], [])
-    model.graph.node.append(
-        helper.make_node("If", ["c"], ["d"], then_branch=branch, else_branch=branch)
-    )
-    onnx.save(model, tmp_path / "a.onnx")
-    with pytest.raises(heatmap.ModelError, match="'/etc/hostname', which may lie anywhere"):
-        read_exported(tmp_path / "a.onnx")
-
-
-def test_operations_of_others_are_refused_by_name(tmp_path):
-    other_program(tmp_path / "a.onnx", operation="Fold", domain="their.ops")
-    with pytest.raises(heatmap.ModelError, match=r"the operation 'Fold' of 'their\.ops', and no"):
-        read_exported(tmp_path / "a.onnx")
-
-
-def test_operations_that_the_file_defines_are_taken(tmp_path):
-    weights = other_program(tmp_path / "a.onnx", operation="Fold", domain="their.ops")
-    model = onnx.load(tmp_path / "a.onnx")
-    flatten = helper.make_node("Flatten", ["x"], ["y"])
-    opset = [helper.make_opsetid("", 17)]
-    model.functions.append(
-        helper.make_function("their.ops", "Fold", ["x"], ["y"], [flatten], opset)
-    )
-    onnx.save(model, tmp_path / "a.onnx")
-    window = photo(8, 8)[None]
-    scores = run(read_exported(tmp_path / "a.onnx", **PLAIN), window)
-    np.testing.assert_allclose(scores, expected(weights, window), rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("content", [b"", b"\x00" * 99, b"PK\x03\x04 no network"])
-def test_what_is_no_onnx_file_is_refused(tmp_path, content):
-    (tmp_path / "a.onnx").write_bytes(content)
-    with pytest.raises(heatmap.ModelError, match=r"a\.onnx: not an ONNX file, or damaged"):
-        read_exported(tmp_path / "a.onnx")
-
-
-def test_what_is_no_file_is_refused(tmp_path):
-    with pytest.raises(heatmap.ModelError, match="cannot be read: No such file or directory"):
-        read_exported(tmp_path / "a.onnx")
-    (tmp_path / "a.onnx").mkdir()
-    with pytest.raises(heatmap.ModelError, match=r"a\.onnx: is a directory"):
-        read_exported(tmp_path / "a.onnx")
-    os.mkfifo(tmp_path / "b.onnx")
-    with pytest.raises(heatmap.ModelError, match=r"b\.onnx: is not a regular file"):
-        read_exported(tmp_path / "b.onnx")
-
-
-# Files of other programs.
-
-
-def run(exported, windows: np.ndarray) -> np.ndarray:
-    """The scores (B, K) of windows."""
-    session = ExportedSession(exported.file, exported.facts.preprocessing, 1)
-    return session.run(windows)["scores"].reshape(len(windows), -1)
-
-
-def expected(weights: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    return (windows.transpose(0, 3, 1, 2).reshape(len(windows), -1) / 255) @ weights
-
-
-@pytest.mark.parametrize("batch", ["batch", 1, 4])
-def test_windows_are_scored_whatever_number_is_taken_at_once(tmp_path, batch):
-    weights = other_program(tmp_path / "a.onnx", (batch, 3, 8, 8), (batch, 2))
-    noise = np.random.default_rng(1)
-    windows = noise.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
-    scores = run(read_exported(tmp_path / "a.onnx", **PLAIN), windows)
-    np.testing.assert_allclose(scores, expected(weights, windows), rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("batch", ["batch", 4])
-def test_a_photo_is_scored_crop_by_crop(tmp_path, batch):
-    weights = other_program(tmp_path / "a.onnx", (batch, 3, 8, 8), (batch, 2))
-    scorer = heatmap.prepare(tmp_path / "a.onnx", class_names=["cat", "dog"], **PLAIN)
-    pixels = photo(17, 21)
-    grid = scorer.score(pixels, heatmap.Placement(5, border="valid"))
-    windows = [pixels[y : y + 8, x : x + 8] for y in (0, 5) for x in (0, 5, 10)]
-    np.testing.assert_allclose(
-        grid.scores.reshape(6, 2), expected(weights, np.stack(windows)), rtol=1e-4, atol=1e-4
-    )
-    assert (grid.origin.engine, grid.classes.names) == ("crop", ("cat", "dog"))
-    assert scorer.facts.scale_rule.learned == "native"
-    assert grid.origin.notes == (
-        "scored crop by crop: another program exported it, so that single windows go through it",
-    )
-
-
-def test_the_window_is_asked_for_where_the_file_takes_any(tmp_path):
-    other_program(tmp_path / "a.onnx", ("batch", 3, "height", "width"))
-    with pytest.raises(heatmap.ModelError, match="which window it was trained on: give its side"):
-        read_exported(tmp_path / "a.onnx")
-    assert read_exported(tmp_path / "a.onnx", window=8).facts.preprocessing == Preprocessing(8)
-    with pytest.raises(heatmap.ModelError, match=r"a\.onnx: ONNX Runtime cannot run the network"):
-        read_exported(tmp_path / "a.onnx", window=9)
-
-
-def test_a_file_in_grey_gets_photos_in_grey(tmp_path):
-    other_program(tmp_path / "a.onnx", ("batch", 1, 8, 8))
-    assert read_exported(tmp_path / "a.onnx").facts.preprocessing == Preprocessing(8).in_grey()
-
-
-@pytest.mark.parametrize(
-    ("last", "outputs"),
-    [(None, "logits"), ("Softmax", "probabilities"), ("Sigmoid", "independent probabilities")],
-)
-def test_what_outputs_mean_is_found_out(tmp_path, last, outputs):
-    other_program(tmp_path / "a.onnx", last=last)
-    assert read_exported(tmp_path / "a.onnx").facts.outputs == outputs
-
-
-def test_a_file_that_cannot_slide_says_so(tmp_path):
-    other_program(tmp_path / "a.onnx")
-    with pytest.raises(heatmap.ConversionError, match=r"cannot slide: .*: use engine='crop'"):
-        heatmap.prepare(tmp_path / "a.onnx", engine="slide")
-
-
-@pytest.mark.parametrize(
-    ("network", "listed"),
-    [
-        ({"taken": ("batch", 3, 8)}, r"inputs 'pixels': float32 \(batch, 3, 8\) and"),
-        ({"taken": ("batch", 5, 8, 8)}, r"\(batch, 5, 8, 8\)"),
-        ({"types": (TensorProto.DOUBLE,) * 2}, "'pixels': float64"),
-        ({"types": (TensorProto.FLOAT, TensorProto.FLOAT16)}, "'scores': float16"),
-        ({"given": ("batch", 2, 1)}, r"outputs 'scores': float32 \(batch, 2, 1\)"),
-        ({"outputs": 2, "last": "Softmax"}, r"outputs 'scores': .*, 'product': float32"),
-    ],
-)
-def test_networks_of_another_form_are_refused_with_their_shapes(tmp_path, network, listed):
-    other_program(tmp_path / "a.onnx", **network)
-    with pytest.raises(heatmap.ModelError, match=f"{listed}.*: export a classifier with one input"):
-        read_exported(tmp_path / "a.onnx")
-
-
-def test_windows_that_are_not_square_are_refused(tmp_path):
-    other_program(tmp_path / "a.onnx", ("batch", 3, 4, 16))
-    with pytest.raises(heatmap.ModelError, match=r"photos of 16 x 4 px: windows are square"):
-        read_exported(tmp_path / "a.onnx")
-
-
-def test_an_output_whose_form_only_running_shows_is_refused(tmp_path):
-    other_program(tmp_path / "a.onnx", given=None, operation="Identity")
-    with pytest.raises(heatmap.ModelError, match=r"\(B, K\)|cannot run the network"):
-        read_exported(tmp_path / "a.onnx")
 
 
 # Elsewhere.

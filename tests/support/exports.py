@@ -23,6 +23,7 @@ import heatmap
 from heatmap.conversion.check import relative_difference
 from heatmap.networks import export as programs
 from heatmap.networks.export import EXPORT_TOLERANCE, FACTS_NAME, PROGRAM_SUFFIXES
+from heatmap.prepared.exported import ExportedSession
 from tests.support.networks import WINDOW, Classifier, heads, randomise, scenes, slice_heads
 
 # Batch and px beyond the window: none, whole strides, and rests.
@@ -30,6 +31,8 @@ BEYOND = ((1, 0, 0), (2, 64, 32), (3, 71, 13))
 NAMES = ["a", "b", "é", "d", "e"]
 PREPROCESSING = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "channel_order": "bgr"}
 STRIDE = 2
+# Preprocessing that leaves pixel / 255.
+PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 def seeded(head: str, padding: int = 1) -> nn.Module:
@@ -159,3 +162,14 @@ def other_program(
     domains = [helper.make_opsetid("", 17), *[helper.make_opsetid(domain, 1)] * bool(domain)]
     onnx.save(helper.make_model(graph, opset_imports=domains, ir_version=9), path)
     return weights
+
+
+def scores_of(file, windows: np.ndarray) -> np.ndarray:
+    """What an exported network gives for windows (B, side, side, 3): (B, K)."""
+    session = ExportedSession(file.file, file.facts.preprocessing, 1)
+    return session.run(windows)["scores"].reshape(len(windows), -1)
+
+
+def product(weights: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """What :func:`other_program` gives for windows, if they are not preprocessed further."""
+    return (windows.transpose(0, 3, 1, 2).reshape(len(windows), -1) / 255) @ weights
