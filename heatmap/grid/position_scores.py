@@ -102,10 +102,15 @@ def mean_over(
 def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.NDArray[_Float]:
     """Sliding sums along an axis of ``count`` values, ``step`` apart."""
     length = values.shape[axis] - (count - 1) * step
-    parts = (
-        values.take(range(shift, shift + length), axis) for shift in range(0, count * step, step)
+    before = (slice(None),) * axis
+    first, *others = (
+        values[(*before, slice(shift, shift + length))] for shift in range(0, count * step, step)
     )
-    return np.asarray(sum(parts), dtype=values.dtype)
+    # Never -0, as a sum that begins with 0.
+    sums = np.asarray(first + values.dtype.type(0))
+    for part in others:
+        sums += part
+    return sums
 
 
 def attributed_probability(
