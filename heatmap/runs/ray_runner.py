@@ -1,10 +1,10 @@
 """Run the photos of a batch in Ray workers, on this machine or a cluster.
 
 Each worker loads the model once; what ONNX Runtime runs is prepared once, here, and travels through
-Ray's object store, so that workers do without torch. Photos are distributed one by one; of a very large photo, tiles
-of its grid are. A worker that is lost is restarted with its photo. All workers must see the
-photos, the output folder and the model's files under the same absolute paths; which folder they
-run in does not matter.
+Ray's object store, so that workers do without torch. Photos are distributed one by one; of a very
+large photo, tiles of its grid are. A worker that is lost is restarted with its photo. All workers
+must see the photos, the output folder and the model's files under the same absolute paths; which
+folder they run in does not matter.
 """
 
 from __future__ import annotations
