@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -81,6 +81,15 @@ class PreparedForms:
         self._found: dict[Stride, PreparedNetwork | None] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.RLock()
+
+    @classmethod
+    def of(cls, name: str, networks: Sequence[PreparedNetwork], in_torch: InTorch) -> PreparedForms:
+        """Forms that were prepared elsewhere, the first at the native stride."""
+        forms = cls(name, "onnx", None, in_torch)
+        native = networks[0].slides.native_stride_px
+        for network in networks:
+            forms._found[None if network.stride_px == native else network.stride_px] = network
+        return forms
 
     @property
     def note(self) -> str:

@@ -14,9 +14,7 @@ import heatmap
 from heatmap.networks.export import FACTS_NAME
 from heatmap.networks.exported import read_exported
 from heatmap.networks.weights_file import read_weights
-from heatmap.prepared.preprocessing import Preprocessing
 from tests.support.exports import NAMES, PREPROCESSING, STRIDE, other_program
-from tests.support.networks import WINDOW
 from tests.support.scoring import photo
 
 VALID = heatmap.Placement(STRIDE, border="valid")
