@@ -7,17 +7,17 @@ import gc
 import os
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
-# What is kept for later calls is kept apart from the user's, here and in the processes of tests.
-_CACHE = tempfile.TemporaryDirectory(prefix="heatmap-tests-")
-os.environ["HEATMAP_CACHE"] = _CACHE.name
+# Nothing is kept for later calls, here and in the processes of tests: what one test kept would
+# decide what runs the networks of others. Tests of what is kept name a folder, as `cache` does.
+os.environ["HEATMAP_CACHE"] = "off"
 # Before torch is loaded: threads that spin while they wait take the time of other tests' processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -49,6 +49,26 @@ def _memory_given_back() -> Iterator[None]:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim and psutil.Process().memory_info().rss > MUCH_MEMORY:
         trim(0)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache for one test, which is made when something is kept."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("HEATMAP_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared") / "cache"
+
+
+@pytest.fixture
+def shared_cache(_shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache for all tests that ask for it: to prepare a network takes seconds."""
+    monkeypatch.setenv("HEATMAP_CACHE", str(_shared_cache))
+    return _shared_cache
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ TIMM = "timm/"
 CHECKPOINT_SUFFIX = ".safetensors"
 # The folder in the user's cache for what is known of models.
 MODELS = "models"
+# The files in it.
+KEPT_NAMES = re.compile(r"names\.json|facts\.json|classes-\d+\.json")
 
 _WEIGHT_SUFFIXES = (CHECKPOINT_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
 _FILE = "names.json"
