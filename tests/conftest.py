@@ -71,6 +71,36 @@ def shared_cache(_shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return _shared_cache
 
 
+@pytest.fixture(scope="session")
+def _kept_checkpoint(_shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import heatmap
+    from heatmap.prepared.store import Store
+
+    path = tmp_path_factory.mktemp("checkpoint") / "own.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEATMAP_CACHE", str(_shared_cache))
+        patch.chdir(path.parent)
+        made = heatmap.load_classifier("squeezenet1_1", weights="random", window=64)
+        heatmap.save_checkpoint(made, path)
+        before = {kept.key for kept in Store().networks()}
+        heatmap.prepare(path.name, backend="onnx")
+        (key,) = {kept.key for kept in Store().networks()} - before
+        # Whichever is the faster one on this machine now.
+        Store().remember(key, "onnx")
+    return path
+
+
+@pytest.fixture
+def kept_checkpoint(
+    _kept_checkpoint: Path, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """A checkpoint of window 64 px in the working folder, which is kept for ONNX Runtime."""
+    monkeypatch.chdir(tmp_path)
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(_kept_checkpoint.with_suffix(suffix), tmp_path)
+    return _kept_checkpoint.name
+
+
 @pytest.fixture
 def free_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """A function that sets how many bytes are free on every disk, whatever this machine's has."""

@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 import heatmap
-from heatmap import Placement, Scorer
+from heatmap import Scorer
 from heatmap.classes import ClassGroup
 from heatmap.errors import ModelError
+from heatmap.geometry import Placement
 from heatmap.grid.skip import Skip
 from heatmap.localization.box_regression import BoxRegression
 from heatmap.networks.load import load_classifier
 from tests.conversion.test_zoo import INEXACT, INEXACT_MORE, REFUSED, REFUSED_MORE, TIMM
-from tests.support.command_line import NETWORKS
+from tests.support.command_networks import pooled, squeezing
 from tests.support.networks import WINDOW, heads, randomise, slice_heads, small_classifier
 from tests.support.scoring import photo
 from tests.support.zoo import build
@@ -30,18 +30,12 @@ BOXES = ((0.0, 0.0, 71.0, 90.0), (10.0, 20.0, 41.0, 50.5), (-3.0, 60.0, 9.0, 90.
 GROUPS = [ClassGroup("even", (0, 2, 4)), ClassGroup("odd", (1, 3)), ClassGroup("first", (0,))]
 
 
-class Grey(nn.Module):
-    """A network of one channel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = small_classifier(heads()["global pool"])
-        first = self.network.trunk[0]
-        self.network.trunk[0] = nn.Conv2d(1, 8, 3, stride=2, padding=1)
-        self.network.trunk[0].weight.data = first.weight.data.sum(1, keepdim=True)
-
-    def forward(self, photos: torch.Tensor) -> torch.Tensor:
-        return self.network(photos)
+def in_grey(network: nn.Sequential) -> nn.Module:
+    """The network with one channel."""
+    first = network[0]
+    network[0] = nn.Conv2d(1, 8, 3, stride=2, padding=1)
+    network[0].weight.data, network[0].bias.data = first.weight[:, :1].data, first.bias.data
+    return network
 
 
 def assert_same(given, expected) -> None:
@@ -77,13 +71,8 @@ def compare(onnx: Scorer, in_torch: Scorer, placement: Placement = Placement()) 
         np.testing.assert_allclose(asked.boxes, told.boxes, atol=1e-3)
 
 
-QUICK = ("average and maximum",)
-
-
-@pytest.mark.parametrize(
-    "head",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in heads()],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("head", heads())
 def test_heads_give_the_same(shared_cache, head):
     compare(*both(small_classifier(heads()[head])))
 
@@ -132,24 +121,22 @@ def test_heads_that_run_slice_by_slice_give_the_same(shared_cache, head):
     compare(*both(small_classifier(slice_heads()[head])))
 
 
+@pytest.mark.slow
 def test_grey_is_the_same(shared_cache):
-    onnx, in_torch = both(Grey())
+    onnx, in_torch = both(in_grey(pooled()))
     assert onnx.facts.preprocessing.channels == 1
     compare(onnx, in_torch)
 
 
-@pytest.mark.parametrize(
-    "network", ["attending", pytest.param("squeezing", marks=pytest.mark.slow)]
-)
-def test_single_windows_give_the_same(shared_cache, network):
-    onnx, in_torch = both(f"{NETWORKS}:{network}")
-    assert onnx.engine == "crop"
+def test_single_windows_in_grey_give_the_same(shared_cache):
+    onnx, in_torch = both(in_grey(squeezing()))
+    assert (onnx.engine, onnx.facts.preprocessing.channels) == ("crop", 1)
     compare(onnx, in_torch, Placement(stride=9))
 
 
 @pytest.mark.slow
 def test_windows_that_are_left_out_are_the_same(shared_cache):
-    scorers = both(f"{NETWORKS}:attending")
+    scorers = both(squeezing())
     mask = np.zeros((90, 71), bool)
     mask[:40] = True
     given, expected = (
