@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from ..errors import reason_of
 from .console import progress_line
 
@@ -18,8 +16,6 @@ def keep_network(scorer: Scorer) -> None:
 
     The results are written by now: whatever happens here changes no exit code.
     """
-    if scorer.forms is not None and (note := scorer.forms.store.note):
-        click.echo(f"note: {note}", err=True)
     if not scorer.unprepared:
         return
     with progress_line(f"preparing {scorer.facts.name} for faster starts, once") as line:
