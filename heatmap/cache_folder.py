@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,19 @@ class CacheFolder:
                 temporary.write_text(text, "utf-8")
         except ResultError:
             return
+
+    def remove(self, names: re.Pattern[str]) -> int:
+        """Remove what :meth:`keep` kept in the files of these names; returns their bytes."""
+        freed = 0
+        for path in [] if self.path is None else list(self.path.iterdir()):
+            if not names.fullmatch(path.name) or path.is_symlink():
+                continue
+            # Another process may remove it meanwhile, or it is a stranger's folder.
+            with suppress(OSError):
+                size = path.stat().st_size
+                path.unlink()
+                freed += size
+        return freed
 
 
 def cache_folder(name: str) -> CacheFolder:

@@ -62,4 +62,7 @@ def _count(kind: str, change: int) -> None:
             _level_before = logging.root.manager.disable
         _blocks[kind] += change
         silent = _blocks["quiet"] and not _blocks["listening"]
-        logging.disable(max(logging.CRITICAL, _level_before) if silent else _level_before)
+        level = max(logging.CRITICAL, _level_before) if silent else _level_before
+        # It makes every logger forget what it knows, of which torch has hundreds.
+        if level != logging.root.manager.disable:
+            logging.disable(level)

@@ -7,9 +7,9 @@ import gc
 import os
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ import pytest
 if TYPE_CHECKING:
     from tests.support.exports import Exported
 
-# What is kept for later calls is kept apart from the user's, here and in the processes of tests.
-_CACHE = tempfile.TemporaryDirectory(prefix="heatmap-tests-")
-os.environ["HEATMAP_CACHE"] = _CACHE.name
+# Nothing is kept for later calls, here and in the processes of tests: what one test kept would
+# decide what runs the networks of others. Tests of what is kept name a folder, as `cache` does.
+os.environ["HEATMAP_CACHE"] = "off"
 # Before torch is loaded: threads that spin while they wait take the time of other tests' processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -61,6 +61,56 @@ def small_onnx(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     from tests.support.exports import exported
 
     return exported(tmp_path_factory.mktemp("onnx"), "onnx")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache for one test, which is made when something is kept."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("HEATMAP_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared") / "cache"
+
+
+@pytest.fixture
+def shared_cache(_shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache for all tests that ask for it: to prepare a network takes seconds."""
+    monkeypatch.setenv("HEATMAP_CACHE", str(_shared_cache))
+    return _shared_cache
+
+
+@pytest.fixture(scope="session")
+def _kept_checkpoint(_shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import heatmap
+    from heatmap.prepared.store import Store
+
+    path = tmp_path_factory.mktemp("checkpoint") / "own.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEATMAP_CACHE", str(_shared_cache))
+        patch.chdir(path.parent)
+        made = heatmap.load_classifier("squeezenet1_1", weights="random", window=64)
+        heatmap.save_checkpoint(made, path)
+        before = {kept.key for kept in Store().networks()}
+        heatmap.prepare(path.name, backend="onnx")
+        (key,) = {kept.key for kept in Store().networks()} - before
+        # Whichever is the faster one on this machine now.
+        Store().remember(key, "onnx")
+    return path
+
+
+@pytest.fixture
+def kept_checkpoint(
+    _kept_checkpoint: Path, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """A checkpoint of window 64 px in the working folder, which is kept for ONNX Runtime."""
+    monkeypatch.chdir(tmp_path)
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(_kept_checkpoint.with_suffix(suffix), tmp_path)
+    return _kept_checkpoint.name
 
 
 @pytest.fixture

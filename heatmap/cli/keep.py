@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import HeatmapError
+from ..errors import reason_of
 from .console import progress_line
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def keep_network(scorer: Scorer) -> None:
     with progress_line(f"preparing {scorer.facts.name} for faster starts, once") as line:
         try:
             scorer.keep()
-        except (HeatmapError, OSError) as error:
-            line.note(f"the network could not be kept for faster starts: {error}")
+        # torch raises anything.
+        except Exception as error:
+            line.note(f"the network could not be kept for faster starts: {reason_of(error)}")
         except KeyboardInterrupt:
             line.note("not prepared for faster starts; the results are written")

@@ -199,12 +199,35 @@ def probabilities_of(scores: Scores, outputs: Outputs) -> Scores:
         # Of a negative number only, which never overflows.
         small = np.exp(-np.abs(scores))
         return np.asarray(np.where(scores < 0, small, 1) / (1 + small), dtype=np.float32)
-    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
+    shifted = scores - scores.max(axis=-1, keepdims=True)
+    np.exp(shifted, out=shifted)
+    shifted /= shifted.sum(axis=-1, keepdims=True)
+    return np.asarray(shifted, dtype=np.float32)
+
+
+def softmax_terms(scores: Scores, outputs: Outputs) -> tuple[Scores, Scores] | None:
+    """What the softmax of any class needs of all others; None of scores that have no softmax.
+
+    Args:
+        scores: (..., K), of all classes.
+        outputs: what the scores are.
+
+    Returns:
+        The highest score, and the sum of exp(score - highest): float32 (..., 1) both.
+    """
+    if activation_of(outputs) != "softmax":
+        return None
+    highest = scores.max(axis=-1, keepdims=True)
+    shifted = scores - highest
+    return highest, np.exp(shifted, out=shifted).sum(axis=-1, keepdims=True)
 
 
 def group_probabilities(
-    scores: Scores, groups: Sequence[tuple[int, ...]], outputs: Outputs, chance: float
+    scores: Scores,
+    groups: Sequence[tuple[int, ...]],
+    outputs: Outputs,
+    chance: float,
+    terms: tuple[Scores, Scores] | None = None,
 ) -> Scores:
     """Probabilities (..., len(groups)) of groups of classes, from scores (..., K); NaN stays NaN.
 
@@ -216,13 +239,16 @@ def group_probabilities(
         groups: the class indices of each group.
         outputs: what the scores are.
         chance: of a single class, from :func:`chance_of`.
+        terms: :func:`softmax_terms` of the scores where they are known already.
     """
     found = np.empty((*scores.shape[:-1], len(groups)), dtype=np.float32)
-    exclusive = are_exclusive(outputs)
-    probabilities = probabilities_of(scores, outputs) if exclusive else scores
+    terms = terms or softmax_terms(scores, outputs)
     for column, indices in enumerate(groups):
-        members = probabilities[..., list(indices)]
-        if exclusive:
+        members = scores[..., list(indices)]
+        if terms is not None:
+            highest, total = terms
+            members = np.exp(members - highest) / total
+        if are_exclusive(outputs):
             together = np.minimum(members.sum(axis=-1), 1)
             found[..., column] = above_chance(together, chance * len(indices))
         else:

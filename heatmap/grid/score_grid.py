@@ -34,6 +34,7 @@ from .outputs import (
     chance_of,
     group_probabilities,
     probabilities_of,
+    softmax_terms,
 )
 from .upsample import upsample
 
@@ -151,6 +152,11 @@ class ScoreGrid:
             (:func:`outputs.above_chance`), float32 (N, M) in 0..1; index 0 and NaN where a window
             was not scored.
         """
+        indices, highest = self._best
+        return indices.copy(), highest.copy()
+
+    @cached_property
+    def _best(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         indices = np.zeros(self.geometry.grid_hw, dtype=np.intp)
         highest = np.empty(self.geometry.grid_hw, dtype=np.float32)
         for rows in self.row_blocks():
@@ -158,6 +164,11 @@ class ScoreGrid:
             indices[rows] = probabilities.argmax(axis=2)
             highest[rows] = above_chance(probabilities.max(axis=2), self.chance)
         return indices, highest
+
+    @cached_property
+    def _terms(self) -> dict[int, tuple[Scores, Scores] | None]:
+        """:func:`outputs.softmax_terms` of blocks of rows, by first row: the same for any class."""
+        return {}
 
     def class_maps(self, groups: Sequence[ClassGroup]) -> npt.NDArray[np.float32]:
         """Probabilities of some classes or groups: float32 (N, M, len(groups)) in 0..1.
@@ -170,7 +181,11 @@ class ScoreGrid:
         maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
         indices = [group.indices for group in groups]
         for rows in self.row_blocks():
-            maps[rows] = group_probabilities(self.scores[rows], indices, self.kind, self.chance)
+            scores = self.scores[rows]
+            if rows.start not in self._terms:
+                self._terms[rows.start] = softmax_terms(scores, self.kind)
+            terms = self._terms[rows.start]
+            maps[rows] = group_probabilities(scores, indices, self.kind, self.chance, terms)
         return maps
 
     def class_map(

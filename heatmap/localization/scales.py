@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from textwrap import shorten
 from typing import get_args
@@ -176,11 +177,19 @@ class _Neighbours:
 
     def between(self, values: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
         """Values interpolated linearly along an axis."""
+        # The finest grid has its cells where the result has them.
+        if not self.above.any():
+            return values.take(self.low, axis)
         shape = (-1, *[1] * (values.ndim - axis - 1))
-        low = self.below.reshape(shape) * values.take(self.low, axis)
-        return np.asarray(low + self.above.reshape(shape) * values.take(self.high, axis))
+        low, high = values.take(self.low, axis), values.take(self.high, axis)
+        low *= self.below.reshape(shape)
+        high *= self.above.reshape(shape)
+        low += high
+        return low
 
 
+# Photos of one size have the same geometries.
+@lru_cache(64)
 def _neighbours(source: Geometry, target: Geometry) -> tuple[_Neighbours, _Neighbours]:
     """The neighbours in the source of the rows and of the columns of the target."""
     rows, columns = target.grid_hw
@@ -198,7 +207,7 @@ def _interpolated(grid: ScoreGrid, down: _Neighbours, across: _Neighbours) -> _W
     near = probabilities_of(np.asarray(grid.scores[first:end]), grid.kind)
     scored = ~np.isnan(near[:, :, :1])
     rows = down.shifted(first)
-    values = np.where(scored, near, np.float32(0))
+    values = near if scored.all() else np.where(scored, near, np.float32(0))
     sums = across.between(rows.between(values, 0), 1)
     return sums, across.between(rows.between(scored.astype(np.float32), 0), 1)
 
@@ -220,4 +229,7 @@ def _ratio(
     sums: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """Sums divided by weights; NaN where the weight is 0."""
-    return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)
+    scored = weights > 0
+    if scored.all():
+        return np.divide(sums, weights)
+    return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=scored)

@@ -12,7 +12,7 @@ from typing import Any
 from ..cache_folder import CacheFolder, cache_folder
 from ..errors import ConversionError, ModelError
 from ..versions import package_versions
-from .model_names import MODELS, list_models
+from .model_names import KEPT_NAMES, MODELS, list_models
 
 _FILE = "facts.json"
 
@@ -67,6 +67,11 @@ def _inspect_all(names: list[str]) -> Iterator[ModelFacts]:
         if new:
             # Read again: other processes may have kept others meanwhile.
             folder.keep(_FILE, package_versions(), _kept(folder) | new)
+
+
+def forget_models() -> int:
+    """Remove what is kept of models in the user's cache; returns its bytes."""
+    return cache_folder(MODELS).remove(KEPT_NAMES)
 
 
 def inspect_model(name: str) -> ModelFacts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ CHECKPOINT_SUFFIX = ".safetensors"
 EXPORTED_SUFFIX = ".onnx"
 # The folder in the user's cache for what is known of models.
 MODELS = "models"
+# The files in it.
+KEPT_NAMES = re.compile(r"names\.json|facts\.json|classes-\d+\.json")
 
 _FILE_SUFFIXES = (CHECKPOINT_SUFFIX, EXPORTED_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
 _FILE = "names.json"

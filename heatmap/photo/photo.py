@@ -20,6 +20,7 @@ from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
 from .decoding.encoded import Encoded, encoded
 from .decoding.limits import check_in_memory
 from .decoding.values import Keep
+from .doubled import doubled
 from .no_data import NoData
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
@@ -113,6 +114,11 @@ class Photo:
         Raises:
             GeometryError: the photo cannot be resized to this size.
         """
+        if scaled_hw == (2 * self.hw[0], 2 * self.hw[1]):
+            for top in range(first, scaled_hw[0], height):
+                rows = doubled(self.pixels, top, min(top + height, scaled_hw[0]))
+                yield rows[:, slice(*(columns or (None,)))]
+            return
         if scaled_hw not in (None, self.hw):
             image = pyvips.Image.new_from_memory(
                 self.pixels.data, self.hw[1], self.hw[0], 3, "uchar"

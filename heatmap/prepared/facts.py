@@ -142,12 +142,16 @@ def read_sliding(described: Mapping[str, Any]) -> SlidingFacts:
 
 
 def _read_classes(described: Mapping[str, Any]) -> ClassList:
-    groups = (
+    groups = tuple(
         ClassGroup(str(group["name"]), tuple(map(int, group["indices"])))
         for group in described["groups"]
     )
     names, wnids = (tuple(map(str, described[name])) for name in ("names", "wnids"))
-    return ClassList(names, wnids, tuple(groups))
+    if wnids and len(wnids) != len(names):
+        raise ValueError(f"{len(names)} classes with {len(wnids)} wnids")
+    if any(index not in range(len(names)) for group in groups for index in group.indices):
+        raise ValueError(f"groups of other classes than the {len(names)} there are")
+    return ClassList(names, wnids, groups)
 
 
 def _described_boxes(boxes: BoxRegression) -> dict[str, Any]:

@@ -26,6 +26,9 @@ Shape: TypeAlias = tuple[int, ...]
 
 # What was measured varies by a fifth from run to run, with how freed blocks happen to fit.
 _MARGIN = 1.3
+# Bytes of a pixel at least, as three bytes and as three float32: small networks find room in what
+# was freed before, so that nothing is measured.
+_LEAST_PER_PX = 15
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Peak:
             return cls(round(_MARGIN * measured[0][1]), 0.0)
         (few, low), (more, high) = ((math.prod(shape), peak) for shape, peak in measured)
         # A share of the larger one at least, which is the surer one.
-        per_px = max((high - low) / (more - few), high / more / 2)
+        per_px = max((high - low) / (more - few), high / more / 2, _LEAST_PER_PX)
         fixed = max(0.0, high - per_px * more)
         return cls(round(_MARGIN * fixed), _MARGIN * per_px)
 

@@ -1,6 +1,6 @@
 """Prepared networks in the user's cache: found by what was typed, checked, and removed when old.
 
-<cache>/prepared/<key>/network.onnx, facts.json       a network (weights of 2 GB: another file)
+<cache>/prepared/<key>/network.onnx, facts.json       a network (weights of 2 GB: network.onnx.data)
 <cache>/prepared/typed-<digest>.json                  the key that something typed leads to
 <cache>/prepared/winner-<key>-<machine>.json          which backend is faster on a machine
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,18 +18,20 @@ from typing import Any, Literal
 
 from ..cache_folder import CacheFolder, cache_folder
 from ..contents import digest_of
-from ..errors import HeatmapError, ResultError
-from ..files import writing
-from ..ownership import ANY
-from ..temporary import TEMPORARY
+from ..errors import HeatmapError
+from ..temporary import recover, temporary_folder
 from .machine import machine
 from .network import PreparedNetwork, described, read_described
-from .typed import made_with
+from .typed import DIGESTS, digest_of_json, made_with
 
 FORMAT = 1
 # Networks that were not used for longest go first where all together take more.
 MOST_BYTES = 4 * 10**9
 NETWORK, FACTS = "network.onnx", "facts.json"
+# Names in the folder of the cache: of networks, and of what leads to them.
+_KEY = re.compile(r"[0-9a-f]{64}")
+_FILES = {NETWORK, f"{NETWORK}.data", FACTS}
+_LEADING = re.compile(rf"typed-[0-9a-f]+\.json|winner-[0-9a-f]+-[0-9a-f]+\.json|{DIGESTS}")
 
 Winner = Literal["torch", "onnx"]
 
@@ -75,7 +77,7 @@ class Store:
     def key_of(self, typed: str) -> str | None:
         """The key that something typed (:func:`typed.digest_of_typed`) led to before, or None."""
         key = self._cache.kept(f"typed-{typed}.json", {})
-        return key if isinstance(key, str) and key.isalnum() else None
+        return key if isinstance(key, str) and _KEY.fullmatch(key) else None
 
     def leads_to(self, typed: str, key: str) -> None:
         """Keep which key something typed leads to."""
@@ -97,7 +99,7 @@ class Store:
         home = self.folder / key
         network = _read(home)
         if network is None:
-            _remove(home)
+            self._remove(home)
             return None
         with suppress(OSError):
             # The time of its last use.
@@ -114,15 +116,19 @@ class Store:
         """
         if self.folder is None:
             return None
-        # Another process may have been sooner.
-        with suppress(OSError, ResultError):
-            with writing(self.folder / key, ANY) as making:
-                making.mkdir(mode=0o700)
-                network = write(making / NETWORK)
-                files = {path.name: digest_of(path) for path in making.iterdir()}
+        with suppress(OSError):
+            recover(self.folder)
+            with temporary_folder(self.folder) as making:
+                new = making / key
+                new.mkdir(mode=0o700)
+                network = write(new / NETWORK)
+                files = {path.name: digest_of(path) for path in new.iterdir()}
                 content = {"format": FORMAT, "files": files, **described(network)}
                 content["digest"] = files[NETWORK]
-                (making / FACTS).write_text(json.dumps(content), "utf-8")
+                whole = {"digest": digest_of_json(content), "content": content}
+                (new / FACTS).write_text(json.dumps(whole), "utf-8")
+                # In one step, and not over one that another process kept sooner.
+                new.rename(self.folder / key)
             self._make_room(key)
         return self.find(key)
 
@@ -132,14 +138,22 @@ class Store:
             yield KeptNetwork(home.name, _described(home), _size(home), used)
 
     def clear(self) -> int:
-        """Remove all networks, and what leads to them; returns their bytes."""
+        """Remove all networks, and what leads to them; returns their bytes.
+
+        What other processes are making stays, and so does whatever is not of this tool.
+        """
         if self.folder is None:
             return 0
-        freed = sum(_size(home) for _, home in self._homes())
+        with suppress(OSError):
+            recover(self.folder)
+        freed = self._cache.remove(_LEADING)
         for path in list(self.folder.iterdir()):
-            # What other processes are making is theirs.
-            if not path.name.startswith(TEMPORARY):
-                _remove(path)
+            # Another process may remove it meanwhile.
+            with suppress(OSError):
+                if _is_home(path):
+                    size = _size(path)
+                    self._remove(path)
+                    freed += 0 if path.exists() else size
         return freed
 
     def _homes(self) -> list[tuple[float, Path]]:
@@ -150,7 +164,8 @@ class Store:
         for facts in self.folder.glob(f"*/{FACTS}"):
             # Another process may remove it meanwhile.
             with suppress(OSError):
-                found.append((facts.stat().st_mtime, facts.parent))
+                if _is_home(facts.parent):
+                    found.append((facts.stat().st_mtime, facts.parent))
         return found
 
     def _make_room(self, kept: str) -> None:
@@ -159,7 +174,13 @@ class Store:
         for _, home in sorted(self._homes(), reverse=True):
             total += _size(home)
             if total > MOST_BYTES and home.name != kept:
-                _remove(home)
+                self._remove(home)
+
+    def _remove(self, home: Path) -> None:
+        """Remove a network: out of sight in one step, for processes that look at it meanwhile."""
+        assert self.folder is not None
+        with suppress(OSError), temporary_folder(self.folder) as going:
+            home.rename(going / home.name)
 
 
 def _winner_file(key: str) -> str:
@@ -186,23 +207,26 @@ def _described(home: Path) -> PreparedNetwork | None:
 
 
 def _content(home: Path) -> dict[str, Any]:
-    content = json.loads((home / FACTS).read_bytes())
+    whole = json.loads((home / FACTS).read_bytes())
+    content = dict(whole["content"])
     if content["format"] != FORMAT:
         raise ValueError(f"format {content['format']}")
-    return dict(content)
+    if whole["digest"] != digest_of_json(content):
+        raise ValueError("it was changed")
+    return content
+
+
+def _is_home(path: Path) -> bool:
+    """Whether a path is of the folder of a network, and not of a stranger's."""
+    ours = _KEY.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    return bool(ours) and {each.name for each in path.iterdir()} <= _FILES
 
 
 def _size(home: Path) -> int:
+    """Bytes of the files in the folder of a network."""
     total = 0
-    for path in home.iterdir() if home.is_dir() else ():
-        with suppress(OSError):
+    # Another process may remove it meanwhile.
+    with suppress(OSError):
+        for path in home.iterdir():
             total += path.stat().st_size
     return total
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()

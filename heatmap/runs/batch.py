@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # From this many photos on, what preparing a network for ONNX Runtime takes is won back.
 MANY = 20
 # A photo size for planning where the size itself does not matter.
-_ANY_HW = (2**14, 2**14)
+ANY_HW = (2**14, 2**14)
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def _setup(
     recipe, request = recipe.absolute, request.of_batch
     scorer = recipe.prepare()
     display_of_stored(request, scorer.facts.classes)
-    geometry = scorer.plan(_ANY_HW, request.placement.at(1.0))
+    geometry = scorer.plan(ANY_HW, request.placement.at(1.0))
     stride = geometry.stride_px
     earlier = manifest.settings
     settings = settle(scorer, request, threads, earlier, stride_px=stride, share=share, keep=many)

@@ -1,9 +1,10 @@
 """Run the photos of a batch in Ray workers, on this machine or a cluster.
 
-Each worker loads the model once. Photos are distributed one by one; of a very large photo, tiles
-of its grid are. A worker that is lost is restarted with its photo. All workers must see the
-photos, the output folder and the model's files under the same absolute paths; which folder they
-run in does not matter.
+Each worker loads the model once; what ONNX Runtime runs is prepared once, here, and travels through
+Ray's object store, so that workers do without torch. Photos are distributed one by one; of a very
+large photo, tiles of its grid are. A worker that is lost is restarted with its photo. All workers
+must see the photos, the output folder and the model's files under the same absolute paths; which
+folder they run in does not matter.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from ..names import MANIFEST
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import PhotoFile, is_larger
 from ..photo.reduced import reduced_photo
-from .batch import BatchSetup
+from .batch import ANY_HW, BatchSetup
 from .manifest import Record
 from .request import Request
 from .settings import ScorerRecipe, Settings
 from .worker import PhotoTask, Worker, described_way, lost
 
 if TYPE_CHECKING:
+    from ..scoring.carried import CarriedNetwork
+    from ..scoring.loaded import Loaded
     from ..scoring.photo_pass import PhotoPass
+    from ..scoring.scorer import Scorer
     from ..scoring.stream import Block, ScoreStream
 
 _SHARED = Use("output", text="give a folder on a disk that all machines share as {}")
@@ -95,17 +99,19 @@ class _RayWorker:
     """The actor that runs in each worker's process."""
 
     def __init__(
-        self, recipe: ScorerRecipe, request: Request, settings: Settings, output: Path
+        self,
+        recipe: ScorerRecipe,
+        request: Request,
+        settings: Settings,
+        output: Path,
+        carried: tuple[CarriedNetwork, ...],
     ) -> None:
         self._error: HeatmapError | None = None
         self._worker = None
         # If this raised, Ray would restart the worker again and again.
         try:
             _check_shared(output)
-            scorer = recipe.prepare()
-            if scorer.facts.weights_digest != settings.asked["weights"]:
-                self._error = ModelError("its weights differ")
-            self._worker = Worker(scorer, request, settings)
+            self._worker = Worker(_scorer(recipe, settings, carried), request, settings)
         except HeatmapError as error:
             self._error = error
 
@@ -144,6 +150,31 @@ class _RayWorker:
         return list(job.start().blocks)
 
 
+def _scorer(
+    recipe: ScorerRecipe, settings: Settings, carried: tuple[CarriedNetwork, ...]
+) -> Scorer:
+    """What scores in a worker: the networks that it was given or, without any, its own.
+
+    Raises:
+        HeatmapError: it cannot be prepared here, or has other weights.
+    """
+
+    def own() -> Scorer:
+        scorer = recipe.prepare()
+        if scorer.facts.weights_digest != settings.asked["weights"]:
+            raise ModelError("its weights differ")
+        return scorer
+
+    def load() -> Loaded:
+        return own().in_torch.get()
+
+    if not carried:
+        return own()
+    from ..scoring.carried import carried_scorer
+
+    return carried_scorer(carried, recipe.model, load)
+
+
 @dataclass(frozen=True)
 class _Tile:
     """Rows of a grid.
@@ -170,8 +201,10 @@ class _Pool:
             max_restarts=_RESTARTS,
             max_task_retries=_RETRIES,
         )
+        # Put there once, for all workers and those that are started again.
+        self._carried = ray.put(_carried(setup))
         self._actors = [
-            remote.remote(setup.recipe, setup.request, setup.settings, setup.output)
+            remote.remote(setup.recipe, setup.request, setup.settings, setup.output, self._carried)
             for _ in range(count)
         ]
         self._digest = setup.settings.digest
@@ -255,6 +288,16 @@ class _Pool:
         except self._ray.exceptions.RayError as error:
             raise ResultError(f"a worker was lost again and again: {reason_of(error)}") from error
         return blocks
+
+
+def _carried(setup: BatchSetup) -> tuple[CarriedNetwork, ...]:
+    """The prepared networks that workers need; none where torch scores."""
+    if setup.settings.resources.backend != "onnx":
+        return ()
+    from ..scoring.carried import carried_networks
+
+    stride = setup.scorer.plan(ANY_HW, setup.request.placement.at(1.0)).stride_px
+    return carried_networks(setup.scorer, stride)
 
 
 def _check_shared(output: Path) -> None:

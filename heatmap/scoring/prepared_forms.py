@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..choices import Backend
-from ..errors import ConversionError, HeatmapError, ModelError, Use
+from ..errors import ConversionError, HeatmapError, ModelError, ResultError, Use, reason_of
 from ..prepared.network import PreparedNetwork
 from ..prepared.store import NETWORK, Store
 from .in_torch import InTorch
@@ -79,8 +79,18 @@ class PreparedForms:
         self.alone = False
         self._typed, self._in_torch = typed, in_torch
         self._found: dict[Stride, PreparedNetwork | None] = {}
+        self._recorded: dict[Stride, str | None] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.RLock()
+
+    @classmethod
+    def of(cls, name: str, networks: Sequence[PreparedNetwork], in_torch: InTorch) -> PreparedForms:
+        """Forms that were prepared elsewhere, the first at the native stride."""
+        forms = cls(name, "onnx", None, in_torch)
+        native = networks[0].slides.native_stride_px
+        for network in networks:
+            forms._found[None if network.stride_px == native else network.stride_px] = network
+        return forms
 
     @property
     def note(self) -> str:
@@ -106,13 +116,16 @@ class PreparedForms:
 
     @property
     def unprepared(self) -> list[Stride]:
-        """The strides that torch scored because nothing is known of them on this machine yet."""
+        """The strides that torch scored although it may be the slower one on this machine.
+
+        None where nothing is kept: it would be prepared in vain, again at each start.
+        """
         if self.store.folder is None:
             return []
         return [
             stride
             for stride, network in self._found.items()
-            if network is None and self._winner(stride) is None
+            if network is None and self._may_win(stride)
         ]
 
     def prepare(self, stride: Stride) -> PreparedNetwork | None:
@@ -120,6 +133,7 @@ class PreparedForms:
 
         Raises:
             ModelError: the network does not run in ONNX Runtime, and that was insisted on.
+            ResultError: its file cannot be written.
         """
         with self._lock:
             try:
@@ -131,19 +145,33 @@ class PreparedForms:
                         f"{self.name} does not run in ONNX Runtime: {error.message}",
                         Use("backend", "torch"),
                     ) from error
+            # A full disk, say.
+            except OSError as error:
+                self._found[stride] = None
+                raise ResultError(
+                    f"{self.name} cannot be prepared for ONNX Runtime: {reason_of(error)}",
+                    Use("backend", "torch"),
+                ) from error
             return self._found[stride]
 
     def _key(self, stride: Stride) -> str | None:
-        """The key of a form, as far as it is known without torch; of modules always."""
+        """The key of a form: of what was typed as far as it is known, else by recording it."""
         if self._typed is not None:
             return self.store.key_of(self._typed(stride))
-        # What does not slide would have to be recorded only for this.
-        slides = self._in_torch.get().engine == "slide"
-        return self._preparation(stride).key() if slides else None
+        if stride not in self._recorded:
+            try:
+                self._recorded[stride] = self._preparation(stride).key()
+            except ConversionError:
+                self._recorded[stride] = None
+        return self._recorded[stride]
 
-    def _winner(self, stride: Stride) -> str | None:
+    def _may_win(self, stride: Stride) -> bool:
+        """Whether nothing is known of a form on this machine yet, or it is no longer kept."""
         key = self._key(stride)
-        return None if key is None else self.store.winner(key)
+        if key is None:
+            # What was typed was not recorded yet; others cannot be.
+            return self._typed is not None
+        return self.store.winner(key) != "torch"
 
     def _kept(self, stride: Stride) -> PreparedNetwork | None:
         if self.store.is_empty or (key := self._key(stride)) is None:
@@ -155,15 +183,19 @@ class PreparedForms:
     def _made(self, stride: Stride) -> PreparedNetwork | None:
         started = time.perf_counter()
         preparation = self._preparation(stride)
-        key = preparation.key()
-        if self._typed is not None:
-            self.store.leads_to(self._typed(stride), key)
+        # What cannot be recorded is known by what was typed.
+        key = typed = None if self._typed is None else self._typed(stride)
         try:
+            key = preparation.key()
             network = self.store.find(key) or self._written(preparation, key)
         except HeatmapError:
             # Not tried again at every start.
-            self.store.remember(key, "torch")
+            if key is not None:
+                self.store.remember(key, "torch")
             raise
+        finally:
+            if typed is not None and key is not None:
+                self.store.leads_to(typed, key)
         if self.backend == "auto" or self.store.winner(key) is None:
             winner = preparation.winner(network, time.perf_counter() - started)
             self.store.remember(key, winner)
@@ -176,7 +208,7 @@ class PreparedForms:
             return kept
         self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="heatmap-")
         path = Path(self._temporary.name) / key / NETWORK
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         return replace(preparation.write(path), digest=key)
 
     def _preparation(self, stride: Stride) -> Preparation:

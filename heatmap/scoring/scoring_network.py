@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from ..choices import Backend, Sliding
+from ..errors import ResultError
 from ..prepared.facts import NetworkFacts, SlidingFacts
 from ..prepared.network import PreparedNetwork
 from ..strides import check_stride
@@ -114,8 +116,10 @@ class ScoringNetwork:
         Raises:
             ModelError: the network does not run in ONNX Runtime, and that was insisted on.
         """
-        if self.prepared_at(stride_px) is None and keep:
-            self.keep()
+        if keep and self.prepared_at(stride_px) is None:
+            # On a full disk torch scores.
+            with suppress(ResultError):
+                self.keep()
         if self.prepared_at(stride_px) is not None:
             return "onnx"
         if self.engine == "slide":
@@ -138,6 +142,7 @@ class ScoringNetwork:
 
         Raises:
             ModelError: the network does not run in ONNX Runtime, and the backend is "onnx".
+            ResultError: it cannot be written; torch goes on scoring.
         """
         strides = self.unprepared
         for stride in strides:

@@ -37,7 +37,7 @@ OPTIONS = {
     "evaluate": f"{MODEL} {READING} {SCALES} --fuse --backend --conf --confirm --labels "
     "--cam --output --overwrite --json",
     "summary": f"{MODEL} --photo-size --json",
-    "models": "--json",
+    "models": "--cached --clear-cache --json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output "
     "--overwrite --json",
     "train": f"{NEW_HEAD} {READING} --boxes --background {SCHEDULE} --output --resume "

@@ -9,23 +9,22 @@ from tests.support.command_line import assert_one_line
 
 
 @pytest.fixture
-def cache(call, monkeypatch) -> Path:
-    """A cache of its own, in the working folder."""
-    monkeypatch.setenv("HEATMAP_CACHE", "cache")
-    return Path("cache/models/facts.json")
+def facts(call, cache) -> Path:
+    """Where the facts of models are kept."""
+    return cache / "models" / "facts.json"
 
 
-def test_models_says_the_same_as_json_and_keeps_it(call, cache):
+def test_models_says_the_same_as_json_and_keeps_it(call, facts):
     told = json.loads(call("models", "squeezenet1_*", "--json").out)
     assert [(one["name"], one["sliding"]) for one in told] == [
         ("squeezenet1_0", "exact"),
         ("squeezenet1_1", "exact"),
     ]
-    kept = json.loads(cache.read_text())["content"]
+    kept = json.loads(facts.read_text())["content"]
     assert sorted(kept) == ["squeezenet1_0", "squeezenet1_1"]
     # Told as it was kept.
     kept["squeezenet1_1"]["reason"] = "as kept"
-    cache.write_text(json.dumps(json.loads(cache.read_text()) | {"content": kept}))
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"content": kept}))
     outcome = call("models", "squeezenet1_*")
     assert (outcome.code, outcome.err) == (0, "")
     lines = [line.split() for line in outcome.out.splitlines()]
@@ -46,16 +45,16 @@ def test_models_gives_reasons(call):
 
 
 @pytest.mark.parametrize("broken", ["{", "[]", '{"versions": {}, "content": {"a": 1}}'])
-def test_models_works_with_facts_that_cannot_be_read(call, cache, broken):
-    cache.parent.mkdir(parents=True)
-    cache.write_text(broken)
+def test_models_works_with_facts_that_cannot_be_read(call, facts, broken):
+    facts.parent.mkdir(parents=True)
+    facts.write_text(broken)
     outcome = call("models", "squeezenet1_1")
     assert (outcome.code, outcome.err) == (0, "")
     assert "squeezenet1_1" in outcome.out
-    assert list(json.loads(cache.read_text())["content"]) == ["squeezenet1_1"]
+    assert list(json.loads(facts.read_text())["content"]) == ["squeezenet1_1"]
 
 
-def test_models_notes_that_nothing_can_be_kept(call, cache):
+def test_models_notes_that_nothing_can_be_kept(call, facts):
     Path("cache").write_text("a file")
     outcome = call("models", "squeezenet1_1")
     assert "squeezenet1_1" in outcome.out

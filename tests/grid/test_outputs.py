@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from heatmap import ModelError
-from heatmap.grid.outputs import are_surely_logits, outputs_of, probabilities_of
+from heatmap.grid.outputs import (
+    are_surely_logits,
+    group_probabilities,
+    outputs_of,
+    probabilities_of,
+    softmax_terms,
+)
 
 NAN = float("nan")
 ROWS = {
@@ -96,3 +102,19 @@ def test_log_probabilities_become_what_they_are_logarithms_of():
 def test_probabilities_stay_as_they_are(kind):
     rows = windows(ROWS["independent probabilities"])
     assert probabilities_of(rows, kind) is rows
+
+
+@pytest.mark.parametrize("classes", [2, 7, 16, 1000])
+def test_single_classes_have_the_bits_of_the_softmax_of_all(classes):
+    scores = np.random.default_rng(0).normal(0, 5, (9, 11, classes)).astype(np.float32)
+    scores[2, 3] = NAN
+    softmax = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    softmax /= softmax.sum(axis=-1, keepdims=True)
+    np.testing.assert_array_equal(probabilities_of(scores, "logits"), softmax)
+    single = [(index,) for index in range(min(classes, 40))]
+    expected = np.minimum(softmax[..., : len(single)], 1)
+    for terms in (None, softmax_terms(scores, "logits")):
+        found = group_probabilities(scores, single, "logits", 0.0, terms)
+        np.testing.assert_array_equal(found, expected)
+    together = group_probabilities(scores, [(0, 1)], "logits", 0.0)[..., 0]
+    np.testing.assert_array_equal(together, np.minimum(softmax[..., :2].sum(axis=-1), 1))

@@ -27,6 +27,7 @@ from tests.support.batches import MODEL, WINDOW, broken, files, lines, write_pho
 from tests.support.paths import ROOT
 
 RECIPE = ScorerRecipe(MODEL, options={"window": WINDOW})
+IN_TORCH, IN_ONNX = ({"window": WINDOW, "backend": backend} for backend in ("torch", "onnx"))
 REQUEST = Request(Display(conf=0.5))
 
 
@@ -74,6 +75,32 @@ def test_two_workers_give_the_files_of_the_serial_runner(ray, photos, tmp_path):
     assert len(maps) == 12
     assert {name: found[name] for name in maps} == {name: expected[name] for name in maps}
     assert found == expected
+
+
+@pytest.mark.slow
+def test_workers_score_with_what_was_prepared_here_and_without_torch(
+    ray, photos, tmp_path, monkeypatch
+):
+    class Telling(clusters._RayWorker):
+        def do(self, task):
+            done = super().do(task)
+            loaded = " ".join(sys.modules)
+            (tmp_path / f"{task.item.name.replace('/', '-')}.modules").write_text(loaded)
+            return done
+
+    monkeypatch.setattr(clusters, "_RayWorker", Telling)
+    recipe = ScorerRecipe(MODEL, options=IN_ONNX)
+    sources, runner = BatchSources([photos]), RayRunner(count=2)
+    serial = batch(sources, tmp_path / "serial", recipe, REQUEST, threads=1)
+    done = batch(sources, tmp_path / "ray", recipe, REQUEST, threads=1, runner=runner)
+    assert (serial.failed, done.failed) == ((), ())
+    told = list(tmp_path.glob("*.modules"))
+    assert len(told) == 12
+    for path in told:
+        loaded = set(path.read_text().split())
+        assert "onnxruntime" in loaded
+        assert not {"torch", "torchvision", "timm"} & loaded
+    assert files(tmp_path / "ray/photos") == files(tmp_path / "serial/photos")
 
 
 @pytest.mark.slow
@@ -191,7 +218,7 @@ def test_a_worker_with_other_weights_is_refused(ray, photos, tmp_path):
     with pytest.raises(ModelError, match="a worker cannot begin: no such file"):
         batch(
             BatchSources([photos]), tmp_path / "out",
-            Elsewhere(MODEL, options={"window": WINDOW}), REQUEST, runner=RayRunner(count=1),
+            Elsewhere(MODEL, options=IN_TORCH), REQUEST, runner=RayRunner(count=1),
         )  # fmt: skip
 
 
