@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from heatmap.scoring import prepare as preparing
+from heatmap.scoring import loaded as preparing
 from tests.support.command_line import PADDED, PLAIN, everything
 from tests.support.paths import too_deep
 
@@ -125,14 +125,14 @@ def test_verify_of_a_folder_goes_on_after_a_folder_it_cannot_read_and_shortens_n
 
 @pytest.mark.parametrize("extra", [(), ("--json",)])
 def test_verify_exits_with_1_where_the_converted_head_is_wrong(call, monkeypatch, extra):
-    right = preparing.convert_usable
+    right = loading.convert_usable
 
     def wrong(*arguments, **options):
         network = right(*arguments, **options)
         network.head.register_forward_hook(lambda module, given, scores: scores * 1.001)
         return network
 
-    monkeypatch.setattr(preparing, "convert_usable", wrong)
+    monkeypatch.setattr(loading, "convert_usable", wrong)
     # Not one that other tests use too.
     monkeypatch.setattr(preparing, "prepare", preparing.prepare.__wrapped__)
     outcome = call("verify", "cat.png", *PADDED, *extra)
