@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from heatmap.scoring import loaded as preparing
+from heatmap.scoring import loaded as loading
+from heatmap.scoring import prepare as preparing
 from tests.support.command_line import PADDED, PLAIN, everything
 from tests.support.paths import too_deep
 
