@@ -284,7 +284,7 @@ def changed(meta, path, value):
         ("origin.scales", [float("nan")], r"scales is \[nan\]"),
         ("origin.fuse", "median", "fuse is 'median'"),
         ("origin.network_classes", True, "network_classes is True"),
-        ("origin.computation", {}, "computation differs in band_px, batch"),
+        ("origin.computation", {}, "computation differs in backend, band_px, batch"),
         ("origin.computation.threads", "2", "threads is '2'"),
         ("origin.notes", "none", "notes is 'none'"),
         ("origin.versions", {"torch": 2}, "versions is {'torch': 2}"),
