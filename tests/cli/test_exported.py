@@ -10,6 +10,9 @@ import pytest
 from tests.support.command_line import assert_one_line
 from tests.support.exports import other_program
 
+# The memory that a file takes is measured once.
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
 
 def test_run_says_that_maps_are_of_windows(call, small_onnx):
     outcome = call("run", "cat.png", "-m", small_onnx.program.path, "-o", "out", "--json")

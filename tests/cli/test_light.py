@@ -36,7 +36,7 @@ for arguments in json.loads(sys.argv[1]):
 
 
 @pytest.fixture
-def warm(call) -> None:
+def warm(call, shared_cache) -> None:
     """A cache that earlier calls have left."""
     library_names()
     kept_classes(1000)
@@ -64,7 +64,7 @@ def test_commands_without_a_network_load_nothing_heavy(call, warm):
         assert (command, names & (HEAVY | SELDOM)) == (command, set())
 
 
-def test_an_exported_network_does_without_torch(call, small_onnx):
+def test_an_exported_network_does_without_torch(call, shared_cache, small_onnx):
     file = small_onnx.program.path
     Path("photos").mkdir()
     shutil.move("cat.png", "photos/cat.png")

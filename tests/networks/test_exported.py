@@ -17,6 +17,9 @@ from heatmap.networks.weights_file import read_weights
 from tests.support.exports import NAMES, PREPROCESSING, STRIDE, other_program
 from tests.support.scoring import photo
 
+# The memory that a file takes is measured once.
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
 VALID = heatmap.Placement(STRIDE, border="valid")
 
 
