@@ -31,6 +31,8 @@ DIGESTS, _MOST_DIGESTS = "files.json", 200
 _TICK_S = 2
 # Options that may be files, which are known by their content, not their names.
 _FILES = ("weights", "class_names", "groups")
+# What options are if they are not given, beside None.
+_DEFAULTS = {"weights": "default", "activation": "auto"}
 
 
 def digest_of_typed(model: str, options: Mapping[str, Any], form: str, stride: int | None) -> str:
@@ -45,8 +47,12 @@ def digest_of_typed(model: str, options: Mapping[str, Any], form: str, stride: i
     Returns:
         64 hex digits.
     """
-    known = {name: _known(name, value) for name, value in sorted(options.items())}
-    typed = [str(model), _content(Path(model)), known, form, stride]
+    known = {
+        name: _known(name, value)
+        for name, value in sorted(options.items())
+        if value is not None and value != _DEFAULTS.get(name)
+    }
+    typed = [_named(model), known, form, stride]
     return digest_of_json([typed, made_with()])
 
 
@@ -89,8 +95,14 @@ def _digest_of_sources() -> str:
 def _known(name: str, value: Any) -> Any:
     """An option's value; of a file also its content."""
     if name in _FILES and isinstance(value, str | Path):
-        return [str(value), _content(Path(value))]
+        return _named(value)
     return value
+
+
+def _named(name: str | Path) -> list[str]:
+    """A name; of a file its last part and its content, wherever it lies."""
+    content = _content(Path(name))
+    return [Path(name).name if content else str(name), content]
 
 
 def _content(path: Path) -> str:

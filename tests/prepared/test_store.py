@@ -126,12 +126,13 @@ def test_failed_exports_leave_nothing(store, write):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_full_disk_is_as_if_nothing_could_be_kept(store, write, number):
+def test_full_disk_is_told_and_leaves_nothing(store, write, number):
     def fail(path: Path):
         write(path)
         raise OSError(number, os.strerror(number))
 
-    assert store.add(KEY, fail) is None
+    with pytest.raises(OSError, match=os.strerror(number)):
+        store.add(KEY, fail)
     assert names(store.folder) == []
 
 
@@ -140,7 +141,8 @@ def test_disk_that_is_full_for_the_facts_keeps_nothing(store, write, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", fail)
-    assert store.add(KEY, write) is None
+    with pytest.raises(OSError, match="No space"):
+        store.add(KEY, write)
     assert names(store.folder) == []
 
 
