@@ -107,29 +107,31 @@ class Store:
         return network
 
     def add(self, key: str, write: Callable[[Path], PreparedNetwork]) -> PreparedNetwork | None:
-        """Keep a network; None where it cannot be, as on a full disk.
+        """Keep a network; None where nothing is kept.
 
         Args:
             key: its key.
             write: writes its file to the path it is given, and one beside it for large weights;
                 gives what is known of it, without a digest.
+
+        Raises:
+            OSError: it cannot be written, as on a full disk.
         """
         if self.folder is None:
             return None
-        with suppress(OSError):
-            recover(self.folder)
-            with temporary_folder(self.folder) as making:
-                new = making / key
-                new.mkdir(mode=0o700)
-                network = write(new / NETWORK)
-                files = {path.name: digest_of(path) for path in new.iterdir()}
-                content = {"format": FORMAT, "files": files, **described(network)}
-                content["digest"] = files[NETWORK]
-                whole = {"digest": digest_of_json(content), "content": content}
-                (new / FACTS).write_text(json.dumps(whole), "utf-8")
-                # In one step, and not over one that another process kept sooner.
-                new.rename(self.folder / key)
-            self._make_room(key)
+        recover(self.folder)
+        with temporary_folder(self.folder) as making:
+            new = making / key
+            new.mkdir(mode=0o700)
+            network = write(new / NETWORK)
+            files = {path.name: digest_of(path) for path in new.iterdir()}
+            content = {"format": FORMAT, "files": files, **described(network)}
+            content["digest"] = files[NETWORK]
+            whole = {"digest": digest_of_json(content), "content": content}
+            (new / FACTS).write_text(json.dumps(whole), "utf-8")
+            # In one step, and not over one that another process kept sooner.
+            _move(new, self.folder / key)
+        self._make_room(key)
         return self.find(key)
 
     def networks(self) -> Iterator[KeptNetwork]:
@@ -181,6 +183,15 @@ class Store:
         assert self.folder is not None
         with suppress(OSError), temporary_folder(self.folder) as going:
             home.rename(going / home.name)
+
+
+def _move(new: Path, home: Path) -> None:
+    """Move a folder to its place, where there is none yet."""
+    try:
+        new.rename(home)
+    except OSError:
+        if not home.is_dir():
+            raise
 
 
 def _winner_file(key: str) -> str:

@@ -29,10 +29,10 @@ DIGESTS, _MOST_DIGESTS = "files.json", 200
 # Clocks of file systems tick slower than files are written: what was written this many seconds ago
 # or later may be written once more at the same time.
 _TICK_S = 2
-# What options are where nothing was typed.
-_USUAL = (("weights", "default"), ("activation", "auto"))
 # Options that may be files, which are known by their content, not their names.
 _FILES = ("weights", "class_names", "groups")
+# What options are if they are not given, beside None.
+_DEFAULTS = {"weights": "default", "activation": "auto"}
 
 
 def digest_of_typed(model: str, options: Mapping[str, Any], form: str, stride: int | None) -> str:
@@ -47,9 +47,12 @@ def digest_of_typed(model: str, options: Mapping[str, Any], form: str, stride: i
     Returns:
         64 hex digits.
     """
-    given = ((name, value) for name, value in sorted(options.items()) if not _is_usual(name, value))
-    known = {name: _known(name, value) for name, value in given}
-    typed = [str(model), _content(Path(model)), known, form, stride]
+    known = {
+        name: _known(name, value)
+        for name, value in sorted(options.items())
+        if value is not None and value != _DEFAULTS.get(name)
+    }
+    typed = [_named(model), known, form, stride]
     return digest_of_json([typed, made_with()])
 
 
@@ -89,16 +92,17 @@ def _digest_of_sources() -> str:
     return total.hexdigest()
 
 
-def _is_usual(name: str, value: Any) -> bool:
-    """Whether an option says nothing, so that it is as if it were left out."""
-    return value is None or (name, value) in _USUAL
-
-
 def _known(name: str, value: Any) -> Any:
     """An option's value; of a file also its content."""
     if name in _FILES and isinstance(value, str | Path):
-        return [str(value), _content(Path(value))]
+        return _named(value)
     return value
+
+
+def _named(name: str | Path) -> list[str]:
+    """A name; of a file its last part and its content, wherever it lies."""
+    content = _content(Path(name))
+    return [Path(name).name if content else str(name), content]
 
 
 def _content(path: Path) -> str:

@@ -72,7 +72,8 @@ class Preparation:
             bodies = [self._network.plan.traced.body]
         return digest_of_json(
             [
-                described_facts(classifier.bare),
+                # The same network under another name is kept once.
+                described_facts(replace(classifier.bare, name="")),
                 described_sliding(self._sliding()),
                 self.form,
                 self._stride_px,

@@ -178,7 +178,14 @@ class PreparedForms:
             return None
         if self.backend == "auto" and self.store.winner(key) != "onnx":
             return None
-        return self.store.find(key)
+        network = self.store.find(key)
+        return None if network is None else self._named(network)
+
+    def _named(self, network: PreparedNetwork) -> PreparedNetwork:
+        """The network by the name that it has here: it is kept once, however it was named."""
+        typed = self._typed is not None
+        name = self.name if typed else self._in_torch.get().classifier.name
+        return replace(network, facts=replace(network.facts, name=name))
 
     def _made(self, stride: Stride) -> PreparedNetwork | None:
         started = time.perf_counter()
@@ -187,7 +194,7 @@ class PreparedForms:
         key = typed = None if self._typed is None else self._typed(stride)
         try:
             key = preparation.key()
-            network = self.store.find(key) or self._written(preparation, key)
+            network = self._named(self.store.find(key) or self._written(preparation, key))
         except HeatmapError:
             # Not tried again at every start.
             if key is not None:
@@ -204,8 +211,13 @@ class PreparedForms:
 
     def _written(self, preparation: Preparation, key: str) -> PreparedNetwork:
         """The network in the cache or, where nothing is kept, in a temporary folder."""
-        if (kept := self.store.add(key, preparation.write)) is not None:
-            return kept
+        try:
+            if (kept := self.store.add(key, preparation.write)) is not None:
+                return kept
+        except OSError:
+            # In vain, again at each start.
+            if self.backend == "auto":
+                raise
         self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="heatmap-")
         path = Path(self._temporary.name) / key / NETWORK
         path.parent.mkdir(exist_ok=True)

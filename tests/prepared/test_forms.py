@@ -251,6 +251,14 @@ class TestChanges:
         assert backend_of(scorer) == "onnx"
         assert scorer.in_torch._held is None
 
+    def test_a_checkpoint_is_kept_once_and_named_as_it_was_typed(self, kept_checkpoint):
+        path = str(Path(kept_checkpoint).absolute())
+        for name in (kept_checkpoint, path, f"./{kept_checkpoint}"):
+            scorer = heatmap.prepare(name)
+            grid = scorer.score(PHOTO)
+            assert grid.origin.computation.backend == "onnx"
+            assert scorer.facts.name == grid.origin.model == name
+
     @pytest.mark.parametrize("suffix", [".safetensors", ".json"])
     def test_a_checkpoint_trained_again_is_another(self, kept_checkpoint, suffix):
         classifier = heatmap.load_classifier(kept_checkpoint)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,8 +16,6 @@ from heatmap.errors import ConversionError
 from heatmap.prepared import store as module
 from heatmap.prepared.facts import described_facts
 from heatmap.prepared.store import FACTS, NETWORK, Store
-from heatmap.temporary import TEMPORARY
-from tests.support.paths import ROOT
 from tests.support.scoring import photo
 
 KEYS = [f"{number:064x}" for number in range(9)]
@@ -126,12 +121,13 @@ def test_failed_exports_leave_nothing(store, write):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_full_disk_is_as_if_nothing_could_be_kept(store, write, number):
+def test_full_disk_is_told_and_leaves_nothing(store, write, number):
     def fail(path: Path):
         write(path)
         raise OSError(number, os.strerror(number))
 
-    assert store.add(KEY, fail) is None
+    with pytest.raises(OSError, match=os.strerror(number)):
+        store.add(KEY, fail)
     assert names(store.folder) == []
 
 
@@ -140,7 +136,8 @@ def test_disk_that_is_full_for_the_facts_keeps_nothing(store, write, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", fail)
-    assert store.add(KEY, write) is None
+    with pytest.raises(OSError, match="No space"):
+        store.add(KEY, write)
     assert names(store.folder) == []
 
 
@@ -296,64 +293,3 @@ def test_cache_that_others_can_write_is_not_used_and_that_is_told(store, write, 
     other = Store()
     assert (other.folder, other.find(KEY), other.clear()) == (None, None, 0)
     assert "others can write it" in other.note
-
-
-# Adds a network that is made of a file: PATH KEY, waiting in between.
-ADDING = """
-import json, shutil, sys, time
-from pathlib import Path
-from heatmap.prepared.network import read_described
-from heatmap.prepared.store import Store
-source, key, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-
-def write(path):
-    shutil.copy(source / "network.onnx", path)
-    print("writing", flush=True)
-    time.sleep(seconds)
-    content = json.loads((source / "facts.json").read_text())["content"]
-    return read_described(content, path)
-
-found = Store().add(key, write)
-print(found is not None and found.digest)
-"""
-
-
-def adding(source: Path, key: str, seconds: float) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", ADDING, str(source), key, str(seconds)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-
-
-def test_killed_process_leaves_nothing_to_be_found(store, write, network):
-    process = adding(network.file.parent, KEY, 60)
-    assert process.stdout.readline() == "writing\n"
-    # What another process is making is neither found nor cleared.
-    assert (store.find(KEY), store.is_empty, store.clear()) == (None, True, 0)
-    assert len(list(store.folder.glob(f"{TEMPORARY}*/{KEY}/{NETWORK}"))) == 1
-    process.send_signal(signal.SIGKILL)
-    process.wait(60)
-    process.stdout.close()
-    assert (store.find(KEY), store.is_empty) == (None, True)
-    # And goes with the next network, or when the cache is cleared.
-    assert store.add(KEYS[1], write) is not None
-    assert sorted(path.name for path in store.folder.iterdir()) == [KEYS[1]]
-
-
-def test_what_a_killed_process_left_is_cleared(store, network):
-    process = adding(network.file.parent, KEY, 60)
-    process.stdout.readline()
-    process.send_signal(signal.SIGKILL)
-    process.wait(60)
-    process.stdout.close()
-    store.clear()
-    assert names(store.folder) == []
-
-
-def test_processes_that_add_one_network_at_once_all_have_it(store, network):
-    processes = [adding(network.file.parent, KEY, 0.2) for _ in range(3)]
-    said = [process.communicate(timeout=120)[0].splitlines() for process in processes]
-    assert said == [["writing", digest_of(network.file)]] * 3
-    assert names(store.folder) == [KEY, f"{KEY}/{FACTS}", f"{KEY}/{NETWORK}"]

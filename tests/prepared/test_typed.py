@@ -54,6 +54,15 @@ def test_every_option_counts():
     assert digest() == digest()
 
 
+def test_options_that_are_left_out_are_their_defaults():
+    given = {"weights": "default", "activation": "auto", "window": None, "groups": None}
+    assert digest_of_typed("resnet18", given, "auto", None) == digest(weights="default")
+    assert digest_of_typed("resnet18", {}, "auto", None) == digest(weights="default")
+    assert digest_of_typed(
+        "resnet18", {"weights": "default", "class_names": "default"}, "auto", None
+    ) != digest(weights="default")
+
+
 def test_options_count_in_any_order():
     turned = dict(reversed(OPTIONS.items()))
     assert digest_of_typed("resnet18", turned, "auto", None) == digest()
@@ -94,12 +103,14 @@ def test_the_same_name_in_another_folder_is_another_file(tmp_path, monkeypatch):
 
 
 def test_a_file_of_one_content_is_the_same_wherever_it_lies(tmp_path, monkeypatch):
+    """A batch takes absolute paths."""
     digests = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         write(tmp_path / name / "own.safetensors", b"weights")
         monkeypatch.chdir(tmp_path / name)
         digests.append(digest("own.safetensors"))
+        digests.append(digest(str(Path("own.safetensors").absolute())))
     assert len(set(digests)) == 1
 
 
