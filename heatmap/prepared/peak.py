@@ -118,12 +118,6 @@ def _resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _forget_highest() -> None:
-    """Begin anew with what :func:`_highest` says, where the system can: loading takes more."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
 def _highest() -> int:
     """The most bytes that this process had in memory."""
     # Not what getrusage says, which on Linux includes the process that started this one.
