@@ -69,7 +69,7 @@ def test_small_photos_are_covered(size):
 
 def test_whoever_stops_in_the_middle_of_cropping_is_not_in_inference_mode():
     scorer = prepare(padding_free())
-    geometry = scorer.plan((160, 160), Placement(stride=8))
+    geometry = scorer.plan((160, 160))
     pixels = photo(*geometry.extended_hw)
     begun = crop_scores(scorer.classifier, pixels, geometry, all_cells(geometry), batch=2)
     next(begun)
