@@ -109,6 +109,7 @@ def _scorer(
     """A scorer from the cache, without torch, or else from the network in torch."""
     if forms is not None and (kept := forms.typed_at(None)) is not None:
         slides = kept.slides
+        in_torch.expect(kept.facts)
         return Scorer(kept.facts, kept.form, slides, in_torch, forms, compute, files=files)
     loaded = in_torch.get()
     facts, engine, slides = loaded.classifier.bare, loaded.engine, loaded.slides

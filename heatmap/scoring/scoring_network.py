@@ -87,7 +87,9 @@ class ScoringNetwork:
 
     def prepared_at(self, stride_px: int) -> PreparedNetwork | None:
         """What scores windows at this stride in ONNX Runtime; None where torch scores them."""
-        return None if self.forms is None else self.forms.at(self._form_at(stride_px))
+        prepared = None if self.forms is None else self.forms.at(self._form_at(stride_px))
+        # Of a scorer that was made for the other engine (`dataclasses.replace`).
+        return prepared if prepared is not None and prepared.form == self.engine else None
 
     @property
     def backend(self) -> Backend:
@@ -206,7 +208,7 @@ class ScoringNetwork:
     def crop_network(self, *, profiles: bool) -> CropNetwork:
         prepared = self.prepared_at(self.native_stride_px)
         # Prepared networks give feature maps where boxes are refined by them, and only there.
-        if prepared is not None and (not profiles or self.facts.box_regression is not None):
+        if prepared is not None and (not profiles or prepared.facts.box_regression is not None):
             threads = thread_count()
             return lambda windows, features: prepared.crops(windows, threads, features=features)
         from .crop import crop_network

@@ -1,0 +1,79 @@
+"""Files of a model that are replaced while it is in use, as by a training that goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import heatmap
+from heatmap import ModelError, Placement
+from heatmap.prepared.store import Store
+from heatmap.scoring.preparation import Preparation
+from tests.support.scoring import photo
+
+PHOTO = photo(50, 60)
+
+
+@pytest.fixture
+def checkpoint(kept_checkpoint, tmp_path, monkeypatch) -> str:
+    """A checkpoint that is kept for ONNX Runtime, in a cache of this test."""
+    shutil.copytree(os.environ["HEATMAP_CACHE"], tmp_path / "cache")
+    monkeypatch.setenv("HEATMAP_CACHE", str(tmp_path / "cache"))
+    return kept_checkpoint
+
+
+def train_on(checkpoint: str) -> None:
+    """Write a checkpoint again, with other weights."""
+    classifier = heatmap.load_classifier(checkpoint)
+    last = [*classifier.module.parameters()][-1]
+    last.data += 1.0
+    heatmap.save_checkpoint(classifier, checkpoint, overwrite=True)
+
+
+def backend_of(scorer: heatmap.Scorer, **options: object) -> str:
+    return scorer.score(PHOTO, **options).origin.computation.backend
+
+
+def test_new_file_does_not_lead_to_what_was_loaded_of_the_old_one(checkpoint, monkeypatch):
+    kept = heatmap.prepare(checkpoint).prepared_at(16)
+
+    def write(_: Preparation, path: Path):
+        path.write_bytes(kept.file.read_bytes())
+        return replace(kept, file=path, digest="")
+
+    monkeypatch.setattr(Preparation, "write", write)
+    scorer = heatmap.prepare(checkpoint, window=80)
+    assert (backend_of(scorer), scorer.unprepared) == ("torch", [None])
+    train_on(checkpoint)
+    assert scorer.unprepared == []
+    scorer.forms.prepare(None)
+    again = heatmap.prepare(checkpoint, window=80)
+    assert (backend_of(again), again.unprepared) == ("torch", [None])
+
+
+def test_other_stride_is_not_taken_of_the_new_file(checkpoint):
+    scorer = heatmap.prepare(checkpoint)
+    assert backend_of(scorer) == "onnx"
+    key = scorer.prepared_at(16).file.parent.name
+    train_on(checkpoint)
+    other = heatmap.prepare(checkpoint)
+    assert backend_of(other) == "torch"
+    # As if the new file's network had been prepared at this stride.
+    Store().leads_to(other.forms._typed(8), key)
+    assert other.forms._kept(8) is not None
+    for forms in (scorer.forms, scorer.forms.insisting()):
+        assert forms._kept(8) is None
+
+
+def test_torch_refuses_weights_that_are_not_those_of_the_kept_network(checkpoint):
+    scorer = heatmap.prepare(checkpoint)
+    before = scorer.score(PHOTO)
+    train_on(checkpoint)
+    assert np.array_equal(scorer.score(PHOTO).scores, before.scores)
+    with pytest.raises(ModelError, match="were replaced since it was prepared: prepare it again"):
+        scorer.score(PHOTO, Placement(stride=8))
