@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import heatmap
 from heatmap import ModelError, Placement
 from heatmap.prepared.store import Store
 from heatmap.scoring.preparation import Preparation
+from tests.support.paths import ROOT
 from tests.support.scoring import photo
 
 PHOTO = photo(50, 60)
@@ -77,3 +80,29 @@ def test_torch_refuses_weights_that_are_not_those_of_the_kept_network(checkpoint
     assert np.array_equal(scorer.score(PHOTO).scores, before.scores)
     with pytest.raises(ModelError, match="were replaced since it was prepared: prepare it again"):
         scorer.score(PHOTO, Placement(stride=8))
+
+
+@pytest.mark.slow
+def test_networks_that_were_added_to_timm_are_recorded_each_time(checkpoint):
+    """A checkpoint may be of one of them, whose code is not seen from outside."""
+    code = """
+import timm, sys
+from timm.models import register_model
+import heatmap
+from heatmap.networks.model_names import are_added
+before = are_added()
+@register_model
+def own_network(pretrained=False, **options):
+    return timm.create_model("resnet18", **options)
+scorer = heatmap.prepare(sys.argv[1])
+print(before, are_added(), scorer.in_torch._held is not None, scorer.prepared_at(16).digest)
+"""
+    kept = heatmap.prepare(checkpoint).prepared_at(16)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, checkpoint],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ended.stdout.split() == ["False", "True", "True", kept.digest]
