@@ -196,6 +196,20 @@ class TestAfterRun:
         assert backend_in("out/cat.json") == "torch"
         assert Store().is_empty
 
+    @pytest.mark.parametrize(
+        ("error", "notes"), [(RuntimeError("within\ntorch"), 1), (KeyboardInterrupt(), 0)]
+    )
+    def test_failures_to_record_a_network_change_no_exit_code(
+        self, call, cache, monkeypatch, error, notes
+    ):
+        def fail(self: Preparation) -> str:
+            raise error
+
+        monkeypatch.setattr(Preparation, "key", fail)
+        outcome = call(*self.RUN)
+        assert (outcome.code, outcome.err.count("note: ")) == (0, notes), outcome.err
+        assert backend_in("out/cat.json") == "torch"
+
     def test_network_that_does_not_export_is_tried_once(self, call, cache, monkeypatch):
         there = failing(monkeypatch, ConversionError("no such operation"))
         outcomes = [call(*self.RUN, "--overwrite") for _ in range(2)]
