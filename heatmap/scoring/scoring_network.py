@@ -87,9 +87,7 @@ class ScoringNetwork:
 
     def prepared_at(self, stride_px: int) -> PreparedNetwork | None:
         """What scores windows at this stride in ONNX Runtime; None where torch scores them."""
-        prepared = None if self.forms is None else self.forms.at(self._form_at(stride_px))
-        # Of a scorer that was made for the other engine (`dataclasses.replace`).
-        return prepared if prepared is not None and prepared.form == self.engine else None
+        return None if self.forms is None else self.forms.at(self._form_at(stride_px))
 
     @property
     def backend(self) -> Backend:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import heatmap
 from heatmap import ModelError, Placement
 from heatmap.prepared.store import Store
 from heatmap.scoring.preparation import Preparation
+from heatmap.threads import thread_count
 from tests.support.paths import ROOT
 from tests.support.scoring import photo
 
@@ -80,6 +82,22 @@ def test_torch_refuses_weights_that_are_not_those_of_the_kept_network(checkpoint
     assert np.array_equal(scorer.score(PHOTO).scores, before.scores)
     with pytest.raises(ModelError, match="were replaced since it was prepared: prepare it again"):
         scorer.score(PHOTO, Placement(stride=8))
+
+
+def test_exported_file_is_not_loaded_again_once_it_was_replaced(small_onnx, shared_cache, tmp_path):
+    path = tmp_path / "own.onnx"
+    shutil.copy(small_onnx.program.path, path)
+    network = heatmap.prepare(path).forms.at(None)
+    side = network.facts.preprocessing.window_px
+    pixels = photo(side, side)
+    before = network.scores(pixels, thread_count())
+    np.testing.assert_allclose(network.scores(pixels, 7), before, atol=1e-4)
+    model = onnx.load(path)
+    model.producer_name = "another"
+    onnx.save(model, path)
+    np.testing.assert_allclose(network.scores(pixels, 7), before, atol=1e-4)
+    with pytest.raises(ModelError, match="was replaced since it was prepared: prepare it again"):
+        network.scores(pixels, 5)
 
 
 @pytest.mark.slow
