@@ -33,7 +33,10 @@ NETWORK, FACTS = "network.onnx", "facts.json"
 # Names in the folder of the cache: of networks, and of what leads to them.
 _KEY = re.compile(r"[0-9a-f]{64}")
 _FILES = {NETWORK, f"{NETWORK}.data", FACTS}
-_LEADING = re.compile(rf"(typed|winner|peak)-[0-9a-z-]+\.json|{re.escape(DIGESTS)}")
+_LEADING = re.compile(
+    r"(typed-[0-9a-f]+|winner-[0-9a-f]+-[0-9a-f]+|peak-[0-9a-f]+-\d+-(\d+|windows)-[0-9a-f]+)\.json|"
+    + re.escape(DIGESTS)
+)
 
 Winner = Literal["torch", "onnx"]
 
