@@ -23,6 +23,7 @@ from .ownership import ANY
 
 VARIABLE = "HEATMAP_CACHE"
 OFF = "off"
+_WAY_OUT = f"set {VARIABLE} to a folder of your own, or to {OFF}"
 _PRIVATE = 0o700
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -63,7 +64,8 @@ class CacheFolder:
             versions: what the content was made with.
             content: what to keep.
         """
-        if self.path is None:
+        # Made anew it would not be for its user alone: where it was removed nothing is kept.
+        if self.path is None or not self.path.is_dir():
             return
         text = json.dumps({"versions": dict(versions), "content": content})
         try:
@@ -98,23 +100,37 @@ def cache_folder(name: str) -> CacheFolder:
     given = os.environ.get(VARIABLE)
     if given == OFF:
         return CacheFolder(None)
-    root = Path(os.path.abspath(given)) if given else _of_user()
+    folder = Path(given or "of the user")
     try:
+        root = Path(os.path.abspath(given)) if given else _of_user()
         for folder in (root, root / name):
             if problem := _problem(folder):
-                way_out = f"set {VARIABLE} to a folder of your own, or to {OFF}"
-                return CacheFolder(None, f"the cache {folder} is not used: {problem}; {way_out}")
+                return CacheFolder(None, f"the cache {folder} is not used: {problem}; {_WAY_OUT}")
     # ValueError: a name with a null character.
     except (OSError, ValueError) as error:
-        return CacheFolder(None, f"the cache {root} cannot be used: {reason_of(error)}")
+        reason = reason_of(error)
+        return CacheFolder(None, f"the cache {folder} cannot be used: {reason}; {_WAY_OUT}")
     return CacheFolder(root / name)
 
 
 def _of_user() -> Path:
+    """The cache of the user.
+
+    Raises:
+        ValueError: nothing says where the user's folders are.
+    """
     # Imported when it is needed, which is not where the variable names a folder.
     import platformdirs
 
-    return platformdirs.user_cache_path("heatmap", appauthor=False)
+    nowhere = ValueError("nothing says where the home folder is")
+    try:
+        folder = platformdirs.user_cache_path("heatmap", appauthor=False)
+    except RuntimeError as error:
+        raise nowhere from error
+    # Older versions give "~/.cache" then.
+    if not folder.is_absolute():
+        raise nowhere
+    return folder
 
 
 def _problem(folder: Path) -> str:

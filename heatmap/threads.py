@@ -14,12 +14,15 @@ _waiting: int | None = None
 def thread_count() -> int:
     """The number of threads that compute one photo in this process.
 
-    torch's where it is loaded; otherwise what :func:`use_threads` set, or what torch would take:
+    What :func:`use_threads` set; otherwise torch's where it is loaded, or what torch would take:
     OMP_NUM_THREADS, or one for each physical core that the process may use.
     """
+    # First: while torch is being loaded it has its own number still.
+    if (waiting := _waiting) is not None:
+        return waiting
     if (torch := _torch()) is not None:
         return int(torch.get_num_threads())
-    return _waiting or _usual()
+    return _usual()
 
 
 def use_threads(count: int) -> None:
@@ -32,8 +35,9 @@ def use_threads(count: int) -> None:
 def apply_to_torch() -> None:
     """Give torch, where it is loaded now, the number that was set before."""
     global _waiting
-    if _waiting is not None and (torch := _torch()) is not None:
-        torch.set_num_threads(_waiting)
+    waiting, torch = _waiting, _torch()
+    if waiting is not None and torch is not None:
+        torch.set_num_threads(waiting)
         _waiting = None
 
 

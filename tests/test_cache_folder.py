@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +85,23 @@ def test_folder_that_cannot_be_made_is_told_in_one_note(tmp_path, monkeypatch, n
     folder = cache_folder("models")
     assert folder.path is None
     assert "cannot be used" in folder.note
+    assert folder.note.endswith("set HEATMAP_CACHE to a folder of your own, or to off")
     assert "\n" not in folder.note
+
+
+def test_user_without_a_home_is_told_in_one_note(tmp_path, monkeypatch):
+    """As a container may run programs for a user whom the system does not know."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {})
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    folder = cache_folder("models")
+    assert folder.path is None
+    assert "nothing says where the home folder is; set HEATMAP_CACHE" in folder.note
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_kept_is_read_for_the_same_versions_only(root):
@@ -112,6 +130,17 @@ def test_what_cannot_be_written_is_not_kept(root):
     folder.keep("a.json", VERSIONS, 1)
     assert folder.kept("a.json", VERSIONS) is None
     assert [path.name for path in (root / "models").iterdir()] == ["a.json"]
+
+
+def test_folder_that_was_removed_is_not_made_for_others_too(root):
+    folder = cache_folder("models")
+    shutil.rmtree(root)
+    folder.keep("a.json", VERSIONS, 1)
+    assert not root.exists()
+    again = cache_folder("models")
+    again.keep("a.json", VERSIONS, 1)
+    assert again.kept("a.json", VERSIONS) == 1
+    assert rights(root / "models") == 0o700
 
 
 def test_processes_that_keep_at_once_leave_one_whole_file(root):

@@ -16,7 +16,7 @@ def keep_network(scorer: Scorer) -> None:
 
     The results are written by now: whatever happens here changes no exit code.
     """
-    if not scorer.unprepared:
+    if not _is_left(scorer):
         return
     with progress_line(f"preparing {scorer.facts.name} for faster starts, once") as line:
         try:
@@ -26,3 +26,14 @@ def keep_network(scorer: Scorer) -> None:
             line.note(f"the network could not be kept for faster starts: {reason_of(error)}")
         except KeyboardInterrupt:
             line.note("not prepared for faster starts; the results are written")
+
+
+def _is_left(scorer: Scorer) -> bool:
+    """Whether there is anything to prepare; networks made by code are recorded for that."""
+    try:
+        return bool(scorer.unprepared)
+    # Preparing will say what it is.
+    except Exception:
+        return True
+    except KeyboardInterrupt:
+        return False

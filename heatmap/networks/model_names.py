@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,16 @@ def is_exported(model: object) -> bool:
 def is_factory(name: str) -> bool:
     """Whether a name is of code to import and call: "package.module:factory"."""
     return ":" in name and name.isprintable() and not name.startswith(TIMM)
+
+
+def are_added() -> bool:
+    """Whether code of others has added networks to timm's in this process."""
+    names, module_of = (
+        getattr(sys.modules.get("timm"), name, None) for name in ("list_models", "model_entrypoint")
+    )
+    if names is None or module_of is None:
+        return False
+    return any(not module_of(name).__module__.startswith("timm.") for name in names())
 
 
 def list_models(pattern: str | None = None) -> list[str]:

@@ -21,6 +21,7 @@ from ..versions import package_versions
 from .facts import NetworkFacts, SlidingFacts
 from .machine import machine
 from .network import Form, PreparedNetwork
+from .onnx_file import read_onnx_file
 from .peak import Peak, measured_peak
 from .preprocessing import Preprocessing
 from .session import SCORES, Floats, Session
@@ -162,6 +163,11 @@ class ExportedNetwork(PreparedNetwork):
             )
 
     def _new_session(self, threads: int) -> Session:
+        # It is loaded again, for another number of threads, maybe long afterwards.
+        if read_onnx_file(self.exported.path).digest != self.exported.digest:
+            raise ModelError(
+                f"{self.facts.name} was replaced since it was prepared: prepare it again"
+            )
         return ExportedSession(self.exported, self.facts.preprocessing, threads)
 
 

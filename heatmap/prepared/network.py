@@ -83,6 +83,8 @@ class PreparedNetwork:
 
     def _session(self, threads: int) -> Session:
         """The network loaded once for all that score with it at this number of threads."""
+        if (session := self._sessions.get(threads)) is not None:
+            return session
         return self._sessions.setdefault(threads, self._new_session(threads))
 
     def _new_session(self, threads: int) -> Session:

@@ -3,7 +3,7 @@
 Nothing of ONNX Runtime says it before, and in a process that did other things before nobody can
 measure it after: memory that was freed earlier is used again.
 
-    python -m heatmap.prepared.peak NETWORK OUTPUT PHOTOS HEIGHT WIDTH
+    python -P -m heatmap.prepared.peak NETWORK OUTPUT PHOTOS HEIGHT WIDTH
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def measured_peak(network: Path, output: str, shapes: Sequence[Shape]) -> Peak:
 
 
 def _in_a_process(network: Path, output: str, shape: Shape) -> int:
-    command = [sys.executable, "-m", __name__, str(network), output, *map(str, shape)]
+    # -P: nothing is imported from the working folder, which may be anybody's.
+    command = [sys.executable, "-P", "-m", __name__, str(network), output, *map(str, shape)]
     # Where this package is not installed, it is where this process found it.
     home = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
@@ -125,6 +126,11 @@ def _highest() -> int:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
+    import psutil
+
+    # Only Windows has it, which has no module `resource`.
+    if (peak := getattr(psutil.Process().memory_info(), "peak_wset", None)) is not None:
+        return int(peak)
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

@@ -3,6 +3,8 @@
 <cache>/prepared/<key>/network.onnx, facts.json       a network (weights of 2 GB: network.onnx.data)
 <cache>/prepared/typed-<digest>.json                  the key that something typed leads to
 <cache>/prepared/winner-<key>-<machine>.json          which backend is faster on a machine
+<cache>/prepared/peak-<digest>-....json               the memory that an exported network takes
+<cache>/prepared/files.json                           digests of files, which typed.py keeps
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ NETWORK, FACTS = "network.onnx", "facts.json"
 # Names in the folder of the cache: of networks, and of what leads to them.
 _KEY = re.compile(r"[0-9a-f]{64}")
 _FILES = {NETWORK, f"{NETWORK}.data", FACTS}
-_LEADING = re.compile(rf"typed-[0-9a-f]+\.json|winner-[0-9a-f]+-[0-9a-f]+\.json|{DIGESTS}")
+_LEADING = re.compile(
+    r"(typed-[0-9a-f]+|winner-[0-9a-f]+-[0-9a-f]+|peak-[0-9a-f]+-\d+-(\d+|windows)-[0-9a-f]+)\.json|"
+    + re.escape(DIGESTS)
+)
 
 Winner = Literal["torch", "onnx"]
 

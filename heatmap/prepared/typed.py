@@ -41,7 +41,7 @@ def digest_of_typed(model: str, options: Mapping[str, Any], form: str, stride: i
     Args:
         model: a name, or the path of a file; not a factory, whose code is not seen from outside.
         options: as :func:`heatmap.load_classifier` takes them; files among them by their content.
-        form: "slide" or "crop".
+        form: the engine that was asked for, "auto" among them.
         stride: distance between windows, px; None is the native one.
 
     Returns:
@@ -50,7 +50,7 @@ def digest_of_typed(model: str, options: Mapping[str, Any], form: str, stride: i
     known = {
         name: _known(name, value)
         for name, value in sorted(options.items())
-        if value is not None and value != _DEFAULTS.get(name)
+        if value is not None and not _is_default(name, value)
     }
     typed = [_named(model), known, form, stride]
     return digest_of_json([typed, made_with()])
@@ -72,9 +72,14 @@ def made_with() -> dict[str, str]:
 
 
 def digest_of_json(described: Any) -> str:
-    """SHA-256 of JSON data: 64 hex digits."""
-    text = json.dumps(described, sort_keys=True, default=str)
+    """SHA-256 of JSON data, in which arrays and paths are allowed too: 64 hex digits."""
+    text = json.dumps(described, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for; of arrays all values, of which their text may leave some out."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _digest_of_sources() -> str:
@@ -90,6 +95,11 @@ def _digest_of_sources() -> str:
     for file in sorted(package.glob("*.json")):
         total.update(file.read_bytes())
     return total.hexdigest()
+
+
+def _is_default(name: str, value: Any) -> bool:
+    # Arrays, which a mean may be given as, cannot be compared so.
+    return isinstance(value, str) and value == _DEFAULTS.get(name)
 
 
 def _known(name: str, value: Any) -> Any:
@@ -115,7 +125,10 @@ def _content(path: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, which is read once as long as its path, size and time are the same."""
+    """SHA-256 of a file, which is read once as long as its path, size and time are the same.
+
+    "" where it cannot be read.
+    """
     status, folder = path.stat(), cache_folder("prepared")
     if abs(time.time() - status.st_mtime) < _TICK_S:
         return digest_of(path)
@@ -123,7 +136,9 @@ def file_digest(path: Path) -> str:
     held = folder.kept(DIGESTS, {})
     pairs = held.items() if isinstance(held, dict) else ()
     digests = {key: digest for key, digest in pairs if isinstance(digest, str)}
-    if stamp not in digests:
-        digests[stamp] = digest_of(path)
-        folder.keep(DIGESTS, {}, dict(list(digests.items())[-_MOST_DIGESTS:]))
-    return digests[stamp]
+    if stamp in digests:
+        return digests[stamp]
+    # Of a file that cannot be read now, nothing is kept: it may be read later.
+    if digest := digest_of(path):
+        folder.keep(DIGESTS, {}, dict([*digests.items(), (stamp, digest)][-_MOST_DIGESTS:]))
+    return digest

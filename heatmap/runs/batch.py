@@ -84,7 +84,7 @@ class LocalRunner:
 
 @cache
 def _processors() -> int:
-    """The number of threads that torch uses by default."""
+    """The number of threads that compute one photo by default."""
     return thread_count()
 
 

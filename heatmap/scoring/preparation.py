@@ -107,26 +107,34 @@ class Preparation:
 
         Args:
             prepared: the network in ONNX Runtime.
-            seconds: how long the preparation took; timing takes a tenth of it, or one round.
+            seconds: how long the preparation took; timing takes a tenth of it, half for each
+                input, or one round.
         """
         ways: dict[Winner, Callable[[Pixels], object]] = {
             "torch": self._in_torch,
             "onnx": lambda pixels: prepared.timed(pixels, thread_count()),
         }
         best = dict.fromkeys(ways, 0.0)
-        until = time.perf_counter() + _SHARE * seconds
+        inputs = [np.zeros((*shape, 3), np.uint8) for shape in self._shapes()]
         with kept_memory():
-            for shape in self._shapes():
-                pixels = np.zeros((*shape, 3), np.uint8)
-                for name, taken in _in_turn(ways, pixels, until).items():
+            # Loads the network in ONNX Runtime, which does not count.
+            _in_turn(ways, inputs[0], 0)
+            for pixels in inputs:
+                for name, taken in _in_turn(ways, pixels, _SHARE * seconds / len(inputs)).items():
                     best[name] += taken
         return "torch" if best["torch"] <= _CLOSE * best["onnx"] else "onnx"
 
     def _in_torch(self, pixels: Pixels) -> None:
-        classifier = self._loaded.classifier
-        network = self._positions or self._network or classifier.module
+        """Run the network as :class:`photo_pass.PhotoPass` does on inputs of these sizes."""
+        classifier, network = self._loaded.classifier, self._positions or self._network
         with torch.inference_mode():
-            network(photo_tensor(pixels, classifier.preprocessing))
+            photos = photo_tensor(pixels, classifier.preprocessing)
+            if network is None:
+                classifier.module(photos)
+            elif network.whole_input or network.one_pass:
+                network(photos)
+            else:
+                network.head(network.fast_trunk(photos))
 
     def _sliding(self) -> SlidingFacts:
         positions = self._positions is not None and self._network is not None
@@ -152,10 +160,14 @@ class Preparation:
 
 
 def _in_turn(
-    ways: Mapping[Winner, Callable[[Pixels], object]], pixels: Pixels, until: float
+    ways: Mapping[Winner, Callable[[Pixels], object]], pixels: Pixels, seconds: float
 ) -> dict[Winner, float]:
-    """The least seconds of each way, after one round that is not counted, if there is time."""
+    """The least seconds that each way takes, in as many rounds as there is time for, at least one.
+
+    ``seconds`` is how long the rounds may take.
+    """
     best: dict[Winner, float] = {}
+    until = time.perf_counter() + seconds
     while True:
         for name, way in ways.items():
             started = time.perf_counter()

@@ -12,7 +12,7 @@ from ..errors import GeometryError, ModelError, Use
 from ..geometry import Border, Placement
 from ..grid.score_grid import ScoreGrid, noted
 from ..grid.skip import Skip, no_data_note
-from ..networks.model_names import DEFAULT_MODEL, is_exported, is_factory
+from ..networks.model_names import DEFAULT_MODEL, are_added, is_exported, is_factory
 from ..photo.reduced import PhotoSource
 from ..prepared.typed import digest_of_typed
 from .device import Compute
@@ -109,6 +109,7 @@ def _scorer(
     """A scorer from the cache, without torch, or else from the network in torch."""
     if forms is not None and (kept := forms.typed_at(None)) is not None:
         slides = kept.slides
+        in_torch.expect(kept.facts)
         return Scorer(kept.facts, kept.form, slides, in_torch, forms, compute, files=files)
     loaded = in_torch.get()
     facts, engine, slides = loaded.classifier.bare, loaded.engine, loaded.slides
@@ -135,7 +136,7 @@ def _typed(
     if not isinstance(model, str | Path):
         return None
     name = str(model)
-    if is_factory(name) or is_factory(str(overrides.get("architecture") or "")):
+    if is_factory(name) or is_factory(str(overrides.get("architecture") or "")) or are_added():
         return None
     return lambda stride: digest_of_typed(name, overrides, engine, stride)
 

@@ -78,6 +78,8 @@ class PreparedForms:
         self.name, self.backend, self.store = name, backend, Store()
         self.alone = False
         self._typed, self._in_torch = typed, in_torch
+        # Before the network is loaded: its files may be replaced at any time.
+        self._typed_first = typed(None) if typed and self.store.folder is not None else None
         self._found: dict[Stride, PreparedNetwork | None] = {}
         self._recorded: dict[Stride, str | None] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -99,7 +101,9 @@ class PreparedForms:
 
     def insisting(self) -> PreparedForms:
         """The same for the backend "onnx"."""
-        return PreparedForms(self.name, "onnx", self._typed, self._in_torch)
+        forms = PreparedForms(self.name, "onnx", self._typed, self._in_torch)
+        forms._typed_first = self._typed_first
+        return forms
 
     def at(self, stride: Stride) -> PreparedNetwork | None:
         """The form at a stride; None where torch is to score."""
@@ -122,11 +126,9 @@ class PreparedForms:
         """
         if self.store.folder is None:
             return []
-        return [
-            stride
-            for stride, network in self._found.items()
-            if network is None and self._may_win(stride)
-        ]
+        with self._lock:
+            left = [stride for stride, network in self._found.items() if network is None]
+            return [stride for stride in left if self._may_win(stride)]
 
     def prepare(self, stride: Stride) -> PreparedNetwork | None:
         """Prepare the form at a stride now, and keep it; None where torch is the faster one.
@@ -157,7 +159,7 @@ class PreparedForms:
     def _key(self, stride: Stride) -> str | None:
         """The key of a form: of what was typed as far as it is known, else by recording it."""
         if self._typed is not None:
-            return self.store.key_of(self._typed(stride))
+            return self.store.key_of(self._typed(stride)) if self._typed_is_the_same() else None
         if stride not in self._recorded:
             try:
                 self._recorded[stride] = self._preparation(stride).key()
@@ -170,7 +172,7 @@ class PreparedForms:
         key = self._key(stride)
         if key is None:
             # What was typed was not recorded yet; others cannot be.
-            return self._typed is not None
+            return self._typed_is_the_same()
         return self.store.winner(key) != "torch"
 
     def _kept(self, stride: Stride) -> PreparedNetwork | None:
@@ -201,13 +203,18 @@ class PreparedForms:
                 self.store.remember(key, "torch")
             raise
         finally:
-            if typed is not None and key is not None:
+            # What is loaded is of the files as they were: others must not lead to it.
+            if typed and key is not None and self._typed_is_the_same():
                 self.store.leads_to(typed, key)
         if self.backend == "auto" or self.store.winner(key) is None:
             winner = preparation.winner(network, time.perf_counter() - started)
             self.store.remember(key, winner)
             return network if winner == "onnx" or self.backend == "onnx" else None
         return network
+
+    def _typed_is_the_same(self) -> bool:
+        """Whether it is known what was typed, and none of its files was replaced since."""
+        return self._typed is not None and self._typed(None) == self._typed_first
 
     def _written(self, preparation: Preparation, key: str) -> PreparedNetwork:
         """The network in the cache or, where nothing is kept, in a temporary folder."""

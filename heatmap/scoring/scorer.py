@@ -235,7 +235,8 @@ class Scorer(ScoringNetwork):
         """A pass in ONNX Runtime where that is the faster one and the photo fits; else in torch."""
         extended, memory = ExtendedRows(opened, geometry), memory or free_memory()
         prepared = None if self.spread else self.prepared_at(geometry.stride_px)
-        if prepared is not None:
+        # Of another form it is where the engine was replaced (`dataclasses.replace`).
+        if prepared is not None and prepared.form == self.engine:
             job = PreparedPass(prepared, extended, geometry, positions, wanted)
             if job.needed <= memory:
                 return job

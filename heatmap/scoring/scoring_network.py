@@ -206,7 +206,7 @@ class ScoringNetwork:
     def crop_network(self, *, profiles: bool) -> CropNetwork:
         prepared = self.prepared_at(self.native_stride_px)
         # Prepared networks give feature maps where boxes are refined by them, and only there.
-        if prepared is not None and (not profiles or self.facts.box_regression is not None):
+        if prepared is not None and (not profiles or prepared.facts.box_regression is not None):
             threads = thread_count()
             return lambda windows, features: prepared.crops(windows, threads, features=features)
         from .crop import crop_network

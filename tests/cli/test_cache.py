@@ -196,6 +196,20 @@ class TestAfterRun:
         assert backend_in("out/cat.json") == "torch"
         assert Store().is_empty
 
+    @pytest.mark.parametrize(
+        ("error", "notes"), [(RuntimeError("within\ntorch"), 1), (KeyboardInterrupt(), 0)]
+    )
+    def test_failures_to_record_a_network_change_no_exit_code(
+        self, call, cache, monkeypatch, error, notes
+    ):
+        def fail(self: Preparation) -> str:
+            raise error
+
+        monkeypatch.setattr(Preparation, "key", fail)
+        outcome = call(*self.RUN)
+        assert (outcome.code, outcome.err.count("note: ")) == (0, notes), outcome.err
+        assert backend_in("out/cat.json") == "torch"
+
     def test_network_that_does_not_export_is_tried_once(self, call, cache, monkeypatch):
         there = failing(monkeypatch, ConversionError("no such operation"))
         outcomes = [call(*self.RUN, "--overwrite") for _ in range(2)]
@@ -253,6 +267,9 @@ class TestModels:
         names = cache_folder("models")
         for file in ("names.json", "facts.json", "classes-1000.json"):
             names.keep(file, {}, [1])
+        # The memory of an exported network, and digests of files.
+        for file in (f"peak-{'0a' * 32}-224-32-{'0b' * 8}.json", "files.json"):
+            cache_folder("prepared").keep(file, {}, {})
         own = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
         strange = [cache / "mine.txt", cache / "models/mine.json", cache / "prepared/mine/a.onnx"]
         for path in strange:

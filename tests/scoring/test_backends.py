@@ -17,6 +17,7 @@ from heatmap.geometry import Placement
 from heatmap.grid.skip import Skip
 from heatmap.localization.box_regression import BoxRegression
 from heatmap.networks.load import load_classifier
+from heatmap.photo.reduced import open_photo
 from tests.conversion.test_zoo import INEXACT, INEXACT_MORE, REFUSED, REFUSED_MORE, TIMM
 from tests.support.command_networks import pooled, squeezing
 from tests.support.networks import WINDOW, heads, randomise, slice_heads, small_classifier
@@ -198,3 +199,18 @@ def test_families_give_the_same(cache, name):
     assert (given is None) == (expected is None)
     if given is not None:
         assert_same(given.positions.scores, expected.positions.scores)
+
+
+def test_prepared_network_serves_only_scorers_of_its_engine(kept_checkpoint):
+    scorer = heatmap.prepare(kept_checkpoint)
+    assert scorer.prepared_at(16) is not None
+    crops = replace(scorer, engine="crop").score(PHOTO, Placement(stride=24))
+    expected = heatmap.prepare(kept_checkpoint, engine="crop", backend="torch")
+    assert_same(crops.scores, expected.score(PHOTO, Placement(stride=24)).scores)
+
+
+def test_feature_maps_are_asked_only_of_files_that_have_them(kept_checkpoint):
+    scorer = heatmap.prepare(kept_checkpoint)
+    regression = BoxRegression(np.zeros((4, 2), np.float32), np.zeros(4, np.float32), 1)
+    asking = replace(scorer, facts=replace(scorer.facts, box_regression=regression))
+    assert asking.box_outputs(open_photo(PHOTO), BOXES, profiles=True).profiles is not None
