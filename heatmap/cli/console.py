@@ -40,7 +40,9 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
         f"{grid_size(rows, columns)} of windows, {geometry.window_px} px wide, "
         f"{geometry.stride_px} px apart{resized}"
     )
-    console.print(f"model: {escape(origin.model)}, weights {escape(origin.weights.text)}")
+    backend = "ONNX Runtime" if origin.computation.backend == "onnx" else "torch"
+    model = f"{escape(origin.model)}, weights {escape(origin.weights.text)}"
+    console.print(f"model: {model}, run by {backend}", soft_wrap=True)
 
 
 def grid_size(rows: int, columns: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import reason_of
+from ..errors import HeatmapError, reason_of
 from .console import progress_line
 
 if TYPE_CHECKING:
@@ -18,12 +18,15 @@ def keep_network(scorer: Scorer) -> None:
     """
     if not _is_left(scorer):
         return
-    with progress_line(f"preparing {scorer.facts.name} for faster starts, once") as line:
+    with progress_line("preparing") as line:
+        # Also where nobody sees the line: the command ends some seconds later than it seems to.
+        line.note(f"preparing {scorer.facts.name} for faster starts, once")
         try:
             scorer.keep()
         # torch raises anything.
         except Exception as error:
-            line.note(f"the network could not be kept for faster starts: {reason_of(error)}")
+            reason = error.message if isinstance(error, HeatmapError) else reason_of(error)
+            line.note(f"not prepared for faster starts: {reason}")
         except KeyboardInterrupt:
             line.note("not prepared for faster starts; the results are written")
 

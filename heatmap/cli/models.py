@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
+from ..errors import ResultError
 from .command import Command
 from .console import make_console
 from .result_options import json_option
@@ -115,6 +116,8 @@ def _clear(*, as_json: bool) -> None:
 
     store = Store()
     freed = store.clear() + forget_models()
+    if left := len([*store.networks()]):
+        raise ResultError(f"{store.folder}: {left} of the networks cannot be removed from there")
     if as_json:
         click.echo(json.dumps({"removed_bytes": freed}))
     else:
@@ -123,4 +126,6 @@ def _clear(*, as_json: bool) -> None:
 
 def _place(store: Store) -> str:
     """The user's cache folder, in words."""
-    return "the cache, which is off" if store.folder is None else str(store.folder.parent)
+    if store.folder is not None:
+        return str(store.folder.parent)
+    return "the cache, which is not used" if store.note else "the cache, which is off"

@@ -41,7 +41,7 @@ class ExportedForms:
         if stride not in (None, own):
             raise GeometryError(
                 f"{self.network.facts.name} was exported for a stride of {own} px, not {stride} px",
-                Use("stride", text="leave {} out, or export it again with another"),
+                Use("stride", text="leave {} out, export it again with that stride"),
                 Use("engine", "crop", "use {} for any stride"),
             )
         return self.network

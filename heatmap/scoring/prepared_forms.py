@@ -138,6 +138,8 @@ class PreparedForms:
             ResultError: its file cannot be written.
         """
         with self._lock:
+            # What is wrong with the network itself is no matter of ONNX Runtime.
+            self._in_torch.get()
             try:
                 self._found[stride] = self._made(stride)
             except (ConversionError, ModelError) as error:
@@ -151,7 +153,7 @@ class PreparedForms:
             except OSError as error:
                 self._found[stride] = None
                 raise ResultError(
-                    f"{self.name} cannot be prepared for ONNX Runtime: {reason_of(error)}",
+                    f"{self.name} cannot be kept in {self.store.folder}: {reason_of(error)}",
                     Use("backend", "torch"),
                 ) from error
             return self._found[stride]

@@ -155,7 +155,10 @@ def test_random_weights_are_named_as_such(call):
     model = ("-m", "squeezenet1_1", "--weights", "random")
     outcome = call("run", "cat.png", *model, "--json")
     assert json.loads(outcome.out)["origin"]["weights"]["text"] == "random (seed 0)"
-    assert "model: squeezenet1_1, weights random (seed 0)\n" in call("run", "cat.png", *model).out
+    assert (
+        "model: squeezenet1_1, weights random (seed 0), run by torch\n"
+        in call("run", "cat.png", *model).out
+    )
 
 
 def test_a_group_of_the_built_in_model_is_one_class(call):
