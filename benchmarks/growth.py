@@ -130,7 +130,8 @@ def targets(suffix: str, measured: list[Measured]) -> list[Target]:
 
 def score(path: Path) -> None:
     """In the process of its own: score one photo and print what it took."""
-    scorer = heatmap.prepare()
+    # What does not fit is scored in torch, in bands; so are the small ones here, to compare.
+    scorer = heatmap.prepare(backend="torch")
     scorer.score(sample_photo(scorer.facts.preprocessing.window_px))
     started = time.perf_counter()
     scorer.score(path, memory=MEMORY, folder=path.parent)

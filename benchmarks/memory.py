@@ -94,7 +94,7 @@ def sizes(count: int) -> Iterator[tuple[int, int]]:
 
 
 def scoring_of(way: str) -> Callable[[np.ndarray], object]:
-    scorer = heatmap.prepare()
+    scorer = heatmap.prepare(backend="onnx")
     if way == SCORE:
         return scorer.score
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ def scoring_of(way: str) -> Callable[[np.ndarray], object]:
 
 
 def predicted_and_measured(name: str) -> list[int]:
-    scorer = heatmap.prepare(name, weights=weights_of(name))
+    scorer = heatmap.prepare(name, weights=weights_of(name), backend="onnx")
     photo = sample_photo(PREDICTED_PX)
     scorer.score(sample_photo(LEAST_PX))
     before = resident_bytes()
@@ -113,9 +113,11 @@ def predicted_and_measured(name: str) -> list[int]:
 
 
 def predicted_bytes(scorer: heatmap.Scorer, photo_hw: tuple[int, int]) -> int:
-    """What the package expects one pass over such a photo to take."""
-    assert scorer.network is not None
-    return scorer.network.peak_bytes(*photo_hw)
+    """What one pass over such a photo is expected to take in ONNX Runtime."""
+    geometry = scorer.plan(photo_hw)
+    prepared = scorer.prepared_at(geometry.stride_px)
+    assert prepared is not None
+    return prepared.peak.bytes((1, *geometry.extended_hw))
 
 
 def resident_bytes() -> int:

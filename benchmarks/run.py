@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from bare import COUNTED, SHOWN, BareNetwork, bare_networks, network_input
+from bare import COUNTED, SHOWN, BareNetwork, bare_networks, network_input, prepared_scorer
 from machine import in_turn, print_machine
 from sampling import sample_photo, write_jpeg
 from tables import Target, print_table, print_targets
@@ -30,7 +30,8 @@ BUDGET_S = 40
 
 def main() -> None:
     print_machine()
-    classifier, scorer = heatmap.load_classifier(), heatmap.prepare()
+    classifier = heatmap.load_classifier()
+    scorer = prepared_scorer(classifier.name)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         path = write_jpeg(folder / "photo.jpg", sample_photo(SIDE_PX))

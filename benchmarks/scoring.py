@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from bare import COUNTED, SHOWN, bare_networks, network_input, require_same, weights_of
+from bare import (
+    COUNTED,
+    SHOWN,
+    bare_networks,
+    network_input,
+    prepared_scorer,
+    require_same,
+    weights_of,
+)
 from machine import in_turn, print_machine
 from sampling import sample_photo
 from tables import Target, print_table, print_targets
@@ -62,7 +70,8 @@ CASES = (
     Case("mobilenet_v2"),
 )
 
-Measured = tuple[Case, dict[str, float]]
+# The case, the backend that scored, and the seconds of every way.
+Measured = tuple[Case, str, dict[str, float]]
 
 
 def main() -> None:
@@ -77,10 +86,11 @@ def measure(model: str, cases: list[Case]) -> Iterator[Measured]:
     """Seconds of every way, case by case, with the network prepared once."""
     options = {"weights": weights_of(model)}
     classifier = heatmap.load_classifier(model, **options)
-    scorer = heatmap.prepare(model, **options)
+    scorer = prepared_scorer(model)
     for case in cases:
         photo = sample_photo(*case.photo_wh)
         placement = heatmap.Placement(stride=case.stride)
+        backend = scorer.ready_at(case.stride, keep=True)
         expected = scorer.score(photo, placement).scores.transpose(2, 0, 1)[None]
         ways = {SCORE: lambda photo=photo, placement=placement: scorer.score(photo, placement)}
         with tempfile.TemporaryDirectory() as folder:
@@ -89,17 +99,20 @@ def measure(model: str, cases: list[Case]) -> Iterator[Measured]:
         for name, network in networks.items():
             ways[name] = network(values)
             require_same(f"{case.what}, {name}", ways[name](), expected)
-        yield case, in_turn(ways, ROUNDS, budget_s=BUDGET_S)
+        yield case, backend, in_turn(ways, ROUNDS, budget_s=BUDGET_S)
 
 
 def report(measured: list[Measured]) -> None:
     print_table(
-        ("network, photo, stride", *(f"{way}, s" for way in ORDER)),
-        [(case.what, *(f"{seconds[way]:.3f}" for way in ORDER)) for case, seconds in measured],
+        ("network, photo, stride", "backend", *(f"{way}, s" for way in ORDER)),
+        [
+            (case.what, backend, *(f"{seconds[way]:.3f}" for way in ORDER))
+            for case, backend, seconds in measured
+        ],
     )
     print_targets(
         Target(f"{case.what}: score / the faster bare network", ratio(seconds), case.wanted, False)
-        for case, seconds in measured
+        for case, _, seconds in measured
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-from bare import require_same, weights_of
+from bare import prepared_scorer, require_same, weights_of
 from machine import in_turn, print_machine
 from peers import CAM_LAYERS, monai_scores, sahi_scores, torchcam_map
 from sampling import sample_photo
@@ -63,12 +63,13 @@ def main() -> None:
 def measure(name: str) -> Seconds:
     options = {"weights": weights_of(name)}
     classifier = heatmap.load_classifier(name, **options)
-    cropping = cropping_ways(classifier, heatmap.prepare(name, engine="crop", **options))
+    cropping = cropping_ways(classifier, prepared_scorer(name, engine="crop"))
     check_same(cropping)
     ways: dict[tuple[str, int], Way] = {(way, 0): run for way, run in cropping.items()}
-    photo, scorer = sample_photo(SIDE_PX), heatmap.prepare(name, **options)
+    photo, scorer = sample_photo(SIDE_PX), prepared_scorer(name)
     for stride in STRIDES:
         placement = heatmap.Placement(stride=stride)
+        scorer.ready_at(stride, keep=True)
         ways[SCORE, stride] = lambda placement=placement: scorer.score(photo, placement)
     if name in CAM_LAYERS:
         ways[TORCHCAM, 32] = lambda: torchcam_map(classifier, photo, 0)

@@ -16,9 +16,10 @@ from ..errors import ResultError, Use
 from ..geometry import Geometry
 from ..room import named_error, room_for
 from ..temporary import TEMPORARY
+from .large_scores import start_npy
 from .origin import Origin
 from .outputs import Outputs, Scores, made_probable, probabilities_of
-from .score_grid import LARGE_GRID_BYTES, ScoreGrid, start_npy
+from .score_grid import LARGE_GRID_BYTES, ScoreGrid
 
 
 class Collector:

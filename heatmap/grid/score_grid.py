@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import mmap
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +22,7 @@ from ..geometry import Geometry
 from ..marks import MARK
 from ..names import scores_path
 from ..ownership import Ownership
+from .large_scores import write_scores
 from .origin import Origin
 from .outputs import (
     Outputs,
@@ -332,33 +331,3 @@ def _fit_float16(scores: Scores) -> bool:
             np.array_equal(row.astype(np.float16).astype(np.float32), row, equal_nan=True)
             for row in scores
         )
-
-
-def write_scores(
-    temporary: Path, scores: Scores, blocks: Iterable[slice], grown: Path | None
-) -> None:
-    """Write large scores to a file, if possible by renaming the temporary file that holds them."""
-    if grown is not None and _renamed(grown, temporary):
-        return
-    with temporary.open("wb") as file:
-        start_npy(file, scores.shape)
-        for rows in blocks:
-            file.write(scores[rows].tobytes())
-
-
-def start_npy(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """Write the header of an ``.npy`` file of float32 scores, which follow row by row."""
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
-    )
-
-
-def _renamed(grown: Path, temporary: Path) -> bool:
-    """Move a file; False if it was moved before, or would have to change disks."""
-    try:
-        os.replace(grown, temporary)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.EXDEV):
-            raise
-        return False
-    return True

@@ -107,16 +107,16 @@ def _measure(network: Path, output: str, shape: Shape) -> int:
     return max(0, _highest() - before)
 
 
+def _forget_highest() -> None:
+    """Count the most bytes from now on, where the system can: loading takes more than it leaves."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _resident() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
-
-
-def _forget_highest() -> None:
-    """Begin anew with what :func:`_highest` says, where the system can: loading takes more."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _highest() -> int:

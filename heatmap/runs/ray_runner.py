@@ -13,7 +13,6 @@ import os
 import platform
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +27,7 @@ from ..photo.photo_file import PhotoFile, is_larger
 from ..photo.reduced import reduced_photo
 from .batch import ANY_HW, BatchSetup
 from .manifest import Record
+from .ray_connection import connected, imported_ray
 from .request import Request
 from .settings import ScorerRecipe, Settings
 from .worker import PhotoTask, Worker, described_way, lost
@@ -73,11 +73,11 @@ class RayRunner:
             ModelError: Ray is not installed or cannot be reached, or a worker cannot prepare the
                 model.
         """
-        ray = _ray()
+        ray = imported_ray()
         threads = setup.settings.resources.threads
         large = [task for task in tasks if is_larger(task.item.path, TILED_PX)]
         apart = {task.item.name for task in large}
-        with _connected(ray, self.address, self.workers * threads):
+        with connected(ray, self.address, self.workers * threads):
             pool = _Pool(ray, setup, self._count(ray, threads), self._gpus(setup))
             small = [task for task in tasks if task.item.name not in apart]
             yield from pool.records(small)
@@ -337,48 +337,3 @@ def _elsewhere(record: Record, folder: Path) -> Record:
         ways=(described_way(_SHARED),),
         detections=(),
     )
-
-
-def _ray() -> Any:
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError as error:
-        raise ModelError("Ray is not installed: pip install ray") from error
-    return ray
-
-
-@contextmanager
-def _connected(ray: Any, address: str | None, cpus: int) -> Iterator[None]:
-    """Connect to Ray, or start it for the block."""
-    if ray.is_initialized():
-        yield
-        return
-    where: dict[str, Any] = {"address": address}
-    if address is None:
-        where = {
-            "address": "local",
-            "num_cpus": max(cpus, os.cpu_count() or 1),
-            "include_dashboard": False,
-        }
-    try:
-        ray.init(**where, log_to_driver=False, logging_level="error")
-    except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
-        raise _unreachable(error, address or "this machine") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _unreachable(error: BaseException, address: str) -> ModelError:
-    """Why there is no connection; Ray says only in the cause that a token is missing or wrong."""
-    said: BaseException | None = error
-    while said is not None:
-        if "authentication" in f"{type(said).__name__} {said}".lower():
-            return ModelError(
-                f"Ray at {address} asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN "
-                "(or RAY_AUTH_TOKEN_PATH, a file) to the cluster's token"
-            )
-        said = said.__cause__ or said.__context__
-    return ModelError(f"Ray at {address} cannot be reached: {reason_of(error)}")

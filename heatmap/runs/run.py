@@ -49,7 +49,6 @@ from .save import Outcome, SavedRun, claim_of, save_run
 if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
 
-
 # Expected seconds from which on finer scales are announced.
 SLOW_S = 20
 
@@ -134,6 +133,8 @@ class PhotoRun:
         self._home = home
         names, scales = list(self.scales), list(self.scales.values())
         first_finer, told, took = len(names) - self._octaves, False, 0.0
+        # Or what is made once would count as time of the first scale.
+        self.scorer.ready_at(self._plans(self.photo.hw)[0].stride_px)
         with kept_memory():
             for at, name in enumerate(names):
                 if at and not told:

@@ -47,12 +47,9 @@ def crop_scores(
         The scores of each batch, float32 (up to batch, K).
     """
     compute = compute or Compute()
-    module = compute.moved(classifier.module)
+    network = crop_network(compute.moved(classifier.module), classifier.preprocessing, compute)
     for start in range(0, len(cells), batch):
-        crops = cut(extended, geometry, cells[start : start + batch])
-        with torch.inference_mode():
-            photos = compute.tensor(photo_tensor(crops, classifier.preprocessing))
-            yield module(photos).float().cpu().numpy()
+        yield network(cut(extended, geometry, cells[start : start + batch]), False)[0]
 
 
 def crop_network(module: nn.Module, preprocessing: Preprocessing, compute: Compute) -> CropNetwork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,6 +36,8 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 _SHARE, _CLOSE = 0.1, 1.1
 # Sides of the larger of both inputs, in native strides beyond one window; and windows a batch.
 _LARGER, _WINDOWS = 8, 4
+# Side of the input whose memory is measured, px, at least.
+_MEASURED_PX = 768
 
 
 class Preparation:
@@ -95,7 +98,7 @@ class Preparation:
         else:
             write_sliding(classifier, self._network, self._positions, path)
         output = POSITIONS if self._positions is not None else SCORES
-        peak = measured_peak(path, output, self._shapes())
+        peak = measured_peak(path, output, self._measured())
         sliding = self._sliding()
         return PreparedNetwork(classifier.bare, sliding, self.form, self._stride_px, peak, "", path)
 
@@ -137,6 +140,15 @@ class Preparation:
         positions = self._positions is not None and self._network is not None
         map_hw = self._network.map_hw if positions and self._network is not None else None
         return replace(self._loaded.slides, map_hw=map_hw)
+
+    def _measured(self) -> tuple[Shape, Shape]:
+        """Two inputs large enough for their memory not to be lost in what was freed before."""
+        few, more = self._shapes()
+        if self._network is None:
+            return few, more
+        window, step = self._network.window_px, self._network.native_stride_px
+        side = window + step * max(2 * _LARGER, math.ceil((_MEASURED_PX - window) / step))
+        return more, (1, side, side)
 
     def _shapes(self) -> tuple[Shape, Shape]:
         """Photos, height and width of one window, and of a larger input."""

@@ -234,9 +234,10 @@ def test_unknown_backend_is_refused():
 def test_photos_over_the_memory_limit_are_scored_by_torch_alike(kept_checkpoint):
     scorer = heatmap.prepare(kept_checkpoint)
     prepared = scorer.prepared_at(scorer.native_stride_px)
-    large = photo(700, 500)
-    needed = prepared.peak.bytes((1, *scorer.plan((700, 500)).extended_hw))
-    within, beyond = (scorer.score(large, memory=memory) for memory in (needed, needed - 1))
+    large = photo(1400, 1000)
+    needed = prepared.peak.bytes((1, *scorer.plan((1400, 1000)).extended_hw))
+    assert needed > 25 * 10**6
+    within, beyond = (scorer.score(large, memory=memory) for memory in (needed, 25 * 10**6))
     assert within.origin.computation.backend == "onnx"
     assert beyond.origin.computation.backend == "torch"
     largest = np.abs(beyond.scores).max()

@@ -186,8 +186,8 @@ def test_why_a_worker_failed_is_told(cluster, here, monkeypatch):
 @pytest.mark.slow
 def test_a_worker_elsewhere_is_refused_before_anything_is_scored(cluster, here, monkeypatch):
     class Elsewhere(clusters._RayWorker):
-        def __init__(self, recipe, request, settings, output):
-            super().__init__(recipe, request, settings, Path("/on/another/disk"))
+        def __init__(self, recipe, request, settings, output, carried):
+            super().__init__(recipe, request, settings, Path("/on/another/disk"), carried)
 
     monkeypatch.setattr(clusters, "_RayWorker", Elsewhere)
     with pytest.raises(ResultError, match="a worker cannot begin: /on/another/disk: is another"):
@@ -198,9 +198,9 @@ def test_a_worker_elsewhere_is_refused_before_anything_is_scored(cluster, here, 
 CONNECT = """
 import sys
 from heatmap.errors import ModelError
-from heatmap.runs import ray_runner
+from heatmap.runs.ray_connection import connected, imported_ray
 try:
-    with ray_runner._connected(ray_runner._ray(), sys.argv[1], 1):
+    with connected(imported_ray(), sys.argv[1], 1):
         pass
 except ModelError as error:
     print(error)

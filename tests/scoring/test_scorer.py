@@ -15,6 +15,8 @@ from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
 from heatmap.photo.extended import extend
 from heatmap.photo.reduced import open_photo
+from heatmap.scoring.cells import all_cells
+from heatmap.scoring.crop import crop_scores
 from heatmap.scoring.in_torch import InTorch
 from heatmap.scoring.network_cache import NetworkCache
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
@@ -63,6 +65,16 @@ def test_small_photos_are_covered(size):
     grid = prepare(padded()).score(photo(*size))
     assert grid.scores.shape == (*grid.geometry.grid_hw, 5)
     assert grid.heatmap(0).shape == size
+
+
+def test_whoever_stops_in_the_middle_of_cropping_is_not_in_inference_mode():
+    scorer = prepare(padding_free())
+    geometry = scorer.plan((160, 160))
+    pixels = photo(*geometry.extended_hw)
+    begun = crop_scores(scorer.classifier, pixels, geometry, all_cells(geometry), batch=2)
+    next(begun)
+    assert not torch.is_inference_mode_enabled()
+    begun.close()
 
 
 def test_crop_engine_takes_any_stride_and_agrees_where_grids_meet():
