@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -30,6 +32,21 @@ def use_threads(count: int) -> None:
     global _waiting
     _waiting = count
     apply_to_torch()
+
+
+@contextmanager
+def threads_restored() -> Iterator[None]:
+    """Have the number of threads at the end that there was at the beginning."""
+    global _waiting
+    waiting, before = _waiting, thread_count()
+    try:
+        yield
+    finally:
+        if _torch() is not None:
+            use_threads(before)
+        else:
+            # Or none, so that torch takes its own.
+            _waiting = waiting
 
 
 def apply_to_torch() -> None:

@@ -29,3 +29,29 @@ def test_number_that_was_set_holds_while_torch_is_loaded_and_afterwards():
         [sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.split() == ["3", "3", "3", "3", "2", "1", "1"]
+
+
+RESTORED = """
+from heatmap.threads import apply_to_torch, thread_count, threads_restored, use_threads
+usual, told = thread_count(), []
+with threads_restored():
+    use_threads(usual + 1)
+    told += [thread_count()]
+import torch
+torch.set_num_threads(usual + 2)
+# Nothing waits any more that would replace it.
+apply_to_torch()
+told += [thread_count()]
+with threads_restored():
+    use_threads(usual + 3)
+    told += [torch.get_num_threads()]
+told += [torch.get_num_threads()]
+print(*(count - usual for count in told))
+"""
+
+
+def test_number_is_restored_and_torch_keeps_its_own():
+    ended = subprocess.run(
+        [sys.executable, "-c", RESTORED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["1", "2", "3", "2"]

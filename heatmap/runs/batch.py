@@ -15,7 +15,7 @@ from ..ownership import Ownership
 from ..progress import Reporter
 from ..room import named_error
 from ..temporary import recover
-from ..threads import thread_count, use_threads
+from ..threads import thread_count, threads_restored
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
 from .coco_joined import Pieces, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
@@ -74,12 +74,10 @@ class LocalRunner:
         return _processors() + 1
 
     def run(self, setup: BatchSetup, tasks: Sequence[PhotoTask]) -> Iterator[Record]:
-        before, count = thread_count(), _processors() // setup.settings.resources.threads
-        try:
+        count = _processors() // setup.settings.resources.threads
+        with threads_restored():
             worker = Worker(setup.scorer, setup.request, setup.settings)
             yield from worker.at_once(tasks, max(1, count) + 1)
-        finally:
-            use_threads(before)
 
 
 @cache
