@@ -183,7 +183,9 @@ def batch(
             recover(output)
         _check_own(manifest, manifest.owner(request.files, overwrite=request.overwrite))
         share, many = _share(runner, gathered), _are_many(sources, gathered)
-        setup = _setup(recipe, request, threads, manifest, share=share, many=many)
+        setup = _setup(
+            recipe, request, threads, manifest, share=share, many=many, reporter=reporter
+        )
         joined = _joined(manifest, setup)
         _check_own(manifest, _owner(manifest, setup), *joined)
         reporter.notes(setup.notes)
@@ -261,6 +263,7 @@ def _setup(
     *,
     share: int,
     many: bool,
+    reporter: Reporter = Reporter(),
 ) -> BatchSetup:
     """The scorer and settings, after all checks that need no photo.
 
@@ -272,6 +275,8 @@ def _setup(
     geometry = scorer.plan(ANY_HW, request.placement.at(1.0))
     stride = geometry.stride_px
     earlier = manifest.settings
+    if many and scorer.prepared_at(stride) is None and scorer.unprepared:
+        reporter.note(f"preparing {scorer.facts.name} for faster starts, once")
     settings = settle(scorer, request, threads, earlier, stride_px=stride, share=share, keep=many)
     scorer = scorer.on(settings.resources.backend)
     # Converted here, once, before threads ask for it.

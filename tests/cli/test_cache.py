@@ -191,13 +191,14 @@ class TestAfterRun:
         outcome = call(*self.RUN)
         assert (outcome.code, there) == (0, [True])
         assert [line for line in outcome.err.splitlines() if note in line]
-        assert len([line for line in outcome.err.splitlines() if "note" in line]) == 1
+        # The first says that it prepares.
+        assert len([line for line in outcome.err.splitlines() if "note" in line]) == 2
         assert "Traceback" not in outcome.err
         assert backend_in("out/cat.json") == "torch"
         assert Store().is_empty
 
     @pytest.mark.parametrize(
-        ("error", "notes"), [(RuntimeError("within\ntorch"), 1), (KeyboardInterrupt(), 0)]
+        ("error", "notes"), [(RuntimeError("within\ntorch"), 2), (KeyboardInterrupt(), 0)]
     )
     def test_failures_to_record_a_network_change_no_exit_code(
         self, call, cache, monkeypatch, error, notes
