@@ -169,7 +169,8 @@ def _run(run_batch: Any, printer: Any, where: Any, output: Path, *given: Any, **
             raise click.Abort from None
         return int(printer.failed)
     printer.end(done)
-    keep_network(done.scorer)
+    if done.scorer is not None:
+        keep_network(done.scorer)
     return len(done.failed)
 
 

@@ -81,10 +81,18 @@ class PreparedNetwork:
     def _run(self, photos: npt.NDArray[np.uint8], output: str, threads: int) -> Floats:
         return self._session(threads).run(np.ascontiguousarray(photos), (output,))[output]
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it is loaded, or its file is still there to be loaded."""
+        return bool(self._sessions) or not isinstance(self.file, Path) or self.file.exists()
+
     def _session(self, threads: int) -> Session:
         """The network loaded once for all that score with it at this number of threads."""
         if (session := self._sessions.get(threads)) is not None:
             return session
+        if isinstance(self.file, Path) and self._sessions and not self.file.exists():
+            # With other threads rather than not at all.
+            return next(iter(self._sessions.values()))
         return self._sessions.setdefault(threads, self._new_session(threads))
 
     def _new_session(self, threads: int) -> Session:

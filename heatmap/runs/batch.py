@@ -47,6 +47,8 @@ class BatchSetup:
     settings: Settings
     output: Path
     notes: tuple[str, ...] = ()
+    # The scorer before it was pinned to one backend.
+    asked: Scorer | None = None
 
 
 class BatchRunner(Protocol):
@@ -117,7 +119,7 @@ class Batch:
 
     work: BatchPlan
     records: tuple[Record, ...]
-    scorer: Scorer = field(repr=False)
+    scorer: Scorer | None = field(repr=False)
 
     @property
     def failed(self) -> tuple[Record, ...]:
@@ -140,7 +142,7 @@ def plan_batch(
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     share = _share(runner, gathered)
-    setup = _setup(recipe, request, threads, manifest, share=share, many=False)
+    setup = _setup(recipe, request, threads, manifest, share)
     _check_own(manifest, _owner(manifest, setup), *_joined(manifest, setup))
     retry_failed = sources.retry_failed or request.overwrite
     return _plan(gathered, manifest, setup, retry_failed=retry_failed)
@@ -182,10 +184,8 @@ def batch(
         with named_error(output):
             recover(output)
         _check_own(manifest, manifest.owner(request.files, overwrite=request.overwrite))
-        share, many = _share(runner, gathered), _are_many(sources, gathered)
-        setup = _setup(
-            recipe, request, threads, manifest, share=share, many=many, reporter=reporter
-        )
+        many = reporter if _are_many(sources, gathered) else None
+        setup = _setup(recipe, request, threads, manifest, _share(runner, gathered), many)
         joined = _joined(manifest, setup)
         _check_own(manifest, _owner(manifest, setup), *joined)
         reporter.notes(setup.notes)
@@ -206,7 +206,7 @@ def batch(
         folders = (item for item, _ in gathered.unread)
         names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
         records = {**manifest.records, **refused}
-        return Batch(work, tuple(records[name] for name in sorted(names)), setup.scorer)
+        return Batch(work, tuple(records[name] for name in sorted(names)), setup.asked)
 
 
 def _told(
@@ -260,14 +260,12 @@ def _setup(
     request: Request,
     threads: int | None,
     manifest: Manifest,
-    *,
     share: int,
-    many: bool,
-    reporter: Reporter = Reporter(),
+    many: Reporter | None = None,
 ) -> BatchSetup:
     """The scorer and settings, after all checks that need no photo.
 
-    Of ``many`` photos the network is prepared for ONNX Runtime before the first.
+    Of ``many`` photos the network is prepared for ONNX Runtime before the first, which is told.
     """
     recipe, request = recipe.absolute, request.of_batch
     scorer = recipe.prepare()
@@ -275,15 +273,16 @@ def _setup(
     geometry = scorer.plan(ANY_HW, request.placement.at(1.0))
     stride = geometry.stride_px
     earlier = manifest.settings
-    if many and scorer.prepared_at(stride) is None and scorer.unprepared:
-        reporter.note(f"preparing {scorer.facts.name} for faster starts, once")
-    settings = settle(scorer, request, threads, earlier, stride_px=stride, share=share, keep=many)
-    scorer = scorer.on(settings.resources.backend)
+    if many is not None and scorer.prepared_at(stride) is None and scorer.unprepared:
+        many.note(f"preparing {scorer.facts.name} for faster starts, once")
+    keep = many is not None
+    settings = settle(scorer, request, threads, earlier, stride_px=stride, share=share, keep=keep)
+    asked, scorer = scorer, scorer.on(settings.resources.backend)
     # Converted here, once, before threads ask for it.
     scorer.ready_at(stride)
     output = Path(os.path.abspath(manifest.path.parent))
     notes = (*scorer.notes_at(stride), *scorer.cache_notes)
-    return BatchSetup(recipe, scorer, request, settings, output, notes)
+    return BatchSetup(recipe, scorer, request, settings, output, notes, asked)
 
 
 def _plan(

@@ -112,7 +112,9 @@ class PreparedForms:
                 self._found[stride] = self._kept(stride)
                 if self._found[stride] is None and self.backend == "onnx":
                     self.prepare(stride)
-            return self._found[stride]
+            network = self._found[stride]
+            # Another process may have cleared the cache before it was loaded.
+            return network if network is None or network.is_there else None
 
     def typed_at(self, stride: Stride) -> PreparedNetwork | None:
         """As :meth:`at`, but None where torch is needed to know."""
@@ -199,6 +201,11 @@ class PreparedForms:
         try:
             key = preparation.key()
             network = self._named(self.store.find(key) or self._written(preparation, key))
+            if self.backend == "auto" or self.store.winner(key) is None:
+                winner = preparation.winner(network, time.perf_counter() - started)
+                self.store.remember(key, winner)
+                return network if winner == "onnx" or self.backend == "onnx" else None
+            return network
         except HeatmapError:
             # Not tried again at every start.
             if key is not None:
@@ -208,11 +215,6 @@ class PreparedForms:
             # What is loaded is of the files as they were: others must not lead to it.
             if typed and key is not None and self._typed_is_the_same():
                 self.store.leads_to(typed, key)
-        if self.backend == "auto" or self.store.winner(key) is None:
-            winner = preparation.winner(network, time.perf_counter() - started)
-            self.store.remember(key, winner)
-            return network if winner == "onnx" or self.backend == "onnx" else None
-        return network
 
     def _typed_is_the_same(self) -> bool:
         """Whether it is known what was typed, and none of its files was replaced since."""
