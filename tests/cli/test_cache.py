@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import heatmap
 from heatmap.cache_folder import cache_folder
 from heatmap.errors import ConversionError
 from heatmap.prepared.store import Store
@@ -210,6 +212,23 @@ class TestAfterRun:
         outcome = call(*self.RUN)
         assert (outcome.code, outcome.err.count("note: ")) == (0, notes), outcome.err
         assert backend_in("out/cat.json") == "torch"
+
+    def test_a_batch_of_few_photos_prepares_behind_its_results(self, call, cache, monkeypatch):
+        tried = failing(monkeypatch, ConversionError("no such operation"))
+        done = call("batch", "cat.png", *PLAIN, "-o", "many", "--scale", "1")
+        assert (done.code, len(tried)) == (0, 1)
+        assert done.err.count("note: preparing ") == 1
+
+    def test_network_cleared_before_it_was_loaded_is_scored_in_torch(
+        self, kept_checkpoint, shared_cache, tmp_path, monkeypatch
+    ):
+        shutil.copytree(shared_cache, tmp_path / "copied")
+        monkeypatch.setenv("HEATMAP_CACHE", str(tmp_path / "copied"))
+        scorer = heatmap.prepare(kept_checkpoint)
+        assert scorer.prepared_at(scorer.native_stride_px) is not None
+        shutil.rmtree(tmp_path / "copied")
+        grid = scorer.score(np.zeros((80, 90, 3), np.uint8))
+        assert grid.origin.computation.backend == "torch"
 
     def test_network_that_does_not_export_is_tried_once(self, call, cache, monkeypatch):
         there = failing(monkeypatch, ConversionError("no such operation"))
