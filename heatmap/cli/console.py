@@ -16,6 +16,7 @@ from ..progress import Reporter
 from .command import in_options
 
 if TYPE_CHECKING:
+    from ..grid.origin import Origin
     from ..grid.score_grid import ScoreGrid
 
 _PIPE_WIDTH = 10_000
@@ -40,9 +41,14 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
         f"{grid_size(rows, columns)} of windows, {geometry.window_px} px wide, "
         f"{geometry.stride_px} px apart{resized}"
     )
+    print_model(console, origin)
+
+
+def print_model(console: Console, origin: Origin) -> None:
+    """Print the network, its weights, and what ran it."""
     backend = "ONNX Runtime" if origin.computation.backend == "onnx" else "torch"
     model = f"{escape(origin.model)}, weights {escape(origin.weights.text)}"
-    console.print(f"model: {model}, run by {backend}", soft_wrap=True)
+    console.print(f"model: {model}, run by {backend}")
 
 
 def grid_size(rows: int, columns: int) -> str:

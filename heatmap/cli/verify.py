@@ -20,7 +20,7 @@ from ..grid.outputs import described
 from ..names import COMPARISON, ResultNames
 from ..ownership import check_folder
 from .command import Command, in_options
-from .console import make_console, progress_line
+from .console import make_console, print_model, progress_line
 from .options import (
     FILE,
     backend_option,
@@ -209,7 +209,7 @@ def _print(photo: str, report: VerifyReport, picture: Path) -> None:
     """Print the check of the head, sliding against cropping, the times and the conclusion."""
     console, grid, head = make_console(), report.worst.grid, report.head
     console.print(f"{escape(photo)}: {size_text(grid.geometry.photo_hw)}", soft_wrap=True)
-    console.print(f"model: {escape(grid.origin.model)}, weights {escape(grid.origin.weights.text)}")
+    print_model(console, grid.origin)
     console.print(f"outputs: {described(grid.kind)}")
     if head is None:
         console.print("converted head: not checked, the original network is not in the file")

@@ -52,12 +52,12 @@ def test_new_file_does_not_lead_to_what_was_loaded_of_the_old_one(checkpoint, mo
         return replace(kept, file=path, digest="")
 
     monkeypatch.setattr(Preparation, "write", write)
-    scorer = heatmap.prepare(checkpoint, window=80)
+    scorer = heatmap.prepare(checkpoint, window=72)
     assert (backend_of(scorer), scorer.unprepared) == ("torch", [None])
     train_on(checkpoint)
     assert scorer.unprepared == []
     scorer.forms.prepare(None)
-    again = heatmap.prepare(checkpoint, window=80)
+    again = heatmap.prepare(checkpoint, window=72)
     assert (backend_of(again), again.unprepared) == ("torch", [None])
 
 
