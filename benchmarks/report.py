@@ -139,19 +139,19 @@ def main() -> None:
         outputs = {section.script: run(section, Path(cache)) for section in chosen}
     machine = next(iter(outputs.values()))[0]
     earlier = {} if len(outputs) == len(SECTIONS) else read_sections(machine)
-    head = earlier.get("") or [
+    lines = [
         "# Benchmarks",
         "",
         "Made by `make benchmarks` on one machine, on which nothing else ran; do not edit. The "
         "second name in the next line is the instruction set that torch uses.",
         "",
-        *(f"- {line}" for line in next(iter(outputs.values()))[:MACHINE_LINES]),
+        f"- {machine}",
     ]
-    lines = [*head]
     for section in SECTIONS:
         lines += ["", f"## {section.title}", ""]
         if section.script in outputs:
-            lines += [section.meaning, "", *as_markdown(section, outputs[section.script])]
+            _, versions, *_ = output = outputs[section.script]
+            lines += [section.meaning, "", f"With {versions}.", "", *as_markdown(section, output)]
         else:
             lines += earlier[section.title]
     REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -159,12 +159,12 @@ def main() -> None:
 
 
 def read_sections(machine: str) -> dict[str, list[str]]:
-    """The report as it stands: lines by title, the head under ""; from this machine only."""
+    """The report as it stands: lines by title; from this machine only."""
     text = REPORT.read_text(encoding="utf-8")
     if f"- {machine}" not in text.splitlines():
         raise SystemExit(f"{REPORT} is from another machine than {machine}: run all anew")
-    head, *sections = text.strip().split("\n\n## ")
-    lines_by_title = {"": head.splitlines()}
+    _, *sections = text.strip().split("\n\n## ")
+    lines_by_title = {}
     for section in sections:
         title, _, rest = section.partition("\n\n")
         lines_by_title[title] = rest.splitlines()

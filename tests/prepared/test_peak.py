@@ -21,8 +21,8 @@ def test_what_this_process_holds_does_not_count(network):
 
 def test_line_goes_through_both_measurements_with_a_margin():
     peak = Peak.through([((1, 10, 10), 6_000), ((1, 20, 20), 15_000)])
-    assert peak.bytes((1, 10, 10)) == pytest.approx(1.3 * 6_000, abs=1)
-    assert peak.bytes((1, 20, 20)) == pytest.approx(1.3 * 15_000, abs=1)
+    assert peak.bytes((1, 10, 10)) == pytest.approx(1.6 * 6_000, abs=1)
+    assert peak.bytes((1, 20, 20)) == pytest.approx(1.6 * 15_000, abs=1)
 
 
 @pytest.mark.parametrize("measured", [(0, 0), (50_000, 0), (0, 100), (9_000, 9_000)])
