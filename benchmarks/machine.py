@@ -7,13 +7,12 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Hashable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from heatmap.versions import package_versions
+from heatmap.versions import installed_versions, package_versions
 
 # What the benchmarks compare with, as on the package index.
 PEERS = ("onnxruntime", "openvino", "monai", "sahi", "torchcam")
@@ -31,18 +30,8 @@ def print_machine() -> None:
         lines = cpuinfo.read_text().splitlines()
         name = next((line.split(": ")[1] for line in lines if line.startswith("model name")), name)
     print(f"{name}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads")
-    versions = package_versions() | _versions(PEERS)
+    versions = package_versions() | installed_versions(PEERS)
     print(", ".join(f"{package} {number}" for package, number in versions.items()))
-
-
-def _versions(packages: tuple[str, ...]) -> dict[str, str]:
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
 
 
 def peak_bytes() -> int:

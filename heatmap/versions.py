@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -21,8 +22,13 @@ _PACKAGES = (
 @cache
 def package_versions() -> dict[str, str]:
     """The version of each of these packages that is installed, by name."""
+    return installed_versions(_PACKAGES)
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """The version of each package that is installed, by name; none is imported."""
     versions = {}
-    for name in _PACKAGES:
+    for name in packages:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

