@@ -33,7 +33,7 @@ _PIXELS = "pixels"
 
 
 class _Prepared(nn.Module):
-    """Photos (B, H, W, 3) uint8 as the network's input (B, C, H, W) float32."""
+    """Photos (B, 3, H, W) uint8 as the network's input (B, C, H, W) float32."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
@@ -48,14 +48,12 @@ class _Prepared(nn.Module):
     shares: Tensor
 
     def forward(self, pixels: Tensor) -> Tensor:
-        # Moved while they are bytes, a quarter of what they become.
-        channels = pixels.permute(0, 3, 1, 2)
         if self.grey:
             # Whole numbers below 2^24, which float32 holds exactly.
-            luma = (channels.float() * self.shares).sum(1, keepdim=True)
+            luma = (pixels.float() * self.shares).sum(1, keepdim=True)
             values = torch.floor((luma + 2**15) * 2.0**-16)
         else:
-            values = (channels.flip(1) if self.reversed else channels).float()
+            values = (pixels.flip(1) if self.reversed else pixels).float()
         return (values - self.mean) / self.std
 
 
@@ -90,7 +88,7 @@ class _SlidingForm(nn.Module):
     def _cells(self, features: Tensor, pixels: Tensor, name: str) -> Tensor:
         """Scores (B, N, M, K); a denser feature map may extend beyond the last window."""
         rows, columns = (
-            whole_windows(side, self.windows[name], self.stride_px) for side in pixels.shape[1:3]
+            whole_windows(side, self.windows[name], self.stride_px) for side in pixels.shape[2:]
         )
         scores = self.heads[name](features).permute(0, 2, 3, 1)
         return scores.narrow(1, 0, rows).narrow(2, 0, columns)  # type: ignore[no-any-return]
@@ -135,10 +133,10 @@ def write_sliding(
     boxes = classifier.box_regression is not None
     form = _SlidingForm(classifier.preprocessing, network, positions, features=boxes)
     window, step = network.window_px, network.native_stride_px
-    example = torch.zeros(2, window + 2 * step, window + 3 * step, 3, dtype=torch.uint8)
-    sizes = {0: Dim("batch", min=1), 1: Dim("height", min=window), 2: Dim("width", min=window)}
+    example = torch.zeros(2, 3, window + 2 * step, window + 3 * step, dtype=torch.uint8)
+    sizes = {0: Dim("batch", min=1), 2: Dim("height", min=window), 3: Dim("width", min=window)}
     axes: dict[str, tuple[str | int, ...]] = {
-        _PIXELS: ("batch", "height", "width", 3),
+        _PIXELS: ("batch", 3, "height", "width"),
         SCORES: ("batch", "rows", "columns", network.classes),
         POSITIONS: ("batch", "position_rows", "position_columns", network.classes),
         FEATURES: ("batch", "channels", "map_rows", "map_columns"),
@@ -155,9 +153,9 @@ def write_cropping(classifier: Classifier, path: Path) -> None:
         ConversionError: as :func:`write_sliding`.
     """
     form, window = _CropForm(classifier), classifier.preprocessing.window_px
-    example = torch.zeros(2, window, window, 3, dtype=torch.uint8)
+    example = torch.zeros(2, 3, window, window, dtype=torch.uint8)
     axes: dict[str, tuple[str | int, ...]] = {
-        _PIXELS: ("batch", window, window, 3),
+        _PIXELS: ("batch", 3, window, window),
         SCORES: ("batch", 1, 1, len(classifier.classes)),
     }
     _write(form, example, {0: Dim("batch", min=1)}, axes, path)
@@ -195,7 +193,7 @@ def _compare(form: _SlidingForm | _CropForm, hw: tuple[int, int], path: Path) ->
     noise = np.random.default_rng(0)
     pixels = noise.integers(0, 256, (2, *hw, 3), dtype=np.uint8)
     with torch.inference_mode():
-        expected = form(torch.from_numpy(pixels))
+        expected = form(torch.from_numpy(pixels).permute(0, 3, 1, 2))
     given = Session(path, 1).run(pixels, form.outputs)
     for name, tensor in zip(form.outputs, expected, strict=True):
         if not (difference := _difference(given[name], tensor.numpy())) <= SAME:

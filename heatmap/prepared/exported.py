@@ -107,7 +107,7 @@ class ExportedSession(Session):
     def _given(self, photos: npt.NDArray[np.float32]) -> Floats:
         try:
             whole = np.ascontiguousarray(photos)
-            (given,) = super().run(whole, (self._file.output,)).values()
+            (given,) = self.compute(whole, (self._file.output,)).values()
         except ModelError as error:
             raise self._without_way_out(error) from error
         if given.ndim not in (2, 4) or len(given) != len(photos):

@@ -75,11 +75,11 @@ class PreparedNetwork:
         With ``features`` also their feature maps (B, C, n, m), which it has with box regression.
         """
         outputs = (SCORES, FEATURES) if features else (SCORES,)
-        given = self._session(threads).run(np.ascontiguousarray(windows), outputs)
+        given = self._session(threads).run(windows, outputs)
         return given[SCORES].reshape(len(windows), -1), given.get(FEATURES)
 
     def _run(self, photos: npt.NDArray[np.uint8], output: str, threads: int) -> Floats:
-        return self._session(threads).run(np.ascontiguousarray(photos), (output,))[output]
+        return self._session(threads).run(photos, (output,))[output]
 
     @property
     def is_there(self) -> bool:

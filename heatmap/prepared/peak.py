@@ -66,7 +66,7 @@ def measured_peak(network: Path, output: str, shapes: Sequence[Shape]) -> Peak:
     """What runs take beyond the loaded network, each in a process of its own.
 
     Args:
-        network: the ONNX file, whose input may be uint8 (B, H, W, 3) or float32 (B, C, H, W).
+        network: the ONNX file, whose input (B, C, H, W) may be uint8 or float32.
         output: the output that is computed.
         shapes: the shapes of two inputs, without channels, of which the second has more pixels;
             or of one.
@@ -104,7 +104,7 @@ def _measure(network: Path, output: str, shape: Shape) -> int:
     _forget_highest()
     before = _resident()
     with kept_memory():
-        session.run(session.example(shape), [output])
+        session.compute(session.example(shape), [output])
     return max(0, _highest() - before)
 
 
