@@ -1,0 +1,171 @@
+"""The options of runs and batches by name: the same in Python and on the command line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..choices import Activation, Backend, Device, Dtype, Engine
+from ..classes import ClassGroup, Wanted
+from ..errors import HeatmapError, Use
+from ..geometry import Border
+from ..grid.origin import Fusion
+from ..grid.skip import Skip
+from ..localization.auto_scales import Automatic, Resolution
+from ..photo.reading import Damaged, Reading
+from ..prepared.preprocessing import ChannelOrder, PerChannel
+from .coco import CocoIds
+from .request import Display, Extras, Limits, MultiScale, Request
+from .settings import ScorerRecipe
+
+Options = Mapping[str, Any]
+Settings = TypeVar("Settings", Display, MultiScale, Limits, Extras, Reading)
+
+
+class ModelOptions(TypedDict, total=False):
+    """How a network is loaded and run: see :func:`heatmap.load_classifier`, :func:`prepare`."""
+
+    weights: str | Path
+    weights_key: str | None
+    architecture: str | None
+    window: int | None
+    mean: PerChannel | None
+    std: PerChannel | None
+    channel_order: ChannelOrder | None
+    class_names: Any
+    groups: str | Path | None
+    activation: Activation
+    engine: Engine
+    backend: Backend
+    device: Device
+    dtype: Dtype
+
+
+class RunOptions(ModelOptions, total=False):
+    """Those of a run; what each means stands at :func:`heatmap.run`."""
+
+    classes: Wanted | Sequence[Wanted]
+    exclude: Wanted | Sequence[Wanted]
+    conf: float
+    iou: float
+    max_det: int | None
+    confirm: int
+    scales: float | Sequence[float] | Automatic
+    resolution: Resolution
+    stride: int | None
+    border: Border
+    fuse: Fusion
+    region: tuple[int, int, int, int] | None
+    skip_background: bool
+    mask: str | Path | npt.NDArray[np.uint8] | None
+    memory: int | None
+    store_classes: Wanted | Sequence[Wanted] | None
+    input_range: tuple[float, float] | None
+    damaged: Damaged
+    max_pixels: int
+    opacity: float
+    color_range: tuple[float, float] | None
+    full: bool
+    per_class: bool
+    areas: bool
+    formats: str | Sequence[str]
+    coco: str | Path | None
+    html: bool
+    save_grid: bool
+    save_crops: bool
+
+
+MODEL_OPTIONS = frozenset(ModelOptions.__annotations__)
+RUN_OPTIONS = frozenset(RunOptions.__annotations__)
+
+
+def check_options(options: Options, known: frozenset[str], function: str) -> None:
+    """Refuse options that there are not.
+
+    Raises:
+        TypeError: as Python does, with what may be meant.
+    """
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f": did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{meant}")
+
+
+def recipe_of(model: str, options: Options) -> ScorerRecipe:
+    """How to prepare a scorer, from those of the options that are of the model."""
+    given = {name: options[name] for name in options if name in MODEL_OPTIONS}
+    return ScorerRecipe(model, given.pop("engine", None) or "auto", given)
+
+
+def request_of(options: Options, *, overwrite: bool = False) -> Request:
+    """How each photo is processed; options that are None are as if they were not given.
+
+    Raises:
+        HeatmapError: a value that cannot be.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in ("classes", "exclude", "store_classes", "formats"):
+        if name in given:
+            given[name] = _several(given[name])
+    if isinstance(given.get("scales"), int | float):
+        given["scales"] = (given["scales"],)
+    limits = given | {"reading": reading_of(given), "skip": _skip_of(given)}
+    limits["region_xywh"] = given.get("region")
+    limits["store_classes"] = given.get("store_classes") or None
+    return Request(
+        _made(Display, given),
+        placement_of(given),
+        _made(Limits, limits),
+        _made(Extras, given | {"coco": _ids_of(given)}),
+        overwrite,
+    )
+
+
+def placement_of(options: Options) -> MultiScale:
+    """How windows are laid over a photo."""
+    given = dict(options)
+    if not isinstance(given.get("scales", ""), str):
+        given["scales"] = tuple(given["scales"])
+    return _made(MultiScale, given)
+
+
+def display_of(options: Options) -> Display:
+    """What is looked for, and how it is drawn."""
+    return _made(Display, {name: value for name, value in options.items() if value is not None})
+
+
+def reading_of(options: Options) -> Reading:
+    """How photo files are read."""
+    return _made(Reading, options)
+
+
+def _made(kind: type[Settings], options: Options) -> Settings:
+    """An object of settings from the options of the names of its fields."""
+    names = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in options.items() if name in names})
+
+
+def _several(value: Wanted | Iterable[Wanted]) -> tuple[Wanted, ...]:
+    """What may be given alone or as several."""
+    if isinstance(value, str | int | ClassGroup):
+        return (value,)
+    return tuple(value)
+
+
+def _skip_of(options: Options) -> Skip | None:
+    background, mask = options.get("skip_background", False), options.get("mask")
+    return Skip(background, mask) if background or mask is not None else None
+
+
+def _ids_of(options: Options) -> CocoIds | None:
+    source = options.get("coco")
+    if source is not None and "coco" not in options.get("formats", ()):
+        raise HeatmapError(f"{source} gives the ids of COCO files", Use("formats", ["coco"], "add {}"))
+    return None if source is None else CocoIds.read(source)
