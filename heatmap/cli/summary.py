@@ -13,11 +13,11 @@ from rich.table import Table
 
 from ..grid.outputs import described
 from ..localization.auto_scales import in_words
+from .check import check_model
 from .command import Command
 from .console import grid_size, make_console, progress_line
 from .options import model_options, under
 from .parameter_types import PhotoSize
-from .request import check_model
 from .result_options import json_option
 
 if TYPE_CHECKING:

@@ -85,6 +85,11 @@ MODEL_OPTIONS = frozenset(ModelOptions.__annotations__)
 RUN_OPTIONS = frozenset(RunOptions.__annotations__)
 
 
+def among(options: Options, names: frozenset[str]) -> dict[str, Any]:
+    """Those of some options that have these names and are not None."""
+    return {name: value for name, value in options.items() if name in names and value is not None}
+
+
 def check_options(options: Options, known: frozenset[str], function: str) -> None:
     """Refuse options that there are not.
 
@@ -100,8 +105,8 @@ def check_options(options: Options, known: frozenset[str], function: str) -> Non
 
 def recipe_of(model: str, options: Options) -> ScorerRecipe:
     """How to prepare a scorer, from those of the options that are of the model."""
-    given = {name: options[name] for name in options if name in MODEL_OPTIONS}
-    return ScorerRecipe(model, given.pop("engine", None) or "auto", given)
+    given = among(options, MODEL_OPTIONS)
+    return ScorerRecipe(model, given.pop("engine", "auto"), given)
 
 
 def request_of(options: Options, *, overwrite: bool = False) -> Request:
@@ -110,14 +115,13 @@ def request_of(options: Options, *, overwrite: bool = False) -> Request:
     Raises:
         HeatmapError: a value that cannot be.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given = among(options, RUN_OPTIONS)
     for name in ("classes", "exclude", "store_classes", "formats"):
         if name in given:
             given[name] = _several(given[name])
     if isinstance(given.get("scales"), int | float):
         given["scales"] = (given["scales"],)
     limits = given | {"reading": reading_of(given), "skip": _skip_of(given)}
-    limits["region_xywh"] = given.get("region")
     limits["store_classes"] = given.get("store_classes") or None
     return Request(
         _made(Display, given),
@@ -138,7 +142,7 @@ def placement_of(options: Options) -> MultiScale:
 
 def display_of(options: Options) -> Display:
     """What is looked for, and how it is drawn."""
-    return _made(Display, {name: value for name, value in options.items() if value is not None})
+    return _made(Display, among(options, RUN_OPTIONS))
 
 
 def reading_of(options: Options) -> Reading:
@@ -167,5 +171,7 @@ def _skip_of(options: Options) -> Skip | None:
 def _ids_of(options: Options) -> CocoIds | None:
     source = options.get("coco")
     if source is not None and "coco" not in options.get("formats", ()):
-        raise HeatmapError(f"{source} gives the ids of COCO files", Use("formats", ["coco"], "add {}"))
+        raise HeatmapError(
+            f"{source} gives the ids of COCO files", Use("formats", ["coco"], "add {}")
+        )
     return None if source is None else CocoIds.read(source)

@@ -145,7 +145,7 @@ class Limits:
         memory: bytes that activations may take; None is half of the free memory.
         store_classes: the only classes whose probabilities are stored; None is all.
         skip: windows that are not scored; None scores all.
-        region_xywh: left, top, width and height, px, of the part of the photo that is looked at;
+        region: left, top, width and height, px, of the part of the photo that is looked at;
             None is all. Scales are chosen for the region as for a photo of its size.
         reading: how the photo's file is read, where it leaves a choice.
     """
@@ -153,7 +153,7 @@ class Limits:
     memory: int | None = None
     store_classes: tuple[Wanted, ...] | None = None
     skip: Skip | None = None
-    region_xywh: tuple[int, int, int, int] | None = None
+    region: tuple[int, int, int, int] | None = None
     reading: Reading = AS_IT_IS
 
     def region_of(self, photo_hw: tuple[int, int]) -> Region | None:
@@ -163,15 +163,15 @@ class Limits:
             GeometryError: it is not inside the photo, or there is a mask, which is for whole
                 photos.
         """
-        if self.region_xywh is None:
+        if self.region is None:
             return None
         if self.skip is not None and self.skip.mask is not None:
             raise GeometryError(
                 "a mask is for the whole photo, not for a region",
                 Use("mask", text="leave out {}"),
-                Use("region_xywh", text="{}"),
+                Use("region", text="{}"),
             )
-        return Region(*self.region_xywh, whole_hw=photo_hw)
+        return Region(*self.region, whole_hw=photo_hw)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,22 @@ import pytest
 from heatmap.errors import PhotoError, ResultError
 from heatmap.names import ResultNames
 from heatmap.runs.formats import FORMATS
+from heatmap.runs.photo_run import PhotoRun
 from heatmap.runs.possible import possible_names
 from heatmap.runs.request import Display, Extras, Request
-from heatmap.runs.run import PhotoRun, run
 from heatmap.runs.sources import gather
 from tests.support.batches import files
-from tests.support.runs import EVERY_CLASS, PLAIN, SEVERAL, Recorder, another, names, refused, told
+from tests.support.runs import (
+    EVERY_CLASS,
+    PLAIN,
+    SEVERAL,
+    Recorder,
+    another,
+    names,
+    refused,
+    run,
+    told,
+)
 
 EVERYTHING = Extras(FORMATS, html=True, thumbnail=True, save_grid=True, save_crops=True)
 
@@ -220,7 +230,7 @@ def test_every_name_that_is_written_was_foreseen(tmp_path, scorer, photo):
         *(photo, scorer, tmp_path), display=display, placement=SEVERAL, extras=request.extras
     )
     classes = scorer.classifier.classes
-    foreseen = possible_names(ResultNames(tmp_path, "cat"), request, classes, done.scales)
+    foreseen = possible_names(ResultNames(tmp_path, "cat"), request, classes, done.grids)
     assert {path.name for path in done.saved.written} <= foreseen
     assert len(done.saved.per_class) > 1
 

@@ -1,0 +1,149 @@
+"""Run photos in one call: `heatmap.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Unpack, cast, overload
+
+from ..errors import ModelError
+from ..networks.model_names import DEFAULT_MODEL
+from ..photo.given import is_encoded
+from ..photo.reduced import PhotoSource
+from ..progress import Reporter
+from .options import MODEL_OPTIONS, RUN_OPTIONS, RunOptions, among, check_options, request_of
+from .photo_run import run_photo
+from .result import Result
+
+# Photos as :func:`heatmap.read_photo` takes them.
+Several: TypeAlias = list[Any] | tuple[Any, ...] | Iterator[Any]
+
+if TYPE_CHECKING:
+    from ..networks.load import Model
+    from ..scoring.scorer import Scorer
+
+
+@overload
+def run(
+    photo: PhotoSource,
+    model: Model | Scorer = ...,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    reporter: Reporter = ...,
+    **options: Unpack[RunOptions],
+) -> Result: ...
+
+
+@overload
+def run(
+    photo: Several,
+    model: Model | Scorer = ...,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    reporter: Reporter = ...,
+    **options: Unpack[RunOptions],
+) -> Iterator[Result]: ...
+
+
+def run(
+    photo: PhotoSource | Several,
+    model: Model | Scorer = DEFAULT_MODEL,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    reporter: Reporter = Reporter(),
+    **options: Unpack[RunOptions],
+) -> Result | Iterator[Result]:
+    """Detect objects in a photo, or in each of several.
+
+    >>> result = heatmap.run("cat.jpg", classes=["cat"], conf=0.5)  # doctest: +SKIP
+    >>> [detection.xyxy for detection in result]                    # doctest: +SKIP
+    >>> result.save("results")                                      # doctest: +SKIP
+
+    Nothing is written without ``output``. Options are those of ``heatmap run``, by the same names;
+    None is as not given.
+
+    Args:
+        photo: as :func:`heatmap.read_photo` takes it; or a list, tuple or generator of such.
+        model: a name, file, module or classifier as for :func:`heatmap.prepare`, or the scorer that
+            that gives, which serves many calls.
+        output: also save the result in this folder, as :meth:`Result.save`; what cannot be written
+            there is refused before the photo is scored.
+        overwrite: as of :meth:`Result.save`.
+        reporter: receives the stages, and the number of windows scored.
+        weights, weights_key, architecture, window, mean, std, channel_order, class_names, groups, \
+activation: the model, as for :func:`heatmap.load_classifier`.
+        engine, backend, device, dtype: how it is run, as for :func:`heatmap.prepare`.
+        classes: names, indices or groups to search and draw, or one of them; by default all are
+            searched, and those detected are drawn.
+        exclude: classes and groups that are left out where none are given.
+        conf: confidence threshold, 0..1: the lowest confidence of a detection.
+        iou: IoU threshold, 0..1: of windows of one class that overlap more, only the most
+            confident is kept.
+        max_det: maximum number of detections, per class where ``classes`` are given.
+        confirm: how many detections are confirmed by cropping.
+        scales: resize factors of the photo, or one; or "auto" (by the rule of the network),
+            "photo" (by the photo's size), or "native" (1).
+        resolution: for scales that are not given: "normal", "fine" or "finer", for smaller things.
+        stride: distance between neighbouring windows, px; by default the network's own.
+        border: "cover" extends the photo so that every pixel lies in a window; "valid" does not.
+        fuse: "mean" or "max" of the probabilities of several scales, without sharp maps.
+        region: left, top, width and height, px, of the part of the photo that is looked at.
+        skip_background: skip windows that show only flat background.
+        mask: skip windows where this image of the photo's proportions is black.
+        memory: bytes that activations may take; by default half of the free memory.
+        store_classes: the only classes whose probabilities are kept in the grid.
+        input_range, damaged, max_pixels: how files are read, as of :class:`heatmap.Reading`.
+        opacity: opacity of the highest probabilities on the photo, 0..1.
+        color_range: lowest and highest probability of the colours, 0..1.
+        full: draw the photo at its full size.
+        per_class, areas: also draw each class by itself; and which class wins where.
+        formats, coco, html, save_grid, save_crops: further files of :meth:`Result.save`: those of
+            other programs ("csv", "coco", "geojson", "tiff"), with ids of a COCO dataset; the page;
+            the grid; a cut-out of each detection.
+
+    Returns:
+        The result; of several photos their results in order, each made when it is asked for.
+
+    Raises:
+        ModelError: the model cannot be loaded or run.
+        PhotoError: the photo or the mask cannot be read.
+        GeometryError: no window fits, a stride that the network does not have, or a photo
+            too large for the memory.
+        ClassError: an unknown class, or one that is requested but not stored.
+        ResultError: a value that cannot be, or the files cannot be written.
+    """
+    check_options(options, RUN_OPTIONS, "run")
+    request = request_of(options, overwrite=overwrite)
+    scorer = scorer_of(model, options)
+    of_one = partial(run_photo, scorer=scorer, request=request, folder=output, reporter=reporter)
+    if _are_several(photo):
+        return (of_one(each) for each in photo)
+    return of_one(cast(PhotoSource, photo))
+
+
+def scorer_of(model: Model | Scorer, options: Mapping[str, Any]) -> Scorer:
+    """The scorer that is given, or the one that a model and its options make.
+
+    Raises:
+        ModelError: options of a model beside a scorer, which has them already; or as
+            :func:`heatmap.prepare`.
+    """
+    from ..scoring.prepare import prepare
+    from ..scoring.scorer import Scorer
+
+    given = among(options, MODEL_OPTIONS)
+    if not isinstance(model, Scorer):
+        return prepare(model, **given)
+    if given:
+        raise ModelError(
+            f"{', '.join(given)}: the scorer is prepared already, give this to heatmap.prepare"
+        )
+    return model
+
+
+def _are_several(photo: PhotoSource | Several) -> TypeGuard[Several]:
+    return isinstance(photo, list | tuple | Iterator) and not is_encoded(photo)
