@@ -38,6 +38,7 @@ from .photo.photo import read_photo as read_photo
 from .photo.reading import Reading as Reading
 from .rendering.overlay import overlay as overlay
 from .rendering.overlay import write_image as write_image
+from .runs.options import RunOptions as RunOptions
 from .runs.request import MultiScale as MultiScale
 from .runs.result import Result as Result
 from .runs.run import run as run

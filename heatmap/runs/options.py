@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..choices import Activation, Backend, Device, Dtype, Engine
 from ..classes import ClassGroup, Wanted
-from ..errors import HeatmapError, Use
+from ..errors import ResultError, Use
 from ..geometry import Border
 from ..grid.origin import Fusion
 from ..grid.skip import Skip
@@ -48,7 +48,40 @@ class ModelOptions(TypedDict, total=False):
 
 
 class RunOptions(ModelOptions, total=False):
-    """Those of a run; what each means stands at :func:`heatmap.run`."""
+    """The options of :func:`heatmap.run` and ``heatmap run``; None is as not given.
+
+    Attributes:
+        weights, weights_key, architecture, window, mean, std, channel_order, class_names, groups,
+            activation: the model, as for :func:`heatmap.load_classifier`.
+        engine, backend, device, dtype: how it is run, as for :func:`heatmap.prepare`.
+        classes: names, indices or groups to search and draw, or one of them; by default all are
+            searched, and those detected are drawn.
+        exclude: classes and groups that are left out where none are given.
+        conf: confidence threshold, 0..1: the lowest confidence of a detection.
+        iou: IoU threshold, 0..1: of windows of one class that overlap more, only the most
+            confident is kept.
+        max_det: maximum number of detections, per class where ``classes`` are given.
+        confirm: how many detections are confirmed by cropping.
+        scales: resize factors of the photo, or one; or "auto" (by the rule of the network),
+            "photo" (by the photo's size), or "native" (1).
+        resolution: for scales that are not given: "normal", "fine" or "finer", for smaller things.
+        stride: distance between neighbouring windows, px; by default the network's own.
+        border: "cover" extends the photo so that every pixel lies in a window; "valid" does not.
+        fuse: "mean" or "max" of the probabilities of several scales, without sharp maps.
+        region: left, top, width and height, px, of the part of the photo that is looked at.
+        skip_background: skip windows that show only flat background.
+        mask: skip windows where this image of the photo's proportions is black.
+        memory: bytes that activations may take; by default half of the free memory.
+        store_classes: the only classes whose probabilities are kept in the grid.
+        input_range, damaged, max_pixels: how files are read, as of :class:`heatmap.Reading`.
+        opacity: opacity of the highest probabilities on the photo, 0..1.
+        color_range: lowest and highest probability of the colours, 0..1.
+        full: draw the photo at its full size.
+        per_class, areas: also draw each class by itself; and which class wins where.
+        formats, coco, html, save_grid, save_crops: further files of :meth:`Result.save`: those of
+            other programs ("csv", "coco", "geojson", "tiff"), with ids of a COCO dataset; the page;
+            the grid; a cut-out of each detection.
+    """
 
     classes: Wanted | Sequence[Wanted]
     exclude: Wanted | Sequence[Wanted]
@@ -113,7 +146,7 @@ def request_of(options: Options, *, overwrite: bool = False) -> Request:
     """How each photo is processed; options that are None are as if they were not given.
 
     Raises:
-        HeatmapError: a value that cannot be.
+        ResultError, PhotoError, GeometryError: a value that cannot be.
     """
     given = among(options, RUN_OPTIONS)
     for name in ("classes", "exclude", "store_classes", "formats"):
@@ -171,7 +204,7 @@ def _skip_of(options: Options) -> Skip | None:
 def _ids_of(options: Options) -> CocoIds | None:
     source = options.get("coco")
     if source is not None and "coco" not in options.get("formats", ()):
-        raise HeatmapError(
+        raise ResultError(
             f"{source} gives the ids of COCO files", Use("formats", ["coco"], "add {}")
         )
     return None if source is None else CocoIds.read(source)

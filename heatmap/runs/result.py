@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import write_all
 from ..geometry import size_text
-from ..grid.score_grid import ScoreGrid, noted
-from ..localization.areas import Areas
 from ..localization.detection import Detection
-from ..localization.findings import Findings
 from ..marks import Mark
 from ..names import PAGE, ResultNames
 from ..ownership import Ownership
-from ..photo.reduced import OpenPhoto
 from ..rendering.paint import Image
-from .coco import CocoImage
+from .outcome import Outcome
 from .pictures import Drawing
-from .request import Request
 from .save import SavedRun, claim_of, page_of, save_result
 
 # Detections named in one line.
@@ -27,52 +22,18 @@ _TOLD = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result:
+class Result(Outcome):
     """What a run found on one photo; a sequence of its detections.
 
     >>> result = heatmap.run("street.jpg", classes=["bicycle"])  # doctest: +SKIP
     >>> for detection in result:                                 # doctest: +SKIP
     ...     print(detection.name, detection.confidence, detection.xyxy)
 
-    Attributes:
-        photo: the photo, upright, or the region that was looked at.
-        findings: what is on it: detections, or guesses where there are none, and their maps, to
-            the digits that files have.
-        grid: scores of its windows, float32 (N, M, K); fused where there are several scales.
-        grids: the grid of each scale by its name ("x0.5").
-        areas: which class wins where, if that was asked for.
-        own_notes: what is to be noted of this photo in particular, beside how it was read.
-        request: what was asked for, by which it is drawn and saved.
-        image: what the photo is in COCO files.
-        read: files that were read for it beside the photo, which are never replaced.
+    Attributes beside those of :class:`outcome.Outcome`:
         saved: the paths of its files, where it was saved.
     """
 
-    photo: OpenPhoto
-    findings: Findings
-    grid: ScoreGrid
-    grids: Mapping[str, ScoreGrid]
-    request: Request
-    image: CocoImage
-    areas: Areas | None = None
-    own_notes: tuple[str, ...] = ()
-    read: tuple[str | Path, ...] = ()
     saved: SavedRun | None = None
-
-    @property
-    def detections(self) -> tuple[Detection, ...]:
-        """Objects, most confident first; boxes in px of the whole photo."""
-        return self.findings.detections
-
-    @property
-    def maps(self) -> ScoreGrid:
-        """The maps of what was found or asked for: probabilities 0..1, (N, M, classes)."""
-        return self.findings.maps
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is to be known of the photo, the network and the search."""
-        return (*self.photo.notes, *self.grid.origin.notes)
 
     def __len__(self) -> int:
         return len(self.detections)
@@ -143,12 +104,6 @@ class Result:
             ResultError: a file cannot be written, or not without replacing others.
         """
         return save_result(self, claim_of(folder, self, stem=stem, overwrite=overwrite))[1]
-
-    def with_notes(self, notes: tuple[str, ...]) -> Result:
-        """The same with more notes on this photo."""
-        findings = replace(self.findings, maps=noted(self.findings.maps, notes))
-        own = (*self.own_notes, *notes)
-        return replace(self, findings=findings, grid=noted(self.grid, notes), own_notes=own)
 
     @property
     def _drawing(self) -> Drawing:

@@ -74,36 +74,7 @@ def run(
             there is refused before the photo is scored.
         overwrite: as of :meth:`Result.save`.
         reporter: receives the stages, and the number of windows scored.
-        weights, weights_key, architecture, window, mean, std, channel_order, class_names, groups, \
-activation: the model, as for :func:`heatmap.load_classifier`.
-        engine, backend, device, dtype: how it is run, as for :func:`heatmap.prepare`.
-        classes: names, indices or groups to search and draw, or one of them; by default all are
-            searched, and those detected are drawn.
-        exclude: classes and groups that are left out where none are given.
-        conf: confidence threshold, 0..1: the lowest confidence of a detection.
-        iou: IoU threshold, 0..1: of windows of one class that overlap more, only the most
-            confident is kept.
-        max_det: maximum number of detections, per class where ``classes`` are given.
-        confirm: how many detections are confirmed by cropping.
-        scales: resize factors of the photo, or one; or "auto" (by the rule of the network),
-            "photo" (by the photo's size), or "native" (1).
-        resolution: for scales that are not given: "normal", "fine" or "finer", for smaller things.
-        stride: distance between neighbouring windows, px; by default the network's own.
-        border: "cover" extends the photo so that every pixel lies in a window; "valid" does not.
-        fuse: "mean" or "max" of the probabilities of several scales, without sharp maps.
-        region: left, top, width and height, px, of the part of the photo that is looked at.
-        skip_background: skip windows that show only flat background.
-        mask: skip windows where this image of the photo's proportions is black.
-        memory: bytes that activations may take; by default half of the free memory.
-        store_classes: the only classes whose probabilities are kept in the grid.
-        input_range, damaged, max_pixels: how files are read, as of :class:`heatmap.Reading`.
-        opacity: opacity of the highest probabilities on the photo, 0..1.
-        color_range: lowest and highest probability of the colours, 0..1.
-        full: draw the photo at its full size.
-        per_class, areas: also draw each class by itself; and which class wins where.
-        formats, coco, html, save_grid, save_crops: further files of :meth:`Result.save`: those of
-            other programs ("csv", "coco", "geojson", "tiff"), with ids of a COCO dataset; the page;
-            the grid; a cut-out of each detection.
+        options: any of :class:`heatmap.RunOptions`: ``classes``, ``conf``, ``scales``, ...
 
     Returns:
         The result; of several photos their results in order, each made when it is asked for.

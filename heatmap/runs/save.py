@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from ..classes import ClassGroup
 from ..files import Writer, changing
@@ -19,12 +19,12 @@ from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
 from .earlier import Claim, description_writer
 from .formats import export_files
+from .outcome import Outcome
 from .pictures import Drawing
 from .possible import notes_of_kept
 from .request import Display
 
-if TYPE_CHECKING:
-    from .result import Result
+SomeOutcome = TypeVar("SomeOutcome", bound=Outcome)
 
 # Version of ``cat.json``, raised when its keys change.
 RESULT_FORMAT = 7
@@ -64,7 +64,7 @@ class SavedRun:
     kept: tuple[Path, ...] = ()
 
 
-def save_result(result: Result, claim: Claim) -> tuple[Result, SavedRun]:
+def save_result(result: SomeOutcome, claim: Claim) -> tuple[SomeOutcome, SavedRun]:
     """Write ``cat.json``, ``cat.heatmap.jpg``, ``cat.maps.npz`` and more for a photo ``cat.jpg``.
 
     The files are first made in a temporary folder, and moved when all are complete. They replace
@@ -102,7 +102,7 @@ def save_result(result: Result, claim: Claim) -> tuple[Result, SavedRun]:
 
 
 def claim_of(
-    folder: str | Path, result: Result, *, stem: str | None = None, overwrite: bool = False
+    folder: str | Path, result: Outcome, *, stem: str | None = None, overwrite: bool = False
 ) -> Claim:
     """What a result may replace in a folder; ``stem`` is None for the name of the photo."""
     photo = result.photo
@@ -111,7 +111,7 @@ def claim_of(
     return Claim(names, photo.path, photo.digest, overwrite, read=result.read)
 
 
-def page_of(result: Result, stem: str) -> dict[str, Writer]:
+def page_of(result: Outcome, stem: str) -> dict[str, Writer]:
     """Functions that write the page of a result, by suffix."""
     display = result.request.display
     return page_files(
@@ -127,7 +127,7 @@ def page_of(result: Result, stem: str) -> dict[str, Writer]:
 class _Files:
     """The files of a run, collected with the functions that write them."""
 
-    def __init__(self, names: ResultNames, result: Result) -> None:
+    def __init__(self, names: ResultNames, result: Outcome) -> None:
         self.names, self.result, self.request = names, result, result.request
         self.writers: dict[Path, Writer] = {}
         self._kinds: dict[str, Any] = {}
@@ -195,7 +195,7 @@ class _Files:
         )
 
 
-def describe_result(saved: SavedRun, result: Result, written: Mapping[str, str]) -> dict[str, Any]:
+def describe_result(saved: SavedRun, result: Outcome, written: Mapping[str, str]) -> dict[str, Any]:
     """The content of ``cat.json``; boxes are (left, top, right, bottom) in photo px.
 
     ``written`` are the SHA-256 of all other files by name. ``result.schema.json`` is its JSON

@@ -129,7 +129,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, scorer, photo):
         underway[-1].claim(tmp_path / "out")
         underway[-1].score(tmp_path, Recorder())
     for each in reversed(underway):
-        each.finish(tmp_path / "out")
+        each.finish()
     run(photo, scorer, tmp_path / "new", extras=Extras(("csv",)))
     assert files(tmp_path / "out") == files(tmp_path / "new")
 
@@ -190,7 +190,7 @@ def test_a_strangers_file_that_comes_while_it_is_scored_stays(tmp_path, scorer, 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cat.maps.npz").write_text("somebody's")
     with pytest.raises(ResultError, match=r"cat\.maps\.npz: exists, and was not written"):
-        underway.finish(tmp_path / "out")
+        underway.finish()
     assert files(tmp_path / "out").keys() == {"cat.maps.npz"}
 
 

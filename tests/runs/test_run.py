@@ -20,7 +20,7 @@ from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.marks import Mark
 from heatmap.rendering.overlay import encode_image, overlay
-from heatmap.runs import run as running
+from heatmap.runs import photo_run as running
 from heatmap.runs.request import Display, Extras, Limits, MultiScale
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.runs import PHOTO, SEVERAL, Recorder, assert_same, run, told
@@ -69,7 +69,7 @@ def test_photo_is_the_scales_that_the_photo_asks_for(tmp_path, scorer, photo, cl
 def test_auto_is_what_the_network_learned_from(tmp_path, scorer, photo):
     assert scorer.facts.scale_rule.learned == "native"
     done = run(photo, scorer, tmp_path / "out")
-    assert dict(done.grids) == {}
+    assert list(done.grids) == ["x1"]
     assert any("is not known" in note for note in done.grid.origin.notes)
     small = replace(scorer.facts, scale_rule=ScaleRule("sizes", (16.0, 64.0)))
     done = run(
@@ -121,7 +121,7 @@ def test_finer_scales_are_announced_if_they_take_long(
 def test_one_scale_is_not_fused(tmp_path, scorer, photo):
     done = run(photo, scorer, tmp_path / "out", placement=MultiScale(scales=(0.5,)))
     assert_same(done.grid.scores, scorer.score(PHOTO, heatmap.Placement(scale=0.5)).scores)
-    assert (done.grid.kind, dict(done.grids)) == ("logits", {})
+    assert (done.grid.kind, list(done.grids)) == ("logits", ["x0.5"])
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from heatmap.grid import score_grid as grid
 from heatmap.grid.skip import Skip
 from heatmap.photo import photo_file as streams
 from heatmap.rendering.annotated import Annotation
+from heatmap.runs import photo_run as running
 from heatmap.runs import pictures as drawing
-from heatmap.runs import run as running
 from heatmap.runs.photo_run import planned_bytes, planned_scales
 from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
 from tests.support.runs import PHOTO, SEVERAL, Recorder, names, run, told
@@ -50,7 +50,8 @@ def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placemen
     assert isinstance(done.grid.scores, np.memmap)
     np.testing.assert_array_equal(done.grid.scores, small.grid.scores)
     assert done.detections == small.detections
-    stems = ["cat.grid", *(f"cat.{name}.grid" for name in done.grids), "cat.maps"]
+    scales = done.grids if len(done.grids) > 1 else ()
+    stems = ["cat.grid", *(f"cat.{name}.grid" for name in scales), "cat.maps"]
     expected = [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".scores.npy")]
     # Nothing temporary is left, though the grids are still in use.
     assert names(tmp_path / "out") == sorted([*expected, "cat.heatmap.jpg", "cat.json"])

@@ -258,7 +258,9 @@ class TestExtras:
 
     def test_ids_of_a_dataset_are_taken(self, tmp_path):
         ids = CocoIds("coco.json", {"my cat.jpg": 7}, {"b": 40})
-        outcome = made(display=Display(classes=(6,)))
+        photo = made_photo()
+        outcome = made(photo, display=Display(classes=(6,)))
+        outcome = dataclasses.replace(outcome, image=ids.image(photo.path))
         saved = save(tmp_path, outcome, extras=Extras(("coco",), coco=ids))
         (written,) = saved.exports["coco"]
         told = json.loads(written.read_text("utf-8"))
