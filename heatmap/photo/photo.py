@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import PhotoError
+from ..geometry import size_text
 from ..region import Region
 from .decoding.damage import NOTE, read_or_mended, refuse_blank
 from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
@@ -28,7 +29,7 @@ from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
 
 
 # Compared by identity, since arrays do not compare to a single truth value; compare digests.
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Photo:
     """A photo in memory.
 
@@ -61,6 +62,10 @@ class Photo:
     decoded: ClassVar[str] = "whole"
     denominator: ClassVar[int] = 1
     is_large: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        """One line: ``Photo cat.jpg, 640 x 480 px``."""
+        return f"Photo {self.path or '(in memory)'}, {size_text(self.hw)}"
 
     def __post_init__(self) -> None:
         given: object = self.pixels
