@@ -11,7 +11,8 @@ from functools import cache
 from itertools import chain
 from typing import Any, TypeVar
 
-_Given, _Result = TypeVar("_Given"), TypeVar("_Result")
+_Given = TypeVar("_Given")
+_Result = TypeVar("_Result")
 
 # What was set before torch was loaded.
 _waiting: int | None = None

@@ -192,7 +192,9 @@ def paint_into(painted: Image, levels: Image, table: Image) -> None:
         level = levels[block]
         # Rounded integer arithmetic: the result of blend() in a tenth of the time.
         keep = cv2.cvtColor(cv2.LUT(level, kept), cv2.COLOR_GRAY2RGB)
-        values = cv2.merge([cv2.LUT(level, colour) for colour in added])
+        values: npt.NDArray[np.uint16] = np.asarray(
+            cv2.merge([cv2.LUT(level, colour) for colour in added]), np.uint16
+        )
         values += np.multiply(painted[block], keep, dtype=np.uint16)
         values //= 255
         painted[block] = values
