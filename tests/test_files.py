@@ -14,6 +14,7 @@ from heatmap.contents import read_bytes, read_text
 from heatmap.errors import PhotoError, ResultError
 from heatmap.files import write_all, writing
 from heatmap.ownership import ANY
+from heatmap.threads import threads_restored, use_threads
 
 
 def names(folder: Path) -> list[str]:
@@ -131,7 +132,9 @@ def test_the_first_file_is_made_in_the_calling_thread(tmp_path):
         made_in[path.name] = threading.current_thread()
         path.write_text("")
 
-    write_all({tmp_path / name: write for name in "abc"})
+    with threads_restored():
+        use_threads(2)
+        write_all({tmp_path / name: write for name in "abc"})
     assert set(made_in) == {"a", "b", "c"}
     assert made_in["a"] is threading.current_thread()
 
