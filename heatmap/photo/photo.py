@@ -129,7 +129,15 @@ class Photo:
             image = pyvips.Image.new_from_memory(
                 self.pixels.data, self.hw[1], self.hw[0], 3, "uchar"
             )
-            yield from rows_of(resized(image, scaled_hw), height, first, columns)
+            image = resized(image, scaled_hw)
+            if first + height >= image.height:
+                # At once, libvips computes it in all of its threads.
+                left, right = columns or (0, image.width)
+                with READING:
+                    rest = image.crop(left, first, right - left, image.height - first).numpy()
+                yield rest
+            else:
+                yield from rows_of(image, height, first, columns)
             return
         for top in range(first, self.hw[0], height):
             yield self.pixels[top : top + height, slice(*(columns or (None,)))]
