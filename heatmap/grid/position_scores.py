@@ -100,12 +100,10 @@ def mean_over(
 
 
 def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.NDArray[_Float]:
-    """Sliding sums along an axis of ``count`` values, ``step`` apart."""
+    """Sliding sums along axis 0 or 1 of ``count`` values, ``step`` apart."""
     length = values.shape[axis] - (count - 1) * step
-    before = (slice(None),) * axis
-    first, *others = (
-        values[(*before, slice(shift, shift + length))] for shift in range(0, count * step, step)
-    )
+    parts = (slice(start, start + length) for start in range(0, count * step, step))
+    first, *others = (values[part] if axis == 0 else values[:, part] for part in parts)
     # Never -0, as a sum that begins with 0.
     sums = np.asarray(first + values.dtype.type(0), dtype=values.dtype)
     for part in others:

@@ -159,9 +159,9 @@ class ScoreGrid:
         indices = np.zeros(self.geometry.grid_hw, dtype=np.intp)
         highest = np.empty(self.geometry.grid_hw, dtype=np.float32)
         for rows in self.row_blocks():
-            if (terms := self._terms_of(rows)) is not None:
+            if (terms := self._softmax_terms(rows)) is not None:
                 indices[rows] = self.scores[rows].argmax(axis=2)
-                likeliest = 1 / terms[1][:, :, 0]
+                likeliest = np.reciprocal(terms[1][:, :, 0])
             else:
                 probabilities = probabilities_of(self.scores[rows], self.kind)
                 indices[rows] = probabilities.argmax(axis=2)
@@ -169,7 +169,8 @@ class ScoreGrid:
             highest[rows] = above_chance(likeliest, self.chance)
         return indices, highest
 
-    def _terms_of(self, rows: slice) -> tuple[Scores, Scores] | None:
+    def _softmax_terms(self, rows: slice) -> tuple[Scores, Scores] | None:
+        """:func:`outputs.softmax_terms` of a block of rows, worked out once."""
         if rows.start not in self._terms:
             self._terms[rows.start] = softmax_terms(self.scores[rows], self.kind)
         return self._terms[rows.start]
@@ -190,7 +191,7 @@ class ScoreGrid:
         maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
         indices = [group.indices for group in groups]
         for rows in self.row_blocks():
-            scores, terms = self.scores[rows], self._terms_of(rows)
+            scores, terms = self.scores[rows], self._softmax_terms(rows)
             maps[rows] = group_probabilities(scores, indices, self.kind, self.chance, terms)
         return maps
 

@@ -21,7 +21,7 @@ from ..localization.confirm import CropAnswers, Crops
 from ..localization.detect import Scored, windows_of
 from ..localization.detection import Detection
 from ..localization.findings import Findings, find
-from ..localization.scales import fuse_scales
+from ..localization.scales import Windows
 from ..memory import kept_memory
 from ..names import scale_name
 from ..photo.photo_file import upright_hw
@@ -60,8 +60,7 @@ class Run:
     Attributes:
         photo: the photo, upright, or the region that was looked at.
         findings: what is on it: detections, or guesses where there are none, and their maps.
-        grid: scores of its windows, float32 (N, M, K); fused where there are several scales.
-        scales: where there are several scales, the grid of each by its name ("x0.5").
+        windows: scores of its windows at each scale.
         areas: which class wins where, if that was asked for.
         saved: the paths of its files.
         notes: what is to be noted of this photo in particular, beside how it was read.
@@ -69,11 +68,20 @@ class Run:
 
     photo: OpenPhoto
     findings: Findings
-    grid: ScoreGrid
-    scales: Mapping[str, ScoreGrid]
+    windows: Windows
     areas: Areas | None
     saved: SavedRun
     notes: tuple[str, ...] = ()
+
+    @property
+    def grid(self) -> ScoreGrid:
+        """Scores of its windows, float32 (N, M, K); fused where there are several scales."""
+        return self.windows.grid
+
+    @property
+    def scales(self) -> Mapping[str, ScoreGrid]:
+        """Where there are several scales, the grid of each by its name ("x0.5")."""
+        return self.windows.several
 
     @property
     def detections(self) -> tuple[Detection, ...]:
@@ -145,20 +153,18 @@ class PhotoRun:
 
     def finish(self, folder: str | Path) -> Run:
         """Detect objects, draw them, and write all results to ``folder``, where it was claimed."""
+        grids = {name: windows_of(scores) for name, scores in self._scored.items()}
+        windows = Windows(grids, self.request.placement.fuse, self._home)
         scored = list(self._scored.values())
-        grids = [windows_of(scores) for scores in scored]
-        fuse = self.request.placement.fuse
-        fused = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
-        findings = find(scored, fused, self.display.search, self._confirming())
+        findings = find(scored, windows, self.display.search, self._confirming())
         own = tuple(self._notes_of_photo(folder))
-        notes = [*own, *self._notes(findings)]
-        findings = replace(findings, maps=noted(findings.maps, notes))
-        several = dict(zip(self._scored, grids, strict=True)) if len(grids) > 1 else {}
-        areas = areas_of(fused) if self.display.areas else None
-        outcome = Outcome(self.photo, findings, noted(fused, notes), several, areas, self.image)
+        windows.notes = (*own, *self._notes(findings))
+        findings = replace(findings, maps=noted(findings.maps, windows.notes))
+        areas = areas_of(windows.grid) if self.display.areas else None
+        outcome = Outcome(self.photo, findings, windows, areas, self.image)
         request = replace(self.request, display=self.display)
         saved = save_run(folder, outcome, request, self._claim)
-        return Run(self.photo, findings, outcome.grid, several, areas, saved, own)
+        return Run(self.photo, findings, windows, areas, saved, own)
 
     def _needed_hw(self, hw: tuple[int, int]) -> tuple[int, int] | None:
         """How much of the photo must be decoded: height and width, px; None is all."""

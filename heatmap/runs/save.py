@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..classes import ClassGroup
+from ..classes import ClassGroup, ClassList
 from ..files import Writer, changing
-from ..grid.score_grid import ScoreGrid
 from ..localization.areas import Areas
 from ..localization.detection import Alternative, Detection
 from ..localization.findings import Findings
+from ..localization.scales import Windows
 from ..marks import Mark
 from ..names import GRID, MAPS, ResultNames
 from ..photo.reduced import OpenPhoto, whole_of
@@ -35,16 +36,14 @@ class Outcome:
     Attributes:
         photo: the photo, or the region that was looked at.
         findings: what is on it.
-        grid: the scores of all its windows.
-        scales: where there are several scales, the grid of each by its name.
+        windows: the scores of all its windows.
         areas: which class wins where, if that was asked for.
         image: what the photo is in COCO files; None is what its path says.
     """
 
     photo: OpenPhoto
     findings: Findings
-    grid: ScoreGrid
-    scales: Mapping[str, ScoreGrid] = field(default_factory=dict)
+    windows: Windows
     areas: Areas | None = None
     image: CocoImage | None = None
 
@@ -160,7 +159,7 @@ class _Files:
             page = page_files(
                 whole_of(outcome.photo),
                 outcome.findings,
-                outcome.grid if extras.save_grid else None,
+                outcome.windows.grid if extras.save_grid else None,
                 stem=self.names.stem,
                 color_range=display.color_range,
                 opacity=display.opacity,
@@ -172,10 +171,11 @@ class _Files:
         self.writers |= self.outcome.findings.maps.files(self.names.path(MAPS))
         if not self.request.extras.save_grid:
             return
-        scales = {name: self.names.scale(name) for name in self.outcome.scales}
+        windows = self.outcome.windows
+        scales = {name: self.names.scale(name) for name in windows.several}
         self._kinds |= {"grid": self.names.path(GRID), "scales": scales}
-        self.writers |= self.outcome.grid.files(self.names.path(GRID))
-        for name, grid in self.outcome.scales.items():
+        self.writers |= windows.grid.files(self.names.path(GRID))
+        for name, grid in windows.several.items():
             self.writers |= grid.files(scales[name])
 
     def add_exports(self) -> None:
@@ -211,7 +211,7 @@ def describe_run(
     ``written`` are the SHA-256 of all other files by name. ``result.schema.json`` is its JSON
     Schema.
     """
-    findings, grid = outcome.findings, outcome.grid
+    findings, windows = outcome.findings, outcome.windows
     return {
         "format": RESULT_FORMAT,
         "generator": Mark.of(outcome.photo.path, digest=outcome.photo.digest).text,
@@ -223,9 +223,9 @@ def describe_run(
             for group, peak in zip(findings.groups, findings.peaks, strict=True)
         ],
         **({} if outcome.areas is None else {"areas": _areas(outcome.areas)}),
-        "settings": _settings(display, grid),
-        "windows": grid.geometry.grid_hw[0] * grid.geometry.grid_hw[1],
-        "not_scored": int((~grid.scored).sum()),
+        "settings": _settings(display, windows.finest.classes),
+        "windows": math.prod(windows.finest.geometry.grid_hw),
+        "not_scored": windows.not_scored,
         "files": _file_names(saved, written),
         "geometry": asdict(findings.maps.geometry),
         "origin": asdict(findings.maps.origin),
@@ -245,9 +245,8 @@ def _photo(photo: OpenPhoto) -> dict[str, Any]:
     }
 
 
-def _settings(display: Display, grid: ScoreGrid) -> dict[str, Any]:
+def _settings(display: Display, classes: ClassList) -> dict[str, Any]:
     """What was looked for, and how it was drawn."""
-    classes = grid.classes
     return {
         "classes": [group.name for group in classes.find_all(display.classes)],
         "exclude": [group.name for group in classes.find_all(display.exclude)],

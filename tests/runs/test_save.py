@@ -17,6 +17,7 @@ from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.areas import areas_of
 from heatmap.localization.findings import find
+from heatmap.localization.scales import Windows, fuse_scales
 from heatmap.marks import Mark
 from heatmap.photo.photo import Photo
 from heatmap.rendering.overlay import encode_image, overlay
@@ -49,10 +50,11 @@ def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
     return ScoreGrid(scores, geometry, ClassList(names), "probabilities", origin)
 
 
-def made(photo=None, grid=None, display=NO_WISHES, **more) -> Outcome:
+def made(photo=None, grid=None, display=NO_WISHES, scales=None, **more) -> Outcome:
     """What a display finds in a grid, without a network."""
     grid = grid or made_grid()
-    return Outcome(photo or made_photo(), find([grid], grid, display.search), grid, **more)
+    windows = Windows(scales or {"x1": grid})
+    return Outcome(photo or made_photo(), find([grid], windows, display.search), windows, **more)
 
 
 def save(folder, outcome=None, *, extras=NO_EXTRAS, display=NO_WISHES):
@@ -179,10 +181,11 @@ class TestGrids:
         grid = made_grid()
         scales = {name: offset(grid, by) for name, by in (("x0.5", 0.1), ("x1", 0.2))}
         saved = save(tmp_path, made(grid=grid, scales=scales), extras=GRID)
+        fused = fuse_scales(list(scales.values()))
         assert (tmp_path / "my cat.x1.grid.scores.npy").exists() == large
         for name, one in scales.items():
             np.testing.assert_array_equal(heatmap.load(saved.scales[name]).scores, one.scores)
-        np.testing.assert_array_equal(heatmap.load(saved.grid).scores, grid.scores)
+        np.testing.assert_array_equal(heatmap.load(saved.grid).scores, fused.scores)
         files = told_by(saved)["files"]
         assert files["grid"] == "my cat.grid.npz"
         assert files["scales"] == {"x0.5": "my cat.x0.5.grid.npz", "x1": "my cat.x1.grid.npz"}
@@ -233,7 +236,7 @@ class TestExtras:
 
     def test_areas_have_the_colours_of_the_annotated_picture(self, tmp_path):
         outcome = made(display=Display(classes=(5, 0)))
-        areas = areas_of(outcome.grid)
+        areas = areas_of(outcome.windows.grid)
         drawing = Drawing(outcome.photo, outcome.findings, Display())
         colours = drawing._colours_of(areas).tolist()
         places = {group: list(PALETTE[place]) for place, group in enumerate((A, CAT))}

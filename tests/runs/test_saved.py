@@ -15,6 +15,7 @@ from heatmap.errors import PhotoError, ResultError
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.detection import as_stored
 from heatmap.localization.findings import Findings, stored_maps, window_maps
+from heatmap.localization.scales import Windows
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile, open_whole
 from heatmap.runs.request import Display, Extras, Request
@@ -50,7 +51,8 @@ def saved(folder, photo: Photo | PhotoFile, extras=EVERYTHING) -> Findings:
     grid, groups = made_grid(photo), (CAT, TABBY)
     found = tuple(as_stored(find(grid, group)) for group in groups)
     findings = Findings(found, (), groups, stored_maps(window_maps(grid, groups)))
-    save_run(folder, Outcome(photo, findings, grid), Request(Display(), extras=extras))
+    outcome = Outcome(photo, findings, Windows({"x1": grid}))
+    save_run(folder, outcome, Request(Display(), extras=extras))
     return findings
 
 
