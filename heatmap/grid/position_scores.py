@@ -100,15 +100,16 @@ def mean_over(
 
 
 def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.NDArray[_Float]:
-    """Sliding sums along axis 0 or 1 of ``count`` values, ``step`` apart."""
+    """Sliding sums along an axis of ``count`` values, ``step`` apart."""
     length = values.shape[axis] - (count - 1) * step
-    parts = (slice(start, start + length) for start in range(0, count * step, step))
-    first, *others = (values[part] if axis == 0 else values[:, part] for part in parts)
+    shifts = range(0, count * step, step)
+    along = np.moveaxis(values, axis, 0)
+    first, *others = (along[shift : shift + length] for shift in shifts)
     # Never -0, as a sum that begins with 0.
     sums = np.asarray(first + values.dtype.type(0), dtype=values.dtype)
     for part in others:
         sums += part
-    return sums
+    return np.moveaxis(sums, 0, axis)
 
 
 def attributed_probability(
