@@ -101,19 +101,16 @@ class PhotoRun:
     """
 
     def __init__(
-        self,
-        photo: str | Path,
-        scorer: Scorer,
-        request: Request,
-        image: CocoImage | None = None,
+        self, photo: str | Path, scorer: Scorer, request: Request, image: CocoImage | None = None
     ) -> None:
-        self.scorer, self.request = scorer, request
+        self.scorer = scorer
         whole_hw = upright_hw(Path(photo))
         region = request.limits.region_of(whole_hw)
         hw = region.hw if region else whole_hw
         self.scales = planned_scales(hw, scorer, request)
         # Refused before the photo is scored, not after.
         self.display = display_of_stored(request, scorer.facts.classes)
+        self.request = replace(request, display=self.display)
         self.photo = open_photo(photo, self._needed_hw(hw), region, request.limits.reading)
         self.image = image or image_of(request, self.photo)
         check_photo(request, self.photo)
@@ -133,8 +130,7 @@ class PhotoRun:
         """
         read = (*self.request.files, *self.scorer.files)
         self._claim = replace(claim_of(folder, self.photo, self.request), read=read, **known)
-        request = replace(self.request, display=self.display)
-        check_claim(self._claim, request, self.scorer.facts.classes, self.scales)
+        check_claim(self._claim, self.request, self.scorer.facts.classes, self.scales)
 
     def score(self, home: Path, reporter: Reporter) -> None:
         """Score at every scale; large scores are written to the folder ``home``."""
@@ -155,26 +151,22 @@ class PhotoRun:
         """Detect objects, draw them, and write all results to ``folder``, where it was claimed."""
         grids = {name: windows_of(scores) for name, scores in self._scored.items()}
         windows = Windows(grids, self.request.placement.fuse, self._home)
-        scored = list(self._scored.values())
-        findings = find(scored, windows, self.display.search, self._confirming())
+        findings = find([*self._scored.values()], windows, self.display.search, self._confirming())
         own = tuple(self._notes_of_photo(folder))
         windows.notes = (*own, *self._notes(findings))
         findings = replace(findings, maps=noted(findings.maps, windows.notes))
         areas = areas_of(windows.grid) if self.display.areas else None
         outcome = Outcome(self.photo, findings, windows, areas, self.image)
-        request = replace(self.request, display=self.display)
-        saved = save_run(folder, outcome, request, self._claim)
+        saved = save_run(folder, outcome, self.request, self._claim)
         return Run(self.photo, findings, windows, areas, saved, own)
 
     def _needed_hw(self, hw: tuple[int, int]) -> tuple[int, int] | None:
         """How much of the photo must be decoded: height and width, px; None is all."""
-        skip = self.request.limits.skip
-        extras = self.request.extras
+        skip, extras = self.request.limits.skip, self.request.extras
         whole = self.display.full or extras.html or extras.save_crops
         if whole or (skip and skip.background):
             return None
-        scaled = [plan.scaled_hw for plan in self._plans(hw)]
-        return decoded_hw(scaled, shrunk_hw(hw, PICTURE_PX))
+        return decoded_hw((plan.scaled_hw for plan in self._plans(hw)), shrunk_hw(hw, PICTURE_PX))
 
     def _plans(self, hw: tuple[int, int]) -> list[Geometry]:
         """The grid at each scale, for a photo of this height and width, px."""
@@ -247,8 +239,7 @@ class PhotoRun:
             yield self.no_data
         # Read anew: files may have been changed while the photo was scored.
         claim = replace(self._claim or claim_of(folder, self.photo, self.request))
-        request = replace(self.request, display=self.display)
-        yield from notes_of_kept(claim, request, self.scorer.facts.classes, self.scales)
+        yield from notes_of_kept(claim, self.request, self.scorer.facts.classes, self.scales)
 
     def _notes(self, findings: Findings) -> Iterator[str]:
         """What the user should know of where was looked for what."""
