@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,10 +85,11 @@ def run(photo: Path, **options: Any) -> None:
         scorer = recipe_of(options["model"], options).prepare()
         line.notes((*scorer.facts.notes, *scorer.cache_notes))
         done = run_photo(photo, scorer, request, folder=options["output"], reporter=line)
-        noted = done.grid.origin.notes[len(scorer.facts.notes) :]
+        noted = done.maps.origin.notes[len(scorer.facts.notes) :]
         if options["as_json"]:
             # What was looked for stands in the JSON.
-            line.notes(scorer.notes_at(done.grid.geometry.stride_px)[len(scorer.facts.notes) :])
+            stride_px = done.windows.finest.geometry.stride_px
+            line.notes(scorer.notes_at(stride_px)[len(scorer.facts.notes) :])
     assert done.saved is not None
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
@@ -100,7 +102,7 @@ def run(photo: Path, **options: Any) -> None:
 
 def _print(done: Result, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> None:
     """Print what was detected, with which settings, and where the files are."""
-    console, grid = make_console(), done.grid
+    console, grid = make_console(), done.windows.finest
     print_scored(console, done.photo.path, grid)
     sliding = (*noted, *_sliding_notes(grid.origin, scorer))
     for note in (*done.photo.notes, *sliding, *_grid_notes(done, skips=skips)):
@@ -126,15 +128,15 @@ def _grid_notes(done: Result, *, skips: bool) -> Iterator[str]:
     if len(done.grids) > 1:
         names = ", ".join(name.removeprefix("x") for name in done.grids)
         yield f"scales {names} fused on the finest"
-    missing = int((~done.grid.scored).sum())
+    missing = done.windows.not_scored
     if missing and skips:
-        rows, columns = done.grid.geometry.grid_hw
-        yield f"{missing} of {rows * columns} windows skipped"
+        windows = math.prod(done.windows.finest.geometry.grid_hw)
+        yield f"{missing} of {windows} windows skipped"
 
 
 def _nothing_detected(done: Result) -> str:
     """That nothing was detected; guesses are in the table below it."""
-    if not done.grid.scored.any():
+    if done.windows.not_scored == math.prod(done.windows.finest.geometry.grid_hw):
         return "nothing detected: every window was skipped"
     way_out = "try another --scale, --conf or --engine crop"
     if not done.findings.guesses:

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from ..classes import ClassGroup
 from ..errors import GeometryError, ModelError, PhotoError, Use
-from ..geometry import Box
+from ..geometry import Box, scale_of
 from ..grid.skip import no_data_note
 from ..localization.detect import Scored, Search, detect, maps_of, windows_of
 from ..localization.detection import Detection
 from ..localization.findings import Findings, find
-from ..localization.scales import fuse_scales
+from ..localization.scales import Windows, fuse_scales
+from ..names import scale_name
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
 from ..photo.broken import BrokenPhoto
 from ..photo.gathered_notes import gathered_notes
@@ -216,9 +217,9 @@ def unnamed_findings(
 ) -> Findings:
     """What a run finds on a photo where no class is named, with its maps."""
     scored = _scored(photo, scorer, placement, named=False)
-    grids = [windows_of(one) for one in scored]
-    fused = grids[0] if len(grids) == 1 else fuse_scales(grids, placement.fuse)
-    return find(scored, fused, replace(search, classes=None), scorer.crops(photo))
+    grids = {scale_name(scale_of(each.geometry)): each for each in map(windows_of, scored)}
+    windows = Windows(grids, placement.fuse)
+    return find(scored, windows, replace(search, classes=None), scorer.crops(photo))
 
 
 def heatmap_method(

@@ -168,10 +168,21 @@ class ScoreGrid:
         indices = np.zeros(self.geometry.grid_hw, dtype=np.intp)
         highest = np.empty(self.geometry.grid_hw, dtype=np.float32)
         for rows in self.row_blocks():
-            probabilities = probabilities_of(self.scores[rows], self.kind)
-            indices[rows] = probabilities.argmax(axis=2)
-            highest[rows] = above_chance(probabilities.max(axis=2), self.chance)
+            if (terms := self._softmax_terms(rows)) is not None:
+                indices[rows] = self.scores[rows].argmax(axis=2)
+                likeliest = np.reciprocal(terms[1][:, :, 0])
+            else:
+                probabilities = probabilities_of(self.scores[rows], self.kind)
+                indices[rows] = probabilities.argmax(axis=2)
+                likeliest = probabilities.max(axis=2)
+            highest[rows] = above_chance(likeliest, self.chance)
         return indices, highest
+
+    def _softmax_terms(self, rows: slice) -> tuple[Scores, Scores] | None:
+        """:func:`outputs.softmax_terms` of a block of rows, worked out once."""
+        if rows.start not in self._terms:
+            self._terms[rows.start] = softmax_terms(self.scores[rows], self.kind)
+        return self._terms[rows.start]
 
     @cached_property
     def _terms(self) -> dict[int, tuple[Scores, Scores] | None]:
@@ -189,10 +200,7 @@ class ScoreGrid:
         maps = np.empty((*self.geometry.grid_hw, len(groups)), dtype=np.float32)
         indices = [group.indices for group in groups]
         for rows in self.row_blocks():
-            scores = self.scores[rows]
-            if rows.start not in self._terms:
-                self._terms[rows.start] = softmax_terms(scores, self.kind)
-            terms = self._terms[rows.start]
+            scores, terms = self.scores[rows], self._softmax_terms(rows)
             maps[rows] = group_probabilities(scores, indices, self.kind, self.chance, terms)
         return maps
 

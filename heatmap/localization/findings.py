@@ -14,6 +14,7 @@ from ..grid.score_grid import ScoreGrid
 from .confirm import Crops
 from .detect import Scored, Search, detect, maps_of
 from .detection import Detection, as_stored, on_region, on_whole_photo
+from .scales import Windows
 
 # Where nothing reaches the confidence threshold, the best so many are given as guesses,
 GUESSES = 3
@@ -85,7 +86,7 @@ class Findings:
 
 def find(
     scored: Sequence[Scored],
-    fused: ScoreGrid,
+    windows: Windows,
     search: Search,
     crops: Crops | None = None,
 ) -> Findings:
@@ -93,7 +94,7 @@ def find(
 
     Args:
         scored: the scores of one photo at each scale.
-        fused: the windows of all scales in one grid.
+        windows: the windows of all scales.
         search: what to look for.
         crops: asks the network of boxes by themselves; None confirms none of them.
 
@@ -103,14 +104,15 @@ def find(
     found = detect(scored, search, crops)
     guesses = () if found.detections else _guesses(scored, search, crops)
     if search.classes is not None:
-        groups = tuple(fused.classes.find_all(search.classes))
+        groups = tuple(windows.finest.classes.find_all(search.classes))
     else:
         shown = found.detections or guesses
         # Where not even a guess is left, every window was skipped.
         of_shown = tuple(dict.fromkeys(each.group for each in shown))[:MOST_MAPS]
-        groups = of_shown or tuple(fused.winners(1))
-    maps = maps_of(scored, groups, named=search.classes is not None) or window_maps(fused, groups)
-    region = fused.origin.region
+        groups = of_shown or tuple(windows.grid.winners(1))
+    maps = maps_of(scored, groups, named=search.classes is not None)
+    maps = maps or window_maps(windows.grid, groups)
+    region = maps.origin.region
     return Findings(
         tuple(map(as_stored, on_whole_photo(found.detections, region))),
         tuple(map(as_stored, on_whole_photo(guesses, region))),

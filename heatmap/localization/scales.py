@@ -7,9 +7,9 @@ different windows are not comparable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from textwrap import shorten
 from typing import get_args
@@ -105,6 +105,43 @@ def fuse_scales(
     for row, fused in fused_rows(grids, fuse):
         collector.write(row, 0, fused)
     return collector.finish(fused_origin(grids, fuse))
+
+
+@dataclass(eq=False)
+class Windows:
+    """The windows of a photo: a grid of each scale, and one of all, made when it is asked for.
+
+    Attributes:
+        scales: the grid of each scale by its name, at least one.
+        fuse, folder: as for :func:`fuse_scales`.
+    """
+
+    scales: Mapping[str, ScoreGrid]
+    fuse: Fusion = "mean"
+    folder: Path | None = None
+
+    @cached_property
+    def grid(self) -> ScoreGrid:
+        """All in one: fused where there are several scales."""
+        grids = list(self.scales.values())
+        return grids[0] if len(grids) == 1 else fuse_scales(grids, self.fuse, self.folder)
+
+    @property
+    def several(self) -> Mapping[str, ScoreGrid]:
+        """The grid of each scale by its name, where there are several."""
+        return self.scales if len(self.scales) > 1 else {}
+
+    @property
+    def finest(self) -> ScoreGrid:
+        """The grid that has the cells of the one grid."""
+        return finest(list(self.scales.values()))
+
+    @property
+    def not_scored(self) -> int:
+        """How many cells of the one grid were not scored at any scale."""
+        if all(grid.scored.all() for grid in self.scales.values()):
+            return 0
+        return int((~self.grid.scored).sum())
 
 
 def fused_origin(grids: Sequence[ScoreGrid], fuse: Fusion) -> Origin:

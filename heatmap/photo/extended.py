@@ -48,7 +48,7 @@ class ExtendedRows:
     def strips(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
         """Strips of the extended photo, from ``starts[i]`` to ``starts[i + 1]`` each.
 
-        The next strip is made in a thread while the caller uses this one.
+        Of several the next is made in a thread while the caller uses this one.
 
         Args:
             starts: rows of the extended photo, px, strictly increasing.
@@ -61,7 +61,8 @@ class ExtendedRows:
             PhotoError: the file is damaged.
             GeometryError: the photo cannot be resized to this size.
         """
-        return _one_ahead(self._strips(starts, columns))
+        strips = self._strips(starts, columns)
+        return _one_ahead(strips) if len(starts) > 2 else strips
 
     def _strips(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Pixels]:
         across = self._across.sources(*columns)

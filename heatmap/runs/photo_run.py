@@ -21,7 +21,7 @@ from ..localization.auto_scales import RESOLUTIONS, sizes_looked_for
 from ..localization.confirm import CropAnswers, Crops
 from ..localization.detect import Scored, windows_of
 from ..localization.findings import Findings, find
-from ..localization.scales import fuse_scales
+from ..localization.scales import Windows
 from ..memory import kept_memory
 from ..names import ResultNames, scale_name
 from ..photo.reduced import PhotoSource, decoded_hw, held, open_photo, whole_hw_of
@@ -115,21 +115,23 @@ class PhotoRun:
 
     def result(self) -> Result:
         """Detect objects in the scores."""
-        scored = list(self._scored.values())
-        grids = [windows_of(scores) for scores in scored]
-        fuse = self.request.placement.fuse
-        fused = grids[0] if len(grids) == 1 else fuse_scales(grids, fuse, self._home)
-        findings = find(scored, fused, self.request.display.search, self._confirming())
+        display, scored = self.request.display, list(self._scored.values())
+        grids = {name: windows_of(scores) for name, scores in self._scored.items()}
+        windows = Windows(grids, self.request.placement.fuse, self._home)
+        if self.needed:
+            # Now, while there is the folder that it grows in.
+            _ = windows.grid
+        findings = find(scored, windows, display.search, self._confirming())
         own = (self.no_data,) if self.no_data else ()
         notes = (*own, *self._notes(findings))
         return Result(
             self.photo,
             replace(findings, maps=noted(findings.maps, notes)),
-            noted(fused, notes),
-            dict(zip(self._scored, grids, strict=True)),
+            windows,
             self.request,
             self.image,
-            areas_of(fused) if self.request.display.areas else None,
+            areas_of(windows.grid) if display.areas else None,
+            notes,
             own,
             self._read,
         )

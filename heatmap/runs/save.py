@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..classes import ClassGroup
+from ..classes import ClassGroup, ClassList
 from ..files import Writer, changing
-from ..grid.score_grid import ScoreGrid
 from ..localization.areas import Areas
 from ..localization.detection import Alternative, Detection
 from ..marks import Mark
@@ -82,9 +82,9 @@ def save_result(result: SomeOutcome, claim: Claim) -> tuple[SomeOutcome, SavedRu
         ResultError: the folder or a file cannot be written, or is a stranger's; or as
             :func:`formats.export_files`.
     """
-    scales = result.grids if len(result.grids) > 1 else ()
     # Read anew, since others may have written here while the photo was scored.
-    kept_notes = notes_of_kept(replace(claim), result.request, result.grid.classes, scales)
+    classes, scales = result.windows.finest.classes, result.windows.several
+    kept_notes = notes_of_kept(replace(claim), result.request, classes, scales)
     result = result.with_notes(tuple(kept_notes))
     files = _Files(claim.names, result)
     files.add_pictures()
@@ -163,7 +163,7 @@ class _Files:
         self.writers |= self.result.maps.files(self.names.path(MAPS))
         if not self.request.extras.save_grid:
             return
-        grids = self.result.grids if len(self.result.grids) > 1 else {}
+        grids = self.result.windows.several
         scales = {name: self.names.scale(name) for name in grids}
         self._kinds |= {"grid": self.names.path(GRID), "scales": scales}
         self.writers |= self.result.grid.files(self.names.path(GRID))
@@ -201,7 +201,7 @@ def describe_result(saved: SavedRun, result: Outcome, written: Mapping[str, str]
     ``written`` are the SHA-256 of all other files by name. ``result.schema.json`` is its JSON
     Schema.
     """
-    findings, grid = result.findings, result.grid
+    findings, windows = result.findings, result.windows
     return {
         "format": RESULT_FORMAT,
         "generator": Mark.of(result.photo.path, digest=result.photo.digest).text,
@@ -213,9 +213,9 @@ def describe_result(saved: SavedRun, result: Outcome, written: Mapping[str, str]
             for group, peak in zip(findings.groups, findings.peaks, strict=True)
         ],
         **({} if result.areas is None else {"areas": _areas(result.areas)}),
-        "settings": _settings(result.request.display, grid),
-        "windows": grid.geometry.grid_hw[0] * grid.geometry.grid_hw[1],
-        "not_scored": int((~grid.scored).sum()),
+        "settings": _settings(result.request.display, windows.finest.classes),
+        "windows": math.prod(windows.finest.geometry.grid_hw),
+        "not_scored": windows.not_scored,
         "files": _file_names(saved, written),
         "geometry": asdict(findings.maps.geometry),
         "origin": asdict(findings.maps.origin),
@@ -235,9 +235,8 @@ def _photo(photo: OpenPhoto) -> dict[str, Any]:
     }
 
 
-def _settings(display: Display, grid: ScoreGrid) -> dict[str, Any]:
+def _settings(display: Display, classes: ClassList) -> dict[str, Any]:
     """What was looked for, and how it was drawn."""
-    classes = grid.classes
     return {
         "classes": [group.name for group in classes.find_all(display.classes)],
         "exclude": [group.name for group in classes.find_all(display.exclude)],

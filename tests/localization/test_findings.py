@@ -18,6 +18,7 @@ from heatmap.localization import findings as module
 from heatmap.localization.detect import Search
 from heatmap.localization.detection import as_stored
 from heatmap.localization.findings import GUESSES, find, stored_maps, window_maps
+from heatmap.localization.scales import Windows
 from heatmap.region import Region
 
 NAMES = tuple(f"class {index}" for index in range(30))
@@ -36,7 +37,7 @@ def grid_of(peaks, *, kind="probabilities", origin=ORIGIN) -> ScoreGrid:
 
 
 def found_in(grid, **search):
-    return find([grid], grid, Search(**search))
+    return find([grid], Windows({"x1": grid}), Search(**search))
 
 
 def test_detections_leave_no_room_for_guesses():

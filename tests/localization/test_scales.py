@@ -18,6 +18,7 @@ from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.score_grid import probabilities_of
 from heatmap.localization.scales import (
     POSITION_DECIMALS,
+    Windows,
     finest,
     fuse_scales,
     fused_rows,
@@ -234,3 +235,23 @@ def test_no_grid_and_an_unknown_way_are_refused():
         fuse_scales([])
     with pytest.raises(ResultError, match="'median': choose one of mean, max"):
         fuse_scales([grid_at(1)], "median")
+
+
+def test_windows_are_fused_once_and_only_where_that_is_asked_for():
+    grids = {"x1": grid_at(1), "x2": grid_at(2)}
+    with patch("heatmap.localization.scales.fuse_scales", wraps=fuse_scales) as fuse:
+        windows = Windows(grids, "max")
+        assert (windows.finest, windows.several, windows.not_scored) == (grids["x2"], grids, 0)
+        assert not fuse.called
+        fused = fuse_scales(list(grids.values()), "max")
+        for _ in range(2):
+            np.testing.assert_array_equal(windows.grid.scores, fused.scores)
+        assert fuse.call_count == 1
+
+
+def test_windows_that_no_scale_scored_are_counted():
+    grids = [grid_at(1, missing=0.7), grid_at(2, missing=0.7)]
+    missing = int((~fuse_scales(grids).scored).sum())
+    assert Windows({"x1": grids[0], "x2": grids[1]}).not_scored == missing > 0
+    alone = Windows({"x1": grids[0]})
+    assert (alone.not_scored, alone.several) == (int((~grids[0].scored).sum()), {})

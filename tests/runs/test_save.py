@@ -17,6 +17,7 @@ from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.areas import areas_of
 from heatmap.localization.findings import find
+from heatmap.localization.scales import Windows, fuse_scales
 from heatmap.marks import Mark
 from heatmap.photo.photo import Photo
 from heatmap.rendering.overlay import encode_image, overlay
@@ -53,10 +54,11 @@ def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
 def made(photo=None, grid=None, display=NO_WISHES, grids=None, **more) -> Result:
     """What a display finds in a grid, without a network."""
     grid, photo = grid or made_grid(), photo or made_photo()
-    findings = find([grid], grid, display.search)
+    windows = Windows(grids or {"x1": grid})
+    findings = find([grid], windows, display.search)
     request = Request(display=display)
     image = image_of(request, photo)
-    return Result(photo, findings, grid, grids or {"x1": grid}, request, image, **more)
+    return Result(photo, findings, windows, request, image, **more)
 
 
 def save(folder, result=None, *, extras=NO_EXTRAS, display=NO_WISHES) -> SavedRun:
@@ -186,7 +188,8 @@ class TestGrids:
         assert (tmp_path / "my cat.x1.grid.scores.npy").exists() == large
         for name, one in scales.items():
             np.testing.assert_array_equal(heatmap.load(saved.scales[name]).scores, one.scores)
-        np.testing.assert_array_equal(heatmap.load(saved.grid).scores, grid.scores)
+        fused = fuse_scales(list(scales.values()))
+        np.testing.assert_array_equal(heatmap.load(saved.grid).scores, fused.scores)
         files = told_by(saved)["files"]
         assert files["grid"] == "my cat.grid.npz"
         assert files["scales"] == {"x0.5": "my cat.x0.5.grid.npz", "x1": "my cat.x1.grid.npz"}

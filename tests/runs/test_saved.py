@@ -15,6 +15,7 @@ from heatmap.errors import PhotoError, ResultError
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.detection import as_stored
 from heatmap.localization.findings import Findings, stored_maps, window_maps
+from heatmap.localization.scales import Windows
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile, open_whole
 from heatmap.runs.coco import OWN_IDS
@@ -52,7 +53,7 @@ def saved(folder, photo: Photo | PhotoFile, extras=EVERYTHING) -> Findings:
     found = tuple(as_stored(find(grid, group)) for group in groups)
     findings = Findings(found, (), groups, stored_maps(window_maps(grid, groups)))
     request, image = Request(Display(), extras=extras), OWN_IDS.image(photo.path)
-    Result(photo, findings, grid, {"x1": grid}, request, image).save(folder)
+    Result(photo, findings, Windows({"x1": grid}), request, image).save(folder)
     return findings
 
 

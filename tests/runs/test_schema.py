@@ -19,6 +19,7 @@ from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.areas import areas_of
 from heatmap.localization.detection import Detection
 from heatmap.localization.findings import Findings, stored_maps, window_maps
+from heatmap.localization.scales import Windows
 from heatmap.photo.photo import Photo
 from heatmap.runs.coco import OWN_IDS
 from heatmap.runs.formats import FORMATS
@@ -66,7 +67,7 @@ def described(
     maps = stored_maps(window_maps(grid, [cat, pet]))
     # A guess is described as a detection is.
     findings = Findings(*((found, ()) if extras else ((), found)), (cat, pet), maps)
-    several = {"x1": grid, "x2": grid} if scales else {"x1": grid}
+    windows = Windows(dict.fromkeys(("x1", "x2") if scales else ("x1",), grid))
     areas = areas_of(grid) if extras else None
     if extras:
         photo = Photo(photo.pixels, "", photo.notes)
@@ -74,7 +75,7 @@ def described(
     display = Display(classes=(0,), color_range=(0.0, 0.5), per_class=True) if extras else Display()
     request = Request(display, extras=every if extras else Extras(save_grid=scales))
     image = OWN_IDS.image(photo.path)
-    saved = Result(photo, findings, grid, several, request, image, areas).save(folder)
+    saved = Result(photo, findings, windows, request, image, areas).save(folder)
     return json.loads(saved.description.read_bytes())
 
 
