@@ -97,7 +97,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
 def request_of(options: dict[str, Any]) -> Request:
     """How to process each photo, from the options that `run` and `batch` share."""
     from ..grid.skip import Skip
-    from ..runs.coco import CocoIds
+    from ..localization.formats.coco import CocoIds
     from ..runs.request import Extras, Limits, Request
 
     if options["coco"] is not None and "coco" not in options["formats"]:

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 from ..contents import digest_of
 from ..errors import ResultError
 from ..files import write_all
+from ..localization.formats.coco import INFO
 from ..names import COCO, COCO_DATASET, JOINED_COCO, JOINED_DATASET, PHOTOS
 from ..ownership import Ownership
-from .coco import INFO
 from .manifest import Manifest, Record
 
 # Gives the content of a file piece by piece.

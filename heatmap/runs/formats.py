@@ -26,13 +26,13 @@ from ..grid.position_scores import Cells
 from ..grid.upsample import nearest, upsample
 from ..localization.detection import Detection
 from ..localization.findings import Findings
+from ..localization.formats.coco import OWN_IDS, CocoIds, CocoImage, coco_dataset, coco_results
 from ..marks import MARK
 from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
 from ..rendering.annotated import class_colours
 from ..rendering.palette import Colour
-from .coco import OWN_IDS, CocoIds, CocoImage, coco_dataset, coco_results
 
 FORMATS = ("csv", "coco", "geojson", "tiff")
 # Formats that use the georeference of the photo.

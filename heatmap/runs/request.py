@@ -14,13 +14,13 @@ from ..grid.skip import Skip
 from ..localization.auto_scales import AUTOMATIC, Automatic, Resolution, ScaleRule
 from ..localization.confirm import CONFIRM
 from ..localization.detect import Search
+from ..localization.formats.coco import OWN_IDS, CocoIds, CocoImage
 from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
 from ..photo.reading import AS_IT_IS, Reading
 from ..photo.reduced import OpenPhoto
 from ..region import Region
 from ..rendering.paint import OPACITY, check_colours
-from .coco import OWN_IDS, CocoIds, CocoImage
 from .formats import PLACED_FORMATS
 
 # The colour range of a batch, the same for all photos, so that they compare.

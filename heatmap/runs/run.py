@@ -21,6 +21,7 @@ from ..localization.confirm import CropAnswers, Crops
 from ..localization.detect import Scored, windows_of
 from ..localization.detection import Detection
 from ..localization.findings import Findings, find
+from ..localization.formats.coco import CocoImage
 from ..localization.scales import fuse_scales
 from ..memory import kept_memory
 from ..names import scale_name
@@ -29,7 +30,6 @@ from ..photo.reduced import OpenPhoto, decoded_hw, open_photo
 from ..progress import Reporter
 from ..rendering.overlay import PICTURE_PX
 from ..room import room_to_grow
-from .coco import CocoImage
 from .earlier import Claim
 from .network_notes import network_notes
 from .possible import check_claim, notes_of_kept

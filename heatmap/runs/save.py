@@ -13,12 +13,12 @@ from ..grid.score_grid import ScoreGrid
 from ..localization.areas import Areas
 from ..localization.detection import Alternative, Detection
 from ..localization.findings import Findings
+from ..localization.formats.coco import CocoImage
 from ..marks import Mark
 from ..names import GRID, MAPS, ResultNames
 from ..photo.reduced import OpenPhoto, whole_of
 from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
-from .coco import CocoImage
 from .earlier import Claim, description_writer
 from .formats import export_files
 from .pictures import Drawing

@@ -12,7 +12,7 @@ import pytest
 from heatmap.classes import ClassGroup
 from heatmap.errors import PhotoError, ResultError
 from heatmap.localization.detection import Detection
-from heatmap.runs.coco import CocoIds
+from heatmap.localization.formats.coco import CocoIds
 from heatmap.runs.formats import FORMATS, export_files
 from tests.support.coco import opened
 from tests.support.formats import (
