@@ -33,6 +33,8 @@ CSV, GEOJSON = ".csv", ".geojson"
 # Sliding beside cropping, from `verify`.
 COMPARISON = ".verify.jpg"
 COCO, COCO_DATASET = ".coco.json", ".coco.dataset.json"
+# Annotations, and the names of the class numbers of YOLO's.
+YOLO, YOLO_NAMES, VOC, LABELME = ".txt", ".classes.txt", ".xml", ".labelme.json"
 # Suffixes of files of a class: its heatmap over the photo, and its values.
 OVERLAY, HEATMAP = ".jpg", ".heat.tif"
 # Suffix of the file with the scores of a grid too large for one .npz.

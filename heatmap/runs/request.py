@@ -182,14 +182,15 @@ class Extras:
 
     Attributes:
         formats: any of "csv" (a table of the detections), "coco" (COCO results), "geojson"
-            (boxes, in world coordinates where the photo is georeferenced) and "tiff" (float32
-            heatmaps).
+            (boxes, in world coordinates where the photo is georeferenced), "yolo", "voc" and
+            "labelme" (annotations to correct) and "tiff" (float32 heatmaps).
         html: write a page for the browser.
         coco: the image and category ids of a COCO dataset, for the format "coco"; None makes
             ids.
         thumbnail: write a small copy of the picture.
         save_grid: write the grid of all classes, or of those stored, and that of each scale.
         save_crops: write a cut-out of the photo for each detection.
+        class_names: write the names of the class numbers beside the labels of the format "yolo".
     """
 
     formats: tuple[str, ...] = ()
@@ -198,6 +199,7 @@ class Extras:
     thumbnail: bool = False
     save_grid: bool = False
     save_crops: bool = False
+    class_names: bool = True
 
 
 NO_EXTRAS = Extras()
@@ -227,9 +229,12 @@ class Request:
 
     @property
     def of_batch(self) -> Request:
-        """The same with what batches have: thumbnails, one colour range, and absolute paths."""
+        """The same with what batches have: thumbnails, one colour range, and absolute paths.
+
+        They write the names of classes once.
+        """
         display = replace(self.display, color_range=self.display.color_range or BATCH_RANGE)
-        skip, extras = self.limits.skip, replace(self.extras, thumbnail=True)
+        skip, extras = self.limits.skip, replace(self.extras, thumbnail=True, class_names=False)
         limits = replace(self.limits, skip=None if skip is None else skip.absolute)
         return replace(self, display=display, limits=limits, extras=extras)
 

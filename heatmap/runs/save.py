@@ -20,7 +20,7 @@ from ..photo.reduced import OpenPhoto, whole_of
 from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
 from .earlier import Claim, description_writer
-from .formats import export_files
+from .formats import export_files, numbered_names
 from .pictures import Drawing
 from .request import Display, Request
 
@@ -181,6 +181,7 @@ class _Files:
     def add_exports(self) -> None:
         """The files of each format."""
         extras, outcome = self.request.extras, self.outcome
+        numbered = numbered_names(outcome.findings, outcome.grid.classes)
         exports = {}
         for name in dict.fromkeys(extras.formats):
             written = export_files(
@@ -189,6 +190,8 @@ class _Files:
                 outcome.findings,
                 coco_ids=extras.coco,
                 image=outcome.image,
+                names=numbered if extras.class_names else None,
+                folder=self.names.folder,
             )
             exports[name] = self._add(written)
         self._kinds["exports"] = exports
