@@ -38,12 +38,13 @@ def check_installed() -> None:
         _check(name, found, least[name], name)
 
 
-def imported(name: str, asked_by: str) -> Any:
+def imported(name: str, asked_by: str, *, package: str = "") -> Any:
     """A library that heatmap itself can do without, loaded where it is asked for.
 
     Args:
-        name: of the package, which is also what to install.
+        name: of the library.
         asked_by: the call that needs it.
+        package: what to install; by default its name.
 
     Raises:
         HeatmapError: it is not installed, or cannot be loaded.
@@ -52,10 +53,9 @@ def imported(name: str, asked_by: str) -> Any:
         return import_module(name)
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == name
-        reason = "is not installed" if missing else f"cannot be loaded ({reason_of(error)})"
-        raise HeatmapError(
-            f"{asked_by} needs {name}, which {reason}: pip install {name}"
-        ) from error
+        why = "is not installed" if missing else f"cannot be loaded ({reason_of(error)})"
+        advice = f"pip install '{package or name}'"
+        raise HeatmapError(f"{asked_by} needs {name}, which {why}: {advice}") from error
 
 
 def _least_versions() -> dict[str, str]:

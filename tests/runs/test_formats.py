@@ -33,13 +33,16 @@ class TestFiles:
             ".coco.json",
             ".csv",
             ".geojson",
+            ".labelme.json",
+            ".txt",
+            ".xml",
         ]
 
     def test_none(self):
         assert export_files((), made_photo(), findings()) == {}
 
     def test_an_unknown_format_is_named(self):
-        message = "format 'xml' is unknown: choose among csv, coco, geojson, tiff"
+        message = r"format 'xml' is unknown: choose among csv, coco, geojson, yolo, voc, labelme, "
         with pytest.raises(ResultError, match=message):
             export_files(["csv", "xml"], made_photo(), findings())
 

@@ -12,6 +12,9 @@ from ...classes import ClassGroup
 from ...installed import imported
 from ..detection import Detection
 
+# Earlier ones bring opencv-python, which is installed over opencv-python-headless.
+_SUPERVISION = "supervision>=0.30"
+
 
 def as_supervision(detections: Sequence[Detection], number: Callable[[ClassGroup], int]) -> Any:
     """``supervision.Detections``: boxes, confidences, class numbers, and names as "class_name".
@@ -23,7 +26,7 @@ def as_supervision(detections: Sequence[Detection], number: Callable[[ClassGroup
     Raises:
         HeatmapError: supervision is not installed.
     """
-    supervision = imported("supervision", "to_supervision()")
+    supervision = imported("supervision", "to_supervision()", package=_SUPERVISION)
     return supervision.Detections(
         xyxy=_boxes(detections),
         confidence=_confidences(detections),
