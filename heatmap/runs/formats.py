@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..classes import ClassList
 from ..errors import ResultError
 from ..files import Writer, of_bytes
 from ..geometry import Geometry, check_size
@@ -88,7 +87,7 @@ def export_files(
         findings: what was found on it.
         coco_ids: the ids of a COCO dataset to refer to; None makes ids.
         image: what the photo is in COCO files; None is what its path says.
-        names: the name of each class number of YOLO's labels (:func:`numbered_names`).
+        names: the name of each class number of YOLO's labels (:meth:`Findings.number`).
         folder: where the files will lie.
 
     Raises:
@@ -117,16 +116,6 @@ def export_files(
         placed = georeference and photo.region and georeference.of_region(photo.region)
         files |= _heat_files(findings, placed or georeference)
     return files
-
-
-def numbered_names(findings: Findings, classes: ClassList) -> Sequence[str]:
-    """The names of the numbers that :meth:`Findings.number` gives, from 0.
-
-    Args:
-        findings: what was found.
-        classes: those of the scores.
-    """
-    return [group.name for group in findings.groups] if findings.named else classes.names
 
 
 def relative_path(photo: str, folder: Path) -> str:

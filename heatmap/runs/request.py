@@ -75,6 +75,14 @@ class Display:
             self.classes or None, self.conf, self.iou, self.max_det, self.confirm, self.exclude
         )
 
+    def numbered_names(self, stored: ClassList) -> Sequence[str]:
+        """The names of the numbers that :meth:`Findings.number` gives to classes, from 0.
+
+        Args:
+            stored: the classes that are stored, which ``classes`` are among.
+        """
+        return [group.name for group in stored.find_all(self.classes)] or stored.names
+
 
 @dataclass(frozen=True)
 class MultiScale:

@@ -20,7 +20,7 @@ from ..photo.reduced import OpenPhoto, whole_of
 from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
 from .earlier import Claim, description_writer
-from .formats import export_files, numbered_names
+from .formats import export_files
 from .pictures import Drawing
 from .request import Display, Request
 
@@ -181,7 +181,7 @@ class _Files:
     def add_exports(self) -> None:
         """The files of each format."""
         extras, outcome = self.request.extras, self.outcome
-        numbered = numbered_names(outcome.findings, outcome.grid.classes)
+        numbered = self.request.display.numbered_names(outcome.grid.classes)
         exports = {}
         for name in dict.fromkeys(extras.formats):
             written = export_files(

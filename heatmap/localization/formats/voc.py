@@ -58,10 +58,20 @@ def _object(detection: Detection, photo_hw: tuple[int, int]) -> ElementTree.Elem
 
 
 def _pixels(xyxy: Box, photo_hw: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The first and the last column and row of a box, at least one of each, counted from 1."""
-    left, top, right, bottom = map(_rounded, clipped(xyxy, photo_hw))
-    first = min(left + 1, photo_hw[1]), min(top + 1, photo_hw[0])
-    return *first, max(right, first[0]), max(bottom, first[1])
+    """The first and the last column and row of a box, counted from 1: xmin, ymin, xmax, ymax."""
+    left, top, right, bottom = clipped(xyxy, photo_hw)
+    xmin, xmax = _first_and_last(left, right, photo_hw[1])
+    ymin, ymax = _first_and_last(top, bottom, photo_hw[0])
+    return xmin, ymin, xmax, ymax
+
+
+def _first_and_last(low: float, high: float, side: int) -> tuple[int, int]:
+    """The pixels from one edge to the other; that of the middle where there is no whole one."""
+    first, last = _rounded(low) + 1, _rounded(high)
+    if first <= last:
+        return first, last
+    middle = min(math.floor((low + high) / 2) + 1, side)
+    return middle, middle
 
 
 def _rounded(value: float) -> int:
