@@ -44,6 +44,8 @@ LARGE_SCORES = ".scores.npy"
 MANIFEST, SUMMARY, SHEET, PHOTOS = "manifest.jsonl", "summary.csv", "index.html", "photos"
 # Those of all its photos, joined.
 JOINED_COCO, JOINED_DATASET = "coco.json", "coco.dataset.json"
+# Folders with their annotations, by the name of the format.
+ANNOTATION_FOLDERS = ("yolo", "voc", "labelme")
 
 # Files of an evaluation, in its output folder.
 EVALUATION, EVALUATION_PAGE = "evaluation.json", "evaluation.html"

@@ -23,7 +23,7 @@ from typing import TypeAlias
 from ..contents import digest_of
 from ..files import changing
 from ..localization.formats.yolo import yolo_dataset, yolo_names
-from ..names import LABELME, VOC, YOLO, ResultNames
+from ..names import ANNOTATION_FOLDERS, LABELME, VOC, YOLO, ResultNames
 from ..ownership import Ownership
 from .coco_joined import own_file, read_own
 from .formats import relative_path
@@ -38,7 +38,7 @@ _LAYOUT = {
     "voc": ("voc/Annotations", VOC, ".xml"),
     "labelme": ("labelme", LABELME, ".json"),
 }
-_TOPS = tuple(f"{name}/" for name in _LAYOUT)
+_TOPS = tuple(f"{name}/" for name in ANNOTATION_FOLDERS)
 
 
 @dataclass(frozen=True)
