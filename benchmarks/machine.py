@@ -18,6 +18,8 @@ from heatmap.versions import installed_versions, package_versions
 PEERS = ("onnxruntime", "openvino", "monai", "sahi", "torchcam")
 # Fast ways are measured more often than asked for, at most so many times.
 MOST_ROUNDS = 30
+# Before each: ONNX Runtime with default options spins after a run in case there is more to do.
+PAUSE_S = 0.05
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -55,7 +57,8 @@ def forget_peak() -> None:
 def in_turn(
     ways: dict[Name, Callable[[], object]], rounds: int = 3, *, budget_s: float = 0
 ) -> dict[Name, float]:
-    """Seconds of each way: the best of several rounds, taken in turn, after one unmeasured.
+    """Seconds of each way: the best of several rounds, taken in turn, with a pause between
+    them, after one that does not count.
 
     There are more than ``rounds`` rounds if that many fit into ``budget_s`` seconds.
     """
@@ -73,6 +76,7 @@ def in_turn(
 def _round(ways: dict[Name, Callable[[], object]]) -> dict[Name, float]:
     seconds = {}
     for name, way in ways.items():
+        time.sleep(PAUSE_S)
         started = time.perf_counter()
         way()
         seconds[name] = time.perf_counter() - started

@@ -50,8 +50,9 @@ SECTIONS = (
         "preprocessed, and gives scores. ONNX Runtime and OpenVINO run the file that `heatmap "
         "export` writes, ONNX Runtime with default options, OpenVINO compiled for latency in "
         "float32; torch runs what `heatmap.convert` gives, in inference mode and channels_last. "
-        "All with as many threads, in one warm process, in turn; best of several rounds. Scores "
-        "were compared before (1e-4 relative). Weights are random but for EfficientNet-Lite0; no "
+        "All with as many threads, in one warm process, in turn, with a pause before each, since "
+        "ONNX Runtime's default threads spin on after a run; best of several rounds. Scores were "
+        "compared before (1e-4 relative). Weights are random but for EfficientNet-Lite0; no "
         "activations vanish. OpenVINO is shown, targets are over the faster of the other two.",
     ),
     Section(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.support.exports import Exported
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 os.environ["HEATMAP_CACHE"] = "off"
 # Before torch is loaded: threads that spin while they wait take the time of other tests' processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# No deadline, which a busy machine would miss; the same examples in every run.
+settings.register_profile("heatmap", deadline=None, derandomize=True)
+settings.load_profile("heatmap")
 
 # What the reason of a skip mentions -> the kind of test, and how to get it.
 KINDS = {

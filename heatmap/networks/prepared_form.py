@@ -24,6 +24,7 @@ from ..prepared.preprocessing import LUMA_SHARES, Preprocessing
 from ..prepared.session import FEATURES, POSITIONS, SCORES, Session
 from ..quiet import quiet
 from .classifier import Classifier
+from .on_request import compute_on_request
 from .onnx import is_large, name_axes, onnx_program
 from .record import recorded
 
@@ -176,6 +177,8 @@ def _write(
             large = is_large(program)
             written = onnx_program(program, _PIXELS, form.outputs)
             name_axes(written.model, axes)
+            if POSITIONS in form.outputs:
+                compute_on_request(written.model, [SCORES, POSITIONS])
             written.save(path, external_data=large)
         except OSError:
             raise

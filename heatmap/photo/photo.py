@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +21,7 @@ from .decoding.encoded import Encoded, encoded
 from .decoding.limits import check_in_memory
 from .decoding.values import Keep
 from .doubled import doubled
+from .given import EncodedBytes, Spooled, SupportsArray, decoded, is_encoded
 from .no_data import NoData
 from .reading import AS_IT_IS, Reading
 from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
@@ -138,37 +139,50 @@ def pixels_digest(hw: tuple[int, int], strips: Iterable[npt.NDArray[np.uint8]]) 
 
 
 def read_photo(
-    source: str | Path | npt.NDArray[np.uint8] | Photo,
+    source: str | Path | EncodedBytes | SupportsArray | Photo,
     region: Region | None = None,
     reading: Reading = AS_IT_IS,
 ) -> Photo:
-    """Read a photo from a file, or take an RGB uint8 array (H, W, 3) as one.
+    """Read a photo from a file, or take one that is in memory.
 
     >>> read_photo("cat.jpg").pixels  # doctest: +SKIP
+    >>> read_photo(np.zeros((480, 640), np.float32)).pixels.shape
+    (480, 640, 3)
 
     Files may be JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PPM or JPEG 2000. They are turned upright
     according to EXIF and converted to 8-bit sRGB; transparency is composited over white; of several
     frames the first is taken. 16-bit values are reduced by the depth that they use, float values
-    are taken as 0..1 if none is above 1, otherwise as 0..255. docs/photos.md has more. The
-    caller's array is not changed.
+    are taken as 0..1 if none is above 1, otherwise as 0..255. docs/photos.md has more.
+
+    What is in memory becomes what a file with the same values would. Channels are red, green, blue:
+    that an array has blue first (as OpenCV reads files) cannot be seen; turn it by
+    ``array[..., ::-1]``. Arrays are not changed.
 
     Args:
-        source: a path, an array, or a Photo, which is returned as it is.
-        region: the part of a file to read.
-        reading: how a file is read, where it leaves a choice.
+        source: a path; the bytes of a file, or an open binary file; an image of PIL; an array
+            (H, W) or (H, W, C) of 1, 3 or 4 channels, uint8, uint16 or float in 0..1, the fourth
+            channel being opacity; a tensor of torch (C, H, W) of such values; or a Photo, which is
+            returned as it is.
+        region: the part of it to read.
+        reading: how values are read, where they leave a choice.
 
     Returns:
         The photo, all of it in memory.
 
     Raises:
-        PhotoError: the file does not exist, is not an image, is truncated, or has values or
-            channels of unknown meaning; or the array is not uint8 (H, W, 3).
+        PhotoError: the file does not exist, is not an image, or is truncated; or values, axes or
+            channels are of unknown meaning, such as a float array above 1 or an array (3, H, W).
     """
     if isinstance(source, Photo):
         return source
     if isinstance(source, (str, Path)):
         return read_file(source, region, reading, in_memory)
-    return Photo(source)
+    if is_encoded(source):
+        spooled = Spooled(source)
+        with spooled.unnamed_errors():
+            return replace(read_file(spooled.path, region, reading, in_memory), path="")
+    pixels, notes, no_data = decoded(source, region, reading)
+    return Photo(pixels, "", notes, "", region, reading, no_data)
 
 
 def read_file(path: str | Path, region: Region | None, reading: Reading, keep: Keep) -> Photo:

@@ -20,6 +20,7 @@ from .decoding.damage import NOTE
 from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
 from .decoding.encoded import encoded
 from .decoding.pages import reduction_of
+from .given import EncodedBytes, Spooled, SupportsArray, is_encoded
 from .no_data import NoData
 from .photo import Photo, decoded_pixels, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
@@ -38,7 +39,8 @@ class ReducedPhoto:
     """A photo file decoded at a part of its size; the whole is only read where it is asked for.
 
     Attributes:
-        path: path as given.
+        path: path as given, or "" for bytes.
+        file: the file.
         hw: height and width at full size, px, upright.
         level: the photo as decoded.
         denominator: the decoded size is 1/denominator of the whole.
@@ -47,6 +49,7 @@ class ReducedPhoto:
     """
 
     path: str
+    file: Path
     hw: tuple[int, int]
     level: Photo
     denominator: int
@@ -94,7 +97,7 @@ class ReducedPhoto:
         Raises:
             PhotoError: it cannot be read, or the temporary folder has no room.
         """
-        return open_whole(self.path, self.region, self.reading)
+        return open_whole(self.file, self.region, self.reading)
 
     def strips(
         self,
@@ -123,8 +126,8 @@ class ReducedPhoto:
 
 
 OpenPhoto: TypeAlias = Photo | PhotoFile | ReducedPhoto
-# A photo to be scored: a path, an RGB uint8 array (H, W, 3), or a photo already opened.
-PhotoSource: TypeAlias = str | Path | npt.NDArray[np.uint8] | OpenPhoto
+# A photo to be scored: as `read_photo` takes it, or already opened.
+PhotoSource: TypeAlias = str | Path | EncodedBytes | Spooled | SupportsArray | OpenPhoto
 
 
 def open_photo(
@@ -144,16 +147,34 @@ def open_photo(
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
     """
-    if isinstance(source, PhotoFile | ReducedPhoto):
+    if isinstance(source, Photo | PhotoFile | ReducedPhoto):
         return source
+    if is_encoded(source):
+        return open_photo(Spooled(source), needed_hw, region, reading)
+    if isinstance(source, Spooled):
+        return _open_spooled(source, needed_hw, region, reading)
     if not isinstance(source, str | Path):
-        return read_photo(source)
+        return read_photo(source, region, reading)
     if needed_hw is not None:
         hw = region.hw if region else upright_hw(Path(source))
         denominator = denominator_for(hw, needed_hw)
         if denominator > 1:
             return reduced_photo(source, denominator, region, reading)
     return open_whole(source, region, reading)
+
+
+def _open_spooled(
+    spooled: Spooled,
+    needed_hw: tuple[int, int] | None,
+    region: Region | None,
+    reading: Reading,
+) -> OpenPhoto:
+    """A photo given as bytes: without a path, and with the file that it is still read from."""
+    with spooled.unnamed_errors():
+        photo = open_photo(spooled.path, needed_hw, region, reading)
+    # Read-only for others, not for whom it was just made.
+    photo.__dict__.update(path="", spooled=spooled)
+    return photo
 
 
 def decoded_hw(
@@ -217,7 +238,7 @@ def reduced_photo(
         )
         level = Photo(pixels, str(path), notes, opened.digest(), region, reading, no_data)
     how = f"at 1/{denominator} of its size, by {reduction.how}"
-    return ReducedPhoto(str(path), hw, level, denominator, how)
+    return ReducedPhoto(str(path), Path(path), hw, level, denominator, how)
 
 
 def whole_of(photo: OpenPhoto) -> Photo | PhotoFile:

@@ -61,8 +61,10 @@ class Session:
         """
         loaded = self._loaded()
         try:
-            given = {loaded.get_inputs()[0].name: photos}
-            computed = loaded.run(list(outputs), given, _only_what_is_asked())
+            first, *others = (each.name for each in loaded.get_inputs())
+            requested = {request_of(name) for name in outputs}
+            requests = {name: np.array(name in requested) for name in others}
+            computed = loaded.run(list(outputs), {first: photos, **requests}, _quiet())
         # It has a class of its own for each kind of failure, all of them plain exceptions.
         except Exception as error:
             raise _failed(error) from error
@@ -108,12 +110,16 @@ def _load(network: Path | bytes, threads: int) -> Any:
         raise _failed(error) from error
 
 
-def _only_what_is_asked() -> Any:
-    """Options of a run: layers that no requested output needs are left out."""
+def request_of(output: str) -> str:
+    """Name of the boolean input of a file that says whether to compute this output."""
+    return f"{output}_requested"
+
+
+def _quiet() -> Any:
     import onnxruntime
 
     options = onnxruntime.RunOptions()
-    options.only_execute_path_to_fetches = True
+    # Errors are raised as well.
     options.log_severity_level = 4
     return options
 

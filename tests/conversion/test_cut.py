@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from heatmap.conversion.cut import cut_to_windows
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     window=st.integers(1, 20),
     stride=st.integers(1, 30),

@@ -39,7 +39,7 @@ def eager(monkeypatch):
     monkeypatch.setattr(preparing, "PAYS_FROM", 0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(1, 7),
     batch=st.integers(1, 3),
@@ -59,7 +59,7 @@ def test_winograd_is_the_direct_convolution(n, batch, rows, columns, channels, s
     assert relative_difference(found, exact) < 1e-10
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     dilation=st.integers(1, 4),
     padding_hw=st.tuples(st.integers(0, 4), st.integers(0, 4)),

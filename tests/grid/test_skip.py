@@ -15,7 +15,7 @@ from heatmap import GeometryError, PhotoError
 from heatmap.geometry import Placement, plan_grid
 from heatmap.grid.skip import cells_to_score, flat_blocks, mask_blocks
 
-properties = settings(max_examples=40, deadline=None, derandomize=True)
+properties = settings(max_examples=40)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_scales_that_fit_known_photos(photo_hw, unnamed, named):
     assert PHOTO.scales(photo_hw, WINDOW, named=True) == named
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(hw=st.tuples(sides, sides), window=st.integers(1, 1000), named=st.booleans())
 def test_any_photo_costs_about_the_same(hw, window, named):
     scales = PHOTO.scales(hw, window, named=named)
@@ -64,7 +64,7 @@ def test_any_photo_costs_about_the_same(hw, window, named):
     assert all(scale * min(hw) >= 0.7 * window for scale in scales) or len(scales) == 1
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 @given(
     hw=st.tuples(sides, sides), rule=st.sampled_from([PHOTO, NATIVE, ScaleRule("sizes", (90.0,))])
 )
@@ -105,7 +105,7 @@ def test_examples_say_how_large_things_are(sizes, whole_photos, rule):
     assert rule_of_examples(sizes, WINDOW, whole_photos=whole_photos) == rule
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 @given(sizes=st.lists(st.floats(8, 4000), min_size=1, max_size=30))
 def test_sizes_of_examples_are_at_most_three_and_far_apart(sizes):
     found = rule_of_examples(sizes, WINDOW).sizes_px

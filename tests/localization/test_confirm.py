@@ -71,7 +71,7 @@ def test_nothing_is_asked_where_there_is_nothing_to_confirm(most):
     assert asked == []
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     corners=st.tuples(*[st.floats(0, 1)] * 4),
     hw=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),

@@ -49,7 +49,7 @@ def walked(length: int, before: int, after: int) -> np.ndarray:
     return np.array(walk(0, -1, before)[::-1] + inside + walk(length - 1, 1, after))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(length=st.integers(1, 9), before=st.integers(0, 40), after=st.integers(0, 40))
 def test_reflection_turns_round_at_either_end(length, before, after):
     indices = reflected(-before, length + after, length)
@@ -57,7 +57,7 @@ def test_reflection_turns_round_at_either_end(length, before, after):
     np.testing.assert_array_equal(indices, np.pad(np.arange(length), (before, after), "reflect"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     hw=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     window=st.integers(1, 60),
@@ -143,7 +143,7 @@ def write(path: Path, pixels: np.ndarray, kind: str) -> PhotoFile:
     return PhotoFile(path)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_strips_do_not_change_a_value(tmp_path_factory, data):
     hw = data.draw(st.tuples(st.integers(1, 150), st.integers(1, 150)), "hw")

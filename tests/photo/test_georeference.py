@@ -91,7 +91,7 @@ class TestGeoTiff:
         assert_places(place_of(path), as_rasterio_reads(path))
         assert_places(place_of(path), transform)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(
         sides=st.tuples(*[st.floats(-50, 50)] * 4),
         corner=st.tuples(*[st.floats(-1e7, 1e7)] * 2),

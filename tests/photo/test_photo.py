@@ -48,9 +48,9 @@ def test_a_strided_array_becomes_contiguous():
         ([[[1, 2, 3]]], "photo is a list: give a path or an RGB uint8 array"),
     ],
 )
-def test_other_things_are_refused(source, message):
+def test_pixels_of_a_photo_are_of_one_kind(source, message):
     with pytest.raises(PhotoError, match=re.escape(message)):
-        read_photo(source)
+        Photo(source)
 
 
 def test_digest_tells_content_and_shape_apart(tmp_path):

@@ -68,7 +68,7 @@ def texts(monkeypatch):
     return written
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(opacity=st.floats(0, 1))
 def test_each_pixel_has_the_colour_of_its_area_over_the_photo(opacity):
     areas = made_areas([[0, 1, 1], [0, 1, 1]])  # class 1 is the first area
@@ -145,7 +145,7 @@ def test_classes_without_room_in_the_legend_are_counted(texts):
     assert picture.shape[1] == narrowest_px(size)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     classes=st.integers(1, 20),
     width=st.integers(221, 2000),

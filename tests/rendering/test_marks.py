@@ -40,7 +40,7 @@ def test_dashes_leave_gaps_but_no_corner():
         assert tuple(picture[y, x]) == CYAN
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.data(),
     hw=st.tuples(st.integers(1, 60), st.integers(1, 60)),

@@ -193,7 +193,7 @@ class TestFloatTiff:
         np.testing.assert_array_equal(np.isnan(read), unknown)
         np.testing.assert_array_equal(read[~unknown], maps.heatmap(0)[~unknown])
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(strip_px=st.integers(1, 2**19))
     def test_strips_of_any_height_make_the_whole(self, tmp_path_factory, strip_px):
         grid = made_grid((900, 500), missing=(slice(2), slice(3)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heatmap.scoring.rectangles import rectangles
 
-properties = settings(max_examples=100, deadline=None, derandomize=True)
+properties = settings(max_examples=100)
 
 
 def cost(parts, halo_hw):

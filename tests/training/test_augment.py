@@ -27,7 +27,7 @@ def places(height: int, width: int) -> np.ndarray:
 sides = st.sampled_from([1, 2, 3, 5, 17, 64, 500])
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     height=sides,
     width=sides,

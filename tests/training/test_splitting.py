@@ -15,7 +15,7 @@ shown = st.dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 @given(labels=shown, share=st.floats(0, 0.999), seed=st.integers(-5, 5))
 def test_every_class_keeps_a_photo_for_training(labels, share, seed):
     held = validation_photos(labels, share, seed)
@@ -28,7 +28,7 @@ def test_every_class_keeps_a_photo_for_training(labels, share, seed):
         assert not held
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5),
     share=st.floats(0.001, 0.999),

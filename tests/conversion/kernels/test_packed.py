@@ -12,7 +12,7 @@ from heatmap.conversion.kernels import packed as packing
 from heatmap.conversion.kernels.packed import CHANNELS, PackedWeights, can_pack
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.integers(1, 300),
     channels=st.sampled_from([1, 3, 1023, 1024, 1025, 2600]),

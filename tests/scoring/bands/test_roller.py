@@ -37,7 +37,7 @@ from tests.support.band_networks import (
 )
 from tests.support.networks import randomise, scenes
 
-properties = settings(max_examples=5, deadline=None, derandomize=True)
+properties = settings(max_examples=5)
 
 
 class Whole:
@@ -134,7 +134,7 @@ ENLARGING = [ReceptiveField(repeat=2), ReceptiveField(before=1, span=3, repeat=3
 EVERY_FIELD = FIELDS | st.sampled_from(ENLARGING)
 
 
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=200)
 @given(field=EVERY_FIELD, total=st.integers(1, 30), outputs=st.tuples(*[st.integers(0, 12)] * 2))
 def test_a_range_of_outputs_reads_what_each_of_them_reads(field, total, outputs):
     first, end = min(outputs), max(outputs)
@@ -145,7 +145,7 @@ def test_a_range_of_outputs_reads_what_each_of_them_reads(field, total, outputs)
     assert list(range(start, stop)) == [place for place in between if 0 <= place < total]
 
 
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=200)
 @given(field=EVERY_FIELD, available=st.integers(0, 40))
 @example(field=ReceptiveField(before=5, span=2), available=0)
 def test_determined_outputs_are_those_that_read_no_further(field, available):

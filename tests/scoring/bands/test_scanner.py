@@ -64,7 +64,7 @@ def scanned(scanner: Scanner, parts: Sequence[Part], photo: Tensor, cells: Recta
 
 
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
-@settings(max_examples=3, deadline=None, derandomize=True)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_any_budget_for_any_cells_gives_the_scores_of_one_pass(name, k, data):
     network = converted(name, k)
