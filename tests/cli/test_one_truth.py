@@ -87,6 +87,7 @@ def test_all_ways_out_say_the_same(case, call):
     (saved,) = saved_results("out")
     again = saved.findings()
     assert (again.detections, again.guesses) == (done.findings.detections, done.findings.guesses)
+    check_libraries(done.findings, again)
     page = data_of(Elements(Path("out/cat.html").read_text("utf-8")))
     assert [
         (one["name"], one["confidence"], *one["xyxy"]) for one in page["detections"]
@@ -149,6 +150,18 @@ def from_voc():
         xmin, ymin, xmax, ymax = (int(side.text) for side in found.find("bndbox"))
         boxes.append((found.findtext("name"), xmin - 1, ymin - 1, xmax, ymax))
     return boxes
+
+
+def check_libraries(found, again):
+    """What Python gives to other libraries is what the files have, also when they are read back."""
+    for findings in (found, again):
+        labels = findings.to_torchvision()["labels"].tolist()
+        assert labels == [int(line.split()[0]) for line in Path("out/cat.txt").open()]
+        assert findings.to_coco() == json.loads(Path("out/cat.coco.dataset.json").read_text())
+        features = json.loads(Path("out/cat.geojson").read_text())["features"]
+        for feature, read in zip(findings.to_geojson()["features"], features, strict=True):
+            assert read["properties"]["classification"].pop("color")
+            assert feature == read
 
 
 def check_maps(done, again, page):
