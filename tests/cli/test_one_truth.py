@@ -156,7 +156,8 @@ def check_libraries(found, again):
     """What Python gives to other libraries is what the files have, also when they are read back."""
     for findings in (found, again):
         labels = findings.to_torchvision()["labels"].tolist()
-        assert labels == [int(line.split()[0]) for line in Path("out/cat.txt").open()]
+        lines = Path("out/cat.txt").read_text().splitlines()
+        assert labels == [int(line.split()[0]) for line in lines]
         assert findings.to_coco() == json.loads(Path("out/cat.coco.dataset.json").read_text())
         features = json.loads(Path("out/cat.geojson").read_text())["features"]
         for feature, read in zip(findings.to_geojson()["features"], features, strict=True):
