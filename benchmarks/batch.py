@@ -25,7 +25,7 @@ from tables import Target, print_table, print_targets
 
 import heatmap
 from heatmap.runs.batch import BatchReporter, BatchSources, batch
-from heatmap.runs.request import Request
+from heatmap.runs.options import request_of
 from heatmap.runs.settings import ScorerRecipe
 
 PHOTOS = 200
@@ -99,7 +99,7 @@ def bare_rate(way: str, photos: Path) -> float:
 
 def batch_rate(photos: Path) -> float:
     clock, recipe = Clock(), ScorerRecipe(heatmap.load_classifier().name)
-    request = Request(heatmap.Display(confirm=0))
+    request = request_of({"confirm": 0})
     with tempfile.TemporaryDirectory() as folder:
         done = batch(BatchSources([photos]), Path(folder), recipe, request, reporter=clock)
         return len(done.records) / (time.perf_counter() - clock.started)

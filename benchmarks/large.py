@@ -55,14 +55,11 @@ def row(seconds: list[float]) -> str:
 
 def timed(scorer: Scorer, path: Path) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        before = {
-            "display": heatmap.Display(confirm=0, full=True, conf=0.3),
-            "placement": heatmap.MultiScale(scales="native"),
-        }
+        before = {"confirm": 0, "full": True, "conf": 0.3, "scales": "native"}
         best = in_turn(
             {
-                "before": lambda: heatmap.run(path, scorer, folder, **before),
-                "now": lambda: heatmap.run(path, scorer, folder),
+                "before": lambda: heatmap.run(path, scorer, output=folder, **before),
+                "now": lambda: heatmap.run(path, scorer, output=folder),
             },
             rounds=2,
         )
@@ -102,9 +99,9 @@ def compared(grid: ScoreGrid, reference: ScoreGrid) -> str:
 
 def boxes_compared(scorer: Scorer, path: Path) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        now = heatmap.run(path, scorer, folder).detections
+        now = heatmap.run(path, scorer, output=folder).detections
         with patch.object(reduced, "denominator_for", lambda *_: 1):
-            expected = heatmap.run(path, scorer, folder).detections
+            expected = heatmap.run(path, scorer, output=folder).detections
     matched = [
         (one, other)
         for one in now

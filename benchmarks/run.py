@@ -45,8 +45,8 @@ def main() -> None:
 def measure(
     scorer: heatmap.Scorer, path: Path, networks: dict[str, BareNetwork]
 ) -> dict[str, float]:
-    display = heatmap.Display(confirm=0)
-    ways = {RUN: lambda: heatmap.run(path, scorer, path.parent / "results", display=display)}
+    results = path.parent / "results"
+    ways = {RUN: lambda: heatmap.run(path, scorer, output=results, confirm=0)}
     ways |= on_all_scales(networks, scorer, heatmap.read_photo(path).pixels)
     return in_turn(ways, ROUNDS, budget_s=BUDGET_S)
 

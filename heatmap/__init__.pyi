@@ -38,10 +38,9 @@ from .photo.photo import read_photo as read_photo
 from .photo.reading import Reading as Reading
 from .rendering.overlay import overlay as overlay
 from .rendering.overlay import write_image as write_image
-from .runs.request import Display as Display
-from .runs.request import Extras as Extras
+from .runs.options import RunOptions as RunOptions
 from .runs.request import MultiScale as MultiScale
-from .runs.run import Run as Run
+from .runs.result import Result as Result
 from .runs.run import run as run
 from .runs.saved import saved_results as saved_results
 from .runs.view import render as render

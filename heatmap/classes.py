@@ -17,6 +17,8 @@ _INVISIBLE = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2
 
 # A class of this name means that there is no object: it is detected only if asked for.
 BACKGROUND = "background"
+# Classes named in one line.
+_TOLD = 3
 
 
 def visible(text: str) -> str:
@@ -49,7 +51,7 @@ class ClassGroup:
 Wanted: TypeAlias = str | int | ClassGroup
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassList:
     """The K classes of a network, in the order of its outputs: class i has the scores at index i.
 
@@ -69,6 +71,11 @@ class ClassList:
     names: tuple[str, ...]
     wnids: tuple[str, ...] = ()
     groups: tuple[ClassGroup, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line: ``ClassList of 1000: tench, goldfish, great white shark, ...``."""
+        more = ", ..." * (len(self.names) > _TOLD)
+        return f"ClassList of {len(self.names)}: {', '.join(self.names[:_TOLD])}{more}"
 
     def __post_init__(self) -> None:
         if self.wnids and len(self.wnids) != len(self.names):

@@ -77,6 +77,15 @@ def size_text(hw: tuple[int, ...]) -> str:
     return f"{hw[1]} x {hw[0]} px"
 
 
+def grid_text(rows: int, columns: int) -> str:
+    """The size of a grid for people: rows first.
+
+    >>> grid_text(23, 1)
+    '23 rows x 1 column'
+    """
+    return f"{rows} row{'s' * (rows != 1)} x {columns} column{'s' * (columns != 1)}"
+
+
 def shrunk_hw(hw: tuple[int, int], longest_px: int) -> tuple[int, int]:
     """Height and width of a photo shrunk so that its longer side is at most ``longest_px``."""
     share = min(1.0, longest_px / max(hw))

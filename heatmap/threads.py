@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
+
+_Given = TypeVar("_Given")
+_Result = TypeVar("_Result")
 
 # What was set before torch was loaded.
 _waiting: int | None = None
@@ -56,6 +61,30 @@ def apply_to_torch() -> None:
     if waiting is not None and torch is not None:
         torch.set_num_threads(waiting)
         _waiting = None
+
+
+def side_by_side(work: Callable[[_Given], _Result], given: Iterable[_Given]) -> list[_Result]:
+    """What ``list(map(work, given))`` is, worked out in this thread and one more.
+
+    The first is always done here. Where a photo is computed by one thread, so are the others.
+    After a failure nothing more is begun.
+    """
+    numbered = list(enumerate(given))
+    if len(numbered) < 2 or thread_count() < 2:
+        return [work(each) for _, each in numbered]
+    # Both threads take from it: the next of a list is given to one of them.
+    waiting = iter(numbered[1:])
+
+    def done(*first: tuple[int, _Given]) -> dict[int, _Result]:
+        try:
+            return {place: work(each) for place, each in chain(first, waiting)}
+        finally:
+            list(waiting)
+
+    with ThreadPoolExecutor(1, "heatmap-beside") as other:
+        beside = other.submit(done)
+        results = done(numbered[0]) | beside.result()
+    return [results[place] for place in range(len(numbered))]
 
 
 def _torch() -> Any:

@@ -29,11 +29,11 @@ def main() -> None:
 def show_collage(scorer: heatmap.Scorer, folder: Path) -> bool:
     """Find the labelled objects of the collage at default settings."""
     objects = write_collage(folder)
-    display = heatmap.Display(classes=[labelled.label for labelled in objects])
-    done = heatmap.run(folder / "collage.png", scorer, folder, display=display)
+    labels = [labelled.label for labelled in objects]
+    done = heatmap.run(folder / "collage.png", scorer, output=folder, classes=labels)
     describe(done)
     print("hottest pixel of       x     y  probability  px inside its box")
-    inside = [check_object(done.findings.maps, labelled) for labelled in objects]
+    inside = [check_object(done.maps, labelled) for labelled in objects]
     return all(inside)
 
 
@@ -50,14 +50,12 @@ def check_object(grid: heatmap.ScoreGrid, labelled: LabelledObject) -> bool:
 def show_cat(scorer: heatmap.Scorer, folder: Path) -> bool:
     """A photo of a cat's face, enlarged three times: a window sees a third of it."""
     path = heatmap.write_image(folder / "chelsea.png", read_source("chelsea.png"))
-    display = heatmap.Display(classes=["Egyptian cat", "tabby"])
-    placement = heatmap.MultiScale(scales=(3.0,))
-    done = heatmap.run(path, scorer, folder, display=display, placement=placement)
+    done = heatmap.run(path, scorer, output=folder, classes=["Egyptian cat", "tabby"], scales=3)
     describe(done)
     return True
 
 
-def describe(done: heatmap.Run) -> None:
+def describe(done: heatmap.Result) -> None:
     height, width = done.grid.geometry.photo_hw
     rows, columns = done.grid.geometry.grid_hw
     print(f"\n{done.photo.path}: {width} x {height} px, {rows} rows x {columns} columns of windows")

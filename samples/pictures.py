@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,8 +36,7 @@ class Sample:
 
     name: str
     pixels: Pixels
-    display: heatmap.Display = field(default_factory=heatmap.Display)
-    placement: heatmap.MultiScale = field(default_factory=heatmap.MultiScale)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     for number, sample in enumerate(samples(), start=1):
         name = f"{number:02} {sample.name}"
         path = heatmap.write_image(folder / "photos" / f"{name}.png", sample.pixels)
-        done = heatmap.run(path, scorer, folder, display=sample.display, placement=sample.placement)
+        done = heatmap.run(path, scorer, output=folder, **sample.options)
         picture = done.saved.areas or next(iter(done.saved.per_class.values()), None)
         cells.append(cell(name, heatmap.read_photo(picture or done.saved.pictures[0]).pixels))
         print(f"{name}: {len(done.detections)} detections")
@@ -71,12 +71,12 @@ def samples() -> Iterator[Sample]:
     yield Sample("coins", colour(skimage.data.coins()))
     yield Sample("galaxies", skimage.data.hubble_deep_field())
     yield Sample("collage", collage)
-    yield Sample("collage, named", collage, heatmap.Display(classes=labels))
-    yield Sample("cat, named", cat, heatmap.Display(classes=["cat", "dog", "cup"]))
-    yield Sample("cat, one class", cat, heatmap.Display(classes=["cat"], per_class=True))
-    yield Sample("cat, range 0 to 1", cat, heatmap.Display(color_range=(0.0, 1.0)))
-    yield Sample("many boxes", collage, heatmap.Display(conf=0.02), heatmap.MultiScale(scales=(1,)))
-    yield Sample("areas", read_source("brick.png"), heatmap.Display(areas=True))
+    yield Sample("collage, named", collage, {"classes": labels})
+    yield Sample("cat, named", cat, {"classes": ["cat", "dog", "cup"]})
+    yield Sample("cat, one class", cat, {"classes": ["cat"], "per_class": True})
+    yield Sample("cat, range 0 to 1", cat, {"color_range": (0.0, 1.0)})
+    yield Sample("many boxes", collage, {"conf": 0.02, "scales": 1})
+    yield Sample("areas", read_source("brick.png"), {"areas": True})
     yield Sample("tiny", cv2.resize(cat, (40, 27), interpolation=cv2.INTER_AREA))
     yield Sample("12000 x 800", panorama([cat, astronaut, skimage.data.coffee()], (800, 12000)))
     yield Sample("upright", np.rot90(panorama([cat, astronaut], (500, 2000))).copy())

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from heatmap.contents import read_bytes, read_text
 from heatmap.errors import PhotoError, ResultError
 from heatmap.files import write_all, writing
 from heatmap.ownership import ANY
+from heatmap.threads import threads_restored, use_threads
 
 
 def names(folder: Path) -> list[str]:
@@ -120,6 +122,21 @@ def fail(path: Path) -> None:
 
 def reversed_order(files: dict) -> dict:
     return dict(reversed(files.items()))
+
+
+def test_the_first_file_is_made_in_the_calling_thread(tmp_path):
+    # A picture: in every new thread OpenCV reads its fonts anew.
+    made_in = {}
+
+    def write(path: Path) -> None:
+        made_in[path.name] = threading.current_thread()
+        path.write_text("")
+
+    with threads_restored():
+        use_threads(2)
+        write_all({tmp_path / name: write for name in "abc"})
+    assert set(made_in) == {"a", "b", "c"}
+    assert made_in["a"] is threading.current_thread()
 
 
 def test_folder_appears_whole_beside_a_file(tmp_path):

@@ -137,7 +137,7 @@ def test_command_runs_as_it_stands(line, folder, monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["coffee", "camera", "chelsea"])
 def test_pictures_are_those_of_the_commands_above_them(tmp_path, name):
     heatmap.write_image(tmp_path / f"{name}.png", as_rgb(getattr(skimage.data, name)()))
-    done = heatmap.run(tmp_path / f"{name}.png", heatmap.prepare(), tmp_path)
+    done = heatmap.run(tmp_path / f"{name}.png", output=tmp_path)
     drawn, shown = (
         heatmap.read_photo(path).pixels.astype(int)
         for path in (done.saved.pictures[0], ROOT / "docs" / "img" / f"{name}.jpg")

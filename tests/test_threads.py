@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
+import pytest
+
+from heatmap.threads import side_by_side, threads_restored, use_threads
 from tests.support.paths import ROOT
 
 CODE = """
@@ -55,3 +59,50 @@ def test_number_is_restored_and_torch_keeps_its_own():
         [sys.executable, "-c", RESTORED], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.split() == ["1", "2", "3", "2"]
+
+
+def in_threads(count: int, given: list[int], meet: threading.Barrier | None = None) -> list[str]:
+    """The names of the threads that worked on each of what was given."""
+
+    def work(each: int) -> str:
+        if meet is not None:
+            meet.wait(timeout=10)
+        return f"{each} {threading.current_thread().name}"
+
+    with threads_restored():
+        use_threads(count)
+        return side_by_side(work, given)
+
+
+def test_two_work_side_by_side_and_the_first_is_done_here():
+    # Were it one thread, it would wait for the other in vain.
+    results = in_threads(2, [5, 3, 8, 1], threading.Barrier(2))
+    assert [result.split()[0] for result in results] == ["5", "3", "8", "1"]
+    own = threading.current_thread().name
+    assert results[0] == f"5 {own}"
+    assert len({result.split()[1] for result in results}) == 2
+
+
+def test_with_one_thread_a_photo_has_no_second():
+    own = threading.current_thread().name
+    assert in_threads(1, [2, 7]) == [f"2 {own}", f"7 {own}"]
+    assert in_threads(2, [2]) == [f"2 {own}"]
+    assert in_threads(2, []) == []
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_after_a_failure_nothing_more_is_begun(failing):
+    begun, failed = [], threading.Event()
+
+    def work(each: int) -> None:
+        begun.append(each)
+        if each == failing:
+            failed.set()
+            raise ValueError(f"{each} fails")
+        assert failed.wait(timeout=10)
+
+    with threads_restored():
+        use_threads(2)
+        with pytest.raises(ValueError, match=f"{failing} fails"):
+            side_by_side(work, range(200))
+    assert len(begun) < 200

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from .adapt_options import adapt_options
+from .check import check_model
 from .command import Command
 from .console import progress_line
 from .options import FILE, activation_option, network_options, under
-from .request import check_model
 from .result_options import json_option, overwrite_option
 from .summary import print_summary
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .check import check_names
 from .command import Command
 from .keep import keep_network
 from .options import (
@@ -27,7 +28,6 @@ from .options import (
     stride_option,
     under,
 )
-from .request import check_names, recipe_of, request_of
 from .result_options import overwrite_option, picture_options, store_options
 
 if TYPE_CHECKING:
@@ -138,14 +138,15 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     check_names(options)
     from ..runs.batch import BatchSources, plan_batch
     from ..runs.batch import batch as run_batch
+    from ..runs.options import recipe_of, request_of
     from .batch_printer import batch_printer, describe_work, print_work
 
     where = BatchSources(
         sources, options["retry_failed"], options["every"] if options["watch"] else None
     )
-    recipe = recipe_of(options, options["engine"])
+    recipe = recipe_of(options["model"], options)
     common: dict[str, Any] = {"threads": options["threads"], "runner": _runner(options)}
-    request = request_of(options)
+    request = request_of(options, overwrite=options["overwrite"])
     if options["dry_run"]:
         work = plan_batch(where, output, recipe, request, **common)
         if options["as_json"]:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from ..errors import HeatmapError, Use
-from ..geometry import scale_of, size_text
+from ..geometry import grid_text, scale_of, size_text
 from ..progress import Reporter
 from .command import in_options
 
@@ -38,7 +38,7 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
     size = size_text(geometry.photo_hw)
     console.print(f"{escape(photo)}: {size}{where}", soft_wrap=True)
     console.print(
-        f"{grid_size(rows, columns)} of windows, {geometry.window_px} px wide, "
+        f"{grid_text(rows, columns)} of windows, {geometry.window_px} px wide, "
         f"{geometry.stride_px} px apart{resized}"
     )
     print_model(console, origin)
@@ -49,11 +49,6 @@ def print_model(console: Console, origin: Origin) -> None:
     backend = "ONNX Runtime" if origin.computation.backend == "onnx" else "torch"
     model = f"{escape(origin.model)}, weights {escape(origin.weights.text)}"
     console.print(f"model: {model}, run by {backend}")
-
-
-def grid_size(rows: int, columns: int) -> str:
-    """The size of a grid in words: "23 rows x 1 column"."""
-    return f"{rows} row{'s' * (rows != 1)} x {columns} column{'s' * (columns != 1)}"
 
 
 class ProgressLine(Reporter):

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..names import EVALUATION, check_length
+from .check import check_names
 from .command import Command
 from .console import make_console, progress_line
 from .options import (
@@ -25,7 +26,6 @@ from .options import (
     scales_options,
     under,
 )
-from .request import check_names, placement_of, reading_of, recipe_of, view_of
 from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -81,15 +81,16 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     check_names(options)
     from ..evaluation.evaluate import evaluate as evaluate_photos
     from ..evaluation.write_report import describe_evaluation, report_owner, write_report
+    from ..runs.options import display_of, placement_of, reading_of, recipe_of
 
-    output, display, placement = options["output"], view_of(options), placement_of(options)
+    output, display, placement = options["output"], display_of(options), placement_of(options)
     if output is not None:
         # Refused before the photos are scored, not after.
         check_length(output / EVALUATION)
         read = (boxes, *options.values())
         report_owner(output, photos, read=read, overwrite=options["overwrite"])
     with progress_line(f"loading {options['model']}") as line:
-        scorer = recipe_of(options, "auto").prepare()
+        scorer = recipe_of(options["model"], options).prepare()
         line.notes(scorer.notes_at(scorer.native_stride_px))
         line.stage(f"evaluating {photos}")
         report = evaluate_photos(

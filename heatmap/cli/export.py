@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..grid.outputs import described
+from .check import check_model
 from .command import Command
 from .console import progress_line
 from .options import FILE, model_options, stride_option, under
-from .request import check_model
 from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:

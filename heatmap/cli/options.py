@@ -195,7 +195,6 @@ region_option = under(
     _WINDOWS,
     click.option(
         "--region",
-        "region_xywh",
         type=RegionXywh(),
         help="Look only at this part of the photo, px; boxes are of the whole photo.",
     ),

@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from .check import check_names
 from .command import Command
 from .console import make_console, print_scored, progress_line
 from .keep import keep_network
@@ -29,7 +30,6 @@ from .options import (
     skip_options,
     stride_option,
 )
-from .request import check_names, recipe_of, request_of
 from .result_options import (
     json_option,
     output_option,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ..grid.origin import Origin
     from ..localization.areas import Areas
     from ..localization.detection import Detection
-    from ..runs.run import Run
+    from ..runs.result import Result
     from ..scoring.scorer import Scorer
 
 
@@ -74,37 +74,31 @@ def run(photo: Path, **options: Any) -> None:
     are searched unless some are named with -c.
     """
     check_names(options)
+    from ..runs.options import recipe_of, request_of
+    from ..runs.photo_run import run_photo
     from ..runs.possible import check_known
-    from ..runs.run import run as run_photo
 
-    request = request_of(options)
+    request = request_of(options, overwrite=options["overwrite"])
     check_known(photo, options["output"], request)
     with progress_line(f"loading {options['model']}") as line:
-        scorer = recipe_of(options, options["engine"]).prepare()
+        scorer = recipe_of(options["model"], options).prepare()
         line.notes((*scorer.facts.notes, *scorer.cache_notes))
-        done = run_photo(
-            photo,
-            scorer,
-            options["output"],
-            display=request.display,
-            placement=request.placement,
-            limits=request.limits,
-            extras=request.extras,
-            overwrite=request.overwrite,
-            reporter=line,
-        )
+        done = run_photo(photo, scorer, request, folder=options["output"], reporter=line)
         noted = done.grid.origin.notes[len(scorer.facts.notes) :]
         if options["as_json"]:
             # What was looked for stands in the JSON.
             line.notes(scorer.notes_at(done.grid.geometry.stride_px)[len(scorer.facts.notes) :])
+    assert done.saved is not None
     if options["as_json"]:
         click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
     else:
         _print(done, scorer, noted, skips=request.limits.skip is not None)
+        for path in done.saved.written:
+            make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
     keep_network(scorer)
 
 
-def _print(done: Run, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> None:
+def _print(done: Result, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> None:
     """Print what was detected, with which settings, and where the files are."""
     console, grid = make_console(), done.grid
     print_scored(console, done.photo.path, grid)
@@ -117,8 +111,6 @@ def _print(done: Run, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> N
         console.print(_detection_table(done))
     if done.areas is not None:
         console.print(_area_table(done.areas))
-    for path in done.saved.written:
-        console.print(f"wrote {escape(str(path))}", soft_wrap=True)
 
 
 def _sliding_notes(origin: Origin, scorer: Scorer) -> Iterator[str]:
@@ -129,10 +121,10 @@ def _sliding_notes(origin: Origin, scorer: Scorer) -> Iterator[str]:
         yield f"sliding is inexact for this network: {scorer.why_not}"
 
 
-def _grid_notes(done: Run, *, skips: bool) -> Iterator[str]:
+def _grid_notes(done: Result, *, skips: bool) -> Iterator[str]:
     """Notes on fused scales and skipped windows."""
-    if done.scales:
-        names = ", ".join(name.removeprefix("x") for name in done.scales)
+    if len(done.grids) > 1:
+        names = ", ".join(name.removeprefix("x") for name in done.grids)
         yield f"scales {names} fused on the finest"
     missing = int((~done.grid.scored).sum())
     if missing and skips:
@@ -140,7 +132,7 @@ def _grid_notes(done: Run, *, skips: bool) -> Iterator[str]:
         yield f"{missing} of {rows * columns} windows skipped"
 
 
-def _nothing_detected(done: Run) -> str:
+def _nothing_detected(done: Result) -> str:
     """That nothing was detected; guesses are in the table below it."""
     if not done.grid.scored.any():
         return "nothing detected: every window was skipped"
@@ -150,7 +142,7 @@ def _nothing_detected(done: Run) -> str:
     return f"nothing detected; the best guesses, all below --conf ({way_out}):"
 
 
-def _detection_table(done: Run) -> Table:
+def _detection_table(done: Result) -> Table:
     """A table of detections or guesses: class, how sure, where, area fraction, box, and or."""
     table = Table("class", box=None, pad_edge=False, header_style="bold")
     shown = done.findings.shown

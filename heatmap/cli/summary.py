@@ -11,13 +11,14 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from ..geometry import grid_text
 from ..grid.outputs import described
 from ..localization.auto_scales import in_words
+from .check import check_model
 from .command import Command
-from .console import grid_size, make_console, progress_line
+from .console import make_console, progress_line
 from .options import model_options, under
 from .parameter_types import PhotoSize
-from .request import check_model
 from .result_options import json_option
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def print_summary(summary: Summary) -> None:
     height, width = summary.photo_hw
     rows, columns = summary.grid_hw
     console.print(
-        f"{escape(summary.model)} on {width} x {height} px: {grid_size(rows, columns)} of "
+        f"{escape(summary.model)} on {width} x {height} px: {grid_text(rows, columns)} of "
         f"windows, {summary.window_px} px wide, {summary.native_stride_px} px apart"
     )
     console.print(f"outputs: {described(summary.outputs)}")

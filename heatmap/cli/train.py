@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from .adapt_options import adapt_options
+from .check import check_model
 from .command import Command
 from .options import FILE, network_options, reading_options, under
-from .request import check_model
 from .result_options import json_option, overwrite_option
 from .training_printer import training_printer
 

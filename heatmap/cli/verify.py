@@ -19,6 +19,7 @@ from ..geometry import size_text
 from ..grid.outputs import described
 from ..names import COMPARISON, ResultNames
 from ..ownership import check_folder
+from .check import check_names
 from .command import Command, in_options
 from .console import make_console, print_model, progress_line
 from .options import (
@@ -31,7 +32,6 @@ from .options import (
     stride_option,
     under,
 )
-from .request import check_names, placement_of, reading_of, recipe_of
 from .result_options import json_option, output_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -89,10 +89,11 @@ def verify(photos: Path, **options: Any) -> None:
     wanted = options["wanted"]
     check_names(options | {"classes": () if wanted is None else (wanted,)})
     from ..evaluation.verify_photos import summarise
+    from ..runs.options import recipe_of
 
     comparing = _Comparing(photos, options)
     with progress_line(f"loading {options['model']}") as line:
-        scorer = recipe_of(options, "slide").prepare()
+        scorer = recipe_of(options["model"], {**options, "engine": "slide"}).prepare()
         line.notes(scorer.facts.notes)
         summary = summarise(comparing.outcomes(scorer, line))
     if options["as_json"]:
@@ -167,6 +168,7 @@ class _Comparing:
         from ..evaluation.verify_report import describe_report, draw_report
         from ..photo.photo import read_photo
         from ..rendering.overlay import write_image
+        from ..runs.options import placement_of, reading_of
 
         options = self.options
         line.stage(f"sliding and cropping over {path.name}")

@@ -103,13 +103,15 @@ def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.
     """Sliding sums along an axis of ``count`` values, ``step`` apart."""
     length = values.shape[axis] - (count - 1) * step
     shifts = range(0, count * step, step)
-    along = np.moveaxis(values, axis, 0)
-    first, *others = (along[shift : shift + length] for shift in shifts)
+    spans: list[tuple[slice, ...]] = [
+        (*[slice(None)] * axis, slice(shift, shift + length)) for shift in shifts
+    ]
+    first, *others = (values[span] for span in spans)
     # Never -0, as a sum that begins with 0.
     sums = np.asarray(first + values.dtype.type(0), dtype=values.dtype)
     for part in others:
         sums += part
-    return np.moveaxis(sums, 0, axis)
+    return sums
 
 
 def attributed_probability(

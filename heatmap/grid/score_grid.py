@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ResultError
 from ..files import write_all
-from ..geometry import Geometry
+from ..geometry import Geometry, grid_text, scale_of
 from ..marks import MARK
 from ..names import scores_path
 from ..ownership import Ownership
@@ -45,7 +45,7 @@ LARGE_GRID_BYTES = 2**28
 _BLOCK_BYTES = 2**25
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ScoreGrid:
     """Scores of K classes for every window of a photo: N rows and M columns of windows.
 
@@ -97,6 +97,15 @@ class ScoreGrid:
         scores = self.scores.view()
         scores.flags.writeable = False
         object.__setattr__(self, "scores", scores)
+
+    def __repr__(self) -> str:
+        """One line: ``ScoreGrid 23 rows x 37 columns x 1000 classes, stride 32 px, vgg16, ...``."""
+        classes = f"{len(self.classes)} class{'es' * (len(self.classes) != 1)}"
+        return (
+            f"ScoreGrid {grid_text(*self.geometry.grid_hw)} x {classes}, "
+            f"stride {self.geometry.stride_px} px, {self.origin.model}, "
+            f"scale {scale_of(self.geometry):.3g}"
+        )
 
     @property
     def is_large(self) -> bool:

@@ -29,9 +29,11 @@ LEAST_GUESS = 0.01
 _CANDIDATES = 12
 # There are maps of at most so many classes; of the most confident ones where more are found.
 MOST_MAPS = 20
+# Classes named in one line.
+_TOLD = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Findings:
     """What was found on a photo, to the digits that files have.
 
@@ -57,6 +59,14 @@ class Findings:
     maps: ScoreGrid
     unconfirmed: int = 0
     named: bool = False
+
+    def __repr__(self) -> str:
+        """One line: ``Findings 2 detections, 0 guesses, maps of tabby, tiger cat``."""
+        told = ", ".join(group.name for group in self.groups[:_TOLD])
+        return (
+            f"Findings {len(self.detections)} detections, {len(self.guesses)} guesses, "
+            f"maps of {told}{', ...' * (len(self.groups) > _TOLD)}"
+        )
 
     @property
     def shown(self) -> tuple[Detection, ...]:

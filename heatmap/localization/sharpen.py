@@ -15,6 +15,7 @@ from ..geometry import Box, iou, scale_of, shrunk_hw
 from ..grid.position_scores import Cells, PositionScores
 from ..grid.score_grid import ScoreGrid
 from ..grid.upsample import upsample
+from ..threads import side_by_side
 from .detection import Detection
 from .scales import fuse_scales
 
@@ -156,14 +157,20 @@ def _tight(
     ranks: dict[ClassGroup, list[int]] = {}
     for rank, detection in enumerate(detections):
         ranks.setdefault(detection.group, []).append(rank)
+
+    def boxes_of(group: ClassGroup) -> list[Box]:
+        heat_of = heats(group)
+        found = (detections[rank] for rank in ranks[group])
+        return [
+            _region_box(heat_of(each), each.window_xyxy, photo_hw, ending) or each.window_xyxy
+            for each in found
+        ]
+
     kept: dict[int, Detection] = {}
     # Class by class: the heatmaps of a thousand classes at once would take gigabytes.
-    for group, of_group in ranks.items():
-        heat_of = heats(group)
+    for of_group, boxes in zip(ranks.values(), side_by_side(boxes_of, ranks), strict=True):
         objects: list[Box] = []
-        for rank in of_group:
-            window = detections[rank].window_xyxy
-            box = _region_box(heat_of(detections[rank]), window, photo_hw, ending) or window
+        for rank, box in zip(of_group, boxes, strict=True):
             if all(iou(box, other) <= _SAME_OBJECT for other in objects):
                 objects.append(box)
                 kept[rank] = replace(detections[rank], xyxy=box)
@@ -186,7 +193,7 @@ def _region_box(
         return None
     # Samples may miss all of a small region, and then the level is 0.
     level = min(_level(heat, window_xyxy, across, down, ending) or peak, peak)
-    hot = (heat >= level).astype(np.uint8)
+    hot = (heat >= level).view(np.uint8)
     # Fill the region connected with the peak, by sides or corners, with 2.
     seed = (int(left + column), int(top + row))
     _, _, _, (x, y, width, height) = cv2.floodFill(hot, None, seed, 2, flags=8)
@@ -233,6 +240,12 @@ def _level(
     left, top, right, bottom = _pixels(near, across, down)
     # Every few pixels tell as much as all.
     step = max(1, max(bottom - top, right - left) // _SAMPLES)
-    values = np.sort(heat[top:bottom:step, left:right:step], axis=None)[::-1]
+    values = heat[top:bottom:step, left:right:step].ravel()
+    total = values.sum(dtype=np.float64)
+    for _ in range(2):
+        # What lies below even this has less than the rest of the heat, and is not sorted.
+        dropped = total - values.sum(dtype=np.float64)
+        values = values[values >= ((1 - share) * total - dropped) / len(values)]
+    values = np.sort(values)[::-1]
     heat_above = np.cumsum(values, dtype=np.float64)
-    return float(values[int(heat_above.searchsorted(share * heat_above[-1]))])
+    return float(values[int(heat_above.searchsorted(share * total))])

@@ -42,6 +42,8 @@ _WITH_ALPHA = ("RGBA", "LA", "La", "PA", "RGBa")
 _CHANNELS = (1, 3, 4)
 _INTERPRETATIONS = {("uint16", 1): "grey16", ("uint16", 3): "rgb16", ("uint16", 4): "rgb16"}
 _ORIENTATION = 0x0112
+# Orientations whose rows become columns.
+_TURNED = range(5, 9)
 
 
 class Spooled:
@@ -133,6 +135,17 @@ def decoded(
     if region is not None:
         shown = shown.crop(region.left, region.top, region.width, region.height)
     return shown.numpy(), notes, no_data
+
+
+def given_hw(source: object) -> tuple[int, int]:
+    """Height and width, px, that :func:`decoded` gives of a whole photo.
+
+    Raises:
+        PhotoError: it has no pixels.
+    """
+    array, more = _array(source)
+    hw = (*array.shape[:2], 0, 0)[:2]
+    return hw[::-1] if more.get("orientation", 1) in _TURNED else hw
 
 
 def _array(source: Any) -> tuple[npt.NDArray[Any], Mapping[str, Any]]:

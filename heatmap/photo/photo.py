@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyvips
 
 from ..errors import PhotoError
+from ..geometry import size_text
 from ..region import Region
 from .decoding.damage import NOTE, read_or_mended, refuse_blank
 from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
@@ -28,7 +29,7 @@ from .rows import READ_ROWS, READING, none_made_up, resized, rows_of
 
 
 # Compared by identity, since arrays do not compare to a single truth value; compare digests.
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Photo:
     """A photo in memory.
 
@@ -61,6 +62,10 @@ class Photo:
     decoded: ClassVar[str] = "whole"
     denominator: ClassVar[int] = 1
     is_large: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        """One line: ``Photo cat.jpg, 640 x 480 px``."""
+        return f"Photo {self.path or '(in memory)'}, {size_text(self.hw)}"
 
     def __post_init__(self) -> None:
         given: object = self.pixels
@@ -124,7 +129,15 @@ class Photo:
             image = pyvips.Image.new_from_memory(
                 self.pixels.data, self.hw[1], self.hw[0], 3, "uchar"
             )
-            yield from rows_of(resized(image, scaled_hw), height, first, columns)
+            image = resized(image, scaled_hw)
+            if first + height >= image.height:
+                # At once, libvips computes it in all of its threads.
+                left, right = columns or (0, image.width)
+                with READING:
+                    rest = image.crop(left, first, right - left, image.height - first).numpy()
+                yield rest
+            else:
+                yield from rows_of(image, height, first, columns)
             return
         for top in range(first, self.hw[0], height):
             yield self.pixels[top : top + height, slice(*(columns or (None,)))]

@@ -15,12 +15,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import PhotoError
 from ..region import Region
 from .decoding.damage import NOTE
 from .decoding.decode import access_of, decode, find_no_data, upright_hw_of
 from .decoding.encoded import encoded
 from .decoding.pages import reduction_of
-from .given import EncodedBytes, Spooled, SupportsArray, is_encoded
+from .given import EncodedBytes, Spooled, SupportsArray, given_hw, is_encoded
 from .no_data import NoData
 from .photo import Photo, decoded_pixels, in_memory, read_photo
 from .photo_file import PhotoFile, Spool, fits_memory, open_whole, upright_hw
@@ -147,7 +148,9 @@ def open_photo(
     Raises:
         PhotoError: as :func:`photo.read_photo`, or the temporary folder has no room.
     """
-    if isinstance(source, Photo | PhotoFile | ReducedPhoto):
+    if isinstance(source, OpenPhoto):
+        if region is not None and region != source.region:
+            raise PhotoError("a region is of a photo that is not open yet: give its path or array")
         return source
     if is_encoded(source):
         return open_photo(Spooled(source), needed_hw, region, reading)
@@ -161,6 +164,29 @@ def open_photo(
         if denominator > 1:
             return reduced_photo(source, denominator, region, reading)
     return open_whole(source, region, reading)
+
+
+def held(source: PhotoSource) -> PhotoSource:
+    """The same photo, to be opened more than once: what can be read only once goes to a file.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    return Spooled(source) if is_encoded(source) else source
+
+
+def whole_hw_of(source: PhotoSource) -> tuple[int, int]:
+    """Height and width of a whole photo, px, upright, without decoding a file.
+
+    Raises:
+        PhotoError: it cannot be opened, or has no pixels.
+    """
+    if isinstance(source, OpenPhoto):
+        return source.whole_hw
+    if isinstance(source, Spooled):
+        with source.unnamed_errors():
+            return upright_hw(source.path)
+    return upright_hw(Path(source)) if isinstance(source, str | Path) else given_hw(source)
 
 
 def _open_spooled(

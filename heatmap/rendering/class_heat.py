@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..geometry import Geometry
-from ..grid.upsample import nearest
+from ..grid.upsample import nearest, touched_cells
+from ..threads import side_by_side
 from .paint import (
     STRIP_PX,
     Image,
@@ -17,7 +18,7 @@ from .paint import (
     hatching,
     heat_rows,
     opacities,
-    paint,
+    paint_into,
     to_levels,
 )
 from .palette import Colour
@@ -50,37 +51,44 @@ class ClassHeat:
 
         The same pixels in strips of any height: heat is always computed for the same rows.
         """
-        end, painted = top + len(photo), np.empty_like(photo)
-        for start in range(top - top % STRIP_PX, end, STRIP_PX):
+        end, painted = top + len(photo), photo.copy()
+
+        def paint_block(start: int) -> None:
             block = (start, min(start + STRIP_PX, self.geometry.photo_hw[0]))
             rows = (max(top, start), min(end, block[1]))
-            here = slice(rows[0] - top, rows[1] - top)
-            painted[here] = self._painted(photo[here], block, rows)
+            self._paint_rows(painted[rows[0] - top : rows[1] - top], block, rows)
+
+        side_by_side(paint_block, range(top - top % STRIP_PX, end, STRIP_PX))
         return painted
 
-    def _painted(self, photo: Image, block: tuple[int, int], rows: tuple[int, int]) -> Image:
-        """Rows (first, end) of a block of rows."""
+    def _paint_rows(self, painted: Image, block: tuple[int, int], rows: tuple[int, int]) -> None:
+        """Paint rows (first, end) of a block of rows, in place."""
         own = slice(rows[0] - block[0], rows[1] - block[0])
-        levels = [
-            to_levels(heat_rows(cells, self.geometry, block), self.low, self.high)[own]
-            for cells in self.maps
-        ]
-        painted = photo
-        highest = np.maximum.reduce([np.zeros(photo.shape[:2], np.uint8), *levels])
-        for level, table in zip(levels, self.tables, strict=True):
-            wins = (level == highest) & (level > 0)
-            if wins.any():
-                painted = paint(painted, np.where(wins, level, np.uint8(0)), table)
-                highest = np.where(wins, np.uint8(0), highest)
-        return self._hatched(photo, painted, rows)
+        unpainted = painted.copy() if self.missing.any() else painted
+        shown = [place for place, cells in enumerate(self.maps) if self._is_hot(cells, block)]
+        levels = [self._levels(self.maps[place], block)[own] for place in shown]
+        highest = np.zeros(painted.shape[:2], np.uint8)
+        for level in levels:
+            np.maximum(highest, level, out=highest)
+        for place, level in zip(shown, levels, strict=True):
+            # Of equal ones the first: it leaves nothing to the others.
+            level *= level == highest
+            highest -= level
+            paint_into(painted, level, self.tables[place])
+        if unpainted is not painted:
+            self._hatch(painted, unpainted, rows)
 
-    def _hatched(self, photo: Image, painted: Image, rows: tuple[int, int]) -> Image:
-        if not self.missing.any():
-            return painted
-        painted = painted.copy()
+    def _levels(self, cells: npt.NDArray[np.float32], block: tuple[int, int]) -> Image:
+        return to_levels(heat_rows(cells, self.geometry, block), self.low, self.high)
+
+    def _is_hot(self, cells: npt.NDArray[np.float32], block: tuple[int, int]) -> bool:
+        """Whether any pixel of a block of rows can have a colour of these cells."""
+        near = cells[touched_cells(self.geometry, (block, (0, self.geometry.photo_hw[1])))]
+        return bool(to_levels(np.nanmax(near, keepdims=True, initial=0), self.low, self.high).any())
+
+    def _hatch(self, painted: Image, photo: Image, rows: tuple[int, int]) -> None:
         unknown = nearest(self.missing.astype(np.float32), self.geometry, rows) > 0
         painted[unknown] = blend(photo, hatching(unknown.shape, rows[0]))[unknown]
-        return painted
 
 
 def table_of(colour: Colour, opacity: float, strength: float = 1.0) -> Image:

@@ -72,32 +72,27 @@ def placed(
     is ``taken``. One that hides much of a box is only used where there is no other.
     """
     every = np.array(boxes, int).reshape(-1, 4)
+    areas = (every[:, 2] - every[:, 0]) * (every[:, 3] - every[:, 1])
     full = np.array(taken, int).reshape(-1, 4)
     places: list[Spot | None] = []
     for (height, width), box in zip(sizes_hw, boxes, strict=True):
-        free = [
-            spot for spot in _candidates(height, width, box, hw) if not _shared_px(spot, full).any()
-        ]
-        # Of those that hide none, or of all, the first.
-        place = min(free, key=lambda spot: _hides(spot, every), default=None)
+        spots = list(_candidates(height, width, box, hw))
+        candidates = np.array(spots, int).reshape(-1, 4)
+        free = ~_shared_px(candidates, full).any(axis=1)
+        hides = (_shared_px(candidates, every) > _MOST_HIDDEN * areas).any(axis=1)
+        # Of those that hide little, or of all, the first.
+        place = min(np.flatnonzero(free), key=hides.__getitem__, default=None)
+        places.append(None if place is None else spots[place])
         if place is not None:
-            full = np.vstack([full, place])
-        places.append(place)
+            full = np.vstack([full, candidates[place]])
     return places
 
 
-def _hides(spot: Spot, boxes: npt.NDArray[np.int_]) -> bool:
-    """Whether a label hides much of any box."""
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return bool((_shared_px(spot, boxes) > _MOST_HIDDEN * areas).any())
-
-
-def _shared_px(spot: Spot, others: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
-    """Pixels that a spot shares with each of others."""
-    left, top, right, bottom = spot
-    wide = np.minimum(others[:, 2], right) - np.maximum(others[:, 0], left)
-    high = np.minimum(others[:, 3], bottom) - np.maximum(others[:, 1], top)
-    return np.asarray(np.maximum(wide, 0) * np.maximum(high, 0))
+def _shared_px(spots: npt.NDArray[np.int_], others: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
+    """Pixels that each of some spots (n, 4) shares with each of others (m, 4): (n, m)."""
+    starts = np.maximum(spots[:, None, :2], others[:, :2])
+    ends = np.minimum(spots[:, None, 2:], others[:, 2:])
+    return np.asarray(np.maximum(ends - starts, 0).prod(axis=2))
 
 
 def _candidates(height: int, width: int, box: Spot, hw: tuple[int, int]) -> Iterator[Spot]:

@@ -27,8 +27,8 @@ JPEG_MOST_PX = 65_500
 STRIP_PX = 256
 # Probabilities at which colours may end, where they follow what is shown.
 _ENDS = (0.1, 0.2, 0.5, 1.0)
-# Pixels blended at a time: 16-bit values take twice the photo's memory.
-_BLOCK_PX = 1 << 20
+# Pixels blended at a time: their 16-bit values stay in the processor's cache.
+_BLOCK_PX = 1 << 17
 # Perceptually uniform: equal steps of the score look equal. On photos its yellow end is distinct
 # from skin and sky, whereas magma's fades into white.
 _COLOUR_MAP = cv2.COLORMAP_INFERNO
@@ -109,8 +109,11 @@ def to_levels(values: npt.NDArray[np.float32], low: float, high: float) -> Image
     """Values as levels 0..255 of the range ``low`` to ``high``; all 0 where the range is empty."""
     if not high > low:
         return np.zeros(values.shape, np.uint8)
-    share = np.clip((values - low) / (high - low), 0, 1)
-    return np.asarray(np.rint(share * 255), dtype=np.uint8)
+    share = np.asarray(values - low)
+    share /= high - low
+    np.clip(share, 0, 1, out=share)
+    share *= 255
+    return np.asarray(np.rint(share, out=share), dtype=np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,24 +175,29 @@ def heat_rows(cells: Cells, geometry: Geometry, rows: tuple[int, int]) -> Cells:
 def paint(photo: Image, levels: Image, table: Image) -> Image:
     """Blend the colours of ``levels`` (H, W) over a photo (H, W, 3) into a new RGB array."""
     painted = photo.copy()
-    alpha = table[:, 3:].astype(np.uint16)
-    # Rounded integer arithmetic: the result of blend() in a quarter of the time.
-    kept, added = 255 - alpha[:, 0], table[:, :3] * alpha + np.uint16(127)
+    paint_into(painted, levels, table)
+    return painted
+
+
+def paint_into(painted: Image, levels: Image, table: Image) -> None:
+    """Blend the colours of ``levels`` (H, W) over a picture (H, W, 3), in place."""
     # If the lowest level is transparent, only the bounding box of the others is blended.
     height, width = levels.shape
-    left, first, wide, high = (0, 0, width, height) if alpha[0] else cv2.boundingRect(levels)
-    columns = slice(left, left + wide)
-    rows = max(1, _BLOCK_PX // photo.shape[1])
+    left, first, wide, high = (0, 0, width, height) if table[0, 3] else cv2.boundingRect(levels)
+    kept, alpha = 255 - table[:, 3], table[:, 3:].astype(np.uint16)
+    added = np.ascontiguousarray((table[:, :3] * alpha + np.uint16(127)).T)
+    rows = max(1, _BLOCK_PX // width)
     for top in range(first, first + high, rows):
-        block = (slice(top, min(top + rows, first + high)), columns)
-        level, below = levels[block], painted[block]
-        keep = kept[level]
-        for channel in range(3):
-            values = below[..., channel] * keep
-            values += added[:, channel][level]
-            values //= 255
-            below[..., channel] = values
-    return painted
+        block = slice(top, min(top + rows, first + high)), slice(left, left + wide)
+        level = levels[block]
+        # Rounded integer arithmetic: the result of blend() in a tenth of the time.
+        keep = cv2.cvtColor(cv2.LUT(level, kept), cv2.COLOR_GRAY2RGB)
+        values: npt.NDArray[np.uint16] = np.asarray(
+            cv2.merge([cv2.LUT(level, colour) for colour in added]), np.uint16
+        )
+        values += np.multiply(painted[block], keep, dtype=np.uint16)
+        values //= 255
+        painted[block] = values
 
 
 def blend(background: Image, rgba: Image) -> Image:

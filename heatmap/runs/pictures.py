@@ -59,6 +59,10 @@ class Drawing:
             files[PYRAMID] = pyramid(whole, self.findings, **self._look)
         return files
 
+    def annotated_picture(self, *, legend: bool = True) -> Image:
+        """The annotated picture, RGB uint8 (H, W, 3)."""
+        return self._annotated(self._pixels, legend=legend)
+
     def _annotated(self, pixels: Image, *, legend: bool = True) -> Image:
         return annotated(pixels, self.findings, **self._look, legend=legend)
 

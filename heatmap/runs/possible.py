@@ -66,7 +66,7 @@ def check_claim(claim: Claim, request: Request, classes: ClassList, scales: Iter
     Args:
         claim: what may be replaced.
         request: what is written; its classes are named among those that are stored.
-        classes: those of the network.
+        classes: those that are stored.
         scales: the names of the scales.
 
     Raises:
@@ -96,9 +96,7 @@ def _possible_of(
     """The names that a run may write, as for :func:`check_claim`; none in a new folder."""
     if not claim.names.folder.is_dir():
         return set()
-    store = request.limits.store_classes
-    stored = classes.only(classes.indices(store)) if store else classes
-    return possible_names(claim.names, request, stored, scales)
+    return possible_names(claim.names, request, classes, scales)
 
 
 def possible_names(

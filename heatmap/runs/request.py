@@ -153,7 +153,7 @@ class Limits:
         memory: bytes that activations may take; None is half of the free memory.
         store_classes: the only classes whose probabilities are stored; None is all.
         skip: windows that are not scored; None scores all.
-        region_xywh: left, top, width and height, px, of the part of the photo that is looked at;
+        region: left, top, width and height, px, of the part of the photo that is looked at;
             None is all. Scales are chosen for the region as for a photo of its size.
         reading: how the photo's file is read, where it leaves a choice.
     """
@@ -161,7 +161,7 @@ class Limits:
     memory: int | None = None
     store_classes: tuple[Wanted, ...] | None = None
     skip: Skip | None = None
-    region_xywh: tuple[int, int, int, int] | None = None
+    region: tuple[int, int, int, int] | None = None
     reading: Reading = AS_IT_IS
 
     def region_of(self, photo_hw: tuple[int, int]) -> Region | None:
@@ -171,15 +171,15 @@ class Limits:
             GeometryError: it is not inside the photo, or there is a mask, which is for whole
                 photos.
         """
-        if self.region_xywh is None:
+        if self.region is None:
             return None
         if self.skip is not None and self.skip.mask is not None:
             raise GeometryError(
                 "a mask is for the whole photo, not for a region",
                 Use("mask", text="leave out {}"),
-                Use("region_xywh", text="{}"),
+                Use("region", text="{}"),
             )
-        return Region(*self.region_xywh, whole_hw=photo_hw)
+        return Region(*self.region, whole_hw=photo_hw)
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Extras:
         thumbnail: write a small copy of the picture.
         save_grid: write the grid of all classes, or of those stored, and that of each scale.
         save_crops: write a cut-out of the photo for each detection.
-        class_names: write the names of the class numbers beside the labels of the format "yolo".
+        yolo_names: write the names of the class numbers beside the labels of the format "yolo".
     """
 
     formats: tuple[str, ...] = ()
@@ -207,7 +207,7 @@ class Extras:
     thumbnail: bool = False
     save_grid: bool = False
     save_crops: bool = False
-    class_names: bool = True
+    yolo_names: bool = True
 
 
 NO_EXTRAS = Extras()
@@ -242,7 +242,7 @@ class Request:
         They write the names of classes once.
         """
         display = replace(self.display, color_range=self.display.color_range or BATCH_RANGE)
-        skip, extras = self.limits.skip, replace(self.extras, thumbnail=True, class_names=False)
+        skip, extras = self.limits.skip, replace(self.extras, thumbnail=True, yolo_names=False)
         limits = replace(self.limits, skip=None if skip is None else skip.absolute)
         return replace(self, display=display, limits=limits, extras=extras)
 

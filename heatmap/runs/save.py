@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..classes import ClassGroup
 from ..files import Writer, changing
 from ..grid.score_grid import ScoreGrid
 from ..localization.areas import Areas
 from ..localization.detection import Alternative, Detection
-from ..localization.findings import Findings
-from ..localization.formats.coco import CocoImage
 from ..marks import Mark
 from ..names import GRID, MAPS, ResultNames
 from ..photo.reduced import OpenPhoto, whole_of
@@ -21,32 +19,15 @@ from ..rendering.cutouts import cutouts
 from ..rendering.page import page_files
 from .earlier import Claim, description_writer
 from .formats import export_files
+from .outcome import Outcome
 from .pictures import Drawing
-from .request import Display, Request
+from .possible import notes_of_kept
+from .request import Display
+
+SomeOutcome = TypeVar("SomeOutcome", bound=Outcome)
 
 # Version of ``cat.json``, raised when its keys change.
 RESULT_FORMAT = 7
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a run found out about one photo.
-
-    Attributes:
-        photo: the photo, or the region that was looked at.
-        findings: what is on it.
-        grid: the scores of all its windows.
-        scales: where there are several scales, the grid of each by its name.
-        areas: which class wins where, if that was asked for.
-        image: what the photo is in COCO files; None is what its path says.
-    """
-
-    photo: OpenPhoto
-    findings: Findings
-    grid: ScoreGrid
-    scales: Mapping[str, ScoreGrid] = field(default_factory=dict)
-    areas: Areas | None = None
-    image: CocoImage | None = None
 
 
 @dataclass(frozen=True)
@@ -83,9 +64,7 @@ class SavedRun:
     kept: tuple[Path, ...] = ()
 
 
-def save_run(
-    folder: str | Path, outcome: Outcome, request: Request, claim: Claim | None = None
-) -> SavedRun:
+def save_result(result: SomeOutcome, claim: Claim) -> tuple[SomeOutcome, SavedRun]:
     """Write ``cat.json``, ``cat.heatmap.jpg``, ``cat.maps.npz`` and more for a photo ``cat.jpg``.
 
     The files are first made in a temporary folder, and moved when all are complete. They replace
@@ -93,43 +72,63 @@ def save_run(
     unless they were changed since.
 
     Args:
-        folder: where to write; created if missing.
-        outcome: the results.
-        request: how they are drawn, and which further files are written.
-        claim: what may be replaced; None is what the description in the folder says.
+        result: the result; its request says how it is drawn, and which further files are written.
+        claim: the folder, created if missing, and what may be replaced there.
+
+    Returns:
+        The result with the notes that its files have, and their paths.
 
     Raises:
         ResultError: the folder or a file cannot be written, or is a stranger's; or as
             :func:`formats.export_files`.
     """
-    claim = claim or claim_of(folder, outcome.photo, request)
-    files = _Files(claim.names, outcome, request)
+    scales = result.grids if len(result.grids) > 1 else ()
+    # Read anew, since others may have written here while the photo was scored.
+    kept_notes = notes_of_kept(replace(claim), result.request, result.grid.classes, scales)
+    result = result.with_notes(tuple(kept_notes))
+    files = _Files(claim.names, result)
     files.add_pictures()
     files.add_grids()
     files.add_exports()
     saved = files.saved()
     with changing(claim.names.folder) as change:
         change.make(files.writers)
-        described = describe_run(saved, outcome, request.display, change.made)
+        described = describe_result(saved, result, change.made)
         change.make({saved.description: description_writer(described)})
-        # Read anew, since others may have written here while the photo was scored.
         claim = replace(claim)
         kept = claim.changed(but=change.made)
         change.put(claim.owner, removed=claim.unchanged)
-    return replace(saved, kept=kept)
+    return result, replace(saved, kept=kept)
 
 
-def claim_of(folder: str | Path, photo: OpenPhoto, request: Request) -> Claim:
-    """What results of a photo may replace in a folder."""
-    names = ResultNames.of_photo(folder, photo.path)
-    return Claim(names, photo.path, photo.digest, request.overwrite, read=request.files)
+def claim_of(
+    folder: str | Path, result: Outcome, *, stem: str | None = None, overwrite: bool = False
+) -> Claim:
+    """What a result may replace in a folder; ``stem`` is None for the name of the photo."""
+    photo = result.photo
+    of_photo = ResultNames.of_photo(folder, photo.path)
+    names = of_photo if stem is None else ResultNames.of_stem(folder, stem)
+    return Claim(names, photo.path, photo.digest, overwrite, read=result.read)
+
+
+def page_of(result: Outcome, stem: str) -> dict[str, Writer]:
+    """Functions that write the page of a result, by suffix."""
+    display = result.request.display
+    return page_files(
+        whole_of(result.photo),
+        result.findings,
+        result.grid if result.request.extras.save_grid else None,
+        stem=stem,
+        color_range=display.color_range,
+        opacity=display.opacity,
+    )
 
 
 class _Files:
     """The files of a run, collected with the functions that write them."""
 
-    def __init__(self, names: ResultNames, outcome: Outcome, request: Request) -> None:
-        self.names, self.outcome, self.request = names, outcome, request
+    def __init__(self, names: ResultNames, result: Outcome) -> None:
+        self.names, self.result, self.request = names, result, result.request
         self.writers: dict[Path, Writer] = {}
         self._kinds: dict[str, Any] = {}
 
@@ -141,56 +140,49 @@ class _Files:
 
     def add_pictures(self) -> None:
         """The pictures, the cut-outs, and the page."""
-        outcome, display, extras = self.outcome, self.request.display, self.request.extras
-        drawing = Drawing(outcome.photo, outcome.findings, display)
+        result, display, extras = self.result, self.request.display, self.request.extras
+        drawing = Drawing(result.photo, result.findings, display)
         self._kinds["pictures"] = self._add(drawing.picture())
-        if outcome.areas is not None:
-            (self._kinds["areas"],) = self._add(drawing.areas(outcome.areas))
+        if result.areas is not None:
+            (self._kinds["areas"],) = self._add(drawing.areas(result.areas))
         if display.per_class:
             self._kinds["per_class"] = {
                 group: self._add({suffix: write})[0]
                 for group, (suffix, write) in drawing.per_class().items()
             }
-        if extras.save_crops and outcome.findings.detections:
-            cut = cutouts(outcome.photo, outcome.findings.detections)
+        if extras.save_crops and result.detections:
+            cut = cutouts(result.photo, result.detections)
             (self._kinds["crops"],) = self._add(cut)
         if extras.thumbnail:
             self._add(drawing.thumbnail())
         if extras.html:
-            page = page_files(
-                whole_of(outcome.photo),
-                outcome.findings,
-                outcome.grid if extras.save_grid else None,
-                stem=self.names.stem,
-                color_range=display.color_range,
-                opacity=display.opacity,
-            )
-            self._kinds["page"] = self._add(page)[0]
+            self._kinds["page"] = self._add(page_of(result, self.names.stem))[0]
 
     def add_grids(self) -> None:
         """The maps, and where asked for the grids."""
-        self.writers |= self.outcome.findings.maps.files(self.names.path(MAPS))
+        self.writers |= self.result.maps.files(self.names.path(MAPS))
         if not self.request.extras.save_grid:
             return
-        scales = {name: self.names.scale(name) for name in self.outcome.scales}
+        grids = self.result.grids if len(self.result.grids) > 1 else {}
+        scales = {name: self.names.scale(name) for name in grids}
         self._kinds |= {"grid": self.names.path(GRID), "scales": scales}
-        self.writers |= self.outcome.grid.files(self.names.path(GRID))
-        for name, grid in self.outcome.scales.items():
+        self.writers |= self.result.grid.files(self.names.path(GRID))
+        for name, grid in grids.items():
             self.writers |= grid.files(scales[name])
 
     def add_exports(self) -> None:
         """The files of each format."""
-        extras, outcome = self.request.extras, self.outcome
-        numbered = self.request.display.numbered_names(outcome.grid.classes)
+        extras, result = self.request.extras, self.result
+        numbered = self.request.display.numbered_names(result.grid.classes)
         exports = {}
         for name in dict.fromkeys(extras.formats):
             written = export_files(
                 (name,),
-                outcome.photo,
-                outcome.findings,
+                result.photo,
+                result.findings,
                 coco_ids=extras.coco,
-                image=outcome.image,
-                names=numbered if extras.class_names else None,
+                image=result.image,
+                names=numbered if extras.yolo_names else None,
                 folder=self.names.folder,
             )
             exports[name] = self._add(written)
@@ -206,27 +198,25 @@ class _Files:
         )
 
 
-def describe_run(
-    saved: SavedRun, outcome: Outcome, display: Display, written: Mapping[str, str]
-) -> dict[str, Any]:
+def describe_result(saved: SavedRun, result: Outcome, written: Mapping[str, str]) -> dict[str, Any]:
     """The content of ``cat.json``; boxes are (left, top, right, bottom) in photo px.
 
     ``written`` are the SHA-256 of all other files by name. ``result.schema.json`` is its JSON
     Schema.
     """
-    findings, grid = outcome.findings, outcome.grid
+    findings, grid = result.findings, result.grid
     return {
         "format": RESULT_FORMAT,
-        "generator": Mark.of(outcome.photo.path, digest=outcome.photo.digest).text,
-        "photo": _photo(outcome.photo),
+        "generator": Mark.of(result.photo.path, digest=result.photo.digest).text,
+        "photo": _photo(result.photo),
         "detections": list(map(_described, findings.detections)),
         "guesses": list(map(_described, findings.guesses)),
         "maps": [
             {**_class(group), "peak": peak}
             for group, peak in zip(findings.groups, findings.peaks, strict=True)
         ],
-        **({} if outcome.areas is None else {"areas": _areas(outcome.areas)}),
-        "settings": _settings(display, grid),
+        **({} if result.areas is None else {"areas": _areas(result.areas)}),
+        "settings": _settings(result.request.display, grid),
         "windows": grid.geometry.grid_hw[0] * grid.geometry.grid_hw[1],
         "not_scored": int((~grid.scored).sum()),
         "files": _file_names(saved, written),

@@ -29,8 +29,9 @@ from ..progress import Reporter
 from ..room import room_to_grow
 from ..threads import use_threads
 from .manifest import FileStamp, Record
+from .photo_run import PhotoRun
 from .request import Request
-from .run import PhotoRun, Run
+from .result import Result
 from .save import SavedRun
 from .settings import Settings
 from .sources import BatchFile
@@ -80,7 +81,7 @@ class Underway:
     task: PhotoTask
     stamp: FileStamp | None = None
     run: PhotoRun | None = None
-    done: Run | None = None
+    done: Result | None = None
     error: HeatmapError | None = None
     seconds: float = 0.0
     ending: ExitStack = field(default_factory=ExitStack)
@@ -186,7 +187,7 @@ class Worker:
         """Write the results, and give the record; those of a photo that failed stay."""
         underway.take(self._finish)
         underway.ending.close()
-        if underway.done is not None:
+        if underway.done is not None and underway.done.saved is not None:
             return self._record(underway, _digests(underway.done.saved))
         with suppress(OSError):
             # Only if it is empty.
@@ -195,7 +196,7 @@ class Worker:
 
     def _finish(self, underway: Underway) -> None:
         assert underway.run is not None
-        underway.done = underway.run.finish(underway.task.folder)
+        underway.done = underway.run.finish()
 
     def _record(self, underway: Underway, files: Mapping[str, str]) -> Record:
         item, done, error = underway.task.item, underway.done, underway.error
@@ -208,7 +209,7 @@ class Worker:
             ways=() if error is None else tuple(map(described_way, error.ways)),
             stamp=underway.stamp,
             photo_hw=None if underway.run is None else underway.run.photo.hw,
-            notes=() if done is None else (*done.photo.notes, *done.notes),
+            notes=() if done is None else (*done.photo.notes, *done.own_notes),
             detections=() if done is None else tuple(map(_described, done.detections)),
             files=files,
             seconds=round(underway.seconds, 3),

@@ -31,7 +31,7 @@ from .scoring_network import ScoringNetwork
 from .stream import Pass, Spread, too_large
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Scorer(ScoringNetwork):
     """A classifier prepared to score any number of photos; :func:`heatmap.prepare` makes one.
 
@@ -46,6 +46,15 @@ class Scorer(ScoringNetwork):
 
     spread: Spread | None = field(default=None, repr=False)
     files: tuple[str | Path, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line: ``Scorer vgg16, 1000 classes, window 224 px, stride 32 px, slide, auto``."""
+        facts = self.facts
+        return (
+            f"Scorer {facts.name}, {len(facts.classes)} classes, "
+            f"window {facts.preprocessing.window_px} px, stride {self.native_stride_px} px, "
+            f"engine {self.engine}, backend {self.backend}"
+        )
 
     def plan(self, photo_hw: tuple[int, int], placement: Placement = Placement()) -> Geometry:
         """The geometry of the grid that :meth:`score` would compute.

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from heatmap.cli.console import grid_size, progress_line
+from heatmap.cli.console import progress_line
+from heatmap.geometry import grid_text
 from tests.support.command_line import PADDED, without_colours
 
 
@@ -46,7 +47,7 @@ def test_a_terminal_shows_what_is_done_and_how_long_it_takes(monkeypatch, capsys
     ("rows", "columns", "text"), [(1, 1, "1 row x 1 column"), (23, 37, "23 rows x 37 columns")]
 )
 def test_sizes_of_grids_are_counted_in_words(rows, columns, text):
-    assert grid_size(rows, columns) == text
+    assert grid_text(rows, columns) == text
 
 
 def test_no_thread_of_a_progress_bar_stays(call):

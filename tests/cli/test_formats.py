@@ -86,11 +86,10 @@ def save_coco(path, photo="cat.png", category="Class 1"):
 COCO = ("-c", 1, "--conf", 0, "--format", "coco", "--coco")
 
 
-def test_a_coco_dataset_without_the_format_is_called_wrongly(call):
+def test_a_coco_dataset_without_the_format_is_refused(call):
     save_coco("instances.json")
     outcome = call("run", "cat.png", *PADDED, "--coco", "instances.json", "-o", "out")
-    assert outcome.code == 2
-    assert "add --format coco" in outcome.err
+    assert_one_line(outcome, "add --format coco")
     assert not Path("out").exists()
 
 

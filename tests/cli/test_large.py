@@ -6,7 +6,7 @@ from pathlib import Path
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.photo import photo_file as streams
-from heatmap.runs import run as running
+from heatmap.runs import photo_run as running
 from tests.support.command_line import PADDED, everything
 
 

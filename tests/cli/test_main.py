@@ -110,9 +110,9 @@ PAUSING = """
 import time
 from heatmap.cli.main import main
 from heatmap.grid import collector, score_grid
-from heatmap.runs import run
+from heatmap.runs import photo_run
 
-for module in (score_grid, collector, run):
+for module in (score_grid, collector, photo_run):
     module.LARGE_GRID_BYTES = 0
 finish = collector.Collector.finish
 

@@ -22,7 +22,7 @@ from heatmap.names import class_suffixes
 from heatmap.photo.photo import read_photo
 from heatmap.rendering.annotated import annotated
 from heatmap.rendering.overlay import encode_image
-from heatmap.runs import run as running
+from heatmap.runs import photo_run as running
 from heatmap.runs.saved import saved_results
 from tests.support.command_line import POOLED, network
 from tests.support.pages import Elements, data_of
@@ -47,13 +47,13 @@ def case(request, call, monkeypatch):
     photo = cv2.resize(skimage.data.chelsea(), size, interpolation=cv2.INTER_AREA)
     cv2.imwrite("cat.png", photo[:, :, ::-1])
     returned = []
-    run = running.run
+    run = running.run_photo
 
     def recorded(*arguments, **options):
         returned.append(run(*arguments, **options))
         return returned[-1]
 
-    monkeypatch.setattr(running, "run", recorded)
+    monkeypatch.setattr(running, "run_photo", recorded)
     outcome = call("run", "cat.png", *request.param, *OPTIONS, "-o", "out")
     assert (outcome.code, outcome.err) == (0, "")
     return outcome.out, *returned

@@ -29,7 +29,7 @@ from heatmap.localization.detect import Search
 from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.photo.photo import Photo, read_photo
-from heatmap.runs.request import MultiScale
+from heatmap.runs.request import Display, MultiScale
 from heatmap.scoring import scorer as scoring
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.scoring import photo
@@ -137,7 +137,7 @@ def test_the_figures_of_photos_are_those_of_what_a_run_finds(scorer, folder):
     assert [one.file for one in report.photos] == ["a.png", "b.png"]
     for one in report.photos:
         opened = read_photo(folder / one.file)
-        run = unnamed_findings(opened, scorer, MultiScale(), heatmap.Display().search)
+        run = unnamed_findings(opened, scorer, MultiScale(), Display().search)
         assert [(each.name, each.confidence, each.xyxy) for each in one.detections] == [
             (each.name, each.confidence, each.xyxy) for each in run.detections
         ]

@@ -16,7 +16,7 @@ from heatmap.grid.origin import Computation, Origin, Weights
 from heatmap.grid.position_scores import PositionScores, mean_over, positions_of
 from heatmap.grid.upsample import upsample
 from heatmap.localization.detection import Detection
-from heatmap.localization.sharpen import sharp_maps, tighten
+from heatmap.localization.sharpen import _level, sharp_maps, tighten
 
 ORIGIN = Origin(
     "",
@@ -320,3 +320,21 @@ def test_two_classes_of_one_name_keep_their_own_boxes():
     (alone,) = tighten(found, sharp_maps([one], [CAT]), [CAT])
     assert first.xyxy == alone.xyxy
     assert maps.scores[:, :, 0].max() > maps.scores[:, :, 1].max()
+
+
+@given(
+    seed=st.integers(0, 99),
+    power=st.sampled_from([1, 4, 20]),
+    share=st.sampled_from([0.1, 0.7, 0.75, 0.99]),
+    hw=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+)
+def test_level_is_that_of_all_values_in_order(seed, power, share, hw):
+    heat = np.random.default_rng(seed).random(hw, np.float32) ** power
+    heat[heat < 0.1] = 0
+    window = (0.0, 0.0, float(hw[1]), float(hw[0]))
+    values = np.sort(heat, axis=None)[::-1].astype(np.float64)
+    above = np.cumsum(values)
+    found = _level(heat, window, 1, 1, (share, 0.25))
+    # Sums in another order differ in their last bit.
+    place = int(above.searchsorted(share * above[-1] * (1 - 1e-12)))
+    assert found in values[place : place + 2]

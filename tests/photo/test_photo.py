@@ -79,3 +79,12 @@ def test_strips_of_some_rows_and_columns():
     photo = Photo(noise(70, 9, 3))
     strips = photo.strips(20, first=30, columns=(2, 5))
     np.testing.assert_array_equal(np.concatenate(list(strips)), photo.pixels[30:, 2:5])
+
+
+@pytest.mark.parametrize("scaled_hw", [(31, 43), (120, 33), (100, 130)])
+def test_a_photo_resized_at_once_is_that_of_strips(scaled_hw):
+    photo = Photo(noise(60, 80, 3))
+    (whole,) = photo.strips(200, first=3, columns=(2, 30), scaled_hw=scaled_hw)
+    strips = list(photo.strips(7, first=3, columns=(2, 30), scaled_hw=scaled_hw))
+    assert len(strips) > 1
+    np.testing.assert_array_equal(whole, np.concatenate(strips))

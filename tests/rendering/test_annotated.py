@@ -90,6 +90,27 @@ def test_heat_at_and_below_the_low_end_leaves_the_photo():
     assert (picture != NOISE).any(axis=2)[hot].all()
 
 
+def test_of_rows_without_any_colour_no_heat_is_computed(monkeypatch):
+    computed = []
+    heat_rows = class_heat.heat_rows
+
+    def counted(cells, geometry, rows):
+        computed.append(rows)
+        return heat_rows(cells, geometry, rows)
+
+    monkeypatch.setattr(class_heat, "heat_rows", counted)
+    monkeypatch.setattr(class_heat, "STRIP_PX", 32)
+    findings = make_findings(classes=1, boxes=[(0, 0, 9, 9)])
+    scores = findings.maps.scores.copy()
+    # Near the level that gets a colour, half a step of 255.
+    scores[...], scores[:2] = 0.99 * 0.5 / 255, 1
+    annotation = plan(replace(findings, maps=replace(findings.maps, scores=scores)), opacity=1)
+    picture, bare = annotation.paint(NOISE), ~covered(annotation)
+    assert 0 < len(computed) < HW[0] // 32
+    last = max(end for _, end in computed)
+    np.testing.assert_array_equal(picture[last:][bare[last:]], NOISE[last:][bare[last:]])
+
+
 def test_each_pixel_has_the_colour_of_its_strongest_class_and_of_no_other():
     findings = make_findings(classes=5, boxes=[(0, 0, 1, 1)] * 5, seed=3)
     picture = plan(findings, opacity=1, color_range=(0, 0.001)).paint(np.zeros_like(NOISE))

@@ -9,7 +9,7 @@ import torch
 import heatmap
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
-from heatmap.runs import run as running
+from heatmap.runs import photo_run as running
 from tests.support.batches import write_photo
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.runs import PHOTO

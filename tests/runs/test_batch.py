@@ -14,7 +14,8 @@ from skimage.data import chelsea
 
 import heatmap
 from heatmap.photo.reading import Reading
-from heatmap.runs.request import Limits
+from heatmap.runs.photo_run import run_photo
+from heatmap.runs.request import Limits, Request
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.batch_runs import RECIPE, REQUEST, plan, run
 from tests.support.batches import lines, times, write_photo
@@ -39,7 +40,7 @@ def test_every_photo_has_the_results_that_run_gives_it(photos, out, tmp_path):
     for name in ("a.jpg", "sub/deep/b.tif"):
         # A batch has one colour range for all photos.
         display = replace(REQUEST.display, color_range=(0.0, 0.5))
-        alone = heatmap.run(photos / name, scorer, tmp_path / "alone" / name, display=display)
+        alone = run_photo(photos / name, scorer, Request(display), folder=tmp_path / "alone" / name)
         there = out / "photos" / name
         (picture,) = alone.saved.pictures
         assert (there / picture.name).read_bytes() == picture.read_bytes()

@@ -12,12 +12,22 @@ import pytest
 from heatmap.errors import PhotoError, ResultError
 from heatmap.names import ResultNames
 from heatmap.runs.formats import FORMATS
+from heatmap.runs.photo_run import PhotoRun
 from heatmap.runs.possible import possible_names
 from heatmap.runs.request import Display, Extras, Request
-from heatmap.runs.run import PhotoRun, run
 from heatmap.runs.sources import gather
 from tests.support.batches import files
-from tests.support.runs import EVERY_CLASS, PLAIN, SEVERAL, Recorder, another, names, refused, told
+from tests.support.runs import (
+    EVERY_CLASS,
+    PLAIN,
+    SEVERAL,
+    Recorder,
+    another,
+    names,
+    refused,
+    run,
+    told,
+)
 
 EVERYTHING = Extras(FORMATS, html=True, thumbnail=True, save_grid=True, save_crops=True)
 
@@ -119,7 +129,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, scorer, photo):
         underway[-1].claim(tmp_path / "out")
         underway[-1].score(tmp_path, Recorder())
     for each in reversed(underway):
-        each.finish(tmp_path / "out")
+        each.finish()
     run(photo, scorer, tmp_path / "new", extras=Extras(("csv",)))
     assert files(tmp_path / "out") == files(tmp_path / "new")
 
@@ -181,7 +191,7 @@ def test_a_strangers_file_that_comes_while_it_is_scored_stays(tmp_path, scorer, 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cat.maps.npz").write_text("somebody's")
     with pytest.raises(ResultError, match=r"cat\.maps\.npz: exists, and was not written"):
-        underway.finish(tmp_path / "out")
+        underway.finish()
     assert files(tmp_path / "out").keys() == {"cat.maps.npz"}
 
 
@@ -221,7 +231,7 @@ def test_every_name_that_is_written_was_foreseen(tmp_path, scorer, photo):
         *(photo, scorer, tmp_path), display=display, placement=SEVERAL, extras=request.extras
     )
     classes = scorer.classifier.classes
-    foreseen = possible_names(ResultNames(tmp_path, "cat"), request, classes, done.scales)
+    foreseen = possible_names(ResultNames(tmp_path, "cat"), request, classes, done.grids)
     assert {path.name for path in done.saved.written} <= foreseen
     assert len(done.saved.per_class) > 1
 

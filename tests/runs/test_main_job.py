@@ -15,8 +15,9 @@ from PIL import Image
 
 import heatmap
 from heatmap.runs.request import Display, MultiScale
-from heatmap.runs.run import Run, run
+from heatmap.runs.result import Result
 from tests.support.paths import SAMPLES
+from tests.support.runs import run
 
 # Drawn by hand on skimage.data.chelsea(), 300 x 451 px: left, top, right, bottom.
 CAT_FACE_XYXY = (110, 70, 360, 270)
@@ -55,14 +56,14 @@ def saved_collage(collage, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def untold(scorer, saved_collage) -> Run:
+def untold(scorer, saved_collage) -> Result:
     """The collage at its own size, at which its objects fill a window; no class is named."""
     own = MultiScale(scales="native")
     return run(saved_collage, scorer, saved_collage.parent / "untold", placement=own)
 
 
 @pytest.fixture(scope="module")
-def asked(scorer, saved_collage, collage) -> Run:
+def asked(scorer, saved_collage, collage) -> Result:
     display = Display(classes=[labelled.label for labelled in collage[1]])
     return run(saved_collage, scorer, saved_collage.parent / "asked", display=display)
 

@@ -10,10 +10,9 @@ import skimage.data
 import heatmap
 from heatmap.runs.batch import BatchSources, batch
 from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
-from heatmap.runs.run import run
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.command_networks import pooled
-from tests.support.runs import told
+from tests.support.runs import run, told
 
 HW = (160, 416)
 SCALES = MultiScale(scales=(0.5, 1.0))
@@ -58,8 +57,8 @@ def test_a_transparent_part_leaves_sharp_maps_and_detections_beside_it(photos, s
 
 def test_the_note_counts_the_windows_of_all_scales(photos, scorer):
     done = run(photos / "part.png", scorer, photos / "out", placement=SCALES)
-    missing = sum(int((~grid.scored).sum()) for grid in done.scales.values())
-    windows = sum(grid.scored.size for grid in done.scales.values())
+    missing = sum(int((~grid.scored).sum()) for grid in done.grids.values())
+    windows = sum(grid.scored.size for grid in done.grids.values())
     note = f"{missing:,} of {windows:,} windows show mostly no data and were not scored"
     assert note in done.grid.origin.notes
     described = told(done)
@@ -71,11 +70,11 @@ def test_the_note_counts_the_windows_of_all_scales(photos, scorer):
 
 
 def test_regions_are_judged_alone(photos, scorer):
-    inside = Limits(region_xywh=(80, 0, 320, 160))
+    inside = Limits(region=(80, 0, 320, 160))
     done = run(photos / "part.png", scorer, photos / "out", limits=inside, placement=SCALES)
     assert done.grid.scored.all()
     assert not any("no data" in note for note in done.grid.origin.notes)
-    outside = Limits(region_xywh=(0, 0, 64, 160))
+    outside = Limits(region=(0, 0, 64, 160))
     with pytest.raises(heatmap.PhotoError, match=r"part.png: all \d+ windows show mostly no data"):
         run(photos / "part.png", scorer, photos / "out", limits=outside, placement=SCALES)
 
@@ -91,8 +90,8 @@ def test_a_scale_without_a_scored_window_is_left_out(photos, scorer):
     with pytest.raises(heatmap.PhotoError, match="mostly no data"):
         run(path, scorer, photos / "out", placement=coarse)
     done = run(path, scorer, photos / "out", placement=fine, extras=Extras(html=True))
-    assert not done.scales["x0.125"].scored.any()
-    assert done.scales["x1"].scored.any()
+    assert not done.grids["x0.125"].scored.any()
+    assert done.grids["x1"].scored.any()
     assert done.findings.maps.origin.is_sharp
 
 

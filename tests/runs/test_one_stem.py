@@ -9,10 +9,9 @@ import pytest
 
 from heatmap.errors import ResultError
 from heatmap.marks import mark_of
-from heatmap.runs.run import run
 from heatmap.runs.view import render, view
 from tests.support.batches import files
-from tests.support.runs import EVERY_CLASS, PLAIN, another, names, refused, told
+from tests.support.runs import EVERY_CLASS, PLAIN, another, names, refused, run, told
 
 
 def test_another_photo_of_the_same_stem_is_refused_before_scoring(tmp_path, scorer, photo):

@@ -20,6 +20,7 @@ from heatmap.grid.skip import Skip
 from heatmap.photo.reading import Reading
 from heatmap.runs import ray_runner as clusters
 from heatmap.runs.batch import BatchReporter, BatchSources, batch
+from heatmap.runs.photo_run import run_photo
 from heatmap.runs.ray_runner import RayRunner
 from heatmap.runs.request import Display, Extras, Limits, Request
 from heatmap.runs.settings import ScorerRecipe
@@ -165,7 +166,7 @@ def test_a_large_photo_is_spread_by_tile(ray, tmp_path, monkeypatch):
     request = replace(REQUEST, extras=Extras(save_grid=True))
     done = run(tmp_path / "in", tmp_path / "ray", request=request)
     assert done.failed == ()
-    alone = heatmap.run(path, RECIPE.prepare(), tmp_path / "alone", display=REQUEST.display)
+    alone = run_photo(path, RECIPE.prepare(), REQUEST, folder=tmp_path / "alone")
     found = heatmap.load(tmp_path / "ray/photos/large.tif/large.grid.npz")
     assert found.origin.computation.tiles == 4
     largest = np.abs(alone.grid.scores).max()

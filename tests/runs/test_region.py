@@ -12,16 +12,15 @@ from heatmap.errors import GeometryError
 from heatmap.grid.skip import Skip
 from heatmap.names import ResultNames
 from heatmap.photo.photo_file import PhotoFile
-from heatmap.runs.request import Display, Limits, MultiScale
-from heatmap.runs.run import run
+from heatmap.runs.request import Display, Extras, Limits, MultiScale
 from heatmap.runs.saved import saved_results
 from heatmap.runs.view import render, view
-from tests.support.runs import PHOTO, assert_same, told
+from tests.support.runs import PHOTO, assert_same, run, told
 
 LEFT, TOP, WIDTH, HEIGHT = REGION = (17, 9, 80, 70)
 CUT = PHOTO[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH]
 DISPLAY = Display(classes=(1, 3), conf=0.01, confirm=0)
-FORMATS = heatmap.Extras(formats=("csv", "coco", "geojson", "tiff"), html=True)
+FORMATS = Extras(formats=("csv", "coco", "geojson", "tiff"), html=True)
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def cut(tmp_path):
 def both(request, tmp_path, scorer, photo, cut):
     """A run on the region, and one on the photo cut out."""
     options = {"display": DISPLAY, "placement": MultiScale(scales=request.param), "extras": FORMATS}
-    limits = Limits(region_xywh=REGION)
+    limits = Limits(region=REGION)
     of_region = run(photo, scorer, tmp_path / "region", limits=limits, **options)
     return of_region, run(cut, scorer, tmp_path / "alone", **options)
 
@@ -90,7 +89,7 @@ def test_what_is_saved_is_read_back_drawn_and_viewed(both, tmp_path):
 
 
 def test_a_region_of_a_large_photo_gives_the_same(tmp_path, scorer, photo, monkeypatch):
-    limits = Limits(region_xywh=REGION)
+    limits = Limits(region=REGION)
     small = run(photo, scorer, tmp_path / "small", display=DISPLAY, limits=limits)
     monkeypatch.setattr("heatmap.photo.photo_file.LARGE_PX", 1000)
     large = run(photo, scorer, tmp_path / "large", display=DISPLAY, limits=limits)
@@ -102,18 +101,18 @@ def test_a_region_of_a_large_photo_gives_the_same(tmp_path, scorer, photo, monke
 def test_scales_follow_the_region(tmp_path, scorer, photo):
     placement = MultiScale(scales="photo")
     window = scorer.classifier.preprocessing.window_px
-    options = {"placement": placement, "limits": Limits(region_xywh=(0, 0, 120, 33))}
+    options = {"placement": placement, "limits": Limits(region=(0, 0, 120, 33))}
     done = run(photo, scorer, tmp_path / "out", **options)
     expected = placement.scales_for((33, 120), scorer.classifier.scale_rule, window, named=False)
-    scales = [grid.geometry.scaled_hw[0] / 33 for grid in (done.scales or {"": done.grid}).values()]
+    scales = [grid.geometry.scaled_hw[0] / 33 for grid in (done.grids or {"": done.grid}).values()]
     assert scales == pytest.approx(expected, abs=0.02)
 
 
 def test_what_makes_no_sense_is_refused_before_anything_is_written(tmp_path, scorer, photo):
-    outside = Limits(region_xywh=(100, 0, 40, 40))
+    outside = Limits(region=(100, 0, 40, 40))
     with pytest.raises(GeometryError, match="region 100,0,40,40 is not inside the photo of 120 x"):
         run(photo, scorer, tmp_path / "out", limits=outside)
-    masked = Limits(region_xywh=REGION, skip=Skip(mask=np.full((100, 120, 3), 255, np.uint8)))
+    masked = Limits(region=REGION, skip=Skip(mask=np.full((100, 120, 3), 255, np.uint8)))
     with pytest.raises(GeometryError, match="a mask is for the whole photo"):
         run(photo, scorer, tmp_path / "out", limits=masked)
     assert not ResultNames.of_photo(tmp_path / "out", str(photo)).path(".json").exists()

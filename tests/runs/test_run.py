@@ -20,11 +20,10 @@ from heatmap.localization.scales import fuse_scales
 from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.marks import Mark
 from heatmap.rendering.overlay import encode_image, overlay
-from heatmap.runs import run as running
+from heatmap.runs import photo_run as running
 from heatmap.runs.request import Display, Extras, Limits, MultiScale
-from heatmap.runs.run import run
 from tests.support.networks import WINDOW, Classifier, heads, randomise
-from tests.support.runs import PHOTO, SEVERAL, Recorder, assert_same, told
+from tests.support.runs import PHOTO, SEVERAL, Recorder, assert_same, run, told
 
 ONE = MultiScale(scales=(1.0,))
 
@@ -34,17 +33,17 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
     placement = MultiScale(scales=(1.0, 0.5, 1.0, 2.0), fuse=how)
     done = run(photo, scorer, tmp_path / "out", placement=placement, extras=Extras(save_grid=True))
     alone = [scorer.score(PHOTO, heatmap.Placement(scale=scale)) for scale in (1.0, 0.5, 2.0)]
-    assert list(done.scales) == ["x1", "x0.5", "x2"]
-    for one, other in zip(done.scales.values(), alone, strict=True):
+    assert list(done.grids) == ["x1", "x0.5", "x2"]
+    for one, other in zip(done.grids.values(), alone, strict=True):
         assert_same(one.scores, other.scores)
-    fused = fuse_scales(list(done.scales.values()), how)
+    fused = fuse_scales(list(done.grids.values()), how)
     np.testing.assert_array_equal(done.grid.scores, fused.scores)
     assert done.grid.geometry == fused.geometry
     assert done.grid.kind == "probabilities"
     assert done.grid.origin.fuse == how
     files = told(done)["files"]
-    assert files["scales"] == {name: f"cat.{name}.grid.npz" for name in done.scales}
-    for name, one in done.scales.items():
+    assert files["scales"] == {name: f"cat.{name}.grid.npz" for name in done.grids}
+    for name, one in done.grids.items():
         loaded = heatmap.load(tmp_path / "out" / f"cat.{name}.grid.npz")
         np.testing.assert_array_equal(loaded.scores, one.scores)
     np.testing.assert_array_equal(heatmap.load(done.saved.grid).scores, fused.scores)
@@ -53,7 +52,7 @@ def test_several_scales_are_those_scored_alone_fused(tmp_path, scorer, photo, ho
 def test_objects_are_searched_at_every_scale(tmp_path, scorer, photo):
     display = Display(conf=0.03, confirm=0)
     done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, display=display)
-    found = merge(heatmap.localize(list(done.scales.values()), conf=0.03))
+    found = merge(heatmap.localize(list(done.grids.values()), conf=0.03))
     assert done.detections == tuple(map(as_stored, found))
     assert len({one.scale for one in done.detections}) > 1
 
@@ -63,14 +62,14 @@ def test_photo_is_the_scales_that_the_photo_asks_for(tmp_path, scorer, photo, cl
     placement, display = MultiScale(scales="photo"), Display(classes=classes)
     done = run(photo, scorer, tmp_path / "out", placement=placement, display=display)
     scales = FITTED.scales((100, 120), WINDOW, named=bool(classes))
-    assert list(done.scales) == [f"x{scale:g}" for scale in scales]
-    assert len(done.scales) == (4 if classes else 3)
+    assert list(done.grids) == [f"x{scale:g}" for scale in scales]
+    assert len(done.grids) == (4 if classes else 3)
 
 
 def test_auto_is_what_the_network_learned_from(tmp_path, scorer, photo):
     assert scorer.facts.scale_rule.learned == "native"
     done = run(photo, scorer, tmp_path / "out")
-    assert dict(done.scales) == {}
+    assert list(done.grids) == ["x1"]
     assert any("is not known" in note for note in done.grid.origin.notes)
     small = replace(scorer.facts, scale_rule=ScaleRule("sizes", (16.0, 64.0)))
     done = run(
@@ -78,7 +77,7 @@ def test_auto_is_what_the_network_learned_from(tmp_path, scorer, photo):
         replace(scorer, facts=small),
         tmp_path / "out",
     )
-    assert list(done.scales) == ["x0.5", "x2"]
+    assert list(done.grids) == ["x0.5", "x2"]
     assert not any("is not known" in note for note in done.grid.origin.notes)
 
 
@@ -94,7 +93,7 @@ def test_finer_scales_are_announced_before_they_start(tmp_path, scorer, photo):
     reporter = Recorder()
     placement = MultiScale(scales="photo", resolution="finer")
     done = run(photo, scorer, tmp_path / "out", placement=placement, reporter=reporter)
-    finer = list(done.scales.values())[-2:]
+    finer = list(done.grids.values())[-2:]
     windows = sum(one.scores.shape[0] * one.scores.shape[1] for one in finer)
     notes = [index for index, event in enumerate(reporter.events) if event[0] == "note"]
     (said,) = notes
@@ -115,14 +114,14 @@ def test_finer_scales_are_announced_if_they_take_long(
     told = [event[1] for event in reporter.events if event[0] == "note"]
     assert len(told) == notes
     if notes:
-        finer = [math.prod(grid.geometry.grid_hw) for grid in list(done.scales.values())[1:]]
+        finer = [math.prod(grid.geometry.grid_hw) for grid in list(done.grids.values())[1:]]
         assert told[0].startswith(f"{sum(finer):,} windows at finer scales will take about ")
 
 
 def test_one_scale_is_not_fused(tmp_path, scorer, photo):
     done = run(photo, scorer, tmp_path / "out", placement=MultiScale(scales=(0.5,)))
     assert_same(done.grid.scores, scorer.score(PHOTO, heatmap.Placement(scale=0.5)).scores)
-    assert (done.grid.kind, dict(done.scales)) == ("logits", {})
+    assert (done.grid.kind, list(done.grids)) == ("logits", ["x0.5"])
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +155,7 @@ def test_boxes_and_pictures_are_drawn_from_sharp_maps(tmp_path, averaging, photo
     # As files have them: float16.
     np.testing.assert_allclose(maps.scores, expected.scores, rtol=1e-3, atol=1e-6)
     np.testing.assert_array_equal(heatmap.load(done.saved.maps).scores, maps.scores)
-    windows = heatmap.localize(list(done.scales.values()) or done.grid, groups, conf=0.2)
+    windows = heatmap.localize(list(done.grids.values()) or done.grid, groups, conf=0.2)
     assert done.detections == tuple(map(as_stored, tighten(windows, expected, groups)))
     assert any(one.xyxy != one.window_xyxy for one in done.detections)
     mark = Mark.of(photo, digest=done.photo.digest).text

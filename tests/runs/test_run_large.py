@@ -11,11 +11,11 @@ from heatmap.grid import score_grid as grid
 from heatmap.grid.skip import Skip
 from heatmap.photo import photo_file as streams
 from heatmap.rendering.annotated import Annotation
+from heatmap.runs import photo_run as running
 from heatmap.runs import pictures as drawing
-from heatmap.runs import run as running
+from heatmap.runs.photo_run import planned_bytes, planned_scales
 from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
-from heatmap.runs.run import planned_bytes, planned_scales, run
-from tests.support.runs import PHOTO, SEVERAL, Recorder, names, told
+from tests.support.runs import PHOTO, SEVERAL, Recorder, names, run, told
 
 
 @pytest.mark.parametrize("placement", [MultiScale(), MultiScale(stride=2), SEVERAL])
@@ -50,7 +50,8 @@ def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placemen
     assert isinstance(done.grid.scores, np.memmap)
     np.testing.assert_array_equal(done.grid.scores, small.grid.scores)
     assert done.detections == small.detections
-    stems = ["cat.grid", *(f"cat.{name}.grid" for name in done.scales), "cat.maps"]
+    scales = done.grids if len(done.grids) > 1 else ()
+    stems = ["cat.grid", *(f"cat.{name}.grid" for name in scales), "cat.maps"]
     expected = [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".scores.npy")]
     # Nothing temporary is left, though the grids are still in use.
     assert names(tmp_path / "out") == sorted([*expected, "cat.heatmap.jpg", "cat.json"])
@@ -61,7 +62,7 @@ def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placemen
 def test_the_bytes_on_disk_are_told_before_scoring(tmp_path, scorer, photo, large_grids):
     reporter = Recorder()
     done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
-    held = (done.grid, *done.scales.values())
+    held = (done.grid, *done.grids.values())
     needed = sum(grid.scores.nbytes for grid in held)
     told = ("note", f"the scores will take {needed / 1e9:.1f} GB on disk")
     assert reporter.events[0] == (*told, Use("store_classes", text="{} stores fewer"))
@@ -117,7 +118,7 @@ def test_each_scale_is_named_and_counted_from_its_beginning(tmp_path, scorer, ph
         "drawing and saving cat.tif",
     ]
     starts = [at for at, event in enumerate(reporter.events) if event[0] == "stage"]
-    for start, end, one in zip(starts, starts[1:], done.scales.values(), strict=False):
+    for start, end, one in zip(starts, starts[1:], done.grids.values(), strict=False):
         counts = [event[1] for event in reporter.events[start + 1 : end]]
         totals = {event[2] for event in reporter.events[start + 1 : end]}
         windows = one.geometry.grid_hw[0] * one.geometry.grid_hw[1]

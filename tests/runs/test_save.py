@@ -24,8 +24,9 @@ from heatmap.rendering.overlay import encode_image, overlay
 from heatmap.rendering.palette import PALETTE
 from heatmap.runs import pictures
 from heatmap.runs.pictures import Drawing
-from heatmap.runs.request import NO_EXTRAS, Display, Extras, Request
-from heatmap.runs.save import Outcome, save_run
+from heatmap.runs.request import NO_EXTRAS, Display, Extras, Request, image_of
+from heatmap.runs.result import Result
+from heatmap.runs.save import SavedRun
 
 NAMES = ("cat", "crane", "crane", "café", "日本", "a", "b")
 CAT, CRANE, OTHER_CRANE, _, _, A, B = (
@@ -49,15 +50,18 @@ def made_grid(path="photos/my cat.jpg", names=NAMES) -> ScoreGrid:
     return ScoreGrid(scores, geometry, ClassList(names), "probabilities", origin)
 
 
-def made(photo=None, grid=None, display=NO_WISHES, **more) -> Outcome:
+def made(photo=None, grid=None, display=NO_WISHES, grids=None, **more) -> Result:
     """What a display finds in a grid, without a network."""
-    grid = grid or made_grid()
-    return Outcome(photo or made_photo(), find([grid], grid, display.search), grid, **more)
+    grid, photo = grid or made_grid(), photo or made_photo()
+    findings = find([grid], grid, display.search)
+    request = Request(display=display)
+    image = image_of(request, photo)
+    return Result(photo, findings, grid, grids or {"x1": grid}, request, image, **more)
 
 
-def save(folder, outcome=None, *, extras=NO_EXTRAS, display=NO_WISHES):
-    outcome = outcome or made(display=display)
-    return save_run(folder, outcome, Request(display=display, extras=extras))
+def save(folder, result=None, *, extras=NO_EXTRAS, display=NO_WISHES) -> SavedRun:
+    result = result or made(display=display)
+    return dataclasses.replace(result, request=Request(display=display, extras=extras)).save(folder)
 
 
 def made_photo(path="photos/my cat.jpg", notes=()) -> Photo:
@@ -178,7 +182,7 @@ class TestGrids:
             monkeypatch.setattr(grids, "LARGE_GRID_BYTES", 0)
         grid = made_grid()
         scales = {name: offset(grid, by) for name, by in (("x0.5", 0.1), ("x1", 0.2))}
-        saved = save(tmp_path, made(grid=grid, scales=scales), extras=GRID)
+        saved = save(tmp_path, made(grid=grid, grids=scales), extras=GRID)
         assert (tmp_path / "my cat.x1.grid.scores.npy").exists() == large
         for name, one in scales.items():
             np.testing.assert_array_equal(heatmap.load(saved.scales[name]).scores, one.scores)
@@ -254,7 +258,9 @@ class TestExtras:
 
     def test_ids_of_a_dataset_are_taken(self, tmp_path):
         ids = CocoIds("coco.json", {"my cat.jpg": 7}, {"b": 40})
-        outcome = made(display=Display(classes=(6,)))
+        photo = made_photo()
+        outcome = made(photo, display=Display(classes=(6,)))
+        outcome = dataclasses.replace(outcome, image=ids.image(photo.path))
         saved = save(tmp_path, outcome, extras=Extras(("coco",), coco=ids))
         (written,) = saved.exports["coco"]
         told = json.loads(written.read_text("utf-8"))

@@ -15,11 +15,12 @@ from heatmap.errors import PhotoError, ResultError
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.detection import as_stored
 from heatmap.localization.findings import Findings, stored_maps, window_maps
+from heatmap.localization.formats.coco import OWN_IDS
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile, open_whole
 from heatmap.runs.formats import FORMATS
 from heatmap.runs.request import Display, Extras, Request
-from heatmap.runs.save import Outcome, save_run
+from heatmap.runs.result import Result
 from heatmap.runs.saved import saved_results
 from heatmap.runs.view import view
 from tests.support.pages import CAT, NAMES, find, make_grid
@@ -51,7 +52,8 @@ def saved(folder, photo: Photo | PhotoFile, extras=EVERYTHING) -> Findings:
     grid, groups = made_grid(photo), (CAT, TABBY)
     found = tuple(as_stored(find(grid, group)) for group in groups)
     findings = Findings(found, (), groups, stored_maps(window_maps(grid, groups)))
-    save_run(folder, Outcome(photo, findings, grid), Request(Display(), extras=extras))
+    request, image = Request(Display(), extras=extras), OWN_IDS.image(photo.path)
+    Result(photo, findings, grid, {"x1": grid}, request, image).save(folder)
     return findings
 
 

@@ -19,10 +19,11 @@ from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.areas import areas_of
 from heatmap.localization.detection import Detection
 from heatmap.localization.findings import Findings, stored_maps, window_maps
+from heatmap.localization.formats.coco import OWN_IDS
 from heatmap.photo.photo import Photo
 from heatmap.runs.formats import FORMATS
 from heatmap.runs.request import Display, Extras, Request
-from heatmap.runs.save import Outcome, save_run
+from heatmap.runs.result import Result
 
 SCHEMA = json.loads(
     Path(heatmap.__file__).with_name("runs").joinpath("result.schema.json").read_bytes()
@@ -65,14 +66,15 @@ def described(
     maps = stored_maps(window_maps(grid, [cat, pet]))
     # A guess is described as a detection is.
     findings = Findings(*((found, ()) if extras else ((), found)), (cat, pet), maps)
-    several = {"x1": grid, "x2": grid} if scales else {}
+    several = {"x1": grid, "x2": grid} if scales else {"x1": grid}
     areas = areas_of(grid) if extras else None
     if extras:
         photo = Photo(photo.pixels, "", photo.notes)
     every = Extras(FORMATS, html=True, thumbnail=True, save_grid=True, save_crops=True)
     display = Display(classes=(0,), color_range=(0.0, 0.5), per_class=True) if extras else Display()
     request = Request(display, extras=every if extras else Extras(save_grid=scales))
-    saved = save_run(folder, Outcome(photo, findings, grid, several, areas), request)
+    image = OWN_IDS.image(photo.path)
+    saved = Result(photo, findings, grid, several, request, image, areas).save(folder)
     return json.loads(saved.description.read_bytes())
 
 

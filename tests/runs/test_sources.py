@@ -7,11 +7,11 @@ import unicodedata
 
 import pytest
 
-import heatmap
 from heatmap.errors import PhotoError
 from heatmap.runs.request import Display
 from heatmap.runs.sources import gather
 from tests.support.paths import too_deep
+from tests.support.runs import run
 
 
 def touch(folder, *names):
@@ -153,7 +153,7 @@ def test_names_that_are_not_utf_8_are_kept(tmp_path):
 
 
 def test_what_a_run_wrote_beside_its_photo_is_no_photo(tmp_path, photo, scorer):
-    heatmap.run(photo, scorer, photo.parent, display=Display(per_class=True, areas=True))
+    run(photo, scorer, photo.parent, display=Display(per_class=True, areas=True))
     assert len(list(photo.parent.iterdir())) > 5
     gathered = gather([photo.parent], tmp_path / "out")
     assert [item.path for item in (*gathered.photos, *gathered.others)] == [photo]

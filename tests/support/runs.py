@@ -11,8 +11,8 @@ import tifffile
 
 from heatmap.errors import ResultError
 from heatmap.progress import Reporter
-from heatmap.runs.request import Display, MultiScale
-from heatmap.runs.run import run
+from heatmap.runs.photo_run import run_photo
+from heatmap.runs.request import NO_EXTRAS, Display, Limits, MultiScale, Request
 from tests.support.batches import files
 
 PHOTO = skimage.data.chelsea()[60:160, 100:220]
@@ -20,6 +20,23 @@ SEVERAL = MultiScale(scales=(0.5, 1.0, 2.0))
 EVERY_CLASS = Display(conf=0.05, per_class=True)
 # What a run without extras writes.
 PLAIN = ["cat.heatmap.jpg", "cat.json", "cat.maps.npz"]
+
+
+def run(
+    photo,
+    scorer,
+    folder,
+    *,
+    display=Display(),
+    placement=MultiScale(),
+    limits=Limits(),
+    extras=NO_EXTRAS,
+    overwrite=False,
+    reporter=Reporter(),
+):
+    """The saved result of a photo."""
+    request = Request(display, placement, limits, extras, overwrite)
+    return run_photo(photo, scorer, request, folder=folder, reporter=reporter)
 
 
 @dataclass(frozen=True)

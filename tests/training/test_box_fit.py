@@ -22,9 +22,11 @@ from heatmap.localization.confirm import widened
 from heatmap.networks.state_dict import digest_of_weights
 from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.photo import read_photo
+from heatmap.runs.request import Display
 from heatmap.training import box_fit
 from heatmap.training.box_fit import boxes_near, fit_boxes, fitted, fractions_of, ridge
 from heatmap.training.examples import boxed_examples
+from tests.support.runs import run
 from tests.support.training import NETWORK, SHORT, boxed_squares, content, trained
 
 
@@ -233,8 +235,8 @@ def test_a_regression_that_is_none_is_told_in_one_line(done, damage, told):
 @pytest.mark.parametrize(("confirm", "notes"), [(100, 1), (0, 0)])
 def test_a_run_says_that_boxes_were_refined(done, squares, tmp_path, confirm, notes):
     scorer = heatmap.prepare(done.classifier)
-    display = heatmap.Display(conf=0.05, confirm=confirm)
-    ran = heatmap.run(squares.parent / "0.png", scorer, tmp_path / "out", display=display)
+    display = Display(conf=0.05, confirm=confirm)
+    ran = run(squares.parent / "0.png", scorer, tmp_path / "out", display=display)
     told = json.loads(ran.saved.description.read_text())["origin"]["notes"]
     examples = done.classifier.box_regression.examples
     said = f"boxes were refined by what {examples} examples taught"

@@ -1,0 +1,110 @@
+"""The result of a run on one photo, before and after it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files import write_all
+from ..geometry import size_text
+from ..localization.detection import Detection
+from ..marks import Mark
+from ..names import PAGE, ResultNames
+from ..ownership import Ownership
+from ..rendering.paint import Image
+from .outcome import Outcome
+from .pictures import Drawing
+from .save import SavedRun, claim_of, page_of, save_result
+
+# Detections named in one line.
+_TOLD = 3
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Outcome):
+    """What a run found on one photo; a sequence of its detections.
+
+    >>> result = heatmap.run("street.jpg", classes=["bicycle"])  # doctest: +SKIP
+    >>> for detection in result:                                 # doctest: +SKIP
+    ...     print(detection.name, detection.confidence, detection.xyxy)
+
+    Attributes beside those of :class:`outcome.Outcome`:
+        saved: the paths of its files, where it was saved.
+    """
+
+    saved: SavedRun | None = None
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+    def __iter__(self) -> Iterator[Detection]:
+        return iter(self.detections)
+
+    def __getitem__(self, index: int) -> Detection:
+        return self.detections[index]
+
+    def __bool__(self) -> bool:
+        # Not false for a photo on which nothing was found: it is a result.
+        return True
+
+    def __repr__(self) -> str:
+        """One line: ``Result street.jpg, 640 x 480 px: bicycle 0.83, car 0.61``."""
+        name = Path(self.photo.path).name or "photo"
+        found = ", ".join(f"{each.name} {each.confidence:.2f}" for each in self.detections[:_TOLD])
+        more = f" and {len(self) - _TOLD} more" if len(self) > _TOLD else ""
+        return f"Result {name}, {size_text(self.photo.whole_hw)}: {found or 'nothing'}{more}"
+
+    def overlay(self, *, legend: bool = True) -> Image:
+        """The annotated picture as RGB uint8 (H, W, 3), as :meth:`save` writes it.
+
+        Args:
+            legend: with the legend below the photo.
+        """
+        return self._drawing.annotated_picture(legend=legend)
+
+    def page(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the page for the browser; the path ends in .html.
+
+        Args:
+            path: the file; a photo too large for it has a folder of tiles beside it.
+            overwrite: also replace a file that this tool did not write.
+
+        Raises:
+            ResultError: it cannot be written, or is a stranger's.
+        """
+        names = ResultNames(Path(path).parent, Path(path).name.removesuffix(PAGE))
+        files = page_of(self, names.stem)
+        mark = Mark.of(self.photo.path, digest=self.photo.digest)
+        owner = Ownership(mark, read=(self.photo.path, *self.read), overwrite=overwrite)
+        write_all({names.path(suffix): write for suffix, write in files.items()}, owner)
+        return names.path(PAGE)
+
+    def save(
+        self, folder: str | Path = "results", *, stem: str | None = None, overwrite: bool = False
+    ) -> SavedRun:
+        """Write all files of the result: those that ``heatmap run`` writes, to the byte.
+
+        For ``cat.jpg`` these are ``cat.json`` (``result.schema.json`` in this package is its JSON
+        Schema), the picture ``cat.heatmap.jpg``, the maps ``cat.maps.npz``, and what the run was
+        asked for beside them. All of them are written or none. Earlier results of the photo are
+        replaced as a whole; a file that this tool did not write, or that was changed since, never
+        is.
+
+        Args:
+            folder: created if missing.
+            stem: what the names begin with; None is the name of the photo's file, or "photo".
+            overwrite: also replace strangers' files, the results of another photo of this name, and
+                a saved grid where no other is written; but never a file that was read.
+
+        Returns:
+            The paths.
+
+        Raises:
+            ResultError: a file cannot be written, or not without replacing others.
+        """
+        return save_result(self, claim_of(folder, self, stem=stem, overwrite=overwrite))[1]
+
+    @property
+    def _drawing(self) -> Drawing:
+        return Drawing(self.photo, self.findings, self.request.display)
