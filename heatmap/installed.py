@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Any
 
 from .errors import HeatmapError, reason_of
 
@@ -34,6 +36,26 @@ def check_installed() -> None:
         except PackageNotFoundError:
             continue
         _check(name, found, least[name], name)
+
+
+def imported(name: str, asked_by: str, *, package: str = "") -> Any:
+    """A library that heatmap itself can do without, loaded where it is asked for.
+
+    Args:
+        name: of the library.
+        asked_by: the call that needs it.
+        package: what to install; by default its name.
+
+    Raises:
+        HeatmapError: it is not installed, or cannot be loaded.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == name
+        why = "is not installed" if missing else f"cannot be loaded ({reason_of(error)})"
+        advice = f"pip install '{package or name}'"
+        raise HeatmapError(f"{asked_by} needs {name}, which {why}: {advice}") from error
 
 
 def _least_versions() -> dict[str, str]:

@@ -33,6 +33,8 @@ CSV, GEOJSON = ".csv", ".geojson"
 # Sliding beside cropping, from `verify`.
 COMPARISON = ".verify.jpg"
 COCO, COCO_DATASET = ".coco.json", ".coco.dataset.json"
+# Annotations, and the names of the class numbers of YOLO's.
+YOLO, YOLO_NAMES, VOC, LABELME = ".txt", ".classes.txt", ".xml", ".labelme.json"
 # Suffixes of files of a class: its heatmap over the photo, and its values.
 OVERLAY, HEATMAP = ".jpg", ".heat.tif"
 # Suffix of the file with the scores of a grid too large for one .npz.
@@ -42,6 +44,8 @@ LARGE_SCORES = ".scores.npy"
 MANIFEST, SUMMARY, SHEET, PHOTOS = "manifest.jsonl", "summary.csv", "index.html", "photos"
 # Those of all its photos, joined.
 JOINED_COCO, JOINED_DATASET = "coco.json", "coco.dataset.json"
+# Folders with their annotations, by the name of the format.
+ANNOTATION_FOLDERS = ("yolo", "voc", "labelme")
 
 # Files of an evaluation, in its output folder.
 EVALUATION, EVALUATION_PAGE = "evaluation.json", "evaluation.html"

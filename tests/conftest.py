@@ -39,6 +39,8 @@ KINDS = {
     r"torchcam": ("beside torchcam", "pip install torchcam"),
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
+    r"supervision": ("beside supervision", "pip install 'supervision>=0.30'"),
+    r"pandas": ("beside pandas", "pip install pandas"),
 }
 
 

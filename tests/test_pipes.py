@@ -8,13 +8,13 @@ from heatmap.class_groups import read_groups
 from heatmap.classes import ClassList
 from heatmap.errors import HeatmapError
 from heatmap.grid.read import load
+from heatmap.localization.formats.coco import CocoIds
 from heatmap.names import MANIFEST
 from heatmap.networks.checkpoint import check_target, read_checkpoint
 from heatmap.networks.class_names import read_class_names
 from heatmap.networks.weights_file import read_weights
 from heatmap.photo.annotations import read_boxes, read_mapping
 from heatmap.photo.photo import read_photo
-from heatmap.runs.coco import CocoIds
 from heatmap.runs.manifest import read_manifest
 from heatmap.runs.saved import saved_results
 from heatmap.runs.sources import gather

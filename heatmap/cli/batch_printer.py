@@ -18,7 +18,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ..errors import HeatmapError, Use
-from ..names import JOINED_COCO, JOINED_DATASET, MANIFEST, PHOTOS, SHEET, SUMMARY
+from ..names import (
+    ANNOTATION_FOLDERS,
+    JOINED_COCO,
+    JOINED_DATASET,
+    MANIFEST,
+    PHOTOS,
+    SHEET,
+    SUMMARY,
+)
 from ..runs.batch import Batch, BatchReporter
 from ..runs.batch_plan import BatchPlan
 from ..runs.manifest import Record, counts, error_of
@@ -243,7 +251,8 @@ def _ending(done: Batch, output: Path) -> Iterator[str]:
         f"{states['skipped']} skipped; {detections} detection{'' if detections == 1 else 's'}"
     )
     yield from _photo_notes(done.records)
-    joined = [name for name in (JOINED_COCO, JOINED_DATASET) if (output / name).exists()]
+    possible = (JOINED_COCO, JOINED_DATASET, *ANNOTATION_FOLDERS)
+    joined = [name for name in possible if (output / name).exists()]
     listed = ", ".join((SHEET, SUMMARY, *joined, MANIFEST, PHOTOS))
     yield f"in {output}: {listed}"
     if states["failed"] > len(done.work.refused) and not done.work.todo:

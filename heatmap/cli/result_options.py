@@ -63,8 +63,9 @@ store_options = under(
         "--format",
         "formats",
         multiple=True,
-        type=click.Choice(["csv", "coco", "geojson", "tiff"]),
-        help="Also write detections in this format (tiff: float32 heatmaps); may be repeated.",
+        type=click.Choice(["csv", "coco", "geojson", "yolo", "voc", "labelme", "tiff"]),
+        help="Also write detections in this format (yolo, voc, labelme: annotations to correct; "
+        "tiff: float32 heatmaps); may be repeated.",
     ),
     click.option(
         "--coco",

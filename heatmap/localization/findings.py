@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..classes import ClassGroup, ClassList
 from ..geometry import Box
 from ..grid.score_grid import ScoreGrid
+from ..photo.georeference import Georeference
 from .confirm import Crops
 from .detect import Scored, Search, detect, maps_of
 from .detection import Detection, as_stored, on_region, on_whole_photo
+from .formats.arrays import as_supervision, as_torchvision
+from .formats.coco import OWN_IDS, coco_dataset
+from .formats.geojson import feature_collection
+from .formats.table import as_dataframe
 from .scales import Windows
 
 # Where nothing reaches the confidence threshold, the best so many are given as guesses,
@@ -42,6 +48,10 @@ class Findings:
             order. NaN where a window was not scored. Of a region its geometry is that of the
             region.
         unconfirmed: how many detections were past the number that is confirmed by cropping.
+        named: whether the classes were searched for by name.
+
+    The methods ``to_...`` give the detections to other libraries, never the guesses, with the
+    values that the files of these formats have.
     """
 
     detections: tuple[Detection, ...]
@@ -49,6 +59,7 @@ class Findings:
     groups: tuple[ClassGroup, ...]
     maps: ScoreGrid
     unconfirmed: int = 0
+    named: bool = False
 
     def __repr__(self) -> str:
         """One line: ``Findings 2 detections, 0 guesses, maps of tabby, tiger cat``."""
@@ -71,6 +82,86 @@ class Findings:
     def column(self, group: ClassGroup) -> int | None:
         """The index of a class among the maps; None where there is none of it."""
         return self.groups.index(group) if group in self.groups else None
+
+    @property
+    def looked_for(self) -> list[ClassGroup]:
+        """The classes of :attr:`groups`, without those that are only there as guesses."""
+        guessed = {guess.group for guess in self.guesses}
+        return [group for group in self.groups if group not in guessed]
+
+    @property
+    def photo(self) -> str:
+        """The path of the photo as given; "" for an array."""
+        return self.maps.origin.photo
+
+    @property
+    def whole_hw(self) -> tuple[int, int]:
+        """Height and width of the whole photo, px."""
+        region = self.maps.origin.region
+        return region.whole_hw if region else self.maps.geometry.photo_hw
+
+    def number(self, group: ClassGroup) -> int:
+        """The number of a class for other libraries, counted from 0.
+
+        Its place among the classes that were searched for by name; where none were named, its
+        index in the grid.
+        """
+        return self.groups.index(group) if self.named else group.indices[0]
+
+    def to_dataframe(self) -> Any:
+        """A ``pandas.DataFrame`` with a row for each detection, as ``cat.csv`` has them.
+
+        Columns are photo, class, confidence, the box (left, top, right, bottom) and the window
+        (window_left, ...) in px of the whole photo, scale, slide and crop (NaN without one).
+
+        Raises:
+            HeatmapError: pandas is not installed.
+        """
+        return as_dataframe(self.photo, self.detections)
+
+    def to_supervision(self) -> Any:
+        """``supervision.Detections``: ``xyxy``, ``confidence``, ``class_id``, and "class_name".
+
+        ``class_id`` is that of :meth:`number`.
+
+        Raises:
+            HeatmapError: supervision is not installed.
+        """
+        return as_supervision(self.detections, self.number)
+
+    def to_torchvision(self) -> dict[str, Any]:
+        """Tensors on the CPU, as torchvision's detectors give them.
+
+        Returns:
+            "boxes" float32 (n, 4), left, top, right, bottom in px of the whole photo; "labels"
+            int64 (n,), those of :meth:`number`, none of which is kept for a background; "scores"
+            float32 (n,), the confidences.
+
+        Raises:
+            HeatmapError: torch cannot be loaded.
+        """
+        return as_torchvision(self.detections, self.number)
+
+    def to_coco(self) -> dict[str, Any]:
+        """A COCO dataset of the photo, whose annotations have "score" too: no ground truth.
+
+        Ids are those of a photo that is run by itself (:class:`formats.coco.OwnIds`).
+        """
+        image = OWN_IDS.image(self.photo)
+        return coco_dataset(image, self.whole_hw, self.detections, self.looked_for)
+
+    def to_geojson(
+        self,
+        georeference: Georeference | None = None,
+        colours: Mapping[ClassGroup, tuple[int, int, int]] | None = None,
+    ) -> dict[str, Any]:
+        """A GeoJSON collection with a polygon for each detection, in px of the whole photo.
+
+        Args:
+            georeference: that of the whole photo, for world coordinates instead.
+            colours: red, green and blue, 0..255, of each class, for QuPath.
+        """
+        return feature_collection(self.detections, georeference, colours)
 
     def boxes_on(self, picture_hw: tuple[int, int]) -> list[Box]:
         """The boxes of :attr:`shown` in px of a picture of the photo, or of its region."""
@@ -119,6 +210,7 @@ def find(
         groups,
         stored_maps(maps),
         found.unconfirmed,
+        named=search.classes is not None,
     )
 
 

@@ -16,6 +16,7 @@ from ..progress import Reporter
 from ..room import named_error
 from ..temporary import recover
 from ..threads import thread_count, threads_restored
+from .annotation_folders import Annotations, annotations_of
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
 from .coco_joined import Pieces, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
@@ -199,8 +200,7 @@ def batch(
             write_overview(output, manifest, _owner(manifest, setup))
             # What was joined before is read again only where something is new.
             if first or work.todo:
-                joined = _joined(manifest, setup)
-                write_joined(manifest, joined, _owner(manifest, setup))
+                _join(manifest, setup, reporter)
             # With watch, a photo that fails again is not retried at every search.
             retry_failed = first = False
         folders = (item for item, _ in gathered.unread)
@@ -299,20 +299,33 @@ def _plan(
     )
 
 
+def _join(manifest: Manifest, setup: BatchSetup, reporter: Reporter) -> None:
+    """Write what is made of the files of all photos: COCO files and annotations."""
+    write_joined(manifest, _joined(manifest, setup), _owner(manifest, setup))
+    annotations = _annotations(manifest, setup)
+    reporter.notes(annotations.write(manifest, _owner(manifest, setup)))
+
+
 def _joined(manifest: Manifest, setup: BatchSetup) -> dict[str, Pieces]:
     """The content of the joined COCO files, by name: of photos that were done with these settings.
 
     Results of other settings may have other ids.
     """
-    extras, settings = setup.request.extras, setup.settings.digest
+    extras = setup.request.extras
     if "coco" not in extras.formats:
         return {}
-    records = [
-        record
-        for record in manifest.records.values()
-        if record.state == "done" and record.settings == settings
-    ]
+    records = manifest.done(setup.settings.digest)
     return joined_pieces(setup.output, records, dataset=extras.coco is None)
+
+
+def _annotations(manifest: Manifest, setup: BatchSetup) -> Annotations:
+    """The annotations of photos that were done with these settings."""
+    request, classes = setup.request, setup.scorer.facts.classes
+    store = request.limits.store_classes
+    stored = classes.only(classes.indices(store)) if store else classes
+    names = display_of_stored(request, classes).numbered_names(stored)
+    records = manifest.done(setup.settings.digest)
+    return annotations_of(setup.output, records, request.extras.formats, names)
 
 
 def _do(

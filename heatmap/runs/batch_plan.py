@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ResultError
+from ..localization.formats.coco import CocoIds, CocoImage, batch_images, dataset_images
 from ..names import PHOTOS
 from ..ownership import ELSEWHERE, OVERWRITE
-from .coco import CocoIds, CocoImage, batch_images, dataset_images
 from .manifest import FileStamp, Manifest, Record
 from .settings import Settings
 from .sources import BatchFile, BatchFiles

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 from ..contents import digest_of
 from ..errors import ResultError
 from ..files import write_all
+from ..localization.formats.coco import INFO
 from ..names import COCO, COCO_DATASET, JOINED_COCO, JOINED_DATASET, PHOTOS
 from ..ownership import Ownership
-from .coco import INFO
 from .manifest import Manifest, Record
 
 # Gives the content of a file piece by piece.
@@ -76,17 +76,26 @@ def _writer(pieces: Pieces) -> Callable[[Path], None]:
 
 def _files(output: Path, records: Sequence[Record], suffix: str) -> Iterator[Path]:
     """The file of each photo with this suffix."""
-    for record in records:
-        names = [name for name in record.files if name.endswith(suffix)]
-        if names:
-            # "x.coco.json" is also the description of a photo "x.coco.jpg".
-            yield output / PHOTOS / record.name / max(names, key=len)
+    yield from filter(None, (own_file(output, record, suffix) for record in records))
+
+
+def own_file(output: Path, record: Record, suffix: str) -> Path | None:
+    """The file with this suffix among the results of a photo; None where there is none.
+
+    Args:
+        output: the folder of the batch.
+        record: that of the photo.
+        suffix: of a file of a format.
+    """
+    names = [name for name in record.files if name.endswith(suffix)]
+    # "x.coco.json" is also the description of a photo "x.coco.jpg".
+    return output / PHOTOS / record.name / max(names, key=len) if names else None
 
 
 def _results(files: Iterable[Path]) -> Iterator[bytes]:
     """One results array, a line for each detection."""
     yield b"["
-    yield from _listed(result for file in files for result in _read(file, list))
+    yield from _listed(result for file in files for result in read_own(file, list))
     yield b"\n]\n"
 
 
@@ -98,7 +107,7 @@ def _dataset(files: Iterable[Path]) -> Iterator[bytes]:
     def annotations() -> Iterator[Mapping[str, Any]]:
         number = 0
         for file in files:
-            content = _read(file, dict)
+            content = read_own(file, dict)
             try:
                 images.extend(content["images"])
                 categories.update((one["id"], one["name"]) for one in content["categories"])
@@ -125,7 +134,12 @@ def _listed(values: Iterable[Any]) -> Iterator[bytes]:
         separator = ",\n"
 
 
-def _read(file: Path, kind: type) -> Any:
+def read_own(file: Path, kind: type) -> Any:
+    """The content of a JSON file of a photo, which is a ``dict`` or a ``list``.
+
+    Raises:
+        ResultError: it is not.
+    """
     try:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

@@ -3,7 +3,9 @@
 ``csv`` is a table of the detections (RFC 4180). ``coco`` is the results array that COCO
 evaluation takes, and a dataset beside it that names its ids. ``geojson`` has a polygon for each
 detection, as QuPath and map programs read it, in world coordinates where the photo is
-georeferenced. ``tiff`` is the heatmap of each class as float32, georeferenced like the photo.
+georeferenced. ``yolo``, ``voc`` and ``labelme`` are annotations, for tools in which boxes are
+corrected. ``tiff`` is the heatmap of each class as float32, georeferenced like the photo.
+What they say of detections is made in ``localization/formats``; guesses are in none of them.
 
 Text is UTF-8. Bytes of file names that are not UTF-8 are written as "\\udc80" to "\\udcff".
 """
@@ -11,46 +13,46 @@ Text is UTF-8. Bytes of file names that are not UTF-8 are written as "\\udc80" t
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..csv_table import csv_table
 from ..errors import ResultError
 from ..files import Writer, of_bytes
 from ..geometry import Geometry, check_size
 from ..grid.position_scores import Cells
 from ..grid.upsample import nearest, upsample
-from ..localization.detection import Detection
 from ..localization.findings import Findings
+from ..localization.formats.coco import OWN_IDS, CocoIds, CocoImage, coco_dataset, coco_results
+from ..localization.formats.geojson import feature_collection
+from ..localization.formats.labelme import labelme_annotation
+from ..localization.formats.table import as_csv
+from ..localization.formats.voc import voc_annotation
+from ..localization.formats.yolo import yolo_labels, yolo_names
 from ..marks import MARK
-from ..names import COCO, COCO_DATASET, CSV, GEOJSON, HEATMAP, class_suffixes
+from ..names import (
+    COCO,
+    COCO_DATASET,
+    CSV,
+    GEOJSON,
+    HEATMAP,
+    LABELME,
+    VOC,
+    YOLO,
+    YOLO_NAMES,
+    class_suffixes,
+)
 from ..photo.georeference import Georeference, georeference_of
 from ..photo.reduced import OpenPhoto
 from ..rendering.annotated import class_colours
-from ..rendering.palette import Colour
-from .coco import OWN_IDS, CocoIds, CocoImage, coco_dataset, coco_results
 
-FORMATS = ("csv", "coco", "geojson", "tiff")
+FORMATS = ("csv", "coco", "geojson", "yolo", "voc", "labelme", "tiff")
 # Formats that use the georeference of the photo.
 PLACED_FORMATS = frozenset({"geojson", "tiff"})
 
-_SIDES = ("left", "top", "right", "bottom")
-_COLUMNS = (
-    "photo",
-    "class",
-    "confidence",
-    *_SIDES,
-    *(f"window_{side}" for side in _SIDES),
-    "scale",
-    "slide",
-    "crop",
-)
-_PIXELS = "photo pixels: x to the right, y downwards, from the upper left corner of the photo"
-_WGS_84 = 4326
 _TILE_PX = 256
 # Pixels of the strips in which a heatmap is computed.
 _STRIP_PX = 2**24
@@ -69,11 +71,14 @@ def export_files(
     *,
     coco_ids: CocoIds | None = None,
     image: CocoImage | None = None,
+    names: Sequence[str] | None = None,
+    folder: Path = Path(),
 ) -> dict[str, Writer]:
     """Functions that write the files of some formats, by suffix of the file name.
 
     Suffixes are ``.csv``; ``.coco.json`` and, unless ``coco_ids`` is given,
-    ``.coco.dataset.json``; ``.geojson``; and for each class that has a map
+    ``.coco.dataset.json``; ``.geojson``; ``.txt`` and, where ``names`` are given,
+    ``.classes.txt``; ``.xml``; ``.labelme.json``; and for each class that has a map
     ``.<class>.heat.tif``.
 
     Args:
@@ -82,6 +87,8 @@ def export_files(
         findings: what was found on it.
         coco_ids: the ids of a COCO dataset to refer to; None makes ids.
         image: what the photo is in COCO files; None is what its path says.
+        names: the name of each class number of YOLO's labels (:meth:`Findings.number`).
+        folder: where the files will lie.
 
     Raises:
         ResultError: an unknown format, a photo of another size than the scored one, or a
@@ -93,104 +100,72 @@ def export_files(
         if name not in FORMATS:
             raise ResultError(f"format {name!r} is unknown: choose among {', '.join(FORMATS)}")
     check_size(photo.hw, findings.maps.geometry)
-    detections = findings.detections
     georeference = georeference_of(photo) if PLACED_FORMATS & set(formats) else None
     files: dict[str, Writer] = {}
     if "csv" in formats:
-        files[CSV] = of_bytes(_table(photo.path, detections))
+        files[CSV] = of_bytes(as_csv(photo.path, findings.detections))
     if "coco" in formats:
-        ids = coco_ids or OWN_IDS
-        image = image or ids.image(photo.path)
-        files[COCO] = _json(coco_results(image, detections, ids))
-        if coco_ids is None:
-            guessed = {guess.group for guess in findings.guesses}
-            groups = [group for group in findings.groups if group not in guessed]
-            dataset = coco_dataset(image, photo.whole_hw, detections, groups)
-            files[COCO_DATASET] = _json(dataset)
+        files |= _coco_files(photo, findings, coco_ids, image)
     if "geojson" in formats:
-        files[GEOJSON] = _json(_feature_collection(findings, georeference))
+        colours = class_colours(findings)
+        files[GEOJSON] = _json(feature_collection(findings.detections, georeference, colours))
+    files |= _annotation_files(set(formats), photo, findings, folder)
+    if "yolo" in formats and names is not None:
+        files[YOLO_NAMES] = _text(yolo_names(names))
     if "tiff" in formats:
         placed = georeference and photo.region and georeference.of_region(photo.region)
         files |= _heat_files(findings, placed or georeference)
     return files
 
 
+def relative_path(photo: str, folder: Path) -> str:
+    """The path from a folder to a photo, with "/"; the absolute one where there is no other."""
+    if not photo:
+        return "photo"
+    # ".." leads to the parent of what a link leads to.
+    absolute, start = os.path.abspath(photo), os.path.realpath(folder)
+    try:
+        return Path(os.path.relpath(absolute, start)).as_posix()
+    # On another drive of Windows.
+    except ValueError:
+        return Path(absolute).as_posix()
+
+
+def _coco_files(
+    photo: OpenPhoto, findings: Findings, coco_ids: CocoIds | None, image: CocoImage | None
+) -> dict[str, Writer]:
+    """The results, and where the ids are our own the dataset that names them."""
+    ids = coco_ids or OWN_IDS
+    image = image or ids.image(photo.path)
+    files = {COCO: _json(coco_results(image, findings.detections, ids))}
+    if coco_ids is None:
+        dataset = coco_dataset(image, photo.whole_hw, findings.detections, findings.looked_for)
+        files[COCO_DATASET] = _json(dataset)
+    return files
+
+
+def _annotation_files(
+    formats: set[str], photo: OpenPhoto, findings: Findings, folder: Path
+) -> dict[str, Writer]:
+    """The files of one photo from which annotation can start."""
+    path, hw, found = photo.path, photo.whole_hw, findings.detections
+    files: dict[str, Writer] = {}
+    if "yolo" in formats:
+        files[YOLO] = _text(yolo_labels(found, hw, findings.number))
+    if "voc" in formats:
+        files[VOC] = _text(voc_annotation(path, hw, found))
+    if "labelme" in formats:
+        files[LABELME] = _json(labelme_annotation(relative_path(path, folder), hw, found))
+    return files
+
+
 def _json(value: object) -> Writer:
+    return _text(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _text(content: str) -> Writer:
     # Lone surrogates become escapes, which is what JSON has for them.
-    text = json.dumps(value, ensure_ascii=False) + "\n"
-    return of_bytes(text.encode("utf-8", "backslashreplace"))
-
-
-def _table(path: str, detections: Sequence[Detection]) -> bytes:
-    """A CSV table with one row per detection below a header row."""
-    rows = []
-    for detection in detections:
-        boxes = *detection.xyxy, *detection.window_xyxy
-        said = detection.scale, detection.slide, detection.crop
-        rows.append([path, detection.name, detection.confidence, *boxes, *said])
-    return csv_table(_COLUMNS, rows)
-
-
-def _feature_collection(findings: Findings, georeference: Georeference | None) -> dict[str, Any]:
-    """GeoJSON in world coordinates, or in photo pixels where ``georeference`` is None.
-
-    ``coordinate_frame`` says which. RFC 7946 allows only longitude and latitude on WGS 84; any
-    other system is named by the "crs" member of GeoJSON 2008, which GDAL and QGIS read. Pixels and
-    systems without a code have null there, which means that they are on no known map.
-    """
-    colours = class_colours(findings)
-    features = [
-        _feature(detection, georeference, colours[detection.group])
-        for detection in findings.detections
-    ]
-    return {"type": "FeatureCollection", **_frame(georeference), "features": features}
-
-
-def _frame(georeference: Georeference | None) -> dict[str, Any]:
-    if georeference is None:
-        return {"coordinate_frame": _PIXELS, "crs": None}
-    if georeference.epsg is None:
-        return {"coordinate_frame": "world, in a system without an EPSG code", "crs": None}
-    if georeference.epsg == _WGS_84:
-        return {"coordinate_frame": "world, longitude and latitude on WGS 84 (EPSG:4326): RFC 7946"}
-    frame = (
-        f"world, EPSG:{georeference.epsg}, easting or longitude first: not RFC 7946, but in the "
-        'system that "crs" names'
-    )
-    urn = f"urn:ogc:def:crs:EPSG::{georeference.epsg}"
-    return {"coordinate_frame": frame, "crs": {"type": "name", "properties": {"name": urn}}}
-
-
-def _feature(
-    detection: Detection, georeference: Georeference | None, colour: Colour
-) -> dict[str, Any]:
-    """A detection; QuPath takes it by ``objectType``, ``classification`` and ``measurements``."""
-    return {
-        "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [_ring(detection.xyxy, georeference)]},
-        "properties": {
-            "objectType": "detection",
-            "classification": {"name": detection.name, "color": list(colour)},
-            "measurements": {"confidence": detection.confidence},
-            "class": detection.name,
-            "confidence": detection.confidence,
-            "scale": detection.scale,
-            "slide": detection.slide,
-            "crop": detection.crop,
-            "box_px": list(detection.xyxy),
-        },
-    }
-
-
-def _ring(box: Sequence[float], georeference: Georeference | None) -> list[tuple[float, float]]:
-    """The corners of a box as a closed ring, counter-clockwise where y points up."""
-    left, top, right, bottom = box
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    if georeference is not None:
-        corners = [georeference.world_xy(*corner) for corner in corners]
-        if georeference.mirrors:
-            corners.reverse()
-    return [*corners, corners[0]]
+    return of_bytes(content.encode("utf-8", "backslashreplace"))
 
 
 def _heat_files(findings: Findings, georeference: Georeference | None) -> dict[str, Writer]:

@@ -105,6 +105,11 @@ class Manifest:
     written: dict[str, list[str]] = field(default_factory=dict)
     _file: int | None = field(default=None, repr=False)
 
+    def done(self, settings: str) -> list[Record]:
+        """The records of the photos that were done with settings of this digest, by name."""
+        records = (self.records[name] for name in sorted(self.records))
+        return [each for each in records if each.state == "done" and each.settings == settings]
+
     def append(self, record: Record) -> None:
         """Append the record of a photo.
 

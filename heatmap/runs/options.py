@@ -18,9 +18,9 @@ from ..geometry import Border
 from ..grid.origin import Fusion
 from ..grid.skip import Skip
 from ..localization.auto_scales import Automatic, Resolution
+from ..localization.formats.coco import CocoIds
 from ..photo.reading import Damaged, Reading
 from ..prepared.preprocessing import ChannelOrder, PerChannel
-from .coco import CocoIds
 from .request import Display, Extras, Limits, MultiScale, Request
 from .settings import ScorerRecipe
 
@@ -79,8 +79,8 @@ class RunOptions(ModelOptions, total=False):
         full: draw the photo at its full size.
         per_class, areas: also draw each class by itself; and which class wins where.
         formats, coco, html, save_grid, save_crops: further files of :meth:`Result.save`: those of
-            other programs ("csv", "coco", "geojson", "tiff"), with ids of a COCO dataset; the page;
-            the grid; a cut-out of each detection.
+            other programs ("csv", "coco", "geojson", "yolo", "voc", "labelme", "tiff"), with ids of
+            a COCO dataset; the page; the grid; a cut-out of each detection.
     """
 
     classes: Wanted | Sequence[Wanted]

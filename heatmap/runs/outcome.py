@@ -12,9 +12,9 @@ from ..grid.score_grid import ScoreGrid, noted
 from ..localization.areas import Areas
 from ..localization.detection import Detection
 from ..localization.findings import Findings
+from ..localization.formats.coco import CocoImage
 from ..localization.scales import Windows
 from ..photo.reduced import OpenPhoto
-from .coco import CocoImage
 from .request import Request
 
 

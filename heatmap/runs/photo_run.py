@@ -21,6 +21,7 @@ from ..localization.auto_scales import RESOLUTIONS, sizes_looked_for
 from ..localization.confirm import CropAnswers, Crops
 from ..localization.detect import Scored, windows_of
 from ..localization.findings import Findings, find
+from ..localization.formats.coco import CocoImage
 from ..localization.scales import Windows
 from ..memory import kept_memory
 from ..names import ResultNames, scale_name
@@ -28,7 +29,6 @@ from ..photo.reduced import PhotoSource, decoded_hw, held, open_photo, whole_hw_
 from ..progress import Reporter
 from ..rendering.overlay import PICTURE_PX
 from ..room import room_to_grow
-from .coco import CocoImage
 from .earlier import Claim
 from .network_notes import network_notes
 from .possible import check_claim

@@ -18,6 +18,7 @@ from ..names import (
     GEOJSON,
     GRID,
     HEATMAP,
+    LABELME,
     MAPS,
     OVERLAY,
     PAGE,
@@ -25,6 +26,9 @@ from ..names import (
     PICTURE,
     PYRAMID,
     THUMBNAIL,
+    VOC,
+    YOLO,
+    YOLO_NAMES,
     ResultNames,
     class_suffixes,
     scores_path,
@@ -33,7 +37,14 @@ from ..names import (
 from .earlier import Claim
 from .request import Request
 
-_OF_FORMATS = {"csv": (CSV,), "coco": (COCO, COCO_DATASET), "geojson": (GEOJSON,), "tiff": ()}
+_OF_FORMATS = {
+    "csv": (CSV,),
+    "coco": (COCO, COCO_DATASET),
+    "geojson": (GEOJSON,),
+    "yolo": (YOLO, YOLO_NAMES),
+    "voc": (VOC,),
+    "labelme": (LABELME,),
+}
 
 
 def check_known(photo: str | Path, folder: str | Path, request: Request) -> None:

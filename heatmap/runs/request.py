@@ -14,13 +14,13 @@ from ..grid.skip import Skip
 from ..localization.auto_scales import AUTOMATIC, Automatic, Resolution, ScaleRule
 from ..localization.confirm import CONFIRM
 from ..localization.detect import Search
+from ..localization.formats.coco import OWN_IDS, CocoIds, CocoImage
 from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
 from ..photo.reading import AS_IT_IS, Reading
 from ..photo.reduced import OpenPhoto
 from ..region import Region
 from ..rendering.paint import OPACITY, check_colours
-from .coco import OWN_IDS, CocoIds, CocoImage
 from .formats import PLACED_FORMATS
 
 # The colour range of a batch, the same for all photos, so that they compare.
@@ -31,8 +31,8 @@ BATCH_RANGE = (0.0, 0.5)
 class Display:
     """What to look for and how to draw it.
 
-    >>> display = heatmap.Display(classes=["cat"], conf=0.5)
-    >>> heatmap.run("cat.jpg", scorer, "results", display=display)    # doctest: +SKIP
+    >>> Display(classes=["cat"], conf=0.5).max_det is None
+    True
 
     Attributes:
         classes: names, indices or groups to search and draw; empty searches all classes and
@@ -74,6 +74,14 @@ class Display:
         return Search(
             self.classes or None, self.conf, self.iou, self.max_det, self.confirm, self.exclude
         )
+
+    def numbered_names(self, stored: ClassList) -> Sequence[str]:
+        """The names of the numbers that :meth:`Findings.number` gives to classes, from 0.
+
+        Args:
+            stored: the classes that are stored, which ``classes`` are among.
+        """
+        return [group.name for group in stored.find_all(self.classes)] or stored.names
 
 
 @dataclass(frozen=True)
@@ -178,18 +186,20 @@ class Limits:
 class Extras:
     """Further files that a run writes.
 
-    >>> heatmap.Extras(formats=("csv", "geojson"), html=True)    # doctest: +SKIP
+    >>> Extras(formats=("csv", "geojson")).html
+    False
 
     Attributes:
         formats: any of "csv" (a table of the detections), "coco" (COCO results), "geojson"
-            (boxes, in world coordinates where the photo is georeferenced) and "tiff" (float32
-            heatmaps).
+            (boxes, in world coordinates where the photo is georeferenced), "yolo", "voc" and
+            "labelme" (annotations to correct) and "tiff" (float32 heatmaps).
         html: write a page for the browser.
         coco: the image and category ids of a COCO dataset, for the format "coco"; None makes
             ids.
         thumbnail: write a small copy of the picture.
         save_grid: write the grid of all classes, or of those stored, and that of each scale.
         save_crops: write a cut-out of the photo for each detection.
+        yolo_names: write the names of the class numbers beside the labels of the format "yolo".
     """
 
     formats: tuple[str, ...] = ()
@@ -198,6 +208,7 @@ class Extras:
     thumbnail: bool = False
     save_grid: bool = False
     save_crops: bool = False
+    yolo_names: bool = True
 
 
 NO_EXTRAS = Extras()
@@ -227,9 +238,12 @@ class Request:
 
     @property
     def of_batch(self) -> Request:
-        """The same with what batches have: thumbnails, one colour range, and absolute paths."""
+        """The same with what batches have: thumbnails, one colour range, and absolute paths.
+
+        They write the names of classes once.
+        """
         display = replace(self.display, color_range=self.display.color_range or BATCH_RANGE)
-        skip, extras = self.limits.skip, replace(self.extras, thumbnail=True)
+        skip, extras = self.limits.skip, replace(self.extras, thumbnail=True, yolo_names=False)
         limits = replace(self.limits, skip=None if skip is None else skip.absolute)
         return replace(self, display=display, limits=limits, extras=extras)
 

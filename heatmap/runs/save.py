@@ -173,6 +173,7 @@ class _Files:
     def add_exports(self) -> None:
         """The files of each format."""
         extras, result = self.request.extras, self.result
+        numbered = self.request.display.numbered_names(result.grid.classes)
         exports = {}
         for name in dict.fromkeys(extras.formats):
             written = export_files(
@@ -181,6 +182,8 @@ class _Files:
                 result.findings,
                 coco_ids=extras.coco,
                 image=result.image,
+                names=numbered if extras.yolo_names else None,
+                folder=self.names.folder,
             )
             exports[name] = self._add(written)
         self._kinds["exports"] = exports

@@ -35,6 +35,7 @@ class SavedResult:
         guesses: where there are none, the best below the confidence threshold.
         maps: the file of the maps.
         groups: the classes of the maps, in their order.
+        named: whether they were searched for by name.
         drawing: how the pictures were drawn.
         reading: how the photo's file was read.
     """
@@ -47,6 +48,7 @@ class SavedResult:
     guesses: tuple[Detection, ...]
     maps: Path
     groups: tuple[ClassGroup, ...]
+    named: bool
     drawing: Drawn
     reading: Reading
 
@@ -62,7 +64,7 @@ class SavedResult:
                 f"{self.description}: has maps of {len(self.groups)} classes, {self.maps.name} "
                 f"has other ones ({len(maps.classes)}): run the photo again"
             )
-        return Findings(self.detections, self.guesses, self.groups, maps)
+        return Findings(self.detections, self.guesses, self.groups, maps, named=self.named)
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ def read_result(file: Path) -> SavedResult:
             guesses=tuple(map(_detection, described["guesses"])),
             maps=file.with_name(Path(str(described["files"]["maps"])).name),
             groups=tuple(map(_group, described["maps"])),
+            named=bool(described["settings"]["classes"]),
             drawing=_drawn(described["settings"]),
             reading=_reading(described["photo"]["reading"]),
         )

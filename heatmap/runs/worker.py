@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 from ..contents import digest_of
 from ..errors import HeatmapError, ResultError, Use
 from ..localization.detection import Detection
+from ..localization.formats.coco import CocoImage
 from ..memory import kept_memory
 from ..progress import Reporter
 from ..room import room_to_grow
 from ..threads import use_threads
-from .coco import CocoImage
 from .manifest import FileStamp, Record
 from .photo_run import PhotoRun
 from .request import Request

@@ -24,3 +24,13 @@ def test_a_failure_is_worded_in_options_and_recorded_as_data(call):
     assert record["message"] == MESSAGE
     assert {"parameter": "border", "value": "cover", "text": "use {}"} in record["ways"]
     assert MESSAGE in Path("out/summary.csv").read_text()
+
+
+def test_what_was_written_for_all_photos_is_named(call):
+    Path("photos").mkdir()
+    Path("cat.png").rename("photos/cat.png")
+    outcome = call("batch", "photos", *PADDED, "--format", "voc", "--format", "yolo", "-o", "out")
+    assert outcome.code == 0
+    ending = "in out: index.html, summary.csv, yolo, voc, manifest.jsonl, photos"
+    assert ending in outcome.out.splitlines()
+    assert Path("out/yolo/labels/cat.txt").exists()

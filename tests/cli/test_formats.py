@@ -26,7 +26,8 @@ def listed(told) -> list[str]:
     return sorted([*files["pictures"], *exports, *single, "cat.json"])
 
 
-EXTRA = ("--html", "--format", "csv", "--format", "coco", "--format", "geojson", "--format", "tiff")
+FORMATS = ("csv", "coco", "geojson", "yolo", "voc", "labelme", "tiff")
+EXTRA = ("--html", *(part for name in FORMATS for part in ("--format", name)))
 
 
 @pytest.mark.parametrize("network", [PADDED, POOLED])
@@ -39,6 +40,9 @@ def test_further_files_are_written_printed_and_listed(call, network):
         "csv": ["cat.csv"],
         "coco": ["cat.coco.json", "cat.coco.dataset.json"],
         "geojson": ["cat.geojson"],
+        "yolo": ["cat.txt", "cat.classes.txt"],
+        "voc": ["cat.xml"],
+        "labelme": ["cat.labelme.json"],
         "tiff": ["cat.class-1.heat.tif", "cat.class-3.heat.tif"],
     }
     assert told["files"]["page"] == "cat.html"
@@ -58,6 +62,13 @@ def test_further_files_are_written_printed_and_listed(call, network):
         one["indices"][0] + 1 for one in told["detections"]
     ]
     assert len(json.loads(Path("out/cat.geojson").read_text())["features"]) == len(rows)
+    # The classes that were asked for are numbered in their order.
+    assert Path("out/cat.classes.txt").read_text() == "class 1\nclass 3\n"
+    numbers = [int(line.split()[0]) for line in Path("out/cat.txt").read_text().splitlines()]
+    assert numbers == [{"class 1": 0, "class 3": 1}[row["class"]] for row in rows]
+    assert Path("out", json.loads(Path("out/cat.labelme.json").read_text())["imagePath"]).samefile(
+        "cat.png"
+    )
     shown = heatmap.load("out/cat.maps.npz")
     for name in ("class 1", "class 3"):
         heat = tifffile.imread(f"out/cat.{name.replace(' ', '-')}.heat.tif")

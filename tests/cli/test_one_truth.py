@@ -1,7 +1,7 @@
 """One photo through every way out: each must say the same, to the last digit.
 
-Boxes, their order, confidences and maps, from the terminal, JSON, CSV, COCO, GeoJSON, TIFF, the
-picture, the page, Python, and `heatmap render`.
+Boxes, their order, confidences and maps, from the terminal, JSON, CSV, COCO, GeoJSON, YOLO, Pascal
+VOC, labelme, TIFF, the picture, the page, Python, and `heatmap render`.
 """
 
 import csv
@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from heatmap.runs.saved import saved_results
 from tests.support.command_line import POOLED, network
 from tests.support.pages import Elements, data_of
 
-FORMATS = ("csv", "coco", "geojson", "tiff")
+FORMATS = ("csv", "coco", "geojson", "yolo", "voc", "labelme", "tiff")
 OPTIONS = ("--html", *(part for name in FORMATS for part in ("--format", name)))
 NUMBER = r"(\d+(?:\.\d+)?)"
 
@@ -78,9 +79,15 @@ def test_all_ways_out_say_the_same(case, call):
         for name, confidence, left, top, right, bottom in detected
     ]
     assert from_geojson() == detected
+    assert from_labelme() == detected
+    for read, within in ((from_yolo(), 0.01), (from_voc(), 0.5)):
+        assert [name for name, *_ in read] == [name for name, *_ in detected]
+        boxes = [box for _, _, *box in detected]
+        np.testing.assert_allclose([box for _, *box in read], boxes, atol=within)
     (saved,) = saved_results("out")
     again = saved.findings()
     assert (again.detections, again.guesses) == (done.findings.detections, done.findings.guesses)
+    check_libraries(done.findings, again)
     page = data_of(Elements(Path("out/cat.html").read_text("utf-8")))
     assert [
         (one["name"], one["confidence"], *one["xyxy"]) for one in page["detections"]
@@ -116,6 +123,46 @@ def from_geojson():
     features = json.loads(Path("out/cat.geojson").read_text())["features"]
     told = [feature["properties"] for feature in features]
     return [(one["class"], one["confidence"], *one["box_px"]) for one in told]
+
+
+def from_labelme():
+    shapes = json.loads(Path("out/cat.labelme.json").read_text())["shapes"]
+    corners = ((*first, *last) for first, last in (one["points"] for one in shapes))
+    return [(one["label"], one["score"], *box) for one, box in zip(shapes, corners, strict=True)]
+
+
+def from_yolo():
+    """Class and corners in px, without confidences; the classes by their numbers."""
+    names = Path("out/cat.classes.txt").read_text().splitlines()
+    height, width = cv2.imread("cat.png").shape[:2]
+    boxes = []
+    for line in Path("out/cat.txt").read_text().splitlines():
+        number, x, y, across, down = map(float, line.split())
+        left, top = (x - across / 2) * width, (y - down / 2) * height
+        boxes.append((names[int(number)], left, top, left + across * width, top + down * height))
+    return boxes
+
+
+def from_voc():
+    root = ElementTree.parse("out/cat.xml").getroot()
+    boxes = []
+    for found in root.findall("object"):
+        xmin, ymin, xmax, ymax = (int(side.text) for side in found.find("bndbox"))
+        boxes.append((found.findtext("name"), xmin - 1, ymin - 1, xmax, ymax))
+    return boxes
+
+
+def check_libraries(found, again):
+    """What Python gives to other libraries is what the files have, also when they are read back."""
+    for findings in (found, again):
+        labels = findings.to_torchvision()["labels"].tolist()
+        lines = Path("out/cat.txt").read_text().splitlines()
+        assert labels == [int(line.split()[0]) for line in lines]
+        assert findings.to_coco() == json.loads(Path("out/cat.coco.dataset.json").read_text())
+        features = json.loads(Path("out/cat.geojson").read_text())["features"]
+        for feature, read in zip(findings.to_geojson()["features"], features, strict=True):
+            assert read["properties"]["classification"].pop("color")
+            assert feature == read
 
 
 def check_maps(done, again, page):

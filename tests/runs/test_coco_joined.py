@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from heatmap.errors import ResultError
+from heatmap.localization.formats.coco import CocoIds
 from heatmap.runs import batch as batching
 from heatmap.runs.batch import BatchSources, plan_batch
-from heatmap.runs.coco import CocoIds
 from heatmap.runs.request import Display, Extras, Request
 from tests.support.batch_runs import RECIPE, run
 from tests.support.batches import files, lines, times, write_photo

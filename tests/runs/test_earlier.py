@@ -139,7 +139,8 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, scorer, photo):
 FIXED = [
     *("cat.json", "cat.heatmap.jpg", "cat.maps.npz", "cat.grid.npz", "cat.areas.jpg"),
     *("cat.thumbnail.jpg", "cat.html", "cat.csv", "cat.coco.json", "cat.coco.dataset.json"),
-    *("cat.geojson", "cat.x0.5.grid.npz"),
+    *("cat.geojson", "cat.txt", "cat.classes.txt", "cat.xml", "cat.labelme.json"),
+    "cat.x0.5.grid.npz",
     # Whatever class is found.
     *("cat.class-3.jpg", "cat.class-3.heat.tif", "cat.crops/07-class-3-0.50.jpg"),
 ]

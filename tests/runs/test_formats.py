@@ -12,8 +12,8 @@ import pytest
 from heatmap.classes import ClassGroup
 from heatmap.errors import PhotoError, ResultError
 from heatmap.localization.detection import Detection
-from heatmap.runs.coco import CocoIds
-from heatmap.runs.formats import FORMATS, export_files
+from heatmap.localization.formats.coco import CocoIds
+from heatmap.runs.formats import FORMATS, export_files, relative_path
 from tests.support.coco import opened
 from tests.support.formats import (
     FOUND,
@@ -33,13 +33,16 @@ class TestFiles:
             ".coco.json",
             ".csv",
             ".geojson",
+            ".labelme.json",
+            ".txt",
+            ".xml",
         ]
 
     def test_none(self):
         assert export_files((), made_photo(), findings()) == {}
 
     def test_an_unknown_format_is_named(self):
-        message = "format 'xml' is unknown: choose among csv, coco, geojson, tiff"
+        message = r"format 'xml' is unknown: choose among csv, coco, geojson, yolo, voc, labelme, "
         with pytest.raises(ResultError, match=message):
             export_files(["csv", "xml"], made_photo(), findings())
 
@@ -53,6 +56,23 @@ class TestFiles:
         for name in ("geojson", "tiff"):
             with pytest.raises(PhotoError, match=r"gone\.tif: no such file"):
                 export(tmp_path, [name], photo)
+
+
+class TestRelativePath:
+    def test_it_leads_from_the_folder_to_the_photo(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert relative_path("photos/a.jpg", Path("out/deep")) == "../../photos/a.jpg"
+        assert relative_path(str(tmp_path / "out/a.jpg"), Path("out")) == "a.jpg"
+
+    def test_it_leads_out_of_a_linked_folder_too(self, tmp_path):
+        (tmp_path / "disk/far/away").mkdir(parents=True)
+        (tmp_path / "out").symlink_to(tmp_path / "disk/far/away")
+        (tmp_path / "a.jpg").write_text("")
+        found = relative_path(str(tmp_path / "a.jpg"), tmp_path / "out")
+        assert (tmp_path / "out" / found).samefile(tmp_path / "a.jpg")
+
+    def test_an_array_is_called_photo(self, tmp_path):
+        assert relative_path("", tmp_path) == "photo"
 
 
 class TestCsv:

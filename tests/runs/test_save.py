@@ -17,13 +17,13 @@ from heatmap.grid.origin import Origin, Weights
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.areas import areas_of
 from heatmap.localization.findings import find
+from heatmap.localization.formats.coco import CocoIds
 from heatmap.localization.scales import Windows, fuse_scales
 from heatmap.marks import Mark
 from heatmap.photo.photo import Photo
 from heatmap.rendering.overlay import encode_image, overlay
 from heatmap.rendering.palette import PALETTE
 from heatmap.runs import pictures
-from heatmap.runs.coco import CocoIds
 from heatmap.runs.pictures import Drawing
 from heatmap.runs.request import NO_EXTRAS, Display, Extras, Request, image_of
 from heatmap.runs.result import Result

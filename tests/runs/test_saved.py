@@ -15,17 +15,18 @@ from heatmap.errors import PhotoError, ResultError
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.detection import as_stored
 from heatmap.localization.findings import Findings, stored_maps, window_maps
+from heatmap.localization.formats.coco import OWN_IDS
 from heatmap.localization.scales import Windows
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.photo.photo_file import PhotoFile, open_whole
-from heatmap.runs.coco import OWN_IDS
+from heatmap.runs.formats import FORMATS
 from heatmap.runs.request import Display, Extras, Request
 from heatmap.runs.result import Result
 from heatmap.runs.saved import saved_results
 from heatmap.runs.view import view
 from tests.support.pages import CAT, NAMES, find, make_grid
 
-EVERYTHING = Extras(("csv", "coco", "geojson", "tiff"), html=True, save_grid=True)
+EVERYTHING = Extras(FORMATS, html=True, save_grid=True)
 TABBY = ClassGroup(NAMES[0], (0,))
 
 
@@ -122,7 +123,7 @@ def test_results_of_a_folder_come_by_name_without_other_files(tmp_path, photo):
     (out / "bytes.json").write_bytes(b"\xff\xfe")
     (out / "deep.json").write_text("[" * 100_000)
     (out / "folder.json").mkdir()
-    assert len(list(out.glob("*.json"))) == 11
+    assert len(list(out.glob("*.json"))) == 13
     assert [one.description.name for one in saved_results(out)] == ["a cat.json", "my cat.json"]
 
 

@@ -19,9 +19,9 @@ from heatmap.grid.score_grid import ScoreGrid
 from heatmap.localization.areas import areas_of
 from heatmap.localization.detection import Detection
 from heatmap.localization.findings import Findings, stored_maps, window_maps
+from heatmap.localization.formats.coco import OWN_IDS
 from heatmap.localization.scales import Windows
 from heatmap.photo.photo import Photo
-from heatmap.runs.coco import OWN_IDS
 from heatmap.runs.formats import FORMATS
 from heatmap.runs.request import Display, Extras, Request
 from heatmap.runs.result import Result

@@ -19,11 +19,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..classes import ClassGroup, visible
-from ..contents import read_text
-from ..errors import ClassError, ResultError
-from ..geometry import Box
-from ..localization.detection import Detection
+from ...classes import ClassGroup, visible
+from ...contents import read_text
+from ...errors import ClassError, ResultError
+from ...geometry import Box
+from ..detection import Detection
 
 INFO = {"description": "Objects detected by heatmap, with their scores: no ground truth."}
 # The name of a photo of COCO, or another number that every JSON reader holds exactly.

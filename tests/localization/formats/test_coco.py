@@ -15,7 +15,7 @@ from heatmap.classes import ClassGroup
 from heatmap.errors import ClassError, ResultError
 from heatmap.geometry import Box
 from heatmap.localization.detection import Detection
-from heatmap.runs.coco import (
+from heatmap.localization.formats.coco import (
     CocoIds,
     CocoImage,
     OwnIds,

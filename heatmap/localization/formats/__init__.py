@@ -1,0 +1,1 @@
+"""Detections as other programs and libraries have them: tables, datasets, annotations."""
