@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,9 @@ from torch import Tensor
 from ..classes import BACKGROUND, ClassList
 from ..contents import read_bytes
 from ..errors import ModelError, ResultError, Use
-from ..files import of_bytes, write_all
+from ..files import Writer, of_bytes, write_all
 from ..grid.outputs import outputs_of_head
 from ..localization.auto_scales import ScaleRule, rule_of_examples
-from ..names import PAGE
 from ..networks.adapt import AdaptOptions, adapt
 from ..networks.adapted import Adapted
 from ..networks.checkpoint import check_named, check_target, checkpoint_files
@@ -31,6 +31,7 @@ from ..networks.model_names import DEFAULT_MODEL
 from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
 from ..networks.tensors import photo_tensor
+from ..ownership import Ownership
 from ..photo.photo_file import upright_hw
 from ..photo.reading import AS_IT_IS, Reading
 from ..progress import Reporter
@@ -38,7 +39,7 @@ from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
 from .fit import Epoch, Fit, LabelledRows, Schedule
-from .trained import Trained
+from .trained import Trained, page_path
 from .training_page import training_page
 from .validation import validated
 from .view_store import ViewStore
@@ -77,16 +78,14 @@ def train(
 
     Frozen layers are computed once for each view; the others are trained with AdamW on
     cross-entropy, in which all classes have the same weight. The epoch with the lowest validation
-    loss is kept (the last one without a validation split). With ``boxes`` a box regression
-    (:class:`box_regression.BoxRegression`) is fitted to its features. With the same seed and number
-    of threads the checkpoint has the same bits, also when resumed. The page shows what is
-    returned: curves of loss and accuracy, and what becomes of the validation split.
+    loss is kept (the last one without a validation split). With ``boxes`` a box regression is
+    fitted to its features (:mod:`box_regression`). With the same seed and number of threads the
+    checkpoint has the same bits, also when resumed. The page shows what is returned.
 
     Args:
         folder: one folder of photos for each class; or with ``boxes`` whole photos, whose areas
             without boxes form the class "background".
-        output: checkpoint to write, x.safetensors and x.json, with the page x.html; during
-            training also the folder x.training.
+        output: checkpoint to write, x.safetensors; beside it x.json, x.html, meanwhile x.training.
         model: a network to adapt, or one already adapted to exactly these classes.
         boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
         background: photos of the class "background"; not with ``boxes``, which make their own.
@@ -99,19 +98,16 @@ def train(
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
     Returns:
-        The trained network, the paths of its files, the history of epochs, and what the network
-        makes of the validation split.
+        The trained network, its files, its epochs, and what it makes of the validation split.
 
     Raises:
         PhotoError: photos cannot be used (``skip_broken`` says why), or are too few.
         ResultError: the boxes cannot be read, or a file is in the way or cannot be written.
         ModelError: the network, an option or the saved state cannot be used.
     """
-    schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
-    target, began = Path(output), time.perf_counter()
-    page, options = target.with_suffix(PAGE), options or AdaptOptions()
-    read = (model, boxes, *options.values())
-    owner = check_target(target, beside=(page,), read=read, overwrite=overwrite)
+    began, schedule = time.perf_counter(), schedule or Schedule()
+    target, options, reporter = Path(output), options or {}, reporter or TrainingReporter()
+    owner = _owner(target, (model, boxes, *options.values()), overwrite)
     common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
     examples = _examples(Path(folder), boxes, background, target, schedule, **common)
     classifier = _classifier(model, examples, schedule, options)
@@ -120,22 +116,37 @@ def train(
     fit = _fit(classifier, examples, schedule, work, reporter)
     trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
     reporter.stage("writing the page")
-    done = Trained(
-        trained,
+    outcome = _outcome(trained, target, examples, fit, began)
+    write_all(_files(outcome, fit), owner)
+    work.clear()
+    return outcome
+
+
+def _owner(target: Path, read: Iterable[object], overwrite: bool) -> Ownership:
+    return check_target(target, beside=(page_path(target),), read=read, overwrite=overwrite)
+
+
+def _outcome(
+    classifier: Classifier, target: Path, examples: Examples, fit: Fit, began: float
+) -> Trained:
+    return Trained(
+        classifier,
         target,
-        page,
         examples,
-        schedule,
+        fit.schedule,
         tuple(fit.history),
         fit.history[fit.best_epoch - 1],
         tuple(fit.resumed_after),
         validated(examples, fit.best_logits),
         time.perf_counter() - began,
     )
-    files = checkpoint_files(trained, target, training=_record(fit, examples))
-    write_all({**files, page: of_bytes(training_page(done))}, owner)
-    work.clear()
-    return done
+
+
+def _files(outcome: Trained, fit: Fit) -> dict[Path, Writer]:
+    """The checkpoint and its page, with the function that writes each."""
+    record = _record(fit, outcome.examples)
+    files = checkpoint_files(outcome.classifier, outcome.path, training=record)
+    return {**files, outcome.page: of_bytes(training_page(outcome))}
 
 
 def _trained(classifier: Classifier, examples: Examples) -> Classifier:

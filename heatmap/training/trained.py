@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..names import PAGE
 from ..networks.classifier import Classifier
 from .examples import Examples
 from .fit import Epoch, Schedule
@@ -18,7 +19,6 @@ class Trained:
     Attributes:
         classifier: the trained network; every ``model`` parameter accepts it.
         path: its checkpoint.
-        page: the page about the training, beside the checkpoint.
         examples: the examples it was trained on.
         schedule: the hyperparameters.
         history: all epochs, in order, also those before an interruption.
@@ -30,7 +30,6 @@ class Trained:
 
     classifier: Classifier
     path: Path
-    page: Path
     examples: Examples
     schedule: Schedule
     history: tuple[Epoch, ...]
@@ -38,6 +37,11 @@ class Trained:
     resumed_after: tuple[int, ...]
     validation: Validation | None
     seconds: float
+
+    @property
+    def page(self) -> Path:
+        """The page about the training, beside the checkpoint."""
+        return page_path(self.path)
 
     @property
     def stopped_early(self) -> bool:
@@ -48,6 +52,11 @@ class Trained:
     def epoch_seconds(self) -> float:
         """How long all epochs took together."""
         return sum(epoch.seconds for epoch in self.history)
+
+
+def page_path(path: Path) -> Path:
+    """The page of a training, beside its checkpoint."""
+    return path.with_suffix(PAGE)
 
 
 def parameter_counts(classifier: Classifier) -> tuple[int, int]:

@@ -88,7 +88,6 @@ def make_trained(
     return Trained(
         classifier,
         folder / "net.safetensors",
-        folder / "net.html",
         examples,
         schedule or Schedule(epochs=len(history)),
         history,

@@ -102,21 +102,7 @@ def test_a_resumed_training_shows_all_epochs_and_where_it_was_resumed(photos):
     assert all(epoch.seconds > 0 for epoch in done.history)
     page = done.page.read_text("utf-8")
     assert "Resumed after epochs 1 and 3." in page
-    assert [row[-1].split(", ")[-1] for row in tables_of(page)[0][1:]][1:4:2] == ["resumed"] * 2
-
-
-def test_stopping_early_is_told(photos):
-    done = trained(photos, schedule=replace(SHORT, epochs=40, rate=0.3, patience=2))
-    assert done.stopped_early
-    assert "Stopped early: no lower validation loss in 2 epochs." in done.page.read_text("utf-8")
-    assert not trained(photos, schedule=SHORT).stopped_early
-
-
-def test_without_a_validation_split_there_is_no_validation(photos):
-    done = trained(photos, schedule=replace(POOR, validation_split=0.0))
-    assert done.validation is None
-    assert not done.stopped_early
-    assert "There was no validation split." in done.page.read_text("utf-8")
+    assert {row[0] for row in tables_of(page)[0] if "resumed" in row[-1]} == {"2", "4"}
 
 
 @pytest.mark.parametrize("taken", ["stranger", "folder"])
