@@ -19,7 +19,7 @@ from torch import Tensor
 from ..classes import BACKGROUND, ClassList
 from ..contents import read_bytes
 from ..errors import ModelError, ResultError, Use
-from ..files import Writer, of_bytes, write_all
+from ..files import of_bytes, write_all
 from ..grid.outputs import outputs_of_head
 from ..localization.auto_scales import ScaleRule, rule_of_examples
 from ..networks.adapt import AdaptOptions, adapt
@@ -117,8 +117,7 @@ def train(
     trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
     reporter.stage("writing the page")
     outcome = _outcome(trained, target, examples, fit, began)
-    write_all(_files(outcome, fit), owner)
-    work.clear()
+    _write(outcome, fit, owner, work)
     return outcome
 
 
@@ -142,11 +141,12 @@ def _outcome(
     )
 
 
-def _files(outcome: Trained, fit: Fit) -> dict[Path, Writer]:
-    """The checkpoint and its page, with the function that writes each."""
+def _write(outcome: Trained, fit: Fit, owner: Ownership, work: WorkFolder) -> None:
+    """Write the checkpoint and its page, after which nothing is left to resume."""
     record = _record(fit, outcome.examples)
     files = checkpoint_files(outcome.classifier, outcome.path, training=record)
-    return {**files, outcome.page: of_bytes(training_page(outcome))}
+    write_all({**files, outcome.page: of_bytes(training_page(outcome))}, owner)
+    work.clear()
 
 
 def _trained(classifier: Classifier, examples: Examples) -> Classifier:
