@@ -134,7 +134,14 @@ def test_all_files_of_a_training_are_written_or_none(photos, tmp_path, monkeypat
             trained(photos, schedule=replace(POOR, seed=1))
     assert (content(), (tmp_path / "net.html").read_bytes()) == (before, page)
     # The epochs are not lost.
-    assert trained(photos, schedule=replace(POOR, seed=1), resume=True).resumed_after == (2,)
+    done = trained(photos, schedule=replace(POOR, seed=1), resume=True)
+    assert done.resumed_after == (2,)
+    shares = dict(
+        zip((one.photo for one in done.examples.validation), probabilities_again(done), strict=True)
+    )
+    assert done.validation.worst
+    for one in done.validation.worst:
+        np.testing.assert_allclose(one.probabilities, shares[one.photo], atol=1e-4)
     assert content() != before
     assert (tmp_path / "net.html").read_bytes() != page
 

@@ -87,6 +87,24 @@ def test_epochs_matrix_and_figures_of_classes_are_those_returned(tmp_path):
         assert values["validation", one.number, True] == f"{100 * one.validation_accuracy:.4g}%"
 
 
+def test_lines_across_the_curves_stand_where_the_training_was_resumed_kept_and_stopped(tmp_path):
+    schedule = Schedule(epochs=40)
+    page = page_of(make_trained(tmp_path, schedule=schedule, resumed_after=(3, 12)))
+    curves = re.findall(r"<svg.*?</svg>", page)
+    assert len(curves) == 2
+    for curve in curves:
+        points = re.findall(r'<circle class="training" cx="([\d.]+)"', curve)
+        x = dict(enumerate(map(float, points), start=1))
+        lines = re.findall(r'<line class="moment (\w+)" x1="([\d.]+)"', curve)
+        assert [(kind, pytest.approx(float(at), abs=0.1)) for kind, at in lines] == [
+            ("resumed", (x[3] + x[4]) / 2),
+            # After the last one there is nothing.
+            ("resumed", x[12]),
+            ("stopped", x[12]),
+            ("kept", x[8]),
+        ]
+
+
 def test_each_wrong_example_is_shown_with_its_classes_and_probabilities(tmp_path):
     examples = make_examples(tmp_path, 6)
     trained = make_trained(tmp_path, examples=examples, logits=logits_of(examples, sure=1))
@@ -204,6 +222,9 @@ def test_the_page_is_small_and_allows_nothing_but_its_style_and_pictures(tmp_pat
         cv2.imwrite(
             str(tmp_path / one.photo), drawn.integers(0, 256, (224, 224, 3), dtype=np.uint8)
         )
+    if not noisy:
+        strange = (replace(one, photo=f"{HOSTILE}/{one.photo}") for one in examples.validation)
+        examples = replace(examples, validation=tuple(strange))
     hostile = BrokenPhoto(f"{HOSTILE}.png", f"is {HOSTILE}")
     examples = replace(examples, broken=(hostile,), notes=(HOSTILE, "\udce4"))
     trained = make_trained(tmp_path, examples=examples, logits=logits_of(examples, sure=-9))
