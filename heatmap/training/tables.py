@@ -107,11 +107,11 @@ def worst_table(wrong: Sequence[WrongExample], classes: Sequence[str]) -> TextTa
 def duration(seconds: float) -> str:
     """A time in words.
 
-    >>> duration(3.25), duration(200), duration(7260)
-    ('3.2 s', '3 min 20 s', '2 h 1 min')
+    >>> duration(0.034), duration(3.25), duration(200), duration(7260)
+    ('0.03 s', '3.2 s', '3 min 20 s', '2 h 1 min')
     """
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{1 if seconds >= 1 else 2}f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     return f"{hours} h {minutes_left} min" if hours else f"{minutes} min {rest} s"

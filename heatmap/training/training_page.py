@@ -169,7 +169,7 @@ def _matrix(validation: Validation) -> str:
     )
     return (
         '<div class="wide" tabindex="0"><table class="matrix"><thead><tr>'
-        f'<th><span class="soft">class ↓ classified as →</span></th>{heads}</tr></thead>'
+        f'<th><span class="soft">class ↓<br>classified as →</span></th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 
@@ -254,8 +254,9 @@ def _told(trained: Trained) -> Iterator[tuple[str, str]]:
     yield "network", f"{classifier.name}, window {classifier.preprocessing.window_px} px"
     yield "weights", f"{classifier.weights}; SHA-256 {classifier.weights_digest[:12]}…"
     if classifier.adaptation is not None:
-        kept = classifier.adaptation.freeze
-        yield "head; frozen", f"{classifier.adaptation.head}; {kept}"
+        freeze = classifier.adaptation.freeze
+        frozen = freeze if isinstance(freeze, str) else f"the first {freeze}"
+        yield "head", f"{classifier.adaptation.head}; frozen layers: {frozen}"
     yield "parameters", f"{trainable:,} trainable, {fixed:,} fixed"
     if classifier.box_regression is not None:
         yield "boxes", f"refined by {classifier.box_regression.examples:,} examples"
