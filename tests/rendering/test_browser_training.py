@@ -106,23 +106,18 @@ def test_names_are_text_and_long_tables_are_folded(shown):
     assert page.locator("details[open] tbody tr").count() == 30
 
 
-def test_cells_of_the_matrix_are_darker_the_more_examples_they_have(shown):
-    """And green on the diagonal, red beside it; in light and dark alike."""
-    for scheme in ("light", "dark"):
-        page = shown(scheme=scheme)
-        script = "all => all.map(one => getComputedStyle(one).backgroundColor)"
-        right = page.eval_on_selector_all(".matrix td.right:not(.shade-0)", script)
-        wrong = page.eval_on_selector_all(".matrix td.wrong:not(.shade-0)", script)
-        none = page.eval_on_selector_all(".matrix td.shade-0", script)
-        assert not {*right} & {*wrong}
-        assert len({*none}) == 1
-        assert not {*none} & {*right, *wrong}
-        assert len({*right}) >= 3
-
-
-def test_the_page_is_dark_where_the_reader_wants_it(shown):
-    colours = {
-        scheme: shown(scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")
-        for scheme in ("light", "dark")
-    }
-    assert colours == {"light": "rgb(253, 253, 252)", "dark": "rgb(25, 25, 27)"}
+@pytest.mark.parametrize(
+    ("scheme", "paper"), [("light", "rgb(253, 253, 252)"), ("dark", "rgb(25, 25, 27)")]
+)
+def test_cells_of_the_matrix_are_shaded_by_their_number_in_light_and_in_dark(shown, scheme, paper):
+    """In one hue on the diagonal, in another one beside it."""
+    page = shown(scheme=scheme)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == paper
+    script = "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    right = page.eval_on_selector_all(".matrix td.right:not(.shade-0)", script)
+    wrong = page.eval_on_selector_all(".matrix td.wrong:not(.shade-0)", script)
+    none = page.eval_on_selector_all(".matrix td.shade-0", script)
+    assert not {*right} & {*wrong}
+    assert len({*none}) == 1
+    assert not {*none} & {*right, *wrong}
+    assert len({*right}) >= 3
