@@ -49,8 +49,8 @@ from .scoring.prepare import prepare as prepare
 from .scoring.prepare import score as score
 from .scoring.scorer import Scorer as Scorer
 from .training.fit import Schedule as Schedule
-from .training.train import Trained as Trained
 from .training.train import train as train
+from .training.trained import Trained as Trained
 
 __all__: list[str]
 __version__: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from ..errors import HeatmapError, Use
 from ..geometry import grid_text, scale_of, size_text
@@ -18,6 +19,7 @@ from .command import in_options
 if TYPE_CHECKING:
     from ..grid.origin import Origin
     from ..grid.score_grid import ScoreGrid
+    from ..rendering.text_table import TextTable
 
 _PIPE_WIDTH = 10_000
 
@@ -49,6 +51,16 @@ def print_model(console: Console, origin: Origin) -> None:
     backend = "ONNX Runtime" if origin.computation.backend == "onnx" else "torch"
     model = f"{escape(origin.model)}, weights {escape(origin.weights.text)}"
     console.print(f"model: {model}, run by {backend}")
+
+
+def drawn_table(table: TextTable) -> Table:
+    """A table as it is printed."""
+    drawn = Table(table.headings[0], box=None, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(table.headings[1:], start=1):
+        drawn.add_column(heading, justify="right" if place <= table.numbers else "left")
+    for row in table.rows:
+        drawn.add_row(*map(escape, row))
+    return drawn
 
 
 class ProgressLine(Reporter):

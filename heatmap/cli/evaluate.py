@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from ..names import EVALUATION, check_length
 from .check import check_names
 from .command import Command
-from .console import make_console, progress_line
+from .console import drawn_table, make_console, progress_line
 from .options import (
     FILE,
     backend_option,
@@ -30,7 +29,6 @@ from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvaluationReport
-    from ..evaluation.tables import TextTable
 
 
 @click.command(cls=Command)
@@ -140,18 +138,9 @@ def _print(report: EvaluationReport, conf: float) -> None:
     console, named, unnamed = make_console(), report.named, report.unnamed
     for line in named_lines(named, report.notes):
         console.print(escape(line), soft_wrap=True)
-    console.print(_drawn(methods_table(named)))
+    console.print(drawn_table(methods_table(named)))
     console.print("\nheatmap, by label:")
-    console.print(_drawn(labels_table(named)))
+    console.print(drawn_table(labels_table(named)))
     console.print(f"\nno class named, {unnamed.objects} objects:")
-    console.print(_drawn(unnamed_table(unnamed, conf)))
+    console.print(drawn_table(unnamed_table(unnamed, conf)))
     console.print(counts_line(unnamed))
-
-
-def _drawn(table: TextTable) -> Table:
-    drawn = Table(table.headings[0], box=None, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(table.headings[1:], start=1):
-        drawn.add_column(heading, justify="right" if place <= table.numbers else "left")
-    for row in table.rows:
-        drawn.add_row(*map(escape, row))
-    return drawn

@@ -117,7 +117,7 @@ training_options = under(
         default=Path("trained.safetensors"),
         show_default=True,
         metavar="FILE",
-        help="Checkpoint to write, .safetensors.",
+        help="Checkpoint to write, .safetensors, and beside it .json and the page, .html.",
     ),
 )
 @overwrite_option
@@ -130,7 +130,9 @@ def train(
     FOLDER holds one folder of photos for each class, and the class "background" is that of
     --background; or, with --boxes, whole photos: their boxes are the examples, and the rest
     becomes the background. The frozen layers run only once per view. Use the checkpoint with
-    `heatmap run -m`. --resume continues an interrupted training after its last complete epoch.
+    `heatmap run -m`. Beside NAME.safetensors lies NAME.html: a page with the curves of loss and
+    accuracy, a confusion matrix, the figures of each class, and the validation examples that went
+    most wrong. --resume continues an interrupted training after its last complete epoch.
     """
     check_model(options["model"])
     from ..photo.reading import Reading

@@ -1,25 +1,34 @@
-"""What `heatmap train` prints: a line for each epoch, or the outcome as JSON."""
+"""What `heatmap train` prints: a line for each epoch and tables at the end, or JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from rich.markup import escape
 
-from .console import ProgressLine, progress_line
+from .console import ProgressLine, drawn_table, make_console, progress_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..networks.classifier import Classifier
     from ..training.examples import Examples
     from ..training.fit import Epoch
-    from ..training.train import Trained, TrainingReporter
+    from ..training.train import TrainingReporter
+    from ..training.trained import Trained
+    from ..training.validation import Validation
 else:
     # The class itself would load torch; TrainingPrinter overrides all methods that it adds.
     from ..progress import Reporter as TrainingReporter
+
+# So many classes, and rows of other tables, are printed; the page has all.
+_MOST_CLASSES = 12
+_MOST_ROWS = 5
 
 
 class TrainingPrinter(TrainingReporter):
@@ -35,8 +44,9 @@ class TrainingPrinter(TrainingReporter):
         self.line.notes([f"left out: {photo}" for photo in examples.broken])
         for name, (training, validation) in examples.counts().items():
             self._print(f"{name}: {training} training examples, {validation} for validation")
-        trainable = sum(p.numel() for p in classifier.module.parameters() if p.requires_grad)
-        fixed = sum(p.numel() for p in classifier.module.parameters()) - trainable
+        from ..training.trained import parameter_counts
+
+        trainable, fixed = parameter_counts(classifier)
         self._print(
             f"{classifier.name}, window {classifier.preprocessing.window_px} px, "
             f"{classifier.weights}: {trainable:,} parameters trainable, {fixed:,} fixed"
@@ -65,25 +75,11 @@ class TrainingPrinter(TrainingReporter):
 
     def end(self, trained: Trained) -> None:
         """Print the outcome."""
-        classifier = trained.classifier
         if self.as_json:
-            outcome = {
-                "checkpoint": str(trained.path),
-                "notes": [*trained.examples.notes, *classifier.notes],
-                "left_out": [asdict(photo) for photo in trained.examples.broken],
-                "box_examples": _box_examples(classifier),
-                "best": asdict(trained.best),
-                "history": [asdict(epoch) for epoch in trained.history],
-            }
-            click.echo(json.dumps(outcome, indent=2))
+            click.echo(json.dumps(described_training(trained), indent=2))
             return
-        if examples := _box_examples(classifier):
-            self._print(f"boxes refined by {examples:,} examples")
-        factory = classifier.architecture if ":" in classifier.architecture else ""
-        self._print(
-            f"kept epoch {trained.best.number}; wrote {trained.path}: "
-            f"`heatmap run PHOTO -m {trained.path}{f' --architecture {factory}' * bool(factory)}`"
-        )
+        with self.line.aside():
+            print_outcome(make_console(), trained)
 
     def interrupted(self) -> None:
         """Print that Ctrl-C stopped the training; complete epochs stay."""
@@ -93,6 +89,79 @@ class TrainingPrinter(TrainingReporter):
         if not self.as_json:
             with self.line.aside():
                 click.echo(text)
+
+
+def print_outcome(console: Console, trained: Trained) -> None:
+    """Print what the page shows, as tables, and where the files are."""
+    from ..training.tables import epochs_table, outcome_lines
+
+    console.print()
+    console.print(drawn_table(epochs_table(trained, every=False)))
+    if trained.validation is not None:
+        _print_validation(console, trained.validation, trained.examples.classes)
+    console.print()
+    if examples := _box_examples(trained.classifier):
+        console.print(f"boxes refined by {examples:,} examples")
+    for line in outcome_lines(trained):
+        console.print(line, soft_wrap=True)
+    path, page = escape(str(trained.path)), escape(str(trained.page))
+    console.print(f"wrote {path}, and {page} with curves and mistakes", soft_wrap=True)
+    factory = trained.classifier.architecture
+    more = f" --architecture {escape(factory)}" if ":" in factory else ""
+    console.print(f"next: `heatmap run PHOTO -m {path}{more}`", soft_wrap=True)
+
+
+def _print_validation(console: Console, validation: Validation, classes: Sequence[str]) -> None:
+    from ..training.tables import classes_table, confusions_table, worst_table
+
+    figures = validation.classes
+    if len(figures) > _MOST_CLASSES:
+        # Classes without examples have no figures.
+        ranked = sorted(figures, key=lambda each: 2.0 if each.f1 is None else each.f1)
+        figures = tuple(ranked[:_MOST_CLASSES])
+        console.print(f"\nthe {_MOST_CLASSES} classes of {len(ranked):,} with the lowest F1:")
+    else:
+        console.print()
+    console.print(drawn_table(classes_table(figures)))
+    if pairs := validation.confusions():
+        console.print()
+        console.print(drawn_table(confusions_table(pairs[:_MOST_ROWS])))
+        console.print()
+        console.print(drawn_table(worst_table(validation.worst[:_MOST_ROWS], classes)))
+
+
+def described_training(trained: Trained) -> dict[str, Any]:
+    """The outcome of a training as JSON data."""
+    classifier, validation = trained.classifier, trained.validation
+    return {
+        "checkpoint": str(trained.path),
+        "page": str(trained.page),
+        "notes": [*trained.examples.notes, *classifier.notes],
+        "left_out": [asdict(photo) for photo in trained.examples.broken],
+        "box_examples": _box_examples(classifier),
+        "best": asdict(trained.best),
+        "stopped_early": trained.stopped_early,
+        "resumed_after": list(trained.resumed_after),
+        "seconds": trained.seconds,
+        "history": [asdict(epoch) for epoch in trained.history],
+        "validation": validation and _described_validation(validation, trained.examples.classes),
+    }
+
+
+def _described_validation(validation: Validation, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "examples": validation.total,
+        "wrong": validation.wrong,
+        "classes": [asdict(figures) for figures in validation.classes],
+        "confusions": [asdict(pair) for pair in validation.confusions()],
+        "worst": [
+            {
+                **asdict(example),
+                "probabilities": dict(zip(classes, example.probabilities, strict=True)),
+            }
+            for example in validation.worst
+        ],
+    }
 
 
 def _box_examples(classifier: Classifier) -> int:

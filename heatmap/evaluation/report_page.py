@@ -11,10 +11,10 @@ from string import Template
 
 from ..marks import NO_PHOTO, Mark
 from ..rendering.html import asset, policy
+from ..rendering.text_table import table_html
 from .evaluate import EvaluationReport
 from .photo_figures import JudgedDetection, PhotoFigures, Verdict
 from .tables import (
-    TextTable,
     counts_line,
     labels_table,
     methods_table,
@@ -82,39 +82,15 @@ def _figures(report: EvaluationReport, conf: float) -> Iterator[str]:
     named, unnamed = report.named, report.unnamed
     yield "<section><h2>Classes named</h2>"
     yield from (f'<p class="soft">{escape(line)}</p>' for line in named_lines(named, report.notes))
-    yield _table(methods_table(named))
+    yield table_html(methods_table(named))
     labels = labels_table(named)
     opened = " open" if len(labels.rows) <= _FEW_LABELS else ""
     yield f"<details{opened}><summary>heatmap, by label ({len(labels.rows)})</summary>"
-    yield _table(labels)
+    yield table_html(labels)
     yield "</details></section><section><h2>No class named</h2>"
     yield f'<p class="soft">{unnamed.objects} objects</p>'
-    yield _table(unnamed_table(unnamed, conf))
+    yield table_html(unnamed_table(unnamed, conf))
     yield f'<p class="soft">{escape(counts_line(unnamed))}</p></section>'
-
-
-def _table(table: TextTable) -> str:
-    def cells(row: Sequence[str], kind: str) -> str:
-        return "".join(
-            f"<{kind}{_flush(1 <= place <= table.numbers)}>{escape(text.strip())}</{kind}>"
-            for place, text in enumerate(row)
-        )
-
-    rows = (f"<tr{_part(row[0])}>{cells(row, 'td')}</tr>" for row in table.rows)
-    return (
-        '<div class="wide" tabindex="0"><table>'
-        f"<thead><tr>{cells(table.headings, 'th')}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _flush(number: bool) -> str:
-    return ' class="number"' if number else ""
-
-
-def _part(name: str) -> str:
-    """A row that is a part of the one above it has an indented name."""
-    return ' class="part"' if name.startswith(" ") else ""
 
 
 def _photos(best: Sequence[ShownPhoto], worst: Sequence[ShownPhoto], conf: float) -> Iterator[str]:

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..photo.listed import cut_note
+from ..rendering.text_table import TextTable
 from .evaluate import HEATMAP
 from .metrics import IOUS, Cases, Evaluation
 from .unnamed import Share, UnnamedFigures
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table.
-
-    Attributes:
-        headings: one for each column.
-        rows: as many cells each.
-        numbers: how many columns after the first hold numbers, which are flush right.
-    """
-
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers: int
 
 
 def named_lines(evaluation: Evaluation, notes: Sequence[str] = ()) -> Iterator[str]:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from ..classes import ClassList
 from ..errors import HeatmapError, ModelError, ResultError, Use, reason_of
-from ..files import of_bytes, write_all
+from ..files import Writer, of_bytes, write_all
 from ..grid.outputs import Outputs, read_outputs
 from ..localization.auto_scales import ScaleRule, described_rule, read_rule
 from ..localization.box_regression import BoxRegression
@@ -54,13 +54,7 @@ class Checkpoint:
     box_regression: BoxRegression | None = None
 
 
-def save_checkpoint(
-    classifier: Classifier,
-    path: str | Path,
-    *,
-    training: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> Path:
+def save_checkpoint(classifier: Classifier, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write ``x.safetensors``, and ``x.json`` beside it with everything else needed for loading.
 
     Both are written or neither. The description contains the digest of the weights, so that
@@ -70,8 +64,6 @@ def save_checkpoint(
         classifier: a classifier from :func:`heatmap.load_classifier`, :func:`heatmap.adapt` or
             :func:`heatmap.train` that was loaded by name, not from a module.
         path: the file of the weights, .safetensors. Missing folders are created.
-        training: how the weights were trained, serialisable as JSON; informative only, loading
-            does not read it.
         overwrite: also replace files that are no checkpoint of this tool.
 
     Returns:
@@ -84,6 +76,24 @@ def save_checkpoint(
     """
     target = Path(path)
     owner = check_target(target, overwrite=overwrite)
+    write_all(checkpoint_files(classifier, target), owner)
+    return target
+
+
+def checkpoint_files(
+    classifier: Classifier, target: Path, *, training: Mapping[str, Any] | None = None
+) -> dict[Path, Writer]:
+    """The functions that write the two files of a checkpoint, by the path of each.
+
+    Args:
+        classifier: as :func:`save_checkpoint` takes it.
+        target: the file of the weights.
+        training: how the weights were trained, serialisable as JSON; informative only, loading
+            does not read it.
+
+    Raises:
+        ModelError: the network cannot be built again by name.
+    """
     check_named(classifier)
     state = {
         name: values.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -101,18 +111,21 @@ def save_checkpoint(
         except SafetensorError as error:
             raise ResultError(f"{target}: cannot be written: {reason_of(error)}") from error
 
-    described = description_path(target)
-    write_all({target: write_weights, described: of_bytes(text.encode())}, owner)
-    return target
+    return {target: write_weights, description_path(target): of_bytes(text.encode())}
 
 
 def check_target(
-    target: Path, *, read: Iterable[object] = (), overwrite: bool = False
+    target: Path,
+    *,
+    beside: Iterable[Path] = (),
+    read: Iterable[object] = (),
+    overwrite: bool = False,
 ) -> Ownership:
     """Refuse a path that a checkpoint cannot or must not be written to.
 
     Args:
         target: the file of the weights.
+        beside: what else will be written with it, to the same folder.
         read: what it is made from; those that are files are not replaced.
         overwrite: whether to replace files that are no checkpoint of this tool.
 
@@ -129,7 +142,7 @@ def check_target(
     owner = Ownership.of(read, overwrite=overwrite)
     with named_error(target.parent):
         recover(target.parent)
-    owner.check((target, description_path(target)))
+    owner.check((target, description_path(target), *beside))
     return owner
 
 

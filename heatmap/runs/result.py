@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..files import write_all
 from ..geometry import size_text
@@ -12,6 +13,8 @@ from ..localization.detection import Detection
 from ..marks import Mark
 from ..names import PAGE, ResultNames
 from ..ownership import Ownership
+from ..photo.georeference import georeference_of
+from ..rendering.annotated import class_colours
 from ..rendering.paint import Image
 from .outcome import Outcome
 from .pictures import Drawing
@@ -62,6 +65,31 @@ class Result(Outcome):
             legend: with the legend below the photo.
         """
         return self._drawing.annotated_picture(legend=legend)
+
+    def to_dataframe(self) -> Any:
+        """As :meth:`Findings.to_dataframe`: a ``pandas.DataFrame``, one row a detection."""
+        return self.findings.to_dataframe()
+
+    def to_supervision(self) -> Any:
+        """As :meth:`Findings.to_supervision`: ``supervision.Detections``."""
+        return self.findings.to_supervision()
+
+    def to_torchvision(self) -> dict[str, Any]:
+        """As :meth:`Findings.to_torchvision`: tensors ``boxes``, ``labels`` and ``scores``."""
+        return self.findings.to_torchvision()
+
+    def to_coco(self) -> dict[str, Any]:
+        """As :meth:`Findings.to_coco`: a COCO dataset of this photo."""
+        return self.findings.to_coco()
+
+    def to_geojson(self) -> dict[str, Any]:
+        """The content of ``cat.geojson``: boxes in world coordinates where the photo has them.
+
+        Raises:
+            PhotoError: the photo's georeference cannot be read.
+        """
+        colours = class_colours(self.findings)
+        return self.findings.to_geojson(georeference_of(self.photo), colours)
 
     def page(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the page for the browser; the path ends in .html.

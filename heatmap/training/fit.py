@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ from ..ownership import ANY
 
 # Reads inputs of the trainable part by row numbers of the store.
 ReadRows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
+# The name of the validation logits in a saved state; those of parameters begin otherwise.
+_BEST_LOGITS = "validation.best"
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,13 @@ class Epoch:
     Attributes:
         number: number of the epoch, from 1.
         loss: mean cross-entropy (natural logarithm) on the training examples, weighted by class.
+            This and the accuracy are of the batches that were trained on: of augmented views, with
+            dropout, and while the parameters changed.
         accuracy: share of training examples classified correctly, 0..1.
-        validation_loss, validation_accuracy: the same on the validation split after the epoch;
-            None without one.
+        validation_loss, validation_accuracy: the same on the plain views of the validation split
+            after the epoch; None without one.
+        rate: the learning rate.
+        seconds: how long it took; epochs that differ in nothing else are equal.
     """
 
     number: int
@@ -88,6 +95,8 @@ class Epoch:
     accuracy: float
     validation_loss: float | None
     validation_accuracy: float | None
+    rate: float
+    seconds: float = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,8 @@ class Fit:
         history: the epochs done.
         best: the parameters of the best epoch so far, by name.
         best_epoch: its number; 0 before the first.
+        best_logits: what the module gave for the validation split after it, float32 (V, K).
+        resumed_after: after how many epochs the training was interrupted and resumed.
     """
 
     module: nn.Module
@@ -126,6 +137,8 @@ class Fit:
     history: list[Epoch] = field(default_factory=list)
     best: StateDict = field(default_factory=dict)
     best_epoch: int = 0
+    best_logits: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    resumed_after: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.parameters = {
@@ -151,15 +164,26 @@ class Fit:
     def epochs(self) -> Iterator[Epoch]:
         """Train epoch by epoch until finished; each epoch depends only on the saved state."""
         while not self.finished:
-            number = len(self.history) + 1
+            number, began = len(self.history) + 1, time.perf_counter()
             # The caller's random state is not changed.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_mixed(self.schedule.seed, number))
-                epoch = Epoch(number, *self._train(number), *self._validate())
+                loss, accuracy = self._train(number)
+                logits = self._validation_logits()
+            validation_loss, validation_accuracy = self._measured(logits)
+            epoch = Epoch(
+                number,
+                loss,
+                accuracy,
+                validation_loss,
+                validation_accuracy,
+                self.optimizer.param_groups[0]["lr"],
+                time.perf_counter() - began,
+            )
             self._check_finite(epoch)
             self.history.append(epoch)
             if self._is_best(epoch):
-                self.best_epoch = number
+                self.best_epoch, self.best_logits = number, logits
                 self.best = {
                     name: parameter.detach().clone() for name, parameter in self.parameters.items()
                 }
@@ -208,21 +232,26 @@ class Fit:
                 f"{epoch.validation_loss}: give a rate below {self.schedule.rate:g}"
             )
 
-    def _validate(self) -> tuple[float, float] | tuple[None, None]:
-        labels = self.examples.validation_labels
-        if not len(labels):
-            return None, None
+    def _validation_logits(self) -> Tensor:
+        """What the module gives for the validation split: (V, K), (0, 0) without one."""
         first = len(self.examples.train_labels) * self.schedule.views
-        loss_sum = right = 0.0
+        rows = first + np.arange(len(self.examples.validation_labels))
+        # The batch size of training, since a trunk that is not frozen takes much memory.
+        starts = range(0, len(rows), self.schedule.batch)
         with torch.no_grad():
-            # The batch size of training, since a trunk that is not frozen takes much memory.
-            for start in range(0, len(labels), self.schedule.batch):
-                wanted = torch.from_numpy(labels[start : start + self.schedule.batch])
-                rows = first + start + np.arange(len(wanted))
-                logits = self.module(self.examples.read(rows))
-                loss_sum += self._loss(logits, wanted).item()
-                right += (logits.argmax(1) == wanted).sum().item()
-        return loss_sum / len(labels), right / len(labels)
+            logits = [
+                self.module(self.examples.read(rows[start : start + self.schedule.batch]))
+                for start in starts
+            ]
+        return torch.cat(logits) if logits else torch.empty(0, 0)
+
+    def _measured(self, logits: Tensor) -> tuple[float, float] | tuple[None, None]:
+        """Loss and accuracy on the validation split; None without one."""
+        if not len(logits):
+            return None, None
+        wanted = torch.from_numpy(self.examples.validation_labels)
+        right = (logits.argmax(1) == wanted).sum().item()
+        return self._loss(logits, wanted).item() / len(wanted), right / len(wanted)
 
     def save(self, path: Path) -> None:
         """Write the state needed to resume to one file, completely or not at all.
@@ -231,6 +260,7 @@ class Fit:
             ResultError: it cannot be written.
         """
         tensors: StateDict = {f"best.{name}": values for name, values in self.best.items()}
+        tensors[_BEST_LOGITS] = self.best_logits
         for name, parameter in self.parameters.items():
             tensors[f"last.{name}"] = parameter.detach()
             for kind, value in self.optimizer.state[parameter].items():
@@ -238,6 +268,7 @@ class Fit:
         progress = {
             "best_epoch": self.best_epoch,
             "history": [asdict(epoch) for epoch in self.history],
+            "resumed_after": self.resumed_after,
         }
         contiguous = {name: values.contiguous() for name, values in tensors.items()}
         with writing(path, ANY) as temporary:
@@ -263,7 +294,7 @@ class Fit:
                 f"{path}: cannot be resumed from: {reason_of(error)}: remove it to start again"
             ) from error
 
-    def _restore(self, tensors: StateDict, progress: Mapping[str, object]) -> None:
+    def _restore(self, tensors: StateDict, progress: Mapping[str, Any]) -> None:
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(tensors[f"last.{name}"])
@@ -271,10 +302,10 @@ class Fit:
                     kind: tensors[f"{kind}.{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")
                 }
         self.best = {name: tensors[f"best.{name}"] for name in self.parameters}
-        self.best_epoch = int(str(progress["best_epoch"]))
-        history = progress["history"]
-        assert isinstance(history, list)
-        self.history = [Epoch(**epoch) for epoch in history]
+        self.best_logits = tensors[_BEST_LOGITS]
+        self.best_epoch = progress["best_epoch"]
+        self.history = [Epoch(**epoch) for epoch in progress["history"]]
+        self.resumed_after = [*progress["resumed_after"], len(self.history)]
 
     def take_best(self) -> None:
         """Load the parameters of the best epoch into the module."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,19 @@ from torch import Tensor
 from ..classes import BACKGROUND, ClassList
 from ..contents import read_bytes
 from ..errors import ModelError, ResultError, Use
+from ..files import of_bytes, write_all
 from ..grid.outputs import outputs_of_head
 from ..localization.auto_scales import ScaleRule, rule_of_examples
 from ..networks.adapt import AdaptOptions, adapt
 from ..networks.adapted import Adapted
-from ..networks.checkpoint import check_named, check_target, save_checkpoint
+from ..networks.checkpoint import check_named, check_target, checkpoint_files
 from ..networks.classifier import Classifier
 from ..networks.load import Model, load_original
 from ..networks.model_names import DEFAULT_MODEL
 from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
 from ..networks.tensors import photo_tensor
+from ..ownership import Ownership
 from ..photo.photo_file import upright_hw
 from ..photo.reading import AS_IT_IS, Reading
 from ..progress import Reporter
@@ -35,6 +39,9 @@ from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
 from .fit import Epoch, Fit, LabelledRows, Schedule
+from .trained import Trained, page_path
+from .training_page import training_page
+from .validation import validated
 from .view_store import ViewStore
 from .work_folder import WorkFolder, work_folder
 
@@ -52,25 +59,6 @@ class TrainingReporter(Reporter):
         """An epoch is done and saved; ``best`` says whether it is the best so far."""
 
 
-@dataclass(frozen=True)
-class Trained:
-    """The result of a training.
-
-    Attributes:
-        classifier: the trained network; every ``model`` parameter accepts it.
-        path: its checkpoint.
-        examples: the examples it was trained on.
-        history: all epochs, in order.
-        best: the epoch whose parameters the network has.
-    """
-
-    classifier: Classifier
-    path: Path
-    examples: Examples
-    history: tuple[Epoch, ...]
-    best: Epoch
-
-
 def train(
     folder: str | Path,
     output: str | Path,
@@ -86,18 +74,18 @@ def train(
     reporter: TrainingReporter | None = None,
     options: AdaptOptions | None = None,
 ) -> Trained:
-    """Train a network on your own photos, and write it as a checkpoint.
+    """Train a network on your own photos, and write it as a checkpoint, and a page about it.
 
     Frozen layers are computed once for each view; the others are trained with AdamW on
     cross-entropy, in which all classes have the same weight. The epoch with the lowest validation
-    loss is kept (the last one without a validation split). With ``boxes`` a box regression
-    (:class:`box_regression.BoxRegression`) is fitted to its features. With the same seed and number
-    of threads the checkpoint has the same bits, also when resumed.
+    loss is kept (the last one without a validation split). With ``boxes`` a box regression is
+    fitted to its features (:mod:`box_regression`). With the same seed and number of threads the
+    checkpoint has the same bits, also when resumed. The page shows what is returned.
 
     Args:
         folder: one folder of photos for each class; or with ``boxes`` whole photos, whose areas
             without boxes form the class "background".
-        output: checkpoint to write, x.safetensors; during training also the folder x.training.
+        output: checkpoint to write, x.safetensors; beside it x.json, x.html, meanwhile x.training.
         model: a network to adapt, or one already adapted to exactly these classes.
         boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
         background: photos of the class "background"; not with ``boxes``, which make their own.
@@ -105,22 +93,21 @@ def train(
         resume: continue an interrupted training after its last complete epoch.
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
         reading: how photo files are read, where they leave a choice.
-        overwrite: also replace files that are no checkpoint of this tool.
+        overwrite: also replace files of these names that this tool did not write.
         reporter: receives the progress.
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
     Returns:
-        The trained network, the path of its checkpoint, and the history of epochs.
+        The trained network, its files, its epochs, and what it makes of the validation split.
 
     Raises:
         PhotoError: photos cannot be used (``skip_broken`` says why), or are too few.
         ResultError: the boxes cannot be read, or a file is in the way or cannot be written.
         ModelError: the network, an option or the saved state cannot be used.
     """
-    schedule, reporter = schedule or Schedule(), reporter or TrainingReporter()
-    target = Path(output)
-    options = options or AdaptOptions()
-    check_target(target, read=(model, boxes, *options.values()), overwrite=overwrite)
+    began, schedule = time.perf_counter(), schedule or Schedule()
+    target, options, reporter = Path(output), options or {}, reporter or TrainingReporter()
+    owner = _owner(target, (model, boxes, *options.values()), overwrite)
     common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
     examples = _examples(Path(folder), boxes, background, target, schedule, **common)
     classifier = _classifier(model, examples, schedule, options)
@@ -128,9 +115,38 @@ def train(
     reporter.begins(examples, classifier)
     fit = _fit(classifier, examples, schedule, work, reporter)
     trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
-    save_checkpoint(trained, target, training=_record(fit, examples), overwrite=overwrite)
+    reporter.stage("writing the page")
+    outcome = _outcome(trained, target, examples, fit, began)
+    _write(outcome, fit, owner, work)
+    return outcome
+
+
+def _owner(target: Path, read: Iterable[object], overwrite: bool) -> Ownership:
+    return check_target(target, beside=(page_path(target),), read=read, overwrite=overwrite)
+
+
+def _outcome(
+    classifier: Classifier, target: Path, examples: Examples, fit: Fit, began: float
+) -> Trained:
+    return Trained(
+        classifier,
+        target,
+        examples,
+        fit.schedule,
+        tuple(fit.history),
+        fit.history[fit.best_epoch - 1],
+        tuple(fit.resumed_after),
+        validated(examples, fit.best_logits),
+        time.perf_counter() - began,
+    )
+
+
+def _write(outcome: Trained, fit: Fit, owner: Ownership, work: WorkFolder) -> None:
+    """Write the checkpoint and its page, after which nothing is left to resume."""
+    record = _record(fit, outcome.examples)
+    files = checkpoint_files(outcome.classifier, outcome.path, training=record)
+    write_all({**files, outcome.page: of_bytes(training_page(outcome))}, owner)
     work.clear()
-    return Trained(trained, target, examples, tuple(fit.history), fit.history[fit.best_epoch - 1])
 
 
 def _trained(classifier: Classifier, examples: Examples) -> Classifier:
@@ -301,5 +317,8 @@ def _record(fit: Fit, examples: Examples) -> dict[str, object]:
         "examples": {name: list(both) for name, both in examples.counts().items()},
         **({"left_out": [each.file for each in examples.broken]} if examples.broken else {}),
         "best_epoch": fit.best_epoch,
-        "history": [asdict(epoch) for epoch in fit.history],
+        "history": [
+            {name: value for name, value in asdict(epoch).items() if name != "seconds"}
+            for epoch in fit.history
+        ],
     }

@@ -7,14 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from heatmap import Schedule
+from heatmap.cli.training_printer import print_outcome
 from tests.support.command_line import assert_one_line, everything
 from tests.support.paths import ROOT
 from tests.support.training import COLOURS, boxed_squares, content
 from tests.support.training import NETWORK as SMALL
+from tests.support.trainings import logits_of, make_examples, make_trained
 
 NETWORK = ("-m", SMALL, "--window", "20")
 QUICK = ("--epochs", "4", "--views", "2", "--rate", "0.01", "--batch", "8")
@@ -27,7 +33,9 @@ def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):
     assert "red: 8 training examples, 2 for validation" in outcome.out
     epochs = re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M)
     assert len(epochs) == 4
-    assert re.search(r"kept epoch \d; wrote net.safetensors", outcome.out)
+    *_, files, last = outcome.out.splitlines()
+    assert files == "wrote net.safetensors, and net.html with curves and mistakes"
+    assert last.startswith("next: `heatmap run PHOTO -m net.safetensors")
     (command,) = re.findall(r"`heatmap run PHOTO (-m .*)`", outcome.out)
     assert call("run", "cat.png", *command.split(), "-c", "red").code == 0
     refused = call("run", "cat.png", "-m", "net.safetensors")
@@ -36,6 +44,74 @@ def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):
     assert told["checkpoint"] == "trained.safetensors"
     assert [epoch["number"] for epoch in told["history"]] == [1, 2, 3, 4]
     assert content("trained.safetensors") == content("net.safetensors")
+    assert told["page"] == "trained.html"
+    # The same network, so the same mistakes, in the tables of the first call too.
+    validation = told["validation"]
+    assert (validation["examples"], told["resumed_after"], told["stopped_early"]) == (6, [], False)
+    for figures in validation["classes"]:
+        shares = [figures[name] for name in ("precision", "recall", "f1")]
+        cells = [
+            figures["name"],
+            "8",
+            "2",
+            *(f"{share:.3f}" for share in shares if share is not None),
+        ]
+        assert cells in [line.split() for line in outcome.out.splitlines()]
+    assert validation["wrong"] == sum(pair["count"] for pair in validation["confusions"])
+    assert len(validation["worst"]) == validation["wrong"]
+    for wrong in validation["worst"]:
+        assert max(wrong["probabilities"], key=wrong["probabilities"].get) == wrong["predicted"]
+
+
+@pytest.mark.parametrize("classes", [2, 12, 13, 300])
+def test_the_outcome_fits_a_terminal_of_80_columns_and_one_screen(tmp_path, classes):
+    examples = make_examples(tmp_path, classes, validation=4)
+    long = tuple(f"{name} of [/] a rather long name" for name in examples.classes)
+    examples = replace(examples, classes=long)
+    trained = make_trained(
+        tmp_path,
+        examples=examples,
+        logits=logits_of(examples, sure=1),
+        schedule=Schedule(epochs=40),
+        resumed_after=(2, 8),
+    )
+    trained = replace(trained, path=Path("net.safetensors"))
+    written = StringIO()
+    print_outcome(Console(file=written, width=80), trained)
+    lines = written.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) < 75
+    said = " ".join(" ".join(lines).split())
+    assert ("classes of" in said) == (classes > 12)
+    assert "[/]" in said
+    for text in (
+        "resumed after epochs 2 and 8",
+        "epoch 8 of 12 is kept",
+        "stopped early: no lower",
+    ):
+        assert text in said
+    assert said.count("taken for") == 2
+
+
+def test_without_mistakes_or_a_validation_split_no_empty_table_is_printed(tmp_path):
+    right = make_examples(tmp_path)
+    alone = make_examples(tmp_path, validation=0)
+    for examples in (right, alone):
+        trained = make_trained(tmp_path, examples=examples, logits=logits_of(examples, sure=99))
+        written = StringIO()
+        print_outcome(Console(file=written, width=80), trained)
+        assert "taken for" not in written.getvalue()
+        assert ("precision" in written.getvalue()) == (examples is right)
+
+
+def test_a_page_of_somebody_else_is_refused_before_training(call, photos):
+    Path("trained.html").write_text("<p>my own</p>")
+    before = everything()
+    outcome = call("train", "photos", *NETWORK, *QUICK)
+    assert_one_line(
+        outcome, "trained.html: exists, and was not written by this tool", "--overwrite"
+    )
+    assert (everything(), Path("trained.html").read_text()) == (before, "<p>my own</p>")
 
 
 def test_train_and_summary_say_that_boxes_are_refined(call, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -70,6 +72,18 @@ def test_render_draws_the_same_from_the_files(tmp_path, result):
 
     assert drawn.read_bytes() == saved.pictures[0].read_bytes()
     assert heatmap.saved_results(tmp_path / "out")[0].findings().detections == result.detections
+
+
+def test_it_goes_to_other_libraries_as_its_files_do(tmp_path, photo, scorer):
+    result = heatmap.run(photo, scorer, **OPTIONS, formats=("geojson", "csv"))
+    saved = result.save(tmp_path)
+
+    assert result.to_geojson() == json.loads(saved.exports["geojson"][0].read_text("utf-8"))
+    boxes = [list(each.xyxy) for each in result]
+    np.testing.assert_allclose(result.to_torchvision()["boxes"], boxes, rtol=1e-6)
+    assert len(result.to_coco()["annotations"]) == len(result)
+    assert list(result.to_dataframe()["confidence"]) == [each.confidence for each in result]
+    np.testing.assert_allclose(result.to_supervision().xyxy, boxes, rtol=1e-6)
 
 
 def test_it_writes_its_page_and_spares_a_strangers(tmp_path, result):

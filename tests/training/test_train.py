@@ -103,6 +103,8 @@ def test_patience_ends_training(photos):
     done = trained(photos, schedule=replace(SHORT, epochs=40, rate=0.3, patience=2))
     assert len(done.history) < 40
     assert len(done.history) == done.best.number + 2
+    assert done.stopped_early
+    assert "Stopped early: no lower validation loss in 2 epochs." in done.page.read_text("utf-8")
 
 
 def test_without_a_validation_split_every_epoch_is_trained(photos):
@@ -110,6 +112,8 @@ def test_without_a_validation_split_every_epoch_is_trained(photos):
     done = trained(photos, schedule=schedule)
     assert len(done.history) == done.best.number == 5
     assert done.best.validation_loss is None
+    assert (done.validation, done.stopped_early) == (None, False)
+    assert "There was no validation split." in done.page.read_text("utf-8")
     assert done.examples.counts()["red"] == (10, 0)
 
 
