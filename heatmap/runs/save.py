@@ -173,7 +173,7 @@ class _Files:
     def add_exports(self) -> None:
         """The files of each format."""
         extras, result = self.request.extras, self.result
-        numbered = self.request.display.numbered_names(result.grid.classes)
+        numbered = self.request.display.numbered_names(result.windows.finest.classes)
         exports = {}
         for name in dict.fromkeys(extras.formats):
             written = export_files(
