@@ -32,7 +32,8 @@ _LEAST_IOU = 0.25
 # Boxes drawn for each that is wanted; about two of three overlap enough.
 _DRAWS = 8
 # The ridge, in units of the mean squared length of the examples. With 1, 3 and 10 average precision
-# of the same persons is 22.8 and 7.7, 24.2 and 8.8, 23.7 and 7.6.
+# of the same persons is 22.8 and 7.7, 24.2 and 8.8, 23.7 and 7.6. Training photos left out of the
+# fit agree, of cars too (docs/evaluation.md).
 _RIDGE = 3.0
 
 Doubles = npt.NDArray[np.float64]
