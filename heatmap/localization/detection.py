@@ -77,6 +77,45 @@ class Detection:
         )
 
 
+@dataclass(frozen=True)
+class NotFound:
+    """A class that was searched for by name and not found.
+
+    Attributes:
+        group: the class or group.
+        confidence: that of its best candidate, below the confidence threshold; None where there is
+            none of at least 1 %.
+        at_xy: where that is, the centre of its box in px of the whole photo; or None.
+
+    >>> cat = ClassGroup("cat", (281, 282))
+    >>> NotFound(cat, 0.127, (412.3, 230.0)).answer(0.3)
+    'cat: not found; best 13 % at 412, 230 (threshold 30 %)'
+    """
+
+    group: ClassGroup
+    confidence: float | None = None
+    at_xy: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, group: ClassGroup, best: Detection | None) -> NotFound:
+        """The answer for a class, by its best candidate."""
+        if best is None:
+            return cls(group)
+        left, top, right, bottom = best.xyxy
+        at_xy = round((left + right) / 2, 2), round((top + bottom) / 2, 2)
+        return cls(group, best.confidence, at_xy)
+
+    def answer(self, conf: float) -> str:
+        """The answer in words, for a confidence threshold."""
+        if self.confidence is None or self.at_xy is None:
+            return f"{self.group.name}: not found; nowhere above 1 %"
+        across, down = self.at_xy
+        return (
+            f"{self.group.name}: not found; best {100 * self.confidence:.2g} % at "
+            f"{across:.0f}, {down:.0f} (threshold {100 * conf:.3g} %)"
+        )
+
+
 def as_stored(detection: Detection) -> Detection:
     """A detection as files have it: boxes to 0.01 px, confidences to six digits."""
     together = detection.together

@@ -15,7 +15,7 @@ from ..grid.score_grid import ScoreGrid
 from ..photo.georeference import Georeference
 from .confirm import Crops
 from .detect import Scored, Search, detect, maps_of
-from .detection import Detection, as_stored, on_region, on_whole_photo
+from .detection import Detection, NotFound, as_stored, on_region, on_whole_photo
 from .formats.arrays import as_supervision, as_torchvision
 from .formats.coco import OWN_IDS, coco_dataset
 from .formats.geojson import feature_collection
@@ -28,6 +28,8 @@ GUESSES = 3
 LEAST_GUESS = 0.01
 # Boxes that are confirmed by cropping to find the best guesses.
 _CANDIDATES = 12
+# The same for each class that was named.
+_CANDIDATES_OF_ONE = 4
 # There are maps of at most so many classes; of the most confident ones where more are found.
 MOST_MAPS = 20
 # Classes named in one line.
@@ -41,6 +43,7 @@ class Findings:
     Attributes:
         detections: objects, most confident first; boxes in px of the whole photo.
         guesses: where there are no detections, the best of those below the confidence threshold.
+        not_found: the classes that were searched for by name and not found, in their order.
         groups: the classes that are shown, at least one: those searched for by name; otherwise
             those of the detections or guesses, most confident first, at most ``MOST_MAPS``.
         maps: their maps, probabilities 0..1 that float16 holds exactly: sharp maps where the
@@ -60,6 +63,7 @@ class Findings:
     maps: ScoreGrid
     unconfirmed: int = 0
     named: bool = False
+    not_found: tuple[NotFound, ...] = ()
 
     def __repr__(self) -> str:
         """One line: ``Findings 2 detections, 0 guesses, maps of tabby, tiger cat``."""
@@ -193,10 +197,14 @@ def find(
         ClassError, GeometryError, ResultError: as :func:`heatmap.localize`.
     """
     found = detect(scored, search, crops)
-    guesses = () if found.detections else _guesses(scored, search, crops)
+    missed: dict[ClassGroup, Detection | None] = {}
     if search.classes is not None:
         groups = tuple(windows.finest.classes.find_all(search.classes))
+        missed = _best_below(scored, search, crops, _not_among(found.detections, groups))
+        candidates = sorted(filter(None, missed.values()), key=lambda each: -each.confidence)
+        guesses = () if found.detections else tuple(candidates[:GUESSES])
     else:
+        guesses = () if found.detections else _guesses(scored, search, crops)
         shown = found.detections or guesses
         # Where not even a guess is left, every window was skipped.
         of_shown = tuple(dict.fromkeys(each.group for each in shown))[:MOST_MAPS]
@@ -204,27 +212,54 @@ def find(
     maps = maps_of(scored, groups, named=search.classes is not None)
     maps = maps or window_maps(windows.grid, groups)
     region = maps.origin.region
+
+    def stored(detections: Sequence[Detection]) -> tuple[Detection, ...]:
+        return tuple(map(as_stored, on_whole_photo(detections, region)))
+
     return Findings(
-        tuple(map(as_stored, on_whole_photo(found.detections, region))),
-        tuple(map(as_stored, on_whole_photo(guesses, region))),
+        stored(found.detections),
+        stored(guesses),
         groups,
         stored_maps(maps),
         found.unconfirmed,
         named=search.classes is not None,
+        not_found=tuple(
+            NotFound.of(group, stored([best])[0] if best else None)
+            for group, best in missed.items()
+        ),
     )
 
 
 def _guesses(
     scored: Sequence[Scored], search: Search, crops: Crops | None
 ) -> tuple[Detection, ...]:
+    """The best candidates below the threshold, where no class was named."""
     most = min(GUESSES, search.max_det or GUESSES)
-    lower = replace(
-        search,
-        conf=min(search.conf, LEAST_GUESS),
-        max_det=most,
-        confirm=min(search.confirm, _CANDIDATES),
-    )
+    lower = _lower(search, most, _CANDIDATES)
     return detect(scored, lower, crops).detections[:most]
+
+
+def _not_among(detections: Sequence[Detection], groups: Sequence[ClassGroup]) -> list[ClassGroup]:
+    found = {detection.group for detection in detections}
+    return [group for group in groups if group not in found]
+
+
+def _best_below(
+    scored: Sequence[Scored], search: Search, crops: Crops | None, groups: Sequence[ClassGroup]
+) -> dict[ClassGroup, Detection | None]:
+    """The best candidate of each class, or None where there is none."""
+    lower = _lower(search, 1, _CANDIDATES_OF_ONE)
+    best = {}
+    for group in groups:
+        detections = detect(scored, replace(lower, classes=[group]), crops).detections
+        best[group] = detections[0] if detections else None
+    return best
+
+
+def _lower(search: Search, most: int, candidates: int) -> Search:
+    """The same search for what is below its threshold, with few candidates confirmed."""
+    conf, confirm = min(search.conf, LEAST_GUESS), min(search.confirm, candidates)
+    return replace(search, conf=conf, max_det=most, confirm=confirm)
 
 
 def window_maps(grid: ScoreGrid, groups: Sequence[ClassGroup]) -> ScoreGrid:

@@ -27,7 +27,7 @@ from .request import Display
 SomeOutcome = TypeVar("SomeOutcome", bound=Outcome)
 
 # Version of ``cat.json``, raised when its keys change.
-RESULT_FORMAT = 7
+RESULT_FORMAT = 8
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,10 @@ def describe_result(saved: SavedRun, result: Outcome, written: Mapping[str, str]
         "photo": _photo(result.photo),
         "detections": list(map(_described, findings.detections)),
         "guesses": list(map(_described, findings.guesses)),
+        "not_found": [
+            {**_class(each.group), "confidence": each.confidence, "at_xy": each.at_xy}
+            for each in findings.not_found
+        ],
         "maps": [
             {**_class(group), "peak": peak}
             for group, peak in zip(findings.groups, findings.peaks, strict=True)

@@ -15,7 +15,7 @@ from ..contents import read_bytes
 from ..errors import ResultError
 from ..geometry import Box
 from ..grid.read import load
-from ..localization.detection import Alternative, Detection
+from ..localization.detection import Alternative, Detection, NotFound
 from ..localization.findings import Findings
 from ..names import DESCRIPTION, MAPS, PHOTOS, ResultNames
 from ..photo.reading import Reading
@@ -33,6 +33,7 @@ class SavedResult:
         grid: the file of the score grid, for :func:`heatmap.load`; None where it was not saved.
         detections: objects, most confident first, with boxes in photo px.
         guesses: where there are none, the best below the confidence threshold.
+        not_found: the classes that were searched for by name and not found.
         maps: the file of the maps.
         groups: the classes of the maps, in their order.
         named: whether they were searched for by name.
@@ -46,6 +47,7 @@ class SavedResult:
     grid: Path | None
     detections: tuple[Detection, ...]
     guesses: tuple[Detection, ...]
+    not_found: tuple[NotFound, ...]
     maps: Path
     groups: tuple[ClassGroup, ...]
     named: bool
@@ -64,7 +66,11 @@ class SavedResult:
                 f"{self.description}: has maps of {len(self.groups)} classes, {self.maps.name} "
                 f"has other ones ({len(maps.classes)}): run the photo again"
             )
-        return Findings(self.detections, self.guesses, self.groups, maps, named=self.named)
+        return Findings(
+            *(self.detections, self.guesses, self.groups, maps),
+            named=self.named,
+            not_found=self.not_found,
+        )
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,7 @@ def read_result(file: Path) -> SavedResult:
             grid=_beside(file, described["files"].get("grid")),
             detections=tuple(map(_detection, described["detections"])),
             guesses=tuple(map(_detection, described["guesses"])),
+            not_found=tuple(map(_not_found, described["not_found"])),
             maps=file.with_name(Path(str(described["files"]["maps"])).name),
             groups=tuple(map(_group, described["maps"])),
             named=bool(described["settings"]["classes"]),
@@ -190,6 +197,13 @@ def _detection(described: Mapping[str, Any]) -> Detection:
         alternatives=tuple(map(_alternative, described["alternatives"])),
         together=None if described["together"] is None else _alternative(described["together"]),
     )
+
+
+def _not_found(described: Mapping[str, Any]) -> NotFound:
+    if described["confidence"] is None:
+        return NotFound(_group(described))
+    across, down = map(_number, described["at_xy"])
+    return NotFound(_group(described), _number(described["confidence"]), (across, down))
 
 
 def _group(described: Mapping[str, Any]) -> ClassGroup:

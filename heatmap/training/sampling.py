@@ -98,9 +98,10 @@ def seed_digest(*parts: int | str) -> bytes:
 def validation_photos(labels: Mapping[str, Collection[int]], share: float, seed: int) -> set[str]:
     """Choose photos for validation; the order of ``labels`` does not matter.
 
-    The share of each class's photos is rounded, and at least one photo; it may be exceeded where
-    photos show several classes. Every class keeps a photo for training; a class has none for
-    validation if it has only one photo, or if none of the orders tried spares one.
+    The share of each class's photos is rounded, and at least one photo. A class may exceed it by
+    photos that are there for rarer ones, but not the other way round: a background that most photos
+    show would take the few photos of a rare class. Every class keeps a photo for training; a class
+    has none for validation if it has only one photo, or if none of the orders tried spares one.
 
     Args:
         labels: the classes that each photo shows.
@@ -132,14 +133,19 @@ def _first_of_each(
             photos.setdefault(label, []).append(photo)
     for_training = {label: len(own) for label, own in photos.items()}
     chosen: set[str] = set()
-    for label, own in sorted(photos.items(), key=lambda item: (len(item[1]), item[0])):
+    rarest_first = sorted(photos, key=lambda label: (len(photos[label]), label))
+    for place, label in enumerate(rarest_first):
+        own, rarer = photos[label], set(rarest_first[:place])
         count = max(1, round(share * len(own)))
-        for photo in own:
-            if len(own) - for_training[label] >= count:
-                break
-            if photo not in chosen and all(for_training[other] > 1 for other in labels[photo]):
-                chosen.add(photo)
-                for other in labels[photo]:
-                    for_training[other] -= 1
+        # Those that show no rarer class; of the others at most one.
+        alone = [photo for photo in own if rarer.isdisjoint(labels[photo])]
+        for photos_of_it, most in ((alone, count), (own, 1)):
+            for photo in photos_of_it:
+                if len(own) - for_training[label] >= most:
+                    break
+                if photo not in chosen and all(for_training[each] > 1 for each in labels[photo]):
+                    chosen.add(photo)
+                    for each in labels[photo]:
+                        for_training[each] -= 1
     lacking = [label for label, own in photos.items() if for_training[label] == len(own) > 1]
     return len(lacking), chosen

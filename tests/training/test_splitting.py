@@ -67,3 +67,14 @@ def test_another_way_is_tried_where_classes_stand_in_each_others(seed):
 def test_chance_is_the_same_on_every_machine():
     assert seed_digest(0, "a", "é\udc80").hex()[:12] == "74465eac677d"
     assert seed_digest(1, "a") != seed_digest(0, "a") != seed_digest(0, "b")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_common_class_leaves_the_photos_of_a_rare_one(seed):
+    """Most photos show background, and eight of them cars as well."""
+    labels = {f"{photo}": [0, 1] if photo < 8 else [0] for photo in range(40)}
+
+    held = validation_photos(labels, 0.2, seed)
+
+    assert len(held) == 8
+    assert len([photo for photo in held if 1 in labels[photo]]) == 2
