@@ -58,6 +58,28 @@ def test_where_nothing_is_sure_the_best_are_guesses_and_no_more_than_three():
     assert len(found_in(grid_of([0.05, 0.2, 0.1]), max_det=1).guesses) == 1
 
 
+def test_each_class_that_was_asked_for_is_answered():
+    found = found_in(grid_of([0.9, 0.2, 0.005]), classes=[2, 0, 1])
+    assert [each.name for each in found.detections] == ["class 0"]
+    assert found.guesses == ()
+    nowhere, somewhere = found.not_found
+    assert [each.group.name for each in found.not_found] == ["class 2", "class 1"]
+    assert (nowhere.confidence, nowhere.at_xy) == (None, None)
+    assert nowhere.answer(0.35) == "class 2: not found; nowhere above 1 %"
+    # Tight boxes need positions: this is the centre of the window.
+    (window,) = (each for each in found_in(grid_of([0, 0.2]), conf=0.1).detections)
+    left, top, right, bottom = window.xyxy
+    assert somewhere.at_xy == ((left + right) / 2, (top + bottom) / 2)
+    across, down = map(round, somewhere.at_xy)
+    assert somewhere.answer(0.35) == (
+        f"class 1: not found; best 20 % at {across}, {down} (threshold 35 %)"
+    )
+
+
+def test_where_no_class_was_named_none_is_missing():
+    assert found_in(grid_of([0.05, 0.2])).not_found == ()
+
+
 def test_what_is_below_a_hundredth_is_no_guess():
     found = found_in(grid_of([0.009, 0.02]))
     assert [each.name for each in found.guesses] == ["class 1"]
