@@ -111,6 +111,8 @@ def _print(done: Result, scorer: Scorer, noted: Iterable[str], *, skips: bool) -
         console.print(_nothing_detected(done))
     if done.findings.shown:
         console.print(_detection_table(done))
+    for missing in done.findings.not_found:
+        console.print(escape(missing.answer(done.request.display.conf)), soft_wrap=True)
     if done.areas is not None:
         console.print(_area_table(done.areas))
 
@@ -153,7 +155,7 @@ def _detection_table(done: Result) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("where")
     table.add_column("area", justify="right")
-    table.add_column("box, px: left, top to right, bottom")
+    table.add_column("box, px")
     if any(detection.alternatives for detection in shown):
         table.add_column("or")
     for detection in shown:
