@@ -32,6 +32,8 @@ class Boxes {
       const [left, top, right, bottom] = detection.xyxy;
       const name = element("span", "name", detection.name);
       const tag = button("tag", name, ` ${percent(detection.confidence)}${guessed ? "?" : ""}`);
+      // With the keyboard they are selected in the list.
+      tag.tabIndex = -1;
       tag.addEventListener("click", () => chosen(which));
       const box = element("div", guessed ? "box guessed" : "box", tag);
       placeInFrame(box, [left / width, top / height, right / width, bottom / height]);
@@ -40,6 +42,13 @@ class Boxes {
       return box;
     });
     root.append(...this.boxes);
+    this.sizes = this.boxes.map(({ firstChild: { offsetWidth, offsetHeight } }) =>
+      ({ width: offsetWidth, height: offsetHeight }));
+  }
+
+  /** Show those of which `wanted` holds. */
+  limit(wanted) {
+    this.boxes.forEach((box, which) => { box.hidden = !wanted(which); });
   }
 
   /** Mark one of them, and set back those of other classes than the shown one. */
@@ -53,12 +62,10 @@ class Boxes {
     this.order = [...this.boxes.keys()].sort((one, other) => rank(one) - rank(other));
   }
 
-  /** Place the names so that none covers another; one without room is hidden. */
-  arrange(view) {
-    this.sizes ??= this.boxes.map(({ firstChild: { offsetWidth, offsetHeight } }) =>
-      ({ width: offsetWidth, height: offsetHeight }));
-    const taken = [];
+  /** Place the names so that none covers another, nor what is `taken`; one without room hides. */
+  arrange(view, taken) {
     for (const which of this.order) {
+      if (this.boxes[which].hidden) continue;
       const box = this.onStage(which, view);
       const tag = this.boxes[which].firstChild;
       const seen = overlap(box, [0, 0, view.width, view.height]);
