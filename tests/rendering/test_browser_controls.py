@@ -7,10 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.browser import (
-    PHONE,
-    some_findings,
-)
+from tests.support.browser import PHONE, Opened, some_findings
 from tests.support.pages import CAT, find, findings_of, make_grid
 
 
@@ -113,25 +110,42 @@ def test_phone_shows_picture_and_controls_without_scrolling_sideways(opened):
     assert panel[3] == PHONE["height"]
 
 
-def test_no_name_covers_another_or_leaves_the_stage_on_a_phone(opened):
+def test_no_name_covers_another_or_the_buttons_or_leaves_the_stage_on_a_phone(opened):
     grid = make_grid()
     found = [find(grid, grid.classes.single(0), 0.9 - 0.1 * rank) for rank in range(4)]
     at_the_edge = replace(found[0], confidence=0.4, xyxy=(400.0, 10.0, 420.0, 20.0))
-    page = opened(
-        findings_of(grid, [*found, at_the_edge]), viewport=PHONE, has_touch=True, is_mobile=True
-    )
-    names = page.page.locator(".tag:visible")
-    # There is room for three at one box; what has none is named when it is gone to.
-    assert [name.split()[1] for name in names.all_inner_texts()] == ["90%", "80%", "70%", "40%"]
-    areas, stage = list(map(page.area, names.all())), page.box("#stage")
-    for rank, area in enumerate(areas):
-        assert (area[:2] >= stage[:2] - 0.1).all()
-        assert (area[2:] <= stage[2:] + 0.1).all()
-        for other in areas[:rank]:
-            assert (area[2:] <= other[:2] + 0.1).any() or (other[2:] <= area[:2] + 0.1).any()
+    under_the_buttons = replace(found[0], confidence=0.3, xyxy=(121.0, 231.0, 160.0, 260.0))
+    in_the_middle = replace(found[0], confidence=0.2, xyxy=(200.0, 140.0, 220.0, 160.0))
+    findings = findings_of(grid, [*found, at_the_edge, under_the_buttons, in_the_middle])
+    page = opened(findings, viewport=PHONE, has_touch=True, is_mobile=True)
+    check_names(page)
+    # There is room for three at one box; what has none is named when it is selected.
+    told = [name.split()[1] for name in page.texts(".tag:visible")]
+    assert told == ["90%", "80%", "70%", "40%", "30%", "20%"]
     page.page.locator("#found-list label").nth(3).tap()
     page.press("0")
     assert page.texts(".selected .tag:visible")[0].split() == ["tabby", "60%"]
+    for _ in range(3):
+        page.press("+")
+    assert overlap(page.box(".box:nth-last-child(2)"), page.box("#tools"))
+    check_names(page)
+
+
+def check_names(page: Opened) -> None:
+    page.settle()
+    areas, stage = list(map(page.area, page.page.locator(".tag:visible").all())), page.box("#stage")
+    areas = [area for area in areas if overlap(area, stage)]
+    assert areas
+    for rank, area in enumerate(areas):
+        assert (area[:2] >= stage[:2] - 0.1).all()
+        assert (area[2:] <= stage[2:] + 0.1).all()
+        for other in (*areas[:rank], page.box("#tools")):
+            assert not overlap(area, other)
+
+
+def overlap(area, other) -> bool:
+    """Whether two areas share more than an edge."""
+    return bool((area[:2] < other[2:] - 0.1).all() and (other[:2] < area[2:] - 0.1).all())
 
 
 def test_every_control_has_a_name_and_shows_its_focus(opened):
@@ -162,3 +176,22 @@ def test_every_control_has_a_name_and_shows_its_focus(opened):
             .map((one) => one.id)"""
     )
     assert unnamed == []
+
+
+def test_boxes_and_choices_stay_visible_in_high_contrast(opened):
+    page = opened(some_findings(make_grid()), forced_colors="active")
+    page.press("2")
+
+    def style(selector: str, name: str) -> str:
+        return page.page.locator(selector).evaluate(f"(one) => getComputedStyle(one).{name}")
+
+    # Forced colours drop shadows and backgrounds, and are chosen for a canvas, not for a photo.
+    for box in (".box.selected", ".box.other"):
+        assert style(box, "boxShadow") != "none"
+    assert style(".box.other .tag", "backgroundColor") == "rgb(0, 0, 0)"
+    assert style("#found-list label:has(:checked)", "outlineStyle") == "solid"
+    page.page.emulate_media(forced_colors="none")
+    usual = style("#settings", "color"), style(".box.other", "boxShadow")
+    page.page.emulate_media(contrast="more")
+    assert style("#settings", "color") == style("#title", "color") != usual[0]
+    assert style(".box.other", "boxShadow") != usual[1]

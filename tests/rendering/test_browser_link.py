@@ -49,7 +49,7 @@ def test_link_restores_the_view_on_loading_and_when_it_changes(opened):
     before = shown(page)
     assert before["#tip.pinned .name"]
     assert all(before[name] != as_opened[name] for name in ("#opacity-value", ".tag:visible"))
-    page.page.wait_for_function("() => location.hash.includes('pin=')")
+    page.page.wait_for_function("() => location.hash.includes('row=')")
     address = page.page.evaluate("() => location.hash")
 
     other = Opened(page.page.context.new_page())
@@ -60,13 +60,12 @@ def test_link_restores_the_view_on_loading_and_when_it_changes(opened):
 
     follow(other, "")
     assert shown(other) == as_opened
-    follow(other, "class=nothing&box=99&zoom=x&x=&y=1&pin=a,b&opacity=much&confidence=")
+    follow(other, "class=nothing&box=99&zoom=x&x=&y=1&row=a&column=1&opacity=much&confidence=")
     assert shown(other) == as_opened
-    follow(other, "boxes=off&box=2&pin=-5,9999")
+    follow(other, "boxes=off&box=2&row=-5&column=9999")
     assert other.texts("#found-list label:has(:checked) .name") == ["cup"]
     assert not other.page.locator(".tag").first.is_visible()
-    rows, columns = grid.geometry.grid_hw
-    assert other.texts("#place-note") == [f"Row 0, column {columns - 1}"]
+    assert other.texts("#place-note") == [f"Row 0, column {grid.geometry.grid_hw[1] - 1}"]
     follow(other, address)
     same_but_for_pointing(shown(other), before)
     assert other.complaints == []

@@ -239,7 +239,7 @@ def test_guesses_are_said_to_be_guesses(opened):
     cup = grid.classes.find("cup")
     page = opened(findings_of(grid, guesses=[find(grid, CAT, 0.08), find(grid, cup, 0.03)]))
     assert [tag.split() for tag in page.texts(".tag")] == [["cat", "8.0%?"], ["cup", "3.0%?"]]
-    assert page.texts("#found-heading") == ["No detections; best guesses"]
+    assert page.texts("#found-heading") == ["No detections; guesses"]
     assert page.texts("#found-list .value") == ["8.0%?", "3.0%?"]
     assert page.texts("#class-list .detected:visible") == []
     page.press("1")

@@ -233,7 +233,7 @@ function fillColours() {
 function fillFound() {
   const { detections, guessed } = data;
   byId("found-heading").textContent = !guessed ? "Detections"
-    : detections.length ? "No detections; best guesses" : "No detections";
+    : detections.length ? "No detections; guesses" : "No detections";
   byId("found").hidden = byId("show-boxes").parentElement.hidden = !detections.length;
   // As fine as they are unsure.
   const most = [10, 20, 50, 100].find((end) => end >= (detections[0]?.confidence ?? 1) * 100);
@@ -290,7 +290,7 @@ function told() {
   }
   if (shown.which !== opening) pairs.push(["class", data.maps[shown.which].name]);
   if (shown.selected !== null) pairs.push(["box", shown.selected + 1]);
-  if (shown.pinned) pairs.push(["pin", `${shown.pinned.cell.row},${shown.pinned.cell.column}`]);
+  if (shown.pinned) pairs.push(...Object.entries(shown.pinned.cell));
   if (!byId("show-boxes").checked) pairs.push(["boxes", "off"]);
   for (const [name, { input, usual }] of Object.entries(sliders)) {
     if (input.value !== usual) pairs.push([name, input.value]);
@@ -300,8 +300,7 @@ function told() {
 
 /** Show what was told; what is missing, or makes no sense, as the page opens. */
 function restore(told) {
-  const numbers = (name) => (told.get(name) ?? "").split(",").map((text) => Number.parseFloat(text));
-  const number = (name) => numbers(name)[0];
+  const number = (name) => Number.parseFloat(told.get(name) ?? "");
   for (const [name, { usual, set }] of Object.entries(sliders)) {
     set(Number.isFinite(number(name)) ? number(name) : usual);
   }
@@ -310,7 +309,7 @@ function restore(told) {
   choose(named < 0 ? opening : named);
   const box = number("box") - 1;
   select(box in data.detections && isConfident(box) ? box : null);
-  const [row, column] = numbers("pin");
+  const [row, column] = [number("row"), number("column")];
   const isCell = Number.isInteger(row) && Number.isInteger(column);
   pin(isCell ? spotOf(places.cell(row, column)) : null);
   const place = { zoom: number("zoom"), x: number("x"), y: number("y") };
