@@ -86,7 +86,7 @@ def test_two_fingers_zoom_one_moves_and_a_tap_pins(opened):
         touch("Move", (180 + way, 200))
     touch("End")
     assert page.box("#frame")[0] - after[0] == pytest.approx(30, abs=1)
-    page.page.touchscreen.tap(180, 200)
+    page.page.touchscreen.tap(350, 300)
     tip, stage = page.box("#tip"), page.box("#stage")
     assert (tip[:2] >= stage[:2]).all()
     assert (tip[2:] <= stage[2:]).all()

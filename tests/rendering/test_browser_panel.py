@@ -164,6 +164,10 @@ def test_boxes_lie_on_their_objects_in_a_region_and_can_be_hidden(opened):
     for which, xyxy in enumerate(findings.boxes_on(PHOTO_HW)):
         box = page.box(f".box:nth-child({which + 1})")
         np.testing.assert_allclose(box, page.on_screen(xyxy), atol=0.6)
+    # The tooltip gives px of the whole photo, as the files do.
+    page.point(100.5, 50.5)
+    at = [int(each) for each in re.findall(r"\d+", page.texts("#place-heading")[0])]
+    np.testing.assert_allclose(at, [REGION.left + 100, REGION.top + 50], atol=1)
     page.page.get_by_role("checkbox", name="Boxes").uncheck()
     assert not page.page.locator(".box").first.is_visible()
 
