@@ -10,10 +10,13 @@ function placeInFrame(placed, [left, top, right, bottom]) {
 
 /** Where a name can be at its box, best first: left, top, right, bottom on the stage. */
 function nameRoom([left, top, right, bottom], { width, height }, view) {
-  const corners = [
-    [left, top], [left, top - height], [left, bottom], [left, bottom - height],
-    [right - width, top], [right - width, top - height], [right - width, bottom],
+  const inside = [[left, top], [left, bottom - height], [right - width, top]];
+  const outside = [
+    [left, top - height], [left, bottom], [right - width, top - height], [right - width, bottom],
   ];
+  // Inside a small box it would cover the object.
+  const isSmall = right - left < width || bottom - top < 2 * height;
+  const corners = isSmall ? [...outside, ...inside] : [inside[0], ...outside, ...inside.slice(1)];
   const held = (start, side, stage) => Math.max(0, Math.min(start, stage - side));
   return corners.map(([x, y]) => [held(x, width, view.width), held(y, height, view.height)])
     .map(([x, y]) => [x, y, x + width, y + height]);
