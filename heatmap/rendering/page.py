@@ -37,7 +37,10 @@ PAGE_PREVIEW_PX = 2048
 # Concatenated they are the page's only script.
 _SCRIPTS = tuple(
     f"{name}.js"
-    for name in ("grid", "heat", "picture", "view", "gestures", "panels", "boxes", "viewer")
+    for name in (
+        *("grid", "heat", "picture", "view", "gestures", "panels", "boxes"),
+        *("tip", "link", "viewer"),
+    )
 )
 
 

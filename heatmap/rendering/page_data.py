@@ -81,7 +81,10 @@ def found_data(findings: Findings, maps: ScoreGrid, labels: Labels) -> dict[str,
     counts = Counter(detection.group for detection in findings.detections)
     groups, peaks = findings.groups, findings.peaks
     boxes = findings.boxes_on(maps.geometry.photo_hw)
+    region = maps.origin.region
     return {
+        # Of the photo's corner, where it is a region of a larger one.
+        "at": region.at if region else (0, 0),
         "geometry": _geometry_data(maps.geometry),
         "maps": [
             {"name": labels.of(group), "peak": round(peak, 6), "detections": counts[group]}

@@ -79,10 +79,10 @@ def test_colours_and_threshold_end_where_the_legend_does(opened, peak, level, be
     ticks = [f"{end * share:g}" for share in (0, 0.25, 0.5, 0.75, 1)]
     assert page.texts("#ticks span") == [*ticks[:-1], f"{end}%"]
     assert page.page.get_by_role("img", name=f"from probability 0 on the left to {end}% ").count()
-    page.slide("Show above", below)
+    page.slide("Heat above", below)
     assert page.texts("#threshold-value") == [f"{below}%"]
     assert np.abs(page.colour(x, y) - GREY).max() > 40
-    page.slide("Show above", end)
+    page.slide("Heat above", end)
     assert page.colour(x, y).tolist() == [GREY] * 3
     assert page.page.locator("#threshold").get_attribute("max") == f"{end}"
 
@@ -105,7 +105,7 @@ def test_threshold_hides_what_lies_below(opened):
     findings = findings_of(peaking(0.15))
     page = opened(findings)
     heat, least = findings.maps.heatmap(0), 0.07
-    page.slide("Show above", 7)
+    page.slide("Heat above", 7)
     sides = set()
     for (x, y), colour in zip(points(30), page.colours_at(points(30)), strict=True):
         bare = colour.tolist() == [GREY] * 3
@@ -164,7 +164,7 @@ def test_windows_that_were_not_scored_are_hatched(opened):
     }
     assert len(np.unique(patch, axis=0)) == 2
     page.point(x, y)
-    assert page.texts("#window-note") == ["Row 2, column 2: not scored"]
+    assert page.texts("#place-note") == ["Row 2, column 2: not scored"]
     assert page.texts("#strongest li") == []
 
 

@@ -136,6 +136,7 @@ def test_boxes_of_a_region_are_in_px_of_the_region():
     seen = find(grid, CAT, 0.9)
     findings = findings_of(grid, [seen])
     assert findings.detections[0].xyxy[0] == pytest.approx(seen.xyxy[0] + REGION.left, abs=0.01)
+    assert of_found(findings)["at"] == (REGION.left, REGION.top)
     [box] = of_found(findings)["detections"]
     assert box["xyxy"] == findings.boxes_on(REGION.hw)[0]
     np.testing.assert_allclose(box["xyxy"], seen.xyxy, atol=0.01)

@@ -17,7 +17,7 @@ FLAGS = (
 GREY = 128
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 DESKTOP = {"width": 1200, "height": 800}
-PHONE = {"width": 360, "height": 740}
+PHONE = {"width": 390, "height": 844}
 
 
 def start(playwright):

@@ -10,10 +10,13 @@ function placeInFrame(placed, [left, top, right, bottom]) {
 
 /** Where a name can be at its box, best first: left, top, right, bottom on the stage. */
 function nameRoom([left, top, right, bottom], { width, height }, view) {
-  const corners = [
-    [left, top], [left, top - height], [left, bottom], [left, bottom - height],
-    [right - width, top], [right - width, top - height], [right - width, bottom],
+  const inside = [[left, top], [left, bottom - height], [right - width, top]];
+  const outside = [
+    [left, top - height], [left, bottom], [right - width, top - height], [right - width, bottom],
   ];
+  // Inside a small box it would cover the object.
+  const isSmall = right - left < width || bottom - top < 2 * height;
+  const corners = isSmall ? [...outside, ...inside] : [inside[0], ...outside, ...inside.slice(1)];
   const held = (start, side, stage) => Math.max(0, Math.min(start, stage - side));
   return corners.map(([x, y]) => [held(x, width, view.width), held(y, height, view.height)])
     .map(([x, y]) => [x, y, x + width, y + height]);
@@ -32,6 +35,8 @@ class Boxes {
       const [left, top, right, bottom] = detection.xyxy;
       const name = element("span", "name", detection.name);
       const tag = button("tag", name, ` ${percent(detection.confidence)}${guessed ? "?" : ""}`);
+      // With the keyboard they are selected in the list.
+      tag.tabIndex = -1;
       tag.addEventListener("click", () => chosen(which));
       const box = element("div", guessed ? "box guessed" : "box", tag);
       placeInFrame(box, [left / width, top / height, right / width, bottom / height]);
@@ -40,6 +45,13 @@ class Boxes {
       return box;
     });
     root.append(...this.boxes);
+    this.sizes = this.boxes.map(({ firstChild: { offsetWidth, offsetHeight } }) =>
+      ({ width: offsetWidth, height: offsetHeight }));
+  }
+
+  /** Show those of which `wanted` holds. */
+  limit(wanted) {
+    this.boxes.forEach((box, which) => { box.hidden = !wanted(which); });
   }
 
   /** Mark one of them, and set back those of other classes than the shown one. */
@@ -53,12 +65,10 @@ class Boxes {
     this.order = [...this.boxes.keys()].sort((one, other) => rank(one) - rank(other));
   }
 
-  /** Place the names so that none covers another; one without room is hidden. */
-  arrange(view) {
-    this.sizes ??= this.boxes.map(({ firstChild: { offsetWidth, offsetHeight } }) =>
-      ({ width: offsetWidth, height: offsetHeight }));
-    const taken = [];
+  /** Place the names so that none covers another, nor what is `taken`; one without room hides. */
+  arrange(view, taken) {
     for (const which of this.order) {
+      if (this.boxes[which].hidden) continue;
       const box = this.onStage(which, view);
       const tag = this.boxes[which].firstChild;
       const seen = overlap(box, [0, 0, view.width, view.height]);

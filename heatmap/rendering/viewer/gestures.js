@@ -83,23 +83,26 @@ class Pointers {
 }
 
 /** Keys of the whole page, but for those that a control needs itself. */
-function listenToKeys(stage, view, { pinMiddle, pinNext, unpin }) {
+function listenToKeys(stage, view, { pinMiddle, pinNext, pick, clear }) {
   const acts = {
     "+": () => view.zoomBy(KEY_ZOOM),
     "=": () => view.zoomBy(KEY_ZOOM),
     "-": () => view.zoomBy(1 / KEY_ZOOM),
     0: () => view.fit(),
-    Escape: unpin,
+    Escape: clear,
   };
+  for (let number = 1; number <= 9; number++) acts[number] = () => pick(number - 1);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key !== "Escape" && event.target.matches("input, summary")) return;
-    const [right, down] = ARROWS[event.key] ?? [0, 0];
-    if (event.key === "Enter" && event.target === stage) pinMiddle();
-    else if (right || down) {
+    const { key, target } = event;
+    if (key !== "Escape" && target.matches("[type=search]")) return;
+    const [right, down] = ARROWS[key] ?? [0, 0];
+    if (right || down) {
+      if (target.matches("input, summary")) return;
       if (event.shiftKey) pinNext(down, right);
       else view.move(-right * KEY_MOVE * view.width, -down * KEY_MOVE * view.height);
-    } else if (acts[event.key]) acts[event.key]();
+    } else if (key === "Enter" && target === stage) pinMiddle();
+    else if (acts[key]) acts[key](target);
     else return;
     event.preventDefault();
   });

@@ -2,7 +2,7 @@
 
 const NOT_SCORED = 65535;
 const PROBABILITY_STEPS = 65534;
-// Classes that the panel lists for a place.
+// Classes that the tooltip lists for a place.
 const MOST_SAID = 5;
 const ARRAYS = { uint16: Uint16Array, uint32: Uint32Array };
 
@@ -58,6 +58,12 @@ class Lattice {
   /** The cell whose centre is nearest to a photo point. */
   nearestCell(x, y) {
     return { row: this.down.nearestCell(y), column: this.across.nearestCell(x) };
+  }
+
+  /** The cell of a row and column, or the nearest to it that there is. */
+  cell(row, column) {
+    const held = (place, { cells }) => Math.min(Math.max(place, 0), cells - 1);
+    return { row: held(row, this.down), column: held(column, this.across) };
   }
 
   /** The window of a cell: left, top, right, bottom in photo px; it may reach past the photo. */

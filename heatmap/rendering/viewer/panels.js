@@ -31,33 +31,26 @@ function bar(probability) {
   return line;
 }
 
-// So many classes are seen at once, without searching.
-const SEEN_AT_ONCE = 7;
-
-/** The classes that have a map: a radio button each. */
-class ClassList {
-  constructor({ list, search, count }, maps, chosen) {
-    Object.assign(this, { list, count });
-    this.rows = maps.map((map, which) => this.row(map, () => chosen(which)));
+/** Rows with a radio button each, of which one or none is chosen. */
+class RadioList {
+  constructor(list, name, contents, chosen) {
+    this.list = list;
+    this.rows = contents.map((content, which) => {
+      const input = element("input");
+      Object.assign(input, { type: "radio", name });
+      // Not "change": a row that is chosen can be gone to again.
+      input.addEventListener("click", () => chosen(which));
+      return { input, label: element("label", "row", input, ...content) };
+    });
     list.append(...this.rows.map(({ label }) => label));
-    search.hidden = maps.length <= SEEN_AT_ONCE;
-    search.addEventListener("input", () => this.filter(search.value));
-    this.filter("");
   }
 
-  row({ name, peak, detections }, chosen) {
-    const input = element("input");
-    Object.assign(input, { type: "radio", name: "class" });
-    input.addEventListener("change", chosen);
-    const title = element("span", "name", name);
-    title.title = name;
-    const label = element("label", "class", input, title);
-    if (detections) label.append(element("span", "detected", countDetections(detections)));
-    label.append(element("span", "value", percent(peak)), bar(peak));
-    return { input, label, name: name.toLowerCase() };
-  }
-
-  choose(which) {
+  /** Check a row and scroll to it; null for none. */
+  check(which) {
+    if (which === null) {
+      for (const { input } of this.rows) input.checked = false;
+      return;
+    }
     const { input, label } = this.rows[which];
     input.checked = true;
     // Not scrollIntoView: on a phone it would scroll the whole panel.
@@ -65,62 +58,65 @@ class ClassList {
     this.list.scrollTop = Math.min(Math.max(this.list.scrollTop, end), label.offsetTop);
   }
 
-  /** Show the classes whose names hold all of the words. */
-  filter(text) {
-    const words = text.toLowerCase().split(/\s+/);
-    let shown = 0;
-    for (const { label, name } of this.rows) {
-      label.hidden = !words.every((word) => name.includes(word));
-      shown += !label.hidden;
-    }
-    this.count.textContent = shown === this.rows.length ? `${shown}` : `${shown} of ${this.rows.length}`;
+  /** Show the rows of which `wanted` holds; gives their number in words. */
+  limit(wanted) {
+    this.rows.forEach(({ label }, which) => { label.hidden = !wanted(which); });
+    const count = this.rows.filter(({ label }) => !label.hidden).length;
+    return count === this.rows.length ? `${count}` : `${count} of ${this.rows.length}`;
   }
 }
 
-// Touch screens have no hovering.
-const HOVERS = matchMedia("(hover: hover)").matches;
+function titled(name) {
+  const title = element("span", "name", name);
+  title.title = name;
+  return title;
+}
 
-// What can be pointed at, and what the panel then says.
-const SAID = { window: "what a window shows", place: "what the maps say of a place" };
+/** What was found: numbered rows, those of the boxes on the picture. */
+class FoundList extends RadioList {
+  constructor(list, { detections, guessed }, chosen) {
+    super(list, "found", detections.map(({ name, confidence }, which) => [
+      element("span", "number", `${which + 1}`), titled(name),
+      element("span", "value", percent(confidence) + (guessed ? "?" : "")), bar(confidence),
+    ]), chosen);
+  }
+}
 
-/** What is said of one place: by its window, or where no windows were saved by the maps. */
-class PlacePanel {
-  /** `what` is "window" or "place". */
-  constructor({ heading, list, note, unpin }, what, chosen) {
-    Object.assign(this, { heading, list, note, unpin, what, chosen });
-    this.show(null, [], false);
+// So many classes are seen at once, without searching.
+const SEEN_AT_ONCE = 7;
+
+/** The classes that have a map. */
+class ClassList extends RadioList {
+  constructor({ list, search, count }, maps, chosen) {
+    const pills = maps.map(() => element("span", "detected"));
+    super(list, "class", maps.map(({ name, peak }, which) => [
+      titled(name), pills[which], element("span", "value", percent(peak)), bar(peak),
+    ]), chosen);
+    Object.assign(this, { search, count, pills });
+    this.names = maps.map(({ name }) => name.toLowerCase());
+    search.hidden = maps.length <= SEEN_AT_ONCE;
+    search.addEventListener("input", () => this.filter());
+    this.filter();
   }
 
-  show(cell, strongest, pinned) {
-    const name = this.what[0].toUpperCase() + this.what.slice(1);
-    const pointed = HOVERS ? `${name} under the pointer` : name;
-    this.heading.textContent = pinned ? `Pinned ${this.what}` : pointed;
-    this.unpin.hidden = !pinned;
-    this.list.ariaLive = pinned ? "polite" : "off";
-    this.list.replaceChildren(...strongest.map((entry) => this.row(entry)));
-    this.note.textContent = this.words(cell, strongest);
+  /** Show the classes whose names hold all of the words, or parts of words, searched for. */
+  filter() {
+    const words = this.search.value.toLowerCase().split(/\s+/);
+    this.count.textContent = this.limit((which) =>
+      words.every((word) => this.names[which].includes(word)));
   }
 
-  words(cell, strongest) {
-    if (!cell) {
-      return HOVERS ? `Point at the picture to see ${SAID[this.what]}; click to pin it.`
-        : `Tap the picture to see ${SAID[this.what]}.`;
-    }
-    const place = `Row ${cell.row}, column ${cell.column}`;
-    return strongest.length ? place : `${place}: not scored`;
+  clearSearch() {
+    this.search.value = "";
+    this.filter();
   }
 
-  row({ name, map, probability }) {
-    const row = element("li");
-    if (map === null) row.append(element("span", "name", name));
-    else {
-      const link = button("name", name);
-      link.title = "Show its heatmap";
-      link.addEventListener("click", () => this.chosen(map));
-      row.append(link);
-    }
-    row.append(element("span", "value", percent(probability)), bar(probability));
-    return row;
+  /** Say how many detections there are of each class. */
+  countDetections(counts) {
+    this.pills.forEach((pill, which) => {
+      pill.hidden = !counts[which];
+      pill.textContent = countDetections(counts[which]);
+    });
   }
 }
 

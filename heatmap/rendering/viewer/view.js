@@ -62,6 +62,19 @@ class View {
     this.place(this.left + x, this.top + y, this.zoom);
   }
 
+  /** The zoom as a multiple of the one that fits, and the photo point in the middle: for a link. */
+  told() {
+    return {
+      zoom: this.zoom / this.fittingZoom(),
+      x: this.photoX(this.width / 2),
+      y: this.photoY(this.height / 2),
+    };
+  }
+
+  restore({ zoom, x, y }) {
+    this.centre(x, y, zoom * this.fittingZoom());
+  }
+
   fittingZoom() {
     const [height, width] = this.photoHW;
     return FIT_SHARE * Math.min(this.width / width, this.height / height);

@@ -12,7 +12,8 @@ const shown = {
   which: 0, // the class, by the index of its map
   map: maps.map(0),
   opacity: data.opacity,
-  threshold: 0,
+  threshold: 0, // of the heat
+  confidence: 0, // of the boxes and their rows
   pointer: null, // where the mouse is on the stage
   pinned: null, // a cell
   selected: null, // a detection
@@ -29,14 +30,16 @@ const picture = new Picture(byId("picture"), data.photo, {
   changed: drawSoon,
   failed: () => notify("Tiles of the photo are missing: keep their folder beside this page."),
 });
-const boxes = new Boxes(byId("boxes"), data, maps.photo_hw, select);
+const boxes = new Boxes(byId("boxes"), data, maps.photo_hw, goTo);
+const found = new FoundList(byId("found-list"), data, goTo);
 const classes = new ClassList(
   { list: byId("class-list"), search: byId("search"), count: byId("class-count") },
   data.maps, choose);
-const placePanel = new PlacePanel({
-  heading: byId("window-heading"), list: byId("strongest"),
-  note: byId("window-note"), unpin: byId("unpin"),
-}, data.windows ? "window" : "place", choose);
+const tip = new Tip({
+  tip: byId("tip"), heading: byId("place-heading"), list: byId("strongest"),
+  note: byId("place-note"), unpin: byId("unpin"),
+}, data.windows ? "Window" : "Place", choose);
+const link = new Link({ told, restore });
 
 let drawn = null; // the frame asked for
 
@@ -57,8 +60,11 @@ function draw() {
   frame.style.top = `${view.top}px`;
   frame.style.width = `${photoWidth * view.zoom}px`;
   frame.style.height = `${photoHeight * view.zoom}px`;
-  boxes.arrange(view);
+  const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = byId("tools");
+  boxes.arrange(view, [
+    [offsetLeft, offsetTop, offsetLeft + offsetWidth, offsetTop + offsetHeight]]);
   showPlace();
+  link.changed();
 }
 
 function drawLegend(colours) {
@@ -67,47 +73,59 @@ function drawLegend(colours) {
   byId("legend").getContext("2d").putImageData(image, 0, 0);
 }
 
-/** The cell that is nearest to a place on the stage; null beside the photo. */
-function cellUnder(place) {
+/** The photo point at a place on the stage, and its cell; null beside the photo. */
+function spotUnder(place) {
   if (!place) return null;
   const [x, y] = [view.photoX(place.x), view.photoY(place.y)];
   const inside = x >= 0 && y >= 0 && x < photoWidth && y < photoHeight;
-  return inside ? places.nearestCell(x, y) : null;
+  return inside ? { x, y, cell: places.nearestCell(x, y) } : null;
+}
+
+/** The middle of a cell, as far as it lies on the photo. */
+function spotOf(cell) {
+  const [left, top, right, bottom] = places.window(cell);
+  const held = (start, end, photoPx) => Math.min(Math.max((start + end) / 2, 0), photoPx - 1);
+  return { x: held(left, right, photoWidth), y: held(top, bottom, photoHeight), cell };
 }
 
 let described = "";
 
 /** Outline and describe the place that is pinned or pointed at. */
 function showPlace() {
-  const cell = shown.pinned ?? cellUnder(shown.pointer);
-  const now = JSON.stringify([cell, Boolean(shown.pinned)]);
-  if (now === described) return;
+  const spot = shown.pinned ?? spotUnder(shown.pointer);
+  const now = JSON.stringify([spot, Boolean(shown.pinned)]);
+  if (now !== described) describe(spot);
   described = now;
-  const outline = byId("outline");
-  outline.hidden = !cell;
-  outline.classList.toggle("pinned", Boolean(shown.pinned));
-  if (cell) {
-    const [left, top, right, bottom] = places.window(cell);
-    placeInFrame(outline, [
-      left / photoWidth, top / photoHeight, right / photoWidth, bottom / photoHeight]);
-  }
-  placePanel.show(cell, cell ? places.saidOf(cell) : [], Boolean(shown.pinned));
+  if (spot) tip.moveTo({ x: view.screenX(spot.x), y: view.screenY(spot.y) }, view);
 }
 
-function pin(cell) {
-  shown.pinned = cell;
+function describe(spot) {
+  const outline = byId("outline");
+  outline.hidden = !spot;
+  outline.classList.toggle("pinned", Boolean(shown.pinned));
+  if (!spot) {
+    tip.hide();
+    return;
+  }
+  const [left, top, right, bottom] = places.window(spot.cell);
+  placeInFrame(outline, [
+    left / photoWidth, top / photoHeight, right / photoWidth, bottom / photoHeight]);
+  const [acrossWhole, downWhole] = data.at;
+  const inWhole = { ...spot, x: spot.x + acrossWhole, y: spot.y + downWhole };
+  tip.show(inWhole, places.saidOf(spot.cell), Boolean(shown.pinned));
+}
+
+/** Pin a spot; null for none. */
+function pin(spot) {
+  shown.pinned = spot;
   drawSoon();
 }
 
 /** Pin the place so many cells on, from the pinned one or from the middle of the stage. */
 function pinNext(down, right) {
-  const from = shown.pinned ?? cellUnder({ x: view.width / 2, y: view.height / 2 });
+  const from = shown.pinned ?? spotUnder({ x: view.width / 2, y: view.height / 2 });
   if (!from) return;
-  const held = (cell, axis) => Math.min(Math.max(cell, 0), axis.cells - 1);
-  pin({
-    row: held(from.row + down, places.down),
-    column: held(from.column + right, places.across),
-  });
+  pin(spotOf(places.cell(from.cell.row + down, from.cell.column + right)));
 }
 
 /** Show the map of a class. */
@@ -115,34 +133,57 @@ function choose(which) {
   shown.which = which;
   shown.map = maps.map(which);
   if (shown.selected !== null && data.detections[shown.selected].map !== which) shown.selected = null;
-  classes.choose(which);
+  classes.check(which);
   byId("shown").textContent = `Probability of ${data.maps[which].name}`;
   mark();
-  drawSoon();
 }
 
-/** Go to a detection: its class, its box, and the place in the middle of it. */
+/** Select a detection, in the list and on the picture, and show its class; null for none. */
 function select(which) {
-  const { map, xyxy } = data.detections[which];
-  const [left, top, right, bottom] = xyxy;
-  shown.selected = which;
+  const map = which === null ? null : data.detections[which].map;
   if (map !== null) choose(map);
-  else mark();
-  view.show(xyxy);
-  pin(places.nearestCell((left + right) / 2, (top + bottom) / 2));
+  shown.selected = which;
+  mark();
+}
+
+/** Select a detection and bring it to the middle. */
+function goTo(which) {
+  select(which);
+  // What is said of a place would cover it.
+  pin(null);
+  view.show(data.detections[which].xyxy);
 }
 
 function mark() {
+  found.check(shown.selected);
   boxes.mark(shown.selected, shown.which);
-  const place = shown.selected === null ? "–" : shown.selected + 1;
-  byId("which").textContent = `${place} / ${data.detections.length}`;
+  drawSoon();
 }
 
-/** Go on by so many detections, around the end. */
-function step(by) {
-  const count = data.detections.length;
-  const from = shown.selected ?? (by > 0 ? -1 : count);
-  select((from + by + count) % count);
+const isConfident = (which) => data.detections[which].confidence >= shown.confidence;
+
+/** Hide the boxes of less confidence, and their rows. */
+function showConfident(confidence) {
+  shown.confidence = confidence;
+  boxes.limit(isConfident);
+  byId("found-count").textContent = data.detections.length ? found.limit(isConfident) : "";
+  classes.countDetections(data.maps.map((_, map) => data.guessed ? 0
+    : data.detections.filter((one, which) => one.map === map && isConfident(which)).length));
+  if (shown.selected !== null && !isConfident(shown.selected)) select(null);
+}
+
+/** Go to the detection of a place in the list, or where there is none show the class. */
+function pick(which) {
+  if (which < data.detections.length) {
+    if (isConfident(which)) goTo(which);
+  } else if (!data.detections.length && which < data.maps.length) choose(which);
+}
+
+/** Take back, one after the other, what was searched for, pinned and selected. */
+function clear(target) {
+  if (target === classes.search && target.value) classes.clearSearch();
+  else if (shown.pinned) pin(null);
+  else select(null);
 }
 
 function notify(text) {
@@ -150,7 +191,8 @@ function notify(text) {
   byId("notice").hidden = false;
 }
 
-function showSlider(name, act) {
+/** Follow a slider of per cent; gives its value as it opens, and a function that sets it. */
+function slider(name, act) {
   const input = byId(name);
   const show = () => {
     byId(`${name}-value`).textContent = `${input.value}%`;
@@ -159,6 +201,11 @@ function showSlider(name, act) {
   };
   input.addEventListener("input", show);
   show();
+  const set = (value) => {
+    input.value = value;
+    show();
+  };
+  return { input, usual: input.value, set };
 }
 
 function fillTexts() {
@@ -167,7 +214,7 @@ function fillTexts() {
   byId("warnings").append(...data.warnings.map((text) => element("p", "warning", text)));
   fillFacts(byId("about"), data.about);
   fillColours();
-  fillDetections();
+  fillFound();
 }
 
 /** The legend and the slider of probabilities, which end where the colours do. */
@@ -183,16 +230,16 @@ function fillColours() {
   byId("unscored").lastChild.textContent = `Not scored: ${missing} of ${maps.size} windows`;
 }
 
-function fillDetections() {
-  const count = data.detections.length;
-  byId("detection-count").textContent = !count ? "No detections"
-    : !data.guessed ? `Boxes of ${countDetections(count)}`
-      : `No detections; boxes of the best ${count === 1 ? "guess" : `${count} guesses`}`;
-  byId("show-boxes").disabled = !count;
-  byId("stepper").hidden = !count;
-  for (const [id, word] of [["previous", "Previous"], ["next", "Next"]]) {
-    byId(id).title = byId(id).ariaLabel = `${word} ${data.guessed ? "guess" : "detection"}`;
-  }
+function fillFound() {
+  const { detections, guessed } = data;
+  byId("found-heading").textContent = !guessed ? "Detections"
+    : detections.length ? "No detections; guesses" : "No detections";
+  byId("found").hidden = byId("show-boxes").parentElement.hidden = !detections.length;
+  // As fine as they are unsure.
+  const most = [10, 20, 50, 100].find((end) => end >= (detections[0]?.confidence ?? 1) * 100);
+  Object.assign(byId("confidence"), { max: most, step: most / 100 });
+  const numbered = !detections.length ? "show the class" : guessed ? "go to the guess" : "go to the detection";
+  byId("numbered").textContent = `${numbered} of that number`;
 }
 
 function listenToTheme() {
@@ -213,33 +260,73 @@ function listenToControls() {
     "zoom-out": () => view.zoomBy(1 / KEY_ZOOM),
     "zoom-fit": () => view.fit(),
     unpin: () => pin(null),
-    previous: () => step(-1),
-    next: () => step(1),
   };
   for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
-  byId("show-boxes").addEventListener("change", (event) => {
-    byId("boxes").hidden = !event.target.checked;
-  });
-  byId("opacity").value = Math.round(shown.opacity * 100);
-  showSlider("opacity", (value) => { shown.opacity = value; });
-  showSlider("threshold", (value) => { shown.threshold = value; });
+  byId("show-boxes").addEventListener("change", (event) => showBoxes(event.target.checked));
   new Pointers(stage, view, {
     pointed: (place) => {
       shown.pointer = place;
-      // Nothing but the outline changes: no need to redraw the picture.
+      // Nothing but the outline and the tooltip changes: no need to redraw the picture.
       showPlace();
     },
-    clicked: (place) => pin(cellUnder(place) ?? shown.pinned),
+    clicked: (place) => pin(spotUnder(place) ?? shown.pinned),
   });
-  listenToKeys(stage, view, {
-    pinMiddle: () => pinNext(0, 0),
-    pinNext,
-    unpin: () => pin(null),
-  });
+  listenToKeys(stage, view, { pinMiddle: () => pinNext(0, 0), pinNext, pick, clear });
   new ResizeObserver(() => view.resize(stage.clientWidth, stage.clientHeight)).observe(stage);
 }
 
+function showBoxes(wanted) {
+  byId("show-boxes").checked = wanted;
+  byId("boxes").hidden = !wanted;
+  drawSoon();
+}
+
+/** What is shown, as far as it differs from how the page opens. */
+function told() {
+  const pairs = [];
+  if (!view.fits) {
+    const { zoom, x, y } = view.told();
+    pairs.push(["zoom", zoom.toPrecision(4)], ["x", x.toFixed(2)], ["y", y.toFixed(2)]);
+  }
+  if (shown.which !== opening) pairs.push(["class", data.maps[shown.which].name]);
+  if (shown.selected !== null) pairs.push(["box", shown.selected + 1]);
+  if (shown.pinned) pairs.push(...Object.entries(shown.pinned.cell));
+  if (!byId("show-boxes").checked) pairs.push(["boxes", "off"]);
+  for (const [name, { input, usual }] of Object.entries(sliders)) {
+    if (input.value !== usual) pairs.push([name, input.value]);
+  }
+  return pairs;
+}
+
+/** Show what was told; what is missing, or makes no sense, as the page opens. */
+function restore(told) {
+  const number = (name) => Number.parseFloat(told.get(name) ?? "");
+  for (const [name, { usual, set }] of Object.entries(sliders)) {
+    set(Number.isFinite(number(name)) ? number(name) : usual);
+  }
+  showBoxes(told.get("boxes") !== "off");
+  const named = data.maps.findIndex(({ name }) => name === told.get("class"));
+  choose(named < 0 ? opening : named);
+  const box = number("box") - 1;
+  select(box in data.detections && isConfident(box) ? box : null);
+  const [row, column] = [number("row"), number("column")];
+  const isCell = Number.isInteger(row) && Number.isInteger(column);
+  pin(isCell ? spotOf(places.cell(row, column)) : null);
+  const place = { zoom: number("zoom"), x: number("x"), y: number("y") };
+  if (Object.values(place).every(Number.isFinite)) view.restore(place);
+  else view.fit();
+}
+
+const opening = data.detections[0]?.map ?? 0; // the class that is shown first
+
 fillTexts();
+byId("opacity").value = Math.round(shown.opacity * 100);
+const sliders = {
+  confidence: slider("confidence", showConfident),
+  opacity: slider("opacity", (value) => { shown.opacity = value; }),
+  threshold: slider("threshold", (value) => { shown.threshold = value; }),
+};
 listenToTheme();
 listenToControls();
-choose(data.detections[0]?.map ?? 0);
+view.resize(stage.clientWidth, stage.clientHeight);
+link.follow();
