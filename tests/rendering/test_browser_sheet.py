@@ -104,6 +104,21 @@ def test_a_failure_shows_its_reason_and_the_way_out(sheet):
     assert text(sheet, ".failed .message") == "d.jpg: is too small: use border='cover'"
 
 
+def test_a_click_anywhere_on_a_card_opens_its_page_or_picture(open_sheet, tmp_path):
+    records = [record("a b.jpg", files={"a b.html": "ab", **FILES}), record("c.jpg", files=FILES)]
+    for each in records:
+        folder = tmp_path / "photos" / each.name
+        folder.mkdir(parents=True)
+        for name in each.files:
+            cv2.imwrite(str(folder / f"{STEM}.jpg"), np.full((30, 40, 3), 99, np.uint8))
+            (folder / f"{STEM}.jpg").rename(folder / name)
+    page = open_sheet(write(tmp_path, records)).page
+    links = [link.get_attribute("href") for link in page.locator(".photo a").all()]
+    assert links == ["photos/a%20b.jpg/a%20b.html", "photos/c.jpg/x.heatmap.jpg"]
+    page.locator(".photo .picture").last.click(position={"x": 5, "y": 5})
+    page.wait_for_url("**/photos/c.jpg/x.heatmap.jpg")
+
+
 def test_classes_and_confidence_filter_photos_and_mark_what_they_ask_for(sheet):
     # Guesses are not counted.
     assert classes(sheet) == ["cat 3 2", "cup 1 1", "red cup 1 1"]

@@ -1,6 +1,9 @@
 // The photos of a batch: which of them a filter asks for, in which order, and what is counted.
 // A detection or guess is a pair: the index of its class, and its confidence 0..1.
 
+// What `show` of a filter may be: all photos, or those in one state.
+const SHOWN = ["all", "found", "guesses", "nothing", "failed"];
+
 /** What a filter asks for until anything is chosen: all photos. `conf` is in per cent. */
 const everything = () => ({ show: "all", name: "", conf: 0, classes: new Set(), order: "name" });
 
@@ -89,5 +92,3 @@ function filterOf(hash, classNames) {
   }
   return filter;
 }
-
-const SHOWN = ["all", "found", "guesses", "nothing", "failed"];

@@ -21,7 +21,7 @@ const classes = new ClassFilter(
 function filterNow() {
   return {
     show: filters.elements.show.value,
-    name: byId("name").value.trim(),
+    name: byId("photo-search").value.trim(),
     conf: Number(byId("conf").value),
     classes: classes.chosen,
     order: byId("order").value,
@@ -31,7 +31,7 @@ function filterNow() {
 /** Set the controls. */
 function use(filter) {
   filters.elements.show.value = filter.show;
-  byId("name").value = filter.name;
+  byId("photo-search").value = filter.name;
   byId("conf").value = filter.conf;
   byId("order").value = filter.order;
   byId("class-search").value = "";
@@ -93,7 +93,7 @@ function openFilters(open) {
 
 function listen() {
   filters.addEventListener("submit", (event) => event.preventDefault());
-  for (const id of ["name", "conf", "order"]) byId(id).addEventListener("input", changed);
+  for (const id of ["photo-search", "conf", "order"]) byId(id).addEventListener("input", changed);
   for (const radio of filters.elements.show) radio.addEventListener("input", changed);
   byId("reset").addEventListener("click", () => {
     use({ ...everything(), order: byId("order").value });
