@@ -3,7 +3,7 @@
 // Cards exist so many px above and below the screen.
 const AHEAD = 600;
 // Least width of a card, in rem; on a phone two fit side by side.
-const CARD = { wide: 15, narrow: 9.5, narrowBelow: 34 };
+const CARD = { wide: 14, narrow: 9.5, narrowBelow: 34 };
 // Height of the text below a picture of 4 : 3, and the space between cards, in rem.
 const TEXT = 5.1;
 const GAP = { wide: 1.25, narrow: 0.75 };
