@@ -205,6 +205,7 @@ def test_a_link_restores_the_filter(open_sheet, tmp_path):
     assert again.locator("#class-list :checked").count() == 2
     assert text(again, "#conf-value") == "20%"
     # What is not there is ignored.
+    again.get_by_text("failed", exact=True).first.click()
     again.evaluate("location.hash = 'class=horse&show=no&order=no&conf=x&name=sub'")
     again.wait_for_function("document.querySelectorAll('.photo').length === 1")
     assert names(again) == ["sub/c.jpg"]

@@ -7,6 +7,8 @@ const classNames = data.classes;
 // A browser may refuse to change the address more often.
 const HASH_AFTER_MS = 250;
 
+let written = null; // the timer that writes the address
+
 // What reads sizes comes after this.
 byId("sheet").hidden = false;
 
@@ -30,6 +32,7 @@ function filterNow() {
 
 /** Set the controls. */
 function use(filter) {
+  clearTimeout(written);
   filters.elements.show.value = filter.show;
   byId("photo-search").value = filter.name;
   byId("conf").value = filter.conf;
@@ -59,8 +62,6 @@ function describe(entries, filter) {
   byId("nothing").hidden = entries.length > 0;
   byId("reset").hidden = !hashOf({ ...filter, order: "name" }, classNames);
 }
-
-let written = null; // the timer
 
 function changed() {
   show();
