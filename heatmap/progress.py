@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .errors import Use
+from .errors import HeatmapError, Use
 
 
 class Reporter:
@@ -26,3 +26,7 @@ class Reporter:
         """Several notes, each as :meth:`note`."""
         for message in messages:
             self.note(message)
+
+    def worded(self, error: HeatmapError) -> str:
+        """An error in words for whom the progress is reported to."""
+        return str(error)

@@ -119,6 +119,10 @@ class BatchPrinter(BatchReporter):
         text = in_options(HeatmapError(message, *ways))
         self.console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
 
+    def worded(self, error: HeatmapError) -> str:
+        """With the options of the command."""
+        return in_options(error)
+
     def begin(self, work: BatchPlan) -> None:
         """Print what there is to do."""
         self._tally = Tally(work)

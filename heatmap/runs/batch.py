@@ -197,7 +197,7 @@ def batch(
             work = _plan(settled, manifest, setup, retry_failed=retry_failed)
             refused = _told(work.refused, refused, reporter)
             _do(work, manifest, setup, runner, reporter)
-            write_overview(output, manifest, _owner(manifest, setup))
+            write_overview(output, manifest, _owner(manifest, setup), reporter.worded)
             # What was joined before is read again only where something is new.
             if first or work.todo:
                 _join(manifest, setup, reporter)

@@ -58,6 +58,7 @@ class Record:
         notes: conversions applied while reading, damage, what was not scored, and files that stay.
         detections: most confident first, each with "class", "confidence" (0..1) and
             "box_xyxy" (photo px).
+        guesses: where there are none, what might be there: the same of a lower confidence.
         files: the result files in the photo's folder, by name the SHA-256 of each; "" of folders.
             Of a photo that failed they are those of an earlier time.
         seconds: time it took.
@@ -76,6 +77,7 @@ class Record:
     photo_hw: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
     detections: tuple[Mapping[str, Any], ...] = ()
+    guesses: tuple[Mapping[str, Any], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     finished: str = ""
@@ -215,6 +217,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
             "ways": tuple(entry["ways"]),
             "notes": tuple(map(str, entry["notes"])),
             "detections": tuple(entry["detections"]),
+            "guesses": tuple(entry["guesses"]),
             "files": dict(entry["files"]),
             "image_id": None if entry["image_id"] is None else int(entry["image_id"]),
         }

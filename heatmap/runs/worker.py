@@ -211,6 +211,7 @@ class Worker:
             photo_hw=None if underway.run is None else underway.run.photo.hw,
             notes=() if done is None else (*done.photo.notes, *done.own_notes),
             detections=() if done is None else tuple(map(_described, done.detections)),
+            guesses=() if done is None else tuple(map(_described, done.findings.guesses)),
             files=files,
             seconds=round(underway.seconds, 3),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -24,6 +24,7 @@ def test_a_failure_is_worded_in_options_and_recorded_as_data(call):
     assert record["message"] == MESSAGE
     assert {"parameter": "border", "value": "cover", "text": "use {}"} in record["ways"]
     assert MESSAGE in Path("out/summary.csv").read_text()
+    assert f"{MESSAGE}: use --border cover or " in Path("out/index.html").read_text()
 
 
 def test_what_was_written_for_all_photos_is_named(call):

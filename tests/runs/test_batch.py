@@ -15,7 +15,7 @@ from skimage.data import chelsea
 import heatmap
 from heatmap.photo.reading import Reading
 from heatmap.runs.photo_run import run_photo
-from heatmap.runs.request import Limits, Request
+from heatmap.runs.request import Display, Limits, Request
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.batch_runs import RECIPE, REQUEST, plan, run
 from tests.support.batches import lines, times, write_photo
@@ -57,6 +57,16 @@ def test_the_record_says_what_was_found_and_where(photos, out):
         )
         assert record.seconds > 0
         assert record.stamp.size == (photos / record.name).stat().st_size
+
+
+def test_the_record_names_the_guesses_where_nothing_is_sure_enough(photos, out):
+    sure = Request(Display(conf=1.0))
+    record = run(photos / "a.jpg", out, sure).records[0]
+    assert record.detections == ()
+    told = json.loads((out / "photos/a.jpg/a.json").read_text())["guesses"]
+    assert [guess["class"] for guess in record.guesses] == [guess["class"] for guess in told]
+    assert len(told) > 0
+    assert '"guesses":[[' in (out / "index.html").read_text()
 
 
 def test_sources_that_hold_nothing_new_are_no_work(photos, out):

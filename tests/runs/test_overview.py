@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 from heatmap.names import MANIFEST
 from heatmap.runs.manifest import Record, writing_manifest
@@ -26,9 +27,11 @@ EMPTY = Record(
     "done",
     "d",
     photo_hw=(5, 6),
+    guesses=({"class": "ox", "confidence": 0.123456, "box_xyxy": [0.0, 0.0, 9.0, 9.0]},),
     files={"b.heatmap.jpg": "ab", "b.html": "cd"},
 )
-FAILED = Record("</script><b>.jpg", "/in/x.jpg", "failed", "d", "x.jpg: is empty")
+WAYS = ({"parameter": "border", "value": "cover", "text": "use {}"},)
+FAILED = Record("</script><b>.jpg", "/in/x.jpg", "failed", "d", "x.jpg: is empty", WAYS)
 SKIPPED = Record("notes.txt", "/in/notes.txt", "skipped", "d", "not a photo by its name")
 ALL = [DONE, EMPTY, FAILED, SKIPPED]
 
@@ -66,25 +69,43 @@ def test_the_sheet_shows_all_photos_and_links_to_their_pages():
     found = data(contact_sheet(ALL))
     assert found["counts"] == {"done": 2, "failed": 1, "skipped": 1}
     cat, empty, failed = found["photos"]
-    assert cat["thumbnail"] == "photos/a/cat%201.jpg/cat%201.thumbnail.jpg"
     # Without a page of its own the picture is shown.
-    assert cat["page"] == "photos/a/cat%201.jpg/cat%201.heatmap.jpg"
-    assert cat["detections"] == [["tabby", 0.9], ["cup, red", 0.4]]
-    assert cat["size"] == [60, 50]
-    assert empty["page"] == "photos/b.jpg/b.html"
-    assert failed["message"] == "x.jpg: is empty"
-    assert failed["page"] is failed["thumbnail"] is None
+    assert (cat["at"], cat["thumbnail"], cat["page"]) == (
+        "photos/a/cat%201.jpg/cat%201", ".thumbnail.jpg", ".heatmap.jpg",
+    )  # fmt: skip
+    assert (empty["at"], empty["page"]) == ("photos/b.jpg/b", ".html")
+    assert "thumbnail" not in empty
+    assert failed == {"name": FAILED.name, "message": "x.jpg: is empty: use border='cover'"}
+
+
+def test_the_sheet_names_each_class_once_those_of_most_objects_first():
+    second = replace(DONE, name="c.jpg", detections=(FOUND[1],))
+    found = data(contact_sheet([*ALL, second]))
+    # That of a guess is no object.
+    assert found["classes"] == ["cup, red", "tabby", "ox"]
+    cat, empty, _, other = found["photos"]
+    assert cat["found"] == [[1, 0.9], [0, 0.4]]
+    assert other["found"] == [[0, 0.4]]
+    assert empty["guesses"] == [[2, 0.1235]]
+    assert "found" not in empty
+
+
+def test_failures_are_worded_for_whom_the_batch_was_started_by():
+    found = data(contact_sheet(ALL, lambda error: f"{error.message} ({error.ways[0].parameter})"))
+    assert found["photos"][2]["message"] == "x.jpg: is empty (border)"
 
 
 def test_nothing_in_a_name_ends_the_data():
-    page = contact_sheet(ALL).decode()
-    assert "</script><b>" not in page
+    ended = replace(DONE, name="</noscript><b>.jpg")
+    page = contact_sheet([*ALL, ended]).decode()
+    assert "<b>" not in page
     assert page.count("</script>") == 2
+    assert page.count("</noscript>") == 1
 
 
 def test_names_that_are_not_utf_8_are_linked_by_their_bytes():
     strange = Record("\udcff.jpg", "/in/x", "done", "d", files={"\udcff.html": "ab"})
-    assert data(contact_sheet([strange]))["photos"][0]["page"] == "photos/%FF.jpg/%FF.html"
+    assert data(contact_sheet([strange]))["photos"][0]["at"] == "photos/%FF.jpg/%FF"
     assert rows(summary_table([strange]))[0]["photo"] == "\\udcff.jpg"
 
 
@@ -102,3 +123,11 @@ def test_files_that_say_the_same_are_not_written(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path, *tmp_path.iterdir())} == before
     write(tmp_path, [DONE])
     assert (tmp_path / "summary.csv").stat().st_mtime_ns != before[tmp_path / "summary.csv"]
+
+
+def test_what_is_known_of_a_photo_now_replaces_its_entry(tmp_path):
+    write(tmp_path, [FAILED])
+    write(tmp_path, [replace(DONE, name=FAILED.name)])
+    (entry,) = data((tmp_path / "index.html").read_bytes())["photos"]
+    assert "message" not in entry
+    assert len(entry["found"]) == 2

@@ -1,142 +1,113 @@
-// The contact sheet: photos as cards, filtered by class, confidence, state and name.
+// The contact sheet: its state, and updates when the state changes.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const at = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
+const data = JSON.parse(byId("data").textContent);
+const photos = completed(data.photos);
+const classNames = data.classes;
+// A browser may refuse to change the address more often.
+const HASH_AFTER_MS = 250;
 
-// Cards made at once; more follow when the end of the list comes near.
-const CHUNK = 120;
-// Detections named on a card.
-const NAMED = 4;
+let written = null; // the timer that writes the address
 
-function element(name, className, text) {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
+// What reads sizes comes after this.
+byId("sheet").hidden = false;
+
+const filters = byId("filters");
+let narrowed = false;
+const grid = new PhotoGrid(byId("photos"), (entry) => card(entry, { classNames, narrowed }));
+const classes = new ClassFilter(
+  { list: byId("class-list"), search: byId("class-search"), note: byId("class-count") },
+  classNames, changed);
+
+/** The filter as the controls say. */
+function filterNow() {
+  return {
+    show: filters.elements.show.value,
+    name: byId("photo-search").value.trim(),
+    conf: Number(byId("conf").value),
+    classes: classes.chosen,
+    order: byId("order").value,
+  };
 }
 
-const percent = (confidence) => `${Math.round(confidence * 100)}%`;
-const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
-
-function describeTotals() {
-  const { done, failed, skipped } = data.counts;
-  const parts = [plural(done, "photo done", "photos done")];
-  if (failed) parts.push(`${failed} failed`);
-  if (skipped) parts.push(plural(skipped, "other file skipped", "other files skipped"));
-  at("totals").textContent = parts.join(" · ");
-}
-
-function fillClasses() {
-  const photosOf = new Map();
-  for (const photo of data.photos) {
-    for (const name of new Set(photo.detections.map(([name]) => name))) {
-      photosOf.set(name, (photosOf.get(name) ?? 0) + 1);
-    }
-  }
-  const names = [...photosOf].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
-  at("class").append(new Option("any", ""));
-  for (const [name, count] of names) at("class").append(new Option(`${name} (${count})`, name));
-}
-
-// The detections of a photo that the filter asks for, most confident first.
-function hits(photo, filter) {
-  return photo.detections.filter(([name, confidence]) =>
-    (!filter.class || name === filter.class) && confidence >= filter.conf);
-}
-
-function matches(photo, filter) {
-  if (filter.text && !photo.name.toLowerCase().includes(filter.text)) return false;
-  if (filter.state === "failed") return photo.message !== "";
-  if (filter.state === "nothing") return photo.message === "" && photo.detections.length === 0;
-  const asked = filter.state === "detected" || filter.class || filter.conf > 0;
-  return !asked || hits(photo, filter).length > 0;
-}
-
-const best = (photo, filter) =>
-  Math.max(-1, ...hits(photo, filter).map(([, confidence]) => confidence));
-
-function card(photo, filter) {
-  const item = element("li", "photo");
-  const frame = element(photo.page ? "a" : "div");
-  if (photo.page) frame.href = photo.page;
-  const picture = element("div", "picture");
-  if (photo.thumbnail) {
-    const image = element("img");
-    image.loading = "lazy";
-    image.decoding = "async";
-    image.src = photo.thumbnail;
-    image.alt = `Overlay of ${photo.name}`;
-    picture.append(image);
-  } else {
-    picture.append(element("p", "broken", "no picture"));
-  }
-  frame.append(picture, element("p", "name", photo.name));
-  item.append(frame);
-  if (photo.message) item.append(element("p", "message", photo.message));
-  for (const note of photo.notes) item.append(element("p", "note", note));
-  item.append(detectionList(photo, filter));
-  return item;
-}
-
-function detectionList(photo, filter) {
-  const list = element("ul", "detections");
-  const asked = new Set(hits(photo, filter));
-  const marked = Boolean(filter.class) || filter.conf > 0;
-  const ordered = [...photo.detections].sort((a, b) => asked.has(b) - asked.has(a));
-  for (const detection of ordered.slice(0, NAMED)) {
-    const [name, confidence] = detection;
-    const hit = marked && asked.has(detection);
-    list.append(element("li", hit ? "hit" : "", `${name} ${percent(confidence)}`));
-  }
-  if (ordered.length > NAMED) list.append(element("li", "", `+ ${ordered.length - NAMED}`));
-  if (!photo.message && !ordered.length) list.append(element("li", "", "no detections"));
-  return list;
-}
-
-let queue = [];
-let filter;
-
-function more() {
-  at("photos").append(...queue.splice(0, CHUNK).map((photo) => card(photo, filter)));
+/** Set the controls. */
+function use(filter) {
+  clearTimeout(written);
+  filters.elements.show.value = filter.show;
+  byId("photo-search").value = filter.name;
+  byId("conf").value = filter.conf;
+  byId("order").value = filter.order;
+  byId("class-search").value = "";
+  classes.choose(filter.classes);
+  show();
 }
 
 function show() {
-  filter = {
-    state: at("state").value,
-    class: at("class").value,
-    conf: Number(at("conf").value) / 100,
-    text: at("search").value.trim().toLowerCase(),
-  };
-  at("conf-value").textContent = percent(filter.conf);
-  queue = data.photos.filter((photo) => matches(photo, filter));
-  if (at("order").value === "confidence") {
-    const highest = new Map(queue.map((photo) => [photo, best(photo, filter)]));
-    queue.sort((a, b) => highest.get(b) - highest.get(a));
-  }
-  at("shown").textContent = `${queue.length} of ${plural(data.photos.length, "photo", "photos")}`;
-  at("nothing").hidden = queue.length > 0;
-  at("photos").replaceChildren();
-  more();
+  const filter = filterNow();
+  narrowed = filter.classes.size > 0 || filter.conf > 0;
+  const entries = asked(photos, filter);
+  byId("conf-value").textContent = `${filter.conf}%`;
+  classes.count(countClasses(photos, filter, classNames.length),
+    filter.show === "guesses" ? "guess" : "object");
+  describe(entries, filter);
+  grid.show(entries);
 }
 
-function watchEnd() {
-  const end = element("div");
-  at("photos").after(end);
-  new IntersectionObserver(
-    (entries) => {
-      if (entries.some((entry) => entry.isIntersecting) && queue.length) more();
-    },
-    { rootMargin: "1200px" },
-  ).observe(end);
+function describe(entries, filter) {
+  const shown = `${number(entries.length)} of ${plural(photos.length, "photo")}`;
+  const objects = entries.reduce((sum, { photo, hits }) =>
+    sum + (photo.state === "found" ? hits.length : 0), 0);
+  byId("shown").textContent = objects ? `${shown}, ${plural(objects, "object")}` : shown;
+  byId("close").textContent = `Show ${plural(entries.length, "photo")}`;
+  byId("nothing").hidden = entries.length > 0;
+  byId("reset").hidden = !hashOf({ ...filter, order: "name" }, classNames);
+}
+
+function changed() {
+  show();
+  clearTimeout(written);
+  written = setTimeout(() => {
+    // With "#" alone, an earlier filter goes.
+    history.replaceState(null, "", `#${hashOf(filterNow(), classNames)}`);
+  }, HASH_AFTER_MS);
+}
+
+function describeTotals() {
+  const { done, failed, skipped } = data.counts;
+  const parts = [`${plural(done, "photo")} done`];
+  if (failed) parts.push(`${number(failed)} failed`);
+  if (skipped) parts.push(`${plural(skipped, "other file")} skipped`);
+  byId("totals").textContent = parts.join(" · ");
+  for (const state of SHOWN) {
+    const own = photos.filter((photo) => state === "all" || photo.state === state);
+    byId(`count-${state}`).textContent = number(own.length);
+  }
+}
+
+/** On a small screen the filters lie over the photos while they are open. */
+function openFilters(open) {
+  filters.classList.toggle("open", open);
+  byId("toggle").setAttribute("aria-expanded", open);
+  // Not the field for a name, which would call a keyboard up.
+  (open ? filters.querySelector("[name=show]:checked") : byId("toggle")).focus();
+}
+
+function listen() {
+  filters.addEventListener("submit", (event) => event.preventDefault());
+  for (const id of ["photo-search", "conf", "order"]) byId(id).addEventListener("input", changed);
+  for (const radio of filters.elements.show) radio.addEventListener("input", changed);
+  byId("reset").addEventListener("click", () => {
+    use({ ...everything(), order: byId("order").value });
+    changed();
+  });
+  byId("toggle").addEventListener("click", () => openFilters(!filters.classList.contains("open")));
+  byId("close").addEventListener("click", () => openFilters(false));
+  filters.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && filters.classList.contains("open")) openFilters(false);
+  });
+  addEventListener("hashchange", () => use(filterOf(location.hash, classNames)));
 }
 
 describeTotals();
-fillClasses();
-at("filters").addEventListener("input", show);
-at("filters").addEventListener("submit", (event) => event.preventDefault());
-at("reset").addEventListener("click", () => {
-  at("filters").reset();
-  show();
-});
-show();
-watchEnd();
+listen();
+use(filterOf(location.hash, classNames));
