@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +18,8 @@ _PACKAGES = (
     "opencv-python-headless",
     "pyvips",
 )
+# They install the same module as opencv-python-headless, each over the others.
+OTHER_OPENCVS = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 @cache
@@ -34,3 +37,18 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def report_versions() -> dict[str, str]:
+    """What to tell of an installation in a report, by name; nothing is imported for it.
+
+    Packages that are not installed are "missing". With pyvips-binary comes libvips, of its version.
+    """
+    names = (*_PACKAGES, *OTHER_OPENCVS, "pyvips-binary")
+    found = installed_versions(names)
+    shown = (
+        name for name in names if name in found or name not in (*OTHER_OPENCVS, "pyvips-binary")
+    )
+    packages = {name: found.get(name, "missing") for name in shown}
+    first = {_PACKAGES[0]: packages.pop(_PACKAGES[0]), "Python": platform.python_version()}
+    return {**first, **packages, "platform": platform.platform()}

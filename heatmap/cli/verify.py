@@ -21,6 +21,7 @@ from ..names import COMPARISON, ResultNames
 from ..ownership import check_folder
 from .check import check_names
 from .command import Command, in_options
+from .completion import complete_classes
 from .console import make_console, print_model, progress_line
 from .options import (
     FILE,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         "--class",
         "wanted",
         metavar="CLASS",
+        shell_complete=complete_classes,
         help="Class to draw; default: the top class of the photo.",
     ),
     click.option(
