@@ -44,11 +44,12 @@ def report_versions() -> dict[str, str]:
 
     Packages that are not installed are "missing". With pyvips-binary comes libvips, of its version.
     """
-    names = (*_PACKAGES, *OTHER_OPENCVS, "pyvips-binary")
-    found = installed_versions(names)
-    shown = (
-        name for name in names if name in found or name not in (*OTHER_OPENCVS, "pyvips-binary")
-    )
-    packages = {name: found.get(name, "missing") for name in shown}
-    first = {_PACKAGES[0]: packages.pop(_PACKAGES[0]), "Python": platform.python_version()}
-    return {**first, **packages, "platform": platform.platform()}
+    found = installed_versions((*_PACKAGES, *OTHER_OPENCVS, "pyvips-binary"))
+    own, *others = _PACKAGES
+    return {
+        own: found.get(own, "missing"),
+        "Python": platform.python_version(),
+        **dict.fromkeys(others, "missing"),
+        **found,
+        "platform": platform.platform(),
+    }

@@ -100,10 +100,10 @@ def _libraries(done: Checkup) -> None:
         version = str(told.get("version") or packages.get(package) or "")
         needed = least.get(package, "0")
         if problem := told.get("problem"):
-            wanted = f"{package}>={needed}"
-            done.problems.append(
-                f"{package} {_is(problem)}: pip install --force-reinstall '{wanted}'"
-            )
+            missing = problem == "missing"
+            said = "is missing" if missing else problem
+            how = "" if missing else "--force-reinstall "
+            done.problems.append(f"{package} {said}: pip install {how}'{package}>={needed}'")
             version = problem
         elif is_older(version, needed):
             done.problems.append(
@@ -117,10 +117,6 @@ def _libraries(done: Checkup) -> None:
             f"pip uninstall {' '.join(others)} opencv-python-headless, then "
             "pip install opencv-python-headless"
         )
-
-
-def _is(problem: str) -> str:
-    return f"is {problem}" if problem == "missing" else problem
 
 
 def _with(told: dict[str, Any]) -> str:
@@ -171,15 +167,15 @@ def _memory(done: Checkup) -> None:
     from ..memory import available_memory
 
     free, total, group = available_memory(), int(psutil.virtual_memory().total), group_memory()
-    limit = "" if group is None else f"; the container allows {_gb(group.limit)}"
+    limit = "" if group is None else f"; the container allows {_size(group.limit)}"
     done.found(
         "memory",
-        f"{_gb(free)} free of {_gb(total)}{limit}",
+        f"{_size(free)} free of {_size(total)}{limit}",
         {"free": free, "total": total, "container_limit": None if group is None else group.limit},
     )
     if free < _LITTLE_MEMORY:
         done.notes.append(
-            f"{_gb(free)} of memory is free, large networks need more: end other programs"
+            f"{_size(free)} of memory is free, large networks need more: end other programs"
         )
 
 
@@ -193,16 +189,15 @@ def _temporary(done: Checkup) -> None:
         return
     problem = _not_writable(folder)
     free = shutil.disk_usage(folder).free
-    done.found(
-        "temporary folder", f"{folder}, {_gb(free)} free", {"path": str(folder), "free": free}
-    )
+    line = f"{folder}, {_size(free)} free"
+    done.found("temporary folder", line, {"path": str(folder), "free": free})
     if problem:
         done.problems.append(f"{folder} {problem}: set TMPDIR to another folder")
     elif free < _FULL:
         done.problems.append(f"the disk of {folder} is full: free some of it, or set TMPDIR")
     elif free < _LITTLE:
         done.notes.append(
-            f"{_gb(free)} is free on the disk of {folder}, large photos need more: free some of "
+            f"{_size(free)} is free on the disk of {folder}, large photos need more: free some of "
             "it, or set TMPDIR to a folder on another disk"
         )
 
@@ -223,7 +218,7 @@ def _cache(done: Checkup) -> None:
     free = shutil.disk_usage(home).free
     done.found(
         "cache",
-        f"{home}, {len(kept)} networks, {_gb(sum(kept))}; {_gb(free)} free",
+        f"{home}, {len(kept)} networks, {_size(sum(kept))}; {_size(free)} free",
         {"path": str(home), "networks": len(kept), "bytes": sum(kept), "free": free},
     )
     if problem := _not_writable(store.folder):
@@ -233,7 +228,7 @@ def _cache(done: Checkup) -> None:
         )
     elif free < _LITTLE:
         done.notes.append(
-            f"{_gb(free)} is free on the disk of the cache {home}: free some of it, or set "
+            f"{_size(free)} is free on the disk of the cache {home}: free some of it, or set "
             f"{VARIABLE} to a folder on another disk"
         )
 
@@ -249,8 +244,9 @@ def _not_writable(folder: Path) -> str:
     return ""
 
 
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def _size(count: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"
 
 
 # In the order of the list; "device" and "backend" read what was found of libraries.

@@ -47,9 +47,10 @@ def known_classes(
     """
     if ask and not is_path(model):
         check_name(model)
-    classes = (
-        _own(model, weights, ask=ask) if class_names is None else read_class_names(class_names)
-    )
+    if class_names is None:
+        classes = _own(model, weights, ask=ask)
+    else:
+        classes = read_class_names(class_names)
     if classes is None or groups is None:
         return classes
     return replace(classes, groups=read_groups(groups, classes))
