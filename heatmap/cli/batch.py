@@ -163,7 +163,7 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
 def _run(run_batch: Any, printer: Any, where: Any, output: Path, *given: Any, **common: Any) -> int:
     """Run the batch and count failed photos; Ctrl-C ends --watch normally, anything else early."""
     try:
-        done = run_batch(where, output, *given, reporter=printer, **common)
+        done = run_batch(where, output, *given, progress=printer, **common)
     except KeyboardInterrupt:
         printer.interrupted()
         if where.watch is None:

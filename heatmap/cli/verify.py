@@ -173,10 +173,10 @@ class _Comparing:
         from ..runs.options import placement_of, reading_of
 
         options = self.options
-        line.stage(f"sliding and cropping over {path.name}")
         photo = read_photo(path, reading=reading_of(options))
+        placement = placement_of(options)
         report = verify_photo(
-            photo, scorer, windows=options["windows"], placement=placement_of(options)
+            photo, scorer, windows=options["windows"], placement=placement, progress=line
         )
         picture = draw_report(photo, report, options["wanted"])
         line.notes([f"{name}: {note}" for note in photo.notes])

@@ -29,6 +29,7 @@ from ..grid.outputs import activation_of
 from ..localization.auto_scales import described_rule
 from ..marks import MARK
 from ..ownership import Ownership
+from ..progress import Progress, reporting
 from ..quiet import quiet
 from ..room import named_error
 from ..temporary import recover
@@ -91,6 +92,7 @@ def export(
     to: ProgramFormat = "onnx",
     stride: int | None = None,
     overwrite: bool = False,
+    progress: Progress = False,
     **options: Any,
 ) -> Program:
     """Write the fully convolutional network to a file that runs without this package.
@@ -114,6 +116,7 @@ def export(
             (``torch.export.save``).
         stride: distance between windows, px; None is the native stride.
         overwrite: also replace files that were not exported by this tool.
+        progress: as in :func:`heatmap.score`; only stages and notes.
 
     Returns:
         The paths of the files, the metadata, and the checks.
@@ -133,9 +136,13 @@ def export(
         raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
     owner = _owner(target, model, options, overwrite=overwrite)
     # Networks cannot be recorded in inference mode.
-    with torch.inference_mode(False), torch.no_grad():
+    with reporting(progress) as reporter, torch.inference_mode(False), torch.no_grad():
+        reporter.stage("loading the network")
         classifier = load_classifier(model, **options)
+        reporter.notes(classifier.notes)
+        reporter.stage(f"converting {classifier.name}")
         network = _converted(classifier, stride)
+        reporter.stage(f"writing {target}")
         facts = _facts(classifier, network)
         write = _write_onnx if to == "onnx" else _write_torch
         with _one_line(classifier.name), quiet(), changing(target.parent) as change:

@@ -157,7 +157,7 @@ def batch(
     *,
     threads: int | None = None,
     runner: BatchRunner = LocalRunner(),
-    reporter: BatchReporter = BatchReporter(),
+    progress: Progress = False,
 ) -> Batch:
     """Run every photo that is new or changed, or whose settings have changed.
 
@@ -174,7 +174,7 @@ def batch(
         threads: threads per photo; None is 1 if several photos run at a time, otherwise
             torch's default.
         runner: runs the photos.
-        reporter: receives the progress.
+        progress: as in :func:`heatmap.score`; counts photos. A :class:`BatchReporter` gets each.
 
     Raises:
         HeatmapError: a source, the model or a requested class does not exist, or the output

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ from ..networks.tensors import photo_tensor
 from ..ownership import Ownership
 from ..photo.photo_file import upright_hw
 from ..photo.reading import AS_IT_IS, Reading
-from ..progress import Reporter
+from ..progress import Progress, Reporter, reporting
 from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
@@ -59,6 +59,42 @@ class TrainingReporter(Reporter):
         """An epoch is done and saved; ``best`` says whether it is the best so far."""
 
 
+class _Stages(TrainingReporter):
+    """Tells of a training as of any other long work: epochs are counted."""
+
+    def __init__(self, reporter: Reporter, epochs: int) -> None:
+        self.reporter, self.epochs = reporter, epochs
+
+    def stage(self, what: str) -> None:
+        self.reporter.stage(what)
+
+    def advance(self, done: int, total: int) -> None:
+        self.reporter.advance(done, total)
+
+    def note(self, message: str, *ways: Use) -> None:
+        self.reporter.note(message, *ways)
+
+    def begins(self, examples: Examples, classifier: Classifier) -> None:
+        self.notes((*examples.notes, *classifier.notes))
+        self.notes([f"left out: {photo}" for photo in examples.broken])
+        self.stage("making views")
+
+    def resumed(self, epochs: int) -> None:
+        self.stage(f"continuing after epoch {epochs}")
+
+    def epoch(self, epoch: Epoch, best: bool) -> None:
+        so_far = ", best so far" if best else ""
+        self.stage(f"epoch {epoch.number}: loss {epoch.loss:.4f}{so_far}")
+        self.advance(epoch.number, self.epochs)
+
+
+def _training_reporter(given: Reporter, epochs: int) -> TrainingReporter:
+    """The reporter itself if it takes epochs; that of the command line does, of another class."""
+    if hasattr(given, "epoch"):
+        return cast(TrainingReporter, given)
+    return _Stages(given, epochs)
+
+
 def train(
     folder: str | Path,
     output: str | Path,
@@ -71,7 +107,7 @@ def train(
     skip_broken: bool = False,
     reading: Reading = AS_IT_IS,
     overwrite: bool = False,
-    reporter: TrainingReporter | None = None,
+    progress: Progress = False,
     options: AdaptOptions | None = None,
 ) -> Trained:
     """Train a network on your own photos, and write it as a checkpoint, and a page about it.
@@ -94,7 +130,8 @@ def train(
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
         reading: how photo files are read, where they leave a choice.
         overwrite: also replace files of these names that this tool did not write.
-        reporter: receives the progress.
+        progress: as in :func:`heatmap.score`; counts views, then epochs. A
+            :class:`train.TrainingReporter` gets each epoch.
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
     Returns:
@@ -106,18 +143,21 @@ def train(
         ModelError: the network, an option or the saved state cannot be used.
     """
     began, schedule = time.perf_counter(), schedule or Schedule()
-    target, options, reporter = Path(output), options or {}, reporter or TrainingReporter()
+    target, options = Path(output), options or {}
     owner = _owner(target, (model, boxes, *options.values()), overwrite)
     common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
-    examples = _examples(Path(folder), boxes, background, target, schedule, **common)
-    classifier = _classifier(model, examples, schedule, options)
-    work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
-    reporter.begins(examples, classifier)
-    fit = _fit(classifier, examples, schedule, work, reporter)
-    trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
-    reporter.stage("writing the page")
-    outcome = _outcome(trained, target, examples, fit, began)
-    _write(outcome, fit, owner, work)
+    with reporting(progress) as given:
+        reporter = _training_reporter(given, schedule.epochs)
+        reporter.stage("reading")
+        examples = _examples(Path(folder), boxes, background, target, schedule, **common)
+        classifier = _classifier(model, examples, schedule, options)
+        work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
+        reporter.begins(examples, classifier)
+        fit = _fit(classifier, examples, schedule, work, reporter)
+        trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
+        reporter.stage("writing the page")
+        outcome = _outcome(trained, target, examples, fit, began)
+        _write(outcome, fit, owner, work)
     return outcome
 
 
