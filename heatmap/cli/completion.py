@@ -135,7 +135,9 @@ def _open_quote(line: str) -> str:
     try:
         deque(reader, maxlen=0)
     except ValueError:
-        return reader.state if reader.state in ('"', "'") else ""
+        # Not in the types of the standard library.
+        state = getattr(reader, "state", "")
+        return state if state in ('"', "'") else ""
     return ""
 
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..names import SHEET, SUMMARY
 from ..ownership import Ownership
-from ..progress import Reporter
+from ..progress import Progress, Reporter
 from ..room import named_error
 from ..temporary import recover
 from ..threads import thread_count, threads_restored
 from .annotation_folders import Annotations, annotations_of
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
+from .batch_reporter import BatchReporter, batch_reporting
 from .coco_joined import Pieces, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
 from .overview import write_overview
@@ -87,16 +88,6 @@ class LocalRunner:
 def _processors() -> int:
     """The number of threads that compute one photo by default."""
     return thread_count()
-
-
-class BatchReporter(Reporter):
-    """Receives the progress of a batch; this base class ignores it."""
-
-    def begin(self, work: BatchPlan) -> None:
-        """The plan, before the first photo; with ``watch`` once for every new set of photos."""
-
-    def photo(self, record: Record) -> None:
-        """A photo was done, failed or was skipped, and has been recorded."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +172,8 @@ def batch(
             folder cannot be written or holds another batch's results.
     """
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
-    with writing_manifest(output, overwrite=request.overwrite) as manifest:
+    writing = writing_manifest(output, overwrite=request.overwrite)
+    with writing as manifest, batch_reporting(progress) as reporter:
         with named_error(output):
             recover(output)
         _check_own(manifest, manifest.owner(request.files, overwrite=request.overwrite))

@@ -43,6 +43,8 @@ OPTIONS = {
     "train": f"{NEW_HEAD} {READING} --boxes --background {SCHEDULE} --output --resume "
     "--overwrite --skip-broken --json",
     "export": f"{MODEL} --stride --to --output --overwrite --json",
+    "doctor": "--json",
+    "completion": "",
 }
 # Options of other programs that the pages name.
 OTHERS = {"--data-only"}

@@ -139,7 +139,7 @@ def test_a_region_of_an_array_is_that_of_its_file(photo, scorer):
 def test_several_photos_give_results_in_order_when_asked(photo, scorer, several):
     recorder = Recorder()
     results = heatmap.run(
-        several([photo, PHOTO[::-1], photo]), scorer, reporter=recorder, **OPTIONS
+        several([photo, PHOTO[::-1], photo]), scorer, progress=recorder, **OPTIONS
     )
     assert recorder.events == []
 
@@ -181,7 +181,7 @@ def test_what_cannot_be_written_is_refused_before_scoring(tmp_path, photo, score
     recorder = Recorder()
 
     with pytest.raises(ResultError, match=r"cat\.json"):
-        heatmap.run(photo, scorer, output=tmp_path / "out", reporter=recorder)
+        heatmap.run(photo, scorer, output=tmp_path / "out", progress=recorder)
 
     assert recorder.events == []
     assert (tmp_path / "out" / "cat.json").read_text() == "mine"

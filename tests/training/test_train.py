@@ -119,7 +119,7 @@ def test_without_a_validation_split_every_epoch_is_trained(photos):
 
 def test_what_is_frozen_is_computed_once_and_stays(photos, monkeypatch):
     told = Records()
-    done = trained(photos, reporter=told)
+    done = trained(photos, progress=told)
     assert told.views == 24 * 3 + 6
     original = load_classifier(NETWORK, window=20).module.state_dict()
     made = done.classifier.module.state_dict()

@@ -91,7 +91,7 @@ def test_a_resumed_training_shows_all_epochs_and_where_it_was_resumed(photos):
     whole = trained(photos, schedule=SHORT)
     for stopped in (1, 3):
         with pytest.raises(KeyboardInterrupt):
-            trained(photos, "cut.safetensors", reporter=StopsAfter(stopped), resume=stopped > 1)
+            trained(photos, "cut.safetensors", progress=StopsAfter(stopped), resume=stopped > 1)
     done = trained(photos, "cut.safetensors", resume=True)
     assert whole.resumed_after == ()
     assert done.resumed_after == (1, 3)
@@ -149,7 +149,7 @@ def test_all_files_of_a_training_are_written_or_none(photos, tmp_path, monkeypat
 def test_a_photo_that_is_gone_at_the_end_does_not_lose_the_training(photos, monkeypatch):
     """Without its picture the example is still named."""
     with pytest.raises(KeyboardInterrupt):
-        trained(photos, schedule=POOR, reporter=StopsAfter(2))
+        trained(photos, schedule=POOR, progress=StopsAfter(2))
     told = []
 
     def gone(self, epochs):
