@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 @overwrite_option
 @json_option
 def verify(photos: Path, **options: Any) -> None:
-    """Compare sliding with cropping on PHOTO or all photos in FOLDER.
+    """Compare sliding with cropping on PHOTO or those in FOLDER.
 
     Prints how much their scores differ at each scale and how much faster sliding is, and draws
     both. Exits with 1 if the converted head is not exact, or a photo cannot be compared.

@@ -90,8 +90,7 @@ def evaluate(
         display: the thresholds, and how many detections are confirmed; its classes are not used.
         placement: stride, scales and border, and how scales are fused where the network has no
             sharp maps.
-        mapping: a JSON file that maps labels to classes; None takes the class or group with the
-            name of the label.
+        mapping: a JSON file that maps labels to classes; None goes by the names of labels.
         cam: whether to evaluate class activation maps too; needs torchcam.
         reading: how photo files are read, where they leave a choice.
         progress: as in :func:`heatmap.score`; counts photos.

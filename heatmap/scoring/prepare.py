@@ -15,7 +15,7 @@ from ..grid.skip import Skip, no_data_note
 from ..networks.model_names import DEFAULT_MODEL, are_added, is_exported, is_factory
 from ..photo.reduced import PhotoSource, name_of
 from ..prepared.typed import digest_of_typed
-from ..progress import Progress, reporting
+from ..progress import Progress, Reporter, reporting
 from .device import Compute
 from .exported_scorer import exported_scorer
 from .in_torch import InTorch
@@ -205,19 +205,28 @@ def score(
         ConversionError: the engine is "slide", and the network cannot slide.
         ClassError: a class to store that the model does not have.
     """
-    if isinstance(model, Scorer) and engine not in ("auto", model.engine):
+    with reporting(progress) as reporter:
+        scorer = _scorer_of(model, engine, reporter)
+        placement = Placement(stride, scale, border)
+        opened = scorer.opened(photo, placement, skip)
+        note = no_data_note(opened, [scorer.plan(opened.hw, placement)])
+        reporter.stage(f"scoring {name_of(opened)}")
+        limits: dict[str, Any] = {"memory": memory, "store_classes": store_classes, "skip": skip}
+        grid = scorer.score(opened, placement, progress=reporter, **limits)
+        reporter.notes([note] if note else [])
+    return noted(grid, [note]) if note else grid
+
+
+def _scorer_of(model: Model | Scorer, engine: Engine, reporter: Reporter) -> Scorer:
+    """The scorer that is given, or one of a model.
+
+    Raises:
+        GeometryError: the engine contradicts the one of the scorer; or as :func:`prepare`.
+    """
+    if not isinstance(model, Scorer):
+        return prepare(model, engine=engine, progress=reporter)
+    if engine not in ("auto", model.engine):
         raise GeometryError(
             f"{model.facts.name} is prepared to {model.engine}: prepare it with engine={engine!r}"
         )
-    placement = Placement(stride, scale, border)
-    with reporting(progress) as reporter:
-        if not isinstance(model, Scorer):
-            model = prepare(model, engine=engine, progress=reporter)
-        opened = model.opened(photo, placement, skip)
-        note = no_data_note(opened, [model.plan(opened.hw, placement)])
-        reporter.stage(f"scoring {name_of(opened)}")
-        limits: dict[str, Any] = {"memory": memory, "store_classes": store_classes, "skip": skip}
-        grid = model.score(opened, placement, progress=reporter, **limits)
-        if note:
-            reporter.note(note)
-    return noted(grid, [note]) if note else grid
+    return model

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,61 +38,13 @@ from ..progress import Progress, Reporter, reporting
 from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
-from .fit import Epoch, Fit, LabelledRows, Schedule
+from .fit import Fit, LabelledRows, Schedule
 from .trained import Trained, page_path
 from .training_page import training_page
+from .training_reporter import TrainingReporter, training_reporter
 from .validation import validated
 from .view_store import ViewStore
 from .work_folder import WorkFolder, work_folder
-
-
-class TrainingReporter(Reporter):
-    """Receives the progress of a training; this base class ignores it. ``advance`` counts views."""
-
-    def begins(self, examples: Examples, classifier: Classifier) -> None:
-        """Called before the first view is made."""
-
-    def resumed(self, epochs: int) -> None:
-        """An interrupted training is resumed after this many epochs."""
-
-    def epoch(self, epoch: Epoch, best: bool) -> None:
-        """An epoch is done and saved; ``best`` says whether it is the best so far."""
-
-
-class _Stages(TrainingReporter):
-    """Tells of a training as of any other long work: epochs are counted."""
-
-    def __init__(self, reporter: Reporter, epochs: int) -> None:
-        self.reporter, self.epochs = reporter, epochs
-
-    def stage(self, what: str) -> None:
-        self.reporter.stage(what)
-
-    def advance(self, done: int, total: int) -> None:
-        self.reporter.advance(done, total)
-
-    def note(self, message: str, *ways: Use) -> None:
-        self.reporter.note(message, *ways)
-
-    def begins(self, examples: Examples, classifier: Classifier) -> None:
-        self.notes((*examples.notes, *classifier.notes))
-        self.notes([f"left out: {photo}" for photo in examples.broken])
-        self.stage("making views")
-
-    def resumed(self, epochs: int) -> None:
-        self.stage(f"continuing after epoch {epochs}")
-
-    def epoch(self, epoch: Epoch, best: bool) -> None:
-        so_far = ", best so far" if best else ""
-        self.stage(f"epoch {epoch.number}: loss {epoch.loss:.4f}{so_far}")
-        self.advance(epoch.number, self.epochs)
-
-
-def _training_reporter(given: Reporter, epochs: int) -> TrainingReporter:
-    """The reporter itself if it takes epochs; that of the command line does, of another class."""
-    if hasattr(given, "epoch"):
-        return cast(TrainingReporter, given)
-    return _Stages(given, epochs)
 
 
 def train(
@@ -130,8 +82,7 @@ def train(
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
         reading: how photo files are read, where they leave a choice.
         overwrite: also replace files of these names that this tool did not write.
-        progress: as in :func:`heatmap.score`; counts views, then epochs. A
-            :class:`train.TrainingReporter` gets each epoch.
+        progress: as in :func:`heatmap.score`; counts views, then epochs.
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
     Returns:
@@ -147,18 +98,30 @@ def train(
     owner = _owner(target, (model, boxes, *options.values()), overwrite)
     common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
     with reporting(progress) as given:
-        reporter = _training_reporter(given, schedule.epochs)
+        reporter = training_reporter(given, schedule.epochs)
         reporter.stage("reading")
         examples = _examples(Path(folder), boxes, background, target, schedule, **common)
         classifier = _classifier(model, examples, schedule, options)
         work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
-        reporter.begins(examples, classifier)
-        fit = _fit(classifier, examples, schedule, work, reporter)
-        trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
+        fit, trained = _fitted(classifier, examples, schedule, work, reporter)
         reporter.stage("writing the page")
         outcome = _outcome(trained, target, examples, fit, began)
         _write(outcome, fit, owner, work)
     return outcome
+
+
+def _fitted(
+    classifier: Classifier,
+    examples: Examples,
+    schedule: Schedule,
+    work: WorkFolder,
+    reporter: TrainingReporter,
+) -> tuple[Fit, Classifier]:
+    """The fit, and the classifier whose module was trained, with its box regression."""
+    reporter.begins(examples, classifier)
+    fit = _fit(classifier, examples, schedule, work, reporter)
+    trained = _trained(classifier, examples)
+    return fit, _with_boxes(trained, examples, schedule.seed, reporter)
 
 
 def _owner(target: Path, read: Iterable[object], overwrite: bool) -> Ownership:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.shell_completion import get_completion_class
+from click.shell_completion import get_completion_class, split_arg_string
 
 from heatmap.cli.completion import PROGRAM
 from heatmap.cli.main import cli
@@ -39,17 +39,21 @@ def own_names(tmp_path, monkeypatch) -> str:
     return "--class-names own.txt"
 
 
+def words(line: str) -> tuple[list[str], str]:
+    """The words behind the program, and the last one, whose quote may be open."""
+    *before, last = split_arg_string(f"{line}x")
+    return before[1:], last[:-1]
+
+
 def found(line: str, shell: str = "zsh") -> list[str]:
     """What a shell is offered for a line, as it is."""
     form = get_completion_class(shell)(cli, {}, PROGRAM, VARIABLE)
-    *words, last = shlex.split(f"{line}x")
-    return [item.value for item in form.get_completions(words[1:], last[:-1])]
+    return [item.value for item in form.get_completions(*words(line))]
 
 
 def kinds(line: str) -> set[str]:
     form = get_completion_class("zsh")(cli, {}, PROGRAM, VARIABLE)
-    *words, last = shlex.split(f"{line}x")
-    return {item.type for item in form.get_completions(words[1:], last[:-1])}
+    return {item.type for item in form.get_completions(*words(line))}
 
 
 def in_bash(line: str, monkeypatch) -> list[str]:
@@ -184,7 +188,9 @@ def test_bash_gets_names_quoted_as_they_were_begun(
     assert in_bash(line + typed, monkeypatch) == [inserted]
     # Bash keeps the quote that is open, and ends it.
     quote = typed[0] if typed[0] in "\"'" else ""
-    assert shlex.split(f"{line}{quote}{inserted}{quote}")[-1].removeprefix("--class=") == name
+    command = f"printf %s {option.removeprefix('-c ')}{quote}{inserted}{quote}"
+    read = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert read.stdout.removeprefix("--class=") == name
 
 
 def test_bash_completes_commands_options_and_choices(monkeypatch):
@@ -196,7 +202,7 @@ def test_bash_completes_commands_options_and_choices(monkeypatch):
 
 # Calls the function as bash does, and prints what it makes of the line.
 IN_BASH = r"""
-source script
+source ./names.bash
 COMP_LINE='heatmap run cat.jpg --class-names own.txt -c red\ c'
 COMP_POINT=${#COMP_LINE}
 COMP_WORDS=(heatmap run cat.jpg --class-names own.txt -c 'red\ c')
@@ -213,7 +219,7 @@ exec {shlex.quote(sys.executable)} -c 'from heatmap.cli.main import main; main()
 def test_the_script_works_in_bash(call, own_names):
     printed = call("completion", "bash")
     assert (printed.code, printed.err) == (0, "")
-    Path("script").write_text(printed.out)
+    Path("names.bash").write_text(printed.out)
     Path("bin").mkdir()
     program = Path("bin/heatmap")
     program.write_text(PROGRAM_FILE)

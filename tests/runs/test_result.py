@@ -12,7 +12,7 @@ import heatmap
 from heatmap.errors import ModelError, ResultError
 from heatmap.rendering.overlay import encode_image
 from heatmap.runs.result import Result
-from tests.support.batches import files
+from tests.support.batches import MODEL, WINDOW, files
 from tests.support.runs import PHOTO, Recorder
 
 OPTIONS = {"conf": 0.05, "scales": (0.5, 1.0), "confirm": 4}
@@ -133,6 +133,21 @@ def test_a_region_of_an_array_is_that_of_its_file(photo, scorer):
 
     assert of_file.detections == of_array.detections == of_bytes.detections
     assert of_array.photo.whole_hw == (100, 120)
+
+
+def test_a_run_counts_windows_and_logs_its_stages(photo, caplog, capfd):
+    caplog.set_level("INFO")
+    seen = []
+    heatmap.run(photo, MODEL, window=WINDOW, progress=lambda *done: seen.append(done), **OPTIONS)
+    # Once for each scale.
+    assert len([done for done, total in seen if done == total]) == len(OPTIONS["scales"])
+    stages = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    assert stages == [
+        f"loading {MODEL}",
+        f"scoring {photo.name} at scale 0.5",
+        f"scoring {photo.name} at scale 1",
+    ]
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("several", [list, tuple, iter])
