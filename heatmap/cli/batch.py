@@ -128,7 +128,7 @@ progress_options = under(
 @overwrite_option
 @progress_options
 def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
-    """Run many photos: folders, globs, lists of paths, single photos.
+    """Run many photos: folders, globs, lists, single photos.
 
     Results mirror the folder structure of the photos below the output folder; index.html shows
     all of them, summary.csv lists the detections, and manifest.jsonl records the outcome for

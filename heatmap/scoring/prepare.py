@@ -206,8 +206,7 @@ def score(
         ClassError: a class to store that the model does not have.
     """
     with reporting(progress) as reporter:
-        scorer = _scorer_of(model, engine, reporter)
-        placement = Placement(stride, scale, border)
+        scorer, placement = _scorer_of(model, engine, reporter), Placement(stride, scale, border)
         opened = scorer.opened(photo, placement, skip)
         note = no_data_note(opened, [scorer.plan(opened.hw, placement)])
         reporter.stage(f"scoring {name_of(opened)}")

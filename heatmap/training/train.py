@@ -71,14 +71,14 @@ def train(
     checkpoint has the same bits, also when resumed. The page shows what is returned.
 
     Args:
-        folder: one folder of photos for each class; or with ``boxes`` whole photos, whose areas
-            without boxes form the class "background".
+        folder: one folder of photos for each class; or whole photos, with ``boxes``.
         output: checkpoint to write, x.safetensors; beside it x.json, x.html, meanwhile x.training.
         model: a network to adapt, or one already adapted to exactly these classes.
-        boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
+        boxes: COCO instances, or a JSON or CSV list of boxes on the photos; what lies beside them
+            becomes the class "background".
         background: photos of the class "background"; not with ``boxes``, which make their own.
         schedule: the hyperparameters; None is ``Schedule()``.
-        resume: continue an interrupted training after its last complete epoch.
+        resume: go on with an interrupted training after its last complete epoch.
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
         reading: how photo files are read, where they leave a choice.
         overwrite: also replace files of these names that this tool did not write.
@@ -93,21 +93,20 @@ def train(
         ResultError: the boxes cannot be read, or a file is in the way or cannot be written.
         ModelError: the network, an option or the saved state cannot be used.
     """
-    began, schedule = time.perf_counter(), schedule or Schedule()
-    target, options = Path(output), options or {}
+    began, target = time.perf_counter(), Path(output)
+    schedule, options = schedule or Schedule(), options or {}
     owner = _owner(target, (model, boxes, *options.values()), overwrite)
-    common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
     with reporting(progress) as given:
         reporter = training_reporter(given, schedule.epochs)
         reporter.stage("reading")
-        examples = _examples(Path(folder), boxes, background, target, schedule, **common)
+        read: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
+        examples = _examples(Path(folder), boxes, background, target, schedule, **read)
         classifier = _classifier(model, examples, schedule, options)
         work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
         fit, trained = _fitted(classifier, examples, schedule, work, reporter)
-        reporter.stage("writing the page")
         outcome = _outcome(trained, target, examples, fit, began)
         _write(outcome, fit, owner, work)
-    return outcome
+        return outcome
 
 
 def _fitted(
@@ -121,7 +120,9 @@ def _fitted(
     reporter.begins(examples, classifier)
     fit = _fit(classifier, examples, schedule, work, reporter)
     trained = _trained(classifier, examples)
-    return fit, _with_boxes(trained, examples, schedule.seed, reporter)
+    trained = _with_boxes(trained, examples, schedule.seed, reporter)
+    reporter.stage("writing the page")
+    return fit, trained
 
 
 def _owner(target: Path, read: Iterable[object], overwrite: bool) -> Ownership:

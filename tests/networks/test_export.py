@@ -155,7 +155,7 @@ def test_probabilities_are_called_so_and_stages_are_told(tmp_path):
     path, told = tmp_path / "a.pt2", Recorder()
     written = heatmap.export(seeded("softmax"), path, to="torch", window=WINDOW, progress=told)
     stages = [event[1] for event in told.events if event[0] == "stage"]
-    assert stages == ["loading the network", "converting Sequential", f"writing {path}"]
+    assert stages == ["loading the network", "converting Classifier", f"writing {path}"]
     facts = facts_of(written.path)
     assert (facts["outputs"], facts["activation"]) == ("probabilities", "none")
 

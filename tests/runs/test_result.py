@@ -141,7 +141,7 @@ def test_a_run_counts_windows_and_logs_its_stages(photo, caplog, capfd):
     heatmap.run(photo, MODEL, window=WINDOW, progress=lambda *done: seen.append(done), **OPTIONS)
     # Once for each scale.
     assert len([done for done, total in seen if done == total]) == len(OPTIONS["scales"])
-    stages = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    stages = [record.getMessage() for record in caplog.records if record.name == "heatmap"]
     assert stages == [
         f"loading {MODEL}",
         f"scoring {photo.name} at scale 0.5",
