@@ -154,7 +154,7 @@ def _continued(text: str, quote: str) -> str:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete commands, options, classes and models.
+    """Print what makes a shell complete classes and models.
 
     In ~/.bashrc: eval "$(heatmap completion bash)". In ~/.zshrc, behind compinit: eval "$(heatmap
     completion zsh)". For fish: heatmap completion fish > ~/.config/fish/completions/heatmap.fish.
