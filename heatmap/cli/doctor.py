@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Look at the installation and the machine, and say what is wrong.
+    """Look at installation and machine, and say what is wrong.
 
     Lists versions, processor, threads, GPUs, memory, and the folders for temporary files and for
     what is kept. Exits with 1 if something is broken. Paste the list into a report of an error.

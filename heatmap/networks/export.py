@@ -146,7 +146,7 @@ def export(
             return program
 
 
-def _check_suffix(target: Path, to: str) -> None:
+def _check_suffix(target: Path, to: ProgramFormat) -> None:
     """Refuse an unknown format, and a file whose name says another one.
 
     Raises:
