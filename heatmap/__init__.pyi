@@ -36,6 +36,7 @@ from .networks.summary import summary as summary
 from .photo.photo import Photo as Photo
 from .photo.photo import read_photo as read_photo
 from .photo.reading import Reading as Reading
+from .progress import Reporter as Reporter
 from .rendering.overlay import overlay as overlay
 from .rendering.overlay import write_image as write_image
 from .runs.options import RunOptions as RunOptions

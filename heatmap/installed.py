@@ -9,11 +9,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 from .errors import HeatmapError, reason_of
+from .versions import OTHER_OPENCVS
 
 _DISTRIBUTION = "heatmap-localizer"
 _OPENCV, _LIBVIPS = "opencv-python-headless", "pyvips-binary"
-# They install the same module, each over the others.
-_OTHER_OPENCVS = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 @cache
@@ -26,7 +25,7 @@ def check_installed() -> None:
     Raises:
         HeatmapError: names the library, the version found, and what to install.
     """
-    least = _least_versions()
+    least = least_versions()
     _check_opencv(least[_OPENCV])
     _check_libvips(least[_LIBVIPS])
     for name in least.keys() - {_OPENCV, _LIBVIPS}:
@@ -58,7 +57,7 @@ def imported(name: str, asked_by: str, *, package: str = "") -> Any:
         raise HeatmapError(f"{asked_by} needs {name}, which {why}: {advice}") from error
 
 
-def _least_versions() -> dict[str, str]:
+def least_versions() -> dict[str, str]:
     """The lowest version of each package that is needed, "2.9", by its name on the index."""
     needed = (line for line in requires(_DISTRIBUTION) or () if "extra ==" not in line)
     pairs = (re.fullmatch(r"([\w.-]+) ?>=([\d.]+)", line) for line in needed)
@@ -70,7 +69,7 @@ def _check_opencv(least: str) -> None:
         import cv2
     except ImportError as error:
         raise _not_loaded("OpenCV", error, _OPENCV, least) from error
-    others = [name for name in _OTHER_OPENCVS if _is_installed(name)]
+    others = [name for name in OTHER_OPENCVS if _is_installed(name)]
     removed = f"pip uninstall {' '.join((*others, _OPENCV))}, then " if others else ""
     _check("OpenCV", cv2.__version__, least, _OPENCV, removed)
 
@@ -93,7 +92,7 @@ def _check(name: str, found: str, least: str, package: str, first: str = "") -> 
         package: what to install.
         first: what to do before.
     """
-    if _numbers(found) < _numbers(least):
+    if is_older(found, least):
         raise HeatmapError(
             f"{name} {found} is installed, heatmap needs {least} or newer: "
             f"{first}pip install '{package}>={least}'"
@@ -104,6 +103,11 @@ def _not_loaded(name: str, error: BaseException, package: str, least: str) -> He
     return HeatmapError(
         f"{name} cannot be loaded ({reason_of(error)}): pip install '{package}>={least}'"
     )
+
+
+def is_older(found: str, least: str) -> bool:
+    """Whether a version is lower than another one."""
+    return _numbers(found) < _numbers(least)
 
 
 def _numbers(version_text: str) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from .control_group import group_memory
+
 # Activations take at most this fraction of the free memory unless a limit is given.
 MEMORY_SHARE = 0.5
 
@@ -34,9 +36,15 @@ _before = 0
 
 def free_memory() -> int:
     """Bytes that activations may take where no limit is given: half of the free memory."""
+    return int(available_memory() * MEMORY_SHARE)
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: what is free, and what its container allows."""
     import psutil
 
-    return int(psutil.virtual_memory().available * MEMORY_SHARE)
+    free, group = int(psutil.virtual_memory().available), group_memory()
+    return free if group is None else min(free, group.free)
 
 
 @contextmanager

@@ -1,10 +1,21 @@
-"""The base class of progress reporters."""
+"""The progress of long work: who receives it, and what callers ask for by ``progress``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from .errors import HeatmapError, Use
+from .errors import HeatmapError, ResultError, Use
+from .quiet import speaking
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+# Nothing is printed unless a program asks for it, as by ``logging.basicConfig(level="INFO")``.
+LOGGER = logging.getLogger("heatmap")
+LOGGER.addHandler(logging.NullHandler())
 
 
 class Reporter:
@@ -30,3 +41,146 @@ class Reporter:
     def worded(self, error: HeatmapError) -> str:
         """An error in words for whom the progress is reported to."""
         return str(error)
+
+
+# What every long call takes as ``progress``, see :func:`reporting`.
+Progress: TypeAlias = bool | Callable[[int, int], object] | Reporter
+
+
+class LoggingReporter(Reporter):
+    """Logs progress to ``logging.getLogger("heatmap")``: stages as INFO, notes as WARNING."""
+
+    def stage(self, what: str) -> None:
+        """Log what begins now."""
+        _log(logging.INFO, what)
+
+    def advance(self, done: int, total: int) -> None:
+        """Log how much is done, as DEBUG."""
+        _log(logging.DEBUG, f"{done} of {total}")
+
+    def note(self, message: str, *ways: Use) -> None:
+        """Log a warning, with its remedies as Python has them."""
+        _log(logging.WARNING, str(HeatmapError(message, *ways)))
+
+
+class CountingReporter(LoggingReporter):
+    """Calls a function with how much is done and the total, of each stage anew; and logs."""
+
+    def __init__(self, count: Callable[[int, int], object]) -> None:
+        self.count = count
+
+    def advance(self, done: int, total: int) -> None:
+        """Pass on how much is done."""
+        super().advance(done, total)
+        self.count(done, total)
+
+
+class ProgressBar(LoggingReporter):
+    """A line that shows the current stage, with a bar where the total is known; and logs."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+
+    def stage(self, what: str) -> None:
+        """Show what begins now."""
+        super().stage(what)
+        # A new task; otherwise total and remaining time of the previous stage would stay.
+        self.bar.remove_task(self.bar.task_ids[0])
+        self.bar.add_task(_plain(what), total=None)
+
+    def advance(self, done: int, total: int) -> None:
+        """Show how much is done."""
+        super().advance(done, total)
+        self.bar.update(self.bar.task_ids[0], completed=done, total=total)
+
+    def note(self, message: str, *ways: Use) -> None:
+        """Print a line that stays; nothing where there is no bar."""
+        super().note(message, *ways)
+        if not self.bar.disable:
+            self.show(str(HeatmapError(message, *ways)))
+
+    def show(self, note: str) -> None:
+        """Print a note above the bar."""
+        self.bar.console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Hide the line while something else is printed."""
+        self.bar.stop()
+        yield
+        self.bar.start()
+
+
+_Bar = TypeVar("_Bar", bound=ProgressBar)
+
+
+@contextmanager
+def progress_bar(stage: str, kind: type[_Bar]) -> Iterator[_Bar]:
+    """Show progress on standard error where that is a terminal, or in a notebook; else nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    # Disabled later, its thread would never end.
+    disabled = not (console.is_terminal or console.is_jupyter)
+    with Bar(*columns, console=console, transient=True, disable=disabled) as bar:
+        bar.add_task(_plain(stage), total=None)
+        yield kind(bar)
+
+
+@contextmanager
+def reporting(progress: Progress, stage: str = "") -> Iterator[Reporter]:
+    """What receives the progress that a caller asked for.
+
+    Args:
+        progress: False only logs, True also shows a bar on standard error, a function is called
+            with how much is done and the total, of each stage anew; a reporter gets everything
+            instead.
+        stage: what begins now, told to all but a reporter, whose giver tells it.
+
+    Raises:
+        ResultError: it is none of these.
+    """
+    if isinstance(progress, Reporter):
+        yield progress
+        return
+    if progress is True:
+        with progress_bar(stage, ProgressBar) as bar:
+            if stage:
+                bar.stage(stage)
+            yield bar
+        return
+    # None is as not given.
+    if progress is None or progress is False:
+        reporter = LoggingReporter()
+    elif callable(progress):
+        reporter = CountingReporter(progress)
+    else:
+        raise ResultError(
+            f"progress is {progress!r}: give True, False, a function of (done, total), or a "
+            "heatmap.Reporter"
+        )
+    if stage:
+        reporter.stage(stage)
+    yield reporter
+
+
+def _log(level: int, text: str) -> None:
+    # Asked first: whoever does not listen pays nothing.
+    if LOGGER.getEffectiveLevel() <= level:
+        with speaking():
+            LOGGER.log(level, "%s", text)
+
+
+def _plain(text: str) -> str:
+    """A text that rich does not take for markup."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -28,6 +28,17 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def speaking() -> Iterator[None]:
+    """Let the log through in the block, for what this package itself has to say."""
+    # Where nothing is quiet, there is no lock to wait for.
+    if not _blocks["quiet"]:
+        yield
+        return
+    with _block("speaking"):
+        yield
+
+
+@contextmanager
 def listening(library: str) -> Iterator[list[str]]:
     """Collect what a library logs in the block, instead of printing it."""
     lines: list[str] = []
@@ -55,13 +66,14 @@ def _block(kind: str) -> Iterator[None]:
 
 
 def _count(kind: str, change: int) -> None:
-    """Disable logging while any block is quiet and none is listening."""
+    """Disable logging while any block is quiet and none is listening or speaking."""
     global _level_before
     with _lock:
         if not _blocks.total():
             _level_before = logging.root.manager.disable
         _blocks[kind] += change
-        silent = _blocks["quiet"] and not _blocks["listening"]
+        heard = _blocks["listening"] or _blocks["speaking"]
+        silent = _blocks["quiet"] and not heard
         level = max(logging.CRITICAL, _level_before) if silent else _level_before
         # It makes every logger forget what it knows, of which torch has hundreds.
         if level != logging.root.manager.disable:

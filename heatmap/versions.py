@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +18,8 @@ _PACKAGES = (
     "opencv-python-headless",
     "pyvips",
 )
+# They install the same module as opencv-python-headless, each over the others.
+OTHER_OPENCVS = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 @cache
@@ -34,3 +37,19 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def report_versions() -> dict[str, str]:
+    """What to tell of an installation in a report, by name; nothing is imported for it.
+
+    Packages that are not installed are "missing". With pyvips-binary comes libvips, of its version.
+    """
+    found = installed_versions((*_PACKAGES, *OTHER_OPENCVS, "pyvips-binary"))
+    own, *others = _PACKAGES
+    return {
+        own: found.get(own, "missing"),
+        "Python": platform.python_version(),
+        **dict.fromkeys(others, "missing"),
+        **found,
+        "platform": platform.platform(),
+    }

@@ -40,6 +40,7 @@ def test_all_pages_with_commands_are_read():
         "docs/batch.md",
         "docs/evaluation.md",
         "docs/fc-to-conv.md",
+        "docs/setup.md",
         "docs/your-network.md",
         "samples/README.md",
     }

@@ -130,7 +130,7 @@ PUBLIC = set(
     """
     ClassError ClassGroup Classifier ConversionError Detection Findings
     FullyConvolutional Geometry GeometryError HeatmapError InexactError ModelError MultiScale
-    Photo PhotoError Placement Program Reading Result ResultError RunOptions
+    Photo PhotoError Placement Program Reading Reporter Result ResultError RunOptions
     Schedule ScoreGrid Scorer Summary Trained VerifyReport adapt convert draw_report evaluate
     export list_models load load_classifier localize overlay prepare read_photo render run
     save_checkpoint saved_results score sharp_maps summary tighten train verify view write_image

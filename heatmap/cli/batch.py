@@ -128,7 +128,7 @@ progress_options = under(
 @overwrite_option
 @progress_options
 def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
-    """Run many photos: folders, globs, lists of paths, single photos.
+    """Run many photos: folders, globs, lists, single photos.
 
     Results mirror the folder structure of the photos below the output folder; index.html shows
     all of them, summary.csv lists the detections, and manifest.jsonl records the outcome for
@@ -163,7 +163,7 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
 def _run(run_batch: Any, printer: Any, where: Any, output: Path, *given: Any, **common: Any) -> int:
     """Run the batch and count failed photos; Ctrl-C ends --watch normally, anything else early."""
     try:
-        done = run_batch(where, output, *given, reporter=printer, **common)
+        done = run_batch(where, output, *given, progress=printer, **common)
     except KeyboardInterrupt:
         printer.interrupted()
         if where.watch is None:

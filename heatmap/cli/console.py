@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ..errors import HeatmapError, Use
 from ..geometry import grid_text, scale_of, size_text
-from ..progress import Reporter
+from ..progress import ProgressBar, progress_bar
 from .command import in_options
 
 if TYPE_CHECKING:
@@ -63,47 +62,16 @@ def drawn_table(table: TextTable) -> Table:
     return drawn
 
 
-class ProgressLine(Reporter):
-    """A line that shows the current stage, with a progress bar where the total is known."""
-
-    def __init__(self, bar: Progress) -> None:
-        self.bar = bar
-
-    def stage(self, what: str) -> None:
-        """Show what begins now."""
-        # A new task; otherwise total and remaining time of the previous stage would stay.
-        self.bar.remove_task(self.bar.task_ids[0])
-        self.bar.add_task(escape(what), total=None)
-
-    def advance(self, done: int, total: int) -> None:
-        """Show how much is done."""
-        self.bar.update(self.bar.task_ids[0], completed=done, total=total)
+class ProgressLine(ProgressBar):
+    """The progress of a command: notes name its options, and are printed in a pipe too."""
 
     def note(self, message: str, *ways: Use) -> None:
         """Print a line that is not overwritten."""
-        text = in_options(HeatmapError(message, *ways))
-        self.bar.console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Hide the line while something else is printed."""
-        self.bar.stop()
-        yield
-        self.bar.start()
+        self.show(in_options(HeatmapError(message, *ways)))
 
 
 @contextmanager
 def progress_line(stage: str) -> Iterator[ProgressLine]:
     """Show progress on a terminal; show nothing in a pipe."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    # Disabled later, its thread would never end.
-    disabled = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
-        bar.add_task(escape(stage), total=None)
-        yield ProgressLine(bar)
+    with progress_bar(stage, ProgressLine) as line:
+        yield line

@@ -90,7 +90,6 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options["model"], options).prepare()
         line.notes(scorer.notes_at(scorer.native_stride_px))
-        line.stage(f"evaluating {photos}")
         report = evaluate_photos(
             photos,
             boxes,
@@ -100,11 +99,10 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
             mapping=options["mapping"],
             cam=options["cam"],
             reading=reading_of(options),
-            progress=line.advance,
+            progress=line,
         )
         written: tuple[Path, ...] = ()
         if output is not None:
-            line.stage("drawing the best and worst photos")
             written = write_report(
                 output,
                 report,
@@ -114,7 +112,7 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
                 placement=placement,
                 reading=reading_of(options),
                 overwrite=options["overwrite"],
-                progress=line.advance,
+                progress=line,
             )
     if options["as_json"]:
         click.echo(json.dumps(describe_evaluation(report, scorer), indent=2))

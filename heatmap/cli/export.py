@@ -51,9 +51,8 @@ def export(output: Path, as_json: bool, **options: Any) -> None:
     check_model(options["model"])
     from ..networks.export import export as write
 
-    with progress_line(f"writing {output}") as line:
-        program = write(options.pop("model"), output, **options)
-        line.notes(program.facts["notes"])
+    with progress_line(f"loading {options['model']}") as line:
+        program = write(options.pop("model"), output, progress=line, **options)
     if as_json:
         click.echo(json.dumps(_described(program), indent=2))
     else:

@@ -16,6 +16,8 @@ import click
 from ..quiet import quiet
 from .adapt import adapt
 from .batch import batch
+from .completion import PROGRAM, completion
+from .doctor import doctor
 from .evaluate import evaluate
 from .export import export
 from .models import models
@@ -35,8 +37,24 @@ class CommandsInOrder(click.Group):
         return list(self.commands)
 
 
+def _print_versions(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from ..versions import report_versions
+
+    click.echo("\n".join(f"{name} {version}" for name, version in report_versions().items()))
+    context.exit()
+
+
 @click.group(cls=CommandsInOrder, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="heatmap-localizer")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_versions,
+    help="Print the versions that matter for a report, and exit.",
+)
 def cli() -> None:
     """Turn any image classifier into a localizer for photos of any size."""
 
@@ -53,6 +71,8 @@ for command in (
     adapt,
     train,
     export,
+    doctor,
+    completion,
 ):
     cli.add_command(command)
 
@@ -70,7 +90,7 @@ def main() -> None:
     debug = bool(os.environ.get("HEATMAP_DEBUG"))
     try:
         with nullcontext() if debug else quiet():
-            cli.main(prog_name="heatmap", standalone_mode=False)
+            cli.main(prog_name=PROGRAM, standalone_mode=False)
     except click.exceptions.Abort:
         _end("interrupted", 130)
     except click.ClickException as error:

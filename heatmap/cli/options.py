@@ -15,6 +15,7 @@ from ..choices import ACTIVATIONS, BACKENDS, DEVICES, DTYPES, ENGINES
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
 from ..photo.reading import MAX_PIXELS
+from .completion import complete_classes, complete_models
 from .parameter_types import (
     ChannelNumbers,
     InputRange,
@@ -59,6 +60,7 @@ network_options = under(
         default=DEFAULT_MODEL,
         show_default=True,
         metavar="MODEL",
+        shell_complete=complete_models,
         help="torchvision name, timm/NAME, package.module:factory, checkpoint, or exported .onnx.",
     ),
     click.option(
@@ -252,12 +254,14 @@ detection_options = under(
         "classes",
         multiple=True,
         metavar="CLASS",
+        shell_complete=complete_classes,
         help="Class to look for: name, index, wnid, unique prefix, or group; may be repeated.",
     ),
     click.option(
         "--exclude",
         multiple=True,
         metavar="CLASS",
+        shell_complete=complete_classes,
         help="Class to leave out where none is named with -c; may be repeated.",
     ),
     conf_option,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .completion import complete_classes
 from .options import FILE, under
 from .parameter_types import ColorRange
 
@@ -57,6 +58,7 @@ store_options = under(
         "--store-classes",
         multiple=True,
         metavar="CLASS",
+        shell_complete=complete_classes,
         help="Store the probabilities of this class only; may be repeated.",
     ),
     click.option(

@@ -84,7 +84,7 @@ def run(photo: Path, **options: Any) -> None:
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options["model"], options).prepare()
         line.notes((*scorer.facts.notes, *scorer.cache_notes))
-        done = run_photo(photo, scorer, request, folder=options["output"], reporter=line)
+        done = run_photo(photo, scorer, request, folder=options["output"], progress=line)
         noted = done.maps.origin.notes[len(scorer.facts.notes) :]
         if options["as_json"]:
             # What was looked for stands in the JSON.

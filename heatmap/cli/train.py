@@ -157,7 +157,7 @@ def train(
                 skip_broken=skip_broken,
                 reading=reading,
                 overwrite=overwrite,
-                reporter=printer,
+                progress=printer,
                 options=_given(options),  # type: ignore[arg-type]
             )
         except KeyboardInterrupt:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..networks.classifier import Classifier
     from ..training.examples import Examples
     from ..training.fit import Epoch
-    from ..training.train import TrainingReporter
     from ..training.trained import Trained
+    from ..training.training_reporter import TrainingReporter
     from ..training.validation import Validation
 else:
     # The class itself would load torch; TrainingPrinter overrides all methods that it adds.

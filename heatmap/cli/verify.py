@@ -21,6 +21,7 @@ from ..names import COMPARISON, ResultNames
 from ..ownership import check_folder
 from .check import check_names
 from .command import Command, in_options
+from .completion import complete_classes
 from .console import make_console, print_model, progress_line
 from .options import (
     FILE,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         "--class",
         "wanted",
         metavar="CLASS",
+        shell_complete=complete_classes,
         help="Class to draw; default: the top class of the photo.",
     ),
     click.option(
@@ -81,7 +83,7 @@ if TYPE_CHECKING:
 @overwrite_option
 @json_option
 def verify(photos: Path, **options: Any) -> None:
-    """Compare sliding with cropping on PHOTO or all photos in FOLDER.
+    """Compare sliding with cropping on PHOTO or those in FOLDER.
 
     Prints how much their scores differ at each scale and how much faster sliding is, and draws
     both. Exits with 1 if the converted head is not exact, or a photo cannot be compared.
@@ -171,10 +173,10 @@ class _Comparing:
         from ..runs.options import placement_of, reading_of
 
         options = self.options
-        line.stage(f"sliding and cropping over {path.name}")
         photo = read_photo(path, reading=reading_of(options))
+        placement = placement_of(options)
         report = verify_photo(
-            photo, scorer, windows=options["windows"], placement=placement_of(options)
+            photo, scorer, windows=options["windows"], placement=placement, progress=line
         )
         picture = draw_report(photo, report, options["wanted"])
         line.notes([f"{name}: {note}" for note in photo.notes])

@@ -24,6 +24,7 @@ from ..photo.gathered_notes import gathered_notes
 from ..photo.listed import on_photos
 from ..photo.photo import Photo, read_photo
 from ..photo.reading import AS_IT_IS, Reading
+from ..progress import Progress, reporting
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
 from .metrics import Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
@@ -68,7 +69,7 @@ def evaluate(
     mapping: str | Path | None = None,
     cam: bool = True,
     reading: Reading = AS_IT_IS,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = False,
 ) -> EvaluationReport:
     """Measure how well heatmaps point at objects, and how good detections are.
 
@@ -89,11 +90,10 @@ def evaluate(
         display: the thresholds, and how many detections are confirmed; its classes are not used.
         placement: stride, scales and border, and how scales are fused where the network has no
             sharp maps.
-        mapping: a JSON file that maps labels to classes; None takes the class or group with the
-            name of the label.
+        mapping: a JSON file that maps labels to classes; None goes by the names of labels.
         cam: whether to evaluate class activation maps too; needs torchcam.
         reading: how photo files are read, where they leave a choice.
-        progress: called with the number of photos done and the total.
+        progress: as in :func:`heatmap.score`; counts photos.
 
     Returns:
         The figures of each method over all (photo, class) pairs and by label, and those of
@@ -115,7 +115,9 @@ def evaluate(
     judging = _Judging(
         *(Path(photos), reading, scorer, placement, search, display.conf, labels, methods)
     )
-    used, broken = judging.judged(box_file.photos, pairing, progress or (lambda *_: None))
+    with reporting(progress) as reporter:
+        reporter.stage(f"evaluating {photos}")
+        used, broken = judging.judged(box_file.photos, pairing, reporter.advance)
     return _report(used, replace(pairing.left_out, broken=tuple(broken)), display.conf)
 
 

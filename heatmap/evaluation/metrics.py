@@ -18,6 +18,7 @@ from ..errors import PhotoError, ResultError
 from ..geometry import Box, iou
 from ..photo.broken import BrokenPhoto
 from ..photo.photo import Photo, read_photo
+from ..progress import Progress, reporting
 from .pairs import LeftOut, PairedPhoto, Pairing, PhotoClassPair, nothing_left
 
 # Distance from a box at which the maximum of a heatmap still counts as pointing at it.
@@ -135,7 +136,7 @@ def evaluate_methods(
     pairing: Pairing,
     methods: Mapping[str, Method],
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = False,
 ) -> Evaluation:
     """Run every method on every pair, and compare its answers with the ground-truth boxes.
 
@@ -144,20 +145,20 @@ def evaluate_methods(
     Args:
         pairing: photos, the classes to search on each, and their boxes.
         methods: methods by name; each gets all classes of a photo at once.
-        progress: called with the number of photos done and the total.
+        progress: as in :func:`heatmap.score`; counts photos.
 
     Raises:
         PhotoError: no photo can be read.
         ResultError: a method gives answers that :class:`Answer` does not allow.
     """
     judged, broken = [], []
-    for done, paired in enumerate(pairing.photos, start=1):
-        try:
-            judged.append(judge_pairs(paired, read_photo(paired.path), methods))
-        except PhotoError as error:
-            broken.append(BrokenPhoto(str(paired.path), error.message))
-        if progress is not None:
-            progress(done, len(pairing.photos))
+    with reporting(progress, "evaluating photos") as reporter:
+        for done, paired in enumerate(pairing.photos, start=1):
+            try:
+                judged.append(judge_pairs(paired, read_photo(paired.path), methods))
+            except PhotoError as error:
+                broken.append(BrokenPhoto(str(paired.path), error.message))
+            reporter.advance(done, len(pairing.photos))
     if not judged:
         raise nothing_left(broken)
     left_out = pairing.left_out

@@ -19,6 +19,8 @@ from ..memory import kept_memory
 from ..networks.model_names import DEFAULT_MODEL
 from ..photo.extended import extend
 from ..photo.photo import Photo, read_photo
+from ..photo.reduced import name_of
+from ..progress import Progress, Reporter, reporting
 from ..runs.request import MultiScale
 from ..scoring.cells import CROP_BATCH, Cell, all_cells, cut
 from ..scoring.prepare import prepare
@@ -40,6 +42,7 @@ def verify(
     *,
     windows: int = WINDOWS,
     placement: MultiScale = MultiScale(),
+    progress: Progress = False,
 ) -> VerifyReport:
     """Compare sliding with cropping on one photo: how scores differ, and how much time it saves.
 
@@ -58,6 +61,7 @@ def verify(
             there are more.
         placement: stride, scales and border as in :func:`heatmap.run`, with the same defaults;
             each scale is compared by itself.
+        progress: as in :func:`heatmap.score`; counts windows, slid and cropped, of each scale.
 
     Returns:
         The report; :func:`heatmap.draw_report` draws it.
@@ -71,34 +75,45 @@ def verify(
     """
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
-    scorer = _sliding(model if isinstance(model, Scorer) else prepare(model, engine="slide"))
-    opened, classifier = read_photo(photo), scorer.facts
-    window = classifier.preprocessing.window_px
-    scales = placement.scales_for(opened.hw, classifier.scale_rule, window, named=False)
-    plans = [scorer.plan(opened.hw, placement.at(scale)) for scale in scales]
-    # Refused where no window would be scored.
-    no_data_note(opened, plans)
-    scored = [
-        scale
-        for scale, plan in zip(scales, plans, strict=True)
-        if opened.no_data is None or not opened.no_data.mostly(plan).all()
-    ]
-    reports = tuple(_at_scale(opened, scorer, placement.at(each), windows) for each in scored)
+    with reporting(progress) as reporter:
+        if not isinstance(model, Scorer):
+            model = prepare(model, engine="slide", progress=reporter)
+        scorer = _sliding(model)
+        reports = tuple(_each_scale(read_photo(photo), scorer, placement, windows, reporter))
     if _is_exported(scorer):
         return VerifyReport(reports, None, ())
     assert scorer.network is not None
     return VerifyReport(reports, scorer.network.padded, scorer.network.whole_input)
 
 
-def _at_scale(opened: Photo, scorer: Scorer, placement: Placement, windows: int) -> ScaleReport:
+def _each_scale(
+    opened: Photo, scorer: Scorer, placement: MultiScale, windows: int, reporter: Reporter
+) -> Iterator[ScaleReport]:
+    """The reports of the scales at which any window is scored; refused where there is none."""
+    classifier = scorer.facts
+    window = classifier.preprocessing.window_px
+    scales = placement.scales_for(opened.hw, classifier.scale_rule, window, named=False)
+    plans = [scorer.plan(opened.hw, placement.at(scale)) for scale in scales]
+    no_data_note(opened, plans)
+    for scale, plan in zip(scales, plans, strict=True):
+        if opened.no_data is None or not opened.no_data.mostly(plan).all():
+            yield _at_scale(opened, scorer, placement.at(scale), windows, reporter)
+
+
+def _at_scale(
+    opened: Photo, scorer: Scorer, placement: Placement, windows: int, reporter: Reporter
+) -> ScaleReport:
+    where = f"over {name_of(opened)} at scale {placement.scale:g}"
+    reporter.stage(f"sliding {where}")
     geometry = scorer.plan(opened.hw, placement)
     extended = extend(opened.pixels, geometry)
     _warm_up(scorer, extended, geometry)
     started = time.perf_counter()
-    grid = scorer.score(opened, placement)
+    grid = scorer.score(opened, placement, progress=reporter)
     slide_s = time.perf_counter() - started
     cells = sampled([cell for cell in all_cells(geometry) if grid.scored[cell]], windows)
-    cropped, timing = _crop(scorer, extended, geometry, cells, slide_s)
+    reporter.stage(f"cropping {where}")
+    cropped, timing = _crop(scorer, extended, geometry, cells, slide_s, reporter)
     edge = [cell for cell in cells if _at_edge(cell, geometry)]
     inner = [cell for cell in cells if not _at_edge(cell, geometry)]
     return ScaleReport(
@@ -177,12 +192,18 @@ def _crop(
     geometry: Geometry,
     cells: Sequence[Cell],
     slide_s: float,
+    reporter: Reporter,
 ) -> tuple[npt.NDArray[np.float32], Timing]:
     """Crop the sampled windows, and extrapolate the time for the whole grid."""
-    started = time.perf_counter()
+    batches: list[npt.NDArray[np.float32]] = []
+    done, started = 0, time.perf_counter()
     # As for any pass: without it the time of cropping would be mostly the kernel's.
     with kept_memory():
-        scores = np.concatenate(list(_cropped(scorer, extended, geometry, cells)))
+        for batch in _cropped(scorer, extended, geometry, cells):
+            batches.append(batch)
+            done += len(batch)
+            reporter.advance(done, len(cells))
+    scores = np.concatenate(batches)
     measured = time.perf_counter() - started
     cropped = np.full((*geometry.grid_hw, scores.shape[1]), np.nan, dtype=np.float32)
     rows, columns = zip(*cells, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ..names import EVALUATION, EVALUATION_PAGE
 from ..ownership import Ownership
 from ..photo.photo import read_photo
 from ..photo.reading import AS_IT_IS, Reading
+from ..progress import Progress, reporting
 from ..rendering.overlay import encode_image
 from ..rendering.truth import annotated_with_truth
 from ..runs.request import Display, MultiScale
@@ -42,7 +43,7 @@ def write_report(
     placement: MultiScale = MultiScale(),
     reading: Reading = AS_IT_IS,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = False,
 ) -> tuple[Path, ...]:
     """Write ``evaluation.html`` and ``evaluation.json``, both or neither.
 
@@ -55,7 +56,7 @@ def write_report(
         photos, scorer, display, placement, reading: as they were given to it.
         overwrite: also replace files that this tool did not write, and the evaluation of other
             photos.
-        progress: called with the number of photos drawn and the total.
+        progress: as in :func:`heatmap.score`; counts the photos drawn.
 
     Returns:
         The paths of the files.
@@ -68,11 +69,12 @@ def write_report(
     owner = report_owner(folder, photos, read=scorer.files, overwrite=overwrite)
     best, worst = best_and_worst(report.photos, MOST_PHOTOS)
     chosen, shown = [*best, *worst], []
-    for done, figures in enumerate(chosen, start=1):
-        path = Path(photos, figures.file)
-        shown.append(_shown(figures, path, reading, scorer, display, placement))
-        if progress is not None:
-            progress(done, len(chosen))
+    with reporting(progress) as reporter:
+        reporter.stage("drawing the best and worst photos")
+        for done, figures in enumerate(chosen, start=1):
+            path = Path(photos, figures.file)
+            shown.append(_shown(figures, path, reading, scorer, display, placement))
+            reporter.advance(done, len(chosen))
     page = report_page(
         report,
         shown[: len(best)],

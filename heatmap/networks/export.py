@@ -29,6 +29,7 @@ from ..grid.outputs import activation_of
 from ..localization.auto_scales import described_rule
 from ..marks import MARK
 from ..ownership import Ownership
+from ..progress import Progress, reporting
 from ..quiet import quiet
 from ..room import named_error
 from ..temporary import recover
@@ -91,6 +92,7 @@ def export(
     to: ProgramFormat = "onnx",
     stride: int | None = None,
     overwrite: bool = False,
+    progress: Progress = False,
     **options: Any,
 ) -> Program:
     """Write the fully convolutional network to a file that runs without this package.
@@ -105,15 +107,15 @@ def export(
     In ONNX it is a metadata property, in torch's format an extra file
     (``torch.export.load(path, extra_files=...)``).
 
-    For ONNX, weights above 2 GB are written to a separate file PATH.data.
+    Weights above 2 GB are written to a separate file PATH.data in ONNX.
 
     Args:
         model, options: as in :func:`heatmap.load_classifier`.
         path: the file, .onnx or, for torch, .pt2.
-        to: "onnx", for ONNX Runtime and others (``torch.onnx.export``), or "torch"
-            (``torch.export.save``).
+        to: "onnx", for ONNX Runtime and others, or "torch" (``torch.export.save``).
         stride: distance between windows, px; None is the native stride.
         overwrite: also replace files that were not exported by this tool.
+        progress: as in :func:`heatmap.score`; only stages and notes.
 
     Returns:
         The paths of the files, the metadata, and the checks.
@@ -126,22 +128,35 @@ def export(
         ResultError: the path cannot be written, has another suffix, or is a stranger's file.
     """
     target = Path(path)
-    if to not in get_args(ProgramFormat):
-        raise ResultError(f"format is {to!r}: choose one of {', '.join(get_args(ProgramFormat))}")
-    if target.suffix != PROGRAM_SUFFIXES[to]:
-        kinds = " and ".join(f"{suffix} for {kind}" for kind, suffix in PROGRAM_SUFFIXES.items())
-        raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
+    _check_suffix(target, to)
     owner = _owner(target, model, options, overwrite=overwrite)
     # Networks cannot be recorded in inference mode.
-    with torch.inference_mode(False), torch.no_grad():
+    with reporting(progress) as reporter, torch.inference_mode(False), torch.no_grad():
+        reporter.stage("loading the network")
         classifier = load_classifier(model, **options)
+        reporter.notes(classifier.notes)
+        reporter.stage(f"converting {classifier.name}")
         network = _converted(classifier, stride)
+        reporter.stage(f"writing {target}")
         facts = _facts(classifier, network)
         write = _write_onnx if to == "onnx" else _write_torch
         with _one_line(classifier.name), quiet(), changing(target.parent) as change:
             program = write(_recorded(network), network, change, target, facts)
             change.put(owner, _stale(target, owner))
             return program
+
+
+def _check_suffix(target: Path, to: ProgramFormat) -> None:
+    """Refuse an unknown format, and a file whose name says another one.
+
+    Raises:
+        ResultError: it is one of these.
+    """
+    if to not in get_args(ProgramFormat):
+        raise ResultError(f"format is {to!r}: choose one of {', '.join(get_args(ProgramFormat))}")
+    if target.suffix != PROGRAM_SUFFIXES[to]:
+        kinds = " and ".join(f"{suffix} for {kind}" for kind, suffix in PROGRAM_SUFFIXES.items())
+        raise ResultError(f"{target}: name it {kinds}; this one would be for {to}")
 
 
 def _stale(target: Path, owner: Ownership) -> dict[str, str]:

@@ -23,8 +23,13 @@ def published_classes(count: int) -> ClassList | None:
     return None if listed is None else _class_list(*listed)
 
 
-def kept_classes(count: int) -> ClassList | None:
-    """As :func:`published_classes`, kept in the user's cache for calls without the libraries."""
+def kept_classes(count: int, *, ask: bool = True) -> ClassList | None:
+    """As :func:`published_classes`, kept in the user's cache for calls without the libraries.
+
+    Args:
+        count: the number of classes.
+        ask: whether the libraries are asked where the cache has none.
+    """
     versions, folder = package_versions(), cache_folder(MODELS)
     file = f"classes-{count}.json"
     kept = folder.kept(file, versions)
@@ -35,7 +40,7 @@ def kept_classes(count: int) -> ClassList | None:
     # There is nothing kept, or it is damaged.
     except (TypeError, KeyError, ClassError):
         pass
-    listed = _asked(count)
+    listed = _asked(count) if ask else None
     if listed is None:
         return None
     folder.keep(file, versions, {"names": listed[0], "wnids": listed[1]})

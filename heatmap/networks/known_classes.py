@@ -27,38 +27,47 @@ def known_classes(
     weights: str | Path = "default",
     class_names: str | Path | None = None,
     groups: str | Path | None = None,
+    ask: bool = True,
 ) -> ClassList | None:
     """The classes that a model will have once it is loaded; neither torch nor its weights are.
 
     Args:
         model: a name, a checkpoint or a factory, as :func:`heatmap.load_classifier` takes it.
         weights, class_names, groups: as there.
+        ask: whether the libraries of models, which take seconds to import, are asked for what
+            the user's cache does not have.
 
     Returns:
         The classes, or None where only the network says them: factories, and files of weights,
-        which may have another number of classes.
+        which may have another number of classes; or where the libraries would have to be asked.
 
     Raises:
         ModelError: no model has this name, or the file of names cannot be used.
         ClassError: the file of groups cannot be used.
     """
-    if not is_path(model):
+    if ask and not is_path(model):
         check_name(model)
-    classes = _own(model, weights) if class_names is None else read_class_names(class_names)
+    if class_names is None:
+        classes = _own(model, weights, ask=ask)
+    else:
+        classes = read_class_names(class_names)
     if classes is None or groups is None:
         return classes
     return replace(classes, groups=read_groups(groups, classes))
 
 
-def _own(model: str, weights: str | Path) -> ClassList | None:
+def _own(model: str, weights: str | Path, *, ask: bool) -> ClassList | None:
     if is_path(model):
         return _of_checkpoint(Path(model))
     if is_factory(model) or weights not in ("default", "random"):
         return None
-    count = IMAGENET_1K if model == DEFAULT_MODEL else library_names().class_count(model)
+    if model == DEFAULT_MODEL:
+        count: int | None = IMAGENET_1K
+    else:
+        count = library_names(ask=ask).class_count(model)
     if not count:
         return None
-    return ClassList.numbered(count) if weights == "random" else kept_classes(count)
+    return ClassList.numbered(count) if weights == "random" else kept_classes(count, ask=ask)
 
 
 def _of_checkpoint(path: Path) -> ClassList | None:

@@ -27,7 +27,8 @@ MODELS = "models"
 # The files in it.
 KEPT_NAMES = re.compile(r"names\.json|facts\.json|classes-\d+\.json")
 
-_FILE_SUFFIXES = (CHECKPOINT_SUFFIX, EXPORTED_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
+# Of files that are models, or that say what they are not.
+FILE_SUFFIXES = (CHECKPOINT_SUFFIX, EXPORTED_SUFFIX, ".pt", ".pt2", ".pth", ".bin", ".ckpt")
 _FILE = "names.json"
 
 
@@ -57,7 +58,7 @@ def is_path(model: str | Path) -> bool:
     """Whether a model is given as the path of a file."""
     name = str(model)
     # Some of timm's names look like files: beit3_base_patch16_224.pt.
-    ends_like_a_file = name.endswith(_FILE_SUFFIXES) and not name.startswith(TIMM)
+    ends_like_a_file = name.endswith(FILE_SUFFIXES) and not name.startswith(TIMM)
     return isinstance(model, Path) or ends_like_a_file
 
 
@@ -126,13 +127,16 @@ def unknown_model(name: str) -> ModelError:
     return ModelError(f"no model is called {name!r}: {hint}")
 
 
-def library_names() -> LibraryNames:
+def library_names(*, ask: bool = True) -> LibraryNames:
     """The names that torchvision and timm know, from the user's cache.
 
-    Only where it has none are the libraries asked.
+    Args:
+        ask: whether the libraries are asked where it has none; otherwise there are none then.
     """
     versions, folder = package_versions(), cache_folder(MODELS)
     kept = _read(folder.kept(_FILE, versions))
+    if kept is None and not ask:
+        return LibraryNames({}, {}, {})
     if kept is None:
         kept = _asked()
         folder.keep(_FILE, versions, asdict(kept))

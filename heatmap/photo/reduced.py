@@ -267,6 +267,11 @@ def reduced_photo(
     return ReducedPhoto(str(path), Path(path), hw, level, denominator, how)
 
 
+def name_of(photo: OpenPhoto) -> str:
+    """What a photo is called where its progress is told: the name of its file, or "photo"."""
+    return Path(photo.path).name or "photo"
+
+
 def whole_of(photo: OpenPhoto) -> Photo | PhotoFile:
     """The photo at its full size."""
     return photo.whole if isinstance(photo, ReducedPhoto) else photo

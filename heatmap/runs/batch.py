@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..names import SHEET, SUMMARY
 from ..ownership import Ownership
-from ..progress import Reporter
+from ..progress import Progress, Reporter
 from ..room import named_error
 from ..temporary import recover
 from ..threads import thread_count, threads_restored
 from .annotation_folders import Annotations, annotations_of
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
+from .batch_reporter import BatchReporter, batch_reporting
 from .coco_joined import Pieces, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
 from .overview import write_overview
@@ -89,16 +90,6 @@ def _processors() -> int:
     return thread_count()
 
 
-class BatchReporter(Reporter):
-    """Receives the progress of a batch; this base class ignores it."""
-
-    def begin(self, work: BatchPlan) -> None:
-        """The plan, before the first photo; with ``watch`` once for every new set of photos."""
-
-    def photo(self, record: Record) -> None:
-        """A photo was done, failed or was skipped, and has been recorded."""
-
-
 @dataclass(frozen=True)
 class BatchSources:
     """Where the photos come from.
@@ -157,7 +148,7 @@ def batch(
     *,
     threads: int | None = None,
     runner: BatchRunner = LocalRunner(),
-    reporter: BatchReporter = BatchReporter(),
+    progress: Progress = False,
 ) -> Batch:
     """Run every photo that is new or changed, or whose settings have changed.
 
@@ -174,14 +165,15 @@ def batch(
         threads: threads per photo; None is 1 if several photos run at a time, otherwise
             torch's default.
         runner: runs the photos.
-        reporter: receives the progress.
+        progress: as in :func:`heatmap.score`; counts photos. A :class:`BatchReporter` gets each.
 
     Raises:
         HeatmapError: a source, the model or a requested class does not exist, or the output
             folder cannot be written or holds another batch's results.
     """
     gathered = gather(sources.places, output, may_be_empty=sources.watch is not None)
-    with writing_manifest(output, overwrite=request.overwrite) as manifest:
+    writing = writing_manifest(output, overwrite=request.overwrite)
+    with writing as manifest, batch_reporting(progress) as reporter:
         with named_error(output):
             recover(output)
         _check_own(manifest, manifest.owner(request.files, overwrite=request.overwrite))

@@ -25,8 +25,8 @@ from ..localization.formats.coco import CocoImage
 from ..localization.scales import Windows
 from ..memory import kept_memory
 from ..names import ResultNames, scale_name
-from ..photo.reduced import PhotoSource, decoded_hw, held, open_photo, whole_hw_of
-from ..progress import Reporter
+from ..photo.reduced import PhotoSource, decoded_hw, held, name_of, open_photo, whole_hw_of
+from ..progress import Progress, Reporter, reporting
 from ..rendering.overlay import PICTURE_PX
 from ..room import room_to_grow
 from .earlier import Claim
@@ -183,8 +183,8 @@ class PhotoRun:
         """The scores at a scale: of positions where possible, otherwise of windows."""
         placement, limits = self.request.placement.at(scale), self.request.limits
         at_scale = f" at scale {scale:g}" if len(self.scales) > 1 else ""
-        reporter.stage(f"scoring {Path(self.photo.path).name or 'photo'}{at_scale}")
-        common: dict[str, Any] = {"memory": limits.memory, "progress": reporter.advance}
+        reporter.stage(f"scoring {name_of(self.photo)}{at_scale}")
+        common: dict[str, Any] = {"memory": limits.memory, "progress": reporter}
         # Skipped windows and classes not stored cannot be attributed to positions.
         if limits.store_classes is None and limits.skip is None:
             positions = self.scorer.score_positions(self.photo, placement, **common)
@@ -241,7 +241,7 @@ def run_photo(
     request: Request,
     *,
     folder: str | Path | None = None,
-    reporter: Reporter = Reporter(),
+    progress: Progress = False,
 ) -> Result:
     """Run one photo; with a folder its results are written there, or refused before scoring.
 
@@ -253,17 +253,16 @@ def run_photo(
         underway.claim(folder)
     near = Path(tempfile.gettempdir() if folder is None else folder)
     # However this ends, scores on disk that were not saved are removed.
-    with room_to_grow(underway.needed, near) as home:
+    with reporting(progress) as reporter, room_to_grow(underway.needed, near) as home:
         if underway.needed:
             reporter.note(
                 f"the scores will take {underway.needed / 1e9:.1f} GB on disk",
                 Use("store_classes", text="{} stores fewer"),
             )
         underway.score(home, reporter)
-        name = Path(underway.photo.path).name or "photo"
         if folder is None:
             return underway.result()
-        reporter.stage(f"drawing and saving {name}")
+        reporter.stage(f"drawing and saving {name_of(underway.photo)}")
         return underway.finish()
 
 

@@ -11,7 +11,7 @@ from ..errors import ModelError
 from ..networks.model_names import DEFAULT_MODEL
 from ..photo.given import is_encoded
 from ..photo.reduced import PhotoSource
-from ..progress import Reporter
+from ..progress import Progress
 from .options import MODEL_OPTIONS, RUN_OPTIONS, RunOptions, among, check_options, request_of
 from .photo_run import run_photo
 from .result import Result
@@ -31,7 +31,7 @@ def run(
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
-    reporter: Reporter = ...,
+    progress: Progress = ...,
     **options: Unpack[RunOptions],
 ) -> Result: ...
 
@@ -43,7 +43,7 @@ def run(
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
-    reporter: Reporter = ...,
+    progress: Progress = ...,
     **options: Unpack[RunOptions],
 ) -> Iterator[Result]: ...
 
@@ -54,7 +54,7 @@ def run(
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
-    reporter: Reporter = Reporter(),
+    progress: Progress = False,
     **options: Unpack[RunOptions],
 ) -> Result | Iterator[Result]:
     """Detect objects in a photo, or in each of several.
@@ -73,7 +73,7 @@ def run(
         output: also save the result in this folder, as :meth:`Result.save`; what cannot be written
             there is refused before the photo is scored.
         overwrite: as of :meth:`Result.save`.
-        reporter: receives the stages, and the number of windows scored.
+        progress: as in :func:`heatmap.score`, of each scale anew.
         options: any of :class:`heatmap.RunOptions`: ``classes``, ``conf``, ``scales``, ...
 
     Returns:
@@ -89,14 +89,16 @@ def run(
     """
     check_options(options, RUN_OPTIONS, "run")
     request = request_of(options, overwrite=overwrite)
-    scorer = scorer_of(model, options)
-    of_one = partial(run_photo, scorer=scorer, request=request, folder=output, reporter=reporter)
+    scorer = scorer_of(model, options, progress)
+    of_one = partial(run_photo, scorer=scorer, request=request, folder=output, progress=progress)
     if _are_several(photo):
         return (of_one(each) for each in photo)
     return of_one(cast(PhotoSource, photo))
 
 
-def scorer_of(model: Model | Scorer, options: Mapping[str, Any]) -> Scorer:
+def scorer_of(
+    model: Model | Scorer, options: Mapping[str, Any], progress: Progress = False
+) -> Scorer:
     """The scorer that is given, or the one that a model and its options make.
 
     Raises:
@@ -108,7 +110,7 @@ def scorer_of(model: Model | Scorer, options: Mapping[str, Any]) -> Scorer:
 
     given = among(options, MODEL_OPTIONS)
     if not isinstance(model, Scorer):
-        return prepare(model, **given)
+        return prepare(model, progress=progress, **given)
     if given:
         raise ModelError(
             f"{', '.join(given)}: the scorer is prepared already, give this to heatmap.prepare"

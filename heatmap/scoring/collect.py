@@ -12,14 +12,11 @@ from ..grid.origin import Computation
 from ..memory import kept_memory
 from .stream import Pass, Spread
 
-# Called with the number of windows done and the total.
-Progress = Callable[[int, int], None]
-
 
 def collected(
     job: Pass,
     collector: Collector,
-    progress: Progress | None,
+    advance: Callable[[int, int], object],
     *,
     spread: Spread | None = None,
     positions: bool = False,
@@ -30,7 +27,7 @@ def collected(
     Args:
         job: the pass.
         collector: takes the scores.
-        progress: called with the number of windows done and the total.
+        advance: called with the number of windows done and the total.
         spread: has the pass computed elsewhere; None computes it here.
         positions: whether cells are single positions.
         left_out: cells that become NaN, bool (N, M). They are computed with the others, whose
@@ -48,6 +45,5 @@ def collected(
                 scores = np.where(here[:, :, None], np.float32(np.nan), scores)
             collector.write(row, column, scores)
             done += int((~np.isnan(scores[:, :, 0])).sum())
-            if progress is not None:
-                progress(done, total)
+            advance(done, total)
     return stream.computation

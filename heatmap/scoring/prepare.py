@@ -13,8 +13,9 @@ from ..geometry import Border, Placement
 from ..grid.score_grid import ScoreGrid, noted
 from ..grid.skip import Skip, no_data_note
 from ..networks.model_names import DEFAULT_MODEL, are_added, is_exported, is_factory
-from ..photo.reduced import PhotoSource
+from ..photo.reduced import PhotoSource, name_of
 from ..prepared.typed import digest_of_typed
+from ..progress import Progress, Reporter, reporting
 from .device import Compute
 from .exported_scorer import exported_scorer
 from .in_torch import InTorch
@@ -33,6 +34,7 @@ def prepare(
     backend: Backend = "auto",
     device: Device = "cpu",
     dtype: Dtype = "float32",
+    progress: Progress = False,
     **overrides: Any,
 ) -> Scorer:
     """Load a classifier and convert it for scoring.
@@ -54,6 +56,7 @@ def prepare(
         device: "cpu", "cuda" or "mps".
         dtype: "float32", "bfloat16" or "float16", of weights and activations. The conversion
             is always checked in float32.
+        progress: as in :func:`score`; what is known of the network is told as notes.
         overrides: further arguments of :func:`heatmap.load_classifier` (weights, window, ...).
 
     Returns:
@@ -67,7 +70,17 @@ def prepare(
     """
     if engine not in ENGINES:
         raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
-    compute = Compute(device, dtype)
+    with reporting(progress) as reporter:
+        reporter.stage(f"loading {_name(model)}")
+        scorer = _prepared(model, engine, backend, Compute(device, dtype), overrides)
+        reporter.notes((*scorer.facts.notes, *scorer.cache_notes))
+    return scorer
+
+
+def _prepared(
+    model: Model, engine: Engine, backend: Backend, compute: Compute, overrides: dict[str, Any]
+) -> Scorer:
+    """As :func:`prepare`, silently."""
     _check_backend(backend, compute)
     if is_exported(model):
         return exported_scorer(str(model), engine, backend, compute, overrides)
@@ -152,6 +165,7 @@ def score(
     memory: int | None = None,
     store_classes: Sequence[Wanted] | None = None,
     skip: Skip | None = None,
+    progress: Progress = False,
 ) -> ScoreGrid:
     """Score every window of a photo.
 
@@ -173,6 +187,10 @@ def score(
             cut into bands and columns to stay within it, without changing the scores.
         store_classes: store the probabilities of only these classes (or groups).
         skip: which windows to skip; their cells are NaN.
+        progress: False only logs to ``logging.getLogger("heatmap")`` (stages as INFO, notes as
+            WARNING); True also shows a bar on standard error, on a terminal or in a notebook; a
+            function is called with the number of windows done and the total; a
+            :class:`heatmap.Reporter` gets everything.
 
     Returns:
         The grid: ``scores`` is float32 (N, M, K), K classes for each window, and ``kind`` says
@@ -187,14 +205,27 @@ def score(
         ConversionError: the engine is "slide", and the network cannot slide.
         ClassError: a class to store that the model does not have.
     """
+    with reporting(progress) as reporter:
+        scorer, placement = _scorer_of(model, engine, reporter), Placement(stride, scale, border)
+        opened = scorer.opened(photo, placement, skip)
+        note = no_data_note(opened, [scorer.plan(opened.hw, placement)])
+        reporter.stage(f"scoring {name_of(opened)}")
+        limits: dict[str, Any] = {"memory": memory, "store_classes": store_classes, "skip": skip}
+        grid = scorer.score(opened, placement, progress=reporter, **limits)
+        reporter.notes([note] if note else [])
+    return noted(grid, [note]) if note else grid
+
+
+def _scorer_of(model: Model | Scorer, engine: Engine, reporter: Reporter) -> Scorer:
+    """The scorer that is given, or one of a model.
+
+    Raises:
+        GeometryError: the engine contradicts the one of the scorer; or as :func:`prepare`.
+    """
     if not isinstance(model, Scorer):
-        model = prepare(model, engine=engine)
-    elif engine not in ("auto", model.engine):
+        return prepare(model, engine=engine, progress=reporter)
+    if engine not in ("auto", model.engine):
         raise GeometryError(
             f"{model.facts.name} is prepared to {model.engine}: prepare it with engine={engine!r}"
         )
-    placement = Placement(stride, scale, border)
-    opened = model.opened(photo, placement, skip)
-    note = no_data_note(opened, [model.plan(opened.hw, placement)])
-    grid = model.score(opened, placement, memory=memory, store_classes=store_classes, skip=skip)
-    return noted(grid, [note]) if note else grid
+    return model

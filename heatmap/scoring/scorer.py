@@ -22,10 +22,11 @@ from ..localization.confirm import CropAnswers, Crops
 from ..memory import free_memory
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import upright_hw
-from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, open_photo
+from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, name_of, open_photo
+from ..progress import Progress, reporting
 from ..versions import package_versions
 from .boxes import BoxOutputs, box_outputs
-from .collect import Progress, collected
+from .collect import collected
 from .prepared_pass import PreparedPass
 from .scoring_network import ScoringNetwork
 from .stream import Pass, Spread, too_large
@@ -81,7 +82,7 @@ class Scorer(ScoringNetwork):
         store_classes: Sequence[Wanted] | None = None,
         skip: Skip | None = None,
         folder: Path | None = None,
-        progress: Progress | None = None,
+        progress: Progress = False,
     ) -> ScoreGrid:
         """Score every window of a photo that shows at least as much photo as no data.
 
@@ -93,7 +94,7 @@ class Scorer(ScoringNetwork):
             skip: which windows to skip; their cells are NaN.
             folder: folder for the scores of a grid too large for memory; None is the system's
                 temporary folder.
-            progress: called with the number of windows done and the total.
+            progress: as in :func:`heatmap.score`; counts windows.
 
         Returns:
             The grid: ``scores`` is float32 (N, M, K).
@@ -111,7 +112,10 @@ class Scorer(ScoringNetwork):
         kept = None if store_classes is None else classes.indices(store_classes)
         job = self._pass(opened, geometry, memory, wanted)
         collector = Collector(geometry, classes, outputs, stored=kept, folder=folder)
-        computation = collected(job, collector, progress, spread=self.spread, left_out=left_out)
+        with reporting(progress, f"scoring {name_of(opened)}") as reporter:
+            computation = collected(
+                job, collector, reporter.advance, spread=self.spread, left_out=left_out
+            )
         origin = self.origin(opened, job, computation)
         if kept is not None:
             origin = replace(origin, network_classes=len(classes))
@@ -123,7 +127,7 @@ class Scorer(ScoringNetwork):
         placement: Placement = Placement(),
         *,
         memory: int | None = None,
-        progress: Progress | None = None,
+        progress: Progress = False,
     ) -> PositionScores | None:
         """Score every single position of the feature map, and every window as a mean of them.
 
@@ -150,7 +154,9 @@ class Scorer(ScoringNetwork):
             return None
         job = self._pass(opened, geometry, memory, None, positions=True)
         collector = Collector(geometry, self.facts.classes, self.facts.outputs)
-        computation = collected(job, collector, progress, spread=self.spread, positions=True)
+        with reporting(progress, f"scoring {name_of(opened)}") as reporter:
+            advance = reporter.advance
+            computation = collected(job, collector, advance, spread=self.spread, positions=True)
         grid = collector.finish(self.origin(opened, job, computation))
         k = native // windows.stride_px
         means = mean_over(grid.scores, map_hw, k)

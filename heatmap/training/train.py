@@ -34,29 +34,17 @@ from ..networks.tensors import photo_tensor
 from ..ownership import Ownership
 from ..photo.photo_file import upright_hw
 from ..photo.reading import AS_IT_IS, Reading
-from ..progress import Reporter
+from ..progress import Progress, Reporter, reporting
 from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
-from .fit import Epoch, Fit, LabelledRows, Schedule
+from .fit import Fit, LabelledRows, Schedule
 from .trained import Trained, page_path
 from .training_page import training_page
+from .training_reporter import TrainingReporter, training_reporter
 from .validation import validated
 from .view_store import ViewStore
 from .work_folder import WorkFolder, work_folder
-
-
-class TrainingReporter(Reporter):
-    """Receives the progress of a training; this base class ignores it. ``advance`` counts views."""
-
-    def begins(self, examples: Examples, classifier: Classifier) -> None:
-        """Called before the first view is made."""
-
-    def resumed(self, epochs: int) -> None:
-        """An interrupted training is resumed after this many epochs."""
-
-    def epoch(self, epoch: Epoch, best: bool) -> None:
-        """An epoch is done and saved; ``best`` says whether it is the best so far."""
 
 
 def train(
@@ -71,7 +59,7 @@ def train(
     skip_broken: bool = False,
     reading: Reading = AS_IT_IS,
     overwrite: bool = False,
-    reporter: TrainingReporter | None = None,
+    progress: Progress = False,
     options: AdaptOptions | None = None,
 ) -> Trained:
     """Train a network on your own photos, and write it as a checkpoint, and a page about it.
@@ -83,18 +71,18 @@ def train(
     checkpoint has the same bits, also when resumed. The page shows what is returned.
 
     Args:
-        folder: one folder of photos for each class; or with ``boxes`` whole photos, whose areas
-            without boxes form the class "background".
+        folder: one folder of photos for each class; or whole photos, with ``boxes``.
         output: checkpoint to write, x.safetensors; beside it x.json, x.html, meanwhile x.training.
         model: a network to adapt, or one already adapted to exactly these classes.
-        boxes: COCO instances, or a JSON or CSV list of boxes on the photos.
+        boxes: COCO instances, or a JSON or CSV list of boxes on the photos; what lies beside them
+            becomes the class "background".
         background: photos of the class "background"; not with ``boxes``, which make their own.
         schedule: the hyperparameters; None is ``Schedule()``.
-        resume: continue an interrupted training after its last complete epoch.
+        resume: go on with an interrupted training after its last complete epoch.
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
         reading: how photo files are read, where they leave a choice.
         overwrite: also replace files of these names that this tool did not write.
-        reporter: receives the progress.
+        progress: as in :func:`heatmap.score`; counts views, then epochs.
         options: options of :func:`heatmap.adapt`, except for classes and seed.
 
     Returns:
@@ -105,20 +93,36 @@ def train(
         ResultError: the boxes cannot be read, or a file is in the way or cannot be written.
         ModelError: the network, an option or the saved state cannot be used.
     """
-    began, schedule = time.perf_counter(), schedule or Schedule()
-    target, options, reporter = Path(output), options or {}, reporter or TrainingReporter()
+    began, target = time.perf_counter(), Path(output)
+    schedule, options = schedule or Schedule(), options or {}
     owner = _owner(target, (model, boxes, *options.values()), overwrite)
-    common: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
-    examples = _examples(Path(folder), boxes, background, target, schedule, **common)
-    classifier = _classifier(model, examples, schedule, options)
-    work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
+    with reporting(progress) as given:
+        reporter = training_reporter(given, schedule.epochs)
+        reporter.stage("reading")
+        read: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
+        examples = _examples(Path(folder), boxes, background, target, schedule, **read)
+        classifier = _classifier(model, examples, schedule, options)
+        work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
+        fit, trained = _fitted(classifier, examples, schedule, work, reporter)
+        outcome = _outcome(trained, target, examples, fit, began)
+        _write(outcome, fit, owner, work)
+        return outcome
+
+
+def _fitted(
+    classifier: Classifier,
+    examples: Examples,
+    schedule: Schedule,
+    work: WorkFolder,
+    reporter: TrainingReporter,
+) -> tuple[Fit, Classifier]:
+    """The fit, and the classifier whose module was trained, with its box regression."""
     reporter.begins(examples, classifier)
     fit = _fit(classifier, examples, schedule, work, reporter)
-    trained = _with_boxes(_trained(classifier, examples), examples, schedule.seed, reporter)
+    trained = _trained(classifier, examples)
+    trained = _with_boxes(trained, examples, schedule.seed, reporter)
     reporter.stage("writing the page")
-    outcome = _outcome(trained, target, examples, fit, began)
-    _write(outcome, fit, owner, work)
-    return outcome
+    return fit, trained
 
 
 def _owner(target: Path, read: Iterable[object], overwrite: bool) -> Ownership:

@@ -43,6 +43,8 @@ OPTIONS = {
     "train": f"{NEW_HEAD} {READING} --boxes --background {SCHEDULE} --output --resume "
     "--overwrite --skip-broken --json",
     "export": f"{MODEL} --stride --to --output --overwrite --json",
+    "doctor": "--json",
+    "completion": "",
 }
 # Options of other programs that the pages name.
 OTHERS = {"--data-only"}
@@ -89,7 +91,8 @@ def test_help_names_no_option_that_the_command_does_not_have(call, command):
 def test_pages_name_no_option_that_no_command_has(page):
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
-    assert named - OTHERS <= set().union(*map(spellings, cli.cli.commands.values()))
+    commands = (cli.cli, *cli.cli.commands.values())
+    assert named - OTHERS <= set().union(*map(spellings, commands))
 
 
 @pytest.mark.parametrize("line", [line for page in PAGES for line in command_lines(page)])

@@ -58,7 +58,13 @@ def called(*commands: tuple[str, ...]) -> list[tuple[int, str, set[str]]]:
 
 def test_commands_without_a_network_load_nothing_heavy(call, warm):
     call("run", "cat.png", *POOLED, "-o", "out")
-    commands = ("--help",), ("models", "squeezenet1_1"), ("render", "out"), ("view", "out")
+    commands = (
+        ("--help",),
+        ("--version",),
+        ("models", "squeezenet1_1"),
+        ("render", "out"),
+        ("view", "out"),
+    )
     for command, (code, told, names) in zip(commands, called(*commands), strict=True):
         assert (command, code, told) == (command, 0, "")
         assert (command, names & (HEAVY | SELDOM)) == (command, set())

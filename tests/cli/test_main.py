@@ -2,21 +2,42 @@
 
 import io
 import os
+import platform
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 import heatmap
+from heatmap import versions
 from heatmap.scoring import prepare as preparing
 from heatmap.scoring.scorer import Scorer
 from tests.support.command_line import PADDED, Outcome, everything
 from tests.support.paths import ROOT
 
 
-def test_version(call):
-    assert call("--version") == Outcome(0, f"heatmap, version {heatmap.__version__}\n", "")
+def test_version_tells_what_a_report_needs(call):
+    outcome = call("--version")
+    assert (outcome.code, outcome.err) == (0, "")
+    told = dict(line.split(" ", 1) for line in outcome.out.splitlines())
+    assert next(iter(told.items())) == ("heatmap-localizer", heatmap.__version__)
+    for name in ("torch", "torchvision", "timm", "onnxruntime", "numpy", "pyvips"):
+        assert told[name] == version(name)
+    assert told["Python"] == platform.python_version()
+    assert told["platform"] == platform.platform()
+    assert any("opencv" in name for name in told)
+
+
+def test_version_names_what_is_missing(call, monkeypatch):
+    def of(name: str) -> str:
+        if name == "torch":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(versions, "version", of)
+    assert "\ntorch missing\n" in call("--version").out
 
 
 @pytest.mark.parametrize(

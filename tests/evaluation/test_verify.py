@@ -21,6 +21,7 @@ from heatmap.evaluation.verify_photos import VerifySummary, describe_summary, su
 from heatmap.evaluation.verify_report import describe_report
 from heatmap.localization.auto_scales import PHOTO
 from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier
+from tests.support.runs import Recorder
 from tests.support.scoring import padded, padding_free, photo, prepare
 
 
@@ -114,6 +115,18 @@ def test_sample_is_crossed_out_elsewhere_and_time_is_extrapolated(padded_scorer)
     (whole,) = verify(photo(60, 83), padded_scorer, windows=total).scales
     assert not whole.timing.extrapolated
     assert np.allclose(whole.cropped[known], report.cropped[known], atol=1e-5)
+
+
+def test_windows_are_counted_as_they_slide_and_as_they_are_cropped(padded_scorer):
+    told = Recorder()
+    verify(photo(60, 83), padded_scorer, windows=10, placement=at(0.8, 1.0), progress=told)
+    stages = [event[1] for event in told.events if event[0] == "stage"]
+    assert stages == [
+        f"{way} over photo at scale {scale}"
+        for scale in (0.8, 1)
+        for way in ("sliding", "cropping")
+    ]
+    assert told.events.count(("advance", 10, 10)) == 2
 
 
 def test_wrong_head_fails(monkeypatch):

@@ -27,6 +27,7 @@ from tests.support.exports import (
 )
 from tests.support.networks import WINDOW
 from tests.support.paths import ROOT
+from tests.support.runs import Recorder
 
 # What the file gives.
 
@@ -150,8 +151,11 @@ def test_the_file_says_how_to_use_it(small_file):
     assert facts["versions"]["heatmap-localizer"] == heatmap.__version__
 
 
-def test_probabilities_are_called_so(tmp_path):
-    written = heatmap.export(seeded("softmax"), tmp_path / "a.pt2", to="torch", window=WINDOW)
+def test_probabilities_are_called_so_and_stages_are_told(tmp_path):
+    path, told = tmp_path / "a.pt2", Recorder()
+    written = heatmap.export(seeded("softmax"), path, to="torch", window=WINDOW, progress=told)
+    stages = [event[1] for event in told.events if event[0] == "stage"]
+    assert stages == ["loading the network", "converting Classifier", f"writing {path}"]
     facts = facts_of(written.path)
     assert (facts["outputs"], facts["activation"]) == ("probabilities", "none")
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from heatmap.runs.batch import BatchReporter
+from heatmap.runs.batch_reporter import BatchReporter
 from heatmap.runs.request import Display, Extras, Limits, Request
 from tests.support.batch_runs import run
 from tests.support.batches import files, times, write_photo
@@ -144,7 +144,7 @@ def test_what_somebody_corrected_stays_and_is_noted_until_it_is_insisted_on(phot
     write_photo(photos / "c/new.jpg", 7)
     told = Notes()
     other = replace(REQUEST, display=Display(conf=0.9))
-    run(photos, out, other, reporter=told)
+    run(photos, out, other, progress=told)
     assert corrected.read_text() == "0 0.5 0.5 0.5 0.5\n"
     assert stranger.read_text() == "{}"
     assert (out / "voc/Annotations/b/cat.xml").exists()

@@ -112,6 +112,20 @@ def test_a_photo_of_its_own_gets_all_threads(tmp_path, out):
     assert lines(out)[0]["settings"]["threads"] == torch.get_num_threads()
 
 
+def test_photos_are_counted_and_failures_noted(tmp_path, out, caplog, capfd):
+    write_photo(tmp_path / "in" / "a.jpg")
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"no photo")
+    caplog.set_level("INFO")
+    seen = []
+    done = run(tmp_path / "in", out, progress=lambda *given: seen.append(given))
+    (failed,) = done.failed
+    assert seen == [(1, 2), (2, 2)]
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert ("INFO", "running 2 photos") in told
+    assert [text for level, text in told if level == "WARNING" and failed.message in text]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_threads_are_as_they_were_afterwards(photos, out):
     before = torch.get_num_threads()
     run(photos, out, threads=before + 1)

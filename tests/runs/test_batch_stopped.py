@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from heatmap.runs import worker as working
-from heatmap.runs.batch import BatchReporter, BatchSources, batch
+from heatmap.runs.batch import BatchSources, batch
+from heatmap.runs.batch_reporter import BatchReporter
 from heatmap.runs.request import Display
 from tests.support.batch_runs import RECIPE, REQUEST, Death, plan, run, spawn
 from tests.support.batches import broken, files, lines, times, write_photo
@@ -23,7 +24,7 @@ def test_an_interruption_keeps_what_was_done(photos, out):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(photos, out, reporter=Impatient())
+        run(photos, out, progress=Impatient())
     assert len(plan(photos, out)) == 3
     run(photos, out)
     assert plan(photos, out) == {}
@@ -61,7 +62,7 @@ def test_what_is_under_way_when_it_stops_keeps_its_earlier_results(photos, out, 
     monkeypatch.setattr(working.Worker, "score", score)
     changed = replace(REQUEST, display=Display(conf=0.4))
     with pytest.raises(KeyboardInterrupt):
-        run(photos, out, changed, reporter=Impatient())
+        run(photos, out, changed, progress=Impatient())
     after = files(out / "photos")
     same = [name for name in before if not name.startswith("a.jpg/")]
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
@@ -90,7 +91,7 @@ def test_watching_takes_photos_as_they_arrive_and_settle(tmp_path, out):
     feeder = threading.Timer(0.3, write_photo, [arriving / "a.jpg"])
     feeder.start()
     with pytest.raises(KeyboardInterrupt):
-        batch(BatchSources([arriving], watch=0.1), out, RECIPE, REQUEST, reporter=Feeding())
+        batch(BatchSources([arriving], watch=0.1), out, RECIPE, REQUEST, progress=Feeding())
     assert seen == [["a.jpg"], ["b.jpg"], ["c.jpg"], ["c.jpg"]]
 
 
@@ -111,7 +112,7 @@ def test_a_file_that_grows_is_waited_for(tmp_path, out, monkeypatch):
 
     monkeypatch.setattr("heatmap.runs.batch.time.sleep", grow)
     with pytest.raises(KeyboardInterrupt):
-        batch(BatchSources([arriving], watch=1), out, RECIPE, REQUEST, reporter=Once())
+        batch(BatchSources([arriving], watch=1), out, RECIPE, REQUEST, progress=Once())
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_the_photo_is_never_replaced(tmp_path, scorer, photo, linked):
 def test_an_output_that_is_the_photo_is_refused_before_scoring(tmp_path, scorer, photo):
     reporter = Recorder()
     with pytest.raises(ResultError, match="is a file, not a folder"):
-        run(photo, scorer, photo, reporter=reporter)
+        run(photo, scorer, photo, progress=reporter)
     assert reporter.events == []
 
 

@@ -19,7 +19,8 @@ from heatmap.errors import ModelError
 from heatmap.grid.skip import Skip
 from heatmap.photo.reading import Reading
 from heatmap.runs import ray_runner as clusters
-from heatmap.runs.batch import BatchReporter, BatchSources, batch
+from heatmap.runs.batch import BatchSources, batch
+from heatmap.runs.batch_reporter import BatchReporter
 from heatmap.runs.photo_run import run_photo
 from heatmap.runs.ray_runner import RayRunner
 from heatmap.runs.request import Display, Extras, Limits, Request
@@ -136,7 +137,7 @@ def test_the_work_of_a_worker_that_is_killed_is_done_by_others(ray, photos, tmp_
                 self.killed += 1
 
     killer = Killer()
-    done = run(photos, tmp_path / "ray", reporter=killer)
+    done = run(photos, tmp_path / "ray", progress=killer)
     assert killer.killed == 1
     assert [record.state for record in done.records] == ["done"] * 60
     run_alone = batch(BatchSources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)

@@ -12,7 +12,7 @@ import heatmap
 from heatmap.errors import ModelError, ResultError
 from heatmap.rendering.overlay import encode_image
 from heatmap.runs.result import Result
-from tests.support.batches import files
+from tests.support.batches import MODEL, WINDOW, files
 from tests.support.runs import PHOTO, Recorder
 
 OPTIONS = {"conf": 0.05, "scales": (0.5, 1.0), "confirm": 4}
@@ -135,11 +135,26 @@ def test_a_region_of_an_array_is_that_of_its_file(photo, scorer):
     assert of_array.photo.whole_hw == (100, 120)
 
 
+def test_a_run_counts_windows_and_logs_its_stages(photo, caplog, capfd):
+    caplog.set_level("INFO")
+    seen = []
+    heatmap.run(photo, MODEL, window=WINDOW, progress=lambda *done: seen.append(done), **OPTIONS)
+    # Once for each scale.
+    assert len([done for done, total in seen if done == total]) == len(OPTIONS["scales"])
+    stages = [record.getMessage() for record in caplog.records if record.name == "heatmap"]
+    assert stages == [
+        f"loading {MODEL}",
+        f"scoring {photo.name} at scale 0.5",
+        f"scoring {photo.name} at scale 1",
+    ]
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("several", [list, tuple, iter])
 def test_several_photos_give_results_in_order_when_asked(photo, scorer, several):
     recorder = Recorder()
     results = heatmap.run(
-        several([photo, PHOTO[::-1], photo]), scorer, reporter=recorder, **OPTIONS
+        several([photo, PHOTO[::-1], photo]), scorer, progress=recorder, **OPTIONS
     )
     assert recorder.events == []
 
@@ -181,7 +196,7 @@ def test_what_cannot_be_written_is_refused_before_scoring(tmp_path, photo, score
     recorder = Recorder()
 
     with pytest.raises(ResultError, match=r"cat\.json"):
-        heatmap.run(photo, scorer, output=tmp_path / "out", reporter=recorder)
+        heatmap.run(photo, scorer, output=tmp_path / "out", progress=recorder)
 
     assert recorder.events == []
     assert (tmp_path / "out" / "cat.json").read_text() == "mine"

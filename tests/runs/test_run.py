@@ -92,7 +92,7 @@ def test_a_result_says_which_sizes_were_looked_for(tmp_path, scorer, photo):
 def test_finer_scales_are_announced_before_they_start(tmp_path, scorer, photo):
     reporter = Recorder()
     placement = MultiScale(scales="photo", resolution="finer")
-    done = run(photo, scorer, tmp_path / "out", placement=placement, reporter=reporter)
+    done = run(photo, scorer, tmp_path / "out", placement=placement, progress=reporter)
     finer = list(done.grids.values())[-2:]
     windows = sum(one.scores.shape[0] * one.scores.shape[1] for one in finer)
     notes = [index for index, event in enumerate(reporter.events) if event[0] == "note"]
@@ -110,7 +110,7 @@ def test_finer_scales_are_announced_if_they_take_long(
 ):
     monkeypatch.setattr(running, "SLOW_S", slow_s)
     reporter = Recorder()
-    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, progress=reporter)
     told = [event[1] for event in reporter.events if event[0] == "note"]
     assert len(told) == notes
     if notes:
@@ -236,7 +236,7 @@ def test_classes_that_cannot_be_are_refused_before_the_photo_is_scored(
             *(photo, scorer, tmp_path / "out"),
             limits=Limits(store_classes=keep),
             display=Display(classes=wanted),
-            reporter=reporter,
+            progress=reporter,
         )
     assert reporter.events == []
     assert not (tmp_path / "out").exists()

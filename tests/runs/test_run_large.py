@@ -61,7 +61,7 @@ def test_large_grids_come_out_as_small_ones_do(tmp_path, scorer, photo, placemen
 
 def test_the_bytes_on_disk_are_told_before_scoring(tmp_path, scorer, photo, large_grids):
     reporter = Recorder()
-    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+    done = run(photo, scorer, tmp_path / "out", placement=SEVERAL, progress=reporter)
     held = (done.grid, *done.grids.values())
     needed = sum(grid.scores.nbytes for grid in held)
     told = ("note", f"the scores will take {needed / 1e9:.1f} GB on disk")
@@ -100,7 +100,7 @@ def test_a_disk_without_room_for_all_scales_is_refused_before_scoring(
     free_disk(needed - 1)
     reporter = Recorder()
     with pytest.raises(ResultError, match="the scores take"):
-        run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+        run(photo, scorer, tmp_path / "out", placement=SEVERAL, progress=reporter)
     assert reporter.events == []
 
 
@@ -110,7 +110,7 @@ def test_each_scale_is_named_and_counted_from_its_beginning(tmp_path, scorer, ph
         *(photo, scorer, tmp_path / "out"),
         placement=SEVERAL,
         limits=Limits(memory=3_000_000),
-        reporter=reporter,
+        progress=reporter,
     )
     said = [event[1] for event in reporter.events if event[0] == "stage"]
     assert said == [
@@ -130,7 +130,7 @@ def test_each_scale_is_named_and_counted_from_its_beginning(tmp_path, scorer, ph
 
 def test_a_single_scale_needs_no_name(tmp_path, scorer, photo):
     reporter = Recorder()
-    run(photo, scorer, tmp_path / "out", reporter=reporter)
+    run(photo, scorer, tmp_path / "out", progress=reporter)
     assert reporter.events[0] == ("stage", "scoring cat.tif")
 
 
@@ -146,7 +146,7 @@ def test_an_interruption_at_any_moment_leaves_nothing(tmp_path, scorer, photo, m
     while True:
         try:
             reporter = Recorder(interrupt_at=moment)
-            run(photo, scorer, tmp_path / "out", placement=SEVERAL, reporter=reporter)
+            run(photo, scorer, tmp_path / "out", placement=SEVERAL, progress=reporter)
             break
         except KeyboardInterrupt:
             assert names(tmp_path) == before

@@ -32,11 +32,11 @@ def run(
     limits=Limits(),
     extras=NO_EXTRAS,
     overwrite=False,
-    reporter=Reporter(),
+    progress=False,
 ):
     """The saved result of a photo."""
     request = Request(display, placement, limits, extras, overwrite)
-    return run_photo(photo, scorer, request, folder=folder, reporter=reporter)
+    return run_photo(photo, scorer, request, folder=folder, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def refused(photo, scorer, out, reason, **options) -> ResultError:
     """What a run says that is refused before scoring, and leaves everything as it was."""
     before, reporter = files(out), Recorder()
     with pytest.raises(ResultError, match=reason) as caught:
-        run(photo, scorer, out, reporter=reporter, **options)
+        run(photo, scorer, out, progress=reporter, **options)
     assert reporter.events == []
     assert files(out) == before
     assert not list(out.glob(".heatmap-*"))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from heatmap import Schedule, train
-from heatmap.training.train import TrainingReporter
+from heatmap.training.training_reporter import TrainingReporter
 
 COLOURS = {"blue": (200, 40, 40), "green": (40, 200, 40), "red": (40, 40, 200)}
 NETWORK = "tests.support.training:network"

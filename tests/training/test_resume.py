@@ -29,10 +29,10 @@ def test_interrupting_and_resuming_gives_the_same_checkpoint(photos, freeze):
     for stopped in (1, 3):
         with pytest.raises(KeyboardInterrupt):
             trained(
-                photos, "cut.safetensors", options={"freeze": freeze}, reporter=StopsAfter(stopped)
+                photos, "cut.safetensors", options={"freeze": freeze}, progress=StopsAfter(stopped)
             )
         told = Records()
-        trained(photos, "cut.safetensors", options={"freeze": freeze}, resume=True, reporter=told)
+        trained(photos, "cut.safetensors", options={"freeze": freeze}, resume=True, progress=told)
         assert content("cut.safetensors") == whole
         assert told.went_on == stopped
         assert [number for number, _ in told.epochs] == list(range(stopped + 1, 6))
@@ -42,7 +42,7 @@ def test_interrupting_and_resuming_gives_the_same_checkpoint(photos, freeze):
 
 def unfinished(photos, **given):
     with pytest.raises(KeyboardInterrupt):
-        trained(photos, reporter=StopsAfter(2), **given)
+        trained(photos, progress=StopsAfter(2), **given)
 
 
 def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):

@@ -117,16 +117,24 @@ def test_without_a_validation_split_every_epoch_is_trained(photos):
     assert done.examples.counts()["red"] == (10, 0)
 
 
-def test_what_is_frozen_is_computed_once_and_stays(photos, monkeypatch):
+def test_what_is_frozen_is_computed_once_and_stays(photos, monkeypatch, caplog):
     told = Records()
-    done = trained(photos, reporter=told)
+    done = trained(photos, progress=told)
     assert told.views == 24 * 3 + 6
     original = load_classifier(NETWORK, window=20).module.state_dict()
     made = done.classifier.module.state_dict()
     assert torch.equal(made["trunk.0.weight"], original["0.weight"])
     assert torch.equal(made["trunk.1.running_mean"], original["1.running_mean"])
     assert not torch.equal(made["head.0.weight"].flatten(1), original["6.weight"])
-    free = trained(photos, options={"freeze": "none"}).classifier.module.state_dict()
+    caplog.set_level("INFO")
+    seen = []
+    other = trained(photos, options={"freeze": "none"}, progress=lambda *done: seen.append(done))
+    views = seen.index((told.views, told.views)) + 1
+    assert seen[views:] == [(each.number, SHORT.epochs) for each in other.history]
+    stages = [record.getMessage() for record in caplog.records]
+    assert {"reading", "making views", "writing the page"} <= set(stages)
+    assert f"epoch 1: loss {other.history[0].loss:.4f}, best so far" in stages
+    free = other.classifier.module.state_dict()
     assert not torch.equal(free["trunk.0.weight"], original["0.weight"])
     assert torch.equal(free["trunk.1.running_mean"], original["1.running_mean"])
 

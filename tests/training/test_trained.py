@@ -16,6 +16,7 @@ from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.photo import read_photo
 from heatmap.training.augment import view
 from heatmap.training.fit import Fit
+from heatmap.training.training_reporter import TrainingReporter
 from tests.support.training import NETWORK, SHORT, StopsAfter, boxed_squares, content, trained
 from tests.support.trainings import tables_of
 
@@ -91,7 +92,7 @@ def test_a_resumed_training_shows_all_epochs_and_where_it_was_resumed(photos):
     whole = trained(photos, schedule=SHORT)
     for stopped in (1, 3):
         with pytest.raises(KeyboardInterrupt):
-            trained(photos, "cut.safetensors", reporter=StopsAfter(stopped), resume=stopped > 1)
+            trained(photos, "cut.safetensors", progress=StopsAfter(stopped), resume=stopped > 1)
     done = trained(photos, "cut.safetensors", resume=True)
     assert whole.resumed_after == ()
     assert done.resumed_after == (1, 3)
@@ -149,18 +150,18 @@ def test_all_files_of_a_training_are_written_or_none(photos, tmp_path, monkeypat
 def test_a_photo_that_is_gone_at_the_end_does_not_lose_the_training(photos, monkeypatch):
     """Without its picture the example is still named."""
     with pytest.raises(KeyboardInterrupt):
-        trained(photos, schedule=POOR, reporter=StopsAfter(2))
+        trained(photos, schedule=POOR, progress=StopsAfter(2))
     told = []
 
-    def gone(self, epochs):
-        for path in photos.rglob("*.png"):
-            path.unlink()
-        told.append(epochs)
+    class Removes(TrainingReporter):
+        def resumed(self, epochs):
+            for path in photos.rglob("*.png"):
+                path.unlink()
+            told.append(epochs)
 
-    monkeypatch.setattr("heatmap.training.train.TrainingReporter.resumed", gone)
     # The rule of its scales looks at the photos too.
     monkeypatch.setattr("heatmap.training.train.upright_hw", lambda _: (24, 30))
-    done = trained(photos, schedule=POOR, resume=True)
+    done = trained(photos, schedule=POOR, resume=True, progress=Removes())
     assert told == [2]
     page = done.page.read_text("utf-8")
     assert page.count("The photo cannot be read any more.") == len(done.validation.worst) > 0
