@@ -105,14 +105,15 @@ class NotFound:
         at_xy = round((left + right) / 2, 2), round((top + bottom) / 2, 2)
         return cls(group, best.confidence, at_xy)
 
-    def answer(self, conf: float) -> str:
-        """The answer in words, for a confidence threshold."""
+    def answer(self, conf: float | None = None) -> str:
+        """The answer in words, with the confidence threshold where it is given."""
         if self.confidence is None or self.at_xy is None:
             return f"{self.group.name}: not found; nowhere above 1 %"
         across, down = self.at_xy
+        threshold = "" if conf is None else f" (threshold {100 * conf:.3g} %)"
         return (
             f"{self.group.name}: not found; best {100 * self.confidence:.2g} % at "
-            f"{across:.0f}, {down:.0f} (threshold {100 * conf:.3g} %)"
+            f"{across:.0f}, {down:.0f}{threshold}"
         )
 
 

@@ -71,7 +71,7 @@ class Labels:
 
 
 def found_data(findings: Findings, maps: ScoreGrid, labels: Labels) -> dict[str, Any]:
-    """The maps and their geometry, and the detections or guesses.
+    """The maps and their geometry, the detections or guesses, and what was not found.
 
     Args:
         findings: what was found.
@@ -92,6 +92,7 @@ def found_data(findings: Findings, maps: ScoreGrid, labels: Labels) -> dict[str,
         ],
         "probabilities": _packed(_stepped(np.moveaxis(maps.scores, 2, 0))),
         "guessed": not findings.detections,
+        "notFound": [missing.answer() for missing in findings.not_found],
         "detections": [
             {
                 "name": labels.of(detection.group),

@@ -231,7 +231,8 @@ function fillColours() {
 }
 
 function fillFound() {
-  const { detections, guessed } = data;
+  const { detections, guessed, notFound } = data;
+  byId("not-found").replaceChildren(...notFound.map((answer) => element("p", "", answer)));
   byId("found-heading").textContent = !guessed ? "Detections"
     : detections.length ? "No detections; guesses" : "No detections";
   byId("found").hidden = byId("show-boxes").parentElement.hidden = !detections.length;
