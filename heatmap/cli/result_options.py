@@ -10,7 +10,7 @@ from .options import FILE, under
 from .parameter_types import ColorRange
 
 # A copy of the library's default, whose module is slow to import; a test compares them.
-OPACITY = 0.7
+ALPHA = 0.7
 
 _PICTURES = "Pictures"
 per_class_option = under(
@@ -31,10 +31,10 @@ areas_option = under(
 drawing_options = under(
     _PICTURES,
     click.option(
-        "--opacity",
+        "--alpha",
         type=click.FloatRange(0, 1),
         metavar="SHARE",
-        help=f"Opacity of the highest scores on the photo; default: {OPACITY}, or as it was drawn "
+        help=f"Opacity of the highest scores on the photo; default: {ALPHA}, or as it was drawn "
         "before.",
     ),
     click.option(

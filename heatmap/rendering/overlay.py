@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from ..choices import Colormap
 from ..classes import ClassGroup, Wanted
 from ..contents import digest_of
 from ..errors import ResultError
@@ -18,7 +20,7 @@ from ..marks import MARK, Mark, marked
 from ..ownership import Ownership
 from ..photo.photo import Photo, read_photo
 from .legend import PANEL_PX, Caption, centred, narrowest_px, range_bar, strip, text_px
-from .paint import JPEG_MOST_PX, OPACITY, STRIP_PX, Image, Painter, hatching
+from .paint import ALPHA, JPEG_MOST_PX, STRIP_PX, Image, Painter, hatching
 
 # The PNG options that were fastest and smallest for overlays of photos.
 _PNG = (
@@ -40,8 +42,9 @@ def overlay(
     grid: ScoreGrid,
     wanted: Wanted,
     *,
-    opacity: float = OPACITY,
+    alpha: float = ALPHA,
     color_range: tuple[float, float] | None = None,
+    colormap: Colormap | None = None,
     legend: bool = True,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Image:
@@ -57,10 +60,11 @@ def overlay(
             :class:`heatmap.Photo`.
         grid: its scores.
         wanted: a class or group: name, index, WordNet id or :class:`heatmap.ClassGroup`.
-        opacity: opacity of the highest probability, 0..1.
+        alpha: opacity of the highest probability, 0..1.
         color_range: lowest and highest probability that the colours cover; by default from 0 to
             the highest of this heatmap, rounded up to 0.1, 0.2, 0.5 or 1. Give one to compare
             photos. At and below the lowest the photo is unchanged.
+        colormap: one of OpenCV's, such as "turbo"; None is inferno.
         legend: add a legend below the photo.
         boxes_xyxy: boxes to outline, (left, top, right, bottom) in photo px.
 
@@ -71,12 +75,13 @@ def overlay(
     Raises:
         PhotoError: the photo cannot be read.
         ClassError: an unknown class.
-        ResultError: the photo has another size than the scored one, the opacity is outside
-            0..1, or the range is none within 0..1.
+        ResultError: the photo has another size than the scored one, ``alpha`` is outside
+            0..1, the range is none within 0..1, or there is no such colormap.
     """
     pixels = read_photo(photo).pixels
     check_size(pixels.shape[:2], grid.geometry)
-    painter = Painter.of(grid, wanted, opacity=opacity, color_range=color_range)
+    colours: Any = {"alpha": alpha, "color_range": color_range, "colormap": colormap}
+    painter = Painter.of(grid, wanted, **colours)
     picture = np.empty_like(pixels)
     for top in range(0, len(pixels), STRIP_PX):
         rows = slice(top, top + STRIP_PX)

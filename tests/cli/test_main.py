@@ -29,7 +29,7 @@ def test_version(call):
         ("run", "cat.png", "--scale", "large"),
         ("run", "cat.png", "--mean", "0.5,0.5"),
         ("run", "cat.png", "--std", "a,b,c"),
-        ("run", "cat.png", "--opacity", "1.5"),
+        ("run", "cat.png", "--alpha", "1.5"),
         ("run", "cat.png", "--conf", "-1"),
         ("run", "cat.png", "--top", "-1"),
         ("run", "cat.png", "--nonsense"),

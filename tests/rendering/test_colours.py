@@ -22,10 +22,10 @@ def test_colours_rise_from_clear_to_the_opacity_asked_for():
     assert lightness[-1] - lightness[0] > 200
 
 
-@pytest.mark.parametrize("opacity", [-0.1, 1.01, float("nan")])
-def test_an_opacity_out_of_range_is_refused(opacity):
-    with pytest.raises(ResultError, match=r"opacity is .*: it must be within 0\.\.1"):
-        colour_table(opacity)
+@pytest.mark.parametrize("alpha", [-0.1, 1.01, float("nan")])
+def test_an_opacity_out_of_range_is_refused(alpha):
+    with pytest.raises(ResultError, match=r"alpha is .*: it must be within 0\.\.1"):
+        colour_table(alpha)
 
 
 def test_levels_spread_over_the_range_and_stop_at_its_ends():

@@ -33,7 +33,7 @@ def test_a_new_time_alone_changes_nothing(photos, out):
 
 DRAWN = {
     "color_range": (0.0, 0.4),
-    "opacity": 0.5,
+    "alpha": 0.5,
     "full": True,
     "per_class": True,
     "areas": True,

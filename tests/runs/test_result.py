@@ -161,7 +161,7 @@ def test_one_class_may_be_given_by_itself(photo, scorer):
 
 
 def test_none_is_as_not_given(photo, scorer, result):
-    given = heatmap.run(photo, scorer, **OPTIONS, max_det=None, opacity=None, weights=None)
+    given = heatmap.run(photo, scorer, **OPTIONS, max_det=None, alpha=None, weights=None)
     assert given.detections == result.detections
 
 

@@ -208,7 +208,7 @@ def test_an_earlier_format_says_what_to_do(tmp_path, photo):
     # It called detections "found".
     change(file, lambda told: told.update(format=2, found=told.pop("detections")))
     for path in (file, file.parent):
-        refused(path, "my cat.json: result format 2", "reads format 7", "run the photo again")
+        refused(path, "my cat.json: result format 2", "reads format 8", "run the photo again")
 
 
 MISSING = [
