@@ -62,7 +62,9 @@ def imports_of(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def modules() -> dict[tuple[str, str], set[tuple[str, str]]]:
-    paths = [path for path in sources() if path.name != "__init__.py"]
+    # What is started, not imported.
+    started = ("__init__.py", "__main__.py")
+    paths = [path for path in sources() if path.name not in started]
     return {module_of(path): set(imports_of(path)) for path in paths}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -38,7 +40,7 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
     resized = "" if scale == 1 else f", on the photo resized by {scale:.3g}"
     where = f" at {region.left}, {region.top} of {size_text(region.whole_hw)}" if region else ""
     size = size_text(geometry.photo_hw)
-    console.print(f"{escape(photo)}: {size}{where}", soft_wrap=True)
+    console.print(f"{escape(photo or 'photo')}: {size}{where}", soft_wrap=True)
     console.print(
         f"{grid_text(rows, columns)} of windows, {geometry.window_px} px wide, "
         f"{geometry.stride_px} px apart{resized}"
@@ -63,17 +65,35 @@ def drawn_table(table: TextTable) -> Table:
     return drawn
 
 
-class ProgressLine(Reporter):
-    """A line that shows the current stage, with a progress bar where the total is known."""
+def is_on(flag: str) -> bool:
+    """Whether a flag of the command that is running is given, such as "quiet"."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get(flag))
 
-    def __init__(self, bar: Progress) -> None:
+
+class ProgressLine(Reporter):
+    """A line that shows the current stage, with a progress bar where the total is known.
+
+    With --quiet of the command at hand it prints no notes, with --verbose how long stages took.
+    """
+
+    def __init__(self, bar: Progress, stage: str) -> None:
         self.bar = bar
+        self._stage, self._since = stage, time.monotonic()
 
     def stage(self, what: str) -> None:
         """Show what begins now."""
+        self.end()
+        self._stage, self._since = what, time.monotonic()
         # A new task; otherwise total and remaining time of the previous stage would stay.
         self.bar.remove_task(self.bar.task_ids[0])
         self.bar.add_task(escape(what), total=None)
+
+    def end(self) -> None:
+        """Say how long the stage took, if that is asked for."""
+        if is_on("verbose"):
+            took = f"{self._stage}: {time.monotonic() - self._since:.2f} s"
+            self.bar.console.print(took, highlight=False, soft_wrap=True, markup=False)
 
     def advance(self, done: int, total: int) -> None:
         """Show how much is done."""
@@ -81,6 +101,8 @@ class ProgressLine(Reporter):
 
     def note(self, message: str, *ways: Use) -> None:
         """Print a line that is not overwritten."""
+        if is_on("quiet"):
+            return
         text = in_options(HeatmapError(message, *ways))
         self.bar.console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
 
@@ -103,7 +125,9 @@ def progress_line(stage: str) -> Iterator[ProgressLine]:
     )
     console = Console(stderr=True)
     # Disabled later, its thread would never end.
-    disabled = not console.is_terminal
+    disabled = not console.is_terminal or is_on("quiet")
     with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
         bar.add_task(escape(stage), total=None)
-        yield ProgressLine(bar)
+        line = ProgressLine(bar, stage)
+        yield line
+        line.end()

@@ -108,9 +108,8 @@ def encode_image(rgb: Image, suffix: str = ".png", *, mark: str = MARK) -> bytes
         ResultError: another suffix, an array that is not RGB uint8 (H, W, 3), or a side that
             a JPEG file cannot have.
     """
+    check_suffix(suffix)
     kind = suffix.lower()
-    if kind not in _OPTIONS:
-        raise ResultError(f"a picture is written as .png or .jpg, not as {suffix!r}: give one")
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ResultError(f"a picture is uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
     if kind != ".png" and max(rgb.shape[:2]) > JPEG_MOST_PX:
@@ -120,6 +119,16 @@ def encode_image(rgb: Image, suffix: str = ".png", *, mark: str = MARK) -> bytes
         )
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     return marked(cv2.imencode(kind, bgr, _OPTIONS[kind])[1].tobytes(), mark)
+
+
+def check_suffix(suffix: str) -> None:
+    """Refuse a suffix that no picture is written with.
+
+    Raises:
+        ResultError: it is neither of PNG nor of JPEG files.
+    """
+    if suffix.lower() not in _OPTIONS:
+        raise ResultError(f"a picture is written as .png or .jpg, not as {suffix!r}: give one")
 
 
 def write_image(
