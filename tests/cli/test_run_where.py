@@ -185,7 +185,7 @@ class TestStandardInput:
 
     @pytest.mark.parametrize(
         ("content", "message"),
-        [(b"", "photo has no bytes"), (b"no photo", "photo: not a photo")],
+        [(b"", "photo has no bytes"), (b"no photo", "photo: not an image that can be read")],
     )
     def test_of_no_photo_is_one_line(self, call, monkeypatch, content, message):
         piped(monkeypatch, content)

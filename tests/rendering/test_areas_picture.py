@@ -116,6 +116,17 @@ def test_the_legend_names_classes_with_their_shares(texts):
     assert texts == ["gravel", "60.0 %", "grass", "20.0 %", "not scored", "20.0 %"]
 
 
+def test_without_a_legend_it_has_the_size_of_the_photo(texts):
+    areas = made_areas([[1, 1, 0]])
+    photo = made_photo(areas)
+    bare = areas_picture(photo, areas, COLOURS, legend=False)
+    whole = areas_picture(photo, areas, COLOURS)
+    assert bare.shape == photo.pixels.shape
+    left = (whole.shape[1] - bare.shape[1]) // 2
+    shown = whole[: len(bare), left : left + bare.shape[1]]
+    np.testing.assert_array_equal(bare, shown)
+
+
 def test_the_legend_has_a_sample_of_each_colour():
     areas = made_areas([[1, 1, 1, 0]])
     picture = areas_picture(made_photo(areas), areas, COLOURS, alpha=1)
