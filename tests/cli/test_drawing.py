@@ -121,9 +121,8 @@ class TestTalk:
 
     def test_a_verbose_batch_prints_a_line_a_photo(self, call):
         outcome = call("batch", "cat.png", *FOUND, "-v", "-o", "many")
-        (record,) = (
-            json.loads(line) for line in Path("many/manifest.jsonl").open() if "cat.png" in line
-        )
+        lines = Path("many/manifest.jsonl").read_text().splitlines()
+        (record,) = (json.loads(line) for line in lines if "cat.png" in line)
         counts = ", ".join(
             f"{sum(each['class'] == name for each in record['detections'])} {name}"
             for name in dict.fromkeys(each["class"] for each in record["detections"])

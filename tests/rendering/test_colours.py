@@ -42,7 +42,7 @@ def test_colormaps_are_those_of_opencv():
 
 
 def test_another_colormap_is_refused_with_those_there_are():
-    with pytest.raises(ResultError, match="no colormap 'heat': give one of autumn, bone, .* win"):
+    with pytest.raises(ResultError, match=r"no colormap 'heat': give one of autumn, bone, .* win"):
         colour_table(1, "heat")
 
 

@@ -105,6 +105,7 @@ def test_the_key_of_a_colormap_has_its_colours_and_no_swatch_of_classes_without_
     drawn = drawn_key(key, 900, (480, 900)).reshape(-1, 3)
     assert written == ["cat", "dog", "0 to 50 %"]
     swatches = (drawn == (0, 226, 255)).all(axis=1).sum()
-    assert swatches and int(swatches**0.5) ** 2 == swatches
+    assert swatches
+    assert int(swatches**0.5) ** 2 == swatches
     top = levels[255, :3]
     assert (drawn == top).all(axis=1).any()
