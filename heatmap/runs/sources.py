@@ -104,11 +104,11 @@ def gather(
 
 
 def is_single(source: str | Path) -> bool:
-    """Whether a source is one photo, there or not: no folder, no list of paths, and no glob."""
+    """Whether a source is one photo, there or not: no folder, no list of paths, no glob of any."""
     if os.path.exists(source):
         is_list = Path(source).suffix.lower() in _LIST_SUFFIXES
         return not os.path.isdir(source) and not is_list
-    return not _MAGIC & set(str(source))
+    return next(glob.iglob(str(source), recursive=True), None) is None
 
 
 def _below(paths: Iterable[Path], folder: Path) -> set[Path]:
