@@ -1,4 +1,4 @@
-"""The names of engines, backends, devices and number formats, and of what networks are like."""
+"""The names of engines, backends, devices, number formats and colormaps, and what networks are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,31 @@ Device = Literal["cpu", "cuda", "mps"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 # What makes probabilities of the scores. "auto" goes by the scores of a few windows.
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
+# OpenCV's colormaps: "turbo" is cv2.COLORMAP_TURBO.
+Colormap = Literal[
+    "autumn",
+    "bone",
+    "cividis",
+    "cool",
+    "deepgreen",
+    "hot",
+    "hsv",
+    "inferno",
+    "jet",
+    "magma",
+    "ocean",
+    "parula",
+    "pink",
+    "plasma",
+    "rainbow",
+    "spring",
+    "summer",
+    "turbo",
+    "twilight",
+    "twilight_shifted",
+    "viridis",
+    "winter",
+]
 # Whether a network slides.
 Sliding = Literal["exact", "inexact", "refused"]
 # Channels of the photos that networks are given: colour, or grey.
@@ -21,4 +46,5 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 DEVICES: tuple[Device, ...] = get_args(Device)
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)

@@ -115,7 +115,7 @@ _Bar = TypeVar("_Bar", bound=ProgressBar)
 
 
 @contextmanager
-def progress_bar(stage: str, kind: type[_Bar]) -> Iterator[_Bar]:
+def progress_bar(stage: str, kind: type[_Bar], *, hidden: bool = False) -> Iterator[_Bar]:
     """Show progress on standard error where that is a terminal, or in a notebook; else nothing."""
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -129,7 +129,7 @@ def progress_bar(stage: str, kind: type[_Bar]) -> Iterator[_Bar]:
     )
     console = Console(stderr=True)
     # Disabled later, its thread would never end.
-    disabled = not (console.is_terminal or console.is_jupyter)
+    disabled = hidden or not (console.is_terminal or console.is_jupyter)
     with Bar(*columns, console=console, transient=True, disable=disabled) as bar:
         bar.add_task(_plain(stage), total=None)
         yield kind(bar)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 NETWORK = ["-m", MODEL, "--window", str(WINDOW), "--conf", "0.3"]
 ALL = ["--per-class", "--html", "--save-grid", "--save-crops", "--format", "csv", "--areas"]
-OTHER = ["--overwrite", "--opacity", "0.3", "--format", "geojson", "--format", "tiff"]
+OTHER = ["--overwrite", "--alpha", "0.3", "--format", "geojson", "--format", "tiff"]
 
 
 def killer(tmp_path: Path, *arguments: str, **more) -> Killer:

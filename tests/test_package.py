@@ -19,7 +19,7 @@ from heatmap.evaluation.verify import WINDOWS
 from heatmap.localization.confirm import CONFIRM
 from heatmap.localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from heatmap.networks.model_names import DEFAULT_MODEL
-from heatmap.rendering.overlay import OPACITY
+from heatmap.rendering.overlay import ALPHA
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "heatmap"
@@ -62,7 +62,9 @@ def imports_of(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def modules() -> dict[tuple[str, str], set[tuple[str, str]]]:
-    paths = [path for path in sources() if path.name != "__init__.py"]
+    # What is started, not imported.
+    started = ("__init__.py", "__main__.py")
+    paths = [path for path in sources() if path.name not in started]
     return {module_of(path): set(imports_of(path)) for path in paths}
 
 
@@ -196,7 +198,7 @@ def test_command_line_has_the_defaults_of_the_python_calls():
         for option in command.params
     }
     assert defaults["model"] == DEFAULT_MODEL
-    assert result_options.OPACITY == OPACITY
+    assert result_options.ALPHA == ALPHA
     assert defaults["conf"] == CONFIDENCE_THRESHOLD
     assert defaults["iou"] == IOU_THRESHOLD
     assert defaults["confirm"] == CONFIRM

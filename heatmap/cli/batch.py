@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +9,7 @@ import click
 
 from .check import check_names
 from .command import Command
-from .keep import keep_network
+from .many import run_many
 from .options import (
     FILE,
     backend_option,
@@ -28,11 +26,10 @@ from .options import (
     stride_option,
     under,
 )
-from .result_options import overwrite_option, picture_options, store_options
+from .result_options import overwrite_option, picture_options, store_options, talk_options
 
 if TYPE_CHECKING:
     from ..runs.batch import BatchRunner
-    from .batch_printer import BatchOutput
 
 # Seconds between two searches for photos with --watch.
 LOOK_EVERY = 5.0
@@ -91,12 +88,18 @@ progress_options = under(
         metavar="SECONDS",
         help="How often --watch looks for photos; files still changing are left for the next time.",
     ),
-    click.option("--quiet", is_flag=True, help="Print only failures."),
     click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per photo."),
 )
 
 
-@click.command(cls=Command)
+# What `heatmap batch --help` lists.
+_COMMON = (
+    "model weights scales classes conf max_det colormap alpha legend boxes device formats output "
+    "watch retry_failed quiet verbose as_json"
+)
+
+
+@click.command(cls=Command, common=_COMMON)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @model_options
 @reading_options
@@ -126,6 +129,7 @@ progress_options = under(
     ),
 )
 @overwrite_option
+@talk_options
 @progress_options
 def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     """Run many photos: folders, globs, lists, single photos.
@@ -136,43 +140,7 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     results are missing. Exits with 1 if a photo failed.
     """
     check_names(options)
-    from ..runs.batch import BatchSources, plan_batch
-    from ..runs.batch import batch as run_batch
-    from ..runs.options import recipe_of, request_of
-    from .batch_printer import batch_printer, describe_work, print_work
-
-    where = BatchSources(
-        sources, options["retry_failed"], options["every"] if options["watch"] else None
-    )
-    recipe = recipe_of(options["model"], options)
-    common: dict[str, Any] = {"threads": options["threads"], "runner": _runner(options)}
-    request = request_of(options, overwrite=options["overwrite"])
-    if options["dry_run"]:
-        work = plan_batch(where, output, recipe, request, **common)
-        if options["as_json"]:
-            click.echo(json.dumps(describe_work(work), indent=2))
-        else:
-            print_work(work)
-        return
-    form: BatchOutput = "json" if options["as_json"] else "quiet" if options["quiet"] else "lines"
-    with batch_printer(form, output, options["model"]) as printer:
-        failed = _run(run_batch, printer, where, output, recipe, request, **common)
-    sys.exit(1 if failed else 0)
-
-
-def _run(run_batch: Any, printer: Any, where: Any, output: Path, *given: Any, **common: Any) -> int:
-    """Run the batch and count failed photos; Ctrl-C ends --watch normally, anything else early."""
-    try:
-        done = run_batch(where, output, *given, progress=printer, **common)
-    except KeyboardInterrupt:
-        printer.interrupted()
-        if where.watch is None:
-            raise click.Abort from None
-        return int(printer.failed)
-    printer.end(done)
-    if done.scorer is not None:
-        keep_network(done.scorer)
-    return len(done.failed)
+    run_many(sources, output, options, _runner(options))
 
 
 def _runner(options: dict[str, Any]) -> BatchRunner:

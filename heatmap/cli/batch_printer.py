@@ -101,8 +101,9 @@ class Tally:
 class BatchPrinter(BatchReporter):
     """Prints the outcome for each photo; failures in every output mode."""
 
-    def __init__(self, form: BatchOutput, output: Path, bar: Progress) -> None:
+    def __init__(self, form: BatchOutput, output: Path, bar: Progress, *, verbose: bool) -> None:
         self._form, self._output, self._bar = form, output, bar
+        self._verbose = verbose
         self.console = bar.console
         self._task = bar.add_task("", total=None)
         self._tally: Tally | None = None
@@ -146,6 +147,8 @@ class BatchPrinter(BatchReporter):
             # Most messages begin with the path.
             name = "" if record.path in record.message else f"{record.name}: "
             self._print(f"failed: {name}{in_options(error_of(record))}")
+        elif record.state == "done" and self._verbose:
+            self._print(_done(record))
         elif record.state == "skipped" and self._form == "lines":
             self._print(f"skipped: {record.name}: {record.message}")
         if self._tally is not None:
@@ -192,14 +195,16 @@ class BatchPrinter(BatchReporter):
 
 
 @contextmanager
-def batch_printer(form: BatchOutput, output: Path, model: str) -> Iterator[BatchPrinter]:
+def batch_printer(
+    form: BatchOutput, output: Path, model: str, *, verbose: bool = False
+) -> Iterator[BatchPrinter]:
     """A printer for a batch, with a progress bar on standard error if that is a terminal."""
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
     console = Console(stderr=True)
     # Disabled later, its thread would never end.
     disabled = form != "lines" or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
-        printer = BatchPrinter(form, output, bar)
+        printer = BatchPrinter(form, output, bar, verbose=verbose)
         printer.stage(f"loading {model}")
         yield printer
 
@@ -236,6 +241,14 @@ def describe_work(work: BatchPlan) -> dict[str, Any]:
         ],
         "unchanged": work.unchanged,
     }
+
+
+def _done(record: Record) -> str:
+    """What was found on a photo, and how long that took, as one line."""
+    names = Counter(str(each["class"]) for each in record.detections)
+    found = ", ".join(f"{count} {name}" for name, count in names.items()) or "nothing"
+    notes = "".join(f"; {note}" for note in record.notes)
+    return f"{record.name}: {found}, {record.seconds:.1f} s{notes}"
 
 
 def _to_do(work: BatchPlan) -> str:

@@ -12,6 +12,8 @@ import click
 from ..errors import HeatmapError, Use
 from ..installed import check_installed
 
+# The last heading of a help screen, and what says that it lists everything.
+_OWN, _ALL = "Options", "heatmap.help_all"
 # Advice for commands without --engine, which can only slide.
 _CROPS = "`heatmap run` scores it crop by crop"
 
@@ -31,7 +33,17 @@ class Command(click.Command):
 
     Errors carry their remedies by the names of Python parameters (``errors.Use``). Each is
     worded with the option or argument of that name; one that this command lacks is left out.
+
+    Args:
+        common: names of the parameters that ``--help`` lists, parted by spaces; the others stand
+            under "Advanced" in ``--help-all``. "" lists all.
     """
+
+    def __init__(self, *given: Any, common: str = "", **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.common = frozenset(common.split())
+        if self.common:
+            self.params.append(_help_all())
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, if what it needs is installed.
@@ -48,12 +60,18 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options under their headings (``options.under``), the rest last."""
         sections: dict[str, list[tuple[str, str]]] = {}
+        rare: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):
-                sections.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
-        own = sections.pop("Options", [])
-        for heading, records in {**sections, "Options": own}.items():
+            if record is None or not isinstance(parameter, click.Option):
+                continue
+            heading = getattr(parameter, "heading", _OWN)
+            if not self.common or parameter.name in self.common or heading == _OWN:
+                sections.setdefault(heading, []).append(record)
+            elif ctx.meta.get(_ALL):
+                rare.setdefault(f"Advanced ({heading.lower()})", []).append(record)
+        own = sections.pop(_OWN, [])
+        for heading, records in {**sections, **rare, _OWN: own}.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
@@ -71,6 +89,25 @@ class Command(click.Command):
             if spelling:
                 return way.text.format(_given(parameter, spelling, way.value))
         return ""
+
+
+def _help_all() -> click.Option:
+    """The option that shows what ``--help`` leaves out."""
+
+    def show(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            context.meta[_ALL] = True
+            click.echo(context.get_help(), color=context.color)
+            context.exit()
+
+    return click.Option(
+        ["--help-all"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show this message with the advanced options too, and exit.",
+    )
 
 
 def in_options(error: HeatmapError) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +18,8 @@ from ..progress import ProgressBar, progress_bar
 from .command import in_options
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
     from ..grid.origin import Origin
     from ..grid.score_grid import ScoreGrid
     from ..rendering.text_table import TextTable
@@ -37,7 +41,7 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
     resized = "" if scale == 1 else f", on the photo resized by {scale:.3g}"
     where = f" at {region.left}, {region.top} of {size_text(region.whole_hw)}" if region else ""
     size = size_text(geometry.photo_hw)
-    console.print(f"{escape(photo)}: {size}{where}", soft_wrap=True)
+    console.print(f"{escape(photo or 'photo')}: {size}{where}", soft_wrap=True)
     console.print(
         f"{grid_text(rows, columns)} of windows, {geometry.window_px} px wide, "
         f"{geometry.stride_px} px apart{resized}"
@@ -62,16 +66,48 @@ def drawn_table(table: TextTable) -> Table:
     return drawn
 
 
+def is_on(flag: str) -> bool:
+    """Whether a flag of the command that is running is given, such as "quiet"."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get(flag))
+
+
 class ProgressLine(ProgressBar):
-    """The progress of a command: notes name its options, and are printed in a pipe too."""
+    """The progress of a command: notes name its options, and are printed in a pipe too.
+
+    With --quiet of the command at hand it prints no notes, with --verbose how long stages took.
+    """
+
+    def __init__(self, bar: Bar) -> None:
+        super().__init__(bar)
+        self._stage, self._since = "", time.monotonic()
+
+    def stage(self, what: str) -> None:
+        """Show what begins now."""
+        super().stage(what)
+        self.begin(what)
+
+    def begin(self, what: str) -> None:
+        """Time what begins now, which is shown already."""
+        self.end()
+        self._stage, self._since = what, time.monotonic()
+
+    def end(self) -> None:
+        """Say how long the stage took, if that is asked for."""
+        if self._stage and is_on("verbose"):
+            took = f"{self._stage}: {time.monotonic() - self._since:.2f} s"
+            self.bar.console.print(took, highlight=False, soft_wrap=True, markup=False)
 
     def note(self, message: str, *ways: Use) -> None:
         """Print a line that is not overwritten."""
-        self.show(in_options(HeatmapError(message, *ways)))
+        if not is_on("quiet"):
+            self.show(in_options(HeatmapError(message, *ways)))
 
 
 @contextmanager
 def progress_line(stage: str) -> Iterator[ProgressLine]:
     """Show progress on a terminal; show nothing in a pipe."""
-    with progress_bar(stage, ProgressLine) as line:
+    with progress_bar(stage, ProgressLine, hidden=is_on("quiet")) as line:
+        line.begin(stage)
         yield line
+        line.end()

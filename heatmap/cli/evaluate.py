@@ -31,7 +31,14 @@ if TYPE_CHECKING:
     from ..evaluation.evaluate import EvaluationReport
 
 
-@click.command(cls=Command)
+# What `heatmap evaluate --help` lists.
+_COMMON = (
+    "model weights class_names activation scales resolution conf confirm mapping cam output "
+    "overwrite as_json"
+)
+
+
+@click.command(cls=Command, common=_COMMON)
 @click.argument("photos", type=FILE)
 @click.argument("boxes", type=FILE)
 @model_options

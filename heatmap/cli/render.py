@@ -59,7 +59,7 @@ def render(results: Path, **options: Any) -> None:
     """
     from ..runs.view import render as draw
 
-    names = ("photo", "classes", "conf", "opacity", "color_range")
+    names = ("photo", "classes", "conf", "alpha", "color_range", "colormap", "legend", "boxes")
     # A flag that is not given leaves it as the run had it.
     given: dict[str, Any] = {name: options[name] for name in names}
     given |= {name: options[name] or None for name in ("full", "per_class")}

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from ..choices import COLORMAPS
 from .completion import complete_classes
 from .options import FILE, under
 from .parameter_types import ColorRange
 
 # A copy of the library's default, whose module is slow to import; a test compares them.
-OPACITY = 0.7
+ALPHA = 0.7
 
 _PICTURES = "Pictures"
 per_class_option = under(
@@ -32,10 +33,10 @@ areas_option = under(
 drawing_options = under(
     _PICTURES,
     click.option(
-        "--opacity",
+        "--alpha",
         type=click.FloatRange(0, 1),
         metavar="SHARE",
-        help=f"Opacity of the highest scores on the photo; default: {OPACITY}, or as it was drawn "
+        help=f"Opacity of the highest scores on the photo; default: {ALPHA}, or as it was drawn "
         "before.",
     ),
     click.option(
@@ -43,6 +44,23 @@ drawing_options = under(
         type=ColorRange(),
         help="Probabilities that the colours range over; default: of one photo from 0 to its own "
         "maximum, of a batch 0:0.5, or as it was drawn before.",
+    ),
+    click.option(
+        "--colormap",
+        type=click.Choice(COLORMAPS, case_sensitive=False),
+        metavar="NAME",
+        help="Colour the highest probability of all classes by a colormap of OpenCV, such as turbo "
+        "or viridis; default: a colour for each class, or as it was drawn before.",
+    ),
+    click.option(
+        "--legend/--no-legend",
+        default=None,
+        help="With or without the legend below; default: with, or as it was drawn before.",
+    ),
+    click.option(
+        "--boxes/--no-boxes",
+        default=None,
+        help="With or without boxes and labels; default: with, or as it was drawn before.",
     ),
     click.option(
         "--full",
@@ -104,6 +122,27 @@ overwrite_option = under(
         is_flag=True,
         help="Also replace files that this tool did not write, or that were changed since; "
         "never a photo.",
+    ),
+)
+
+
+def _only(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    """A flag, which --quiet and --verbose are only by themselves."""
+    other = {"quiet": "verbose", "verbose": "quiet"}[str(parameter.name)]
+    if value and context.params.get(other):
+        raise click.UsageError("--quiet and --verbose contradict each other: give one")
+    return value
+
+
+talk_options = under(
+    "Output",
+    click.option("-q", "--quiet", is_flag=True, callback=_only, help="Print only errors."),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        callback=_only,
+        help="Also print times and settings.",
     ),
 )
 json_option = under(

@@ -15,6 +15,7 @@ from .check import check_names
 from .command import Command
 from .console import make_console, print_scored, progress_line
 from .keep import keep_network
+from .many import run_many
 from .options import (
     FILE,
     backend_option,
@@ -30,14 +31,16 @@ from .options import (
     scales_options,
     skip_options,
     stride_option,
+    under,
 )
 from .result_options import (
     json_option,
-    output_option,
     overwrite_option,
     picture_options,
     store_options,
+    talk_options,
 )
+from .single import RESULTS, check_output, given_photo, json_of, print_settings
 
 if TYPE_CHECKING:
     from ..geometry import Box
@@ -48,8 +51,15 @@ if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
 
 
-@click.command(cls=Command)
-@click.argument("photo", type=FILE)
+# What `heatmap run --help` lists.
+_COMMON = (
+    "model weights scales classes conf iou max_det colormap alpha legend boxes device formats html "
+    "output quiet verbose as_json"
+)
+
+
+@click.command(cls=Command, common=_COMMON)
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
 @model_options
 @reading_options
 @stride_option
@@ -65,37 +75,63 @@ if TYPE_CHECKING:
 @backend_option
 @compute_options
 @store_options
-@output_option
+@under(
+    "Output",
+    click.option(
+        "-o",
+        "--output",
+        type=FILE,
+        metavar="FOLDER|PICTURE",
+        help="Folder for the results, created if missing; or of one photo only the picture, .png "
+        "or .jpg; default: results, and no file with --json.",
+    ),
+)
 @overwrite_option
+@talk_options
 @json_option
-def run(photo: Path, **options: Any) -> None:
+def run(photos: tuple[str, ...], output: Path | None, **options: Any) -> None:
     """Detect objects in PHOTO; write a picture, maps and boxes.
 
     Prints each detection with its class, confidence, position and box. All classes of the model
-    are searched unless some are named with -c.
+    are searched unless some are named with -c. A folder, a glob, a list of paths, or several
+    photos are run as by `heatmap batch`; - is a photo from standard input.
     """
     check_names(options)
+    from ..runs.sources import is_single
+
+    if len(photos) == 1 and is_single(photos[0]):
+        _run_one(photos[0], output, options)
+    else:
+        run_many(photos, output or RESULTS, options)
+
+
+def _run_one(name: str, output: Path | None, options: dict[str, Any]) -> None:
+    """Run one photo, and print what was found."""
+    from ..runs.one_picture import run_into
     from ..runs.options import recipe_of, request_of
-    from ..runs.photo_run import run_photo
-    from ..runs.possible import check_known
 
     request = request_of(options, overwrite=options["overwrite"])
-    check_known(photo, options["output"], request)
+    if output is None and not options["as_json"]:
+        output = RESULTS
+    photo = given_photo(name)
+    check_output(photo, output, request)
     with progress_line(f"loading {options['model']}") as line:
         scorer = recipe_of(options["model"], options).prepare()
         line.notes((*scorer.facts.notes, *scorer.cache_notes))
-        done = run_photo(photo, scorer, request, folder=options["output"], progress=line)
+        done = run_into(photo, scorer, request, output, progress=line)
         noted = done.maps.origin.notes[len(scorer.facts.notes) :]
         if options["as_json"]:
             # What was looked for stands in the JSON.
             stride_px = done.windows.finest.geometry.stride_px
             line.notes(scorer.notes_at(stride_px)[len(scorer.facts.notes) :])
-    assert done.saved is not None
     if options["as_json"]:
-        click.echo(done.saved.description.read_text(encoding="utf-8"), nl=False)
-    else:
+        click.echo(json_of(done), nl=False)
+    elif not options["quiet"]:
         _print(done, scorer, noted, skips=request.limits.skip is not None)
-        for path in done.saved.written:
+        if options["verbose"]:
+            print_settings(make_console(), done)
+        written = [output] if done.saved is None else done.saved.written
+        for path in written:
             make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
     keep_network(scorer)
 

@@ -102,7 +102,14 @@ training_options = under(
 )
 
 
-@click.command(cls=Command)
+# What `heatmap train --help` lists.
+_COMMON = (
+    "model weights window head freeze boxes background epochs batch rate validation_split "
+    "patience seed output resume skip_broken overwrite as_json"
+)
+
+
+@click.command(cls=Command, common=_COMMON)
 @click.argument("folder", type=FILE)
 @network_options
 @reading_options

@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from .console import ProgressLine
 
 
-@click.command(cls=Command)
+# What `heatmap verify --help` lists.
+_COMMON = (
+    "model weights class_names activation window stride scales border wanted windows "
+    "max_difference output overwrite as_json"
+)
+
+
+@click.command(cls=Command, common=_COMMON)
 @click.argument("photos", metavar="PHOTO|FOLDER", type=FILE)
 @model_options
 @reading_options

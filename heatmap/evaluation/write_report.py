@@ -142,6 +142,6 @@ def _shown(
         [(each.label, each.xyxy) for each in figures.objects],
         conf=display.conf,
         color_range=display.color_range,
-        opacity=display.opacity,
+        alpha=display.alpha,
     )
     return ShownPhoto(figures, encode_image(picture, ".jpg"), picture.shape[:2])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 
+from ..choices import Colormap
 from ..classes import ClassGroup
 from ..errors import ResultError
 from ..geometry import size_text
@@ -18,7 +20,7 @@ from .key import NARROWEST_PX, Heading, Key, drawn_key
 from .labels import labels
 from .legend import SMALLEST_PX, centred, text_px
 from .marks import Fill, Paste, Spot, fill, outline, paste, whole_px
-from .paint import OPACITY, Image, chosen_range
+from .paint import ALPHA, Image, chosen_range, colour_table
 from .palette import Colour, colour_of, pale
 
 # Smaller photos are enlarged, since they have no room for text.
@@ -57,7 +59,9 @@ class Annotation:
         *,
         conf: float,
         color_range: tuple[float, float] | None = None,
-        opacity: float = OPACITY,
+        alpha: float = ALPHA,
+        colormap: Colormap | None = None,
+        boxes: bool = True,
         heat: Sequence[ClassGroup] | None = None,
     ) -> Annotation:
         """Plan the picture of what was found on a photo, or where nothing was, of the guesses.
@@ -68,23 +72,29 @@ class Annotation:
             conf: the confidence threshold that detections had to reach, 0..1.
             color_range: lowest and highest probability that the colours cover; by default from 0
                 to the highest of those drawn, rounded up to 0.1, 0.2, 0.5 or 1.
-            opacity: opacity of the highest probability, 0..1; that of guesses is half of it.
+            alpha: opacity of the highest probability, 0..1; that of guesses is half of it.
+            colormap: one of OpenCV's, which colours the highest probability of all classes; None
+                is a colour for each class.
+            boxes: draw boxes and their labels.
             heat: the classes whose heat is drawn; None is those that have boxes.
 
         Raises:
-            ResultError: the picture has not the shape of the photo, the opacity is outside 0..1,
-                or the range is none within 0..1.
+            ResultError: the picture has not the shape of the photo, ``alpha`` is outside 0..1,
+                the range is none within 0..1, or there is no such colormap.
         """
         _check_shape(picture_hw, findings.maps.geometry.photo_hw)
         colours = class_colours(findings)
         found = list(dict.fromkeys(each.group for each in findings.shown))
         hot = found if heat is None else heat
-        colouring = _heat(findings, picture_hw, color_range, opacity, hot)
-        lines, tags = _boxes(findings, picture_hw, colours)
-        named = {group: colours[group] for group in (*found, *hot)}
+        tables = _tables(findings, hot, alpha, colormap)
+        colouring = _heat(findings, picture_hw, color_range, tables)
+        lines, tags = _boxes(findings, picture_hw, colours) if boxes else ((), ())
+        # With a colormap only boxes have the colours of classes.
+        coloured = (*found, *hot) if colormap is None else found if boxes else ()
+        named = {g: colours[g] if g in coloured else None for g in (*found, *hot)}
         # Where heat is asked for, that nothing was found is no news.
         headings = _headings(findings, conf, silent=heat is not None and not found)
-        key = _key(findings, colouring, named, headings)
+        key = _key(findings, colouring, named, headings, colormap)
         return cls(picture_hw, colouring, lines, tags, key)
 
     def paint(self, rows: Image, top: int = 0) -> Image:
@@ -120,10 +130,8 @@ def annotated(
     findings: Findings,
     *,
     conf: float,
-    color_range: tuple[float, float] | None = None,
-    opacity: float = OPACITY,
-    heat: Sequence[ClassGroup] | None = None,
     legend: bool = True,
+    **look: Any,
 ) -> Image:
     """Draw what was found on a photo, with boxes, labels, and a legend below.
 
@@ -133,8 +141,9 @@ def annotated(
     Args:
         pixels: the photo, or its region, at any size: RGB uint8 (H, W, 3). One that is too small
             for text is enlarged by a whole number.
-        findings, conf, color_range, opacity, heat: as :meth:`Annotation.of` takes them.
+        findings, conf: as :meth:`Annotation.of` takes them.
         legend: add the legend.
+        look: ``color_range``, ``alpha``, ``colormap``, ``boxes`` and ``heat``, as there.
 
     Returns:
         RGB uint8 (H, W, 3): the picture above its legend, and between margins where it is too
@@ -145,9 +154,7 @@ def annotated(
     """
     pixels = enlarged(pixels)
     hw = (pixels.shape[0], pixels.shape[1])
-    annotation = Annotation.of(
-        findings, hw, conf=conf, color_range=color_range, opacity=opacity, heat=heat
-    )
+    annotation = Annotation.of(findings, hw, conf=conf, **look)
     return annotation.picture(pixels) if legend else annotation.paint(pixels)
 
 
@@ -190,24 +197,32 @@ def class_colours(findings: Findings) -> dict[ClassGroup, Colour]:
     return {group: colour_of(place) for place, group in enumerate(groups)}
 
 
+def _tables(
+    findings: Findings, hot: Sequence[ClassGroup], alpha: float, colormap: Colormap | None
+) -> dict[int, Image]:
+    """RGBA of the 256 levels of each class that is hot and has a map, by the column of its map."""
+    strength = 1.0 if findings.detections or not findings.guesses else _FAINT
+    # Not by name, since several classes may have one.
+    columns = [place for group in hot if (place := findings.column(group)) is not None]
+    if colormap is not None:
+        return dict.fromkeys(columns, colour_table(alpha, colormap, strength))
+    return {column: table_of(colour_of(column), alpha, strength) for column in columns}
+
+
 def _heat(
     findings: Findings,
     picture_hw: tuple[int, int],
     color_range: tuple[float, float] | None,
-    opacity: float,
-    hot: Sequence[ClassGroup],
+    tables: Mapping[int, Image],
 ) -> ClassHeat:
-    maps, places = findings.maps, [findings.column(group) for group in hot]
-    # Not by name, since several classes may have one.
-    columns = [place for place in places if place is not None]
-    cells = [np.ascontiguousarray(maps.scores[:, :, column]) for column in columns]
-    strength = 1.0 if findings.detections or not findings.guesses else _FAINT
+    maps = findings.maps
+    cells = [np.ascontiguousarray(maps.scores[:, :, column]) for column in tables]
     return ClassHeat(
         cells,
         np.isnan(maps.scores[:, :, 0]),
         # The same cells, placed by their share of the photo.
         replace(maps.geometry, photo_hw=picture_hw),
-        [table_of(colour_of(column), opacity, strength) for column in columns],
+        list(tables.values()),
         *chosen_range(np.stack(cells) if cells else np.zeros(1, np.float32), color_range),
     )
 
@@ -266,8 +281,9 @@ def _headings(findings: Findings, conf: float, *, silent: bool) -> list[Heading]
 def _key(
     findings: Findings,
     heat: ClassHeat,
-    colours: dict[ClassGroup, Colour],
+    colours: Mapping[ClassGroup, Colour | None],
     headings: Sequence[Heading],
+    colormap: Colormap | None,
 ) -> Key:
     covered = f"{100 * heat.low:.3g} to {100 * heat.high:.3g} %" if heat.maps else ""
     return Key(
@@ -276,4 +292,5 @@ def _key(
         covered,
         findings.maps.origin.model,
         bool(heat.missing.any()),
+        None if colormap is None else colour_table(1, colormap),
     )

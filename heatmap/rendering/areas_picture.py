@@ -27,7 +27,7 @@ from .overlay import PICTURE_PX
 from .paint import STRIP_PX, Image, blend, hatching
 
 # Flat colours let so much of the photo through that its structure stays visible.
-AREA_OPACITY = 0.55
+AREA_ALPHA = 0.55
 # Lines of the legend; classes that have no room in them are only counted.
 _MOST_LINES = 7
 # Names are cut to this many times the height of the letters.
@@ -55,7 +55,8 @@ def areas_picture(
     areas: Areas,
     colours: Image,
     *,
-    opacity: float = AREA_OPACITY,
+    alpha: float = AREA_ALPHA,
+    legend: bool = True,
     longest_px: int = PICTURE_PX,
 ) -> Image:
     """Colour each pixel of a photo by the class that wins there, and add a legend below.
@@ -66,7 +67,8 @@ def areas_picture(
         photo: the photo that was scored, opened; only as much of it is decoded as is drawn.
         areas: its areas.
         colours: RGB uint8 (n, 3), one for each of ``areas.groups``; further ones are not used.
-        opacity: of the colours, 0..1.
+        alpha: opacity of the colours, 0..1.
+        legend: add the legend.
         longest_px: the longer side of the photo in the picture, at most.
 
     Returns:
@@ -76,10 +78,10 @@ def areas_picture(
     Raises:
         PhotoError: the photo cannot be read.
         ResultError: the photo has another size than the scored one, there are fewer colours than
-            areas, or the opacity is outside 0..1.
+            areas, or ``alpha`` is outside 0..1.
     """
     check_size(photo.hw, areas.grid.geometry)
-    table = _table(areas, colours, opacity)
+    table = _table(areas, colours, alpha)
     hw = shrunk_hw(photo.hw, longest_px)
     labels = areas.labels(hw)
     picture = np.concatenate(
@@ -90,21 +92,23 @@ def areas_picture(
     )
     size = text_px(hw)
     _draw_borders(picture, labels, max(1, round(size / 18)))
+    if not legend:
+        return picture
     picture = centred(picture, max(hw[1], narrowest_px(size)))
     return np.vstack([picture, _legend(areas, table, picture.shape[1], size)])
 
 
-def _table(areas: Areas, colours: Image, opacity: float) -> Image:
+def _table(areas: Areas, colours: Image, alpha: float) -> Image:
     """RGBA of all labels, uint8 (256, 4)."""
-    if not 0 <= opacity <= 1:
-        raise ResultError(f"opacity is {opacity:g}: it must be within 0..1")
+    if not 0 <= alpha <= 1:
+        raise ResultError(f"alpha is {alpha:g}: it must be within 0..1")
     count = len(areas.groups)
     if len(colours) < count:
         raise ResultError(f"{len(colours)} colours for {count} areas: give one for each")
     table = np.zeros((256, 4), np.uint8)
     table[:count, :3] = colours[:count]
     table[OTHER, :3] = _OTHER_COLOUR
-    table[:, 3] = round(255 * opacity)
+    table[:, 3] = round(255 * alpha)
     return table
 
 

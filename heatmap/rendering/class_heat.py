@@ -17,9 +17,9 @@ from .paint import (
     blend,
     hatching,
     heat_rows,
-    opacities,
     paint_into,
     to_levels,
+    with_opacity,
 )
 from .palette import Colour
 
@@ -91,13 +91,12 @@ class ClassHeat:
         painted[unknown] = blend(photo, hatching(unknown.shape, rows[0]))[unknown]
 
 
-def table_of(colour: Colour, opacity: float, strength: float = 1.0) -> Image:
-    """RGBA of the 256 levels of a colour, (256, 4), with opacity from 0 to ``opacity``.
+def table_of(colour: Colour, alpha: float, strength: float = 1.0) -> Image:
+    """RGBA of the 256 levels of a colour, (256, 4), with opacity from 0 to ``alpha``.
 
     ``strength``, 0..1, makes all of them fainter.
 
     Raises:
-        ResultError: ``opacity`` is outside 0..1.
+        ResultError: ``alpha`` is outside 0..1.
     """
-    alpha = np.rint(strength * opacities(opacity))
-    return np.hstack([np.full((256, 3), colour), alpha[:, None]]).astype(np.uint8)
+    return with_opacity(np.full((256, 3), colour, np.uint8), alpha, strength)

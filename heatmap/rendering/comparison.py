@@ -12,7 +12,7 @@ from ..geometry import Geometry, check_size, shrunk_hw
 from ..grid.position_scores import Cells
 from ..grid.upsample import nearest, upsample
 from .legend import PANEL_PX, Caption, blank, centred, narrowest_px, range_bar, strip, text_px
-from .paint import OPACITY, Image, blend, colour_table, hatching, paint, range_of, to_levels
+from .paint import ALPHA, Image, blend, colour_table, hatching, paint, range_of, to_levels
 
 # Lightest value and contrast of the grey photo behind the colours.
 _LIGHTEST, _CONTRAST = 235, 0.5
@@ -54,7 +54,7 @@ def comparison(
     difference = np.abs(sliding - cropping)
     largest = float(np.nanmax(difference, initial=0))
     high = range_of(float(np.nanmax([sliding, cropping], initial=0)))[1]
-    table = colour_table(OPACITY)
+    table = colour_table(ALPHA)
     panels = [
         _Panel("Sliding", sliding, high, _range("probability", sliding)),
         _Panel("Cropping", cropping, high, _range("probability", cropping)),

@@ -29,18 +29,21 @@ class Key:
     """What a key says.
 
     Attributes:
-        classes: name and colour of each class in the picture, most important first.
+        classes: name and colour of each class in the picture, most important first; None is of one
+            that has no colour of its own there.
         headings: what comes first, each in three lengths, the longest first.
         range_text: the range of the colours.
         model: the network.
         hatched: whether the picture has hatched parts, which were not scored.
+        levels: RGBA of the 256 levels of a colormap, (256, 4), where that colours all classes.
     """
 
-    classes: tuple[tuple[str, Colour], ...]
+    classes: tuple[tuple[str, Colour | None], ...]
     headings: tuple[Heading, ...] = ()
     range_text: str = ""
     model: str = ""
     hatched: bool = False
+    levels: Image | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +138,9 @@ def _more(count: int, named: int) -> list[_Part]:
     return [_Part(f"+{count - named} more" if named else f"{count} classes", REGULAR)]
 
 
-def _named(name: str, colour: Colour, width: int, size: int) -> _Part:
+def _named(name: str, colour: Colour | None, width: int, size: int) -> _Part:
+    if colour is None:
+        return _Part(cut(name, width, size, REGULAR), REGULAR)
     swatch = np.full((size, size, 3), colour, np.uint8)
     return _Part(cut(name, width - size - size // 3, size, REGULAR), REGULAR, swatch)
 
@@ -152,12 +157,15 @@ def _notes(key: Key, size: int) -> list[_Part]:
 
 
 def _ramp(key: Key, size: int) -> Image | None:
-    """From nothing to the full colour of the first class."""
-    if not key.classes:
-        return None
+    """From nothing to the full colour of the first class, or through those of a colormap."""
     paper = blank(size, 3 * size)
     share = np.rint(np.linspace(0, 255, 3 * size)).astype(np.uint8)
-    colour = np.full_like(paper, key.classes[0][1])
+    if key.levels is not None:
+        return blend(paper, np.broadcast_to(key.levels[share], (size, 3 * size, 4)))
+    first = key.classes[0][1] if key.classes else None
+    if first is None:
+        return None
+    colour = np.full_like(paper, first)
     return blend(paper, np.dstack([colour, np.tile(share, (size, 1))]))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from ..choices import Colormap
 from ..classes import ClassGroup, Wanted
 from ..contents import digest_of
 from ..errors import ResultError
@@ -18,7 +20,7 @@ from ..marks import MARK, Mark, marked
 from ..ownership import Ownership
 from ..photo.photo import Photo, read_photo
 from .legend import PANEL_PX, Caption, centred, narrowest_px, range_bar, strip, text_px
-from .paint import JPEG_MOST_PX, OPACITY, STRIP_PX, Image, Painter, hatching
+from .paint import ALPHA, JPEG_MOST_PX, STRIP_PX, Image, Painter, hatching
 
 # The PNG options that were fastest and smallest for overlays of photos.
 _PNG = (
@@ -40,8 +42,9 @@ def overlay(
     grid: ScoreGrid,
     wanted: Wanted,
     *,
-    opacity: float = OPACITY,
+    alpha: float = ALPHA,
     color_range: tuple[float, float] | None = None,
+    colormap: Colormap | None = None,
     legend: bool = True,
     boxes_xyxy: Sequence[Box] = (),
 ) -> Image:
@@ -57,10 +60,11 @@ def overlay(
             :class:`heatmap.Photo`.
         grid: its scores.
         wanted: a class or group: name, index, WordNet id or :class:`heatmap.ClassGroup`.
-        opacity: opacity of the highest probability, 0..1.
+        alpha: opacity of the highest probability, 0..1.
         color_range: lowest and highest probability that the colours cover; by default from 0 to
             the highest of this heatmap, rounded up to 0.1, 0.2, 0.5 or 1. Give one to compare
             photos. At and below the lowest the photo is unchanged.
+        colormap: one of OpenCV's, such as "turbo"; None is inferno.
         legend: add a legend below the photo.
         boxes_xyxy: boxes to outline, (left, top, right, bottom) in photo px.
 
@@ -71,12 +75,13 @@ def overlay(
     Raises:
         PhotoError: the photo cannot be read.
         ClassError: an unknown class.
-        ResultError: the photo has another size than the scored one, the opacity is outside
-            0..1, or the range is none within 0..1.
+        ResultError: the photo has another size than the scored one, ``alpha`` is outside
+            0..1, the range is none within 0..1, or there is no such colormap.
     """
     pixels = read_photo(photo).pixels
     check_size(pixels.shape[:2], grid.geometry)
-    painter = Painter.of(grid, wanted, opacity=opacity, color_range=color_range)
+    colours: Any = {"alpha": alpha, "color_range": color_range, "colormap": colormap}
+    painter = Painter.of(grid, wanted, **colours)
     picture = np.empty_like(pixels)
     for top in range(0, len(pixels), STRIP_PX):
         rows = slice(top, top + STRIP_PX)
@@ -103,9 +108,8 @@ def encode_image(rgb: Image, suffix: str = ".png", *, mark: str = MARK) -> bytes
         ResultError: another suffix, an array that is not RGB uint8 (H, W, 3), or a side that
             a JPEG file cannot have.
     """
+    check_suffix(suffix)
     kind = suffix.lower()
-    if kind not in _OPTIONS:
-        raise ResultError(f"a picture is written as .png or .jpg, not as {suffix!r}: give one")
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ResultError(f"a picture is uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
     if kind != ".png" and max(rgb.shape[:2]) > JPEG_MOST_PX:
@@ -115,6 +119,16 @@ def encode_image(rgb: Image, suffix: str = ".png", *, mark: str = MARK) -> bytes
         )
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     return marked(cv2.imencode(kind, bgr, _OPTIONS[kind])[1].tobytes(), mark)
+
+
+def check_suffix(suffix: str) -> None:
+    """Refuse a suffix that no picture is written with.
+
+    Raises:
+        ResultError: it is neither of PNG nor of JPEG files.
+    """
+    if suffix.lower() not in _OPTIONS:
+        raise ResultError(f"a picture is written as .png or .jpg, not as {suffix!r}: give one")
 
 
 def write_image(

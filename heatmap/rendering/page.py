@@ -14,6 +14,7 @@ from urllib.parse import quote
 import numpy as np
 import pyvips
 
+from ..choices import Colormap
 from ..files import Writer
 from ..geometry import check_size, scale_of, shrunk_hw
 from ..grid.origin import Origin
@@ -26,7 +27,7 @@ from ..photo.photo_file import PhotoFile
 from .html import asset, embedded, policy
 from .page_data import Labels, found_data, thinned, window_data
 from .page_tiles import PAGE_TILE_PX, tile_levels, tile_url, write_tiles
-from .paint import JPEG_MOST_PX, OPACITY, Image, colour_table, range_of
+from .paint import ALPHA, JPEG_MOST_PX, Image, colour_table, range_of
 
 # Up to this many pixels the photo is embedded as PNG, losslessly; above as JPEG.
 LOSSLESS_PX = 2**18
@@ -51,7 +52,8 @@ def page_files(
     *,
     stem: str = "photo",
     color_range: tuple[float, float] | None = None,
-    opacity: float = OPACITY,
+    alpha: float = ALPHA,
+    colormap: Colormap | None = None,
 ) -> dict[str, Writer]:
     """Functions that write the page of a photo, by suffix; each takes the path to write to.
 
@@ -65,7 +67,7 @@ def page_files(
         grid: its scores, from which the page names the strongest classes of each window; None for
             a page that says only what the maps say of each place.
         stem: name of the page without suffix; tiles are loaded from ``<stem>.tiles``.
-        color_range, opacity: of the heat, as in :func:`annotated.annotated`.
+        color_range, alpha, colormap: of the heat, as in :func:`overlay.overlay`.
 
     Raises:
         ResultError: the photo has another size than the scored one.
@@ -74,7 +76,11 @@ def page_files(
     heading = Path(photo.path).name or "photo"
 
     def write_page(path: Path) -> None:
-        colours = {"range": color_range or range_of(max(findings.peaks)), "opacity": opacity}
+        colours = {
+            "range": color_range or range_of(max(findings.peaks)),
+            "alpha": alpha,
+            "colours": colour_table(1, colormap).tolist(),
+        }
         data = page_data(photo, findings, grid, title=heading, stem=stem)
         mark = Mark.of(photo.path, digest=photo.digest)
         content = _filled(heading, {**data, **colours}, mark)
@@ -105,7 +111,6 @@ def page_data(
         "warnings": _warnings(findings.maps.origin),
         "about": _about(photo, findings.maps, steps),
         "photo": {"image": _embedded(_pixels(photo)), "tiles": _tiles(photo, stem)},
-        "colours": colour_table(1).tolist(),
         **found_data(findings, maps, labels),
         "windows": None if windows is None else window_data(windows, findings.groups, labels),
     }

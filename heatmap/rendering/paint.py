@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..choices import COLORMAPS, Colormap
 from ..classes import Wanted
 from ..errors import ResultError
 from ..geometry import Geometry
@@ -20,7 +21,7 @@ from ..grid.upsample import nearest, upsample
 Image = npt.NDArray[np.uint8]
 
 # Opacity of the highest score.
-OPACITY = 0.7
+ALPHA = 0.7
 # The longest side of a JPEG, by libjpeg.
 JPEG_MOST_PX = 65_500
 # Rows painted at a time: heatmap and levels take several times the photo's memory.
@@ -31,33 +32,45 @@ _ENDS = (0.1, 0.2, 0.5, 1.0)
 _BLOCK_PX = 1 << 17
 # Perceptually uniform: equal steps of the score look equal. On photos its yellow end is distinct
 # from skin and sky, whereas magma's fades into white.
-_COLOUR_MAP = cv2.COLORMAP_INFERNO
+_COLORMAP: Colormap = "inferno"
 
 
-def colour_table(opacity: float) -> Image:
-    """RGBA of the 256 score levels, (256, 4), with opacity from 0 to ``opacity``.
+def colour_table(alpha: float, colormap: Colormap | None = None, strength: float = 1.0) -> Image:
+    """RGBA of the 256 score levels, (256, 4), with opacity from 0 to ``alpha``.
+
+    Args:
+        alpha: opacity of the highest level, 0..1.
+        colormap: one of OpenCV's; None is inferno.
+        strength: 0..1, makes all levels fainter.
 
     Raises:
-        ResultError: ``opacity`` is outside 0..1.
+        ResultError: ``alpha`` is outside 0..1, or a colormap that there is not.
     """
-    alpha = opacities(opacity)
+    check_colours(alpha, None, colormap)
+    number = getattr(cv2, f"COLORMAP_{(colormap or _COLORMAP).upper()}")
     levels = np.arange(256, dtype=np.uint8)[:, None]
-    colours = cv2.applyColorMap(levels, _COLOUR_MAP)[:, 0, ::-1]
-    return np.hstack([colours, alpha[:, None]])
+    colours: Image = np.asarray(cv2.applyColorMap(levels, number)[:, 0, ::-1], np.uint8)
+    return with_opacity(colours, alpha, strength)
 
 
-def opacities(opacity: float) -> Image:
-    """The opacity of the 256 score levels, uint8 (256,), 255 for 1, from 0 to ``opacity``.
+def with_opacity(colours: Image, alpha: float, strength: float = 1.0) -> Image:
+    """RGBA of the 256 levels, (256, 4), of their colours, (256, 3); as :func:`colour_table`."""
+    rising = np.rint(strength * opacities(alpha))
+    return np.hstack([colours, rising[:, None]]).astype(np.uint8)
+
+
+def opacities(alpha: float) -> Image:
+    """The opacity of the 256 score levels, uint8 (256,), 255 for 1, from 0 to ``alpha``.
 
     It first rises twice as fast as the score and then levels off, so that a score of 0.3 is
     clearly visible, and scores near 0 are not.
 
     Raises:
-        ResultError: ``opacity`` is outside 0..1.
+        ResultError: ``alpha`` is outside 0..1.
     """
-    check_colours(opacity, None)
+    check_colours(alpha, None)
     shares = np.arange(256) / 255
-    return np.rint((1 - (1 - shares) ** 2) * 255 * opacity).astype(np.uint8)
+    return np.rint((1 - (1 - shares) ** 2) * 255 * alpha).astype(np.uint8)
 
 
 def range_of(highest: float) -> tuple[float, float]:
@@ -83,19 +96,23 @@ def chosen_range(cells: Cells, color_range: tuple[float, float] | None) -> tuple
     """
     if color_range is None:
         return range_of(float(np.nanmax(cells, initial=0)))
-    check_colours(OPACITY, color_range)
+    check_colours(ALPHA, color_range)
     return float(color_range[0]), float(color_range[1])
 
 
-def check_colours(opacity: float, color_range: tuple[float, float] | None) -> None:
+def check_colours(
+    alpha: float, color_range: tuple[float, float] | None, colormap: Colormap | None = None
+) -> None:
     """Refuse what cannot be drawn.
 
     Raises:
-        ResultError: an opacity outside 0..1, a range outside 0..1, or one whose low end is not
-            below its high end.
+        ResultError: an alpha outside 0..1, a range outside 0..1, or one whose low end is not
+            below its high end, or a colormap that there is not.
     """
-    if not 0 <= opacity <= 1:
-        raise ResultError(f"opacity is {opacity:g}: it must be within 0..1")
+    if not 0 <= alpha <= 1:
+        raise ResultError(f"alpha is {alpha:g}: it must be within 0..1")
+    if colormap is not None and colormap not in COLORMAPS:
+        raise ResultError(f"no colormap {colormap!r}: give one of {', '.join(COLORMAPS)}")
     if color_range is None:
         return
     low, high = color_range
@@ -139,16 +156,17 @@ class Painter:
         grid: ScoreGrid,
         wanted: Wanted,
         *,
-        opacity: float,
+        alpha: float,
         color_range: tuple[float, float] | None = None,
+        colormap: Colormap | None = None,
     ) -> Painter:
         """A painter for one class or group; ``color_range`` as :func:`chosen_range` takes it.
 
         Raises:
             ClassError: an unknown class.
-            ResultError: ``opacity`` is outside 0..1, or an impossible range.
+            ResultError: as :func:`check_colours`.
         """
-        table, cells = colour_table(opacity), grid.class_map(wanted)
+        table, cells = colour_table(alpha, colormap), grid.class_map(wanted)
         return cls(cells, grid.geometry, table, *chosen_range(cells, color_range))
 
     @cached_property

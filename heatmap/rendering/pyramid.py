@@ -7,14 +7,13 @@ images (QGIS, QuPath, OpenSeadragon with IIPImage, libvips, GDAL) read tile by t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyvips
 
-from ..classes import ClassGroup
 from ..errors import ResultError
 from ..files import Writer
 from ..geometry import check_size
@@ -24,7 +23,7 @@ from ..photo.photo import Photo
 from ..photo.photo_file import PhotoFile
 from ..temporary import TEMPORARY
 from .annotated import Annotation
-from .paint import OPACITY, STRIP_PX, Image
+from .paint import STRIP_PX, Image
 
 PYRAMID_TILE_PX = 256
 # Quality of JPEG tiles: 144 MB and 7 s for 256 megapixels of five photos, where deflate took 418 MB
@@ -40,9 +39,7 @@ def pyramid(
     findings: Findings,
     *,
     conf: float,
-    color_range: tuple[float, float] | None = None,
-    opacity: float = OPACITY,
-    heat: Sequence[ClassGroup] | None = None,
+    **look: Any,
 ) -> Writer:
     """A function that writes the annotated picture of a photo, of its full size, as a pyramid.
 
@@ -51,17 +48,15 @@ def pyramid(
 
     Args:
         photo: the photo, or its region, that findings are of.
-        findings, conf, color_range, opacity, heat: as in :func:`annotated.annotated`.
+        findings, conf, look: as in :func:`annotated.annotated`.
 
     Raises:
-        ResultError: the photo has another size than the scored one, ``opacity`` is outside
-            0..1, or the range is none within 0..1. The function also raises it where the file
-            cannot be written, and PhotoError where the photo is damaged or has changed.
+        ResultError: the photo has another size than the scored one; or as
+            :meth:`annotated.Annotation.of`. The function also raises it where the file cannot be
+            written, and PhotoError where the photo is damaged or has changed.
     """
     check_size(photo.hw, findings.maps.geometry)
-    annotation = Annotation.of(
-        findings, photo.hw, conf=conf, color_range=color_range, opacity=opacity, heat=heat
-    )
+    annotation = Annotation.of(findings, photo.hw, conf=conf, **look)
     return lambda path: _save(path, photo, annotation)
 
 

@@ -11,7 +11,7 @@ from .annotated import Annotation, enlarged
 from .labels import labels
 from .legend import text_px
 from .marks import Paste, Spot, alternating, whole_px
-from .paint import OPACITY, Image
+from .paint import ALPHA, Image
 from .palette import PAPER
 
 # Width of the lines, as a share of the height of letters.
@@ -25,7 +25,7 @@ def annotated_with_truth(
     *,
     conf: float,
     color_range: tuple[float, float] | None = None,
-    opacity: float = OPACITY,
+    alpha: float = ALPHA,
 ) -> Image:
     """As :func:`annotated.annotated`, with the true boxes in dashes of black and white by turns.
 
@@ -36,14 +36,14 @@ def annotated_with_truth(
         pixels: the photo at any size, RGB uint8 (H, W, 3).
         findings: what was found on it.
         objects: label and box, px of the photo that was scored, of each object.
-        conf, color_range, opacity: as :meth:`annotated.Annotation.of` takes them.
+        conf, color_range, alpha: as :meth:`annotated.Annotation.of` takes them.
 
     Raises:
         ResultError: as :meth:`annotated.Annotation.of`.
     """
     pixels = enlarged(pixels)
     hw = (pixels.shape[0], pixels.shape[1])
-    annotation = Annotation.of(findings, hw, conf=conf, color_range=color_range, opacity=opacity)
+    annotation = Annotation.of(findings, hw, conf=conf, color_range=color_range, alpha=alpha)
     return with_truth(annotation, objects, findings.maps.geometry.photo_hw).picture(pixels)
 
 

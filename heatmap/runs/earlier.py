@@ -72,8 +72,9 @@ class Claim:
         if self.overwrite or self._mark.fits(theirs):
             return
         raise ResultError(
-            f"{self.names.description}: holds the results of {described['photo'].get('path')}, "
-            f"another photo than {self.photo}",
+            f"{self.names.description}: holds the results of "
+            f"{described['photo'].get('path') or 'a photo without a file'}, another photo than "
+            f"{self.photo or 'this one'}",
             ELSEWHERE,
             OVERWRITE,
         )
@@ -160,7 +161,10 @@ def read_description(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(described, dict) and {"format", "photo", "origin"} <= described.keys()
-    return described if whole and isinstance(described["photo"], dict) else None
+    # Null where a run only printed it.
+    if not whole or described.get("files", {}) is None:
+        return None
+    return described if isinstance(described["photo"], dict) else None
 
 
 def listed_files(described: Mapping[str, Any], names: ResultNames) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..choices import Activation, Backend, Device, Dtype, Engine
+from ..choices import Activation, Backend, Colormap, Device, Dtype, Engine
 from ..classes import ClassGroup, Wanted
 from ..errors import ResultError, Use
 from ..geometry import Border
@@ -74,8 +74,11 @@ class RunOptions(ModelOptions, total=False):
         memory: bytes that activations may take; by default half of the free memory.
         store_classes: the only classes whose probabilities are kept in the grid.
         input_range, damaged, max_pixels: how files are read, as of :class:`heatmap.Reading`.
-        opacity: opacity of the highest probabilities on the photo, 0..1.
+        alpha: opacity of the highest probabilities on the photo, 0..1.
         color_range: lowest and highest probability of the colours, 0..1.
+        colormap: one of OpenCV's ("turbo", "viridis", ...), which colours the highest probability
+            of all classes, instead of a colour for each class.
+        legend, boxes: False draws the pictures without.
         full: draw the photo at its full size.
         per_class, areas: also draw each class by itself; and which class wins where.
         formats, coco, html, save_grid, save_crops: further files of :meth:`Result.save`: those of
@@ -102,8 +105,11 @@ class RunOptions(ModelOptions, total=False):
     input_range: tuple[float, float] | None
     damaged: Damaged
     max_pixels: int
-    opacity: float
+    alpha: float
     color_range: tuple[float, float] | None
+    colormap: Colormap | None
+    legend: bool
+    boxes: bool
     full: bool
     per_class: bool
     areas: bool

@@ -59,11 +59,12 @@ class Drawing:
             files[PYRAMID] = pyramid(whole, self.findings, **self._look)
         return files
 
-    def annotated_picture(self, *, legend: bool = True) -> Image:
+    def annotated_picture(self) -> Image:
         """The annotated picture, RGB uint8 (H, W, 3)."""
-        return self._annotated(self._pixels, legend=legend)
+        return self._annotated(self._pixels)
 
     def _annotated(self, pixels: Image, *, legend: bool = True) -> Image:
+        legend = legend and self.display.legend
         return annotated(pixels, self.findings, **self._look, legend=legend)
 
     def per_class(self) -> dict[ClassGroup, tuple[str, Writer]]:
@@ -77,14 +78,16 @@ class Drawing:
         files = {}
         groups = self.findings.groups
         for index, (group, suffix) in enumerate(zip(groups, class_suffixes(groups), strict=True)):
-            own = [box for box, each in boxes if each.group == group]
-            draw = partial(overlay, boxes_xyxy=own, **self._colours)
+            own = [box for box, each in boxes if each.group == group and self.display.boxes]
+            legend = self.display.legend
+            draw = partial(overlay, boxes_xyxy=own, legend=legend, **self._colours)
             files[group] = f"{suffix}{OVERLAY}", self._writer(draw, self._pixels, placed, index)
         return files
 
     def areas(self, areas: Areas) -> dict[str, Writer]:
         """The map of areas."""
-        draw = partial(areas_picture, longest_px=max(self._hw))
+        longest = max(self._hw)
+        draw = partial(areas_picture, legend=self.display.legend, longest_px=longest)
         return {AREAS: self._writer(draw, self.photo, areas, self._colours_of(areas))}
 
     def _colours_of(self, areas: Areas) -> Image:
@@ -111,11 +114,12 @@ class Drawing:
 
     @property
     def _colours(self) -> dict[str, Any]:
-        return {"opacity": self.display.opacity, "color_range": self.display.color_range}
+        return {name: getattr(self.display, name) for name in ("alpha", "color_range", "colormap")}
 
     @property
     def _look(self) -> dict[str, Any]:
-        return {**self._colours, "conf": self.display.conf, "heat": self.heat}
+        display = self.display
+        return {**self._colours, "boxes": display.boxes, "conf": display.conf, "heat": self.heat}
 
     @property
     def _is_pyramid(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..choices import Colormap
 from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ClassError, GeometryError, Use
 from ..geometry import Border, Placement
@@ -20,7 +21,7 @@ from ..photo.georeference import georeference_of
 from ..photo.reading import AS_IT_IS, Reading
 from ..photo.reduced import OpenPhoto
 from ..region import Region
-from ..rendering.paint import OPACITY, check_colours
+from ..rendering.paint import ALPHA, check_colours
 from .formats import PLACED_FORMATS
 
 # The colour range of a batch, the same for all photos, so that they compare.
@@ -44,9 +45,13 @@ class Display:
             unlimited.
         exclude: classes and groups that are left out where none are given.
         confirm: how many detections are confirmed by cropping (:func:`confirm.confirm`).
-        opacity: opacity of the highest probabilities on the photo, 0..1.
+        alpha: opacity of the highest probabilities on the photo, 0..1.
         color_range: lowest and highest probability of the colours, 0..1; None is from 0 to the
             photo's own maximum, rounded up to 0.1, 0.2, 0.5 or 1.
+        colormap: one of OpenCV's, such as "turbo", which colours the highest probability of all
+            classes; None is a colour for each class, and inferno for single classes and the page.
+        legend: with a legend below the pictures.
+        boxes: with boxes and labels on the pictures; the page shows and hides them.
         full: draw photos at their full size, not at most ``PICTURE_PX`` a side; of those too large
             for memory write a tiled TIFF as well.
         per_class: also draw the heatmap of each class by itself.
@@ -59,14 +64,17 @@ class Display:
     max_det: int | None = None
     exclude: Sequence[Wanted] = ()
     confirm: int = CONFIRM
-    opacity: float = OPACITY
+    alpha: float = ALPHA
     color_range: tuple[float, float] | None = None
+    colormap: Colormap | None = None
+    legend: bool = True
+    boxes: bool = True
     full: bool = False
     per_class: bool = False
     areas: bool = False
 
     def __post_init__(self) -> None:
-        check_colours(self.opacity, self.color_range)
+        check_colours(self.alpha, self.color_range, self.colormap)
 
     @property
     def search(self) -> Search:

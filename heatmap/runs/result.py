@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..choices import Colormap
 from ..files import write_all
 from ..geometry import size_text
 from ..localization.detection import Detection
@@ -18,7 +19,7 @@ from ..rendering.annotated import class_colours
 from ..rendering.paint import Image
 from .outcome import Outcome
 from .pictures import Drawing
-from .save import SavedRun, claim_of, page_of, save_result
+from .save import SavedRun, claim_of, describe_result, page_of, save_result
 
 # Detections named in one line.
 _TOLD = 3
@@ -58,13 +59,35 @@ class Result(Outcome):
         more = f" and {len(self) - _TOLD} more" if len(self) > _TOLD else ""
         return f"Result {name}, {size_text(self.photo.whole_hw)}: {found or 'nothing'}{more}"
 
-    def overlay(self, *, legend: bool = True) -> Image:
+    def overlay(
+        self,
+        *,
+        legend: bool | None = None,
+        boxes: bool | None = None,
+        alpha: float | None = None,
+        color_range: tuple[float, float] | None = None,
+        colormap: Colormap | None = None,
+    ) -> Image:
         """The annotated picture as RGB uint8 (H, W, 3), as :meth:`save` writes it.
 
+        >>> result.overlay(colormap="turbo", boxes=False)        # doctest: +SKIP
+
         Args:
-            legend: with the legend below the photo.
+            legend, boxes, alpha, color_range, colormap: as of :class:`heatmap.RunOptions`; None is
+                as in the call that gave this result.
+
+        Raises:
+            ResultError: a colour that cannot be.
         """
-        return self._drawing.annotated_picture(legend=legend)
+        look: dict[str, Any] = {"legend": legend, "boxes": boxes, "alpha": alpha}
+        look |= {"color_range": color_range, "colormap": colormap}
+        given = {name: value for name, value in look.items() if value is not None}
+        display = replace(self.request.display, **given)
+        return Drawing(self.photo, self.findings, display).annotated_picture()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``cat.json`` without ``files``, which is None: `result.schema.json`."""
+        return describe_result(self)
 
     def to_dataframe(self) -> Any:
         """As :meth:`Findings.to_dataframe`: a ``pandas.DataFrame``, one row a detection."""
@@ -132,7 +155,3 @@ class Result(Outcome):
             ResultError: a file cannot be written, or not without replacing others.
         """
         return save_result(self, claim_of(folder, self, stem=stem, overwrite=overwrite))[1]
-
-    @property
-    def _drawing(self) -> Drawing:
-        return Drawing(self.photo, self.findings, self.request.display)

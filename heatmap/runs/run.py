@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Unpack, cast, overload
 
-from ..errors import ModelError
+from ..errors import ModelError, ResultError
 from ..networks.model_names import DEFAULT_MODEL
 from ..photo.given import is_encoded
 from ..photo.reduced import PhotoSource
 from ..progress import Progress
+from .one_picture import is_picture, run_into
 from .options import MODEL_OPTIONS, RUN_OPTIONS, RunOptions, among, check_options, request_of
-from .photo_run import run_photo
 from .result import Result
 
 # Photos as :func:`heatmap.read_photo` takes them.
@@ -70,8 +70,9 @@ def run(
         photo: as :func:`heatmap.read_photo` takes it; or a list, tuple or generator of such.
         model: a name, file, module or classifier as for :func:`heatmap.prepare`, or the scorer that
             that gives, which serves many calls.
-        output: also save the result in this folder, as :meth:`Result.save`; what cannot be written
-            there is refused before the photo is scored.
+        output: also save the result in this folder, as :meth:`Result.save`; or of one photo only
+            the annotated picture, at a path that ends in .png or .jpg. What cannot be written is
+            refused before the photo is scored.
         overwrite: as of :meth:`Result.save`.
         progress: as in :func:`heatmap.score`, of each scale anew.
         options: any of :class:`heatmap.RunOptions`: ``classes``, ``conf``, ``scales``, ...
@@ -89,8 +90,10 @@ def run(
     """
     check_options(options, RUN_OPTIONS, "run")
     request = request_of(options, overwrite=overwrite)
+    if output is not None and _are_several(photo) and is_picture(output):
+        raise ResultError(f"{output}: is one picture, there are several photos: give a folder")
     scorer = scorer_of(model, options, progress)
-    of_one = partial(run_photo, scorer=scorer, request=request, folder=output, progress=progress)
+    of_one = partial(run_into, scorer=scorer, request=request, output=output, progress=progress)
     if _are_several(photo):
         return (of_one(each) for each in photo)
     return of_one(cast(PhotoSource, photo))

@@ -93,7 +93,7 @@ def save_result(result: SomeOutcome, claim: Claim) -> tuple[SomeOutcome, SavedRu
     saved = files.saved()
     with changing(claim.names.folder) as change:
         change.make(files.writers)
-        described = describe_result(saved, result, change.made)
+        described = describe_result(result, saved, change.made)
         change.make({saved.description: description_writer(described)})
         claim = replace(claim)
         kept = claim.changed(but=change.made)
@@ -120,7 +120,8 @@ def page_of(result: Outcome, stem: str) -> dict[str, Writer]:
         result.grid if result.request.extras.save_grid else None,
         stem=stem,
         color_range=display.color_range,
-        opacity=display.opacity,
+        alpha=display.alpha,
+        colormap=display.colormap,
     )
 
 
@@ -198,11 +199,17 @@ class _Files:
         )
 
 
-def describe_result(saved: SavedRun, result: Outcome, written: Mapping[str, str]) -> dict[str, Any]:
+def describe_result(
+    result: Outcome, saved: SavedRun | None = None, written: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The content of ``cat.json``; boxes are (left, top, right, bottom) in photo px.
 
-    ``written`` are the SHA-256 of all other files by name. ``result.schema.json`` is its JSON
-    Schema.
+    ``result.schema.json`` is its JSON Schema.
+
+    Args:
+        result: the result.
+        saved: its files, if it was saved; those of others are null.
+        written: the SHA-256 of all other files by name.
     """
     findings, windows = result.findings, result.windows
     return {
@@ -223,7 +230,7 @@ def describe_result(saved: SavedRun, result: Outcome, written: Mapping[str, str]
         "settings": _settings(result.request.display, windows.finest.classes),
         "windows": math.prod(windows.finest.geometry.grid_hw),
         "not_scored": windows.not_scored,
-        "files": _file_names(saved, written),
+        "files": None if saved is None else _file_names(saved, written or {}),
         "geometry": asdict(findings.maps.geometry),
         "origin": asdict(findings.maps.origin),
     }
@@ -251,10 +258,13 @@ def _settings(display: Display, classes: ClassList) -> dict[str, Any]:
         "iou": display.iou,
         "max_det": display.max_det,
         "confirm": display.confirm,
-        "opacity": display.opacity,
+        "alpha": display.alpha,
         "full": display.full,
         "per_class": display.per_class,
         "color_range": None if display.color_range is None else list(display.color_range),
+        "colormap": display.colormap,
+        "legend": display.legend,
+        "boxes": display.boxes,
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..choices import Colormap
 from ..classes import ClassGroup
 from ..contents import read_bytes
 from ..errors import ResultError
@@ -78,8 +79,11 @@ class Drawn:
     """How a picture was drawn; see :class:`heatmap.Display`."""
 
     conf: float
-    opacity: float
+    alpha: float
     color_range: tuple[float, float] | None
+    colormap: Colormap | None
+    legend: bool
+    boxes: bool
     full: bool
     per_class: bool
 
@@ -131,7 +135,10 @@ def _is_result(file: Path) -> bool:
     # RecursionError: brackets nested a thousand deep.
     except (ResultError, ValueError, RecursionError):
         return ResultNames.of_description(file).path(MAPS).exists()
-    return isinstance(described, dict) and {"format", "photo", "origin"} <= described.keys()
+    if not isinstance(described, dict) or not {"format", "photo", "origin"} <= described.keys():
+        return False
+    # Or what a run printed that wrote no files.
+    return described.get("files", {}) is not None
 
 
 def read_result(file: Path) -> SavedResult:
@@ -147,6 +154,8 @@ def read_result(file: Path) -> SavedResult:
                 f"{file}: result format {described['format']}, this version reads format "
                 f"{RESULT_FORMAT}: run the photo again"
             )
+        if described["files"] is None:
+            raise ResultError(f"{file}: the run wrote no files: run the photo again into a folder")
         return SavedResult(
             description=file,
             photo=_photo(str(described["photo"]["path"]), file),
@@ -224,8 +233,11 @@ def _drawn(described: Mapping[str, Any]) -> Drawn:
     low_high = None if of_colours is None else (_number(of_colours[0]), _number(of_colours[1]))
     return Drawn(
         conf=_number(described["conf"]),
-        opacity=_number(described["opacity"]),
+        alpha=_number(described["alpha"]),
         color_range=low_high,
+        colormap=described["colormap"],
+        legend=bool(described["legend"]),
+        boxes=bool(described["boxes"]),
         full=bool(described["full"]),
         per_class=bool(described["per_class"]),
     )

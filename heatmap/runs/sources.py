@@ -103,6 +103,14 @@ def gather(
     return BatchFiles(tuple(photos), tuple(others), tuple(folders))
 
 
+def is_single(source: str | Path) -> bool:
+    """Whether a source is one photo, there or not: no folder, no list of paths, no glob of any."""
+    if os.path.exists(source):
+        is_list = Path(source).suffix.lower() in _LIST_SUFFIXES
+        return not os.path.isdir(source) and not is_list
+    return next(glob.iglob(str(source), recursive=True), None) is None
+
+
 def _below(paths: Iterable[Path], folder: Path) -> set[Path]:
     """Those of some files that lie in a folder or below, whatever links lead there."""
     resolved = Path(os.path.realpath(folder))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from ..choices import Colormap
 from ..classes import ClassGroup, Wanted
 from ..errors import ClassError, HeatmapError, ResultError, Use
 from ..files import Writer
@@ -73,8 +75,11 @@ def render(
     photo: str | Path | None = None,
     classes: Sequence[Wanted] = (),
     conf: float | None = None,
-    opacity: float | None = None,
+    alpha: float | None = None,
     color_range: tuple[float, float] | None = None,
+    colormap: Colormap | None = None,
+    legend: bool | None = None,
+    boxes: bool | None = None,
     full: bool | None = None,
     per_class: bool | None = None,
     overwrite: bool = False,
@@ -95,8 +100,8 @@ def render(
             those that were not searched for there is heat only, and no boxes.
         conf: confidence threshold, 0..1, by default that of the run. What the run found below its
             own threshold was not saved, except for its guesses.
-        opacity, color_range, full, per_class: as of :class:`heatmap.Display`; None is as the run
-            drew it.
+        alpha, color_range, colormap, legend, boxes, full, per_class: as of
+            :class:`heatmap.RunOptions`; None is as the run drew it.
         overwrite: also replace files that this tool did not write, or drew of another photo.
         on_error: as of :func:`heatmap.view`.
 
@@ -107,7 +112,8 @@ def render(
         ClassError: a class that has no map, or an unknown one.
         PhotoError, ResultError: as :func:`heatmap.view`.
     """
-    given = {"conf": conf, "opacity": opacity, "color_range": color_range}
+    given: dict[str, Any] = {"conf": conf, "alpha": alpha, "color_range": color_range}
+    given |= {"colormap": colormap, "legend": legend, "boxes": boxes}
     given |= {"full": full, "per_class": per_class}
     settings = {name: value for name, value in given.items() if value is not None}
 
@@ -171,7 +177,8 @@ def _write_page(result: SavedResult, photo: str | Path | None, overwrite: bool) 
         *(opened, findings, grid),
         stem=names.stem,
         color_range=drawn.color_range,
-        opacity=drawn.opacity,
+        alpha=drawn.alpha,
+        colormap=drawn.colormap,
     )
     claim = Claim(names, opened.path, result.digest, overwrite)
     add_files(claim, {names.path(suffix): write for suffix, write in pages.items()})

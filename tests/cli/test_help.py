@@ -14,7 +14,7 @@ NETWORK = "--model --weights --weights-key --architecture"
 MODEL = f"{NETWORK} --window --mean --std --channel-order --class-names --groups --activation"
 DETECTIONS = "--class --exclude --conf --iou --max-det"
 SCALES = "--scale --resolution"
-DRAWING = "--opacity --color-range --full"
+DRAWING = "--alpha --color-range --colormap --legend --boxes --full"
 PICTURES = f"--per-class --areas {DRAWING}"
 LIMITS = "--memory --store-classes --skip-background --mask --backend --device --dtype"
 EXTRAS = "--format --coco --html --save-grid --save-crops"
@@ -23,13 +23,13 @@ SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patienc
 READING = "--input-range --damaged --max-pixels"
 RUN = (
     f"{MODEL} {READING} --stride {SCALES} --fuse --border --engine {LIMITS} {DETECTIONS} --confirm "
-    f"{PICTURES} {EXTRAS} --output --overwrite --json"
+    f"{PICTURES} {EXTRAS} --output --overwrite --quiet --verbose --json"
 )
 # In the order of use.
 OPTIONS = {
     "run": f"{RUN} --region",
     "batch": f"{RUN} --runner --workers --threads --ray-address --gpus --retry-failed --dry-run "
-    "--watch --every --quiet",
+    "--watch --every",
     "render": f"--photo --class --conf --per-class {DRAWING} --output --overwrite --json",
     "view": "--photo --overwrite --json",
     "verify": f"{MODEL} {READING} --stride {SCALES} --border --backend --class --windows "
@@ -46,6 +46,9 @@ OPTIONS = {
     "doctor": "--json",
     "completion": "",
 }
+# Commands whose help leaves the rare ones to --help-all.
+LONG = ("run", "batch", "verify", "evaluate", "train")
+MOST_LISTED = 20
 # Options of other programs that the pages name.
 OTHERS = {"--data-only"}
 
@@ -58,10 +61,33 @@ def spellings(command: click.Command) -> set[str]:
 
 @pytest.mark.parametrize("command", OPTIONS)
 def test_help_lists_every_option_and_no_other(call, command):
-    outcome = call(command, "--help")
-    listed = re.findall(r"^ +(?:-\w, )?(--[a-z0-9-]+)", outcome.out, re.MULTILINE)
-    assert sorted(listed) == sorted([*OPTIONS[command].split(), "--help"])
+    outcome = call(command, help_of(command))
+    every = [*OPTIONS[command].split(), "--help", *["--help-all"] * (command in LONG)]
+    assert sorted(listed(outcome.out)) == sorted(every)
     assert (outcome.code, outcome.err) == (0, "")
+
+
+def help_of(command: str) -> str:
+    """The option that lists all options of a command."""
+    return "--help-all" if command in LONG else "--help"
+
+
+def listed(text: str) -> list[str]:
+    """The options that a help screen lists."""
+    return re.findall(r"^  (?:-\w, )?(--[a-z0-9-]+)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_the_first_help_screen_is_short_and_leaves_the_rest_to_advanced(call, command):
+    first, every = call(command, "--help").out, call(command, help_of(command)).out
+    assert len(listed(first)) <= MOST_LISTED
+    assert "Advanced" not in first
+    if command in LONG:
+        common, advanced = every.split("Advanced", 1)
+        assert set(listed(first)) == {*listed(common), *listed(advanced.split("\nOptions:")[1])}
+        assert len(listed(every)) > MOST_LISTED
+    for name in cli.cli.commands[command].common - {"output"}:
+        assert any(name == option.name for option in cli.cli.commands[command].params), name
 
 
 def test_help_lists_every_command_in_whole_sentences_in_the_order_of_use(call):
@@ -77,13 +103,13 @@ def test_help_explains_every_option_under_a_heading(call, command):
         if isinstance(option, click.Option):
             assert option.help[0].isupper() or option.help.startswith("torchvision")
             assert option.help.endswith((".", ")"))
-    out = call(command, "--help").out
+    out = call(command, help_of(command)).out
     assert out.index("\nOptions:\n") == max(part.start() for part in re.finditer(r"\n\w.*:\n", out))
 
 
 @pytest.mark.parametrize("command", OPTIONS)
 def test_help_names_no_option_that_the_command_does_not_have(call, command):
-    named = set(re.findall(r"--[a-z][a-z0-9-]*", call(command, "--help").out))
+    named = set(re.findall(r"--[a-z][a-z0-9-]*", call(command, help_of(command)).out))
     assert named <= spellings(cli.cli.commands[command])
 
 

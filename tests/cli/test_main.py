@@ -50,7 +50,7 @@ def test_version_names_what_is_missing(call, monkeypatch):
         ("run", "cat.png", "--scale", "large"),
         ("run", "cat.png", "--mean", "0.5,0.5"),
         ("run", "cat.png", "--std", "a,b,c"),
-        ("run", "cat.png", "--opacity", "1.5"),
+        ("run", "cat.png", "--alpha", "1.5"),
         ("run", "cat.png", "--conf", "-1"),
         ("run", "cat.png", "--top", "-1"),
         ("run", "cat.png", "--nonsense"),

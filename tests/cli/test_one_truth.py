@@ -22,7 +22,7 @@ from heatmap.names import class_suffixes
 from heatmap.photo.photo import read_photo
 from heatmap.rendering.annotated import annotated
 from heatmap.rendering.overlay import encode_image
-from heatmap.runs import photo_run as running
+from heatmap.runs import one_picture as running
 from heatmap.runs.saved import saved_results
 from tests.support.command_line import POOLED, network
 from tests.support.pages import Elements, data_of

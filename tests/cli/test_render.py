@@ -26,7 +26,7 @@ from tests.support.command_line import (
     ("network", "arguments"),
     [
         (PADDED, ()),
-        (POOLED, ("-c", 3, "-c", "class 1", "--color-range", "0.05:0.4", "--opacity", 0.5)),
+        (POOLED, ("-c", 3, "-c", "class 1", "--color-range", "0.05:0.4", "--alpha", 0.5)),
         (POOLED, ("--conf", 1, "--scale", 1)),
     ],
 )

@@ -104,7 +104,7 @@ def test_of_rows_without_any_colour_no_heat_is_computed(monkeypatch):
     scores = findings.maps.scores.copy()
     # Near the level that gets a colour, half a step of 255.
     scores[...], scores[:2] = 0.99 * 0.5 / 255, 1
-    annotation = plan(replace(findings, maps=replace(findings.maps, scores=scores)), opacity=1)
+    annotation = plan(replace(findings, maps=replace(findings.maps, scores=scores)), alpha=1)
     picture, bare = annotation.paint(NOISE), ~covered(annotation)
     assert 0 < len(computed) < HW[0] // 32
     last = max(end for _, end in computed)
@@ -113,7 +113,7 @@ def test_of_rows_without_any_colour_no_heat_is_computed(monkeypatch):
 
 def test_each_pixel_has_the_colour_of_its_strongest_class_and_of_no_other():
     findings = make_findings(classes=5, boxes=[(0, 0, 1, 1)] * 5, seed=3)
-    picture = plan(findings, opacity=1, color_range=(0, 0.001)).paint(np.zeros_like(NOISE))
+    picture = plan(findings, alpha=1, color_range=(0, 0.001)).paint(np.zeros_like(NOISE))
     # Nearly every heat is above such a range, and opaque.
     heats = np.stack([findings.maps.heatmap(group) for group in findings.groups])
     annotation = plan(findings)
@@ -121,7 +121,7 @@ def test_each_pixel_has_the_colour_of_its_strongest_class_and_of_no_other():
     colours = {tuple(colour) for colour in picture[solid]}
     assert colours <= set(PALETTE[:5])
     assert len(colours) > 2
-    exact = plan(findings, opacity=1, color_range=(0, 1)).paint(np.zeros_like(NOISE))
+    exact = plan(findings, alpha=1, color_range=(0, 1)).paint(np.zeros_like(NOISE))
     strongest = to_levels(heats, 0, 1).argmax(axis=0)
     hot = (heats.max(axis=0) > 0.5) & ~covered(annotation)
     for place in set(strongest[hot].tolist()):
@@ -242,7 +242,7 @@ def test_a_given_range_is_kept_and_said():
     assert annotation.key.range_text == "5 to 50 %"
 
 
-@pytest.mark.parametrize("options", [{"color_range": (0.5, 0.5)}, {"opacity": 1.5}])
+@pytest.mark.parametrize("options", [{"color_range": (0.5, 0.5)}, {"alpha": 1.5}])
 def test_impossible_options_are_refused_for_guesses_too(options):
     for sure in (True, False):
         with pytest.raises(ResultError, match=r"0\.\.1"):

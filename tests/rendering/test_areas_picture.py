@@ -69,13 +69,13 @@ def texts(monkeypatch):
 
 
 @settings(max_examples=20)
-@given(opacity=st.floats(0, 1))
-def test_each_pixel_has_the_colour_of_its_area_over_the_photo(opacity):
+@given(alpha=st.floats(0, 1))
+def test_each_pixel_has_the_colour_of_its_area_over_the_photo(alpha):
     areas = made_areas([[0, 1, 1], [0, 1, 1]])  # class 1 is the first area
-    photo, drawn = made_photo(areas).pixels, drawn_photo(areas, opacity=opacity)
+    photo, drawn = made_photo(areas).pixels, drawn_photo(areas, alpha=alpha)
     for row, column, place in ((0, 0, 1), (1, 1, 0), (1, 2, 0)):
         where = middle(row, column)
-        over = np.array([*COLOURS[place], round(255 * opacity)], np.uint8)
+        over = np.array([*COLOURS[place], round(255 * alpha)], np.uint8)
         rgba = np.broadcast_to(over, (20, 20, 4))
         np.testing.assert_array_equal(drawn[where], blend(photo[where], rgba))
 
@@ -98,16 +98,16 @@ def test_the_picture_is_the_same_in_any_strips(monkeypatch, rows):
 def test_borders_lie_where_areas_meet_and_nowhere_else():
     areas = made_areas([[0, 1]])
     labels = areas.labels()
-    lined = (drawn_photo(areas, opacity=0) != made_photo(areas).pixels).any(axis=2)
+    lined = (drawn_photo(areas, alpha=0) != made_photo(areas).pixels).any(axis=2)
     edge = int(np.flatnonzero(np.diff(labels[0].astype(int)))[0])
     assert lined[:, edge : edge + 3].all()
     assert not lined[:, :edge].any()
     assert not lined[:, edge + 3 :].any()
     # Light inside dark.
-    row = drawn_photo(areas, opacity=0)[20, edge : edge + 3].sum(axis=1)
+    row = drawn_photo(areas, alpha=0)[20, edge : edge + 3].sum(axis=1)
     assert row.tolist() == [3 * 20, 3 * 255, 3 * 20]
     alone = made_areas([[0, 0]])
-    np.testing.assert_array_equal(drawn_photo(alone, opacity=0), made_photo(alone).pixels)
+    np.testing.assert_array_equal(drawn_photo(alone, alpha=0), made_photo(alone).pixels)
 
 
 def test_the_legend_names_classes_with_their_shares(texts):
@@ -116,9 +116,20 @@ def test_the_legend_names_classes_with_their_shares(texts):
     assert texts == ["gravel", "60.0 %", "grass", "20.0 %", "not scored", "20.0 %"]
 
 
+def test_without_a_legend_it_has_the_size_of_the_photo(texts):
+    areas = made_areas([[1, 1, 0]])
+    photo = made_photo(areas)
+    bare = areas_picture(photo, areas, COLOURS, legend=False)
+    whole = areas_picture(photo, areas, COLOURS)
+    assert bare.shape == photo.pixels.shape
+    left = (whole.shape[1] - bare.shape[1]) // 2
+    shown = whole[: len(bare), left : left + bare.shape[1]]
+    np.testing.assert_array_equal(bare, shown)
+
+
 def test_the_legend_has_a_sample_of_each_colour():
     areas = made_areas([[1, 1, 1, 0]])
-    picture = areas_picture(made_photo(areas), areas, COLOURS, opacity=1)
+    picture = areas_picture(made_photo(areas), areas, COLOURS, alpha=1)
     legend = picture[CELL_PX:].reshape(-1, 3)
     size = round(1.1 * text_px((40, 160)))
     for colour in COLOURS[:2]:
@@ -209,6 +220,6 @@ def test_wrong_sizes_colours_and_opacities_are_refused():
         areas_picture(Photo(photo.pixels[1:]), areas, COLOURS)
     with pytest.raises(ResultError, match="1 colours for 2 areas"):
         areas_picture(photo, areas, COLOURS[:1])
-    for opacity in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ResultError, match="opacity is"):
-            areas_picture(photo, areas, COLOURS, opacity=opacity)
+    for alpha in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ResultError, match="alpha is"):
+            areas_picture(photo, areas, COLOURS, alpha=alpha)

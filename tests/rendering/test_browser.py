@@ -16,7 +16,7 @@ from heatmap.photo.photo import Photo
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.rendering import page as viewing
 from heatmap.rendering.overlay import overlay
-from heatmap.rendering.paint import OPACITY, blend, colour_table
+from heatmap.rendering.paint import ALPHA, blend, colour_table
 from tests.support.browser import (
     GREY,
     HOSTILE,
@@ -74,7 +74,7 @@ def test_colours_and_threshold_end_where_the_legend_does(opened, peak, level, be
     findings = findings_of(peaking(peak))
     page = opened(findings)
     x, y = hottest(findings.maps, 0)
-    full = blend(np.full(3, GREY, np.uint8), colour_table(OPACITY)[level])
+    full = blend(np.full(3, GREY, np.uint8), colour_table(ALPHA)[level])
     assert np.abs(page.colour(x, y) - full).max() <= 4
     ticks = [f"{end * share:g}" for share in (0, 0.25, 0.5, 0.75, 1)]
     assert page.texts("#ticks span") == [*ticks[:-1], f"{end}%"]
@@ -97,7 +97,7 @@ def test_opacity_of_zero_shows_the_bare_photo(opened):
     page.slide("Opacity", 100)
     full = page.colour(x, y)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    drawn = overlay(grey, maps, 0, opacity=1, legend=False)[int(y), int(x)]
+    drawn = overlay(grey, maps, 0, alpha=1, legend=False)[int(y), int(x)]
     assert np.abs(full - drawn).max() <= 8
 
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from heatmap.choices import COLORMAPS
 from heatmap.errors import ResultError
 from heatmap.rendering.paint import colour_table, paint, to_levels
 from tests.support.overlays import make_photo
@@ -22,10 +23,27 @@ def test_colours_rise_from_clear_to_the_opacity_asked_for():
     assert lightness[-1] - lightness[0] > 200
 
 
-@pytest.mark.parametrize("opacity", [-0.1, 1.01, float("nan")])
-def test_an_opacity_out_of_range_is_refused(opacity):
-    with pytest.raises(ResultError, match=r"opacity is .*: it must be within 0\.\.1"):
-        colour_table(opacity)
+@pytest.mark.parametrize("alpha", [-0.1, 1.01, float("nan")])
+def test_an_opacity_out_of_range_is_refused(alpha):
+    with pytest.raises(ResultError, match=r"alpha is .*: it must be within 0\.\.1"):
+        colour_table(alpha)
+
+
+def test_colormaps_are_those_of_opencv():
+    there = {name for name in dir(cv2) if name.startswith("COLORMAP_")}
+    assert {f"COLORMAP_{name.upper()}" for name in COLORMAPS} == there
+    levels = np.arange(256, dtype=np.uint8)[None]
+    for name in COLORMAPS:
+        number = getattr(cv2, f"COLORMAP_{name.upper()}")
+        bgr = cv2.applyColorMap(levels, number)[0]
+        np.testing.assert_array_equal(colour_table(1, name)[:, 2::-1], bgr)
+    np.testing.assert_array_equal(colour_table(0.4, "jet")[:, 3], colour_table(0.4)[:, 3])
+    assert colour_table(1, "jet", 0.5)[255, 3] == 128
+
+
+def test_another_colormap_is_refused_with_those_there_are():
+    with pytest.raises(ResultError, match=r"no colormap 'heat': give one of autumn, bone, .* win"):
+        colour_table(1, "heat")
 
 
 def test_levels_spread_over_the_range_and_stop_at_its_ends():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from heatmap.rendering import key as keys
 from heatmap.rendering.key import MARGIN, NARROWEST_PX, Key, drawn_key
+from heatmap.rendering.paint import colour_table
 from heatmap.rendering.palette import PAPER, colour_of
 
 GUESSES = ("nothing above 35 %: best guesses", "guesses below 35 %", "guesses")
@@ -96,3 +97,15 @@ def test_letters_grow_with_the_picture():
     small, large = (drawn_key(make_key(1), 2000, (height, 2000)) for height in (400, 2000))
     assert large.shape[0] > 2 * small.shape[0]
     assert np.ptp(large) > 200
+
+
+def test_the_key_of_a_colormap_has_its_colours_and_no_swatch_of_classes_without_one(written):
+    levels = colour_table(1, "turbo")
+    key = Key((("cat", None), ("dog", (0, 226, 255))), (), "0 to 50 %", levels=levels)
+    drawn = drawn_key(key, 900, (480, 900)).reshape(-1, 3)
+    assert written == ["cat", "dog", "0 to 50 %"]
+    swatches = (drawn == (0, 226, 255)).all(axis=1).sum()
+    assert swatches
+    assert int(swatches**0.5) ** 2 == swatches
+    top = levels[255, :3]
+    assert (drawn == top).all(axis=1).any()

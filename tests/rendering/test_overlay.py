@@ -26,9 +26,9 @@ def test_no_score_leaves_the_photo_and_a_full_one_shows_through():
     photo = make_photo()
     grid = make_grid(photo)
     np.testing.assert_array_equal(overlay(photo, grid, "nothing", legend=False), photo)
-    solid = overlay(photo, grid, "everything", opacity=1, legend=False)
+    solid = overlay(photo, grid, "everything", alpha=1, legend=False)
     assert (solid == colour_table(1)[255, :3]).all()
-    half = overlay(photo, grid, "everything", opacity=0.5, legend=False)
+    half = overlay(photo, grid, "everything", alpha=0.5, legend=False)
     expected = (photo.astype(float) + solid) / 2
     assert np.abs(half - expected).max() <= 1
 
@@ -74,7 +74,7 @@ def test_a_narrow_range_colours_from_its_low_end_to_the_last_colour():
     photo = make_photo()
     grid = make_grid(photo)
     heat = grid.heatmap(0)
-    picture = overlay(photo, grid, 0, opacity=1, color_range=(0.3, 0.6), legend=False)
+    picture = overlay(photo, grid, 0, alpha=1, color_range=(0.3, 0.6), legend=False)
     assert (picture[heat > 0.6] == colour_table(1)[255, :3]).all()
     np.testing.assert_array_equal(picture[heat <= 0.3], photo[heat <= 0.3])
     assert (picture != photo).any(axis=2).sum() > 100

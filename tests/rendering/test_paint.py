@@ -34,7 +34,7 @@ def make_grid(missing=None, scale=1.0) -> ScoreGrid:
 
 
 def painter(grid, colours=None) -> Painter:
-    return Painter.of(grid, 0, opacity=0.7, color_range=colours)
+    return Painter.of(grid, 0, alpha=0.7, color_range=colours)
 
 
 @settings(max_examples=25)
@@ -148,5 +148,5 @@ def test_an_impossible_range_is_refused(impossible):
 
 
 def test_an_impossible_opacity_is_refused():
-    with pytest.raises(ResultError, match=r"opacity is 1\.5"):
-        Painter.of(make_grid(), 0, opacity=1.5)
+    with pytest.raises(ResultError, match=r"alpha is 1\.5"):
+        Painter.of(make_grid(), 0, alpha=1.5)

@@ -40,7 +40,7 @@ def read_levels(path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "options", [{"conf": 0.35}, {"conf": 0.35, "color_range": (0.1, 0.6), "opacity": 0.4}]
+    "options", [{"conf": 0.35}, {"conf": 0.35, "color_range": (0.1, 0.6), "alpha": 0.4}]
 )
 def test_it_is_the_annotated_picture_in_tiles_and_levels(tmp_path, photo, options):
     findings = make_findings(HW, classes=4)

@@ -73,9 +73,9 @@ def test_a_page_is_listed_and_goes_with_the_rest(tmp_path, scorer, photo, monkey
 def test_pictures_drawn_again_are_still_the_runs_own(tmp_path, scorer, photo):
     out = tmp_path / "out"
     run(photo, scorer, out, display=EVERY_CLASS)
-    render(out, out, opacity=0.2)
+    render(out, out, alpha=0.2)
     render(out, tmp_path / "again")
-    render(out, tmp_path / "again", opacity=0.2)
+    render(out, tmp_path / "again", alpha=0.2)
     assert (tmp_path / "again/cat.heatmap.jpg").read_bytes() == (
         out / "cat.heatmap.jpg"
     ).read_bytes()

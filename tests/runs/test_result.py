@@ -176,7 +176,7 @@ def test_one_class_may_be_given_by_itself(photo, scorer):
 
 
 def test_none_is_as_not_given(photo, scorer, result):
-    given = heatmap.run(photo, scorer, **OPTIONS, max_det=None, opacity=None, weights=None)
+    given = heatmap.run(photo, scorer, **OPTIONS, max_det=None, alpha=None, weights=None)
     assert given.detections == result.detections
 
 
@@ -201,3 +201,26 @@ def test_what_cannot_be_written_is_refused_before_scoring(tmp_path, photo, score
     assert recorder.events == []
     assert (tmp_path / "out" / "cat.json").read_text() == "mine"
     assert files(tmp_path / "out").keys() == {"cat.json"}
+
+
+def test_its_overlay_is_drawn_otherwise_as_a_run_that_asks_for_it(photo, scorer, result):
+    look = {"legend": False, "boxes": False, "alpha": 0.9, "colormap": "jet"}
+    asked = heatmap.run(photo, scorer, **OPTIONS, **look, color_range=(0, 0.8))
+
+    given = result.overlay(**look, color_range=(0, 0.8))
+    np.testing.assert_array_equal(given, asked.overlay())
+    plain = result.overlay()
+    for name, value in look.items():
+        assert not np.array_equal(result.overlay(**{name: value}), plain), name
+    with pytest.raises(ResultError, match="no colormap 'heat'"):
+        result.overlay(colormap="heat")
+
+
+def test_its_dict_is_its_json_without_files(tmp_path, result):
+    told = result.to_dict()
+    saved = result.save(tmp_path)
+
+    assert told["files"] is None
+    written = json.loads(saved.description.read_bytes())
+    assert written.pop("files")
+    assert json.loads(json.dumps(told)) == {**written, "files": None}

@@ -274,7 +274,7 @@ def test_a_photo_of_which_all_is_skipped_is_a_result_too(tmp_path, engine):
     assert told(done)["not_scored"] == told(done)["windows"] > 0
 
 
-@pytest.mark.parametrize("wrong", [{"opacity": 1.5}, {"color_range": (0.5, 0.2)}])
+@pytest.mark.parametrize("wrong", [{"alpha": 1.5}, {"color_range": (0.5, 0.2)}])
 def test_colours_that_cannot_be_are_refused_at_once(wrong):
-    with pytest.raises(ResultError, match=r"opacity is 1\.5|colours from 0\.5 to 0\.2"):
+    with pytest.raises(ResultError, match=r"alpha is 1\.5|colours from 0\.5 to 0\.2"):
         Display(**wrong)

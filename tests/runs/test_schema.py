@@ -112,7 +112,7 @@ def objects(schema: Any) -> list[dict[str, Any]]:
     if not isinstance(schema, dict):
         return []
     inner = [found for part in schema.values() for found in objects(part)]
-    return [schema, *inner] if schema.get("type") == "object" else inner
+    return [schema, *inner] if "object" in schema.get("type", ()) else inner
 
 
 def test_everything_is_described_and_nothing_else_is_allowed():

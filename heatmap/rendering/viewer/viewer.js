@@ -11,7 +11,7 @@ const [photoHeight, photoWidth] = maps.photo_hw;
 const shown = {
   which: 0, // the class, by the index of its map
   map: maps.map(0),
-  opacity: data.opacity,
+  opacity: data.alpha,
   threshold: 0, // of the heat
   confidence: 0, // of the boxes and their rows
   pointer: null, // where the mouse is on the stage
