@@ -100,7 +100,7 @@ _COMMON = (
 
 
 @click.command(cls=Command, common=_COMMON)
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(), metavar="SOURCE...")
 @model_options
 @reading_options
 @stride_option

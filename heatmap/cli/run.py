@@ -59,7 +59,7 @@ _COMMON = (
 
 
 @click.command(cls=Command, common=_COMMON)
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="PHOTO...")
 @model_options
 @reading_options
 @stride_option

@@ -231,4 +231,4 @@ class TestJson:
 def test_the_package_runs_as_a_program():
     called = [sys.executable, "-m", "heatmap", "--version"]
     outcome = subprocess.run(called, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert outcome.stdout == f"heatmap, version {heatmap.__version__}\n"
+    assert outcome.stdout.startswith(f"heatmap-localizer {heatmap.__version__}\n")
