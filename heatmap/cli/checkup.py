@@ -218,7 +218,7 @@ def _cache(done: Checkup) -> None:
     free = shutil.disk_usage(home).free
     done.found(
         "cache",
-        f"{home}, {len(kept)} network{'s' * (len(kept) != 1)}, {_size(sum(kept))}; {_size(free)} free",
+        f"{home}, networks: {len(kept)}, {_size(sum(kept))}; {_size(free)} free",
         {"path": str(home), "networks": len(kept), "bytes": sum(kept), "free": free},
     )
     if problem := _not_writable(store.folder):
