@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,3 +61,27 @@ def opened(browser, tmp_path):
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def shown_file(browser):
+    """Opens a page at a width, and checks that it asks for nothing and complains of nothing."""
+    pages, asked, complaints = [], [], []
+
+    def show(path: Path, width: int = 1280, scheme: str = "light"):
+        size = {"width": width, "height": 900}
+        context = browser.new_context(viewport=size, color_scheme=scheme, offline=True)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda box: (complaints.append(box.message), box.dismiss()))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri())
+        pages.append(page)
+        return page
+
+    yield show
+    for page in pages:
+        page.context.close()
+    assert complaints == []
+    assert all(url.startswith(("file:", "data:")) for url in asked)
