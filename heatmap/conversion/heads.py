@@ -23,7 +23,7 @@ from torch import fx, nn
 from .axes import slides
 from .graph import arguments, operation, pair, shape
 from .head_graph import HeadGraph, HeadValue, NoConvolution, channel_axis, keeps_size
-from .layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
+from .layers import ChannelLayerNorm, MeanOfWindow, PoolOfOne, SliceHead, SlidingLinear
 from .operation_facts import Fact, has, is_elementwise
 from .plan import Plan, joins_positions
 from .subgraphs import head_of, result_of
@@ -200,8 +200,9 @@ def _convert_pool(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
             raise NoConvolution
         at.pools_left_out += 1
         return HeadValue(source.node, "cell")
-    pool = aten.avg_pool2d if average else aten.max_pool2d
-    return HeadValue(at.call(pool.default, source.node, [n, m], [1, 1]), "cell")
+    if average:
+        return HeadValue(at.add_layer(node, MeanOfWindow((n, m)), source.node), "cell")
+    return HeadValue(at.call(aten.max_pool2d.default, source.node, [n, m], [1, 1]), "cell")
 
 
 def _reduces_channels(at: HeadGraph, node: fx.Node, source: HeadValue) -> bool:

@@ -107,6 +107,23 @@ class ChannelLayerNorm(nn.LayerNorm):
         return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class MeanOfWindow(nn.Module):
+    """The mean over the n x m positions of each window.
+
+    (B, C, h, w) -> (B, C, h - n + 1, w - m + 1). First down, then across: n + m additions instead
+    of n x m. No library's average pool does so by itself, and at a stride of 8 px it would take as
+    long as half of the trunk.
+    """
+
+    def __init__(self, map_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.map_hw = map_hw
+
+    def forward(self, maps: Tensor) -> Tensor:
+        n, m = self.map_hw
+        return functional.avg_pool2d(functional.avg_pool2d(maps, (n, 1), 1), (1, m), 1)
+
+
 class PoolOfOne(nn.Identity):
     """A pool over the single position that a window has left, which changes nothing.
 

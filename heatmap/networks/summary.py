@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from ..conversion.convert import convert_usable
 from ..conversion.graph import layer, operation, read_attribute
-from ..conversion.layers import ChannelLayerNorm, PoolOfOne, SliceHead, SlidingLinear
+from ..conversion.layers import ChannelLayerNorm, MeanOfWindow, PoolOfOne, SliceHead, SlidingLinear
 from ..conversion.network import FullyConvolutional
 from ..conversion.operation_facts import Fact, has
 from ..conversion.shapes import peak_bytes, shapes_at
@@ -272,6 +272,8 @@ def _module_kind(module: nn.Module) -> str:
         return "Conv2d"
     if isinstance(module, PoolOfOne):
         return _TYPES.get(module.kind, module.kind)
+    if isinstance(module, MeanOfWindow):
+        return "AvgPool2d"
     return "LayerNorm" if isinstance(module, ChannelLayerNorm) else type(module).__name__
 
 

@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from ..conversion.graph import arguments, operation, shape
 from ..conversion.heads import convert_head
-from ..conversion.layers import PoolOfOne, SlidingLinear
+from ..conversion.layers import MeanOfWindow, PoolOfOne, SlidingLinear
 from ..conversion.plan import Plan, plan_conversion
 from ..conversion.subgraphs import trunk_of
 from ..conversion.trace import trace
@@ -142,7 +142,7 @@ def _layer(head: fx.GraphModule, node: fx.Node, name: str) -> nn.Module | None:
     kind = operation(node)
     if node.op == "call_module":
         part = head.get_submodule(str(node.target))
-        return None if isinstance(part, PoolOfOne) else part
+        return None if isinstance(part, PoolOfOne | MeanOfWindow) else part
     if kind == "dropout":
         return nn.Dropout(arguments(node)["p"])
     if "pool" in kind:

@@ -18,7 +18,7 @@ from heatmap.conversion.check import relative_difference
 from heatmap.conversion.kernels import prepared as preparing
 from heatmap.conversion.kernels import winograd
 from heatmap.conversion.kernels.winograd import convolve, matrices, transform_weights
-from heatmap.conversion.layers import SlidingLinear
+from heatmap.conversion.layers import MeanOfWindow, SlidingLinear
 
 
 def layer(channels: int = 6, classes: int = 5, n: int = 7) -> SlidingLinear:
@@ -260,3 +260,14 @@ def test_copies_and_files_hold_the_weights_only(eager):
 def test_an_export_holds_a_plain_convolution(eager):
     exported = torch.export.export(layer(), (torch.randn(1, 6, 12, 12),))
     assert "conv2d" in exported.graph_module.code
+
+
+@settings(max_examples=15)
+@given(map_hw=st.tuples(st.integers(1, 5), st.integers(1, 5)), seed=st.integers(0, 99))
+def test_a_mean_down_and_across_is_that_of_the_window(map_hw, seed):
+    maps = torch.randn(2, 3, 6, 7, generator=torch.Generator().manual_seed(seed))
+    expected = maps.unfold(2, map_hw[0], 1).unfold(3, map_hw[1], 1).double().mean((-2, -1))
+    means = MeanOfWindow(map_hw)(maps)
+    assert means.shape == expected.shape
+    # n + m additions of at most n + m values each, and two divisions.
+    assert abs(means - expected).max() <= sum(map_hw) * 2**-23 * abs(maps).max()
