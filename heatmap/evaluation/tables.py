@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..photo.listed import cut_note
-from ..rendering.text_table import TextTable
+from ..text_table import TextTable
 from .evaluate import HEATMAP
 from .metrics import IOUS, Cases, Evaluation
 from .unnamed import Share, UnnamedFigures
@@ -49,7 +49,7 @@ def unnamed_table(figures: UnnamedFigures, conf: float) -> TextTable:
     rows.append((f"recall at confidence {conf:g}, IoU 0.3", *_interval(figures.recall)))
     for name, share in figures.recall_by_size.items():
         rows.append((f"  of {name} objects", *_interval(share)))
-    return TextTable(("", "", "95 % interval"), tuple(rows), numbers=1)
+    return TextTable(("", "", "95 % interval"), tuple(rows), numbers=(1,))
 
 
 def counts_line(figures: UnnamedFigures) -> str:
@@ -77,7 +77,7 @@ def _figures_table(heading: str, rows: Mapping[str, Cases]) -> TextTable:
     shares = [f"{kind} {iou:g}" for kind in ("box", "region") for iou in IOUS]
     headings = (heading, "pairs", *points, *shares)
     cells = tuple((name, *_cells(cases)) for name, cases in rows.items())
-    return TextTable(headings, cells, numbers=len(headings) - 1)
+    return TextTable(headings, cells, numbers=range(1, len(headings)))
 
 
 def _cells(cases: Cases) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..rendering.text_table import TextTable
+from ..text_table import TextTable
 from .fit import Epoch
 from .trained import Trained
 from .validation import ClassFigures, Confusion, WrongExample
@@ -39,7 +39,7 @@ def epochs_table(trained: Trained, *, every: bool) -> TextTable:
     of_validation = ("validation loss", "right") if trained.validation else ()
     headings = ("epoch", "loss", "right", *of_validation, "rate", "time", "")
     rows = tuple((*_cells(epoch), _said_of(trained, epoch)) for epoch in shown)
-    return TextTable(headings, rows, numbers=len(headings) - 2)
+    return TextTable(headings, rows, numbers=range(1, len(headings) - 1))
 
 
 def _cells(epoch: Epoch) -> Iterator[str]:
@@ -72,7 +72,7 @@ def classes_table(figures: Sequence[ClassFigures]) -> TextTable:
         )
         for each in figures
     )
-    return TextTable(headings, tuple(rows), numbers=5)
+    return TextTable(headings, tuple(rows), numbers=range(1, 6))
 
 
 def _shares(figures: ClassFigures) -> tuple[float | None, ...]:
@@ -85,7 +85,7 @@ def confusions_table(confusions: Sequence[Confusion]) -> TextTable:
         (pair.true, f"{pair.count} of {pair.of}", f"{pair.count / pair.of:.1%}", pair.predicted)
         for pair in confusions
     )
-    return TextTable(("class", "examples", "share", "taken for"), tuple(rows), numbers=2)
+    return TextTable(("class", "examples", "share", "taken for"), tuple(rows), numbers=(1, 2))
 
 
 def worst_table(wrong: Sequence[WrongExample], classes: Sequence[str]) -> TextTable:
@@ -101,7 +101,7 @@ def worst_table(wrong: Sequence[WrongExample], classes: Sequence[str]) -> TextTa
         )
         for each in wrong
     )
-    return TextTable(("validation photo", "", "class", "", "taken for"), tuple(rows), numbers=1)
+    return TextTable(("validation photo", "", "class", "", "taken for"), tuple(rows), numbers=(1,))
 
 
 def duration(seconds: float) -> str:
