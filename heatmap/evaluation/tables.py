@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..photo.listed import cut_note
 from ..text_table import TextTable
-from .evaluate import HEATMAP
-from .metrics import IOUS, Cases, Evaluation
+from .metrics import HEATMAP, IOUS, Cases, Evaluation
 from .unnamed import Share, UnnamedFigures
 
 
@@ -39,14 +38,17 @@ def labels_table(evaluation: Evaluation) -> TextTable:
     return _figures_table("label", evaluation.methods[HEATMAP].labels)
 
 
-def unnamed_table(figures: UnnamedFigures, conf: float) -> TextTable:
-    """The figures of detections without a class being named, with their intervals."""
-    rows = []
+def unnamed_table(figures: UnnamedFigures, conf: float | None = None) -> TextTable:
+    """The figures of detections without a class being named, with their intervals.
+
+    ``conf`` is the confidence threshold, to be named.
+    """
+    least, rows = "the confidence threshold" if conf is None else f"confidence {conf:g}", []
     for name, share in figures.average_precision.items():
         at = "pointing" if name == "pointing" else f"at IoU {name}"
         rows.append((f"average precision, {at}", *_interval(share, 100)))
-    rows.append((f"precision at confidence {conf:g}, IoU 0.3", *_interval(figures.precision)))
-    rows.append((f"recall at confidence {conf:g}, IoU 0.3", *_interval(figures.recall)))
+    rows.append((f"precision at {least}, IoU 0.3", *_interval(figures.precision)))
+    rows.append((f"recall at {least}, IoU 0.3", *_interval(figures.recall)))
     for name, share in figures.recall_by_size.items():
         rows.append((f"  of {name} objects", *_interval(share)))
     return TextTable(("", "", "95 % interval"), tuple(rows), numbers=(1,))

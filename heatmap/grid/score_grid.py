@@ -17,6 +17,7 @@ from ..errors import ResultError
 from ..files import write_all
 from ..geometry import Geometry, grid_text, scale_of
 from ..names import scores_path
+from ..notebook import notebook_html
 from ..ownership import Ownership
 from .archive import packed
 from .large_scores import write_scores
@@ -32,6 +33,7 @@ from .outputs import (
     probabilities_of,
     softmax_terms,
 )
+from .shown import STRONGEST, heat_picture, strongest_table
 from .upsample import upsample
 
 # Format 8 is format 7 with the scores in a separate file; both are read.
@@ -103,6 +105,22 @@ class ScoreGrid:
             f"stride {self.geometry.stride_px} px, {self.origin.model}, "
             f"scale {scale_of(self.geometry):.3g}"
         )
+
+    def _repr_html_(self) -> str:
+        """For a notebook: one line, the heat of the first winner, and the first winners' peaks."""
+        if self.is_large:
+            return notebook_html(repr(self), "Its scores are on disk; winners() reads them all.")
+        best = self.winners(STRONGEST)
+        maps, region = self.class_maps(best), self.origin.region
+        heat, name = heat_picture(maps[:, :, 0], best[0].name), best[0].name
+        told = f"Heat of {name}, a square for each cell, from 0 (black) to its highest:"
+        table = strongest_table(best, maps, self.geometry, region.at if region else (0, 0))
+        return notebook_html(repr(self), told, heat, table)
+
+    def _repr_png_(self) -> bytes | None:
+        """That heat; None where the scores are on disk."""
+        best = None if self.is_large else self.winners(1)[0]
+        return None if best is None else heat_picture(self.class_map(best), best.name).content
 
     @property
     def is_large(self) -> bool:
