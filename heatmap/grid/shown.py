@@ -27,16 +27,17 @@ def strongest_table(
     geometry: Geometry,
     at: tuple[int, int] = (0, 0),
 ) -> TextTable:
-    """The highest probability of each class, and the centre of the window that has it.
+    """The highest probability of each class, highest first, and the centre of its window.
 
     Args:
-        groups: the classes, one a row.
+        groups: the classes.
         maps: their probabilities, (N, M, classes); NaN where a window was not scored.
         geometry: where the windows lie.
         at: left and top, px, of the region of the photo that was scored.
     """
-    rows = []
-    for group, cells in zip(groups, np.moveaxis(np.nan_to_num(maps), 2, 0), strict=True):
+    known, rows = np.nan_to_num(maps), []
+    for place in np.argsort(-known.max(axis=(0, 1)), kind="stable"):
+        group, cells = groups[place], known[:, :, place]
         row, column = np.unravel_index(cells.argmax(), cells.shape)
         across, down = geometry.centre_xy(float(row), float(column))
         where = f"{at[0] + across:.0f}, {at[1] + down:.0f}"
