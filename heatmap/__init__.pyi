@@ -29,9 +29,9 @@ from .networks.checkpoint import save_checkpoint as save_checkpoint
 from .networks.classifier import Classifier as Classifier
 from .networks.export import Program as Program
 from .networks.export import export as export
+from .networks.layer_table import Summary as Summary
 from .networks.load import load_classifier as load_classifier
 from .networks.model_names import list_models as list_models
-from .networks.summary import Summary as Summary
 from .networks.summary import summary as summary
 from .photo.photo import Photo as Photo
 from .photo.photo import read_photo as read_photo

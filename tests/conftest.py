@@ -41,6 +41,8 @@ KINDS = {
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
     r"supervision": ("beside supervision", "pip install 'supervision>=0.30'"),
     r"pandas": ("beside pandas", "pip install pandas"),
+    r"nbclient|nbformat|ipykernel": ("of the notebook", "pip install nbclient ipykernel"),
+    r"\btwine\b|'build'": ("of what is published", "pip install build twine"),
 }
 
 

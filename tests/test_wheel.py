@@ -1,26 +1,25 @@
-"""What is installed is whole: an editable install hides what a wheel lacks."""
+"""What is published is whole: an editable install hides what a wheel lacks."""
 
 from __future__ import annotations
 
-import os
+import re
+import shlex
 import shutil
-import site
-import subprocess
 import sys
-import tomllib
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
 import skimage.data
 
 import heatmap
+from tests.support.environments import empty_environment, link_requirements, run
+from tests.support.examples import command_lines, small_demo
 from tests.support.paths import ROOT
 
-setuptools = pytest.importorskip("setuptools")
-
-TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-NOT_INSTALLED = ("__pycache__", ".pyc")
+README = ROOT / "README.md"
+COMMANDS = command_lines(README)
 
 
 def source_files() -> set[str]:
@@ -28,83 +27,101 @@ def source_files() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "heatmap").rglob("*")
-        if path.is_file() and not any(part in str(path) for part in NOT_INSTALLED)
+        if path.is_file() and "__pycache__" not in path.parts
     }
-
-
-def selected_files() -> set[str]:
-    """What pyproject.toml selects: modules of the packages found, and their data."""
-    packages = setuptools.find_packages(str(ROOT), **TOOLS["packages"]["find"])
-    patterns = {package: ["*.py", *TOOLS["package-data"].get(package, [])] for package in packages}
-    return {
-        path.relative_to(ROOT).as_posix()
-        for package, globs in patterns.items()
-        for glob in globs
-        for path in (ROOT / package.replace(".", "/")).glob(glob)
-        if path.is_file()
-    }
-
-
-def test_every_file_of_the_package_is_selected_for_the_wheel():
-    assert selected_files() == source_files()
-
-
-def run(*command: object, cwd: Path) -> str:
-    """Run without the checkout on Python's path; what it printed."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Built from a copy, since building writes beside the sources."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+def published(tmp_path_factory) -> Path:
+    """The folder of an sdist, and of the wheel made from it.
+
+    Built from a copy, since building writes beside the sources.
+    """
+    pytest.importorskip("build")
+    folder = tmp_path_factory.mktemp("published")
+    for name in ("pyproject.toml", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "heatmap", folder / "heatmap", ignore=lambda *_: {"__pycache__"})
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    run(*pip, "--wheel-dir", folder / "dist", folder, cwd=folder)
-    (path,) = (folder / "dist").iterdir()
+    shutil.copytree(
+        ROOT / "heatmap", folder / "heatmap", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    run(sys.executable, "-m", "build", "--no-isolation", folder, cwd=folder)
+    return folder / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(published) -> Path:
+    (path,) = published.glob("*.whl")
     return path
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == source_files()
+
+
+def test_wheel_and_sdist_can_be_published(published):
+    pytest.importorskip("twine")
+    files = sorted(published.iterdir())
+    assert [file.name.endswith((".whl", ".tar.gz")) for file in files] == [True, True]
+    run(sys.executable, "-m", "twine", "check", "--strict", *files, cwd=published)
 
 
 @pytest.fixture(scope="module")
 def environment(wheel, tmp_path_factory) -> Path:
-    """The bin folder of an environment with the wheel in it.
+    """The bin folder of an environment in which pip installed the wheel, and no make ran.
 
-    Dependencies are those of the environment that runs the tests: a .pth file gives their
-    folder, of which Python follows no further .pth file, an editable install's for one.
+    pip finds what the wheel requires there, and would refuse what is missing or too old.
     """
-    folder = tmp_path_factory.mktemp("environment")
-    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
-    (packages,) = folder.glob("lib/python3*/site-packages")
-    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
-    python = folder / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps")
-    run(*pip, "--force-reinstall", wheel, cwd=folder)
-    return folder / "bin"
-
-
-@pytest.mark.slow
-def test_the_wheel_holds_every_file_of_the_package(wheel):
+    python = empty_environment(tmp_path_factory.mktemp("environment") / "venv")
     with zipfile.ZipFile(wheel) as archive:
-        names = {name for name in archive.namelist() if name.startswith("heatmap/")}
-    assert names == source_files()
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        metadata = Parser().parsestr(archive.read(name).decode("utf-8"))
+    link_requirements(python, metadata.get_all("Requires-Dist"))
+    pip = (sys.executable, "-m", "pip", "--isolated", "--python", python, "install", "--quiet")
+    run(*pip, "--no-index", wheel, cwd=wheel.parent)
+    return python.parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """With the photos that README's commands name."""
+    folder = tmp_path_factory.mktemp("user")
+    small_demo(folder / "demo")
+    (folder / "photos").mkdir()
+    for name in ("chelsea", "coffee"):
+        heatmap.write_image(folder / "photos" / f"{name}.png", getattr(skimage.data, name)())
+    return folder
 
 
 @pytest.mark.slow
-def test_installed_from_the_wheel_photos_are_run_and_pages_written(environment, tmp_path):
-    (tmp_path / "photos").mkdir()
-    heatmap.write_image(tmp_path / "photos" / "cat.png", skimage.data.chelsea())
+def test_what_is_installed_is_the_wheel_and_what_it_declares(environment, tmp_path):
     code = "import heatmap; print(heatmap.__file__, heatmap.__version__)"
     where, version = run(environment / "python", "-c", code, cwd=tmp_path).split()
     assert Path(where).is_relative_to(environment.parent)
     assert version == heatmap.__version__
-    run(environment / "heatmap", "run", "photos/cat.png", "-c", "cat", "--html", cwd=tmp_path)
+    code = "from importlib.util import find_spec; print(find_spec('pytest'), find_spec('ray'))"
+    assert run(environment / "python", "-c", code, cwd=tmp_path).split() == ["None", "None"]
+
+
+@pytest.mark.slow
+def test_readme_runs_without_make(environment, folder):
+    """Command after command, as they stand; then Python."""
+    assert COMMANDS
+    cache = str(folder / "cache")
+    for line in COMMANDS:
+        _, *arguments = shlex.split(line, comments=True)
+        printed = run(environment / "heatmap", *arguments, cwd=folder, HEATMAP_CACHE=cache)
+        assert printed, line
+    for code in re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL):
+        assert run(environment / "python", "-c", code, cwd=folder, HEATMAP_CACHE=cache)
+
+
+@pytest.mark.slow
+def test_pages_have_their_parts(environment, folder, tmp_path):
+    command, cache = environment / "heatmap", str(folder / "cache")
+    one = (folder / "cat.png", "-c", "cat", "--html")
+    run(command, "run", *one, cwd=tmp_path, HEATMAP_CACHE=cache)
     assert "<script" in (tmp_path / "results" / "cat.html").read_text(encoding="utf-8")
-    run(environment / "heatmap", "batch", "photos", "-o", "many", cwd=tmp_path)
+    run(command, "batch", folder / "photos", "-o", "many", cwd=tmp_path, HEATMAP_CACHE=cache)
     assert "<script" in (tmp_path / "many" / "index.html").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..grid.origin import Origin
     from ..grid.score_grid import ScoreGrid
-    from ..rendering.text_table import TextTable
+    from ..text_table import TextTable
 
 _PIPE_WIDTH = 10_000
 
@@ -60,7 +60,7 @@ def drawn_table(table: TextTable) -> Table:
     """A table as it is printed."""
     drawn = Table(table.headings[0], box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(table.headings[1:], start=1):
-        drawn.add_column(heading, justify="right" if place <= table.numbers else "left")
+        drawn.add_column(heading, justify="right" if place in table.numbers else "left")
     for row in table.rows:
         drawn.add_row(*map(escape, row))
     return drawn

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from .check import check_names
 from .command import Command
-from .console import make_console, print_scored, progress_line
+from .console import drawn_table, make_console, print_scored, progress_line
 from .keep import keep_network
 from .many import run_many
 from .options import (
@@ -43,10 +43,8 @@ from .result_options import (
 from .single import RESULTS, check_output, given_photo, json_of, print_settings
 
 if TYPE_CHECKING:
-    from ..geometry import Box
     from ..grid.origin import Origin
     from ..localization.areas import Areas
-    from ..localization.detection import Detection
     from ..runs.result import Result
     from ..scoring.scorer import Scorer
 
@@ -138,6 +136,8 @@ def _run_one(name: str, output: Path | None, options: dict[str, Any]) -> None:
 
 def _print(done: Result, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> None:
     """Print what was detected, with which settings, and where the files are."""
+    from ..localization.found_table import found_table
+
     console, grid = make_console(), done.windows.finest
     print_scored(console, done.photo.path, grid)
     sliding = (*noted, *_sliding_notes(grid.origin, scorer))
@@ -146,7 +146,7 @@ def _print(done: Result, scorer: Scorer, noted: Iterable[str], *, skips: bool) -
     if not done.detections:
         console.print(_nothing_detected(done))
     if done.findings.shown:
-        console.print(_detection_table(done))
+        console.print(drawn_table(found_table(done.findings.shown, done.photo.whole_hw)))
     for missing in done.findings.not_found:
         console.print(escape(missing.answer(done.request.display.conf)), soft_wrap=True)
     if done.areas is not None:
@@ -182,23 +182,6 @@ def _nothing_detected(done: Result) -> str:
     return f"nothing detected; the best guesses, all below --conf ({way_out}):"
 
 
-def _detection_table(done: Result) -> Table:
-    """A table of detections or guesses: class, how sure, where, area fraction, box, and or."""
-    table = Table("class", box=None, pad_edge=False, header_style="bold")
-    shown = done.findings.shown
-    confirmed = any(detection.crop is not None for detection in shown)
-    for heading in ("confidence", *["slide", "crop"] * confirmed):
-        table.add_column(heading, justify="right")
-    table.add_column("where")
-    table.add_column("area", justify="right")
-    table.add_column("box, px")
-    if any(detection.alternatives for detection in shown):
-        table.add_column("or")
-    for detection in shown:
-        table.add_row(*_cells(detection, done.photo.whole_hw, confirmed=confirmed))
-    return table
-
-
 def _area_table(areas: Areas) -> Table:
     """A table of the classes that win somewhere, and the fractions of the photo."""
     from ..rendering.areas_picture import share_text
@@ -208,40 +191,3 @@ def _area_table(areas: Areas) -> Table:
     for name, fraction in areas.rows():
         table.add_row(escape(name), share_text(fraction))
     return table
-
-
-def _cells(detection: Detection, photo_hw: tuple[int, int], *, confirmed: bool) -> tuple[str, ...]:
-    left, top, right, bottom = (round(side) for side in detection.xyxy)
-    crop = "" if detection.crop is None else f"{detection.crop:.2f}"
-    return (
-        escape(detection.name),
-        f"{detection.confidence:.2f}",
-        *([f"{detection.slide:.2f}", crop] if confirmed else []),
-        _whereabouts(detection.xyxy, photo_hw),
-        _area_fraction(detection.xyxy, photo_hw),
-        f"{left}, {top} to {right}, {bottom}",
-        _alternatives(detection),
-    )
-
-
-def _alternatives(detection: Detection) -> str:
-    """What else a detection may be: "tabby 0.30, tiger cat 0.12; cat in all 0.83"."""
-    listed = ", ".join(f"{each.name} {each.confidence:.2f}" for each in detection.alternatives)
-    together = detection.together
-    in_all = f"; {together.name} in all {together.confidence:.2f}" if together else ""
-    return escape(f"{listed}{in_all}")
-
-
-def _whereabouts(xyxy: Box, photo_hw: tuple[int, int]) -> str:
-    """In which ninth of the photo the centre of a box lies."""
-    down = (xyxy[1] + xyxy[3]) / 2 / photo_hw[0]
-    across = (xyxy[0] + xyxy[2]) / 2 / photo_hw[1]
-    row = ("top", "middle", "bottom")[min(2, int(down * 3))]
-    column = ("left", "middle", "right")[min(2, int(across * 3))]
-    return "middle" if row == column else f"{row} {column}"
-
-
-def _area_fraction(xyxy: Box, photo_hw: tuple[int, int]) -> str:
-    """The fraction of the photo's area that a box covers, in percent."""
-    area = (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1]) / (photo_hw[0] * photo_hw[1])
-    return f"{area:.0%}" if area >= 0.01 else "< 1%"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,6 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ..geometry import grid_text
-from ..grid.outputs import described
-from ..localization.auto_scales import in_words
 from .check import check_model
 from .command import Command
 from .console import make_console, progress_line
@@ -22,9 +18,8 @@ from .parameter_types import PhotoSize
 from .result_options import json_option
 
 if TYPE_CHECKING:
-    from ..networks.summary import LayerRow, Summary
-
-_MIB = 2**20
+    from ..networks.layer_table import Summary
+    from ..text_table import TextTable
 
 
 @click.command(cls=Command)
@@ -62,52 +57,25 @@ def summary(photo_hw: tuple[int, int] | None, as_json: bool, **options: Any) -> 
 
 def print_summary(summary: Summary) -> None:
     """Print the layer table and its totals."""
+    from ..networks.layer_table import layer_table, summary_lines
+
     console = make_console()
-    console.print(_layer_table(summary.rows))
-    console.print("output: channels x height x width; stride and receptive field: px of the photo")
-    height, width = summary.photo_hw
-    rows, columns = summary.grid_hw
-    console.print(
-        f"{escape(summary.model)} on {width} x {height} px: {grid_text(rows, columns)} of "
-        f"windows, {summary.window_px} px wide, {summary.native_stride_px} px apart"
-    )
-    console.print(f"outputs: {described(summary.outputs)}")
-    console.print(f"scales: {in_words(summary.scale_rule)}")
-    if summary.box_examples:
-        console.print(f"boxes: refined by {summary.box_examples:,} examples")
-    fixed = summary.parameters - summary.trainable
-    console.print(
-        f"parameters {summary.parameters:,}: {summary.trainable:,} trainable, {fixed:,} fixed"
-        + (f"; {summary.unused:,} in layers that scoring does not use" if summary.unused else "")
-    )
-    console.print(
-        f"memory in MiB: input {summary.input_bytes / _MIB:.2f}, "
-        f"outputs of all layers {summary.activation_bytes / _MIB:.2f} "
-        f"({2 * summary.activation_bytes / _MIB:.2f} forward and backward), "
-        f"parameters {summary.parameter_bytes / _MIB:.2f}, "
-        f"peak while scoring {summary.peak_bytes / _MIB:.2f}"
-    )
+    console.print(_layer_table(layer_table(summary.rows)))
+    for line in summary_lines(summary):
+        console.print(escape(line))
 
 
-def _layer_table(rows: Iterable[LayerRow]) -> Table:
+def _layer_table(table: TextTable) -> Table:
     """One row per layer, narrow enough for VGG16 at 400 px to fit into 80 columns.
 
     Where it does not fit, names are wrapped; numbers never are.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for heading in ("layer", "type", "kernel"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("output", "parameters", "stride", "receptive\nfield"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        fixed = "" if row.trainable else " fixed"
-        table.add_row(
-            escape(row.path),
-            escape(row.kind),
-            escape(row.detail.replace(" x ", "x")),
-            "x".join(map(str, row.shape)),
-            f"{row.parameters:,}{fixed}" if row.parameters else "",
-            str(row.stride_px),
-            str(row.field_px),
-        )
-    return table
+    drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for place, heading in enumerate(table.headings):
+        if place in table.numbers:
+            drawn.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
+        else:
+            drawn.add_column(heading, overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*map(escape, row))
+    return drawn

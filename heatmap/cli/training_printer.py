@@ -93,7 +93,7 @@ class TrainingPrinter(TrainingReporter):
 
 def print_outcome(console: Console, trained: Trained) -> None:
     """Print what the page shows, as tables, and where the files are."""
-    from ..training.tables import epochs_table, outcome_lines
+    from ..training.trained import epochs_table, outcome_lines
 
     console.print()
     console.print(drawn_table(epochs_table(trained, every=False)))

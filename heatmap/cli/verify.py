@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from ..errors import HeatmapError, PhotoError
 from ..geometry import size_text
@@ -22,7 +21,7 @@ from ..ownership import check_folder
 from .check import check_names
 from .command import Command, in_options
 from .completion import complete_classes
-from .console import make_console, print_model, progress_line
+from .console import drawn_table, make_console, print_model, progress_line
 from .options import (
     FILE,
     backend_option,
@@ -37,7 +36,7 @@ from .result_options import json_option, output_option, overwrite_option
 
 if TYPE_CHECKING:
     from ..evaluation.verify_photos import VerifySummary
-    from ..evaluation.verify_report import ScaleReport, VerifyReport
+    from ..evaluation.verify_report import VerifyReport
     from ..scoring.scorer import Scorer
     from .console import ProgressLine
 
@@ -218,6 +217,8 @@ def _number(path: Path) -> tuple[int, int] | None:
 
 def _print(photo: str, report: VerifyReport, picture: Path) -> None:
     """Print the check of the head, sliding against cropping, the times and the conclusion."""
+    from ..evaluation.verify_report import scales_table
+
     console, grid, head = make_console(), report.worst.grid, report.head
     console.print(f"{escape(photo)}: {size_text(grid.geometry.photo_hw)}", soft_wrap=True)
     print_model(console, grid.origin)
@@ -233,7 +234,7 @@ def _print(photo: str, report: VerifyReport, picture: Path) -> None:
     console.print(
         "sliding against cropping (relative: largest difference / largest score of a crop):"
     )
-    console.print(_scales_table(report))
+    console.print(drawn_table(scales_table(report.scales)))
     slide_s = sum(scale.timing.slide_s for scale in report.scales)
     crop_s = sum(scale.timing.crop_s for scale in report.scales)
     extrapolated = any(scale.timing.extrapolated for scale in report.scales)
@@ -244,32 +245,6 @@ def _print(photo: str, report: VerifyReport, picture: Path) -> None:
     )
     console.print(escape(report.conclusion))
     console.print(f"wrote {escape(str(picture))}", soft_wrap=True)
-
-
-def _scales_table(report: VerifyReport) -> Table:
-    """One row for each scale."""
-    table = Table("scale", box=None, pad_edge=False, header_style="bold")
-    for heading in ("windows", "largest", "mean", "relative", "inner", "edge", "corr.", "same"):
-        table.add_column(heading, justify="right")
-    for scale in report.scales:
-        table.add_row(f"{scale.scale:g}", *_scale_cells(scale))
-    return table
-
-
-def _scale_cells(scale: ScaleReport) -> tuple[str, ...]:
-    seen = scale.everywhere
-    of_places = (
-        "" if place is None else f"{place.relative:.1e}" for place in (scale.inner, scale.edge)
-    )
-    return (
-        f"{seen.windows}/{scale.grid.scored.size}",
-        f"{seen.largest:.2e}",
-        f"{seen.mean:.2e}",
-        f"{seen.relative:.1e}",
-        *of_places,
-        f"{seen.correlation:.3f}",
-        f"{seen.top1:.0%}",
-    )
 
 
 def _print_summary(summary: VerifySummary) -> None:

@@ -18,6 +18,7 @@ from ..localization.detection import Detection
 from ..localization.findings import Findings, find
 from ..localization.scales import Windows, fuse_scales
 from ..names import scale_name
+from ..notebook import notebook_html
 from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
 from ..photo.broken import BrokenPhoto
 from ..photo.gathered_notes import gathered_notes
@@ -27,9 +28,10 @@ from ..photo.reading import AS_IT_IS, Reading
 from ..progress import Progress, reporting
 from ..runs.request import Display, MultiScale
 from ..scoring.scorer import Scorer
-from .metrics import Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
+from .metrics import HEATMAP, Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
 from .pairs import LeftOut, PairedPhoto, Pairing, match_labels, nothing_left, pair_up
 from .photo_figures import PhotoFigures
+from .tables import counts_line, labels_table, methods_table, named_lines, unnamed_table
 from .unnamed import LOWEST_CONFIDENCE, JudgedPhoto, UnnamedFigures, figures_of, judge
 
 # Scales of class activation maps: the original size, and enlarged for small objects.
@@ -38,11 +40,9 @@ CAM_SCALES = (1.0, 2.0, 3.0)
 _ANY_CONFIDENCE = 0.0
 # Only the best box counts; further ones would only cost time.
 _MOST_BOXES = 5
-# The name of this package's heatmaps among the methods.
-HEATMAP = "heatmap"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EvaluationReport:
     """What an evaluation gives; ``dataclasses.asdict`` gives JSON.
 
@@ -57,6 +57,20 @@ class EvaluationReport:
     unnamed: UnnamedFigures
     photos: tuple[PhotoFigures, ...]
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line: ``EvaluationReport 24 photos, 31 (photo, class) pairs, 60 objects``."""
+        return (
+            f"EvaluationReport {len(self.photos)} photos, {self.named.pairs} (photo, class) "
+            f"pairs, {self.unnamed.objects} objects"
+        )
+
+    def _repr_html_(self) -> str:
+        """For a notebook: what the command prints."""
+        named, unnamed = self.named, self.unnamed
+        lines, tables = named_lines(named, self.notes), (methods_table(named), labels_table(named))
+        of_unnamed = (unnamed_table(unnamed), counts_line(unnamed))
+        return notebook_html(repr(self), *lines, *tables, *of_unnamed)
 
 
 def evaluate(

@@ -24,6 +24,8 @@ from .pairs import LeftOut, PairedPhoto, Pairing, PhotoClassPair, nothing_left
 # Distance from a box at which the maximum of a heatmap still counts as pointing at it.
 POINTING_TOLERANCE_PX = 15
 IOUS = (0.3, 0.5, 0.7)
+# The name of this package's heatmaps among the methods.
+HEATMAP = "heatmap"
 # Thresholds of a heatmap, as shares of its range of values.
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..photo.listed import cut_note
-from ..rendering.text_table import TextTable
-from .evaluate import HEATMAP
-from .metrics import IOUS, Cases, Evaluation
+from ..text_table import TextTable
+from .metrics import HEATMAP, IOUS, Cases, Evaluation
 from .unnamed import Share, UnnamedFigures
 
 
@@ -39,17 +38,20 @@ def labels_table(evaluation: Evaluation) -> TextTable:
     return _figures_table("label", evaluation.methods[HEATMAP].labels)
 
 
-def unnamed_table(figures: UnnamedFigures, conf: float) -> TextTable:
-    """The figures of detections without a class being named, with their intervals."""
-    rows = []
+def unnamed_table(figures: UnnamedFigures, conf: float | None = None) -> TextTable:
+    """The figures of detections without a class being named, with their intervals.
+
+    ``conf`` is the confidence threshold, to be named.
+    """
+    least, rows = "the confidence threshold" if conf is None else f"confidence {conf:g}", []
     for name, share in figures.average_precision.items():
         at = "pointing" if name == "pointing" else f"at IoU {name}"
         rows.append((f"average precision, {at}", *_interval(share, 100)))
-    rows.append((f"precision at confidence {conf:g}, IoU 0.3", *_interval(figures.precision)))
-    rows.append((f"recall at confidence {conf:g}, IoU 0.3", *_interval(figures.recall)))
+    rows.append((f"precision at {least}, IoU 0.3", *_interval(figures.precision)))
+    rows.append((f"recall at {least}, IoU 0.3", *_interval(figures.recall)))
     for name, share in figures.recall_by_size.items():
         rows.append((f"  of {name} objects", *_interval(share)))
-    return TextTable(("", "", "95 % interval"), tuple(rows), numbers=1)
+    return TextTable(("", "", "95 % interval"), tuple(rows), numbers=(1,))
 
 
 def counts_line(figures: UnnamedFigures) -> str:
@@ -77,7 +79,7 @@ def _figures_table(heading: str, rows: Mapping[str, Cases]) -> TextTable:
     shares = [f"{kind} {iou:g}" for kind in ("box", "region") for iou in IOUS]
     headings = (heading, "pairs", *points, *shares)
     cells = tuple((name, *_cells(cases)) for name, cases in rows.items())
-    return TextTable(headings, cells, numbers=len(headings) - 1)
+    return TextTable(headings, cells, numbers=range(1, len(headings)))
 
 
 def _cells(cases: Cases) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import numpy.typing as npt
 from ..classes import Wanted
 from ..grid.outputs import activation_of
 from ..grid.score_grid import ScoreGrid
+from ..notebook import notebook_html
 from ..photo.photo import Photo, read_photo
 from ..rendering.comparison import comparison
 from ..rendering.paint import Image
+from ..text_table import TextTable
 from ..tolerance import ROUNDING_TOLERANCE
 
 
@@ -106,7 +109,7 @@ class ScaleReport:
     timing: Timing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VerifyReport:
     """The result of :func:`heatmap.verify`; :func:`heatmap.draw_report` draws it.
 
@@ -119,6 +122,17 @@ class VerifyReport:
     scales: tuple[ScaleReport, ...]
     padded: tuple[str, ...] | None
     whole_input: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        """One line: ``VerifyReport 384 windows at 3 scales: difference 5.1e-08, passed``."""
+        scales = f"{len(self.scales)} scale{'s' * (len(self.scales) != 1)}"
+        verdict = "passed" if self.passed else "failed"
+        difference = f"difference {self.difference:.1e}"
+        return f"VerifyReport {self.windows} windows at {scales}: {difference}, {verdict}"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the table of scales, and the conclusion."""
+        return notebook_html(repr(self), scales_table(self.scales), self.conclusion)
 
     @property
     def worst(self) -> ScaleReport:
@@ -269,4 +283,27 @@ def draw_report(
         grid.class_map(group),
         cropped.class_map(group),
         title=f"{group.name}: {grid.origin.model}, {grid.origin.weights.text}{at_scale}",
+    )
+
+
+def scales_table(scales: Sequence[ScaleReport]) -> TextTable:
+    """Sliding against cropping, one row for each scale."""
+    headings = ("scale", "windows", "largest", "mean", "relative", "inner", "edge", "corr.", "same")
+    rows = tuple((f"{scale.scale:g}", *_scale_cells(scale)) for scale in scales)
+    return TextTable(headings, rows, numbers=range(1, len(headings)))
+
+
+def _scale_cells(scale: ScaleReport) -> tuple[str, ...]:
+    seen = scale.everywhere
+    of_places = (
+        "" if place is None else f"{place.relative:.1e}" for place in (scale.inner, scale.edge)
+    )
+    return (
+        f"{seen.windows}/{scale.grid.scored.size}",
+        f"{seen.largest:.2e}",
+        f"{seen.mean:.2e}",
+        f"{seen.relative:.1e}",
+        *of_places,
+        f"{seen.correlation:.3f}",
+        f"{seen.top1:.0%}",
     )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
 import mmap
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +16,10 @@ from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ResultError
 from ..files import write_all
 from ..geometry import Geometry, grid_text, scale_of
-from ..marks import MARK
 from ..names import scores_path
+from ..notebook import notebook_html
 from ..ownership import Ownership
+from .archive import packed
 from .large_scores import write_scores
 from .origin import Origin
 from .outputs import (
@@ -35,6 +33,7 @@ from .outputs import (
     probabilities_of,
     softmax_terms,
 )
+from .shown import STRONGEST, heat_picture, strongest_table
 from .upsample import upsample
 
 # Format 8 is format 7 with the scores in a separate file; both are read.
@@ -106,6 +105,22 @@ class ScoreGrid:
             f"stride {self.geometry.stride_px} px, {self.origin.model}, "
             f"scale {scale_of(self.geometry):.3g}"
         )
+
+    def _repr_html_(self) -> str:
+        """For a notebook: one line, the heat of the first winner, and the first winners' peaks."""
+        if self.is_large:
+            return notebook_html(repr(self), "Its scores are on disk; winners() reads them all.")
+        best = self.winners(STRONGEST)
+        maps, region = self.class_maps(best), self.origin.region
+        heat, name = heat_picture(maps[:, :, 0], best[0].name), best[0].name
+        told = f"Heat of {name}, a square for each cell, from 0 (black) to its highest:"
+        table = strongest_table(best, maps, self.geometry, region.at if region else (0, 0))
+        return notebook_html(repr(self), told, heat, table)
+
+    def _repr_png_(self) -> bytes | None:
+        """That heat; None where the scores are on disk."""
+        best = None if self.is_large else self.winners(1)[0]
+        return None if best is None else heat_picture(self.class_map(best), best.name).content
 
     @property
     def is_large(self) -> bool:
@@ -323,28 +338,3 @@ def noted(grid: ScoreGrid, notes: Iterable[str]) -> ScoreGrid:
     more = replace(grid, origin=replace(grid.origin, notes=(*grid.origin.notes, *notes)))
     object.__setattr__(more, "grown_in", grid.grown_in)
     return more
-
-
-def packed(description: Mapping[str, Any], scores: Scores | None) -> bytes:
-    """The content of the ``.npz``: the description, and the scores unless stored beside it."""
-    stream = io.BytesIO()
-    meta = np.array(json.dumps(description))
-    if scores is None:
-        np.savez_compressed(stream, meta=meta)
-    elif _fit_float16(scores):
-        np.savez_compressed(stream, scores=scores.astype(np.float16), meta=meta)
-    else:
-        # Not compressed: scores compress by 7 % only, which took longer than all else.
-        np.savez(stream, scores=scores, meta=meta)
-    with zipfile.ZipFile(stream, "a") as archive:
-        archive.comment = MARK.encode()
-    return stream.getvalue()
-
-
-def _fit_float16(scores: Scores) -> bool:
-    """Whether float16 holds all scores exactly, as it does those of :class:`findings.Findings`."""
-    with np.errstate(over="ignore"):
-        return all(
-            np.array_equal(row.astype(np.float16).astype(np.float32), row, equal_nan=True)
-            for row in scores
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,9 @@ import numpy as np
 from ..classes import ClassGroup, ClassList
 from ..geometry import Box
 from ..grid.score_grid import ScoreGrid
+from ..notebook import notebook_html
 from ..photo.georeference import Georeference
+from ..text_table import TextTable
 from .confirm import Crops
 from .detect import Scored, Search, detect, maps_of
 from .detection import Detection, NotFound, as_stored, on_region, on_whole_photo
@@ -20,6 +22,7 @@ from .formats.arrays import as_supervision, as_torchvision
 from .formats.coco import OWN_IDS, coco_dataset
 from .formats.geojson import feature_collection
 from .formats.table import as_dataframe
+from .found_table import found_table
 from .scales import Windows
 
 # Where nothing reaches the confidence threshold, the best so many are given as guesses,
@@ -72,6 +75,24 @@ class Findings:
             f"Findings {len(self.detections)} detections, {len(self.guesses)} guesses, "
             f"maps of {told}{', ...' * (len(self.groups) > _TOLD)}"
         )
+
+    def _repr_html_(self) -> str:
+        """For a notebook: one line, the table, and an answer for each class not found."""
+        return notebook_html(repr(self), *self.told())
+
+    def told(self, conf: float | None = None) -> Iterator[str | TextTable]:
+        """The detections or guesses as a table, and an answer for each class not found.
+
+        Args:
+            conf: the confidence threshold, to be named; None leaves it out.
+        """
+        if not self.detections:
+            below = "the confidence threshold" if conf is None else f"{conf:g}"
+            guesses = f"; the best guesses, all below {below}:" if self.guesses else "."
+            yield f"Nothing detected{guesses}"
+        if self.shown:
+            yield found_table(self.shown, self.whole_hw)
+        yield from (missing.answer(conf) for missing in self.not_found)
 
     @property
     def shown(self) -> tuple[Detection, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..cache_folder import cache_folder
 from ..errors import ModelError
+from ..quiet import quiet
 from ..versions import package_versions
 
 DEFAULT_MODEL = "efficientnet_lite0"
@@ -156,10 +157,18 @@ def _read(held: Any) -> LibraryNames | None:
     return names if sound else None
 
 
+def timm_library() -> Any:
+    """timm, without what its progress bars have to say of a notebook without ipywidgets."""
+    with quiet():
+        import timm
+    return timm
+
+
 def _asked() -> LibraryNames:
     """The names as the libraries tell them: torchvision's without the quantized ones."""
-    import timm
     from torchvision import models
+
+    timm = timm_library()
 
     return LibraryNames(
         {
@@ -173,8 +182,7 @@ def _asked() -> LibraryNames:
 
 def _class_counts(names: list[str]) -> dict[str, int]:
     """The number of classes of timm's networks, 0 for those without a classifier."""
-    import timm
-
+    timm = timm_library()
     configs: dict[str, Any] = {name: timm.get_pretrained_cfg(name) for name in names}
     return {
         f"{TIMM}{name}": config.num_classes if config else 0 for name, config in configs.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import fx, nn
@@ -17,12 +17,9 @@ from ..conversion.operation_facts import Fact, has
 from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
 from ..geometry import whole_windows
-from ..grid.outputs import Outputs
-from ..localization.auto_scales import ScaleRule
+from .layer_table import LayerRow, Summary
 from .load import Model, load_classifier
 from .model_names import DEFAULT_MODEL
-
-MIB = 2**20
 
 _TYPES = {
     "conv2d": "Conv2d",
@@ -53,73 +50,6 @@ _TYPES = {
     "upsample_nearest2d": "Upsample",
     "upsample_bilinear2d": "Upsample",
 }
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """One layer of the table.
-
-    Attributes:
-        path: the layer's name in the network.
-        kind: its type, such as "Conv2d".
-        detail: kernel and channels of a convolution; otherwise "".
-        shape: shape of its output for one photo: channels, height, width.
-        parameters: number of parameters.
-        trainable: number of trainable parameters.
-        stride_px: distance between neighbouring positions, in px of the photo.
-        field_px: receptive field of one position, in px of the photo.
-    """
-
-    path: str
-    kind: str
-    detail: str
-    shape: tuple[int, ...]
-    parameters: int
-    trainable: int
-    stride_px: int
-    field_px: int
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The layer table of a network, and its totals; bytes are those of float32.
-
-    Attributes:
-        model: the network's name.
-        photo_hw: height and width of the photo, px.
-        grid_hw: number of rows and columns of windows.
-        window_px: side of a window, px.
-        native_stride_px: the network's native stride, px.
-        outputs: what its scores mean, as in :attr:`heatmap.ScoreGrid.kind`.
-        scale_rule: which scales photos are scored at where none are given.
-        box_examples: number of examples that its box regression was fitted to; 0 without one.
-        rows: one row per layer, in the order of computation.
-        parameters: number of parameters.
-        trainable: number of trainable parameters.
-        unused: number of parameters in layers that scoring does not use (auxiliary heads).
-        input_bytes: bytes of the photo.
-        activation_bytes: bytes of the outputs of all layers; training needs about twice that
-            (outputs and gradients).
-        parameter_bytes: bytes of the parameters.
-        peak_bytes: largest number of bytes in use at once during scoring.
-    """
-
-    model: str
-    photo_hw: tuple[int, int]
-    grid_hw: tuple[int, int]
-    window_px: int
-    native_stride_px: int
-    outputs: Outputs
-    scale_rule: ScaleRule
-    box_examples: int
-    rows: tuple[LayerRow, ...]
-    parameters: int
-    trainable: int
-    unused: int
-    input_bytes: int
-    activation_bytes: int
-    parameter_bytes: int
-    peak_bytes: int
 
 
 def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = None) -> Summary:

@@ -22,7 +22,7 @@ from ..geometry import window_side
 from ..prepared.preprocessing import Preprocessing
 from .hub import fetch_hub, fetch_url
 from .imagenet import published_classes
-from .model_names import TIMM
+from .model_names import TIMM, timm_library
 from .state_dict import StateDict
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
@@ -76,9 +76,7 @@ def is_torchvision(name: str) -> bool:
 
 def is_timm(name: str) -> bool:
     """Whether timm knows a network of that name, "timm/" before it; names may have been added."""
-    import timm
-
-    return name.startswith(TIMM) and bool(timm.is_model(name.removeprefix(TIMM)))
+    return name.startswith(TIMM) and bool(timm_library().is_model(name.removeprefix(TIMM)))
 
 
 def torchvision_network(name: str) -> Architecture:
@@ -122,8 +120,7 @@ def timm_network(name: str) -> Architecture:
     Raises:
         ModelError: timm knows no such name or tag, or it is not a classifier.
     """
-    import timm
-
+    timm = timm_library()
     short = name.removeprefix(TIMM)
     try:
         config: Any = timm.get_pretrained_cfg(short, allow_unregistered=False)
@@ -169,8 +166,7 @@ def _from_torchvision(state: StateDict) -> StateDict:
 
 def _from_timm(state: StateDict, short: str) -> StateDict:
     """The weights as converted by timm, which renames and reshapes them for some families."""
-    import timm
-
+    timm = timm_library()
     try:
         module = timm.create_model(
             short, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)}

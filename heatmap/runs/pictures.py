@@ -59,9 +59,16 @@ class Drawing:
             files[PYRAMID] = pyramid(whole, self.findings, **self._look)
         return files
 
-    def annotated_picture(self) -> Image:
-        """The annotated picture, RGB uint8 (H, W, 3)."""
-        return self._annotated(self._pixels)
+    def annotated_picture(self, longest_px: int | None = None) -> Image:
+        """The annotated picture, RGB uint8 (H, W, 3).
+
+        ``longest_px`` is the longer side of the photo in it; None is as the display says.
+        """
+        return self._annotated(self._pixels if longest_px is None else self._shrunk(longest_px))
+
+    def _shrunk(self, longest_px: int) -> Image:
+        hw = shrunk_hw(self.photo.hw, longest_px)
+        return np.concatenate(list(self.photo.strips(scaled_hw=hw)))
 
     def _annotated(self, pixels: Image, *, legend: bool = True) -> Image:
         legend = legend and self.display.legend
@@ -103,8 +110,7 @@ class Drawing:
 
     def thumbnail(self) -> dict[str, Writer]:
         """A small copy of the annotated picture, without its legend."""
-        hw = shrunk_hw(self.photo.hw, THUMBNAIL_PX)
-        small = np.concatenate(list(self.photo.strips(scaled_hw=hw)))
+        small = self._shrunk(THUMBNAIL_PX)
         return {THUMBNAIL: self._writer(partial(self._annotated, legend=False), small)}
 
     def _writer(self, draw: Callable[..., Image], *what: Any) -> Writer:

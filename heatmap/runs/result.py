@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..choices import Colormap
+from ..errors import HeatmapError, reason_of
 from ..files import write_all
 from ..geometry import size_text
 from ..localization.detection import Detection
 from ..marks import Mark
 from ..names import PAGE, ResultNames
+from ..notebook import PICTURE_PX, Picture, notebook_html
 from ..ownership import Ownership
 from ..photo.georeference import georeference_of
 from ..rendering.annotated import class_colours
@@ -58,6 +60,25 @@ class Result(Outcome):
         found = ", ".join(f"{each.name} {each.confidence:.2f}" for each in self.detections[:_TOLD])
         more = f" and {len(self) - _TOLD} more" if len(self) > _TOLD else ""
         return f"Result {name}, {size_text(self.photo.whole_hw)}: {found or 'nothing'}{more}"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the annotated picture, the table, and what is to be known."""
+        conf = self.request.display.conf
+        notes = (f"note: {note}" for note in self.notes)
+        return notebook_html(repr(self), *notes, self._picture("jpeg"), *self.findings.told(conf))
+
+    def _repr_png_(self) -> bytes | None:
+        """The annotated picture; None where its photo cannot be read any more."""
+        picture = self._picture("png")
+        return None if isinstance(picture, str) else picture.content
+
+    def _picture(self, kind: str) -> Picture | str:
+        """The annotated picture as a notebook shows it, or why there is none."""
+        drawing = Drawing(self.photo, self.findings, self.request.display)
+        try:
+            return Picture.of(drawing.annotated_picture(PICTURE_PX), kind, repr(self))
+        except (HeatmapError, OSError) as error:
+            return f"There is no picture: {reason_of(error)}"
 
     def overlay(
         self,

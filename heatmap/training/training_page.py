@@ -10,10 +10,10 @@ from string import Template
 from ..marks import MARK
 from ..rendering.curves import Curve, Moment, axes_of, curves_svg
 from ..rendering.html import asset, policy
-from ..rendering.text_table import TextTable, table_html
+from ..text_table import TextTable, table_html
 from .fit import Epoch
-from .tables import classes_table, confusions_table, epochs_table, outcome_lines
-from .trained import Trained, parameter_counts
+from .tables import classes_table, confusions_table
+from .trained import Trained, epochs_table, outcome_lines, parameter_counts
 from .validation import Validation, WrongExample
 from .wrong_pictures import SIDE_PX, wrong_pictures
 

@@ -1,8 +1,8 @@
-"""Tables of text: the same on the command line and on a page."""
+"""Tables of text: the same on the command line, on a page and in a notebook."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -14,12 +14,12 @@ class TextTable:
     Attributes:
         headings: one for each column.
         rows: as many cells each.
-        numbers: how many columns after the first hold numbers, which are flush right.
+        numbers: the places, from 0, of the columns that hold numbers, which are flush right.
     """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    numbers: int
+    numbers: Container[int]
 
 
 def table_html(table: TextTable) -> str:
@@ -34,7 +34,7 @@ def table_html(table: TextTable) -> str:
 
 def _cells(table: TextTable, row: Sequence[str], kind: str) -> str:
     return "".join(
-        f"<{kind}{_flush(1 <= place <= table.numbers)}>{escape(text.strip())}</{kind}>"
+        f"<{kind}{_flush(place in table.numbers)}>{escape(text.strip())}</{kind}>"
         for place, text in enumerate(row)
     )
 
