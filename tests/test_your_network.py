@@ -1,4 +1,4 @@
-"""Every example of docs/your-network.md, in the order of the page."""
+"""Every example of docs/reference/your-network.md, in the order of the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import heatmap
 from tests.support.examples import run_line
 from tests.support.paths import ROOT
 
-TEXT = (ROOT / "docs" / "your-network.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "reference" / "your-network.md").read_text(encoding="utf-8")
 # A heading, or a block of code with its language.
 PARTS = re.findall(
     r"^## ([^\n]*)$|^```(python|console)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL
