@@ -1,35 +1,54 @@
-"""Every example of docs/reference/your-network.md, in the order of the page."""
+"""Examples of README and docs give what the pages say: blocks of python, console and sh run.
+
+CONTRIBUTING.md ("Write documentation") says how they are written.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
 
 import pytest
-import skimage
+import skimage.data
 
-import heatmap
-from tests.support.examples import run_line
+from tests.support.examples import PAGES, run_line, save
 from tests.support.paths import ROOT
 
-TEXT = (ROOT / "docs" / "reference" / "your-network.md").read_text(encoding="utf-8")
 # A heading, or a block of code with its language.
-PARTS = re.findall(
-    r"^## ([^\n]*)$|^```(python|console)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL
+PARTS = re.compile(r"^##? ([^\n]*)$|^```(python|console|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A line that is run of a block of sh.
+HEATMAP = re.compile(r"^heatmap ", re.MULTILINE)
+# Pages with small networks, which are tried each time, on a photo half as large.
+QUICK = (
+    "docs/how-it-works/fc-to-conv.md",
+    "docs/how-it-works/what-equals-what.md",
+    "docs/reference/your-network.md",
 )
+PHOTOS = ("chelsea", "coffee")
+
+Blocks = list[tuple[str, str]]
 
 
-def sections() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Each heading with its blocks, those before the first heading first in each."""
-    before: list[tuple[str, str]] = []
-    parts: list[tuple[str, list[tuple[str, str]]]] = [("Your own network", before)]
-    for heading, language, code in PARTS:
+def sections(page: Path) -> list[tuple[str, Blocks]]:
+    """Each heading with its blocks, behind those that stand before the second heading."""
+    first: Blocks = []
+    parts: list[tuple[str, Blocks]] = []
+    for heading, language, code in PARTS.findall(page.read_text(encoding="utf-8")):
         if heading:
-            parts.append((heading, [*before]))
-        else:
+            parts.append((heading, first if not parts else [*first]))
+        elif parts and (language != "sh" or HEATMAP.search(code)):
             parts[-1][1].append((language, code))
-    return parts
+    return [(heading, blocks) for heading, blocks in parts if blocks]
+
+
+def examples():
+    for page in PAGES:
+        name = str(page.relative_to(ROOT))
+        for heading, blocks in sections(page):
+            marks = [] if name in QUICK else [pytest.mark.slow]
+            yield pytest.param(name, blocks, id=f"{name}: {heading}", marks=marks)
 
 
 def fits(line: str, promised: str) -> bool:
@@ -37,19 +56,33 @@ def fits(line: str, promised: str) -> bool:
     return bool(re.fullmatch(re.escape(promised).replace(r"\.\.\.", ".*"), line))
 
 
-def run_python(code: str, names: dict[str, object], capsys) -> None:
-    """Run a block; each ``print(...)  # text`` must print that text."""
+def run_python(code: str, names: dict[str, object]) -> None:
+    """Run a block.
+
+    Each ``print(...)  # text`` must print that text, each time, and another ``expression  # value``
+    have that value.
+    """
     if file := re.match(r"# (\w+\.py)\n", code):
         Path(file[1]).write_text(code)
         return
-    capsys.readouterr()
-    exec(code, names)
-    printed = capsys.readouterr().out.splitlines()
-    promised = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
-    assert promised or not printed
-    assert len(printed) == len(promised), printed
-    for line, text in zip(printed, promised, strict=True):
-        assert fits(line, text), line
+    lines, printed = code.splitlines(), []
+
+    def record(*values: object) -> None:
+        line = lines[sys._getframe(1).f_lineno - 1]
+        printed.append((line, " ".join(map(str, values))))
+
+    names["print"] = record
+    exec(compile(code, "<example>", "exec"), names)
+    for line in lines:
+        call, _, promised = line.partition("  # ")
+        if not promised:
+            continue
+        if call.lstrip().startswith("print("):
+            given = [text for at, text in printed if at == line]
+            assert given, f"nothing printed by {line}"
+            assert [text for text in given if not fits(text, promised)] == []
+        elif value := re.fullmatch(r"(True|False|\(.*?\)|[\d.]+)(?:: .*)?", promised):
+            assert eval(call, names) == ast.literal_eval(value[1]), line
 
 
 def run_console(code: str, monkeypatch, capsys) -> None:
@@ -64,21 +97,49 @@ def run_console(code: str, monkeypatch, capsys) -> None:
             assert any(fits(line, text) for line in printed), text
 
 
-@pytest.mark.parametrize(("heading", "blocks"), sections(), ids=[name for name, _ in sections()])
-def test_every_example_gives_what_the_page_says(heading, blocks, tmp_path, monkeypatch, capsys):
+def run_shell(code: str, monkeypatch, capsys) -> None:
+    """Run the commands of a block that are heatmap's; none may fail."""
+    for line in code.replace("\\\n", " ").splitlines():
+        if line.startswith("heatmap "):
+            exit_code, captured = run_line(line, monkeypatch, capsys)
+            assert exit_code == 0, captured.err
+
+
+@pytest.mark.parametrize(("page", "blocks"), list(examples()))
+def test_every_example_gives_what_the_page_says(page, blocks, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     # Two sections write the same file anew.
     modules = set(sys.modules)
-    heatmap.write_image(Path("cat.png"), skimage.data.chelsea()[::2, ::2])
+    factor = 0.5 if page in QUICK else 1
+    save(Path("cat.png"), skimage.data.chelsea(), factor)
+    Path("photos").mkdir()
+    for photo in PHOTOS:
+        save(Path("photos", f"{photo}.png"), getattr(skimage.data, photo)(), factor)
     names: dict[str, object] = {}
     try:
         for language, code in blocks:
             if language == "python":
-                run_python(code, names, capsys)
-            else:
+                run_python(code, names)
+            elif language == "console":
                 run_console(code, monkeypatch, capsys)
+            else:
+                run_shell(code, monkeypatch, capsys)
     finally:
         for name in set(sys.modules) - modules:
             if (tmp_path / f"{name}.py").exists():
                 del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "print(1)  # 2",
+        "for each in 'ab':\n    print(each)  # a",
+        "if 0:\n    print(1)  # 1",
+        "1 + 1  # 3",
+    ],
+)
+def test_a_broken_promise_is_noticed(wrong):
+    with pytest.raises(AssertionError):
+        run_python(wrong, {})
