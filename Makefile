@@ -31,7 +31,7 @@ coverage: $(DEVELOPMENT) browser  ## The tests, and the share of heatmap's lines
 	$(BIN)/python -m pytest --cov=heatmap --cov-report=term
 
 docs: $(DEVELOPMENT)  ## The documentation as a site, in site/.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 benchmarks: $(PEERS)/.installed  ## Compare with other tools; writes docs/benchmarks.md in 40 minutes.
 	$(PEERS)/bin/python benchmarks/report.py

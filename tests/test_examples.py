@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 PARTS = re.compile(r"^##? ([^\n]*)$|^```(python|console|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # A line that is run of a block of sh.
 HEATMAP = re.compile(r"^heatmap ", re.MULTILINE)
-# Pages with small networks, which are tried each time, on a photo half as large.
+# Pages with small networks, which are tried each time, section by section, on smaller photos.
 QUICK = (
     "docs/how-it-works/fc-to-conv.md",
     "docs/how-it-works/what-equals-what.md",
@@ -32,23 +32,28 @@ Blocks = list[tuple[str, str]]
 
 
 def sections(page: Path) -> list[tuple[str, Blocks]]:
-    """Each heading with its blocks, behind those that stand before the second heading."""
-    first: Blocks = []
+    """Each heading with the blocks below it that run."""
     parts: list[tuple[str, Blocks]] = []
     for heading, language, code in PARTS.findall(page.read_text(encoding="utf-8")):
         if heading:
-            parts.append((heading, first if not parts else [*first]))
+            parts.append((heading, []))
         elif parts and (language != "sh" or HEATMAP.search(code)):
             parts[-1][1].append((language, code))
-    return [(heading, blocks) for heading, blocks in parts if blocks]
+    return parts
 
 
 def examples():
+    """Pages with their blocks; of quick ones each section, behind what stands above the first."""
     for page in PAGES:
-        name = str(page.relative_to(ROOT))
-        for heading, blocks in sections(page):
-            marks = [] if name in QUICK else [pytest.mark.slow]
-            yield pytest.param(name, blocks, id=f"{name}: {heading}", marks=marks)
+        name, parts = str(page.relative_to(ROOT)), sections(page)
+        if name not in QUICK:
+            if blocks := [block for _, own in parts for block in own]:
+                yield pytest.param(name, blocks, id=name, marks=pytest.mark.slow)
+            continue
+        for number, (heading, own) in enumerate(parts):
+            if own:
+                blocks = [*parts[0][1], *own] if number else own
+                yield pytest.param(name, blocks, id=f"{name}: {heading}")
 
 
 def fits(line: str, promised: str) -> bool:
