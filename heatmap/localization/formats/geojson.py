@@ -57,7 +57,7 @@ def _feature(
     colour: tuple[int, int, int] | None,
 ) -> dict[str, Any]:
     """A detection; QuPath takes it by ``objectType``, ``classification`` and ``measurements``."""
-    # QuPath refuses a whole file where an object with a name lacks the colour; a bare name it takes.
+    # QuPath refuses a file in which an object with a name lacks the colour, and takes a bare name.
     name = detection.name
     classification = name if colour is None else {"name": name, "color": list(colour)}
     return {
