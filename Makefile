@@ -9,7 +9,7 @@ PEERS := .venv-peers
 # Waiting threads that spin slow down whatever else runs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: test demo check lint slow coverage benchmarks browser clean
+.PHONY: test demo check lint slow coverage docs benchmarks browser clean
 
 test: $(DEVELOPMENT) browser  ## Set up, then run the tests.
 	$(BIN)/python -m pytest
@@ -30,6 +30,9 @@ slow: $(DEVELOPMENT) browser  ## The tests that take minutes: every torchvision 
 coverage: $(DEVELOPMENT) browser  ## The tests, and the share of heatmap's lines that they run.
 	$(BIN)/python -m pytest --cov=heatmap --cov-report=term
 
+docs: $(DEVELOPMENT)  ## The documentation as a site, in site/.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 benchmarks: $(PEERS)/.installed  ## Compare with other tools; writes docs/benchmarks.md in 40 minutes.
 	$(PEERS)/bin/python benchmarks/report.py
 
@@ -38,8 +41,8 @@ browser:
 	command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || true
 
-clean:  ## Remove the environments and what the demo wrote.
-	rm -rf .venv $(PEERS) demo
+clean:  ## Remove the environments and what demo and docs wrote.
+	rm -rf .venv $(PEERS) demo site
 
 $(RUNTIME): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

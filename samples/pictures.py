@@ -4,6 +4,11 @@
 
 runs the built-in network on photos of scikit-image and on made-up ones (white, black, grey, noise,
 tiny, long, upright), with several settings, and writes FOLDER/sheet.jpg and each picture beside it.
+
+    python samples/pictures.py FOLDER --choices
+
+writes those of docs/how-to/choosing.md, FOLDER/choosing-*.jpg, instead: scales, strides and
+networks that suit a photo, and others. For strides it trains on textures (samples/textures.py).
 """
 
 from __future__ import annotations
@@ -18,7 +23,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import skimage.data
+import textures
 from make_collage import make_collage, read_source
+from PIL import Image
 
 import heatmap
 
@@ -28,6 +35,8 @@ COLUMNS = 6
 CELL_HW = (300, 400)
 CAPTION_PX = 24
 GAP_PX = 12
+CHOICE_WIDTH_PX = 560
+CHOICE_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,16 @@ class Sample:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where to write; made if missing")
-    folder: Path = parser.parse_args().folder
+    parser.add_argument("--choices", action="store_true", help="those of docs/how-to/choosing.md")
+    given = parser.parse_args()
+    if given.choices:
+        write_choices(given.folder)
+    else:
+        write_sheet(given.folder)
+
+
+def write_sheet(folder: Path) -> None:
+    """Run all samples, and put their pictures on one sheet."""
     scorer = heatmap.prepare()
     cells = []
     for number, sample in enumerate(samples(), start=1):
@@ -118,6 +136,38 @@ def sheet(cells: list[Pixels]) -> Pixels:
     ]
     rows = [np.hstack(framed[at : at + COLUMNS]) for at in range(0, len(framed), COLUMNS)]
     return np.vstack(rows)
+
+
+def write_choices(folder: Path) -> None:
+    """Write choosing-*.jpg: scales over the collage, strides and networks over the mosaic."""
+    built_in = heatmap.prepare()
+    collage, _ = make_collage()
+    for name, scale in (("coarse", 0.125), ("right", 1), ("fine", 2)):
+        done = heatmap.run(collage, built_in, scales=scale)
+        save_choice(folder / f"choosing-scale-{name}.jpg", done.overlay())
+        print(f"scale {scale}: {done}")
+    textures.write_tiles(folder / "textures")
+    truth = textures.write_mosaic(folder)
+    checkpoint = folder / "textures.safetensors"
+    trained = heatmap.train(folder / "textures", checkpoint, options={"window": textures.TILE_PX})
+    own, mosaic = heatmap.prepare(trained.classifier), folder / "mosaic.png"
+    for stride in (32, 16, 8):
+        done = heatmap.run(mosaic, own, stride=stride, areas=True, output=folder / f"{stride}")
+        drawn = heatmap.read_photo(done.saved.areas).pixels
+        save_choice(folder / f"choosing-stride-{stride}.jpg", drawn)
+        grid = own.score(mosaic, stride=stride)
+        winner = np.stack([grid.heatmap(label) for label in textures.CLASSES]).argmax(axis=0)
+        print(f"stride {stride}: {(winner == truth).mean():.1%} of the pixels right")
+    done = heatmap.run(mosaic, built_in)
+    save_choice(folder / "choosing-network-wrong.jpg", done.overlay())
+    print(f"the built-in network: {done}")
+
+
+def save_choice(path: Path, picture: Pixels) -> None:
+    """Write a picture for a page: small, as a JPEG."""
+    share = CHOICE_WIDTH_PX / picture.shape[1]
+    shown = cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    Image.fromarray(shown).save(path, quality=CHOICE_QUALITY, optimize=True)
 
 
 if __name__ == "__main__":

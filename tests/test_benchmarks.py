@@ -1,4 +1,4 @@
-"""Benchmarks and samples import what is there and measure what they say: they run seldom."""
+"""Benchmarks, samples and drawings import what is there and measure what they say: they run seldom."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ BENCHMARKS = ROOT / "benchmarks"
 # What only the environment of `make benchmarks` has.
 PEERS = ("monai", "sahi", "openvino")
 SCRIPTS = [
-    path for folder in ("benchmarks", "samples") for path in sorted((ROOT / folder).glob("*.py"))
+    path
+    for folder in ("benchmarks", "samples", "docs")
+    for path in sorted((ROOT / folder).glob("*.py"))
 ]
 
 

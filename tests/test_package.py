@@ -154,7 +154,7 @@ def test_packages_carry_other_names_than_public_functions():
 
 
 def python_files() -> list[Path]:
-    folders = ("heatmap", "tests", "benchmarks", "samples")
+    folders = ("heatmap", "tests", "benchmarks", "samples", "docs")
     return [path for folder in folders for path in sources(ROOT / folder)]
 
 

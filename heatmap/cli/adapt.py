@@ -58,7 +58,7 @@ def adapt(output: Path | None, overwrite: bool, as_json: bool, **options: Any) -
     """Give a network another window, other classes and another head.
 
     Prints the layer table, with the trainable layers and those that stay fixed.
-    docs/fc-to-conv.md explains the three heads.
+    docs/how-it-works/fc-to-conv.md explains the three heads.
     """
     check_model(options["model"])
     from ..networks.adapt import adapt as adapt_network

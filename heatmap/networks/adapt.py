@@ -77,7 +77,7 @@ def adapt(
     The trunk keeps its weights, and so do the layers after it whose shape is unchanged. The others
     are re-initialised (He et al., arXiv 1502.01852, eq. 10: normal with variance 2 / fan-in before
     a ReLU; 1 / fan-in for the classification layer; biases 0); the classification layer also
-    whenever the classes are new. ``docs/fc-to-conv.md`` explains the heads.
+    whenever the classes are new. ``docs/how-it-works/fc-to-conv.md`` explains the heads.
 
     Args:
         model, weights, weights_key, architecture: as in :func:`heatmap.load_classifier`. If

@@ -2,7 +2,7 @@
 
 They are found once, where the photo is opened, in rows at its full size, and kept as packed bits,
 compressed: windows of any scale, of a region or of a photo decoded at a part of its size are judged
-by the same pixels. docs/photos.md says what counts.
+by the same pixels. docs/reference/photos.md says what counts.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ def read_photo(
     Files may be JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PPM or JPEG 2000. They are turned upright
     according to EXIF and converted to 8-bit sRGB; transparency is composited over white; of several
     frames the first is taken. 16-bit values are reduced by the depth that they use, float values
-    are taken as 0..1 if none is above 1, otherwise as 0..255. docs/photos.md has more.
+    are taken as 0..1 if none is above 1, otherwise as 0..255. docs/reference/photos.md has more.
 
     What is in memory becomes what a file with the same values would. Channels are red, green, blue:
     that an array has blue first (as OpenCV reads files) cannot be seen; turn it by

@@ -1,4 +1,4 @@
-"""VGG16 at 400 px, as docs/fc-to-conv.md describes it."""
+"""VGG16 at 400 px, as docs/how-it-works/fc-to-conv.md describes it."""
 
 from __future__ import annotations
 

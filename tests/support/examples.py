@@ -17,7 +17,7 @@ from PIL import Image
 from heatmap.cli import main as cli
 from tests.support.paths import ROOT, SAMPLES
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), SAMPLES / "README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), SAMPLES / "README.md"]
 
 
 def command_lines(page: Path) -> list[str]:
@@ -37,17 +37,13 @@ def arguments(line: str) -> list[str]:
 
 def run_line(line: str, monkeypatch: Any, capsys: Any) -> tuple[int, Any]:
     """The exit code of a command, run in this process, and what it printed."""
-    monkeypatch.setattr("sys.argv", shlex.split(line))
+    monkeypatch.setattr("sys.argv", shlex.split(line, comments=True))
     code = 0
     try:
         cli.main()
     except SystemExit as end:
         code = end.code
     return code, capsys.readouterr()
-
-
-def python_blocks(page: Path) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def load_sample(name: str) -> ModuleType:

@@ -57,15 +57,17 @@ def _feature(
     colour: tuple[int, int, int] | None,
 ) -> dict[str, Any]:
     """A detection; QuPath takes it by ``objectType``, ``classification`` and ``measurements``."""
-    coloured = {} if colour is None else {"color": list(colour)}
+    # QuPath refuses a file in which an object with a name lacks the colour, and takes a bare name.
+    name = detection.name
+    classification = name if colour is None else {"name": name, "color": list(colour)}
     return {
         "type": "Feature",
         "geometry": {"type": "Polygon", "coordinates": [_ring(detection.xyxy, georeference)]},
         "properties": {
             "objectType": "detection",
-            "classification": {"name": detection.name, **coloured},
+            "classification": classification,
             "measurements": {"confidence": detection.confidence},
-            "class": detection.name,
+            "class": name,
             "confidence": detection.confidence,
             "scale": detection.scale,
             "slide": detection.slide,
