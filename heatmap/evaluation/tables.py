@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..photo.listed import cut_note
 from ..rendering.text_table import TextTable
-from .evaluate import HEATMAP
+from .evaluate_photos import HEATMAP
 from .metrics import IOUS, Cases, Evaluation
 from .unnamed import Share, UnnamedFigures
 

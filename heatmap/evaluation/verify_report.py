@@ -114,11 +114,15 @@ class VerifyReport:
         scales: the comparison at each scale, smallest scale first; at least one.
         padded: names of the layers that pad; None if they are not known, as of an exported file.
         whole_input: names of layers whose output depends on the whole photo, with reasons.
+        notes: conversions applied while the photo was read, and damage.
+        picture: the picture of it, where one was written.
     """
 
     scales: tuple[ScaleReport, ...]
     padded: tuple[str, ...] | None
     whole_input: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+    picture: Path | None = None
 
     @property
     def worst(self) -> ScaleReport:
@@ -129,6 +133,10 @@ class VerifyReport:
     def difference(self) -> float:
         """The largest difference of sliding from cropping / the largest score of a crop."""
         return self.worst.everywhere.relative
+
+    def exceeds(self, max_difference: float | None) -> bool:
+        """Whether sliding differs from cropping by more than this; never, if it is None."""
+        return max_difference is not None and not self.difference <= max_difference
 
     @property
     def windows(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import torch
 from torch import fx, nn
@@ -18,8 +19,10 @@ from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
 from ..geometry import whole_windows
 from ..grid.outputs import Outputs
+from ..keywords import among, check_keywords
 from ..localization.auto_scales import ScaleRule
 from .load import Model, load_classifier
+from .load_options import LoadOptions
 from .model_names import DEFAULT_MODEL
 
 MIB = 2**20
@@ -102,6 +105,8 @@ class Summary:
             (outputs and gradients).
         parameter_bytes: bytes of the parameters.
         peak_bytes: largest number of bytes in use at once during scoring.
+        weights: what the weights are, in words.
+        notes: what the user should know of how the network was loaded.
     """
 
     model: str
@@ -120,23 +125,31 @@ class Summary:
     activation_bytes: int
     parameter_bytes: int
     peak_bytes: int
+    weights: str
+    notes: tuple[str, ...]
 
 
-def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = None) -> Summary:
+def summary(
+    model: Model = DEFAULT_MODEL,
+    *,
+    photo_size: tuple[int, int] | None = None,
+    **options: Unpack[LoadOptions],
+) -> Summary:
     """Describe each layer of the converted network, before BatchNorm is folded.
 
     Args:
-        model: a name, a path to a checkpoint, an ``nn.Module`` or a Classifier.
-        photo_hw: height and width of the photo, px; None is one window.
+        model, options: as for :func:`heatmap.load_classifier`.
+        photo_size: width and height of the photo, px; None is one window.
 
     Raises:
         ModelError: the network cannot be loaded.
         ConversionError: the network cannot slide.
         GeometryError: the photo is smaller than the window.
     """
-    classifier = load_classifier(model)
+    check_keywords(summary, options, LoadOptions)
+    classifier = load_classifier(model, **among(options, LoadOptions))
     window = classifier.preprocessing.window_px
-    height, width = photo_hw or (window, window)
+    width, height = photo_size or (window, window)
     if min(height, width) < window:
         raise GeometryError(
             f"photo is {width} x {height} px, the window is {window} px: give at least that"
@@ -172,6 +185,8 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
         activation_bytes=sum(4 * math.prod(row.shape) for row in rows),
         parameter_bytes=4 * parameters,
         peak_bytes=sizes,
+        weights=classifier.weights,
+        notes=classifier.notes,
     )
 
 
