@@ -66,11 +66,11 @@ class Batch:
         return True
 
     def __repr__(self) -> str:
-        """One line: ``Batch results: 12 photos done, 1 failed, 3 skipped``."""
+        """One line: ``Batch results: 12 done, 1 failed, 3 skipped``."""
         states = counts(self.records)
         todo = f"; {len(self.work.todo)} to do" if self.scorer is None else ""
         return (
-            f"Batch {self.output}: {states['done']} photos done, {states['failed']} failed, "
+            f"Batch {self.output}: {states['done']} done, {states['failed']} failed, "
             f"{states['skipped']} skipped{todo}"
         )
 

@@ -187,14 +187,14 @@ def request_of(options: Options, *, overwrite: bool = False) -> Request:
     limits["store_classes"] = given.get("store_classes") or None
     return Request(
         _made(Display, given),
-        placement_of(given),
+        _placement_of(given),
         _made(Limits, limits),
         _made(Extras, given | {"coco": _ids_of(given)}),
         overwrite,
     )
 
 
-def placement_of(options: Options) -> MultiScale:
+def _placement_of(options: Options) -> MultiScale:
     """How windows are laid over a photo."""
     given = dict(options)
     scales = given.get("scales", "auto")

@@ -148,3 +148,10 @@ def test_a_keyword_that_there_is_not_is_refused_with_what_may_be_meant(command):
         message = rf"{command}\(\) got an unexpected keyword argument '{name}x': "
         with pytest.raises(TypeError, match=rf"{message}did you mean '{name}'\?$"):
             function(*needed, **{f"{name}x": 1})
+
+
+def test_prepare_too_says_what_may_be_meant():
+    with pytest.raises(
+        TypeError, match=r"^prepare\(\) got .* 'wieghts': did you mean 'weights'\?$"
+    ):
+        heatmap.prepare(wieghts="random")

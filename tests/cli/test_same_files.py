@@ -44,7 +44,7 @@ def test_batch(photos):
         for name in TIMES:
             line.pop(name, None)
     assert lines[0] == lines[1]
-    assert repr(done) == "Batch called: 1 photos done, 1 failed, 0 skipped"
+    assert repr(done) == "Batch called: 1 done, 1 failed, 0 skipped"
     (failed,) = done.failed
     assert (len(done), failed.name, bool(done)) == (1, "broken.png", True)
     (saved,) = done
@@ -58,7 +58,7 @@ def test_batch(photos):
 def test_batch_that_only_says_what_it_would_do(photos):
     planned = heatmap.batch(Path("photos"), output="called", dry_run=True, **MODEL)
     assert [task.item.name for task in planned.work.todo] == ["broken.png", "cat.png"]
-    assert repr(planned) == "Batch called: 0 photos done, 0 failed, 0 skipped; 2 to do"
+    assert repr(planned) == "Batch called: 0 done, 0 failed, 0 skipped; 2 to do"
     assert not Path("called").exists()
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from heatmap import (
+    ClassError,
     ConversionError,
     GeometryError,
     PhotoError,
+    ResultError,
     draw_report,
     load_classifier,
     verify,
@@ -49,6 +51,19 @@ def test_padded_network_differs_and_is_never_called_equivalent(padded_scorer):
     assert "2 layers pad" in report.conclusion
     assert "equal" not in report.conclusion
     assert "equivalent" not in report.conclusion
+
+
+def test_a_photo_in_memory_is_drawn_by_the_name_photo(padded_scorer, tmp_path):
+    report = verify(photo(40, 60), padded_scorer, output=tmp_path, windows=3)
+    assert report.picture == tmp_path / "photo.verify.jpg"
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.verify.jpg"]
+    report.picture.write_bytes(b"a stranger's")
+    told = Recorder()
+    with pytest.raises(ResultError, match="was not written by this tool"):
+        verify(photo(40, 60), padded_scorer, output=tmp_path, progress=told)
+    with pytest.raises(ClassError, match="elephant"):
+        verify(photo(40, 60), padded_scorer, classes="elephant", progress=told)
+    assert told.events == []
 
 
 def test_figures_are_those_of_a_plain_comparison(padded_scorer):
