@@ -24,7 +24,7 @@ from sampling import make_collage, write_jpeg
 from tables import Target, print_table, print_targets
 
 import heatmap
-from heatmap.runs.batch import BatchSources, batch
+from heatmap.runs.batch import BatchSources, run_batch
 from heatmap.runs.batch_reporter import BatchReporter
 from heatmap.runs.options import request_of
 from heatmap.runs.settings import ScorerRecipe
@@ -102,7 +102,7 @@ def batch_rate(photos: Path) -> float:
     clock, recipe = Clock(), ScorerRecipe(heatmap.load_classifier().name)
     request = request_of({"confirm": 0})
     with tempfile.TemporaryDirectory() as folder:
-        done = batch(BatchSources([photos]), Path(folder), recipe, request, progress=clock)
+        done = run_batch(BatchSources([photos]), Path(folder), recipe, request, progress=clock)
         return len(done.records) / (time.perf_counter() - clock.started)
 
 

@@ -15,11 +15,9 @@ from pathlib import Path
 import numpy as np
 from machine import print_machine
 
+import heatmap
 from heatmap.names import DESCRIPTION, MAPS, PHOTOS, PICTURE, THUMBNAIL
 from heatmap.photo.photo_file import upright_hw
-from heatmap.runs.batch import Batch, BatchSources, batch
-from heatmap.runs.request import Request
-from heatmap.runs.settings import ScorerRecipe
 
 KINDS = (PICTURE, MAPS, DESCRIPTION, THUMBNAIL)
 
@@ -29,15 +27,12 @@ def main() -> None:
     for folder in map(Path, sys.argv[1:]):
         with tempfile.TemporaryDirectory() as temporary:
             output = Path(temporary)
-            done = batch(
-                BatchSources([folder]), output, ScorerRecipe("efficientnet_lite0"), Request()
-            )
-            report(folder, done, output / PHOTOS)
+            report(folder, heatmap.batch(folder, output=output), output / PHOTOS)
 
 
-def report(folder: Path, done: Batch, results: Path) -> None:
+def report(folder: Path, done: heatmap.Batch, results: Path) -> None:
     """Print a table of sizes in kB."""
-    records = [record for record in done.records if record.state == "done"]
+    records = done.done
     sizes = {kind: [] for kind in (*KINDS, "all")}
     for record in records:
         files = [results / record.name / name for name in record.files]

@@ -26,6 +26,7 @@ from heatmap.geometry import Placement, iou
 from heatmap.grid.score_grid import ScoreGrid
 from heatmap.photo import reduced
 from heatmap.photo.reduced import ReducedPhoto, decoded_hw, open_photo
+from heatmap.runs.request import MultiScale
 from heatmap.scoring.scorer import Scorer
 
 
@@ -70,7 +71,7 @@ def differences(scorer: Scorer, path: Path) -> None:
     """Print how scores and detections differ from those of the whole photo."""
     whole = heatmap.read_photo(path)
     window = scorer.facts.preprocessing.window_px
-    scales = heatmap.MultiScale().scales_for(whole.hw, scorer.facts.scale_rule, window, named=False)
+    scales = MultiScale().scales_for(whole.hw, scorer.facts.scale_rule, window, named=False)
     sizes = [scorer.plan(whole.hw, Placement(scale=scale)).scaled_hw for scale in scales]
     photo = open_photo(path, decoded_hw(sizes))
     if not isinstance(photo, ReducedPhoto):

@@ -29,13 +29,14 @@ from machine import print_machine
 
 import heatmap
 from heatmap.classes import ClassGroup
-from heatmap.evaluation.evaluate import unnamed_detections
+from heatmap.evaluation.evaluate_photos import unnamed_detections
 from heatmap.evaluation.unnamed import JudgedPhoto, UnnamedFigures, figures_of, judge
 from heatmap.grid import outputs, score_grid
 from heatmap.localization import localize, sharpen
 from heatmap.localization.auto_scales import NATIVE, PHOTO
 from heatmap.localization.detect import Search
 from heatmap.photo.photo import read_photo
+from heatmap.runs.request import MultiScale
 from heatmap.scoring.scorer import Scorer
 
 NETWORKS = {"person": ["person"], "car": ["car"], "cat, dog": ["cat", "dog"]}
@@ -116,7 +117,7 @@ def measured(
             if box["label"] in groups
         ]
         found = unnamed_detections(
-            read_photo(folder / listed["file"]), scorer, heatmap.MultiScale(), search
+            read_photo(folder / listed["file"]), scorer, MultiScale(), search
         )
         judged.append(judge(found, objects, groups, search.conf))
     return judged

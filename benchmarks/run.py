@@ -20,6 +20,7 @@ from sampling import sample_photo, write_jpeg
 from tables import Target, print_table, print_targets
 
 import heatmap
+from heatmap.runs.request import MultiScale
 
 SIDE_PX = 1024
 RUN = "`heatmap.run`"
@@ -56,9 +57,7 @@ def on_all_scales(
 ) -> dict[str, Callable[[], object]]:
     """For every network what runs it on a photo at the scales that are scored by default."""
     window = scorer.facts.preprocessing.window_px
-    scales = heatmap.MultiScale().scales_for(
-        photo.shape[:2], scorer.facts.scale_rule, window, named=False
-    )
+    scales = MultiScale().scales_for(photo.shape[:2], scorer.facts.scale_rule, window, named=False)
     inputs = [network_input(scorer, photo, heatmap.Placement(scale=scale)) for scale in scales]
     held = {name: [network(values) for values in inputs] for name, network in networks.items()}
     return {name: lambda ways=ways: [way() for way in ways] for name, ways in held.items()}

@@ -1,10 +1,14 @@
 """Turn any image classifier into a localizer for photos of any size.
 
-grid = heatmap.score("photo.jpg")           # every window of the photo, scored
-image = heatmap.overlay("photo.jpg", grid, "tabby")
-detections = heatmap.localize(grid)
-report = heatmap.verify("photo.jpg", model="vgg16")
-fcn = heatmap.convert(module, window=224)   # (B, 3, H, W) -> (B, K, N, M)
+result = heatmap.run("photo.jpg", classes=["dog"])     # boxes and heatmaps of one photo
+result.save("results")
+done = heatmap.batch("photos", output="results")       # of many, into a folder
+report = heatmap.verify("photo.jpg", model="vgg16")    # is sliding the same as cropping?
+trained = heatmap.train("my photos", "mine.safetensors")
+grid = heatmap.score("photo.jpg")                      # the scores of every window
+fcn = heatmap.convert(module, window=224)              # (B, 3, H, W) -> (B, K, N, M)
+
+Each command of `heatmap` is a function of the same name and options.
 """
 
 from importlib.metadata import version

@@ -12,7 +12,9 @@ from .errors import ModelError as ModelError
 from .errors import PhotoError as PhotoError
 from .errors import ResultError as ResultError
 from .evaluation.evaluate import evaluate as evaluate
+from .evaluation.evaluate_photos import EvaluationReport as EvaluationReport
 from .evaluation.verify import verify as verify
+from .evaluation.verify_photos import VerifySummary as VerifySummary
 from .evaluation.verify_report import VerifyReport as VerifyReport
 from .evaluation.verify_report import draw_report as draw_report
 from .geometry import Geometry as Geometry
@@ -24,6 +26,7 @@ from .localization.findings import Findings as Findings
 from .localization.localize import localize as localize
 from .localization.sharpen import sharp_maps as sharp_maps
 from .localization.sharpen import tighten as tighten
+from .networks.adapt import AdaptOptions as AdaptOptions
 from .networks.adapt import adapt as adapt
 from .networks.checkpoint import save_checkpoint as save_checkpoint
 from .networks.classifier import Classifier as Classifier
@@ -39,8 +42,9 @@ from .photo.reading import Reading as Reading
 from .progress import Reporter as Reporter
 from .rendering.overlay import overlay as overlay
 from .rendering.overlay import write_image as write_image
+from .runs.batched import Batch as Batch
+from .runs.many import batch as batch
 from .runs.options import RunOptions as RunOptions
-from .runs.request import MultiScale as MultiScale
 from .runs.result import Result as Result
 from .runs.run import run as run
 from .runs.saved import saved_results as saved_results
@@ -49,7 +53,7 @@ from .runs.view import view as view
 from .scoring.prepare import prepare as prepare
 from .scoring.prepare import score as score
 from .scoring.scorer import Scorer as Scorer
-from .training.fit import Schedule as Schedule
+from .training.train import TrainOptions as TrainOptions
 from .training.train import train as train
 from .training.trained import Trained as Trained
 

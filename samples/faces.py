@@ -30,7 +30,7 @@ NETWORK = "samples.faces:network"
 ROOT = Path(__file__).parent.parent
 PHOTOS = Path(__file__).parent / "photos"
 WINDOW_PX = 25
-SCHEDULE = heatmap.Schedule(epochs=20, views=4, patience=20)
+SCHEDULE = {"epochs": 20, "views": 4, "patience": 20}
 
 # Without people, scored at these scales and turned by quarters: faces found in them are none.
 FACELESS = (
@@ -73,10 +73,10 @@ def main() -> None:
     torch.set_num_threads(1)  # layers so small are slower on two; and the bits depend on it
     photos = folder / "faces"
     write_examples(photos)
-    first = train(photos, folder / "first.safetensors", heatmap.Schedule())
+    first = train(photos, folder / "first.safetensors")
     print(f"trained on lfw_subset() alone: validation {first.best.validation_accuracy:.1%} right")
     print(f"{write_false_alarms(photos, first)} false alarms become examples of what is no face")
-    trained = train(photos, folder / "faces.safetensors", SCHEDULE)
+    trained = train(photos, folder / "faces.safetensors", **SCHEDULE)
     print(f"trained on both: validation {trained.best.validation_accuracy:.1%} right")
     sys.exit(0 if find_face(folder, trained) else 1)
 
@@ -93,14 +93,15 @@ def write_examples(folder: Path) -> None:
         Image.fromarray(levels).save(folder / name / f"{number:03}.png")
 
 
-def train(photos: Path, checkpoint: Path, schedule: heatmap.Schedule) -> heatmap.Trained:
+def train(photos: Path, checkpoint: Path, **schedule: int) -> heatmap.Trained:
     return heatmap.train(
         photos,
         checkpoint,
         NETWORK,
-        schedule=schedule,
-        options={"window": WINDOW_PX, "freeze": "none"},
+        window=WINDOW_PX,
+        freeze="none",
         resume=True,  # an interrupted run of this script is gone on with
+        **schedule,
     )
 
 
@@ -142,8 +143,7 @@ def find_face(folder: Path, trained: heatmap.Trained) -> bool:
     """Slide over the astronaut; whether her face is hottest, and sliding equals cropping."""
     path = heatmap.write_image(folder / "astronaut.png", skimage.data.astronaut())
     scorer = heatmap.prepare(trained.classifier)
-    placement = heatmap.MultiScale(scales=(SCALE,))
-    report = heatmap.verify(path, scorer, placement=placement, windows=10_000)
+    report = heatmap.verify(path, scorer, scales=SCALE, windows=10_000)
     grid = report.worst.grid
     heat = grid.heatmap("face")
     y, x = map(int, np.unravel_index(heat.argmax(), heat.shape))

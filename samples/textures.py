@@ -94,7 +94,7 @@ def train_and_score(folder: Path, truth: Labels) -> float:
     trained = heatmap.train(
         folder / "textures",
         folder / "textures.safetensors",
-        options={"window": TILE_PX},
+        window=TILE_PX,
         resume=True,  # an interrupted run of this script is gone on with
     )
     print(f"validation: {trained.best.validation_accuracy:.1%} right; wrote {trained.path}")

@@ -130,12 +130,13 @@ def test_rooms_without_torch_load_without_it():
 
 PUBLIC = set(
     """
-    ClassError ClassGroup Classifier ConversionError Detection Findings
-    FullyConvolutional Geometry GeometryError HeatmapError InexactError ModelError MultiScale
-    Photo PhotoError Placement Program Reading Reporter Result ResultError RunOptions
-    Schedule ScoreGrid Scorer Summary Trained VerifyReport adapt convert draw_report evaluate
-    export list_models load load_classifier localize overlay prepare read_photo render run
-    save_checkpoint saved_results score sharp_maps summary tighten train verify view write_image
+    AdaptOptions Batch ClassError ClassGroup Classifier ConversionError Detection EvaluationReport
+    Findings FullyConvolutional Geometry GeometryError HeatmapError InexactError ModelError Photo
+    PhotoError Placement Program Reading Reporter Result ResultError RunOptions ScoreGrid Scorer
+    Summary TrainOptions Trained VerifyReport VerifySummary adapt batch convert draw_report
+    evaluate export list_models load load_classifier localize overlay prepare read_photo render
+    run save_checkpoint saved_results score sharp_maps summary tighten train verify view
+    write_image
     """.split()
 )
 

@@ -13,7 +13,6 @@ import heatmap
 from heatmap.errors import ResultError, Use
 from heatmap.progress import Progress, Reporter, reporting
 from heatmap.quiet import quiet
-from heatmap.runs.batch import batch
 from heatmap.runs.photo_run import run_photo
 from tests.support.command_line import without_colours
 from tests.support.runs import Recorder
@@ -28,7 +27,7 @@ LONG = (
     heatmap.evaluate,
     heatmap.train,
     heatmap.export,
-    batch,
+    heatmap.batch,
     run_photo,
 )
 

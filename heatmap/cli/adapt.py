@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
@@ -54,7 +53,7 @@ from .summary import print_summary
 )
 @overwrite_option
 @json_option
-def adapt(output: Path | None, overwrite: bool, as_json: bool, **options: Any) -> None:
+def adapt(*, as_json: bool, **options: Any) -> None:
     """Give a network another window, other classes and another head.
 
     Prints the layer table, with the trainable layers and those that stay fixed.
@@ -62,22 +61,16 @@ def adapt(output: Path | None, overwrite: bool, as_json: bool, **options: Any) -
     """
     check_model(options["model"])
     from ..networks.adapt import adapt as adapt_network
-    from ..networks.checkpoint import check_target, save_checkpoint
     from ..networks.summary import summary as summary_of
 
-    if output is not None:
-        check_target(output, read=options.values(), overwrite=overwrite)
     with progress_line(f"adapting {options['model']}") as line:
         adapted = adapt_network(**options)
         line.notes(adapted.notes)
         layers = summary_of(adapted)
-        if output is not None:
-            save_checkpoint(adapted, output, overwrite=overwrite)
     if as_json:
-        beside = {"weights": adapted.weights, "notes": adapted.notes}
-        click.echo(json.dumps({**asdict(layers), **beside}, indent=2))
+        click.echo(json.dumps(asdict(layers), indent=2))
         return
     print_summary(layers)
-    click.echo(f"weights: {adapted.weights}")
-    if output is not None:
-        click.echo(f"wrote {output}")
+    click.echo(f"weights: {layers.weights}")
+    if options["output"] is not None:
+        click.echo(f"wrote {options['output']}")

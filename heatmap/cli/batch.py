@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -28,10 +28,7 @@ from .options import (
 )
 from .result_options import overwrite_option, picture_options, store_options, talk_options
 
-if TYPE_CHECKING:
-    from ..runs.batch import BatchRunner
-
-# Seconds between two searches for photos with --watch.
+# A copy of the default of the library, which is slow to import; a test compares them.
 LOOK_EVERY = 5.0
 
 runner_options = under(
@@ -100,7 +97,7 @@ _COMMON = (
 
 
 @click.command(cls=Command, common=_COMMON)
-@click.argument("sources", nargs=-1, required=True, type=click.Path(), metavar="SOURCE...")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="SOURCE...")
 @model_options
 @reading_options
 @stride_option
@@ -131,7 +128,7 @@ _COMMON = (
 @overwrite_option
 @talk_options
 @progress_options
-def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
+def batch(photos: tuple[str, ...], output: Path, **options: Any) -> None:
     """Run many photos: folders, globs, lists, single photos.
 
     Results mirror the folder structure of the photos below the output folder; index.html shows
@@ -140,17 +137,4 @@ def batch(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     results are missing. Exits with 1 if a photo failed.
     """
     check_names(options)
-    run_many(sources, output, options, _runner(options))
-
-
-def _runner(options: dict[str, Any]) -> BatchRunner:
-    if options["runner"] == "local":
-        for name in ("workers", "ray_address", "gpus"):
-            if options[name] is not None:
-                raise click.UsageError(f"--{name.replace('_', '-')} is for --runner ray: add that")
-        from ..runs.batch import LocalRunner
-
-        return LocalRunner()
-    from ..runs.ray_runner import RayRunner
-
-    return RayRunner(options["ray_address"], options["workers"], options["gpus"])
+    run_many(photos, output, options)

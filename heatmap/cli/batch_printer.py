@@ -27,9 +27,9 @@ from ..names import (
     SHEET,
     SUMMARY,
 )
-from ..runs.batch import Batch
 from ..runs.batch_plan import BatchPlan
 from ..runs.batch_reporter import BatchReporter
+from ..runs.batched import Batch
 from ..runs.manifest import Record, counts, error_of
 from .command import in_options
 

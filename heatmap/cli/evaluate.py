@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from ..names import EVALUATION, check_length
 from .check import check_names
 from .command import Command
 from .console import drawn_table, make_console, progress_line
@@ -28,12 +27,12 @@ from .options import (
 from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import EvaluationReport
+    from ..evaluation.evaluate_photos import EvaluationReport
 
 
 # What `heatmap evaluate --help` lists.
 _COMMON = (
-    "model weights class_names activation scales resolution conf confirm mapping cam output "
+    "model weights class_names activation scales resolution conf confirm labels cam output "
     "overwrite as_json"
 )
 
@@ -52,7 +51,6 @@ _COMMON = (
     "Evaluation",
     click.option(
         "--labels",
-        "mapping",
         type=FILE,
         metavar="FILE",
         help="JSON file that maps each label of the boxes to classes of the model.",
@@ -76,7 +74,7 @@ _COMMON = (
 )
 @overwrite_option
 @json_option
-def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
+def evaluate(photos: Path, boxes: Path, *, as_json: bool, **options: Any) -> None:
     """Measure heatmaps and detections against boxes.
 
     PHOTOS is a folder, BOXES a file of ground-truth boxes: COCO instances, or a plain JSON or
@@ -85,47 +83,15 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
     """
     check_names(options)
     from ..evaluation.evaluate import evaluate as evaluate_photos
-    from ..evaluation.write_report import describe_evaluation, report_owner, write_report
-    from ..runs.options import display_of, placement_of, reading_of, recipe_of
+    from ..evaluation.write_report import describe_evaluation
 
-    output, display, placement = options["output"], display_of(options), placement_of(options)
-    if output is not None:
-        # Refused before the photos are scored, not after.
-        check_length(output / EVALUATION)
-        read = (boxes, *options.values())
-        report_owner(output, photos, read=read, overwrite=options["overwrite"])
     with progress_line(f"loading {options['model']}") as line:
-        scorer = recipe_of(options["model"], options).prepare()
-        line.notes(scorer.notes_at(scorer.native_stride_px))
-        report = evaluate_photos(
-            photos,
-            boxes,
-            scorer,
-            display=display,
-            placement=placement,
-            mapping=options["mapping"],
-            cam=options["cam"],
-            reading=reading_of(options),
-            progress=line,
-        )
-        written: tuple[Path, ...] = ()
-        if output is not None:
-            written = write_report(
-                output,
-                report,
-                photos,
-                scorer,
-                display=display,
-                placement=placement,
-                reading=reading_of(options),
-                overwrite=options["overwrite"],
-                progress=line,
-            )
-    if options["as_json"]:
-        click.echo(json.dumps(describe_evaluation(report, scorer), indent=2))
+        report = evaluate_photos(photos, boxes, progress=line, **options)
+    if as_json:
+        click.echo(json.dumps(describe_evaluation(report), indent=2))
     else:
         _print(report, options["conf"])
-        for path in written:
+        for path in report.written:
             make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
     sys.exit(1 if report.named.left_out.broken else 0)
 

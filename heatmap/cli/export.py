@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 )
 @overwrite_option
 @json_option
-def export(output: Path, as_json: bool, **options: Any) -> None:
+def export(*, as_json: bool, **options: Any) -> None:
     """Write the fully convolutional network for other programs.
 
     The exported network takes batches of photos of any size, preprocessed as the metadata in the
@@ -52,7 +51,7 @@ def export(output: Path, as_json: bool, **options: Any) -> None:
     from ..networks.export import export as write
 
     with progress_line(f"loading {options['model']}") as line:
-        program = write(options.pop("model"), output, progress=line, **options)
+        program = write(progress=line, **options)
     if as_json:
         click.echo(json.dumps(_described(program), indent=2))
     else:

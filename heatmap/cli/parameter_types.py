@@ -148,16 +148,16 @@ class PhotoSize(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        """(height, width), the order of array axes."""
+        """(width, height)."""
         try:
             width, height = (int(part) for part in value.lower().split("x"))
         except ValueError:
             self.fail(f"{value!r}: give width x height in px, such as 640x480", param, ctx)
-        return height, width
+        return width, height
 
     def spell(self, value: tuple[int, int]) -> str:
         """As typed on the command line."""
-        height, width = value
+        width, height = value
         return f"{width}x{height}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -51,7 +50,7 @@ from .result_options import (
 @output_option
 @overwrite_option
 @json_option
-def render(results: Path, **options: Any) -> None:
+def render(*, as_json: bool, **options: Any) -> None:
     """Draw the pictures of saved RESULTS once more.
 
     The network does not run again. RESULTS is a folder that `heatmap run` wrote to, or the JSON
@@ -59,14 +58,9 @@ def render(results: Path, **options: Any) -> None:
     """
     from ..runs.view import render as draw
 
-    names = ("photo", "classes", "conf", "alpha", "color_range", "colormap", "legend", "boxes")
-    # A flag that is not given leaves it as the run had it.
-    given: dict[str, Any] = {name: options[name] for name in names}
-    given |= {name: options[name] or None for name in ("full", "per_class")}
     failed: list[HeatmapError] = []
-    given["overwrite"] = options["overwrite"]
-    paths = draw(results, options["output"], **given, on_error=failed.append)
-    if options["as_json"]:
+    paths = draw(**options, on_error=failed.append)
+    if as_json:
         click.echo(json.dumps([str(path) for path in paths], indent=2))
     else:
         for path in paths:

@@ -18,7 +18,10 @@ _PICTURES = "Pictures"
 per_class_option = under(
     _PICTURES,
     click.option(
-        "--per-class", is_flag=True, help="Also draw the heatmap of each class by itself."
+        "--per-class",
+        is_flag=True,
+        default=None,
+        help="Also draw the heatmap of each class by itself.",
     ),
 )
 areas_option = under(
@@ -65,6 +68,7 @@ drawing_options = under(
     click.option(
         "--full",
         is_flag=True,
+        default=None,
         help="Draw photos at their full size, those too large for memory as a tiled TIFF; "
         "default: at most 2,000 px on the longer side.",
     ),

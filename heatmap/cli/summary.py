@@ -28,29 +28,26 @@ if TYPE_CHECKING:
     "Photo",
     click.option(
         "--photo-size",
-        "photo_hw",
         type=PhotoSize(),
         metavar="WIDTHxHEIGHT",
         help="Size of the photo in px; default: one window.",
     ),
 )
 @json_option
-def summary(photo_hw: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
+def summary(*, as_json: bool, **options: Any) -> None:
     """Print the layers of the converted network.
 
     For each layer: its output for a photo of the given size, its parameters, its stride and its
     receptive field (both in photo px); then totals and memory.
     """
     check_model(options["model"])
-    from ..networks.load import load_classifier
     from ..networks.summary import summary as summary_of
 
     with progress_line(f"loading {options['model']}") as line:
-        classifier = load_classifier(options.pop("model"), **options)
-        line.notes(classifier.notes)
-        layers = summary_of(classifier, photo_hw=photo_hw)
+        layers = summary_of(**options)
+        line.notes(layers.notes)
     if as_json:
-        click.echo(json.dumps({**asdict(layers), "notes": classifier.notes}, indent=2))
+        click.echo(json.dumps(asdict(layers), indent=2))
     else:
         print_summary(layers)
 

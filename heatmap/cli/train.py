@@ -129,9 +129,7 @@ _COMMON = (
 )
 @overwrite_option
 @json_option
-def train(
-    folder: Path, boxes: Path | None, background: Path | None, output: Path, **options: Any
-) -> None:
+def train(folder: Path, *, as_json: bool, **options: Any) -> None:
     """Train a network on the photos of FOLDER.
 
     FOLDER holds one folder of photos for each class, and the class "background" is that of
@@ -142,31 +140,11 @@ def train(
     most wrong. --resume continues an interrupted training after its last complete epoch.
     """
     check_model(options["model"])
-    from ..photo.reading import Reading
-    from ..training.fit import Schedule
     from ..training.train import train as train_network
 
-    schedule = Schedule(**{name: options.pop(name) for name in Schedule.__dataclass_fields__})
-    model, resume = options.pop("model"), options.pop("resume")
-    reading = Reading(**{name: options.pop(name) for name in Reading.__dataclass_fields__})
-    skip_broken = options.pop("skip_broken")
-    overwrite = options.pop("overwrite")
-    with training_printer(as_json=options.pop("as_json")) as printer:
+    with training_printer(as_json=as_json) as printer:
         try:
-            trained = train_network(
-                folder,
-                output,
-                model,
-                boxes=boxes,
-                background=background,
-                schedule=schedule,
-                resume=resume,
-                skip_broken=skip_broken,
-                reading=reading,
-                overwrite=overwrite,
-                progress=printer,
-                options=_given(options),  # type: ignore[arg-type]
-            )
+            trained = train_network(folder, progress=printer, **_given(options))
         except KeyboardInterrupt:
             printer.interrupted()
             raise click.Abort from None

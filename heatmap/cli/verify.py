@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.markup import escape
 
-from ..errors import HeatmapError, PhotoError
-from ..geometry import size_text
-from ..grid.outputs import described
-from ..names import COMPARISON, ResultNames
-from ..ownership import check_folder
 from .check import check_names
-from .command import Command, in_options
+from .command import Command
 from .completion import complete_classes
-from .console import drawn_table, make_console, print_model, progress_line
 from .options import (
     FILE,
     backend_option,
@@ -34,22 +24,15 @@ from .options import (
 )
 from .result_options import json_option, output_option, overwrite_option
 
-if TYPE_CHECKING:
-    from ..evaluation.verify_photos import VerifySummary
-    from ..evaluation.verify_report import VerifyReport
-    from ..scoring.scorer import Scorer
-    from .console import ProgressLine
-
-
 # What `heatmap verify --help` lists.
 _COMMON = (
-    "model weights class_names activation window stride scales border wanted windows "
+    "model weights class_names activation window stride scales border classes windows "
     "max_difference output overwrite as_json"
 )
 
 
 @click.command(cls=Command, common=_COMMON)
-@click.argument("photos", metavar="PHOTO|FOLDER", type=FILE)
+@click.argument("photo", metavar="PHOTO|FOLDER", type=FILE)
 @model_options
 @reading_options
 @stride_option
@@ -72,7 +55,7 @@ _COMMON = (
     click.option(
         "-c",
         "--class",
-        "wanted",
+        "classes",
         metavar="CLASS",
         shell_complete=complete_classes,
         help="Class to draw; default: the top class of the photo.",
@@ -88,179 +71,32 @@ _COMMON = (
 @output_option
 @overwrite_option
 @json_option
-def verify(photos: Path, **options: Any) -> None:
+def verify(photo: Path, *, max_difference: float | None, as_json: bool, **options: Any) -> None:
     """Compare sliding with cropping on PHOTO or those in FOLDER.
 
     Prints how much their scores differ at each scale and how much faster sliding is, and draws
     both. Exits with 1 if the converted head is not exact, or a photo cannot be compared.
     """
-    wanted = options["wanted"]
+    wanted = options["classes"]
     check_names(options | {"classes": () if wanted is None else (wanted,)})
-    from ..evaluation.verify_photos import summarise
-    from ..runs.options import recipe_of
+    from ..evaluation.verify import verify as verify_photos
+    from ..evaluation.verify_photos import VerifySummary, describe_summary
+    from .verify_printer import print_summary, verify_printer
 
-    comparing = _Comparing(photos, options)
-    with progress_line(f"loading {options['model']}") as line:
-        scorer = recipe_of(options["model"], {**options, "engine": "slide"}).prepare()
-        line.notes(scorer.facts.notes)
-        summary = summarise(comparing.outcomes(scorer, line))
-    if options["as_json"]:
-        click.echo(json.dumps(comparing.told(summary), indent=2))
-    elif comparing.many:
-        _print_summary(summary)
-    too_different = summary.exceeds(options["max_difference"])
-    if too_different:
+    with verify_printer(f"loading {options['model']}", as_json=as_json) as printer:
+        done = verify_photos(photo, progress=printer, **options)
+    if isinstance(done, VerifySummary):
+        if as_json:
+            told = {"summary": describe_summary(done), "photos": printer.described}
+            click.echo(json.dumps(told, indent=2))
+        else:
+            print_summary(done)
+    elif as_json:
+        click.echo(json.dumps(printer.described[0], indent=2))
+    if done.exceeds(max_difference):
         click.echo(
-            f"error: sliding differs from cropping by {summary.difference:.3g} of the largest "
-            f"score, more than {options['max_difference']:g}",
+            f"error: sliding differs from cropping by {done.difference:.3g} of the largest "
+            f"score, more than {max_difference:g}",
             err=True,
         )
-    sys.exit(0 if summary.passed and not too_different else 1)
-
-
-@dataclass
-class _Comparing:
-    """Compares photos one after the other, and prints or keeps what is told of each."""
-
-    source: Path
-    options: dict[str, Any]
-    described: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        from ..rendering.overlay import picture_owner
-        from ..runs.sources import BatchFiles, gather
-
-        # The method of Path raises where a name is too long.
-        self.many = os.path.isdir(self.source)
-        # Listed at once, before a network is loaded for no photo.
-        gathered = gather([self.source], self.options["output"]) if self.many else BatchFiles()
-        self.items, self.unread = gathered.photos, gathered.unread
-        paths = {item.name: item.path for item in self.items} or {self.source.stem: self.source}
-        read = {_number(path) for path in paths.values()} - {None}
-        for name, path in paths.items():
-            picture = self._picture(name)
-            check_folder(picture)
-            if os.path.lexists(picture):
-                owner = picture_owner(path, overwrite=self.options["overwrite"])
-                # Nor is any other of the photos replaced, whatever links lead there.
-                reads = (picture,) if _number(picture) in read else ()
-                replace(owner, read=reads).check([picture])
-
-    def _picture(self, name: str) -> Path:
-        output: Path = self.options["output"]
-        # In a folder, names are of files and keep their suffixes.
-        return ResultNames.of_stem(output / Path(name).parent, Path(name).name).path(COMPARISON)
-
-    def outcomes(
-        self, scorer: Scorer, line: ProgressLine
-    ) -> Iterator[tuple[str, VerifyReport | HeatmapError]]:
-        """The outcome for each photo; of a single photo errors are raised."""
-        if not self.many:
-            yield self.source.name, self._compared(self.source, scorer, line, str(self.source))
-            return
-        for folder, reason in self.unread:
-            yield folder.name, self._failed(folder.name, PhotoError(reason), line)
-        for item in self.items:
-            try:
-                yield item.name, self._compared(item.path, scorer, line, item.name)
-            except HeatmapError as error:
-                yield item.name, self._failed(item.name, error, line)
-
-    def _failed(self, name: str, error: HeatmapError, line: ProgressLine) -> HeatmapError:
-        line.note(in_options(error))
-        self.described.append({"photo": name, "error": in_options(error)})
-        return error
-
-    def _compared(self, path: Path, scorer: Scorer, line: ProgressLine, name: str) -> VerifyReport:
-        from ..evaluation.verify import verify as verify_photo
-        from ..evaluation.verify_report import describe_report, draw_report
-        from ..photo.photo import read_photo
-        from ..rendering.overlay import write_image
-        from ..runs.options import placement_of, reading_of
-
-        options = self.options
-        photo = read_photo(path, reading=reading_of(options))
-        placement = placement_of(options)
-        report = verify_photo(
-            photo, scorer, windows=options["windows"], placement=placement, progress=line
-        )
-        picture = draw_report(photo, report, options["wanted"])
-        line.notes([f"{name}: {note}" for note in photo.notes])
-        if not self.described:
-            line.notes(report.worst.grid.origin.notes[len(scorer.facts.notes) :])
-        target = self._picture(name if self.many else path.stem)
-        written = write_image(target, picture, photo=path, overwrite=options["overwrite"])
-        described = {"photo": name, "photo_notes": photo.notes, **describe_report(report)}
-        self.described.append({**described, "picture": str(written)})
-        if not options["as_json"]:
-            with line.aside():
-                _print(name, report, written)
-        return report
-
-    def told(self, summary: VerifySummary) -> dict[str, Any]:
-        """The JSON: of one photo its report, of a folder all of them with the summary."""
-        from ..evaluation.verify_photos import describe_summary
-
-        if not self.many:
-            return self.described[0]
-        return {"summary": describe_summary(summary), "photos": self.described}
-
-
-def _number(path: Path) -> tuple[int, int] | None:
-    """The device and number of a file; None where there is none."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _print(photo: str, report: VerifyReport, picture: Path) -> None:
-    """Print the check of the head, sliding against cropping, the times and the conclusion."""
-    from ..evaluation.verify_report import scales_table
-
-    console, grid, head = make_console(), report.worst.grid, report.head
-    console.print(f"{escape(photo)}: {size_text(grid.geometry.photo_hw)}", soft_wrap=True)
-    print_model(console, grid.origin)
-    console.print(f"outputs: {described(grid.kind)}")
-    if head is None:
-        console.print("converted head: not checked, the original network is not in the file")
-    else:
-        verdict = "exact" if head.holds else "[red]NOT EXACT[/red]"
-        console.print(
-            f"converted head against the original head on {head.slices} slices: "
-            f"{head.relative:.1e} of the largest score, {verdict}"
-        )
-    console.print(
-        "sliding against cropping (relative: largest difference / largest score of a crop):"
-    )
-    console.print(drawn_table(scales_table(report.scales)))
-    slide_s = sum(scale.timing.slide_s for scale in report.scales)
-    crop_s = sum(scale.timing.crop_s for scale in report.scales)
-    extrapolated = any(scale.timing.extrapolated for scale in report.scales)
-    how = " (extrapolated)" if extrapolated else ""
-    times = crop_s / slide_s
-    console.print(
-        f"sliding {slide_s:.3g} s, cropping {crop_s:.3g} s{how}: {times:.1f} times as long"
-    )
-    console.print(escape(report.conclusion))
-    console.print(f"wrote {escape(str(picture))}", soft_wrap=True)
-
-
-def _print_summary(summary: VerifySummary) -> None:
-    console = make_console()
-    head = (
-        "head not checked"
-        if summary.head is None
-        else f"head off by at most {summary.head:.1e} of the largest score"
-    )
-    console.print(f"{summary.photos} photos, {summary.windows:,} windows: {head}")
-    if summary.photos:
-        console.print(
-            f"sliding differs from cropping by at most {summary.difference:.1e} of the largest "
-            f"score, on {escape(summary.photo)} at scale {summary.scale:g}; both name the same "
-            f"class in {summary.top1:.0%} of the windows"
-        )
-    for heading, names in (("wrong", summary.wrong), ("not compared", summary.failed)):
-        if names:
-            console.print(f"{heading}: {escape(', '.join(names))}", soft_wrap=True)
+    sys.exit(0 if done.passed and not done.exceeds(max_difference) else 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,7 +23,7 @@ from .result_options import json_option, overwrite_option
 )
 @overwrite_option
 @json_option
-def view(results: Path, photo: Path | None, overwrite: bool, as_json: bool) -> None:
+def view(*, as_json: bool, **options: Any) -> None:
     """Write a page that shows saved RESULTS in a browser.
 
     RESULTS is a folder that `heatmap run` wrote to, or the JSON file of one photo in it. The
@@ -33,7 +33,7 @@ def view(results: Path, photo: Path | None, overwrite: bool, as_json: bool) -> N
     from ..runs.view import view as write_pages
 
     failed: list[HeatmapError] = []
-    pages = write_pages(results, photo, overwrite=overwrite, on_error=failed.append)
+    pages = write_pages(**options, on_error=failed.append)
     if as_json:
         click.echo(json.dumps([str(path) for path in pages], indent=2))
     else:

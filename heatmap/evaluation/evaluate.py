@@ -1,98 +1,44 @@
-"""Evaluate heatmaps and detections on photos with boxes, beside class activation maps."""
+"""Evaluate on photos with boxes in one call: `heatmap.evaluate`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
-import numpy as np
-import numpy.typing as npt
-
-from ..classes import ClassGroup
-from ..errors import GeometryError, ModelError, PhotoError, Use
-from ..geometry import Box, scale_of
-from ..grid.skip import no_data_note
-from ..localization.detect import Scored, Search, detect, maps_of, windows_of
-from ..localization.detection import Detection
-from ..localization.findings import Findings, find
-from ..localization.scales import Windows, fuse_scales
-from ..names import scale_name
-from ..notebook import notebook_html
-from ..photo.annotations import BoxedPhoto, read_boxes, read_mapping
-from ..photo.broken import BrokenPhoto
-from ..photo.gathered_notes import gathered_notes
-from ..photo.listed import on_photos
-from ..photo.photo import Photo, read_photo
-from ..photo.reading import AS_IT_IS, Reading
+from ..keywords import check_keywords
+from ..networks.model_names import DEFAULT_MODEL
 from ..progress import Progress, reporting
-from ..runs.request import Display, MultiScale
-from ..scoring.scorer import Scorer
-from .metrics import HEATMAP, Answer, Evaluation, JudgedPairs, Method, evaluation_of, judge_pairs
-from .pairs import LeftOut, PairedPhoto, Pairing, match_labels, nothing_left, pair_up
-from .photo_figures import PhotoFigures
-from .tables import counts_line, labels_table, methods_table, named_lines, unnamed_table
-from .unnamed import LOWEST_CONFIDENCE, JudgedPhoto, UnnamedFigures, figures_of, judge
+from ..runs.options import EvaluateOptions, request_of, scorer_of
+from .evaluate_photos import EvaluationReport, evaluate_photos
+from .write_report import report_owner, write_report
 
-# Scales of class activation maps: the original size, and enlarged for small objects.
-CAM_SCALES = (1.0, 2.0, 3.0)
-# Without a confidence threshold each class is detected at least once on every photo.
-_ANY_CONFIDENCE = 0.0
-# Only the best box counts; further ones would only cost time.
-_MOST_BOXES = 5
-
-
-@dataclass(frozen=True, repr=False)
-class EvaluationReport:
-    """What an evaluation gives; ``dataclasses.asdict`` gives JSON.
-
-    Attributes:
-        named: the figures of heatmaps of named classes.
-        unnamed: those of detections without a class being named.
-        photos: what was hit, missed and falsely found on each photo, without a class being named.
-        notes: what the user should know of how the photos were read.
-    """
-
-    named: Evaluation
-    unnamed: UnnamedFigures
-    photos: tuple[PhotoFigures, ...]
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        """One line: ``EvaluationReport 24 photos, 31 (photo, class) pairs, 60 objects``."""
-        return (
-            f"EvaluationReport {len(self.photos)} photos, {self.named.pairs} (photo, class) "
-            f"pairs, {self.unnamed.objects} objects"
-        )
-
-    def _repr_html_(self) -> str:
-        """For a notebook: what the command prints."""
-        named, unnamed = self.named, self.unnamed
-        lines, tables = named_lines(named, self.notes), (methods_table(named), labels_table(named))
-        of_unnamed = (unnamed_table(unnamed), counts_line(unnamed))
-        return notebook_html(repr(self), *lines, *tables, *of_unnamed)
+if TYPE_CHECKING:
+    from ..networks.load import Model
+    from ..scoring.scorer import Scorer
 
 
 def evaluate(
     photos: str | Path,
     boxes: str | Path,
-    scorer: Scorer,
+    model: Model | Scorer = DEFAULT_MODEL,
     *,
-    display: Display = Display(),
-    placement: MultiScale = MultiScale(),
-    mapping: str | Path | None = None,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    labels: str | Path | None = None,
     cam: bool = True,
-    reading: Reading = AS_IT_IS,
     progress: Progress = False,
+    **options: Unpack[EvaluateOptions],
 ) -> EvaluationReport:
     """Measure how well heatmaps point at objects, and how good detections are.
+
+    >>> report = heatmap.evaluate("photos", "boxes.json", cam=False)  # doctest: +SKIP
+    >>> report.unnamed.average_precision["0.5"].value                 # doctest: +SKIP
 
     Each photo is searched twice, with the settings of :func:`heatmap.run`: for each class that
     has boxes on it, and without a class being named. For named classes the same figures are
     computed for class activation maps of the same network: CAM and Grad-CAM, at one, two and
-    three times the photo's size. docs/evaluation.md explains the figures (pointing game: Zhang et
-    al., ECCV 2016; MaxBoxAcc: Choe et al., CVPR 2020; average precision: Everingham et al., IJCV
-    2010).
+    three times the photo's size. docs/evaluation.md explains the figures.
 
     Photos that are missing or damaged, or have another size than listed or a box with a fault, are
     left out of all figures and listed in ``named.left_out.broken``.
@@ -100,190 +46,35 @@ def evaluate(
     Args:
         photos: the folder of the photos.
         boxes: a file of ground-truth boxes: COCO instances, or a plain list as JSON or CSV.
-        scorer: the network, from :func:`heatmap.prepare`.
-        display: the thresholds, and how many detections are confirmed; its classes are not used.
-        placement: stride, scales and border, and how scales are fused where the network has no
-            sharp maps.
-        mapping: a JSON file that maps labels to classes; None goes by the names of labels.
+        model: as of :func:`heatmap.run`.
+        output: folder for ``evaluation.html`` and ``evaluation.json``; None writes nothing.
+        overwrite: also replace files that this tool did not write, or wrote of other photos.
+        labels: a JSON file that maps labels of the boxes to classes; None goes by their names.
         cam: whether to evaluate class activation maps too; needs torchcam.
-        reading: how photo files are read, where they leave a choice.
         progress: as in :func:`heatmap.score`; counts photos.
+        options: of :class:`heatmap.RunOptions` those of the model and its ``backend``, of reading,
+            and ``scales``, ``resolution``, ``fuse``, ``conf`` and ``confirm``.
 
     Returns:
-        The figures of each method over all (photo, class) pairs and by label, and those of
-        detections over all photos, and of each photo; shares are 0..1.
+        The figures, over all photos, by label and of each photo; shares are 0..1.
 
     Raises:
-        ClassError: the mapping names a class that the network does not have.
+        ClassError: ``labels`` names a class that the network does not have.
         ModelError: torchcam is not installed, or the network has no class activation maps.
         PhotoError: no photo can be used.
-        ResultError: boxes or mapping cannot be read, or no label is a class.
+        ResultError: a file cannot be read, no label is a class, or files cannot be written.
     """
-    box_file = on_photos(read_boxes(boxes), photos)
-    mapped, classes = None if mapping is None else read_mapping(mapping), scorer.facts.classes
-    labels = match_labels(box_file.label_counts(), classes, mapped)
-    pairing = pair_up(box_file, photos, labels)
-    search = replace(display, classes=()).search
-    methods = {HEATMAP: heatmap_method(scorer, placement, search)}
-    methods |= _cam_methods(scorer) if cam else {}
-    judging = _Judging(
-        *(Path(photos), reading, scorer, placement, search, display.conf, labels, methods)
-    )
+    check_keywords(evaluate, options, EvaluateOptions)
+    request = request_of(options, overwrite=overwrite)
+    if output is not None:
+        # Refused before the photos are scored, not after.
+        read = (boxes, labels, model, *options.values())
+        report_owner(output, photos, read=read, overwrite=overwrite)
     with reporting(progress) as reporter:
-        reporter.stage(f"evaluating {photos}")
-        used, broken = judging.judged(box_file.photos, pairing, reporter.advance)
-    return _report(used, replace(pairing.left_out, broken=tuple(broken)), display.conf)
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """A photo whose heatmaps and detections were judged; without pairs ``named`` is None."""
-
-    listed: BoxedPhoto
-    named: JudgedPairs | None
-    unnamed: JudgedPhoto
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Judging:
-    """How photos are judged; see :func:`evaluate`."""
-
-    folder: Path
-    reading: Reading
-    scorer: Scorer
-    placement: MultiScale
-    search: Search
-    conf: float
-    labels: Mapping[str, ClassGroup]
-    methods: Mapping[str, Method]
-
-    def judged(
-        self, photos: Sequence[BoxedPhoto], pairing: Pairing, report: Callable[[int, int], object]
-    ) -> tuple[list[_Judged], list[BrokenPhoto]]:
-        """Those photos that can be read and scored, and the others."""
-        paired = {photo.path: photo for photo in pairing.photos}
-        used, broken = [], list(pairing.left_out.broken)
-        unusable = {each.file for each in broken}
-        for done, listed in enumerate(photos, start=1):
-            if listed.file not in unusable:
-                try:
-                    used.append(self._judged(listed, paired.get(self.folder / listed.file)))
-                except (PhotoError, GeometryError) as error:
-                    broken.append(BrokenPhoto(listed.file, error.message))
-            report(done, len(photos))
-        return used, broken
-
-    def _judged(self, listed: BoxedPhoto, pairs: PairedPhoto | None) -> _Judged:
-        """Both parts, so that a photo which cannot be read or scored is in neither."""
-        photo = read_photo(self.folder / listed.file, reading=self.reading)
-        named = None if pairs is None else judge_pairs(pairs, photo, self.methods)
-        found = unnamed_detections(photo, self.scorer, self.placement, self.search)
-        unnamed = judge(found, _objects(listed, self.labels), self.labels, self.conf)
-        return _Judged(listed, named, unnamed, photo.notes)
-
-
-def _report(used: Sequence[_Judged], left_out: LeftOut, conf: float) -> EvaluationReport:
-    of_pairs = [one.named for one in used if one.named is not None]
-    if not of_pairs:
-        raise nothing_left(left_out.broken)
-    return EvaluationReport(
-        evaluation_of(of_pairs, left_out),
-        figures_of([one.unnamed for one in used], conf),
-        tuple(_figures(one.listed, one.unnamed) for one in used),
-        gathered_notes({one.listed.file: one.notes for one in used}),
-    )
-
-
-def _figures(listed: BoxedPhoto, judged: JudgedPhoto) -> PhotoFigures:
-    return PhotoFigures.of(listed.file, judged.objects, judged.detections)
-
-
-def _cam_methods(scorer: Scorer) -> dict[str, Method]:
-    if scorer.forms is not None and scorer.forms.alone:
-        raise ModelError(
-            f"{scorer.facts.name} is an exported network, which has no class activation maps",
-            Use("cam", False),
-        )
-    from .cam import CamKind, cam_method
-
-    kinds: tuple[tuple[str, CamKind], ...] = (("CAM", "cam"), ("Grad-CAM", "gradcam"))
-    return {
-        f"{name}, scale {scale:g}": cam_method(scorer.classifier, kind, scale)
-        for name, kind in kinds
-        for scale in CAM_SCALES
-    }
-
-
-def _objects(photo: BoxedPhoto, labels: Mapping[str, ClassGroup]) -> list[tuple[str, Box]]:
-    return [(box.label, box.xyxy) for box in photo.boxes if box.label in labels]
-
-
-def unnamed_detections(
-    photo: Photo, scorer: Scorer, placement: MultiScale, search: Search
-) -> tuple[Detection, ...]:
-    """What a run finds on a photo where no class is named, down to low confidences."""
-    scored = _scored(photo, scorer, placement, named=False)
-    lower = replace(search, classes=None, conf=LOWEST_CONFIDENCE)
-    return detect(scored, lower, scorer.crops(photo)).detections
-
-
-def unnamed_findings(
-    photo: Photo, scorer: Scorer, placement: MultiScale, search: Search
-) -> Findings:
-    """What a run finds on a photo where no class is named, with its maps."""
-    scored = _scored(photo, scorer, placement, named=False)
-    grids = {scale_name(scale_of(each.geometry)): each for each in map(windows_of, scored)}
-    windows = Windows(grids, placement.fuse)
-    return find(scored, windows, replace(search, classes=None), scorer.crops(photo))
-
-
-def heatmap_method(
-    scorer: Scorer, placement: MultiScale = MultiScale(), search: Search = Search()
-) -> Method:
-    """The heatmaps and boxes that :func:`heatmap.run` gives, as a method to evaluate.
-
-    Sharp maps where the network has them, otherwise heatmaps of whole windows.
-    """
-
-    def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:
-        scored = _scored(photo, scorer, placement, named=True)
-        crops = scorer.crops(photo)
-        maps = maps_of(scored, groups, named=True)
-        if maps is None:
-            fused = fuse_scales([windows_of(one) for one in scored], placement.fuse)
-            heats = [fused.heatmap(group) for group in groups]
-        else:
-            heats = [maps.heatmap(maps.classes.single(index)) for index in range(len(groups))]
-        answers = []
-        for group, heat in zip(groups, heats, strict=True):
-            wanted = replace(
-                search,
-                classes=[group],
-                conf=_ANY_CONFIDENCE,
-                max_det=_MOST_BOXES,
-                confirm=min(search.confirm, _MOST_BOXES),
-            )
-            answers.append(_answer(heat, detect(scored, wanted, crops).detections))
-        return answers
-
-    return answer
-
-
-def _scored(photo: Photo, scorer: Scorer, placement: MultiScale, *, named: bool) -> list[Scored]:
-    """The scores of a photo at the scales of a run: of positions where there are any."""
-    classifier = scorer.facts
-    window = classifier.preprocessing.window_px
-    scales = placement.scales_for(photo.hw, classifier.scale_rule, window, named=named)
-    # Refused where no window would be scored.
-    no_data_note(photo, [scorer.plan(photo.hw, placement.at(scale)) for scale in scales])
-    return [
-        scorer.score_positions(photo, placement.at(scale))
-        or scorer.score(photo, placement.at(scale))
-        for scale in scales
-    ]
-
-
-def _answer(heat: npt.NDArray[np.float32], detections: Sequence[Detection]) -> Answer:
-    boxes_xyxy = tuple(detection.xyxy for detection in detections)
-    return Answer(heat, boxes_xyxy, tuple(detection.confidence for detection in detections))
+        scorer = scorer_of(model, options, reporter)
+        reporter.notes(scorer.notes_at(scorer.native_stride_px)[len(scorer.facts.notes) :])
+        report = evaluate_photos(photos, boxes, scorer, request, reporter, labels=labels, cam=cam)
+        if output is None:
+            return report
+        written = write_report(output, report, photos, scorer, request, progress=reporter)
+        return replace(report, written=written)

@@ -12,7 +12,7 @@ from string import Template
 from ..marks import NO_PHOTO, Mark
 from ..rendering.html import asset, policy
 from ..text_table import table_html
-from .evaluate import EvaluationReport
+from .evaluate_photos import EvaluationReport
 from .photo_figures import JudgedDetection, PhotoFigures, Verdict
 from .tables import (
     counts_line,

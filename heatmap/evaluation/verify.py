@@ -1,237 +1,246 @@
-"""Compare sliding with cropping on a photo, at each scale of a run: differences and times."""
+"""Compare sliding with cropping in one call: `heatmap.verify`."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack, overload
 
-import numpy as np
-import numpy.typing as npt
-
-from ..errors import ConversionError, GeometryError, Use
-from ..geometry import Geometry, Placement
-from ..grid.score_grid import ScoreGrid
-from ..grid.skip import no_data_note
-from ..memory import kept_memory
+from ..classes import Wanted
+from ..errors import GeometryError, HeatmapError, PhotoError
+from ..keywords import check_keywords
+from ..names import COMPARISON, ResultNames
 from ..networks.model_names import DEFAULT_MODEL
-from ..photo.extended import extend
+from ..ownership import check_folder
+from ..photo.given import EncodedBytes, SupportsArray
 from ..photo.photo import Photo, read_photo
-from ..photo.reduced import name_of
-from ..progress import Progress, Reporter, reporting
-from ..runs.request import MultiScale
-from ..scoring.cells import CROP_BATCH, Cell, all_cells, cut
-from ..scoring.prepare import prepare
+from ..progress import Progress
+from ..rendering.overlay import picture_owner, write_image
+from ..runs.options import VerifyOptions, request_of, scorer_of
+from ..runs.request import Request
+from ..runs.sources import BatchFiles, gather
 from ..scoring.scorer import Scorer
-from ..threads import thread_count
-from .verify_cells import sampled
-from .verify_report import Agreement, HeadCheck, ScaleReport, Timing, VerifyReport
+from .verify_photo import sliding, verify_photo
+from .verify_photos import VerifySummary, summarise
+from .verify_report import VerifyReport, draw_report
+from .verify_reporter import VerifyReporter, verify_reporting
 
 if TYPE_CHECKING:
     from ..networks.load import Model
 
 # Default number of windows to compare: half a minute of VGG16 on two cores.
 WINDOWS = 128
+# What a photo is called that is of no file.
+_UNNAMED = "photo"
+
+
+@overload
+def verify(
+    photo: EncodedBytes | SupportsArray | Photo,
+    model: Model | Scorer = ...,
+    *,
+    output: str | Path | None = ...,
+    overwrite: bool = ...,
+    classes: Wanted | None = ...,
+    windows: int = ...,
+    progress: Progress = ...,
+    **options: Unpack[VerifyOptions],
+) -> VerifyReport: ...
+
+
+@overload
+def verify(
+    photo: str | Path,
+    model: Model | Scorer = ...,
+    *,
+    output: str | Path | None = ...,
+    overwrite: bool = ...,
+    classes: Wanted | None = ...,
+    windows: int = ...,
+    progress: Progress = ...,
+    **options: Unpack[VerifyOptions],
+) -> VerifyReport | VerifySummary: ...
 
 
 def verify(
-    photo: str | Path | npt.NDArray[np.uint8] | Photo,
+    photo: str | Path | EncodedBytes | SupportsArray | Photo,
     model: Model | Scorer = DEFAULT_MODEL,
     *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    classes: Wanted | None = None,
     windows: int = WINDOWS,
-    placement: MultiScale = MultiScale(),
     progress: Progress = False,
-) -> VerifyReport:
-    """Compare sliding with cropping on one photo: how scores differ, and how much time it saves.
+    **options: Unpack[VerifyOptions],
+) -> VerifyReport | VerifySummary:
+    """Compare sliding with cropping on photos: how scores differ, and how much time it saves.
+
+    >>> report = heatmap.verify("cat.jpg", "vgg16")       # doctest: +SKIP
+    >>> report.passed and not report.exceeds(0.5)         # doctest: +SKIP
 
     Two claims are checked. The converted head, slid over the feature map, must equal the
     original head on every slice of it. And sliding is compared with cropping: the original
     network on single windows cut out of the photo. The two differ where layers pad, since a
-    crop sees padding where a window of the photo sees its neighbourhood.
-
-    An exported network is compared with its own crops, each window by itself through the file; its
-    head is not checked, since the original is not there.
+    crop sees padding where a window of the photo sees its neighbourhood. An exported network is
+    compared with its own crops; its head is not checked, since the original is not there.
 
     Args:
-        photo: a path, an RGB uint8 array (H, W, 3), or a :class:`heatmap.Photo`.
-        model: a name, a checkpoint, a module, or a scorer from :func:`heatmap.prepare`.
-        windows: maximum number of windows to crop at each scale; a random sample (seed 0) if
-            there are more.
-        placement: stride, scales and border as in :func:`heatmap.run`, with the same defaults;
-            each scale is compared by itself.
+        photo: as :func:`heatmap.read_photo` takes it; or a folder of photos.
+        model: as of :func:`heatmap.run`.
+        output: folder for a picture of each photo, ``cat.verify.jpg``; None writes nothing.
+        overwrite: also replace files that this tool did not write.
+        classes: class or group to draw; None is the top class of the photo.
+        windows: maximum number of windows to crop at each scale, a random sample (seed 0).
         progress: as in :func:`heatmap.score`; counts windows, slid and cropped, of each scale.
+        options: of :class:`heatmap.RunOptions` those of the model and its ``backend``, of reading,
+            and ``stride``, ``scales``, ``resolution`` and ``border``.
 
     Returns:
-        The report; :func:`heatmap.draw_report` draws it.
+        The report, which :func:`heatmap.draw_report` draws; of a folder a summary of all.
 
     Raises:
         ConversionError: the network cannot slide.
-        GeometryError: ``windows`` is below 1, no window fits, or the network cannot slide at this
-            stride.
-        ModelError: the model cannot be loaded.
-        PhotoError: the photo cannot be read.
+        GeometryError: ``windows`` is below 1, no window fits, or there is no such stride.
+        ClassError, ModelError: there is no such class, or the model cannot be loaded.
+        PhotoError: the photo cannot be read; of a folder, no photo is there.
+        ResultError: a picture cannot be written, or not without replacing a stranger's file.
     """
+    check_keywords(verify, options, VerifyOptions)
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
-    with reporting(progress) as reporter:
-        if not isinstance(model, Scorer):
-            model = prepare(model, engine="slide", progress=reporter)
-        scorer = _sliding(model)
-        reports = tuple(_each_scale(read_photo(photo), scorer, placement, windows, reporter))
-    if _is_exported(scorer):
-        return VerifyReport(reports, None, ())
-    assert scorer.network is not None
-    return VerifyReport(reports, scorer.network.padded, scorer.network.whole_input)
+    found = _found(photo, output)
+    request = request_of(options, overwrite=overwrite)
+    comparing = _Comparing(request, classes, windows, None if output is None else Path(output))
+    comparing.check_pictures(photo, found)
+    with verify_reporting(progress) as reporter:
+        is_scorer = isinstance(model, Scorer)
+        asked = options if is_scorer else {**options, "engine": "slide"}
+        scorer = sliding(scorer_of(model, asked, reporter))
+        if classes is not None:
+            scorer.facts.classes.find(classes)
+        if found is None:
+            return comparing.compared(photo, scorer, reporter)
+        return summarise(comparing.outcomes(found, scorer, reporter))
 
 
-def _each_scale(
-    opened: Photo, scorer: Scorer, placement: MultiScale, windows: int, reporter: Reporter
-) -> Iterator[ScaleReport]:
-    """The reports of the scales at which any window is scored; refused where there is none."""
-    classifier = scorer.facts
-    window = classifier.preprocessing.window_px
-    scales = placement.scales_for(opened.hw, classifier.scale_rule, window, named=False)
-    plans = [scorer.plan(opened.hw, placement.at(scale)) for scale in scales]
-    no_data_note(opened, plans)
-    for scale, plan in zip(scales, plans, strict=True):
-        if opened.no_data is None or not opened.no_data.mostly(plan).all():
-            yield _at_scale(opened, scorer, placement.at(scale), windows, reporter)
+def _found(photo: object, output: str | Path | None) -> BatchFiles | None:
+    """The photos of a folder, listed before a network is loaded for none; None for a photo.
 
-
-def _at_scale(
-    opened: Photo, scorer: Scorer, placement: Placement, windows: int, reporter: Reporter
-) -> ScaleReport:
-    where = f"over {name_of(opened)} at scale {placement.scale:g}"
-    reporter.stage(f"sliding {where}")
-    geometry = scorer.plan(opened.hw, placement)
-    extended = extend(opened.pixels, geometry)
-    _warm_up(scorer, extended, geometry)
-    started = time.perf_counter()
-    grid = scorer.score(opened, placement, progress=reporter)
-    slide_s = time.perf_counter() - started
-    cells = sampled([cell for cell in all_cells(geometry) if grid.scored[cell]], windows)
-    reporter.stage(f"cropping {where}")
-    cropped, timing = _crop(scorer, extended, geometry, cells, slide_s, reporter)
-    edge = [cell for cell in cells if _at_edge(cell, geometry)]
-    inner = [cell for cell in cells if not _at_edge(cell, geometry)]
-    return ScaleReport(
-        scale=placement.scale,
-        grid=grid,
-        cropped=cropped,
-        head=_head(scorer, extended, grid),
-        everywhere=_compare(grid.scores, cropped, cells),
-        inner=_compare(grid.scores, cropped, inner) if inner else None,
-        edge=_compare(grid.scores, cropped, edge) if edge else None,
-        timing=timing,
-    )
-
-
-def _is_exported(scorer: Scorer) -> bool:
-    """Whether it is of an exported network, without the original one."""
-    return scorer.forms is not None and scorer.forms.alone
-
-
-def _sliding(scorer: Scorer) -> Scorer:
-    """The same scorer, set to slide."""
-    can_slide = scorer.engine == "slide" if _is_exported(scorer) else scorer.network is not None
-    if not can_slide:
-        raise ConversionError(
-            f"{scorer.why_not or 'it was prepared to crop'}; nothing to compare with cropping",
-            Use("engine", "crop", "score with {}"),
-        )
-    # A network that crops is prepared for nothing else.
-    return scorer if scorer.engine == "slide" else replace(scorer, engine="slide", forms=None)
-
-
-def _warm_up(scorer: Scorer, extended: npt.NDArray[np.uint8], geometry: Geometry) -> None:
-    """Score one window both ways, so that the times exclude the cost of first calls."""
-    next(_cropped(scorer, extended, geometry, [(0, 0)]))
-    if (prepared := scorer.prepared_at(geometry.stride_px)) is not None:
-        side = geometry.window_px
-        prepared.scores(extended[:side, :side], thread_count())
-        return
-    from .verify_head import slide_once
-
-    slide_once(scorer, extended, geometry)
-
-
-def _cropped(
-    scorer: Scorer, extended: npt.NDArray[np.uint8], geometry: Geometry, cells: Sequence[Cell]
-) -> Iterator[npt.NDArray[np.float32]]:
-    """The scores of single windows, batch by batch: of the original network, if it is there."""
-    if not _is_exported(scorer):
-        from ..scoring.crop import crop_scores
-
-        yield from crop_scores(scorer.classifier, extended, geometry, cells)
-        return
-    network = scorer.prepared_at(geometry.stride_px)
-    assert network is not None
-    for start in range(0, len(cells), CROP_BATCH):
-        windows = cut(extended, geometry, cells[start : start + CROP_BATCH])
-        yield network.crops(windows, thread_count())[0]
-
-
-def _head(scorer: Scorer, extended: npt.NDArray[np.uint8], grid: ScoreGrid) -> HeadCheck | None:
-    if _is_exported(scorer):
+    Raises:
+        PhotoError: there are none, or pictures would lie among them.
+    """
+    # The method of Path raises where a name is too long.
+    if not isinstance(photo, str | Path) or not os.path.isdir(photo):
         return None
-    from .verify_head import check_head
-
-    return check_head(scorer, extended, grid)
-
-
-def _at_edge(cell: Cell, geometry: Geometry) -> bool:
-    rows, columns = geometry.grid_hw
-    return cell[0] in (0, rows - 1) or cell[1] in (0, columns - 1)
+    # Hidden files are no photos: without an output nothing is left out.
+    return gather([photo], Path(photo, ".none") if output is None else Path(output))
 
 
-def _crop(
-    scorer: Scorer,
-    extended: npt.NDArray[np.uint8],
-    geometry: Geometry,
-    cells: Sequence[Cell],
-    slide_s: float,
-    reporter: Reporter,
-) -> tuple[npt.NDArray[np.float32], Timing]:
-    """Crop the sampled windows, and extrapolate the time for the whole grid."""
-    batches: list[npt.NDArray[np.float32]] = []
-    done, started = 0, time.perf_counter()
-    # As for any pass: without it the time of cropping would be mostly the kernel's.
-    with kept_memory():
-        for batch in _cropped(scorer, extended, geometry, cells):
-            batches.append(batch)
-            done += len(batch)
-            reporter.advance(done, len(cells))
-    scores = np.concatenate(batches)
-    measured = time.perf_counter() - started
-    cropped = np.full((*geometry.grid_hw, scores.shape[1]), np.nan, dtype=np.float32)
-    rows, columns = zip(*cells, strict=True)
-    cropped[list(rows), list(columns)] = scores
-    total = geometry.grid_hw[0] * geometry.grid_hw[1]
-    whole = measured / len(cells) * total
-    return cropped, Timing(slide_s, measured, len(cells), whole, len(cells) < total)
+@dataclass(frozen=True)
+class _Comparing:
+    """Compares photos one after the other, and draws them into the folder ``output``, if any."""
+
+    request: Request
+    classes: Wanted | None
+    windows: int
+    output: Path | None
+
+    def check_pictures(self, photo: object, found: BatchFiles | None) -> None:
+        """Refuse pictures that cannot be written, before a network is loaded.
+
+        Raises:
+            ResultError: one would replace a stranger's file, or one of the photos.
+        """
+        if self.output is None:
+            return
+        if found is None:
+            path = Path(_path_of(photo))
+            paths = {path.stem or _UNNAMED: path}
+        else:
+            paths = {item.name: item.path for item in found.photos}
+        read = {_number(path) for path in paths.values()} - {None}
+        for name, path in paths.items():
+            picture = self._picture(name)
+            check_folder(picture)
+            if os.path.lexists(picture):
+                owner = picture_owner(path if path.name else "", overwrite=self.request.overwrite)
+                # Nor is any other of the photos replaced, whatever links lead there.
+                reads = (picture,) if _number(picture) in read else ()
+                replace(owner, read=reads).check([picture])
+
+    def _picture(self, name: str) -> Path:
+        assert self.output is not None
+        # In a folder, names are of files and keep their suffixes.
+        folder = self.output / Path(name).parent
+        return ResultNames.of_stem(folder, Path(name).name).path(COMPARISON)
+
+    def outcomes(
+        self, found: BatchFiles, scorer: Scorer, reporter: VerifyReporter
+    ) -> Iterator[tuple[str, VerifyReport | HeatmapError]]:
+        """The outcome for each photo of a folder."""
+        first = True
+        for folder, reason in found.unread:
+            error = PhotoError(reason)
+            reporter.photo(folder.name, error)
+            yield folder.name, error
+        for item in found.photos:
+            try:
+                report = self._told(item.path, item.name, item.name, scorer, reporter, first=first)
+                first = False
+                yield item.name, report
+            except HeatmapError as error:
+                reporter.photo(item.name, error)
+                yield item.name, error
+
+    def compared(
+        self,
+        photo: str | Path | EncodedBytes | SupportsArray | Photo,
+        scorer: Scorer,
+        reporter: VerifyReporter,
+    ) -> VerifyReport:
+        """The report on a single photo."""
+        path = _path_of(photo)
+        stem = Path(path).stem or _UNNAMED
+        return self._told(photo, stem, path or _UNNAMED, scorer, reporter, first=True)
+
+    def _told(
+        self,
+        source: str | Path | EncodedBytes | SupportsArray | Photo,
+        stem: str,
+        name: str,
+        scorer: Scorer,
+        reporter: VerifyReporter,
+        *,
+        first: bool,
+    ) -> VerifyReport:
+        """The report on a photo, which is drawn and told; with the first, notes on the network."""
+        photo = read_photo(source, reading=self.request.limits.reading)
+        report = verify_photo(photo, scorer, self.request.placement, self.windows, reporter)
+        reporter.notes(f"{name}: {note}" for note in photo.notes)
+        if first:
+            reporter.notes(report.worst.grid.origin.notes[len(scorer.facts.notes) :])
+        if self.output is not None:
+            picture = draw_report(photo, report, self.classes)
+            overwrite = self.request.overwrite
+            written = write_image(
+                self._picture(stem), picture, photo=photo.path, overwrite=overwrite
+            )
+            report = replace(report, picture=written)
+        reporter.photo(name, report)
+        return report
 
 
-def _compare(
-    slid: npt.NDArray[np.float32], cropped: npt.NDArray[np.float32], cells: Sequence[Cell]
-) -> Agreement:
-    ours = np.stack([slid[cell] for cell in cells]).astype(np.float64)
-    theirs = np.stack([cropped[cell] for cell in cells]).astype(np.float64)
-    difference = np.abs(ours - theirs)
-    largest = np.abs(theirs).max()
-    return Agreement(
-        windows=len(cells),
-        largest=float(difference.max()),
-        mean=float(difference.mean()),
-        relative=float(difference.max() / largest) if largest else float(difference.max()),
-        correlation=_correlation(ours.ravel(), theirs.ravel()),
-        top1=float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean()),
-    )
+def _path_of(photo: object) -> str:
+    """The path of a photo; "" of one that is in memory."""
+    return str(photo) if isinstance(photo, str | Path) else str(getattr(photo, "path", ""))
 
 
-def _correlation(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> float:
-    """Pearson correlation; 1 for two equal constants."""
-    if ours.std() == 0 or theirs.std() == 0:
-        return float(np.array_equal(ours, theirs))
-    return float(np.corrcoef(ours, theirs)[0, 1])
+def _number(path: Path) -> tuple[int, int] | None:
+    """The device and number of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

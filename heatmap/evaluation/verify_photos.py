@@ -12,7 +12,7 @@ from .verify_report import VerifyReport
 
 @dataclass(frozen=True)
 class VerifySummary:
-    """What the verification of several photos gives together.
+    """What :func:`heatmap.verify` gives of a folder of photos.
 
     Attributes:
         photos: number of photos compared.
@@ -41,17 +41,16 @@ class VerifySummary:
         """Whether all photos were compared and the conversion is right on each."""
         return self.photos > 0 and not self.wrong and not self.failed
 
-    def exceeds(self, most_difference: float | None) -> bool:
+    def exceeds(self, max_difference: float | None) -> bool:
         """Whether sliding differs from cropping by more than this; never, if it is None."""
-        return most_difference is not None and not self.difference <= most_difference
+        return max_difference is not None and not self.difference <= max_difference
 
 
 def summarise(outcomes: Iterable[tuple[str, VerifyReport | HeatmapError]]) -> VerifySummary:
     """The summary of reports as they come, without keeping them.
 
     Args:
-        outcomes: for each photo its name, and the report of :func:`heatmap.verify` or why there
-            is none.
+        outcomes: for each photo its name, and its report or why there is none.
     """
     summary = VerifySummary()
     for name, outcome in outcomes:

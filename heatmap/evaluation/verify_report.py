@@ -117,11 +117,15 @@ class VerifyReport:
         scales: the comparison at each scale, smallest scale first; at least one.
         padded: names of the layers that pad; None if they are not known, as of an exported file.
         whole_input: names of layers whose output depends on the whole photo, with reasons.
+        notes: conversions applied while the photo was read, and damage.
+        picture: the picture of it, where one was written.
     """
 
     scales: tuple[ScaleReport, ...]
     padded: tuple[str, ...] | None
     whole_input: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+    picture: Path | None = None
 
     def __repr__(self) -> str:
         """One line: ``VerifyReport 384 windows at 3 scales: difference 5.1e-08, passed``."""
@@ -143,6 +147,10 @@ class VerifyReport:
     def difference(self) -> float:
         """The largest difference of sliding from cropping / the largest score of a crop."""
         return self.worst.everywhere.relative
+
+    def exceeds(self, max_difference: float | None) -> bool:
+        """Whether sliding differs from cropping by more than this; never, if it is None."""
+        return max_difference is not None and not self.difference <= max_difference
 
     @property
     def windows(self) -> int:

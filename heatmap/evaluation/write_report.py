@@ -14,16 +14,15 @@ from ..errors import PhotoError
 from ..files import of_bytes, write_all
 from ..geometry import shrunk_hw
 from ..marks import Mark
-from ..names import EVALUATION, EVALUATION_PAGE
+from ..names import EVALUATION, EVALUATION_PAGE, check_length
 from ..ownership import Ownership
 from ..photo.photo import read_photo
-from ..photo.reading import AS_IT_IS, Reading
 from ..progress import Progress, reporting
 from ..rendering.overlay import encode_image
 from ..rendering.truth import annotated_with_truth
-from ..runs.request import Display, MultiScale
+from ..runs.request import Request
 from ..scoring.scorer import Scorer
-from .evaluate import EvaluationReport, unnamed_findings
+from .evaluate_photos import EvaluationReport, unnamed_findings
 from .photo_figures import PhotoFigures, best_and_worst
 from .report_page import ShownPhoto, report_page
 
@@ -38,11 +37,8 @@ def write_report(
     report: EvaluationReport,
     photos: str | Path,
     scorer: Scorer,
+    request: Request,
     *,
-    display: Display = Display(),
-    placement: MultiScale = MultiScale(),
-    reading: Reading = AS_IT_IS,
-    overwrite: bool = False,
     progress: Progress = False,
 ) -> tuple[Path, ...]:
     """Write ``evaluation.html`` and ``evaluation.json``, both or neither.
@@ -53,9 +49,9 @@ def write_report(
     Args:
         folder: where the files go; created if missing.
         report: the result of :func:`heatmap.evaluate`.
-        photos, scorer, display, placement, reading: as they were given to it.
-        overwrite: also replace files that this tool did not write, and the evaluation of other
-            photos.
+        photos: the folder that was given to it.
+        scorer, request: what it scored with, and how; the request says whether strangers' files
+            and the evaluation of other photos are replaced.
         progress: as in :func:`heatmap.score`; counts the photos drawn.
 
     Returns:
@@ -66,24 +62,24 @@ def write_report(
     Raises:
         ResultError: the files cannot be written, or must not be replaced.
     """
-    owner = report_owner(folder, photos, read=scorer.files, overwrite=overwrite)
+    owner = report_owner(folder, photos, read=scorer.files, overwrite=request.overwrite)
     best, worst = best_and_worst(report.photos, MOST_PHOTOS)
     chosen, shown = [*best, *worst], []
     with reporting(progress) as reporter:
         reporter.stage("drawing the best and worst photos")
         for done, figures in enumerate(chosen, start=1):
             path = Path(photos, figures.file)
-            shown.append(_shown(figures, path, reading, scorer, display, placement))
+            shown.append(_shown(figures, path, scorer, request))
             reporter.advance(done, len(chosen))
     page = report_page(
         report,
         shown[: len(best)],
         shown[len(best) :],
         subject=_subject(report, Path(photos), scorer),
-        conf=display.conf,
+        conf=request.display.conf,
         mark=owner.mark,
     )
-    described = {"generator": owner.mark.text, **describe_evaluation(report, scorer)}
+    described = {"generator": owner.mark.text, **describe_evaluation(report)}
     told = json.dumps(described, indent=2)
     home = Path(folder)
     files = {home / EVALUATION_PAGE: of_bytes(page), home / EVALUATION: of_bytes(told.encode())}
@@ -101,15 +97,17 @@ def report_owner(
     Raises:
         ResultError: a file of its name is a stranger's, or of other photos.
     """
+    check_length(Path(folder) / EVALUATION)
     owner = replace(Ownership.of(read, overwrite=overwrite), mark=Mark.of(photos))
     owner.check([Path(folder) / EVALUATION_PAGE, Path(folder) / EVALUATION])
     return owner
 
 
-def describe_evaluation(report: EvaluationReport, scorer: Scorer) -> dict[str, Any]:
-    """A report, for JSON, with notes on how the model was loaded and photos were read."""
-    notes = (*scorer.notes_at(scorer.native_stride_px), *report.notes)
-    return {**asdict(report), "notes": notes}
+def describe_evaluation(report: EvaluationReport) -> dict[str, Any]:
+    """A report, for JSON, with all notes together."""
+    told = asdict(report)
+    del told["written"]
+    return {**told, "notes": (*told.pop("network_notes"), *report.notes)}
 
 
 def _subject(report: EvaluationReport, photos: Path, scorer: Scorer) -> str:
@@ -120,21 +118,15 @@ def _subject(report: EvaluationReport, photos: Path, scorer: Scorer) -> str:
     )
 
 
-def _shown(
-    figures: PhotoFigures,
-    path: Path,
-    reading: Reading,
-    scorer: Scorer,
-    display: Display,
-    placement: MultiScale,
-) -> ShownPhoto:
+def _shown(figures: PhotoFigures, path: Path, scorer: Scorer, request: Request) -> ShownPhoto:
     """Find again what is on a photo, and draw it."""
     try:
-        photo = read_photo(path, reading=reading)
+        photo = read_photo(path, reading=request.limits.reading)
     except PhotoError:
         return ShownPhoto(figures)
+    display = request.display
     search = replace(display, classes=()).search
-    findings = unnamed_findings(photo, scorer, placement, search)
+    findings = unnamed_findings(photo, scorer, request.placement, search)
     hw = shrunk_hw(photo.hw, _PICTURE_PX)
     picture = annotated_with_truth(
         np.concatenate(list(photo.strips(scaled_hw=hw))),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import torch
 
@@ -13,8 +13,10 @@ from ..choices import Activation
 from ..classes import ClassList
 from ..errors import ModelError, Use
 from ..grid.outputs import Outputs, outputs_of_head, with_activation
+from ..keywords import among, check_keywords
 from ..prepared.preprocessing import Preprocessing
 from .adapted import LEVELS, HeadKind
+from .checkpoint import check_target, save_checkpoint
 from .class_names import ClassNames, new_classes
 from .classifier import Classifier
 from .load import Model, load_original
@@ -26,7 +28,24 @@ from .trained_parts import TrainedParts, trained_parts
 
 
 class AdaptOptions(TypedDict, total=False):
-    """The options of :func:`adapt` by name, except for those that training sets itself."""
+    """The network to adapt and its new head, as of :func:`heatmap.adapt`; None is as not given.
+
+    Attributes:
+        weights, weights_key, architecture: as in :func:`heatmap.load_classifier`.
+        window: side of the new window, px; by default the network's own. If a network does not
+            say its window, this is taken for it too.
+        head: "fc", "pool" or "spp" (see adapted.py); by default "fc" for networks that flatten
+            their feature map (VGG) and "pool" for those that average over it (ResNet).
+        levels: sides of the grids that "spp" pools to, by default 4, 2 and 1.
+        fc6: for a first fully connected layer of another size: "reinitialised" (the default), or
+            "resampled" from the trained one so that it gives the same as "pool". The
+            classification layer is never resampled.
+        freeze: which layers training does not change: "trunk" (the default), "none", or the number
+            of layers, counted from the photo.
+        average: whether "fc" averages the scores of all windows for photos larger than the
+            window (the default); otherwise such photos are refused.
+        softmax: whether to end in a softmax.
+    """
 
     weights: str | Path
     weights_key: str | None
@@ -44,35 +63,33 @@ class AdaptOptions(TypedDict, total=False):
 class _HeadOptions:
     """The options of the new head; see :func:`adapt`."""
 
-    head: HeadKind | None
-    levels: Sequence[int]
-    fc6: Fc6Start
-    freeze: str | int
-    average: bool
-    softmax: bool
-    seed: int
-    activation: Activation
+    head: HeadKind | None = None
+    levels: Sequence[int] = LEVELS
+    fc6: Fc6Start = "reinitialised"
+    freeze: str | int = "trunk"
+    average: bool = True
+    softmax: bool = False
+    seed: int = 0
+    activation: Activation = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "freeze", _freeze(self.freeze))
 
 
 def adapt(
     model: Model = DEFAULT_MODEL,
     *,
-    weights: str | Path = "default",
-    weights_key: str | None = None,
-    architecture: str | None = None,
-    window: int | None = None,
+    output: str | Path | None = None,
+    overwrite: bool = False,
     num_classes: int | None = None,
     class_names: ClassNames | None = None,
-    head: HeadKind | None = None,
-    levels: Sequence[int] = LEVELS,
-    fc6: Fc6Start = "reinitialised",
-    freeze: str | int = "trunk",
-    average: bool = True,
-    softmax: bool = False,
     seed: int = 0,
     activation: Activation = "auto",
+    **options: Unpack[AdaptOptions],
 ) -> Classifier:
     """Give a network another window, other classes and, if wanted, another head.
+
+    >>> heatmap.adapt("vgg16", window=400, num_classes=3, head="pool")  # doctest: +SKIP
 
     The trunk keeps its weights, and so do the layers after it whose shape is unchanged. The others
     are re-initialised (He et al., arXiv 1502.01852, eq. 10: normal with variance 2 / fan-in before
@@ -80,27 +97,17 @@ def adapt(
     whenever the classes are new. ``docs/how-it-works/fc-to-conv.md`` explains the heads.
 
     Args:
-        model, weights, weights_key, architecture: as in :func:`heatmap.load_classifier`. If
-            a network does not say its window, ``window`` is taken for it too.
-        window: side of the new window, px; None keeps the network's own.
+        model: as in :func:`heatmap.load_classifier`.
+        output: also write a checkpoint, as :func:`heatmap.save_checkpoint`.
+        overwrite: as of :func:`heatmap.save_checkpoint`.
         num_classes: number of classes of the new network.
         class_names: names of the new classes, or a text file with one per line. Without
             ``num_classes`` and ``class_names`` the network keeps its classes.
-        head: "fc", "pool" or "spp" (see adapted.py). None is "fc" for networks that flatten
-            their feature map (VGG) and "pool" for those that average over it (ResNet).
-        levels: sides of the grids that "spp" pools to.
-        fc6: for a first fully connected layer of another size: "reinitialised", or "resampled"
-            from the trained one so that it gives the same as "pool". The classification layer
-            is never resampled.
-        freeze: which layers training does not change: "trunk", "none", or the number of layers,
-            counted from the photo.
-        average: whether "fc" averages the scores of all windows for photos larger than the
-            window; otherwise such photos are refused.
-        softmax: whether to end in a softmax.
         seed: random seed of re-initialised weights.
         activation: what makes probabilities of the new network's outputs, as in
             :func:`heatmap.load_classifier`. "auto" is that of the original where its classes
             are kept, otherwise "softmax"; "none" where the network ends in one.
+        options: any of :class:`heatmap.AdaptOptions`: ``weights``, ``window``, ``head``, ...
 
     Returns:
         The adapted classifier, with its frozen parameters not requiring gradients.
@@ -108,12 +115,23 @@ def adapt(
     Raises:
         ModelError: the network or head cannot be used, or a value is out of range.
         ConversionError: the network has no trunk that slides.
+        ResultError: the checkpoint cannot be written.
     """
-    original = load_original(model, Source(weights, weights_key, architecture), window)
+    check_keywords(adapt, options, AdaptOptions)
+    given = among(options, AdaptOptions)
+    if output is not None:
+        read = (model, class_names, *given.values())
+        check_target(Path(output), read=read, overwrite=overwrite)
+    source = Source(*(given.pop(each.name, each.default) for each in fields(Source)))
+    window = given.pop("window", None)
+    original = load_original(model, source, window)
     new = new_classes(num_classes, class_names)
-    options = _HeadOptions(head, levels, fc6, _freeze(freeze), average, softmax, seed, activation)
+    head = _HeadOptions(**given, seed=seed, activation=activation)
     with torch.inference_mode(False):
-        return _adapted(original, window, new, options)
+        adapted = _adapted(original, window, new, head)
+    if output is not None:
+        save_checkpoint(adapted, output, overwrite=overwrite)
+    return adapted
 
 
 def _adapted(

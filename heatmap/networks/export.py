@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from ..errors import ConversionError, HeatmapError, ResultError, reason_of
 from ..files import Change, changing
 from ..geometry import whole_windows
 from ..grid.outputs import activation_of
+from ..keywords import among, check_keywords
 from ..localization.auto_scales import described_rule
 from ..marks import MARK
 from ..ownership import Ownership
@@ -36,7 +37,8 @@ from ..temporary import recover
 from ..versions import package_versions
 from .classifier import Classifier
 from .exported import FACTS_NAME
-from .load import load_classifier
+from .load import Model, load_classifier
+from .load_options import LoadOptions
 from .model_names import DEFAULT_MODEL
 from .onnx import RunProgram, data_file, is_large, onnx_model, onnx_runner
 from .record import recorded
@@ -86,14 +88,14 @@ class Program:
 
 
 def export(
-    model: str | Path | nn.Module | Classifier = DEFAULT_MODEL,
-    path: str | Path = "heatmap.onnx",
+    model: Model = DEFAULT_MODEL,
+    output: str | Path = "heatmap.onnx",
     *,
     to: ProgramFormat = "onnx",
     stride: int | None = None,
     overwrite: bool = False,
     progress: Progress = False,
-    **options: Any,
+    **options: Unpack[LoadOptions],
 ) -> Program:
     """Write the fully convolutional network to a file that runs without this package.
 
@@ -111,7 +113,7 @@ def export(
 
     Args:
         model, options: as in :func:`heatmap.load_classifier`.
-        path: the file, .onnx or, for torch, .pt2.
+        output: the file, .onnx or, for torch, .pt2.
         to: "onnx", for ONNX Runtime and others, or "torch" (``torch.export.save``).
         stride: distance between windows, px; None is the native stride.
         overwrite: also replace files that were not exported by this tool.
@@ -127,13 +129,14 @@ def export(
         ModelError: as :func:`heatmap.load_classifier`.
         ResultError: the path cannot be written, has another suffix, or is a stranger's file.
     """
-    target = Path(path)
+    check_keywords(export, options, LoadOptions)
+    target = Path(output)
     _check_suffix(target, to)
     owner = _owner(target, model, options, overwrite=overwrite)
     # Networks cannot be recorded in inference mode.
     with reporting(progress) as reporter, torch.inference_mode(False), torch.no_grad():
         reporter.stage("loading the network")
-        classifier = load_classifier(model, **options)
+        classifier = load_classifier(model, **among(options, LoadOptions))
         reporter.notes(classifier.notes)
         reporter.stage(f"converting {classifier.name}")
         network = _converted(classifier, stride)

@@ -61,6 +61,8 @@ class Summary:
             (outputs and gradients).
         parameter_bytes: bytes of the parameters.
         peak_bytes: largest number of bytes in use at once during scoring.
+        weights: what the weights are, in words.
+        notes: what the user should know of how the network was loaded.
     """
 
     model: str
@@ -79,6 +81,8 @@ class Summary:
     activation_bytes: int
     parameter_bytes: int
     peak_bytes: int
+    weights: str
+    notes: tuple[str, ...]
 
     def __repr__(self) -> str:
         """One line: ``Summary vgg16: 38 layers, 138,357,544 parameters, window 224 px``."""

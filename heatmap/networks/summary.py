@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Unpack
 
 import torch
 from torch import fx, nn
@@ -17,8 +18,10 @@ from ..conversion.operation_facts import Fact, has
 from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
 from ..geometry import whole_windows
+from ..keywords import among, check_keywords
 from .layer_table import LayerRow, Summary
 from .load import Model, load_classifier
+from .load_options import LoadOptions
 from .model_names import DEFAULT_MODEL
 
 _TYPES = {
@@ -52,21 +55,27 @@ _TYPES = {
 }
 
 
-def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = None) -> Summary:
+def summary(
+    model: Model = DEFAULT_MODEL,
+    *,
+    photo_size: tuple[int, int] | None = None,
+    **options: Unpack[LoadOptions],
+) -> Summary:
     """Describe each layer of the converted network, before BatchNorm is folded.
 
     Args:
-        model: a name, a path to a checkpoint, an ``nn.Module`` or a Classifier.
-        photo_hw: height and width of the photo, px; None is one window.
+        model, options: as for :func:`heatmap.load_classifier`.
+        photo_size: width and height of the photo, px; None is one window.
 
     Raises:
         ModelError: the network cannot be loaded.
         ConversionError: the network cannot slide.
         GeometryError: the photo is smaller than the window.
     """
-    classifier = load_classifier(model)
+    check_keywords(summary, options, LoadOptions)
+    classifier = load_classifier(model, **among(options, LoadOptions))
     window = classifier.preprocessing.window_px
-    height, width = photo_hw or (window, window)
+    width, height = photo_size or (window, window)
     if min(height, width) < window:
         raise GeometryError(
             f"photo is {width} x {height} px, the window is {window} px: give at least that"
@@ -102,6 +111,8 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
         activation_bytes=sum(4 * math.prod(row.shape) for row in rows),
         parameter_bytes=4 * parameters,
         peak_bytes=sizes,
+        weights=classifier.weights,
+        notes=classifier.notes,
     )
 
 

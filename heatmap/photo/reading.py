@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from ..errors import PhotoError
 
@@ -13,6 +13,14 @@ Damaged = Literal["note", "refuse"]
 # and 20 s (JPEG 2000 of 16 bits); AVIF 2.0, WebP 1.1, GIF 1.1. Satellite tiles of 120 megapixels
 # and photos of 108 are below.
 MAX_PIXELS = 2**27
+
+
+class ReadingOptions(TypedDict, total=False):
+    """How photo files are read: the attributes of :class:`heatmap.Reading`."""
+
+    input_range: tuple[float, float] | None
+    damaged: Damaged
+    max_pixels: int
 
 
 @dataclass(frozen=True)

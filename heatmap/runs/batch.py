@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +19,7 @@ from ..threads import thread_count, threads_restored
 from .annotation_folders import Annotations, annotations_of
 from .batch_plan import BatchPlan, file_sizes, plan_work, settled_files
 from .batch_reporter import BatchReporter, batch_reporting
+from .batched import Batch
 from .coco_joined import Pieces, joined_pieces, write_joined
 from .manifest import Manifest, Record, read_manifest, writing_manifest
 from .overview import write_overview
@@ -105,19 +106,6 @@ class BatchSources:
     watch: float | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The plan of a batch, the records of all its photos, earlier ones too, and the scorer."""
-
-    work: BatchPlan
-    records: tuple[Record, ...]
-    scorer: Scorer | None = field(repr=False)
-
-    @property
-    def failed(self) -> tuple[Record, ...]:
-        return tuple(record for record in self.records if record.state == "failed")
-
-
 def plan_batch(
     sources: BatchSources,
     output: Path,
@@ -126,21 +114,22 @@ def plan_batch(
     *,
     threads: int | None = None,
     runner: BatchRunner = LocalRunner(),
-) -> BatchPlan:
-    """What :func:`batch` would do now; nothing is written.
+) -> Batch:
+    """What :func:`run_batch` would do now; nothing is written.
 
     Raises:
-        HeatmapError: as :func:`batch`.
+        HeatmapError: as :func:`run_batch`.
     """
     gathered, manifest = gather(sources.places, output), read_manifest(output)
     share = _share(runner, gathered)
     setup = _setup(recipe, request, threads, manifest, share)
     _check_own(manifest, _owner(manifest, setup), *_joined(manifest, setup))
     retry_failed = sources.retry_failed or request.overwrite
-    return _plan(gathered, manifest, setup, retry_failed=retry_failed)
+    work = _plan(gathered, manifest, setup, retry_failed=retry_failed)
+    return Batch(work, _records(gathered, manifest.records), output)
 
 
-def batch(
+def run_batch(
     sources: BatchSources,
     output: Path,
     recipe: ScorerRecipe,
@@ -195,10 +184,15 @@ def batch(
                 _join(manifest, setup, reporter)
             # With watch, a photo that fails again is not retried at every search.
             retry_failed = first = False
-        folders = (item for item, _ in gathered.unread)
-        names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
-        records = {**manifest.records, **refused}
-        return Batch(work, tuple(records[name] for name in sorted(names)), setup.asked)
+        records = _records(gathered, {**manifest.records, **refused})
+        return Batch(work, records, output, setup.asked)
+
+
+def _records(gathered: BatchFiles, known: Mapping[str, Record]) -> tuple[Record, ...]:
+    """What is known of the files of a batch, sorted by name."""
+    folders = (item for item, _ in gathered.unread)
+    names = {item.name for item in (*gathered.photos, *gathered.others, *folders)}
+    return tuple(known[name] for name in sorted(names & known.keys()))
 
 
 def _told(
@@ -274,6 +268,9 @@ def _setup(
     scorer.ready_at(stride)
     output = Path(os.path.abspath(manifest.path.parent))
     notes = (*scorer.notes_at(stride), *scorer.cache_notes)
+    if recipe.is_prepared:
+        # The others were told when it was prepared.
+        notes = scorer.notes_at(stride)[len(scorer.facts.notes) :]
     return BatchSetup(recipe, scorer, request, settings, output, notes, asked)
 
 

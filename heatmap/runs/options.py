@@ -2,52 +2,105 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..choices import Activation, Backend, Colormap, Device, Dtype, Engine
+from ..choices import Backend, Colormap, Device, Dtype, Engine
 from ..classes import ClassGroup, Wanted
-from ..errors import ResultError, Use
+from ..errors import ModelError, ResultError, Use
 from ..geometry import Border
 from ..grid.origin import Fusion
 from ..grid.skip import Skip
+from ..keywords import among
 from ..localization.auto_scales import Automatic, Resolution
 from ..localization.formats.coco import CocoIds
-from ..photo.reading import Damaged, Reading
-from ..prepared.preprocessing import ChannelOrder, PerChannel
+from ..networks.load_options import LoadOptions
+from ..photo.reading import Reading, ReadingOptions
+from ..progress import Reporter
 from .request import Display, Extras, Limits, MultiScale, Request
 from .settings import ScorerRecipe
+
+if TYPE_CHECKING:
+    from ..networks.load import Model
+    from ..scoring.scorer import Scorer
 
 Options = Mapping[str, Any]
 Settings = TypeVar("Settings", Display, MultiScale, Limits, Extras, Reading)
 
 
-class ModelOptions(TypedDict, total=False):
+class ModelOptions(LoadOptions, total=False):
     """How a network is loaded and run: see :func:`heatmap.load_classifier`, :func:`prepare`."""
 
-    weights: str | Path
-    weights_key: str | None
-    architecture: str | None
-    window: int | None
-    mean: PerChannel | None
-    std: PerChannel | None
-    channel_order: ChannelOrder | None
-    class_names: Any
-    groups: str | Path | None
-    activation: Activation
     engine: Engine
     backend: Backend
     device: Device
     dtype: Dtype
 
 
-class RunOptions(ModelOptions, total=False):
+class ScaleOptions(TypedDict, total=False):
+    """At which scales photos are scored, as of :class:`RunOptions`."""
+
+    scales: float | Sequence[float] | Automatic
+    resolution: Resolution
+
+
+class PlacementOptions(ScaleOptions, total=False):
+    """How windows are laid over photos, as of :class:`RunOptions`."""
+
+    stride: int | None
+    border: Border
+
+
+class VerifyOptions(LoadOptions, PlacementOptions, ReadingOptions, total=False):
+    """The options of :func:`heatmap.verify`, as of :class:`heatmap.RunOptions`."""
+
+    backend: Backend
+
+
+class EvaluateOptions(LoadOptions, ScaleOptions, ReadingOptions, total=False):
+    """The options of :func:`heatmap.evaluate`, as of :class:`heatmap.RunOptions`."""
+
+    fuse: Fusion
+    backend: Backend
+    conf: float
+    confirm: int
+
+
+class BatchOptions(ModelOptions, PlacementOptions, ReadingOptions, total=False):
+    """The options of :func:`heatmap.batch`: those of :class:`heatmap.RunOptions` of any photo."""
+
+    classes: Wanted | Sequence[Wanted]
+    exclude: Wanted | Sequence[Wanted]
+    conf: float
+    iou: float
+    max_det: int | None
+    confirm: int
+    fuse: Fusion
+    skip_background: bool
+    mask: str | Path | npt.NDArray[np.uint8] | None
+    memory: int | None
+    store_classes: Wanted | Sequence[Wanted] | None
+    alpha: float
+    color_range: tuple[float, float] | None
+    colormap: Colormap | None
+    legend: bool
+    boxes: bool
+    full: bool
+    per_class: bool
+    areas: bool
+    formats: str | Sequence[str]
+    coco: str | Path | None
+    html: bool
+    save_grid: bool
+    save_crops: bool
+
+
+class RunOptions(BatchOptions, total=False):
     """The options of :func:`heatmap.run` and ``heatmap run``; None is as not given.
 
     Attributes:
@@ -86,66 +139,38 @@ class RunOptions(ModelOptions, total=False):
             a COCO dataset; the page; the grid; a cut-out of each detection.
     """
 
-    classes: Wanted | Sequence[Wanted]
-    exclude: Wanted | Sequence[Wanted]
-    conf: float
-    iou: float
-    max_det: int | None
-    confirm: int
-    scales: float | Sequence[float] | Automatic
-    resolution: Resolution
-    stride: int | None
-    border: Border
-    fuse: Fusion
     region: tuple[int, int, int, int] | None
-    skip_background: bool
-    mask: str | Path | npt.NDArray[np.uint8] | None
-    memory: int | None
-    store_classes: Wanted | Sequence[Wanted] | None
-    input_range: tuple[float, float] | None
-    damaged: Damaged
-    max_pixels: int
-    alpha: float
-    color_range: tuple[float, float] | None
-    colormap: Colormap | None
-    legend: bool
-    boxes: bool
-    full: bool
-    per_class: bool
-    areas: bool
-    formats: str | Sequence[str]
-    coco: str | Path | None
-    html: bool
-    save_grid: bool
-    save_crops: bool
 
 
-MODEL_OPTIONS = frozenset(ModelOptions.__annotations__)
-RUN_OPTIONS = frozenset(RunOptions.__annotations__)
-
-
-def among(options: Options, names: frozenset[str]) -> dict[str, Any]:
-    """Those of some options that have these names and are not None."""
-    return {name: value for name, value in options.items() if name in names and value is not None}
-
-
-def check_options(options: Options, known: frozenset[str], function: str) -> None:
-    """Refuse options that there are not.
+def recipe_of(model: Model | Scorer, options: Options) -> ScorerRecipe:
+    """How to prepare a scorer, from those of the options that are of the model.
 
     Raises:
-        TypeError: as Python does, with what may be meant.
+        ModelError: options of a model beside a scorer, which has them already.
     """
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f": did you mean {near[0]!r}?" if near else ""
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{meant}")
+    given = among(options, ModelOptions)
+    listed = ", ".join(given)
+    recipe = ScorerRecipe(model, given.pop("engine", "auto"), given)
+    if listed and recipe.is_prepared:
+        raise ModelError(f"{listed}: the scorer is prepared already, give this to heatmap.prepare")
+    return recipe
 
 
-def recipe_of(model: str, options: Options) -> ScorerRecipe:
-    """How to prepare a scorer, from those of the options that are of the model."""
-    given = among(options, MODEL_OPTIONS)
-    return ScorerRecipe(model, given.pop("engine", "auto"), given)
+def scorer_of(model: Model | Scorer, options: Options, reporter: Reporter) -> Scorer:
+    """The scorer that is given, or the one that a model and its options make.
+
+    What is known of the network is told as notes, but not of a scorer: that was told before.
+
+    Raises:
+        ModelError: as :func:`recipe_of`; or as :func:`heatmap.prepare`.
+    """
+    recipe = recipe_of(model, options)
+    if not recipe.is_prepared:
+        reporter.stage(f"loading {recipe.name}")
+    scorer = recipe.prepare()
+    if not recipe.is_prepared:
+        reporter.notes((*scorer.facts.notes, *scorer.cache_notes))
+    return scorer
 
 
 def request_of(options: Options, *, overwrite: bool = False) -> Request:
@@ -154,39 +179,28 @@ def request_of(options: Options, *, overwrite: bool = False) -> Request:
     Raises:
         ResultError, PhotoError, GeometryError: a value that cannot be.
     """
-    given = among(options, RUN_OPTIONS)
+    given = among(options, RunOptions)
     for name in ("classes", "exclude", "store_classes", "formats"):
         if name in given:
-            given[name] = _several(given[name])
-    if isinstance(given.get("scales"), int | float):
-        given["scales"] = (given["scales"],)
-    limits = given | {"reading": reading_of(given), "skip": _skip_of(given)}
+            given[name] = several(given[name])
+    limits = given | {"reading": _made(Reading, given), "skip": _skip_of(given)}
     limits["store_classes"] = given.get("store_classes") or None
     return Request(
         _made(Display, given),
-        placement_of(given),
+        _placement_of(given),
         _made(Limits, limits),
         _made(Extras, given | {"coco": _ids_of(given)}),
         overwrite,
     )
 
 
-def placement_of(options: Options) -> MultiScale:
+def _placement_of(options: Options) -> MultiScale:
     """How windows are laid over a photo."""
     given = dict(options)
-    if not isinstance(given.get("scales", ""), str):
-        given["scales"] = tuple(given["scales"])
+    scales = given.get("scales", "auto")
+    if not isinstance(scales, str):
+        given["scales"] = (scales,) if isinstance(scales, int | float) else tuple(scales)
     return _made(MultiScale, given)
-
-
-def display_of(options: Options) -> Display:
-    """What is looked for, and how it is drawn."""
-    return _made(Display, among(options, RUN_OPTIONS))
-
-
-def reading_of(options: Options) -> Reading:
-    """How photo files are read."""
-    return _made(Reading, options)
 
 
 def _made(kind: type[Settings], options: Options) -> Settings:
@@ -195,7 +209,7 @@ def _made(kind: type[Settings], options: Options) -> Settings:
     return kind(**{name: value for name, value in options.items() if name in names})
 
 
-def _several(value: Wanted | Iterable[Wanted]) -> tuple[Wanted, ...]:
+def several(value: Wanted | Iterable[Wanted]) -> tuple[Wanted, ...]:
     """What may be given alone or as several."""
     if isinstance(value, str | int | ClassGroup):
         return (value,)

@@ -172,7 +172,7 @@ def _scorer(
         return own()
     from ..scoring.carried import carried_scorer
 
-    return carried_scorer(carried, recipe.model, load)
+    return carried_scorer(carried, recipe.name, load)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Unpack, cast, overload
 
-from ..errors import ModelError, ResultError
+from ..errors import ResultError
+from ..keywords import check_keywords
 from ..networks.model_names import DEFAULT_MODEL
 from ..photo.given import is_encoded
 from ..photo.reduced import PhotoSource
-from ..progress import Progress
+from ..progress import Progress, reporting
 from .one_picture import is_picture, run_into
-from .options import MODEL_OPTIONS, RUN_OPTIONS, RunOptions, among, check_options, request_of
+from .options import RunOptions, request_of, scorer_of
 from .result import Result
 
 # Photos as :func:`heatmap.read_photo` takes them.
@@ -88,37 +89,16 @@ def run(
         ClassError: an unknown class, or one that is requested but not stored.
         ResultError: a value that cannot be, or the files cannot be written.
     """
-    check_options(options, RUN_OPTIONS, "run")
+    check_keywords(run, options, RunOptions)
     request = request_of(options, overwrite=overwrite)
     if output is not None and _are_several(photo) and is_picture(output):
         raise ResultError(f"{output}: is one picture, there are several photos: give a folder")
-    scorer = scorer_of(model, options, progress)
+    with reporting(progress) as reporter:
+        scorer = scorer_of(model, options, reporter)
     of_one = partial(run_into, scorer=scorer, request=request, output=output, progress=progress)
     if _are_several(photo):
         return (of_one(each) for each in photo)
     return of_one(cast(PhotoSource, photo))
-
-
-def scorer_of(
-    model: Model | Scorer, options: Mapping[str, Any], progress: Progress = False
-) -> Scorer:
-    """The scorer that is given, or the one that a model and its options make.
-
-    Raises:
-        ModelError: options of a model beside a scorer, which has them already; or as
-            :func:`heatmap.prepare`.
-    """
-    from ..scoring.prepare import prepare
-    from ..scoring.scorer import Scorer
-
-    given = among(options, MODEL_OPTIONS)
-    if not isinstance(model, Scorer):
-        return prepare(model, progress=progress, **given)
-    if given:
-        raise ModelError(
-            f"{', '.join(given)}: the scorer is prepared already, give this to heatmap.prepare"
-        )
-    return model
 
 
 def _are_several(photo: PhotoSource | Several) -> TypeGuard[Several]:

@@ -22,13 +22,17 @@ from ..contents import read_bytes
 from ..errors import PhotoError
 from ..localization.auto_scales import described_rule
 from ..memory import free_memory
+from ..progress import Reporter
 from ..threads import thread_count
 from ..versions import package_versions
 from .request import Request
 
 if TYPE_CHECKING:
+    from ..networks.load import Model
     from ..scoring.scorer import Scorer
 
+# Those who ask for a scorer tell its notes.
+_SILENT = Reporter()
 
 # Options that may be paths, and what they may be instead.
 _FILES = ("weights", "class_names", "groups")
@@ -37,11 +41,32 @@ _NO_FILES = ("default", "random")
 
 @dataclass(frozen=True)
 class ScorerRecipe:
-    """How to prepare a scorer, in this process or another; see :func:`heatmap.prepare`."""
+    """How to prepare a scorer, in this process or another; see :func:`heatmap.prepare`.
 
-    model: str
+    In another only if the model is given by its name or file; in this one it may also be a scorer.
+    """
+
+    model: Model | Scorer
     engine: Engine = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the model, or of what it is."""
+        from ..scoring.scorer import Scorer
+
+        if isinstance(self.model, Scorer):
+            return self.model.facts.name
+        if isinstance(self.model, str | Path):
+            return str(self.model)
+        return str(getattr(self.model, "name", type(self.model).__name__))
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the model is a scorer."""
+        from ..scoring.scorer import Scorer
+
+        return isinstance(self.model, Scorer)
 
     @property
     def absolute(self) -> ScorerRecipe:
@@ -52,18 +77,22 @@ class ScorerRecipe:
             name: _absolute(value) if name in _FILES else value
             for name, value in self.options.items()
         }
-        model = _absolute(self.model) if is_path(self.model) else self.model
+        of_file = isinstance(self.model, str | Path) and is_path(self.model)
+        model = _absolute(self.model) if of_file else self.model
         return replace(self, model=model, options=options)
 
     def prepare(self) -> Scorer:
-        """Prepare the scorer.
+        """Prepare the scorer, silently.
 
         Raises:
             HeatmapError: as :func:`heatmap.prepare`.
         """
         from ..scoring.prepare import prepare
+        from ..scoring.scorer import Scorer
 
-        return prepare(self.model, engine=self.engine, **self.options)
+        if isinstance(self.model, Scorer):
+            return self.model
+        return prepare(self.model, engine=self.engine, progress=_SILENT, **self.options)
 
 
 @dataclass(frozen=True)

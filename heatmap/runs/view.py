@@ -20,6 +20,7 @@ from ..photo.photo_file import PhotoFile, open_whole, upright_hw
 from ..photo.reduced import OpenPhoto
 from ..rendering.page import page_files
 from .earlier import Claim, add_files
+from .options import several
 from .pictures import Drawing, open_to_draw
 from .request import Display
 from .saved import SavedResult, read_result, result_files
@@ -73,7 +74,7 @@ def render(
     output: str | Path = "results",
     *,
     photo: str | Path | None = None,
-    classes: Sequence[Wanted] = (),
+    classes: Wanted | Sequence[Wanted] = (),
     conf: float | None = None,
     alpha: float | None = None,
     color_range: tuple[float, float] | None = None,
@@ -96,8 +97,8 @@ def render(
         results: a folder that :func:`heatmap.run` wrote to, or one photo's JSON file in it.
         output: where to write; created if missing.
         photo: the photo, if it has moved, as for :func:`heatmap.view`.
-        classes: draw these only: classes that have maps or, where the grid was saved, any; of
-            those that were not searched for there is heat only, and no boxes.
+        classes: draw these only, or this one: classes that have maps or, where the grid was saved,
+            any; of those that were not searched for there is heat only, and no boxes.
         conf: confidence threshold, 0..1, by default that of the run. What the run found below its
             own threshold was not saved, except for its guesses.
         alpha, color_range, colormap, legend, boxes, full, per_class: as of
@@ -115,11 +116,12 @@ def render(
     given: dict[str, Any] = {"conf": conf, "alpha": alpha, "color_range": color_range}
     given |= {"colormap": colormap, "legend": legend, "boxes": boxes}
     given |= {"full": full, "per_class": per_class}
+    drawn = several(classes)
     settings = {name: value for name, value in given.items() if value is not None}
 
     def draw(result: SavedResult) -> list[Path]:
         names = ResultNames.of_stem(output, ResultNames.of_description(result.description).stem)
-        display = Display(classes=classes, **{**asdict(result.drawing), **settings})
+        display = Display(classes=drawn, **{**asdict(result.drawing), **settings})
         opened, files = _pictures(result, photo, display)
         claim = Claim(names, opened.path, result.digest, overwrite)
         return add_files(claim, {names.path(suffix): write for suffix, write in files.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..choices import BACKENDS, ENGINES, Backend, Device, Dtype, Engine
 from ..classes import Wanted
@@ -12,6 +12,8 @@ from ..errors import GeometryError, ModelError, Use
 from ..geometry import Border, Placement
 from ..grid.score_grid import ScoreGrid, noted
 from ..grid.skip import Skip, no_data_note
+from ..keywords import check_keywords
+from ..networks.load_options import LoadOptions
 from ..networks.model_names import DEFAULT_MODEL, are_added, is_exported, is_factory
 from ..photo.reduced import PhotoSource, name_of
 from ..prepared.typed import digest_of_typed
@@ -35,7 +37,7 @@ def prepare(
     device: Device = "cpu",
     dtype: Dtype = "float32",
     progress: Progress = False,
-    **overrides: Any,
+    **options: Unpack[LoadOptions],
 ) -> Scorer:
     """Load a classifier and convert it for scoring.
 
@@ -57,7 +59,7 @@ def prepare(
         dtype: "float32", "bfloat16" or "float16", of weights and activations. The conversion
             is always checked in float32.
         progress: as in :func:`score`; what is known of the network is told as notes.
-        overrides: further arguments of :func:`heatmap.load_classifier` (weights, window, ...).
+        options: further arguments of :func:`heatmap.load_classifier` (weights, window, ...).
 
     Returns:
         A scorer for any number of photos.
@@ -68,11 +70,12 @@ def prepare(
         ConversionError: the engine is "slide", and the network cannot slide.
         GeometryError: an unknown engine.
     """
+    check_keywords(prepare, options, LoadOptions)
     if engine not in ENGINES:
         raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
     with reporting(progress) as reporter:
         reporter.stage(f"loading {_name(model)}")
-        scorer = _prepared(model, engine, backend, Compute(device, dtype), overrides)
+        scorer = _prepared(model, engine, backend, Compute(device, dtype), dict(options))
         reporter.notes((*scorer.facts.notes, *scorer.cache_notes))
     return scorer
 

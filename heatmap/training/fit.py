@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,19 @@ from ..ownership import ANY
 ReadRows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
 # The name of the validation logits in a saved state; those of parameters begin otherwise.
 _BEST_LOGITS = "validation.best"
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """The hyperparameters of a training: the attributes of :class:`Schedule`."""
+
+    epochs: int
+    batch: int
+    rate: float
+    decay: float
+    views: int
+    validation_split: float
+    patience: int
+    seed: int
 
 
 @dataclass(frozen=True)

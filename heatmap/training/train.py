@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ..contents import read_bytes
 from ..errors import ModelError, ResultError, Use
 from ..files import of_bytes, write_all
 from ..grid.outputs import outputs_of_head
+from ..keywords import among, check_keywords
 from ..localization.auto_scales import ScaleRule, rule_of_examples
 from ..networks.adapt import AdaptOptions, adapt
 from ..networks.adapted import Adapted
@@ -33,12 +34,12 @@ from ..networks.state_dict import digest_of_weights
 from ..networks.tensors import photo_tensor
 from ..ownership import Ownership
 from ..photo.photo_file import upright_hw
-from ..photo.reading import AS_IT_IS, Reading
+from ..photo.reading import Reading, ReadingOptions
 from ..progress import Progress, Reporter, reporting
 from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
-from .fit import Fit, LabelledRows, Schedule
+from .fit import Fit, LabelledRows, Schedule, ScheduleOptions
 from .trained import Trained, page_path
 from .training_page import training_page
 from .training_reporter import TrainingReporter, training_reporter
@@ -47,22 +48,39 @@ from .view_store import ViewStore
 from .work_folder import WorkFolder, work_folder
 
 
+class TrainOptions(AdaptOptions, ScheduleOptions, ReadingOptions, total=False):
+    """The options of :func:`train`; None is as not given.
+
+    Attributes:
+        weights, weights_key, architecture, window, head, levels, fc6, freeze, average, softmax:
+            the network to train, as of :class:`heatmap.AdaptOptions`.
+        epochs: maximum number of passes over the examples, by default 40.
+        batch: batch size, by default 32.
+        rate, decay: learning rate, 0.001, and weight decay, 0.01, of AdamW.
+        views: number of views of each example, 8: the plain one, and augmented ones.
+        validation_split: share of the photos for validation, from 0 to below 1, by default 0.2.
+        patience: number of epochs without a lower validation loss after which training stops, 8.
+        seed: random seed of augmentation, split and weights, 0.
+        input_range, damaged, max_pixels: how photos are read, as of :class:`heatmap.Reading`.
+    """
+
+
 def train(
     folder: str | Path,
-    output: str | Path,
+    output: str | Path = "trained.safetensors",
     model: Model = DEFAULT_MODEL,
     *,
     boxes: str | Path | None = None,
     background: str | Path | None = None,
-    schedule: Schedule | None = None,
     resume: bool = False,
     skip_broken: bool = False,
-    reading: Reading = AS_IT_IS,
     overwrite: bool = False,
     progress: Progress = False,
-    options: AdaptOptions | None = None,
+    **options: Unpack[TrainOptions],
 ) -> Trained:
     """Train a network on your own photos, and write it as a checkpoint, and a page about it.
+
+    >>> heatmap.train("photos", "mine.safetensors", epochs=20, freeze="none")  # doctest: +SKIP
 
     Frozen layers are computed once for each view; the others are trained with AdamW on
     cross-entropy, in which all classes have the same weight. The epoch with the lowest validation
@@ -77,13 +95,11 @@ def train(
         boxes: COCO instances, or a JSON or CSV list of boxes on the photos; what lies beside them
             becomes the class "background".
         background: photos of the class "background"; not with ``boxes``, which make their own.
-        schedule: the hyperparameters; None is ``Schedule()``.
         resume: go on with an interrupted training after its last complete epoch.
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
-        reading: how photo files are read, where they leave a choice.
         overwrite: also replace files of these names that this tool did not write.
         progress: as in :func:`heatmap.score`; counts views, then epochs.
-        options: options of :func:`heatmap.adapt`, except for classes and seed.
+        options: any of :class:`heatmap.TrainOptions`, as ``heatmap train`` has them.
 
     Returns:
         The trained network, its files, its epochs, and what it makes of the validation split.
@@ -93,15 +109,17 @@ def train(
         ResultError: the boxes cannot be read, or a file is in the way or cannot be written.
         ModelError: the network, an option or the saved state cannot be used.
     """
+    check_keywords(train, options, TrainOptions)
     began, target = time.perf_counter(), Path(output)
-    schedule, options = schedule or Schedule(), options or {}
-    owner = _owner(target, (model, boxes, *options.values()), overwrite)
+    schedule, adapting = Schedule(**among(options, ScheduleOptions)), among(options, AdaptOptions)
+    reading = Reading(**among(options, ReadingOptions))
+    owner = _owner(target, (model, boxes, *adapting.values()), overwrite)
     with reporting(progress) as given:
         reporter = training_reporter(given, schedule.epochs)
         reporter.stage("reading")
         read: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
         examples = _examples(Path(folder), boxes, background, target, schedule, **read)
-        classifier = _classifier(model, examples, schedule, options)
+        classifier = _classifier(model, examples, schedule, cast(AdaptOptions, adapting))
         work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
         fit, trained = _fitted(classifier, examples, schedule, work, reporter)
         outcome = _outcome(trained, target, examples, fit, began)

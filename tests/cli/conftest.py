@@ -28,7 +28,8 @@ def prepare_once() -> Callable[..., Any]:
     def prepare(model: Any, **options: Any) -> Any:
         if str(model).partition(":")[0] not in (NETWORKS, "efficientnet_lite0"):
             return _prepare(model, **options)
-        key = repr((model, sorted(options.items())))
+        asked = sorted(each for each in options.items() if each[0] != "progress")
+        key = repr((model, asked))
         # A file may be another one at the next call.
         if key not in prepared or options.get("class_names") or options.get("groups"):
             prepared[key] = _prepare(model, **options)

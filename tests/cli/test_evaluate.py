@@ -159,7 +159,7 @@ def test_evaluate_lists_photos_that_it_cannot_use_everywhere_and_exits_with_1(bo
 
 
 def test_evaluate_refuses_a_folder_that_is_a_file_before_it_scores(boxed, monkeypatch):
-    monkeypatch.setattr(evaluating, "evaluate", None)
+    monkeypatch.setattr(evaluating, "evaluate_photos", None)
     before = everything()
     outcome = boxed("evaluate", "photos", "boxes.json", *PADDED, "--no-cam", "-o", "cat.png")
     assert_one_line(outcome, "cat.png is a file, not a folder")

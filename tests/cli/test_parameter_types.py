@@ -32,7 +32,7 @@ def test_what_is_no_range_is_refused(text):
         ColorRange().convert(text, None, None)
 
 
-photo_size_option = click.option("--photo-size", "photo_hw", type=PhotoSize())
+photo_size_option = click.option("--photo-size", type=PhotoSize())
 
 
 def parsed(*arguments: str):
@@ -84,8 +84,8 @@ def test_memory_is_what_is_free_unless_said():
 
 
 @pytest.mark.parametrize("text", ["640x480", "640X480", " 640 x 480 "])
-def test_photo_sizes_are_width_x_height_and_become_height_and_width(text):
-    assert parsed("--photo-size", text)["photo_hw"] == (480, 640)
+def test_photo_sizes_are_width_x_height(text):
+    assert parsed("--photo-size", text)["photo_size"] == (640, 480)
 
 
 @pytest.mark.parametrize("text", ["640", "640x", "axb", "640x480x3", "6.5x4"])
@@ -117,7 +117,7 @@ def test_a_window_of_two_sides_is_left_for_the_library_to_refuse():
     [
         (Memory(), 35_000_000, "35MB"),
         (Memory(), 35_000_001, "36MB"),
-        (PhotoSize(), (480, 640), "640x480"),
+        (PhotoSize(), (640, 480), "640x480"),
         (ChannelNumbers(), (0.5, 0.4, 1.0), "0.5,0.4,1"),
         (ChannelNumbers(), (0.5,), "0.5"),
         (WindowSide(), 224, "224"),

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from heatmap import Schedule
 from heatmap.cli.training_printer import print_outcome
+from heatmap.training.fit import Schedule
 from tests.support.command_line import assert_one_line, everything
 from tests.support.paths import ROOT
 from tests.support.training import COLOURS, boxed_squares, content

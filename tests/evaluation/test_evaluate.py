@@ -14,13 +14,9 @@ from torch import nn
 import heatmap
 from heatmap import GeometryError, ModelError, PhotoError, ResultError, localize
 from heatmap.classes import ClassGroup
-from heatmap.evaluation import evaluate as evaluating
-from heatmap.evaluation.evaluate import (
-    CAM_SCALES,
-    evaluate,
-    heatmap_method,
-    unnamed_findings,
-)
+from heatmap.evaluation import evaluate_photos as evaluating
+from heatmap.evaluation.evaluate import evaluate
+from heatmap.evaluation.evaluate_photos import CAM_SCALES, heatmap_method, unnamed_findings
 from heatmap.evaluation.metrics import Answer, evaluate_methods
 from heatmap.evaluation.pairs import LeftOut, PairedPhoto, Pairing, PhotoClassPair, match_labels
 from heatmap.geometry import Box, Placement
@@ -113,7 +109,7 @@ def test_heatmaps_point_at_what_is_there(scorer, folder, scales):
         folder,
         folder / "boxes.csv",
         scorer,
-        placement=MultiScale(scales=scales),
+        scales=scales,
         cam=False,
         progress=lambda *done: seen.append(done),
     )
@@ -147,7 +143,7 @@ def test_the_figures_of_photos_are_those_of_what_a_run_finds(scorer, folder):
 
 
 def test_photos_that_cannot_be_used_are_left_out_of_all_figures_and_listed(scorer, folder):
-    whole = evaluate(folder, folder / "boxes.csv", scorer, placement=at(1.0), cam=False)
+    whole = evaluate(folder, folder / "boxes.csv", scorer, scales=1.0, cam=False)
     boxes = folder / "boxes.csv"
     more = [
         *("gone.png,red,1,1,9,9", "half.png,blue,1,1,9,9", "outside.png,red,1,1,99,999"),
@@ -163,7 +159,7 @@ def test_photos_that_cannot_be_used_are_left_out_of_all_figures_and_listed(score
     # Cut short: the header of both is whole.
     for name in ("half.png", "later.png"):
         (folder / name).write_bytes(png[:-40])
-    report = evaluate(folder, boxes, scorer, placement=at(1.0), cam=False)
+    report = evaluate(folder, boxes, scorer, scales=1.0, cam=False)
     reasons = {each.file: each.reason for each in report.named.left_out.broken}
     parts = {
         "gone.png": f"{folder}/gone.png: no such file",
@@ -192,7 +188,7 @@ def test_a_photo_that_cannot_be_scored_without_a_class_is_in_no_figure(scorer, f
         return found(photo, *settings)
 
     monkeypatch.setattr(evaluating, "unnamed_detections", failing)
-    report = evaluate(folder, folder / "boxes.csv", scorer, placement=at(1.0), cam=False)
+    report = evaluate(folder, folder / "boxes.csv", scorer, scales=1.0, cam=False)
     assert [each.file for each in report.named.left_out.broken] == ["a.png"]
     assert (report.named.photos, report.unnamed.objects) == (1, 1)
 
@@ -208,7 +204,7 @@ def test_a_mapping_says_what_labels_mean(scorer, folder):
     mapping = folder / "mapping.json"
     mapping.write_text('{"red": ["blue"], "blue": ["red", "grey"], "green": []}')
     found = evaluate(
-        folder, folder / "boxes.csv", scorer, placement=at(1.0), mapping=mapping, cam=False
+        folder, folder / "boxes.csv", scorer, scales=1.0, labels=mapping, cam=False
     ).named
     assert found.left_out.labels == {"green": 1}
     assert (found.photos, found.pairs) == (1, 2)
@@ -226,7 +222,7 @@ def test_what_cannot_be_paired_is_refused(scorer, folder):
 
 def test_with_torchcam_maps_of_the_network_are_compared(scorer, folder):
     pytest.importorskip("torchcam.methods")
-    found = evaluate(folder, folder / "boxes.csv", scorer, placement=at(1.0)).named
+    found = evaluate(folder, folder / "boxes.csv", scorer, scales=1.0).named
     listed = [
         *["heatmap", "CAM, scale 1", "CAM, scale 2", "CAM, scale 3"],
         *["Grad-CAM, scale 1", "Grad-CAM, scale 2", "Grad-CAM, scale 3"],

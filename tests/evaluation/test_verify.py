@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from heatmap import (
+    ClassError,
     ConversionError,
     GeometryError,
-    MultiScale,
     PhotoError,
+    ResultError,
     draw_report,
     load_classifier,
     verify,
@@ -30,12 +31,8 @@ def padded_scorer():
     return prepare(padded())
 
 
-def at(*scales: float) -> MultiScale:
-    return MultiScale(scales=scales)
-
-
 def test_padding_free_network_slides_as_it_crops():
-    report = verify(photo(60, 83), prepare(padding_free()), placement=at(0.8, 1.0))
+    report = verify(photo(60, 83), prepare(padding_free()), scales=(0.8, 1.0))
     assert report.passed
     assert [scale.scale for scale in report.scales] == [0.8, 1.0]
     for scale in report.scales:
@@ -54,6 +51,19 @@ def test_padded_network_differs_and_is_never_called_equivalent(padded_scorer):
     assert "2 layers pad" in report.conclusion
     assert "equal" not in report.conclusion
     assert "equivalent" not in report.conclusion
+
+
+def test_a_photo_in_memory_is_drawn_by_the_name_photo(padded_scorer, tmp_path):
+    report = verify(photo(40, 60), padded_scorer, output=tmp_path, windows=3)
+    assert report.picture == tmp_path / "photo.verify.jpg"
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.verify.jpg"]
+    report.picture.write_bytes(b"a stranger's")
+    told = Recorder()
+    with pytest.raises(ResultError, match="was not written by this tool"):
+        verify(photo(40, 60), padded_scorer, output=tmp_path, progress=told)
+    with pytest.raises(ClassError, match="elephant"):
+        verify(photo(40, 60), padded_scorer, classes="elephant", progress=told)
+    assert told.events == []
 
 
 def test_figures_are_those_of_a_plain_comparison(padded_scorer):
@@ -80,12 +90,12 @@ def test_the_scales_are_those_of_a_run(padded_scorer):
     report = verify(pixels, fitted, windows=5)
     assert [scale.scale for scale in report.scales] == list(expected)
     for scale in report.scales:
-        alone = verify(pixels, padded_scorer, windows=5, placement=at(scale.scale))
+        alone = verify(pixels, padded_scorer, windows=5, scales=(scale.scale,))
         assert scale.everywhere == alone.scales[0].everywhere
 
 
 def test_of_several_scales_the_worst_counts_and_all_windows_do(padded_scorer):
-    report = verify(photo(60, 83), padded_scorer, placement=at(0.7, 1.0, 1.3))
+    report = verify(photo(60, 83), padded_scorer, scales=(0.7, 1.0, 1.3))
     seen = [scale.everywhere for scale in report.scales]
     assert report.difference == max(one.relative for one in seen)
     assert report.worst.everywhere.relative == report.difference
@@ -97,7 +107,7 @@ def test_of_several_scales_the_worst_counts_and_all_windows_do(padded_scorer):
 
 
 def test_grid_of_edges_only_has_no_inner_windows(padded_scorer):
-    (report,) = verify(photo(40, 60), padded_scorer, placement=at(0.8)).scales
+    (report,) = verify(photo(40, 60), padded_scorer, scales=(0.8,)).scales
     assert report.grid.geometry.grid_hw[0] == 1
     assert report.inner is None
     assert report.edge.windows == report.everywhere.windows
@@ -119,7 +129,7 @@ def test_sample_is_crossed_out_elsewhere_and_time_is_extrapolated(padded_scorer)
 
 def test_windows_are_counted_as_they_slide_and_as_they_are_cropped(padded_scorer):
     told = Recorder()
-    verify(photo(60, 83), padded_scorer, windows=10, placement=at(0.8, 1.0), progress=told)
+    verify(photo(60, 83), padded_scorer, windows=10, scales=(0.8, 1.0), progress=told)
     stages = [event[1] for event in told.events if event[0] == "stage"]
     assert stages == [
         f"{way} over photo at scale {scale}"
@@ -177,7 +187,7 @@ def test_what_cannot_be_verified_is_refused():
 
 def test_a_summary_counts_all_and_names_the_worst(padded_scorer):
     reports = {
-        f"{side}.png": verify(photo(40, side), padded_scorer, placement=at(1.0, 1.2))
+        f"{side}.png": verify(photo(40, side), padded_scorer, scales=(1.0, 1.2))
         for side in (40, 60, 83)
     }
     summary = summarise(reports.items())

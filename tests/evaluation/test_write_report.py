@@ -20,14 +20,13 @@ from heatmap.evaluation.evaluate import evaluate
 from heatmap.evaluation.photo_figures import PhotoFigures
 from heatmap.evaluation.write_report import describe_evaluation, write_report
 from heatmap.marks import MARK
-from heatmap.runs.request import Display, MultiScale
+from heatmap.runs.request import Display, MultiScale, Request
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.reports import HOSTILE, make_page, make_report
 from tests.support.scoring import photo
 
-PLACED = MultiScale(scales=(1.0,))
 # Every photo has detections of random weights.
-SHOWN = Display(conf=0.05)
+REQUEST = Request(Display(conf=0.05), MultiScale(scales=(1.0,)))
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +49,11 @@ def folder(tmp_path):
 
 @pytest.fixture
 def report(scorer, folder):
-    return evaluate(
-        folder, folder / "boxes.csv", scorer, display=SHOWN, placement=PLACED, cam=False
-    )
+    return evaluate(folder, folder / "boxes.csv", scorer, conf=0.05, scales=1.0, cam=False)
 
 
 def write(folder, report, scorer, **options):
-    return write_report(
-        folder / "out", report, folder, scorer, display=SHOWN, placement=PLACED, **options
-    )
+    return write_report(folder / "out", report, folder, scorer, REQUEST, **options)
 
 
 def pictures_of(page: str) -> list[np.ndarray]:
@@ -85,7 +80,7 @@ def test_each_photo_is_drawn_once_at_most_640_px_a_side(scorer, folder, report):
     assert widths == {"a.png": 83 * 4, "b.png": 50 * 5, "large.png": 640}
     told = json.loads(paths[1].read_text())
     assert told.pop("generator").startswith(MARK)
-    assert told == json.loads(json.dumps(describe_evaluation(report, scorer)))
+    assert told == json.loads(json.dumps(describe_evaluation(report)))
     again = write(folder, report, scorer)
     assert again[0].read_text("utf-8") == page
 

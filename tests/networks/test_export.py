@@ -40,7 +40,7 @@ def test_the_file_gives_what_the_network_gives(small_file):
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["onnx", "torch"])
 def test_the_built_in_model_is_the_same(tmp_path, to):
-    written = heatmap.export(path=tmp_path / f"default{PROGRAM_SUFFIXES[to]}", to=to)
+    written = heatmap.export(output=tmp_path / f"default{PROGRAM_SUFFIXES[to]}", to=to)
     network = heatmap.convert(heatmap.load_classifier().module)
     assert_same(OPEN[to](written.path), network)
     if to == "onnx":

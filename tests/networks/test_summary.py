@@ -20,7 +20,7 @@ from tests.support.scoring import padded
 
 @pytest.fixture(scope="module")
 def vgg16():
-    return summary(load_classifier("vgg16", weights="random"), photo_hw=(400, 400))
+    return summary(load_classifier("vgg16", weights="random"), photo_size=(400, 400))
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_frozen_layers_are_not_trainable():
 @pytest.mark.parametrize("name", ["pool, LayerNorm, linear", "BatchNorm1d", "softmax"])
 def test_parameters_of_every_head_are_counted(name):
     found = summary(
-        load_classifier(small_classifier(heads()[name]), window=WINDOW), photo_hw=(48, 40)
+        load_classifier(small_classifier(heads()[name]), window=WINDOW), photo_size=(40, 48)
     )
     assert found.unused == 0
     assert found.grid_hw == (5, 3)
@@ -135,15 +135,14 @@ def test_peak_counts_what_is_alive_and_not_what_is_gone():
 
 def test_photo_smaller_than_the_window_is_refused():
     with pytest.raises(GeometryError, match="photo is 300 x 100 px, the window is 224 px"):
-        summary(load_classifier("resnet18", weights="random"), photo_hw=(100, 300))
+        summary(load_classifier("resnet18", weights="random"), photo_size=(300, 100))
 
 
 @pytest.mark.slow
 def test_vgg16_scores_400_px_photos_on_6_x_6_windows_with_an_exact_head():
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     scorer = heatmap.prepare("vgg16", weights="random", engine="slide")
-    placement = heatmap.MultiScale(scales=(1.0,), border="valid")
-    report = heatmap.verify(noise, scorer, windows=4, placement=placement)
+    report = heatmap.verify(noise, scorer, windows=4, scales=1.0, border="valid")
     assert report.worst.grid.scores.shape == (6, 6, 1000)
     assert report.head.slices == 36
     assert report.head.relative < 1e-5

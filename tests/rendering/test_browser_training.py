@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from heatmap import Schedule
+from heatmap.training.fit import Schedule
 from heatmap.training.training_page import training_page
 from tests.support.trainings import HOSTILE, logits_of, make_examples, make_history, make_trained
 

@@ -71,14 +71,14 @@ def test_a_changed_setting_redoes_all(photos, out):
 def test_another_model_redoes_all(photos, out, tmp_path):
     run(photos, out)
     other = ScorerRecipe(MODEL, options={"window": WINDOW, "mean": (0.4, 0.4, 0.4)})
-    assert len(plan_batch(BatchSources([photos]), out, other, REQUEST).todo) == 4
+    assert len(plan_batch(BatchSources([photos]), out, other, REQUEST).work.todo) == 4
 
 
 def test_another_activation_redoes_all(photos, out):
     run(photos, out)
     for activation, again in (("softmax", 0), ("sigmoid", 4)):
         recipe = ScorerRecipe(MODEL, options={"window": WINDOW, "activation": activation})
-        assert len(plan_batch(BatchSources([photos]), out, recipe, REQUEST).todo) == again
+        assert len(plan_batch(BatchSources([photos]), out, recipe, REQUEST).work.todo) == again
 
 
 def test_files_of_earlier_settings_go(photos, out):

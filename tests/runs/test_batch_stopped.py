@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from heatmap.runs import worker as working
-from heatmap.runs.batch import BatchSources, batch
+from heatmap.runs.batch import BatchSources, run_batch
 from heatmap.runs.batch_reporter import BatchReporter
 from heatmap.runs.request import Display
 from tests.support.batch_runs import RECIPE, REQUEST, Death, plan, run, spawn
@@ -91,7 +91,7 @@ def test_watching_takes_photos_as_they_arrive_and_settle(tmp_path, out):
     feeder = threading.Timer(0.3, write_photo, [arriving / "a.jpg"])
     feeder.start()
     with pytest.raises(KeyboardInterrupt):
-        batch(BatchSources([arriving], watch=0.1), out, RECIPE, REQUEST, progress=Feeding())
+        run_batch(BatchSources([arriving], watch=0.1), out, RECIPE, REQUEST, progress=Feeding())
     assert seen == [["a.jpg"], ["b.jpg"], ["c.jpg"], ["c.jpg"]]
 
 
@@ -112,7 +112,7 @@ def test_a_file_that_grows_is_waited_for(tmp_path, out, monkeypatch):
 
     monkeypatch.setattr("heatmap.runs.batch.time.sleep", grow)
     with pytest.raises(KeyboardInterrupt):
-        batch(BatchSources([arriving], watch=1), out, RECIPE, REQUEST, progress=Once())
+        run_batch(BatchSources([arriving], watch=1), out, RECIPE, REQUEST, progress=Once())
 
 
 @pytest.mark.parametrize(

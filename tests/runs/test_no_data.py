@@ -8,7 +8,7 @@ import pyvips
 import skimage.data
 
 import heatmap
-from heatmap.runs.batch import BatchSources, batch
+from heatmap.runs.batch import BatchSources, run_batch
 from heatmap.runs.request import Display, Extras, Limits, MultiScale, Request
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.command_networks import pooled
@@ -97,7 +97,7 @@ def test_a_scale_without_a_scored_window_is_left_out(photos, scorer):
 
 def test_a_batch_notes_the_windows_of_each_photo(photos):
     recipe = ScorerRecipe("tests.support.command_networks:pooled", options={"window": 32})
-    done = batch(BatchSources([photos]), photos / "out", recipe, Request(placement=SCALES))
+    done = run_batch(BatchSources([photos]), photos / "out", recipe, Request(placement=SCALES))
     notes = {record.name: record.notes for record in done.records}
     assert any("show mostly no data and were not scored" in note for note in notes["part.png"])
     assert notes["whole.png"] == ()

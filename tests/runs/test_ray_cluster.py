@@ -18,7 +18,7 @@ from heatmap.names import MANIFEST
 from heatmap.networks.checkpoint import save_checkpoint
 from heatmap.networks.load import load_classifier
 from heatmap.runs import ray_runner as clusters
-from heatmap.runs.batch import BatchSources, LocalRunner, batch
+from heatmap.runs.batch import BatchSources, LocalRunner, run_batch
 from heatmap.runs.ray_runner import RayRunner
 from heatmap.runs.request import Display, Limits, Request
 from heatmap.runs.settings import ScorerRecipe
@@ -65,7 +65,7 @@ REQUEST = Request(Display(classes=("vowel",), conf=0.5), limits=Limits(skip=Skip
 
 
 def run(out, recipe, runner, request=REQUEST):
-    return batch(BatchSources(["in"]), Path(out), recipe, request, threads=1, runner=runner)
+    return run_batch(BatchSources(["in"]), Path(out), recipe, request, threads=1, runner=runner)
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_paths_are_those_of_the_command_wherever_ray_was_started(cluster, here):
     recipe = ScorerRecipe("own_network:pooled", options=OPTIONS)
     done = run("out", recipe, RayRunner(cluster.address, 2))
     assert [record.state for record in done.records] == ["done"] * 6
-    serial = batch(BatchSources(["in"]), Path("serial"), recipe, REQUEST, threads=1)
+    serial = run_batch(BatchSources(["in"]), Path("serial"), recipe, REQUEST, threads=1)
     assert serial.failed == ()
     found, expected = files(here / "out"), files(here / "serial")
     del found[MANIFEST], expected[MANIFEST]

@@ -19,7 +19,7 @@ from heatmap.errors import ModelError
 from heatmap.grid.skip import Skip
 from heatmap.photo.reading import Reading
 from heatmap.runs import ray_runner as clusters
-from heatmap.runs.batch import BatchSources, batch
+from heatmap.runs.batch import BatchSources, run_batch
 from heatmap.runs.batch_reporter import BatchReporter
 from heatmap.runs.photo_run import run_photo
 from heatmap.runs.ray_runner import RayRunner
@@ -53,7 +53,7 @@ def photos(tmp_path):
 
 
 def run(photos, out, request=REQUEST, **options):
-    return batch(
+    return run_batch(
         BatchSources([photos]),
         out,
         RECIPE,
@@ -66,7 +66,7 @@ def run(photos, out, request=REQUEST, **options):
 
 def test_two_workers_give_the_files_of_the_serial_runner(ray, photos, tmp_path):
     broken(photos / "broken")
-    serial = batch(BatchSources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)
+    serial = run_batch(BatchSources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)
     done = run(photos, tmp_path / "ray")
     assert [record.state for record in done.records] == [one.state for one in serial.records]
     assert len(done.failed) == 20
@@ -93,8 +93,8 @@ def test_workers_score_with_what_was_prepared_here_and_without_torch(
     monkeypatch.setattr(clusters, "_RayWorker", Telling)
     recipe = ScorerRecipe(MODEL, options=IN_ONNX)
     sources, runner = BatchSources([photos]), RayRunner(count=2)
-    serial = batch(sources, tmp_path / "serial", recipe, REQUEST, threads=1)
-    done = batch(sources, tmp_path / "ray", recipe, REQUEST, threads=1, runner=runner)
+    serial = run_batch(sources, tmp_path / "serial", recipe, REQUEST, threads=1)
+    done = run_batch(sources, tmp_path / "ray", recipe, REQUEST, threads=1, runner=runner)
     assert (serial.failed, done.failed) == ((), ())
     told = list(tmp_path.glob("*.modules"))
     assert len(told) == 12
@@ -108,7 +108,7 @@ def test_workers_score_with_what_was_prepared_here_and_without_torch(
 @pytest.mark.slow
 def test_a_batch_goes_on_with_another_runner(ray, photos, tmp_path):
     run(photos, tmp_path / "out")
-    again = batch(BatchSources([photos]), tmp_path / "out", RECIPE, REQUEST, threads=1)
+    again = run_batch(BatchSources([photos]), tmp_path / "out", RECIPE, REQUEST, threads=1)
     assert again.work.todo == ()
 
 
@@ -140,7 +140,7 @@ def test_the_work_of_a_worker_that_is_killed_is_done_by_others(ray, photos, tmp_
     done = run(photos, tmp_path / "ray", progress=killer)
     assert killer.killed == 1
     assert [record.state for record in done.records] == ["done"] * 60
-    run_alone = batch(BatchSources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)
+    run_alone = run_batch(BatchSources([photos]), tmp_path / "serial", RECIPE, REQUEST, threads=1)
     assert run_alone.failed == ()
     found, expected = files(tmp_path / "ray/photos"), files(tmp_path / "serial/photos")
     assert found == expected
@@ -184,7 +184,9 @@ def test_tiles_keep_to_what_is_asked(ray, tmp_path, monkeypatch, keep):
     cv2.imwrite(str(mask), shown)
     limits = Limits(store_classes=keep, skip=Skip(mask=mask))
     request = replace(REQUEST, limits=limits, extras=Extras(save_grid=True))
-    serial = batch(BatchSources([tmp_path / "in"]), tmp_path / "serial", RECIPE, request, threads=1)
+    serial = run_batch(
+        BatchSources([tmp_path / "in"]), tmp_path / "serial", RECIPE, request, threads=1
+    )
     assert serial.failed == ()
     monkeypatch.setattr(clusters, "TILED_PX", 100)
     assert run(tmp_path / "in", tmp_path / "ray", request=request).failed == ()
@@ -218,7 +220,7 @@ def test_a_worker_with_other_weights_is_refused(ray, photos, tmp_path):
 
     here = os.getpid()
     with pytest.raises(ModelError, match="a worker cannot begin: no such file"):
-        batch(
+        run_batch(
             BatchSources([photos]), tmp_path / "out",
             Elsewhere(MODEL, options=IN_TORCH), REQUEST, runner=RayRunner(count=1),
         )  # fmt: skip

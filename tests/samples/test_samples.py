@@ -66,9 +66,8 @@ def test_in_small_the_mosaic_is_scored_and_drawn(textures, tmp_path, monkeypatch
     monkeypatch.setattr(textures, "STEP_PX", 96)
     monkeypatch.setattr(textures, "STRIDE_PX", 32)
     train = heatmap.train
-    schedule = heatmap.Schedule(epochs=2, views=1)
     monkeypatch.setattr(
-        heatmap, "train", lambda *given, **named: train(*given, **named, schedule=schedule)
+        heatmap, "train", lambda *given, **named: train(*given, **named, epochs=2, views=1)
     )
     textures.write_tiles(tmp_path / "textures")
     truth = textures.write_mosaic(tmp_path)
@@ -120,9 +119,9 @@ def faces(monkeypatch) -> Iterator[ModuleType]:
 
 def test_in_small_faces_are_trained_and_searched(faces, tmp_path, monkeypatch, capsys):
     """Every step once; the figures that it must reach take minutes, and stand below."""
-    train, schedule = faces.train, heatmap.Schedule(epochs=1, views=1)
+    train = faces.train
     monkeypatch.setattr(
-        faces, "train", lambda photos, checkpoint, _: train(photos, checkpoint, schedule)
+        faces, "train", lambda photos, checkpoint, **_: train(photos, checkpoint, epochs=1, views=1)
     )
     monkeypatch.setattr(faces, "FACELESS", ("coffee",))
     monkeypatch.setattr(faces, "SCALES", (0.2,))
@@ -151,8 +150,7 @@ def test_the_hottest_pixel_lies_on_her_face_and_sliding_equals_cropping(
     # Her skin, from brow to chin.
     assert 172 <= x < 274
     assert 76 <= y < 190
-    placement = heatmap.MultiScale(scales=(0.22,))
-    report = heatmap.verify(photo, model, placement=placement)
+    report = heatmap.verify(photo, model, scales=0.22)
     assert report.padded == ()
     assert report.difference <= 1e-5
     assert (tmp_path / "astronaut.face.png").exists()

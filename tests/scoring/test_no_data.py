@@ -11,7 +11,6 @@ import pyvips
 import heatmap
 from heatmap.geometry import Placement
 from heatmap.grid.skip import Skip, no_data_cells
-from heatmap.runs.request import MultiScale
 from tests.support import scoring
 from tests.support.scoring import padded, padding_free, photo
 
@@ -118,7 +117,7 @@ def test_the_note_says_how_many_and_nothing_at_all_is_refused(transparent, tmp_p
 
 def test_verify_compares_the_windows_that_are_scored(transparent, tmp_path):
     opened, _ = transparent
-    report = heatmap.verify(opened, prepare(padding_free()), placement=MultiScale(scales=(1.0, 2)))
+    report = heatmap.verify(opened, prepare(padding_free()), scales=(1.0, 2))
     assert report.passed
     for scale in report.scales:
         assert scale.everywhere.windows == min(128, scale.grid.scored.sum())

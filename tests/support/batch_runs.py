@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from heatmap.cli.main import main
-from heatmap.runs.batch import BatchSources, batch, plan_batch
+from heatmap.runs.batch import BatchSources, plan_batch, run_batch
 from heatmap.runs.request import Display, Extras, Request
 from heatmap.runs.settings import ScorerRecipe
 from tests.support.batches import MODEL, WINDOW
@@ -33,11 +33,11 @@ FORKS.set_forkserver_preload(
 
 
 def run(photos, out, request=REQUEST, *, retry_failed=False, **options):
-    return batch(BatchSources([photos], retry_failed), out, RECIPE, request, **options)
+    return run_batch(BatchSources([photos], retry_failed), out, RECIPE, request, **options)
 
 
 def plan(photos, out, request=REQUEST, **options):
-    work = plan_batch(BatchSources([photos], **options), out, RECIPE, request)
+    work = plan_batch(BatchSources([photos], **options), out, RECIPE, request).work
     return {task.item.name: task.why for task in work.todo}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from heatmap.classes import ClassGroup
-from heatmap.evaluation.evaluate import HEATMAP, EvaluationReport
+from heatmap.evaluation.evaluate_photos import HEATMAP, EvaluationReport
 from heatmap.evaluation.metrics import (
     BoxAccuracy,
     Cases,

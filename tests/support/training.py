@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from heatmap import Schedule, train
+from heatmap import train
+from heatmap.training.fit import Schedule
 from heatmap.training.training_reporter import TrainingReporter
 
 COLOURS = {"blue": (200, 40, 40), "green": (40, 200, 40), "red": (40, 40, 200)}
@@ -73,9 +75,8 @@ def content(path: str = "net.safetensors") -> list[bytes]:
 
 
 def trained(photos, output="net.safetensors", **given):
-    options = {"window": 20, **given.pop("options", {})}
-    schedule = given.pop("schedule", SHORT)
-    return train(photos, output, NETWORK, schedule=schedule, options=options, **given)
+    schedule = asdict(given.pop("schedule", SHORT))
+    return train(photos, output, NETWORK, **{**schedule, "window": 20, **given})
 
 
 class StopsAfter(TrainingReporter):

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from heatmap import Classifier, Schedule, Trained
+from heatmap import Classifier, Trained
 from heatmap.classes import ClassList
 from heatmap.prepared.preprocessing import Preprocessing
 from heatmap.training.examples import Example, Examples
-from heatmap.training.fit import Epoch
+from heatmap.training.fit import Epoch, Schedule
 from heatmap.training.validation import validated
 
 # A name that would be an element of the page.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -209,7 +209,7 @@ def test_training_further_without_boxes_has_none(done, tmp_path):
     # Folders are in alphabetical order.
     names = ClassList(tuple(sorted(done.classifier.classes.names)))
     renamed = replace(done.classifier, classes=names)
-    more = train(tmp_path / "folders", "more.safetensors", renamed, schedule=SHORT)
+    more = train(tmp_path / "folders", "more.safetensors", renamed, **asdict(SHORT))
     assert more.classifier.box_regression is None
     assert "box_regression" not in json.loads(Path("more.json").read_text())
 

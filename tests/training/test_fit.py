@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from heatmap import ModelError, Schedule
-from heatmap.training.fit import Fit, LabelledRows
+from heatmap import ModelError
+from heatmap.training.fit import Fit, LabelledRows, Schedule
 
 
 def test_weights_of_classes_make_up_for_their_numbers():

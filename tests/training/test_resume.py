@@ -24,15 +24,13 @@ from tests.support.training import (
 
 @pytest.mark.parametrize("freeze", ["trunk", pytest.param("none", marks=pytest.mark.slow)])
 def test_interrupting_and_resuming_gives_the_same_checkpoint(photos, freeze):
-    trained(photos, options={"freeze": freeze})
+    trained(photos, freeze=freeze)
     whole = content()
     for stopped in (1, 3):
         with pytest.raises(KeyboardInterrupt):
-            trained(
-                photos, "cut.safetensors", options={"freeze": freeze}, progress=StopsAfter(stopped)
-            )
+            trained(photos, "cut.safetensors", freeze=freeze, progress=StopsAfter(stopped))
         told = Records()
-        trained(photos, "cut.safetensors", options={"freeze": freeze}, resume=True, progress=told)
+        trained(photos, "cut.safetensors", freeze=freeze, resume=True, progress=told)
         assert content("cut.safetensors") == whole
         assert told.went_on == stopped
         assert [number for number, _ in told.epochs] == list(range(stopped + 1, 6))
@@ -49,7 +47,7 @@ def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):
     unfinished(photos)
     with pytest.raises(ModelError, match=r"net.training holds a training .*: continue with resume"):
         trained(photos)
-    for other in ({"schedule": replace(SHORT, rate=0.02)}, {"options": {"freeze": "none"}}):
+    for other in ({"schedule": replace(SHORT, rate=0.02)}, {"freeze": "none"}):
         with pytest.raises(ModelError, match="started with other photos, network or settings"):
             trained(photos, resume=True, **other)
     photo = photos / "red" / "3.png"

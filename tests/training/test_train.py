@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -71,7 +71,7 @@ def test_a_trained_head_is_that_of_a_softmax(photos):
     assert found.outputs == done.classifier.outputs == "logits"
     # Whatever it was said to be before.
     meant = replace(done.classifier, outputs="independent logits")
-    again = train(photos, done.path.with_name("again.safetensors"), meant, schedule=SHORT)
+    again = train(photos, done.path.with_name("again.safetensors"), meant, **asdict(SHORT))
     assert load_classifier(again.path, architecture=NETWORK).outputs == "logits"
 
 
@@ -128,7 +128,7 @@ def test_what_is_frozen_is_computed_once_and_stays(photos, monkeypatch, caplog):
     assert not torch.equal(made["head.0.weight"].flatten(1), original["6.weight"])
     caplog.set_level("INFO")
     seen = []
-    other = trained(photos, options={"freeze": "none"}, progress=lambda *done: seen.append(done))
+    other = trained(photos, freeze="none", progress=lambda *done: seen.append(done))
     views = seen.index((told.views, told.views)) + 1
     assert seen[views:] == [(each.number, SHORT.epochs) for each in other.history]
     stages = [record.getMessage() for record in caplog.records]
@@ -142,19 +142,19 @@ def test_what_is_frozen_is_computed_once_and_stays(photos, monkeypatch, caplog):
 def test_training_goes_on_from_an_adapted_checkpoint(photos):
     first = trained(photos)
     before = content()
-    again = train(photos, "more.safetensors", first.classifier, schedule=SHORT)
+    again = train(photos, "more.safetensors", first.classifier, **asdict(SHORT))
     assert again.history[0].loss < first.history[0].loss
     named = {"architecture": NETWORK}
-    loaded = train(photos, "more.safetensors", "net.safetensors", schedule=SHORT, options=named)
+    loaded = train(photos, "more.safetensors", "net.safetensors", **asdict(SHORT), **named)
     assert loaded.history == again.history
     assert content() == before
     with pytest.raises(ModelError, match="adapted already: leave window out"):
-        train(photos, "more.safetensors", "net.safetensors", options={**named, "window": 20})
+        train(photos, "more.safetensors", "net.safetensors", window=20, **named)
     (photos / "red").rename(photos / "rouge")
     with pytest.raises(
         ModelError, match="has the classes blue, green, red; the photos show blue, green, r"
     ):
-        train(photos, "more.safetensors", "net.safetensors", options=named)
+        train(photos, "more.safetensors", "net.safetensors", **named)
     with pytest.raises(ModelError, match="no code runs because a file names it"):
         train(photos, "more.safetensors", "net.safetensors")
 
@@ -178,7 +178,7 @@ def test_boxes_make_a_background_class(photos, tmp_path):
     done = trained(
         tmp_path / "whole",
         boxes=boxes,
-        options={"freeze": "none"},
+        freeze="none",
         schedule=schedule,
     )
     assert done.classifier.classes.names == ("blue", "red", "background")
@@ -217,14 +217,14 @@ def test_what_was_trained_says_how_large_its_examples_were(photos, tmp_path):
 
 def test_classes_without_names_get_those_of_the_folders(photos):
     adapted = heatmap.adapt(NETWORK, window=20, num_classes=3)
-    done = train(photos, "net.safetensors", adapted, schedule=SHORT)
+    done = train(photos, "net.safetensors", adapted, **asdict(SHORT))
     assert load_classifier(done.path, architecture=NETWORK).classes.names == tuple(COLOURS)
 
 
 def test_a_module_is_refused_before_training(photos):
     module = load_classifier(NETWORK, window=20).module
     with pytest.raises(ModelError, match="was given as a module and cannot be built again by name"):
-        train(photos, "net.safetensors", module, options={"window": 20})
+        train(photos, "net.safetensors", module, window=20)
 
 
 def test_gradients_that_the_caller_turned_off_are_no_hindrance(photos):
@@ -247,7 +247,7 @@ def test_a_folder_in_the_way_is_refused_before_training(photos, tmp_path, taken)
     ("given", "error", "said"),
     [
         ({"output": "net.pt"}, ResultError, "a checkpoint's name ends in .safetensors"),
-        ({"options": {"freeze": 5}}, ModelError, "every layer is frozen"),
+        ({"freeze": 5}, ModelError, "every layer is frozen"),
         ({"boxes": "none.json"}, ResultError, "none.json"),
         ({"background": "none"}, PhotoError, "none: no such folder"),
         ({"background": ".", "boxes": "b.json"}, ModelError, "beside the boxes is the background"),

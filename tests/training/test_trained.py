@@ -11,11 +11,11 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 
-from heatmap import ResultError, Schedule, load_classifier
+from heatmap import ResultError, load_classifier
 from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.photo import read_photo
 from heatmap.training.augment import view
-from heatmap.training.fit import Fit
+from heatmap.training.fit import Fit, Schedule
 from heatmap.training.training_reporter import TrainingReporter
 from tests.support.training import NETWORK, SHORT, StopsAfter, boxed_squares, content, trained
 from tests.support.trainings import tables_of

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from heatmap import Schedule
 from heatmap.photo.broken import BrokenPhoto
+from heatmap.training.fit import Schedule
 from heatmap.training.training_page import training_page
 from tests.support.trainings import (
     HOSTILE,
