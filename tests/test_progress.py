@@ -28,6 +28,7 @@ LONG = (
     heatmap.evaluate,
     heatmap.train,
     heatmap.export,
+    heatmap.adapt,
     batch,
     run_photo,
 )

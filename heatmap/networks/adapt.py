@@ -14,6 +14,7 @@ from ..classes import ClassList
 from ..errors import ModelError, Use
 from ..grid.outputs import Outputs, outputs_of_head, with_activation
 from ..prepared.preprocessing import Preprocessing
+from ..progress import Progress, reporting
 from .adapted import LEVELS, HeadKind
 from .class_names import ClassNames, new_classes
 from .classifier import Classifier
@@ -71,6 +72,7 @@ def adapt(
     softmax: bool = False,
     seed: int = 0,
     activation: Activation = "auto",
+    progress: Progress = False,
 ) -> Classifier:
     """Give a network another window, other classes and, if wanted, another head.
 
@@ -84,23 +86,21 @@ def adapt(
             a network does not say its window, ``window`` is taken for it too.
         window: side of the new window, px; None keeps the network's own.
         num_classes: number of classes of the new network.
-        class_names: names of the new classes, or a text file with one per line. Without
-            ``num_classes`` and ``class_names`` the network keeps its classes.
+        class_names: their names, or a text file with one per line; without both it keeps its own.
         head: "fc", "pool" or "spp" (see adapted.py). None is "fc" for networks that flatten
             their feature map (VGG) and "pool" for those that average over it (ResNet).
         levels: sides of the grids that "spp" pools to.
         fc6: for a first fully connected layer of another size: "reinitialised", or "resampled"
             from the trained one so that it gives the same as "pool". The classification layer
             is never resampled.
-        freeze: which layers training does not change: "trunk", "none", or the number of layers,
-            counted from the photo.
-        average: whether "fc" averages the scores of all windows for photos larger than the
-            window; otherwise such photos are refused.
+        freeze: what training does not change: "trunk", "none", or how many layers from the photo.
+        average: whether "fc" averages the scores of all windows of larger photos, or refuses them.
         softmax: whether to end in a softmax.
         seed: random seed of re-initialised weights.
         activation: what makes probabilities of the new network's outputs, as in
             :func:`heatmap.load_classifier`. "auto" is that of the original where its classes
             are kept, otherwise "softmax"; "none" where the network ends in one.
+        progress: as in :func:`heatmap.score`; only stages and notes.
 
     Returns:
         The adapted classifier, with its frozen parameters not requiring gradients.
@@ -109,11 +109,12 @@ def adapt(
         ModelError: the network or head cannot be used, or a value is out of range.
         ConversionError: the network has no trunk that slides.
     """
-    original = load_original(model, Source(weights, weights_key, architecture), window)
-    new = new_classes(num_classes, class_names)
     options = _HeadOptions(head, levels, fc6, _freeze(freeze), average, softmax, seed, activation)
-    with torch.inference_mode(False):
-        return _adapted(original, window, new, options)
+    with reporting(progress, "loading the network") as reporter, torch.inference_mode(False):
+        original = load_original(model, Source(weights, weights_key, architecture), window)
+        adapted = _adapted(original, window, new_classes(num_classes, class_names), options)
+        reporter.notes(adapted.notes)
+        return adapted
 
 
 def _adapted(
