@@ -158,6 +158,12 @@ def request_of(options: Options, *, overwrite: bool = False) -> Request:
     for name in ("classes", "exclude", "store_classes", "formats"):
         if name in given:
             given[name] = _several(given[name])
+    if given.get("classes") and given.get("exclude"):
+        raise ResultError(
+            "only named classes are looked for, and others are left out",
+            Use("exclude", given["exclude"], "leave out {}"),
+            Use("classes", given["classes"], "{}"),
+        )
     if isinstance(given.get("scales"), int | float):
         given["scales"] = (given["scales"],)
     limits = given | {"reading": reading_of(given), "skip": _skip_of(given)}
