@@ -24,6 +24,12 @@ _MARKS = (
 # faster than clocks tick.
 _DIGESTS: dict[tuple[int, ...], str] = {}
 _LARGE_BYTES = 2**26
+_NO_FILES = (
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
 
 
 def no_file(status: os.stat_result) -> str:
@@ -33,7 +39,10 @@ def no_file(status: os.stat_result) -> str:
     """
     if stat.S_ISDIR(status.st_mode):
         return "is a directory"
-    return "" if stat.S_ISREG(status.st_mode) else "is not a regular file"
+    if stat.S_ISREG(status.st_mode):
+        return ""
+    kinds = (name for is_kind, name in _NO_FILES if is_kind(status.st_mode))
+    return f"is a {next(kinds, 'special file')}, not a file"
 
 
 def read_bytes(path: str | Path, error: type[HeatmapError], what: str = "") -> bytes:

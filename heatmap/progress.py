@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -11,6 +12,7 @@ from .errors import HeatmapError, ResultError, Use
 from .quiet import speaking
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bar
 
 # Nothing is printed unless a program asks for it, as by ``logging.basicConfig(level="INFO")``.
@@ -101,7 +103,7 @@ class ProgressBar(LoggingReporter):
 
     def show(self, note: str) -> None:
         """Print a note above the bar."""
-        self.bar.console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+        print_note(self.bar.console, note)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -112,6 +114,25 @@ class ProgressBar(LoggingReporter):
 
 
 _Bar = TypeVar("_Bar", bound=ProgressBar)
+
+# The bars that are shown, the innermost last: of what lies below every ``progress``.
+_shown: list[ProgressBar] = []
+
+
+@contextmanager
+def downloading(what: str) -> Iterator[None]:
+    """Say what is downloaded, on the bar that is shown, and in the log."""
+    _log(logging.INFO, f"downloading {what}")
+    # A task of its own, so that the stage is shown again behind it.
+    bars = [
+        (each.bar, each.bar.add_task(_plain(f"downloading {what}"), total=None))
+        for each in _shown[-1:]
+    ]
+    try:
+        yield
+    finally:
+        for bar, task in bars:
+            bar.remove_task(task)
 
 
 @contextmanager
@@ -132,7 +153,12 @@ def progress_bar(stage: str, kind: type[_Bar], *, hidden: bool = False) -> Itera
     disabled = hidden or not (console.is_terminal or console.is_jupyter)
     with Bar(*columns, console=console, transient=True, disable=disabled) as bar:
         bar.add_task(_plain(stage), total=None)
-        yield kind(bar)
+        shown = kind(bar)
+        _shown.append(shown)
+        try:
+            yield shown
+        finally:
+            _shown.remove(shown)
 
 
 @contextmanager
@@ -170,6 +196,32 @@ def reporting(progress: Progress, stage: str = "") -> Iterator[Reporter]:
     if stage:
         reporter.stage(stage)
     yield reporter
+
+
+def print_note(console: Console, note: str) -> None:
+    """Print a note: on a terminal wrapped between words, elsewhere on one line."""
+    print_text(console, f"note: {note}", indent=len("note: "))
+
+
+def print_text(console: Console, text: str, *, indent: int = 0) -> None:
+    """Print a text as it is: on a terminal wrapped between words, elsewhere on one line.
+
+    Args:
+        console: where to.
+        text: without markup.
+        indent: by how many spaces further lines are indented.
+    """
+    if console.is_terminal:
+        # Words longer than a line, such as paths, are left to the terminal, to be copied whole.
+        lines = textwrap.wrap(
+            text,
+            console.width,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        text = "\n".join(lines)
+    console.print(text, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _log(level: int, text: str) -> None:

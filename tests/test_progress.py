@@ -27,6 +27,7 @@ LONG = (
     heatmap.evaluate,
     heatmap.train,
     heatmap.export,
+    heatmap.adapt,
     heatmap.batch,
     run_photo,
 )

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from ..progress import print_text
 from .adapt_options import adapt_options
 from .check import check_model
 from .command import Command
-from .console import progress_line
+from .console import make_console, print_next, print_path, progress_line
 from .options import FILE, activation_option, network_options, under
 from .result_options import json_option, overwrite_option
 from .summary import print_summary
@@ -63,14 +64,14 @@ def adapt(*, as_json: bool, **options: Any) -> None:
     from ..networks.adapt import adapt as adapt_network
     from ..networks.summary import summary as summary_of
 
-    with progress_line(f"adapting {options['model']}") as line:
-        adapted = adapt_network(**options)
-        line.notes(adapted.notes)
+    with progress_line(f"loading {options['model']}") as line:
+        adapted = adapt_network(**options, progress=line)
         layers = summary_of(adapted)
     if as_json:
         click.echo(json.dumps(asdict(layers), indent=2))
         return
     print_summary(layers)
-    click.echo(f"weights: {layers.weights}")
+    print_text(make_console(), f"weights: {layers.weights}")
     if options["output"] is not None:
-        click.echo(f"wrote {options['output']}")
+        print_path(make_console(), f"wrote {options['output']}")
+        print_next(make_console(), "heatmap", "train", "FOLDER", "-m", options["output"])

@@ -32,7 +32,8 @@ def run_many(photos: Sequence[str], output: Path, options: Mapping[str, Any]) ->
         HeatmapError: they cannot be run, or not with these options.
     """
     from ..runs.many import batch
-    from .batch_printer import batch_printer, describe_work, print_work
+    from .batch_lines import print_work
+    from .batch_printer import batch_printer, describe_work
 
     if "-" in photos:
         raise ResultError("- is a photo from standard input: run it by itself")

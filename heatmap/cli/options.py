@@ -148,7 +148,7 @@ reading_options = under(
         type=PixelCount(),
         default=MAX_PIXELS,
         show_default=PixelCount().spell(MAX_PIXELS),
-        help="Refuse larger photos whose format must be decoded whole.",
+        help="Refuse photos of more pixels in formats that are read as a whole.",
     ),
 )
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from .check import check_names
 from .command import Command
-from .console import drawn_table, make_console, print_scored, progress_line
+from .console import progress_line
 from .keep import keep_network
 from .many import run_many
 from .options import (
@@ -40,14 +36,8 @@ from .result_options import (
     store_options,
     talk_options,
 )
-from .single import RESULTS, check_output, given_photo, json_of, print_settings
-
-if TYPE_CHECKING:
-    from ..grid.origin import Origin
-    from ..localization.areas import Areas
-    from ..runs.result import Result
-    from ..scoring.scorer import Scorer
-
+from .run_printer import RunPrinter
+from .single import RESULTS, check_output, given_photo, json_of
 
 # What `heatmap run --help` lists.
 _COMMON = (
@@ -125,69 +115,6 @@ def _run_one(name: str, output: Path | None, options: dict[str, Any]) -> None:
     if options["as_json"]:
         click.echo(json_of(done), nl=False)
     elif not options["quiet"]:
-        _print(done, scorer, noted, skips=request.limits.skip is not None)
-        if options["verbose"]:
-            print_settings(make_console(), done)
-        written = [output] if done.saved is None else done.saved.written
-        for path in written:
-            make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
+        assert output is not None
+        RunPrinter.of(done, output, verbose=options["verbose"]).print(scorer, noted)
     keep_network(scorer)
-
-
-def _print(done: Result, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> None:
-    """Print what was detected, with which settings, and where the files are."""
-    from ..localization.found_table import found_table
-
-    console, grid = make_console(), done.windows.finest
-    print_scored(console, done.photo.path, grid)
-    sliding = (*noted, *_sliding_notes(grid.origin, scorer))
-    for note in (*done.photo.notes, *sliding, *_grid_notes(done, skips=skips)):
-        console.print(f"note: {escape(note)}")
-    if not done.detections:
-        console.print(_nothing_detected(done))
-    if done.findings.shown:
-        console.print(drawn_table(found_table(done.findings.shown, done.photo.whole_hw)))
-    for missing in done.findings.not_found:
-        console.print(escape(missing.answer(done.request.display.conf)), soft_wrap=True)
-    if done.areas is not None:
-        console.print(_area_table(done.areas))
-
-
-def _sliding_notes(origin: Origin, scorer: Scorer) -> Iterator[str]:
-    """Whether sliding is inexact, and what would slide all the same."""
-    if origin.sliding == "inexact" and origin.engine == "crop":
-        yield "--engine slide slides anyway, inexactly"
-    elif origin.sliding == "inexact":
-        yield f"sliding is inexact for this network: {scorer.why_not}"
-
-
-def _grid_notes(done: Result, *, skips: bool) -> Iterator[str]:
-    """Notes on fused scales and skipped windows."""
-    if len(done.grids) > 1:
-        names = ", ".join(name.removeprefix("x") for name in done.grids)
-        yield f"scales {names} fused on the finest"
-    missing = done.windows.not_scored
-    if missing and skips:
-        windows = math.prod(done.windows.finest.geometry.grid_hw)
-        yield f"{missing} of {windows} windows skipped"
-
-
-def _nothing_detected(done: Result) -> str:
-    """That nothing was detected; guesses are in the table below it."""
-    if done.windows.not_scored == math.prod(done.windows.finest.geometry.grid_hw):
-        return "nothing detected: every window was skipped"
-    way_out = "try another --scale, --conf or --engine crop"
-    if not done.findings.guesses:
-        return f"nothing detected: {way_out}"
-    return f"nothing detected; the best guesses, all below --conf ({way_out}):"
-
-
-def _area_table(areas: Areas) -> Table:
-    """A table of the classes that win somewhere, and the fractions of the photo."""
-    from ..rendering.areas_picture import share_text
-
-    table = Table("class", box=None, pad_edge=False, header_style="bold")
-    table.add_column("area", justify="right")
-    for name, fraction in areas.rows():
-        table.add_row(escape(name), share_text(fraction))
-    return table

@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from ..progress import print_text
 from .check import check_model
 from .command import Command
 from .console import make_console, progress_line
@@ -59,7 +60,7 @@ def print_summary(summary: Summary) -> None:
     console = make_console()
     console.print(_layer_table(layer_table(summary.rows)))
     for line in summary_lines(summary):
-        console.print(escape(line))
+        print_text(console, line)
 
 
 def _layer_table(table: TextTable) -> Table:

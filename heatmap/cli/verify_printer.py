@@ -6,13 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
 from ..errors import HeatmapError, Use
 from ..geometry import size_text
 from ..grid.outputs import described
+from ..progress import print_text
 from .command import in_options
-from .console import ProgressLine, drawn_table, make_console, print_model, progress_line
+from .console import (
+    ProgressLine,
+    drawn_table,
+    make_console,
+    print_model,
+    print_path,
+    progress_line,
+)
 
 if TYPE_CHECKING:
     from ..evaluation.verify_photos import VerifySummary
@@ -69,31 +75,35 @@ def _print(photo: str, report: VerifyReport) -> None:
     from ..evaluation.verify_report import scales_table
 
     console, grid, head = make_console(), report.worst.grid, report.head
-    console.print(f"{escape(photo)}: {size_text(grid.geometry.photo_hw)}", soft_wrap=True)
+    print_text(console, f"{photo}: {size_text(grid.geometry.photo_hw)}")
     print_model(console, grid.origin)
-    console.print(f"outputs: {described(grid.kind)}")
+    print_text(console, f"outputs: {described(grid.kind)}")
     if head is None:
         console.print("converted head: not checked, the original network is not in the file")
     else:
-        verdict = "exact" if head.holds else "[red]NOT EXACT[/red]"
-        console.print(
+        verdict = "exact" if head.holds else "NOT EXACT"
+        print_text(
+            console,
             f"converted head against the original head on {head.slices} slices: "
-            f"{head.relative:.1e} of the largest score, {verdict}"
+            f"{head.relative:.1e} of the largest score, {verdict}",
         )
-    console.print(
-        "sliding against cropping (relative: largest difference / largest score of a crop):"
+    print_text(
+        console,
+        "sliding against cropping (relative: largest difference / largest score of a crop):",
     )
-    console.print(drawn_table(scales_table(report.scales)))
+    console.print(drawn_table(scales_table(report.scales), console.width))
     slide_s = sum(scale.timing.slide_s for scale in report.scales)
     crop_s = sum(scale.timing.crop_s for scale in report.scales)
     extrapolated = any(scale.timing.extrapolated for scale in report.scales)
     how = " (extrapolated)" if extrapolated else ""
     times = crop_s / slide_s
-    console.print(
-        f"sliding {slide_s:.3g} s, cropping {crop_s:.3g} s{how}: {times:.1f} times as long"
+    print_text(
+        console,
+        f"sliding {slide_s:.3g} s, cropping {crop_s:.3g} s{how}: {times:.1f} times as long",
     )
-    console.print(escape(report.conclusion))
-    console.print(f"wrote {escape(str(report.picture))}", soft_wrap=True)
+    print_text(console, report.conclusion)
+    if report.picture is not None:
+        print_path(console, f"wrote {report.picture}")
 
 
 def print_summary(summary: VerifySummary) -> None:
@@ -104,13 +114,14 @@ def print_summary(summary: VerifySummary) -> None:
         if summary.head is None
         else f"head off by at most {summary.head:.1e} of the largest score"
     )
-    console.print(f"{summary.photos} photos, {summary.windows:,} windows: {head}")
+    print_text(console, f"{summary.photos} photos, {summary.windows:,} windows: {head}")
     if summary.photos:
-        console.print(
+        print_text(
+            console,
             f"sliding differs from cropping by at most {summary.difference:.1e} of the largest "
-            f"score, on {escape(summary.photo)} at scale {summary.scale:g}; both name the same "
-            f"class in {summary.top1:.0%} of the windows"
+            f"score, on {summary.photo} at scale {summary.scale:g}; both name the same class in "
+            f"{summary.top1:.0%} of the windows",
         )
     for heading, names in (("wrong", summary.wrong), ("not compared", summary.failed)):
         if names:
-            console.print(f"{heading}: {escape(', '.join(names))}", soft_wrap=True)
+            print_text(console, f"{heading}: {', '.join(names)}", indent=2)

@@ -15,6 +15,7 @@ from ..errors import ModelError, Use
 from ..grid.outputs import Outputs, outputs_of_head, with_activation
 from ..keywords import among, check_keywords
 from ..prepared.preprocessing import Preprocessing
+from ..progress import Progress, reporting
 from .adapted import LEVELS, HeadKind
 from .checkpoint import check_target, save_checkpoint
 from .class_names import ClassNames, new_classes
@@ -85,6 +86,7 @@ def adapt(
     class_names: ClassNames | None = None,
     seed: int = 0,
     activation: Activation = "auto",
+    progress: Progress = False,
     **options: Unpack[AdaptOptions],
 ) -> Classifier:
     """Give a network another window, other classes and, if wanted, another head.
@@ -107,6 +109,7 @@ def adapt(
         activation: what makes probabilities of the new network's outputs, as in
             :func:`heatmap.load_classifier`. "auto" is that of the original where its classes
             are kept, otherwise "softmax"; "none" where the network ends in one.
+        progress: as in :func:`heatmap.score`; only stages and notes.
         options: any of :class:`heatmap.AdaptOptions`: ``weights``, ``window``, ``head``, ...
 
     Returns:
@@ -124,11 +127,12 @@ def adapt(
         check_target(Path(output), read=read, overwrite=overwrite)
     source = Source(*(given.pop(each.name, each.default) for each in fields(Source)))
     window = given.pop("window", None)
-    original = load_original(model, source, window)
-    new = new_classes(num_classes, class_names)
-    head = _HeadOptions(**given, seed=seed, activation=activation)
-    with torch.inference_mode(False):
+    with reporting(progress, "loading the network") as reporter, torch.inference_mode(False):
+        original = load_original(model, source, window)
+        new = new_classes(num_classes, class_names)
+        head = _HeadOptions(**given, seed=seed, activation=activation)
         adapted = _adapted(original, window, new, head)
+        reporter.notes(adapted.notes)
     if output is not None:
         save_checkpoint(adapted, output, overwrite=overwrite)
     return adapted

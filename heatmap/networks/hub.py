@@ -6,7 +6,6 @@ Without an internet connection the error comes within seconds and says what to d
 from __future__ import annotations
 
 import socket
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from urllib.parse import urlparse
 import torch
 
 from ..errors import ModelError, Use, reason_of
+from ..progress import downloading
 
 # Seconds without a byte after which a connection counts as dead.
 _PATIENCE_S = 15.0
@@ -38,13 +38,8 @@ def fetch_url(url: str, name: str) -> Path:
     hash_prefix = match[1] if match else None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _patience():
-            torch.hub.download_url_to_file(
-                url,
-                str(target),
-                hash_prefix,
-                progress=sys.stderr.isatty(),
-            )
+        with _patience(), downloading(target.name):
+            torch.hub.download_url_to_file(url, str(target), hash_prefix, progress=False)
     # RuntimeError is torch's word for a file whose digest is wrong.
     except (OSError, RuntimeError) as error:
         raise _not_downloaded(name, error, f"fetch {url} and put it at {target} or") from error
@@ -66,7 +61,8 @@ def fetch_hub(hub_id: str, name: str, file_name: str = "model.safetensors") -> P
     try:
         # The library tries again for 23 s when there is no network: look once beforehand.
         _knock(url)
-        return Path(huggingface_hub.hf_hub_download(hub_id, file_name))
+        with downloading(f"{hub_id}/{file_name}"), _without_bars():
+            return Path(huggingface_hub.hf_hub_download(hub_id, file_name))
     # It raises its own errors, those of its HTTP client and those of the system.
     except Exception as error:
         raise _not_downloaded(name, error, f"fetch {url} and") from error
@@ -79,6 +75,25 @@ def _knock(url: str) -> None:
         urllib.request.urlopen(request, timeout=_PATIENCE_S).close()
     except urllib.error.HTTPError:
         return
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep the hub's own progress bars from standard error, which is the caller's."""
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 @contextmanager

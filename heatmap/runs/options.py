@@ -183,6 +183,12 @@ def request_of(options: Options, *, overwrite: bool = False) -> Request:
     for name in ("classes", "exclude", "store_classes", "formats"):
         if name in given:
             given[name] = several(given[name])
+    if given.get("classes") and given.get("exclude"):
+        raise ResultError(
+            "only named classes are looked for, and others are left out",
+            Use("exclude", given["exclude"], "leave out {}"),
+            Use("classes", given["classes"], "{}"),
+        )
     limits = given | {"reading": _made(Reading, given), "skip": _skip_of(given)}
     limits["store_classes"] = given.get("store_classes") or None
     return Request(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..contents import read_bytes, read_text
 from ..errors import PhotoError
+from ..marks import mark_of
 from ..names import DESCRIPTION, MAPS, PHOTOS, photo_folder
 from ..photo.broken import BrokenPhoto
 from ..photo.decoding.formats import SUFFIXES
@@ -20,6 +21,9 @@ from ..photo.listed import listed_name
 
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
 
+
+# Of the pictures that this tool makes beside TIFF, which are not looked into.
+_PICTURES = frozenset({".png", ".jpg", ".jpeg"})
 
 _MAGIC = frozenset("*?[")
 
@@ -55,13 +59,14 @@ class BatchFiles:
 def gather(
     sources: Sequence[str | Path], output: Path, *, may_be_empty: bool = False
 ) -> BatchFiles:
-    """List the files of a batch, without opening them.
+    """List the files of a batch.
 
     Args:
         sources: folders, searched recursively; globs (also ``**``); text files with lists of
             paths (``.txt``, ``.lst``: one per line, relative to the list, ``#`` starts a
-            comment); single photos. Hidden files, links to folders, and what a run wrote beside
-            its photo are left out.
+            comment); single photos. Hidden files, links to folders, what a run wrote beside its
+            photo, and pictures that this tool made, by their marks, are left out; files that are
+            named themselves never are.
         output: the output folder, left out where it lies in a source.
         may_be_empty: whether a source may hold no file.
 
@@ -89,7 +94,11 @@ def gather(
     for path in sorted(results):
         if named_itself[path]:
             raise _among_results(path)
-    kept = sorted(path for path, named in named_itself.items() if named or path not in written)
+    kept = sorted(
+        path
+        for path, named in named_itself.items()
+        if named or (path not in written and not _is_own_picture(path))
+    )
     items = _named(kept, base, output)
     photos = [
         item for item in items if named_itself[item.path] or item.path.suffix.lower() in SUFFIXES
@@ -140,6 +149,17 @@ def _written(paths: Iterable[Path]) -> set[Path]:
                 continue
             written |= {described, *(path.parent / str(name) for name in names)}
     return written
+
+
+def _is_own_picture(path: Path) -> bool:
+    """Whether a file is a picture that this tool made of a photo, as by `run -o zebra.png`.
+
+    Cut-outs, which may be run as photos, are of no photo by their marks.
+    """
+    if path.suffix.lower() not in _PICTURES:
+        return False
+    mark = mark_of(path)
+    return mark is not None and bool(mark.about)
 
 
 def _expanded(

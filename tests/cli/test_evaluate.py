@@ -91,7 +91,7 @@ def row_of(name, cases) -> list[str]:
     figures = cases["all"]
     shares = [cases[case]["pointing"] for case in ("all", "small", "hard")]
     shares += [one[kind] for kind in ("detected", "region") for one in figures["boxes"]]
-    return [name, str(figures["pairs"]), *(f"{one:.3f}" for one in shares if one is not None)]
+    return [name, str(figures["pairs"]), *(f"{100 * one:.1f}" for one in shares if one is not None)]
 
 
 def test_evaluate_takes_scales_and_what_labels_mean(boxed):

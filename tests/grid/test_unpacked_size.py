@@ -53,5 +53,5 @@ def test_the_shape_that_an_array_claims_costs_nothing(tmp_path):
 
 def test_a_pipe_is_no_grid(tmp_path):
     os.mkfifo(tmp_path / "a.npz")
-    with pytest.raises(ResultError, match=r"a\.npz: not a score .* read: is not a regular file"):
+    with pytest.raises(ResultError, match=r"a\.npz: not a score .* read: is a pipe, not a file"):
         load(tmp_path / "a.npz")

@@ -1,7 +1,9 @@
 """Published weights: found in the libraries' folders, fetched, or named when out of reach."""
 
 import hashlib
+import importlib
 import socket
+import sys
 from urllib.error import URLError
 
 import huggingface_hub
@@ -13,8 +15,9 @@ from torchvision import models as torchvision_models
 
 from heatmap.errors import ModelError
 from heatmap.networks import hub as downloads
-from heatmap.networks.hub import fetch_url
+from heatmap.networks.hub import fetch_hub, fetch_url
 from heatmap.networks.load import load_classifier
+from heatmap.progress import ProgressBar, progress_bar
 from tests.support.networks import scores_of, varied
 
 
@@ -103,6 +106,41 @@ class TestFetching:
         source.unlink()
         assert fetch_url(source.as_uri(), "net") == target
         assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+    @pytest.mark.parametrize("hidden", [False, True])
+    def test_says_what_is_downloaded_on_our_line_only(self, tmp_path, monkeypatch, capsys, hidden):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        (tmp_path / "net.pth").write_bytes(b"weights")
+        with progress_bar("loading net", ProgressBar, hidden=hidden) as line:
+            shown = []
+            monkeypatch.setattr(
+                "torch.hub.download_url_to_file",
+                lambda url, target, digest, progress: shown.extend(
+                    [progress, *(task.description for task in line.bar.tasks)]
+                ),
+            )
+            fetch_url((tmp_path / "net.pth").as_uri(), "net")
+            assert shown == [False, "loading net", "downloading net.pth"]
+            assert [task.description for task in line.bar.tasks] == ["loading net"]
+        if hidden:
+            assert capsys.readouterr() == ("", "")
+
+    def test_the_hub_shows_no_bars_of_its_own(self, monkeypatch):
+        bars = importlib.import_module("huggingface_hub.utils.tqdm")
+        seen = []
+
+        def download(*_):
+            seen.append(bars.are_progress_bars_disabled())
+            return "model.safetensors"
+
+        monkeypatch.setattr(downloads, "_knock", lambda url: None)
+        monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+        fetch_hub("timm/net", "timm/net")
+        assert seen == [True]
+        assert not bars.are_progress_bars_disabled()
 
     def test_a_silent_server_does_not_hang(self, tmp_path, monkeypatch):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))

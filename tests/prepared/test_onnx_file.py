@@ -107,5 +107,5 @@ def test_what_is_no_file_is_refused(tmp_path):
     with pytest.raises(heatmap.ModelError, match=r"a\.onnx: is a directory"):
         read_exported(tmp_path / "a.onnx")
     os.mkfifo(tmp_path / "b.onnx")
-    with pytest.raises(heatmap.ModelError, match=r"b\.onnx: is not a regular file"):
+    with pytest.raises(heatmap.ModelError, match=r"b\.onnx: is a pipe, not a file"):
         read_exported(tmp_path / "b.onnx")

@@ -8,7 +8,9 @@ import unicodedata
 import pytest
 
 from heatmap.errors import PhotoError
-from heatmap.runs.request import Display
+from heatmap.marks import marked
+from heatmap.runs.one_picture import run_into
+from heatmap.runs.request import Display, Request
 from heatmap.runs.sources import gather
 from tests.support.paths import too_deep
 from tests.support.runs import run
@@ -157,11 +159,24 @@ def test_what_a_run_wrote_beside_its_photo_is_no_photo(tmp_path, photo, scorer):
     assert len(list(photo.parent.iterdir())) > 5
     gathered = gather([photo.parent], tmp_path / "out")
     assert [item.path for item in (*gathered.photos, *gathered.others)] == [photo]
-    # Named, it is one; and beside a description that is none, too.
+    # Named, it is one.
     picture = photo.with_name("cat.heatmap.jpg")
     assert [item.path for item in gather([picture], tmp_path / "out").photos] == [picture]
+    # Beside a description that is none, pictures are known by their marks.
     photo.with_name("cat.json").write_text("[]")
-    assert picture in [item.path for item in gather([photo.parent], tmp_path / "out").photos]
+    assert [item.path for item in gather([photo.parent], tmp_path / "out").photos] == [photo]
+
+
+@pytest.mark.parametrize("name", ["zebra.png", "zebra.JPG"])
+def test_a_picture_that_was_written_among_photos_is_no_photo(tmp_path, photo, scorer, name):
+    run_into(photo, scorer, Request(), photo.with_name(name))
+    # Another program's picture is one, and so is what was only cut out of a photo.
+    other, cutout = photo.with_name("other.jpg"), photo.with_name("part.jpg")
+    other.write_bytes(photo.read_bytes())
+    cutout.write_bytes(marked(b"\xff\xd8"))
+    for source in (photo.parent, f"{photo.parent}/*"):
+        gathered = gather([source], tmp_path / "out")
+        assert [item.path for item in gathered.photos] == [photo, other, cutout]
 
 
 def test_a_folder_below_that_cannot_be_read_does_not_end_the_others(tree, tmp_path):

@@ -105,7 +105,7 @@ def broken(folder: Path) -> dict[str, str]:
         "wide.tif": "float values",
         "half.tif": "cut short",
         "nowhere.jpg": "no such file",
-        "pipe.jpg": "not a regular file",
+        "pipe.jpg": "is a pipe, not a file",
     }
 
 

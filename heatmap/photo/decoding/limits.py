@@ -20,7 +20,7 @@ def check_in_memory(file_format: str, hw: tuple[int, int], most: int) -> None:
         PhotoError: it has more.
     """
     limit = f"{most / 1e6:,.1f} megapixels"
-    _check(hw, most, f"a {file_format} that is held in memory as a whole may have up to {limit}")
+    _check(hw, most, f"a {file_format} that is read into memory as a whole may have {limit}")
 
 
 def check_plausible(file_format: str, hw: tuple[int, int], most: int) -> None:
@@ -34,13 +34,13 @@ def check_plausible(file_format: str, hw: tuple[int, int], most: int) -> None:
     Raises:
         PhotoError: it claims more.
     """
-    _check(hw, most, f"a {file_format} file of its size cannot hold as many")
+    _check(hw, most, f"a {file_format} file of so few bytes cannot hold as many")
 
 
 def _check(hw: tuple[int, int], most: int, why: str) -> None:
     pixels = math.prod(hw)
     if pixels > most:
         raise PhotoError(
-            f"claims {size_text(hw)}, {pixels / 1e6:,.1f} megapixels: {why}",
-            Use("max_pixels", pixels, text="{} takes it"),
+            f"its header says {size_text(hw)}, {pixels / 1e6:,.1f} megapixels: {why}",
+            Use("max_pixels", pixels, text="give {} to read it all the same"),
         )

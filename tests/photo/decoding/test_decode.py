@@ -291,7 +291,7 @@ def test_a_reason_is_not_taken_from_the_file_before(tmp_path):
         ("file/cat.jpg", "cannot be opened: Not a directory"),
         ("c" * 300, "cannot be opened: File name too long"),
         ("null\0.jpg", "cannot be opened: embedded null byte"),
-        ("pipe", "pipe: is not a regular file: give a photo"),
+        ("pipe", "pipe: is a pipe, not a file: give a photo"),
     ],
 )
 def test_paths_that_are_no_file_are_refused_in_one_line(tmp_path, name, message):
