@@ -1,4 +1,4 @@
-"""Benchmarks, samples and drawings import what is there and measure what they say: they run seldom."""
+"""Benchmarks, samples and drawings import what is there, and measure what they say."""
 
 from __future__ import annotations
 
