@@ -141,26 +141,39 @@ def sheet(cells: list[Pixels]) -> Pixels:
 def write_choices(folder: Path) -> None:
     """Write choosing-*.jpg: scales over the collage, strides and networks over the mosaic."""
     built_in = heatmap.prepare()
+    write_scales(folder, built_in)
+    write_strides(folder)
+    done = heatmap.run(folder / "mosaic.png", built_in)
+    save_choice(folder / "choosing-network-wrong.jpg", done.overlay())
+    print(f"the built-in network: {done}")
+
+
+def write_scales(folder: Path, scorer: heatmap.Scorer) -> None:
+    """Too coarse, right and too fine a scale for the photos of the collage."""
     collage, _ = make_collage()
     for name, scale in (("coarse", 0.125), ("right", 1), ("fine", 2)):
-        done = heatmap.run(collage, built_in, scales=scale)
+        done = heatmap.run(collage, scorer, scales=scale)
         save_choice(folder / f"choosing-scale-{name}.jpg", done.overlay())
         print(f"scale {scale}: {done}")
+
+
+def write_strides(folder: Path) -> None:
+    """Areas of three textures at three strides, by a network that was trained on them."""
     textures.write_tiles(folder / "textures")
     truth = textures.write_mosaic(folder)
     checkpoint = folder / "textures.safetensors"
     trained = heatmap.train(folder / "textures", checkpoint, options={"window": textures.TILE_PX})
-    own, mosaic = heatmap.prepare(trained.classifier), folder / "mosaic.png"
+    scorer, mosaic = heatmap.prepare(trained.classifier), folder / "mosaic.png"
+    # Classes are named so that each has the same colour in all pictures.
+    options = {"classes": textures.CLASSES, "areas": True}
     for stride in (32, 16, 8):
-        done = heatmap.run(mosaic, own, stride=stride, areas=True, output=folder / f"{stride}")
-        drawn = heatmap.read_photo(done.saved.areas).pixels
-        save_choice(folder / f"choosing-stride-{stride}.jpg", drawn)
-        grid = own.score(mosaic, stride=stride)
-        winner = np.stack([grid.heatmap(label) for label in textures.CLASSES]).argmax(axis=0)
+        done = heatmap.run(mosaic, scorer, stride=stride, output=folder / str(stride), **options)
+        save_choice(
+            folder / f"choosing-stride-{stride}.jpg", heatmap.read_photo(done.saved.areas).pixels
+        )
+        grid = heatmap.score(mosaic, scorer, stride=stride)
+        winner = np.stack([grid.heatmap(name) for name in textures.CLASSES]).argmax(axis=0)
         print(f"stride {stride}: {(winner == truth).mean():.1%} of the pixels right")
-    done = heatmap.run(mosaic, built_in)
-    save_choice(folder / "choosing-network-wrong.jpg", done.overlay())
-    print(f"the built-in network: {done}")
 
 
 def save_choice(path: Path, picture: Pixels) -> None:
