@@ -9,13 +9,15 @@ from __future__ import annotations
 import inspect
 import posixpath
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from mkdocs.structure.files import File
+
+from heatmap.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 # Files outside docs/ that are pages of the site too, by the path that they have there.
@@ -33,8 +35,6 @@ LINK = re.compile(r"\]\(([^)#:\s]+)((?:#[^)\s]*)?)\)")
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that lie outside docs/."""
-    from mkdocs.structure.files import File
-
     for page, path in PROJECT.items():
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
@@ -60,11 +60,6 @@ def _led(link: re.Match[str], page: str) -> str:
 
 def commands() -> str:
     """Every command with its options, in Markdown."""
-    sys.path.insert(0, str(ROOT))
-    try:
-        from heatmap.cli.main import cli
-    finally:
-        sys.path.remove(str(ROOT))
     return "\n\n".join(
         _command(cli.commands[name], name) for name in cli.list_commands(click.Context(cli))
     )
