@@ -103,7 +103,7 @@ class TestResult:
         ((headings, *rows),) = tables_of(html)
         assert headings == ["class", "confidence", "where", "area", "box, px"]
         assert [row[:2] for row in rows] == [
-            [each.name, f"{each.confidence:.2f}"] for each in result.detections
+            [each.name, f"{round(100 * each.confidence)} %"] for each in result.detections
         ]
         assert repr(result) in told(html)
         assert "<u>zebra</u>: not found; best 13 % at 412, 230 (threshold 35 %)" in told(html)

@@ -86,12 +86,13 @@ def drawn_table(table: TextTable, width: int) -> Table:
     widths = [
         max(map(cell_len, column)) for column in zip(table.headings, *table.rows, strict=True)
     ]
-    gap, headings = 2, table.headings
-    if sum(widths) + gap * (len(widths) - 1) > width:
-        gap, headings = 1, tuple(heading.replace(" ", "\n") for heading in headings)
+    is_wide = sum(widths) + 2 * (len(widths) - 1) > width
+    gap = 1 if is_wide else 2
     drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
-    for place, heading in enumerate(headings):
+    for place, heading in enumerate(table.headings):
         if place in table.numbers:
+            heading = heading.replace(" ", "
+") if is_wide else heading
             drawn.add_column(heading, justify="right", no_wrap=True)
         else:
             drawn.add_column(heading, overflow="ellipsis")

@@ -14,6 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..geometry import size_text
+from ..localization.found_table import (
+    alternatives_text,
+    area_text,
+    box_text,
+    percent,
+    whereabouts,
+)
 from ..progress import print_note, print_text
 from .console import make_console, print_next, print_opening, print_path, print_scored
 from .options import CONFIDENCE_THRESHOLD, DEFAULT_MODEL
@@ -22,7 +29,6 @@ from .single import print_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..geometry import Box
     from ..localization.areas import Areas
     from ..localization.detection import Detection
     from ..runs.result import Result
@@ -157,7 +163,7 @@ class RunPrinter:
             del columns["where"]
             room = self.console.width - _width(columns)
         name_width = min(widest, max(_LEAST_NAME, room))
-        others = [_alternatives(each, room - name_width - _GAP) for each in rows]
+        others = [_fitting(each, room - name_width - _GAP) for each in rows]
         if any(others):
             columns["or"] = others
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
@@ -174,19 +180,19 @@ class RunPrinter:
         photo_hw = self.done.photo.whole_hw
         columns = {
             "confidence": [self._percent(each.confidence) for each in rows],
-            "box, px": [_box(each.xyxy) for each in rows],
-            "where": [_whereabouts(each.xyxy, photo_hw) for each in rows],
+            "box, px": [box_text(each.xyxy) for each in rows],
+            "where": [whereabouts(each.xyxy, photo_hw) for each in rows],
         }
         if self.verbose:
-            columns["area"] = [_area_fraction(each.xyxy, photo_hw) for each in rows]
+            columns["area"] = [area_text(each.xyxy, photo_hw) for each in rows]
             if any(each.crop is not None for each in rows):
-                columns["slide"] = [_percent(each.slide) for each in rows]
-                columns["crop"] = [_percent(each.crop) for each in rows]
+                columns["slide"] = [percent(each.slide) for each in rows]
+                columns["crop"] = [percent(each.crop) for each in rows]
         return columns
 
-    def _percent(self, confidence: float) -> str:
+    def percent(self, confidence: float) -> str:
         # A guess is below the threshold, also where it is rounded.
-        return _percent(confidence, down=not self.done.detections)
+        return percent(confidence, down=not self.done.detections)
 
     def _notes(self, scorer: Scorer) -> Iterator[str]:
         """Notes on the network, fused scales and skipped windows."""
@@ -259,28 +265,9 @@ def _windows(done: Result) -> int:
     return math.prod(done.windows.finest.geometry.grid_hw)
 
 
-def _percent(share: float | None, *, down: bool = False) -> str:
-    """A confidence as pictures have it.
-
-    >>> _percent(0.349), _percent(0.349, down=True), _percent(0.004, down=True)
-    ('35 %', '34 %', '1 %')
-    """
-    if share is None:
-        return ""
-    return f"{max(1, int(100 * share)) if down else round(100 * share)} %"
-
-
-def _box(xyxy: Box) -> str:
-    left, top, right, bottom = (round(side) for side in xyxy)
-    return f"{left}, {top} to {right}, {bottom}"
-
-
-def _alternatives(detection: Detection, width: int) -> str:
-    """What else a detection may be, as much as fits: "tabby 30 %, tiger cat 12 %; cat 83 %"."""
-    listed = [f"{each.name} {_percent(each.confidence)}" for each in detection.alternatives]
-    together = detection.together
-    in_all = f"; {together.name} in all {_percent(together.confidence)}" if together else ""
-    forms = (f"{', '.join(listed)}{in_all}", f"{(*listed, '')[0]}{in_all}", *listed[:1])
+def _fitting(detection: Detection, width: int) -> str:
+    """What else a detection may be, as much as there is room for."""
+    forms = alternatives_text(detection)
     return next((form for form in forms if cell_len(form) <= width), "")
 
 
@@ -293,18 +280,3 @@ def _area_table(areas: Areas) -> Table:
     for name, fraction in areas.rows():
         table.add_row(escape(name), share_text(fraction))
     return table
-
-
-def _whereabouts(xyxy: Box, photo_hw: tuple[int, int]) -> str:
-    """In which ninth of the photo the centre of a box lies."""
-    down = (xyxy[1] + xyxy[3]) / 2 / photo_hw[0]
-    across = (xyxy[0] + xyxy[2]) / 2 / photo_hw[1]
-    row = ("top", "middle", "bottom")[min(2, int(down * 3))]
-    column = ("left", "middle", "right")[min(2, int(across * 3))]
-    return "middle" if row == column else f"{row} {column}"
-
-
-def _area_fraction(xyxy: Box, photo_hw: tuple[int, int]) -> str:
-    """The fraction of the photo's area that a box covers, in percent."""
-    area = (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1]) / (photo_hw[0] * photo_hw[1])
-    return f"{round(100 * area)} %" if area >= 0.01 else "< 1 %"

@@ -42,7 +42,7 @@ def test_evaluate_prints_what_json_holds(boxed, network):
     assert list(named["methods"]) == ["heatmap"]
     lines = outcome.out.splitlines()
     assert lines[:2] == [
-        "2 (photo, class) pairs on 2 photos",
+        "2 (photo, class) pairs on 2 photos; all figures in %",
         "left out, no corresponding class: sofa (1)",
     ]
     for name, method in named["methods"].items():
