@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ..errors import HeatmapError, Use
 from ..geometry import grid_text, scale_of, size_text
-from ..progress import ProgressBar, progress_bar
+from ..progress import ProgressBar, print_text, progress_bar
 from .command import in_options
 
 if TYPE_CHECKING:
@@ -33,6 +36,23 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
+def print_path(console: Console, text: str) -> None:
+    """Print a line that ends in a path, unwrapped, so that it can be copied."""
+    console.print(text, soft_wrap=True, markup=False, emoji=False)
+
+
+def print_next(console: Console, *words: str | Path) -> None:
+    """Print the command to type next, to be pasted; only on a terminal, for who can type."""
+    if console.is_terminal:
+        print_path(console, f"next: {shlex.join(map(str, words))}")
+
+
+def print_opening(console: Console, page: Path) -> None:
+    """Print which page to open next; only on a terminal."""
+    if console.is_terminal:
+        print_path(console, f"next: open {page} in a browser")
+
+
 def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
     """Print a photo and its size, the layout of its windows, and the model that scored them."""
     geometry, origin = grid.geometry, grid.origin
@@ -42,9 +62,10 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
     where = f" at {region.left}, {region.top} of {size_text(region.whole_hw)}" if region else ""
     size = size_text(geometry.photo_hw)
     console.print(f"{escape(photo or 'photo')}: {size}{where}", soft_wrap=True)
-    console.print(
+    print_text(
+        console,
         f"{grid_text(rows, columns)} of windows, {geometry.window_px} px wide, "
-        f"{geometry.stride_px} px apart{resized}"
+        f"{geometry.stride_px} px apart{resized}",
     )
     print_model(console, origin)
 
@@ -52,15 +73,28 @@ def print_scored(console: Console, photo: str, grid: ScoreGrid) -> None:
 def print_model(console: Console, origin: Origin) -> None:
     """Print the network, its weights, and what ran it."""
     backend = "ONNX Runtime" if origin.computation.backend == "onnx" else "torch"
-    model = f"{escape(origin.model)}, weights {escape(origin.weights.text)}"
-    console.print(f"model: {model}, run by {backend}")
+    model = f"{origin.model}, weights {origin.weights.text}"
+    print_text(console, f"model: {model}, run by {backend}")
 
 
-def drawn_table(table: TextTable) -> Table:
-    """A table as it is printed."""
-    drawn = Table(table.headings[0], box=None, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(table.headings[1:], start=1):
-        drawn.add_column(heading, justify="right" if place <= table.numbers else "left")
+def drawn_table(table: TextTable, width: int) -> Table:
+    """A table as it is printed; where it is wider than ``width``, closer and with high headings.
+
+    Numbers are never cut; other text is wrapped, or where a word is too long shortened with an
+    ellipsis.
+    """
+    widths = [
+        max(map(cell_len, column)) for column in zip(table.headings, *table.rows, strict=True)
+    ]
+    is_wide = sum(widths) + 2 * (len(widths) - 1) > width
+    gap = 1 if is_wide else 2
+    drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    for place, heading in enumerate(table.headings):
+        if 1 <= place <= table.numbers:
+            heading = heading.replace(" ", "\n") if is_wide else heading
+            drawn.add_column(heading, justify="right", no_wrap=True)
+        else:
+            drawn.add_column(heading, overflow="ellipsis")
     for row in table.rows:
         drawn.add_row(*map(escape, row))
     return drawn

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
-from ..names import EVALUATION, check_length
+from ..names import EVALUATION, EVALUATION_PAGE, check_length
+from ..progress import print_text
 from .check import check_names
 from .command import Command
-from .console import drawn_table, make_console, progress_line
+from .console import drawn_table, make_console, print_opening, print_path, progress_line
 from .options import (
     FILE,
     backend_option,
@@ -30,6 +30,9 @@ from .result_options import json_option, overwrite_option
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvaluationReport
 
+
+# So many labels are printed on a terminal.
+_MOST_LABELS = 4
 
 # What `heatmap evaluate --help` lists.
 _COMMON = (
@@ -125,8 +128,11 @@ def evaluate(photos: Path, boxes: Path, **options: Any) -> None:
         click.echo(json.dumps(describe_evaluation(report, scorer), indent=2))
     else:
         _print(report, options["conf"])
+        console = make_console()
         for path in written:
-            make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
+            print_path(console, f"wrote {path}")
+        for page in (path for path in written if path.name == EVALUATION_PAGE):
+            print_opening(console, page)
     sys.exit(1 if report.named.left_out.broken else 0)
 
 
@@ -142,10 +148,17 @@ def _print(report: EvaluationReport, conf: float) -> None:
 
     console, named, unnamed = make_console(), report.named, report.unnamed
     for line in named_lines(named, report.notes):
-        console.print(escape(line), soft_wrap=True)
-    console.print(drawn_table(methods_table(named)))
-    console.print("\nheatmap, by label:")
-    console.print(drawn_table(labels_table(named)))
+        print_text(console, line, indent=2)
+    console.print(drawn_table(methods_table(named), console.width))
+    labels = labels_table(named)
+    if console.is_terminal and len(labels.rows) > _MOST_LABELS:
+        console.print()
+        print_text(
+            console, f"{len(labels.rows)} labels: -o FOLDER writes a page with their figures"
+        )
+    else:
+        console.print("\nheatmap, by label:")
+        console.print(drawn_table(labels, console.width))
     console.print(f"\nno class named, {unnamed.objects} objects:")
-    console.print(drawn_table(unnamed_table(unnamed, conf)))
-    console.print(counts_line(unnamed))
+    console.print(drawn_table(unnamed_table(unnamed, conf), console.width))
+    print_text(console, counts_line(unnamed))

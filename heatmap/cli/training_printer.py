@@ -9,9 +9,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
-from .console import ProgressLine, drawn_table, make_console, progress_line
+from ..progress import print_text
+from .console import (
+    ProgressLine,
+    drawn_table,
+    make_console,
+    print_next,
+    print_path,
+    progress_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,7 +95,7 @@ class TrainingPrinter(TrainingReporter):
     def _print(self, text: str) -> None:
         if not self.as_json:
             with self.line.aside():
-                click.echo(text)
+                print_text(make_console(), text, indent=2)
 
 
 def print_outcome(console: Console, trained: Trained) -> None:
@@ -96,19 +103,18 @@ def print_outcome(console: Console, trained: Trained) -> None:
     from ..training.tables import epochs_table, outcome_lines
 
     console.print()
-    console.print(drawn_table(epochs_table(trained, every=False)))
+    console.print(drawn_table(epochs_table(trained, every=False), console.width))
     if trained.validation is not None:
         _print_validation(console, trained.validation, trained.examples.classes)
     console.print()
     if examples := _box_examples(trained.classifier):
         console.print(f"boxes refined by {examples:,} examples")
     for line in outcome_lines(trained):
-        console.print(line, soft_wrap=True)
-    path, page = escape(str(trained.path)), escape(str(trained.page))
-    console.print(f"wrote {path}, and {page} with curves and mistakes", soft_wrap=True)
+        print_text(console, line)
+    print_path(console, f"wrote {trained.path}, and {trained.page} with curves and mistakes")
     factory = trained.classifier.architecture
-    more = f" --architecture {escape(factory)}" if ":" in factory else ""
-    console.print(f"next: `heatmap run PHOTO -m {path}{more}`", soft_wrap=True)
+    more = ("--architecture", factory) if ":" in factory else ()
+    print_next(console, "heatmap", "run", "PHOTO", "-m", trained.path, *more)
 
 
 def _print_validation(console: Console, validation: Validation, classes: Sequence[str]) -> None:
@@ -122,12 +128,14 @@ def _print_validation(console: Console, validation: Validation, classes: Sequenc
         console.print(f"\nthe {_MOST_CLASSES} classes of {len(ranked):,} with the lowest F1:")
     else:
         console.print()
-    console.print(drawn_table(classes_table(figures)))
+    console.print(drawn_table(classes_table(figures), console.width))
     if pairs := validation.confusions():
         console.print()
-        console.print(drawn_table(confusions_table(pairs[:_MOST_ROWS])))
+        console.print(drawn_table(confusions_table(pairs[:_MOST_ROWS]), console.width))
         console.print()
-        console.print(drawn_table(worst_table(validation.worst[:_MOST_ROWS], classes)))
+        console.print(
+            drawn_table(worst_table(validation.worst[:_MOST_ROWS], classes), console.width)
+        )
 
 
 def described_training(trained: Trained) -> dict[str, Any]:

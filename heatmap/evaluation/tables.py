@@ -1,4 +1,4 @@
-"""The figures of an evaluation as text: for the command line, and for a page."""
+"""The figures of an evaluation as text, in percent: for the command line, and for a page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from .unnamed import Share, UnnamedFigures
 def named_lines(evaluation: Evaluation, notes: Sequence[str] = ()) -> Iterator[str]:
     """What was evaluated where classes were named, what was left out, and notes on reading."""
     left = evaluation.left_out
-    yield f"{evaluation.pairs} (photo, class) pairs on {evaluation.photos} photos"
+    yield (
+        f"{evaluation.pairs} (photo, class) pairs on {evaluation.photos} photos; all figures in %"
+    )
     if left.labels:
         listed = ", ".join(f"{label} ({count})" for label, count in sorted(left.labels.items()))
         yield f"left out, no corresponding class: {listed}"
@@ -44,12 +46,12 @@ def unnamed_table(figures: UnnamedFigures, conf: float) -> TextTable:
     rows = []
     for name, share in figures.average_precision.items():
         at = "pointing" if name == "pointing" else f"at IoU {name}"
-        rows.append((f"average precision, {at}", *_interval(share, 100)))
+        rows.append((f"average precision, {at}", *_interval(share)))
     rows.append((f"precision at confidence {conf:g}, IoU 0.3", *_interval(figures.precision)))
     rows.append((f"recall at confidence {conf:g}, IoU 0.3", *_interval(figures.recall)))
     for name, share in figures.recall_by_size.items():
         rows.append((f"  of {name} objects", *_interval(share)))
-    return TextTable(("", "", "95 % interval"), tuple(rows), numbers=1)
+    return TextTable(("", "%", "95 % interval"), tuple(rows), numbers=1)
 
 
 def counts_line(figures: UnnamedFigures) -> str:
@@ -61,19 +63,24 @@ def counts_line(figures: UnnamedFigures) -> str:
     )
 
 
-def _interval(share: Share, of: int = 1) -> tuple[str, str]:
-    """A share and its interval, of 1 or of 100."""
-    digits = 3 if of == 1 else 1
-    numbers = [
-        "" if number is None else f"{of * number:.{digits}f}"
-        for number in (share.value, share.low, share.high)
-    ]
-    return numbers[0], f"{numbers[1]} to {numbers[2]}" if numbers[1] else ""
+def _interval(share: Share) -> tuple[str, str]:
+    """A share and its interval, in percent."""
+    value, low, high = map(percent, (share.value, share.low, share.high))
+    return value, f"{low} to {high}" if low else ""
+
+
+def percent(share: float | None) -> str:
+    """A share in percent, as all tables have it; "" where there is none.
+
+    >>> percent(0.7235), percent(None)
+    ('72.3', '')
+    """
+    return "" if share is None else f"{100 * share:.1f}"
 
 
 def _figures_table(heading: str, rows: Mapping[str, Cases]) -> TextTable:
     """Pointing accuracy of all, small and hard pairs; boxes and best regions at each IoU."""
-    points = [f"points: {case}" for case in ("all", "small", "hard")]
+    points = [f"points {case}" for case in ("all", "small", "hard")]
     shares = [f"{kind} {iou:g}" for kind in ("box", "region") for iou in IOUS]
     headings = (heading, "pairs", *points, *shares)
     cells = tuple((name, *_cells(cases)) for name, cases in rows.items())
@@ -85,4 +92,4 @@ def _cells(cases: Cases) -> Iterator[str]:
     shares = [cases.all.pointing, cases.small.pointing, cases.hard.pointing]
     shares += [figures.detected for figures in boxes] + [figures.region for figures in boxes]
     yield str(cases.all.pairs)
-    yield from ("" if share is None else f"{share:.3f}" for share in shares)
+    yield from map(percent, shares)

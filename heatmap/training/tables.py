@@ -68,7 +68,7 @@ def classes_table(figures: Sequence[ClassFigures]) -> TextTable:
             each.name,
             str(each.training),
             str(each.validation),
-            *("" if share is None else f"{share:.3f}" for share in _shares(each)),
+            *("" if share is None else f"{share:.1%}" for share in _shares(each)),
         )
         for each in figures
     )

@@ -5,9 +5,11 @@ import threading
 import time
 
 import pytest
+from rich.console import Console
 
-from heatmap.cli.console import progress_line
+from heatmap.cli.console import drawn_table, progress_line
 from heatmap.geometry import grid_text
+from heatmap.rendering.text_table import TextTable
 from tests.support.command_line import PADDED, without_colours
 
 
@@ -56,3 +58,17 @@ def test_no_thread_of_a_progress_bar_stays(call):
     assert call("batch", "cat.png", *PADDED, "-o", "many").code == 0
     left = set(threading.enumerate()) - before
     assert not [thread for thread in left if type(thread).__module__.startswith("rich")]
+
+
+def test_a_wide_table_is_closer_with_high_headings_and_its_numbers_are_whole(capsys):
+    shares = [f"{kind} 0.{digit}" for kind in ("box", "region") for digit in (3, 5, 7)]
+    headings = ("class named", "pairs", "points all", "points small", "points hard", *shares)
+    row = ("a class with a long name", "1,234", *["100.0"] * 9)
+    table = TextTable(headings, (row,), numbers=10)
+    for width, high in ((80, 2), (200, 1)):
+        Console(width=width).print(drawn_table(table, width))
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= width
+        assert len(lines) == high + (2 if width == 80 else 1)
+        assert sum(line.count("100.0") for line in lines) == 9
+        assert "…" not in "".join(lines)

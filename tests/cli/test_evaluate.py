@@ -42,7 +42,7 @@ def test_evaluate_prints_what_json_holds(boxed, network):
     assert list(named["methods"]) == ["heatmap"]
     lines = outcome.out.splitlines()
     assert lines[:2] == [
-        "2 (photo, class) pairs on 2 photos",
+        "2 (photo, class) pairs on 2 photos; all figures in %",
         "left out, no corresponding class: sofa (1)",
     ]
     for name, method in named["methods"].items():
@@ -91,7 +91,7 @@ def row_of(name, cases) -> list[str]:
     figures = cases["all"]
     shares = [cases[case]["pointing"] for case in ("all", "small", "hard")]
     shares += [one[kind] for kind in ("detected", "region") for one in figures["boxes"]]
-    return [name, str(figures["pairs"]), *(f"{one:.3f}" for one in shares if one is not None)]
+    return [name, str(figures["pairs"]), *(f"{100 * one:.1f}" for one in shares if one is not None)]
 
 
 def test_evaluate_takes_scales_and_what_labels_mean(boxed):
