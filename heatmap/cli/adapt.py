@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from ..progress import print_text
 from .adapt_options import adapt_options
 from .check import check_model
 from .command import Command
-from .console import progress_line
+from .console import make_console, print_next, print_path, progress_line
 from .options import FILE, activation_option, network_options, under
 from .result_options import json_option, overwrite_option
 from .summary import print_summary
@@ -67,9 +68,8 @@ def adapt(output: Path | None, overwrite: bool, as_json: bool, **options: Any) -
 
     if output is not None:
         check_target(output, read=options.values(), overwrite=overwrite)
-    with progress_line(f"adapting {options['model']}") as line:
-        adapted = adapt_network(**options)
-        line.notes(adapted.notes)
+    with progress_line(f"loading {options['model']}") as line:
+        adapted = adapt_network(**options, progress=line)
         layers = summary_of(adapted)
         if output is not None:
             save_checkpoint(adapted, output, overwrite=overwrite)
@@ -78,6 +78,7 @@ def adapt(output: Path | None, overwrite: bool, as_json: bool, **options: Any) -
         click.echo(json.dumps({**asdict(layers), **beside}, indent=2))
         return
     print_summary(layers)
-    click.echo(f"weights: {adapted.weights}")
+    print_text(make_console(), f"weights: {adapted.weights}")
     if output is not None:
-        click.echo(f"wrote {output}")
+        print_path(make_console(), f"wrote {output}")
+        print_next(make_console(), "heatmap", "train", "FOLDER", "-m", output)

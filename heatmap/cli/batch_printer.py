@@ -5,39 +5,28 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from ..errors import HeatmapError, Use
-from ..names import (
-    ANNOTATION_FOLDERS,
-    JOINED_COCO,
-    JOINED_DATASET,
-    MANIFEST,
-    PHOTOS,
-    SHEET,
-    SUMMARY,
-)
+from ..progress import print_note, print_text
 from ..runs.batch import Batch
 from ..runs.batch_plan import BatchPlan
 from ..runs.batch_reporter import BatchReporter
 from ..runs.manifest import Record, counts, error_of
+from .batch_lines import MOST_NAMED, done_line, print_batch, to_do_line
 from .command import in_options
 
 BatchOutput = Literal["lines", "json", "quiet"]
 # Seconds between two progress lines.
 _LINE_EVERY = 10.0
-# Photos that a note names; all are in the manifest.
-_MOST_NAMED = 5
 
 
 class Tally:
@@ -87,8 +76,8 @@ class Tally:
         rate = self.megapixels / self.seconds
         parts = [
             f"{self.done} of {self.total} photos",
-            f"{self.megapixels:.1f} megapixels",
-            f"{rate:.1f} per second",
+            f"{self.megapixels:.1f} MP",
+            f"{rate:.1f} MP/s",
         ]
         if self.failed:
             parts.append(f"{self.failed} failed")
@@ -99,7 +88,10 @@ class Tally:
 
 
 class BatchPrinter(BatchReporter):
-    """Prints the outcome for each photo; failures in every output mode."""
+    """Prints the outcome for each photo; failures in every output mode.
+
+    On a terminal only the first failures and skipped photos are printed, unless --verbose is given.
+    """
 
     def __init__(self, form: BatchOutput, output: Path, bar: Progress, *, verbose: bool) -> None:
         self._form, self._output, self._bar = form, output, bar
@@ -108,6 +100,7 @@ class BatchPrinter(BatchReporter):
         self._task = bar.add_task("", total=None)
         self._tally: Tally | None = None
         self._printed = time.monotonic()
+        self._told: dict[str, set[str]] = {"failed": set(), "skipped": set()}
         self.failed = 0
 
     def stage(self, what: str) -> None:
@@ -118,8 +111,7 @@ class BatchPrinter(BatchReporter):
         """Print something worth knowing on standard error."""
         if self._form == "quiet":
             return
-        text = in_options(HeatmapError(message, *ways))
-        self.console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
+        print_note(self.console, in_options(HeatmapError(message, *ways)))
 
     def worded(self, error: HeatmapError) -> str:
         """With the options of the command."""
@@ -131,7 +123,7 @@ class BatchPrinter(BatchReporter):
         if self._form == "json":
             _print_json({"event": "begin", "photos": len(work.todo), "unchanged": work.unchanged})
         elif self._form == "lines":
-            self._print(_to_do(work))
+            self._print(to_do_line(work))
         self._bar.update(self._task, description="", completed=0, total=len(work.todo))
 
     def photo(self, record: Record) -> None:
@@ -143,14 +135,10 @@ class BatchPrinter(BatchReporter):
         if self._form == "json":
             progress = {} if self._tally is None else {"progress": self._tally.describe()}
             _print_json({"event": "photo", **asdict(record), **progress})
-        elif record.state == "failed":
-            # Most messages begin with the path.
-            name = "" if record.path in record.message else f"{record.name}: "
-            self._print(f"failed: {name}{in_options(error_of(record))}")
         elif record.state == "done" and self._verbose:
-            self._print(_done(record))
-        elif record.state == "skipped" and self._form == "lines":
-            self._print(f"skipped: {record.name}: {record.message}")
+            self._print(done_line(record))
+        elif record.state == "failed" or (record.state == "skipped" and self._form == "lines"):
+            self._tell(record)
         if self._tally is not None:
             self._show(self._tally)
 
@@ -169,12 +157,16 @@ class BatchPrinter(BatchReporter):
                 }
             )
         elif self._form == "lines":
-            for line in _ending(done, self._output):
-                click.echo(line)
+            # What was printed over the bar would be torn by it.
+            self._bar.stop()
+            for record in done.failed:
+                self._tell(record)
+            print_batch(done, self._output)
 
     def interrupted(self) -> None:
         """Print that Ctrl-C stopped the batch; finished photos stay."""
         if self._form == "lines":
+            self._bar.stop()
             self._print(
                 f"stopped; finished results are in {self._output}, the same command continues there"
             )
@@ -190,8 +182,19 @@ class BatchPrinter(BatchReporter):
             self._printed = now
             self._print(str(tally))
 
-    def _print(self, line: str) -> None:
-        self.console.print(escape(line), highlight=False, soft_wrap=True)
+    def _tell(self, record: Record) -> None:
+        """Print once why a photo failed or was skipped, on a screen only of the first ones."""
+        told = self._told[record.state]
+        is_screen = self.console.is_terminal and not self._verbose
+        if record.name in told or (is_screen and len(told) >= MOST_NAMED):
+            return
+        told.add(record.name)
+        # Most messages begin with the path.
+        name = "" if record.path in record.message else f"{record.name}: "
+        self._print(f"{record.state}: {name}{in_options(error_of(record))}", indent=2)
+
+    def _print(self, line: str, *, indent: int = 0) -> None:
+        print_text(self.console, line, indent=indent)
 
 
 @contextmanager
@@ -207,17 +210,6 @@ def batch_printer(
         printer = BatchPrinter(form, output, bar, verbose=verbose)
         printer.stage(f"loading {model}")
         yield printer
-
-
-def print_work(work: BatchPlan) -> None:
-    """Print what a batch would do, photo by photo."""
-    for task in work.todo:
-        click.echo(f"{task.item.name}: {task.why}")
-    for record in work.skipped:
-        click.echo(f"{record.name}: skip, {record.message}")
-    for record in (*work.unread, *work.refused):
-        click.echo(f"failed: {in_options(error_of(record))}")
-    click.echo(_to_do(work))
 
 
 def describe_work(work: BatchPlan) -> dict[str, Any]:
@@ -241,56 +233,6 @@ def describe_work(work: BatchPlan) -> dict[str, Any]:
         ],
         "unchanged": work.unchanged,
     }
-
-
-def _done(record: Record) -> str:
-    """What was found on a photo, and how long that took, as one line."""
-    names = Counter(str(each["class"]) for each in record.detections)
-    found = ", ".join(f"{count} {name}" for name, count in names.items()) or "nothing"
-    notes = "".join(f"; {note}" for note in record.notes)
-    return f"{record.name}: {found}, {record.seconds:.1f} s{notes}"
-
-
-def _to_do(work: BatchPlan) -> str:
-    """What there is to do, as one line."""
-    reasons = Counter(task.why for task in work.todo)
-    why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-    todo = f"{_photos(len(work.todo))} to do ({why})" if work.todo else "nothing to do"
-    return f"{todo}, {work.unchanged} as they were"
-
-
-def _ending(done: Batch, output: Path) -> Iterator[str]:
-    states = counts(done.records)
-    detections = sum(len(record.detections) for record in done.records)
-    if not done.work.todo:
-        yield _to_do(done.work)
-    yield (
-        f"{_photos(states['done'])} done, {states['failed']} failed, "
-        f"{states['skipped']} skipped; {detections} detection{'' if detections == 1 else 's'}"
-    )
-    yield from _photo_notes(done.records)
-    possible = (JOINED_COCO, JOINED_DATASET, *ANNOTATION_FOLDERS)
-    joined = [name for name in possible if (output / name).exists()]
-    listed = ", ".join((SHEET, SUMMARY, *joined, MANIFEST, PHOTOS))
-    yield f"in {output}: {listed}"
-    if states["failed"] > len(done.work.refused) and not done.work.todo:
-        yield "the failed photos have not changed since: --retry-failed tries them again"
-
-
-def _photo_notes(records: Iterable[Record]) -> Iterator[str]:
-    """What was noted while photos were read, each note once with the photos that it is of."""
-    noted: dict[str, list[str]] = {}
-    for record in records:
-        for note in record.notes:
-            noted.setdefault(note, []).append(record.name)
-    for note, names in noted.items():
-        more = len(names) - _MOST_NAMED
-        listed = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-        yield f"note: {note}: {listed}"
-
-
-def _photos(count: int) -> str:
-    return f"{count} photo{'' if count == 1 else 's'}"
 
 
 def _clock(seconds: float) -> str:

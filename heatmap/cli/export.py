@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..grid.outputs import described
+from ..progress import print_text
 from .check import check_model
 from .command import Command
-from .console import progress_line
+from .console import make_console, print_next, print_path, progress_line
 from .options import FILE, model_options, stride_option, under
 from .result_options import json_option, overwrite_option
 
@@ -74,20 +75,27 @@ def _described(program: Program) -> dict[str, Any]:
 def _print(program: Program) -> None:
     facts = program.facts
     form = "torch.export" if program.opset is None else f"ONNX, opset {program.opset}"
-    click.echo(f"{facts['model']} ({facts['weights']}) as {form}")
+    console = make_console()
+    print_text(console, f"{facts['model']} ({facts['weights']}) as {form}")
     window, stride = facts["window_px"], facts["stride_px"]
-    click.echo(
+    print_text(
+        console,
         f"photos: float32 (batch, 3, height, width), at least {window} px high and wide, "
-        f"{facts['channel_order'].upper()}, (pixel/255 - mean) / std"
+        f"{facts['channel_order'].upper()}, (pixel/255 - mean) / std",
+        indent=2,
     )
-    click.echo(
+    print_text(
+        console,
         f"scores: float32 (batch, {len(facts['classes'])}, rows, columns), windows of {window} px, "
-        f"{stride} px apart; {described(facts['outputs'])}"
+        f"{stride} px apart; {described(facts['outputs'])}",
+        indent=2,
     )
     for check in program.checks:
-        click.echo(_compared(check))
+        print_text(console, _compared(check))
     beside = "" if program.data is None else f", weights in {program.data}"
-    click.echo(f"wrote {program.path}: {program.size / 1e6:.1f} MB{beside}")
+    print_path(console, f"wrote {program.path}: {program.size / 1e6:.1f} MB{beside}")
+    if program.to == "onnx":
+        print_next(console, "heatmap", "run", "PHOTO", "-m", program.path)
 
 
 def _compared(check: ProgramCheck) -> str:

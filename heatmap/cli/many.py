@@ -37,7 +37,8 @@ def run_many(
     """
     from ..runs.batch import BatchSources, LocalRunner, plan_batch
     from ..runs.options import recipe_of, request_of
-    from .batch_printer import batch_printer, describe_work, print_work
+    from .batch_lines import print_work
+    from .batch_printer import batch_printer, describe_work
 
     _check(sources, output, options)
     every = options["every"] if options.get("watch") else None

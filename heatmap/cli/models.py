@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
 from ..errors import ResultError
+from ..progress import print_text
 from .command import Command
-from .console import make_console
+from .console import make_console, print_path
 from .result_options import json_option
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _print(facts: Iterable[ModelFacts]) -> None:
         stride = str(fact.native_stride_px or "")
         numbers = f"{fact.window_px or '':>6} {stride:>6}"
         line = f"{fact.name:{_NAME_WIDTH}} {numbers} {fact.sliding:8} {fact.reason}"
-        console.print(escape(line.rstrip()), soft_wrap=True)
+        print_text(console, line.rstrip(), indent=2)
 
 
 def _list_kept(*, as_json: bool) -> None:
@@ -91,9 +91,9 @@ def _list_kept(*, as_json: bool) -> None:
         name = each["name"] or "of another version"
         numbers = f"{each['stride_px'] or '':>6} {each['megabytes']:>8.1f} {each['used']:16}"
         line = f"{name:{_NAME_WIDTH}} {each['form'] or '':5} {numbers} {each['winner'] or ''}"
-        console.print(escape(line.rstrip()), soft_wrap=True)
+        print_text(console, line.rstrip(), indent=2)
     total = sum(each["megabytes"] for each in kept)
-    console.print(escape(f"{len(kept)} kept, {total:.1f} MB in {_place(store)}"), soft_wrap=True)
+    print_path(console, f"{len(kept)} kept, {total:.1f} MB in {_place(store)}")
 
 
 def _kept(store: Store) -> Iterable[dict[str, Any]]:

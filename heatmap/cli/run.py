@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from .check import check_names
 from .command import Command
-from .console import make_console, print_scored, progress_line
+from .console import progress_line
 from .keep import keep_network
 from .many import run_many
 from .options import (
@@ -40,16 +36,8 @@ from .result_options import (
     store_options,
     talk_options,
 )
-from .single import RESULTS, check_output, given_photo, json_of, print_settings
-
-if TYPE_CHECKING:
-    from ..geometry import Box
-    from ..grid.origin import Origin
-    from ..localization.areas import Areas
-    from ..localization.detection import Detection
-    from ..runs.result import Result
-    from ..scoring.scorer import Scorer
-
+from .run_printer import RunPrinter
+from .single import RESULTS, check_output, given_photo, json_of
 
 # What `heatmap run --help` lists.
 _COMMON = (
@@ -127,121 +115,6 @@ def _run_one(name: str, output: Path | None, options: dict[str, Any]) -> None:
     if options["as_json"]:
         click.echo(json_of(done), nl=False)
     elif not options["quiet"]:
-        _print(done, scorer, noted, skips=request.limits.skip is not None)
-        if options["verbose"]:
-            print_settings(make_console(), done)
-        written = [output] if done.saved is None else done.saved.written
-        for path in written:
-            make_console().print(f"wrote {escape(str(path))}", soft_wrap=True)
+        assert output is not None
+        RunPrinter.of(done, output, verbose=options["verbose"]).print(scorer, noted)
     keep_network(scorer)
-
-
-def _print(done: Result, scorer: Scorer, noted: Iterable[str], *, skips: bool) -> None:
-    """Print what was detected, with which settings, and where the files are."""
-    console, grid = make_console(), done.windows.finest
-    print_scored(console, done.photo.path, grid)
-    sliding = (*noted, *_sliding_notes(grid.origin, scorer))
-    for note in (*done.photo.notes, *sliding, *_grid_notes(done, skips=skips)):
-        console.print(f"note: {escape(note)}")
-    if not done.detections:
-        console.print(_nothing_detected(done))
-    if done.findings.shown:
-        console.print(_detection_table(done))
-    for missing in done.findings.not_found:
-        console.print(escape(missing.answer(done.request.display.conf)), soft_wrap=True)
-    if done.areas is not None:
-        console.print(_area_table(done.areas))
-
-
-def _sliding_notes(origin: Origin, scorer: Scorer) -> Iterator[str]:
-    """Whether sliding is inexact, and what would slide all the same."""
-    if origin.sliding == "inexact" and origin.engine == "crop":
-        yield "--engine slide slides anyway, inexactly"
-    elif origin.sliding == "inexact":
-        yield f"sliding is inexact for this network: {scorer.why_not}"
-
-
-def _grid_notes(done: Result, *, skips: bool) -> Iterator[str]:
-    """Notes on fused scales and skipped windows."""
-    if len(done.grids) > 1:
-        names = ", ".join(name.removeprefix("x") for name in done.grids)
-        yield f"scales {names} fused on the finest"
-    missing = done.windows.not_scored
-    if missing and skips:
-        windows = math.prod(done.windows.finest.geometry.grid_hw)
-        yield f"{missing} of {windows} windows skipped"
-
-
-def _nothing_detected(done: Result) -> str:
-    """That nothing was detected; guesses are in the table below it."""
-    if done.windows.not_scored == math.prod(done.windows.finest.geometry.grid_hw):
-        return "nothing detected: every window was skipped"
-    way_out = "try another --scale, --conf or --engine crop"
-    if not done.findings.guesses:
-        return f"nothing detected: {way_out}"
-    return f"nothing detected; the best guesses, all below --conf ({way_out}):"
-
-
-def _detection_table(done: Result) -> Table:
-    """A table of detections or guesses: class, how sure, where, area fraction, box, and or."""
-    table = Table("class", box=None, pad_edge=False, header_style="bold")
-    shown = done.findings.shown
-    confirmed = any(detection.crop is not None for detection in shown)
-    for heading in ("confidence", *["slide", "crop"] * confirmed):
-        table.add_column(heading, justify="right")
-    table.add_column("where")
-    table.add_column("area", justify="right")
-    table.add_column("box, px")
-    if any(detection.alternatives for detection in shown):
-        table.add_column("or")
-    for detection in shown:
-        table.add_row(*_cells(detection, done.photo.whole_hw, confirmed=confirmed))
-    return table
-
-
-def _area_table(areas: Areas) -> Table:
-    """A table of the classes that win somewhere, and the fractions of the photo."""
-    from ..rendering.areas_picture import share_text
-
-    table = Table("class", box=None, pad_edge=False, header_style="bold")
-    table.add_column("area", justify="right")
-    for name, fraction in areas.rows():
-        table.add_row(escape(name), share_text(fraction))
-    return table
-
-
-def _cells(detection: Detection, photo_hw: tuple[int, int], *, confirmed: bool) -> tuple[str, ...]:
-    left, top, right, bottom = (round(side) for side in detection.xyxy)
-    crop = "" if detection.crop is None else f"{detection.crop:.2f}"
-    return (
-        escape(detection.name),
-        f"{detection.confidence:.2f}",
-        *([f"{detection.slide:.2f}", crop] if confirmed else []),
-        _whereabouts(detection.xyxy, photo_hw),
-        _area_fraction(detection.xyxy, photo_hw),
-        f"{left}, {top} to {right}, {bottom}",
-        _alternatives(detection),
-    )
-
-
-def _alternatives(detection: Detection) -> str:
-    """What else a detection may be: "tabby 0.30, tiger cat 0.12; cat in all 0.83"."""
-    listed = ", ".join(f"{each.name} {each.confidence:.2f}" for each in detection.alternatives)
-    together = detection.together
-    in_all = f"; {together.name} in all {together.confidence:.2f}" if together else ""
-    return escape(f"{listed}{in_all}")
-
-
-def _whereabouts(xyxy: Box, photo_hw: tuple[int, int]) -> str:
-    """In which ninth of the photo the centre of a box lies."""
-    down = (xyxy[1] + xyxy[3]) / 2 / photo_hw[0]
-    across = (xyxy[0] + xyxy[2]) / 2 / photo_hw[1]
-    row = ("top", "middle", "bottom")[min(2, int(down * 3))]
-    column = ("left", "middle", "right")[min(2, int(across * 3))]
-    return "middle" if row == column else f"{row} {column}"
-
-
-def _area_fraction(xyxy: Box, photo_hw: tuple[int, int]) -> str:
-    """The fraction of the photo's area that a box covers, in percent."""
-    area = (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1]) / (photo_hw[0] * photo_hw[1])
-    return f"{area:.0%}" if area >= 0.01 else "< 1%"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 
 from ..errors import PhotoError
+from ..progress import print_text
 
 if TYPE_CHECKING:
     from ..photo.given import Spooled
@@ -75,7 +75,7 @@ def print_settings(console: Console, done: Result) -> None:
     }
     for heading, values in listed.items():
         words = ", ".join(f"{name} {_word(value)}" for name, value in values.items())
-        console.print(f"{heading}: {escape(words)}", soft_wrap=True)
+        print_text(console, f"{heading}: {words}", indent=2)
 
 
 def _word(value: object) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from ..geometry import grid_text
 from ..grid.outputs import described
 from ..localization.auto_scales import in_words
+from ..progress import print_text
 from .check import check_model
 from .command import Command
 from .console import make_console, progress_line
@@ -64,28 +65,33 @@ def print_summary(summary: Summary) -> None:
     """Print the layer table and its totals."""
     console = make_console()
     console.print(_layer_table(summary.rows))
-    console.print("output: channels x height x width; stride and receptive field: px of the photo")
+    print_text(
+        console, "output: channels x height x width; stride and receptive field: px of the photo"
+    )
     height, width = summary.photo_hw
     rows, columns = summary.grid_hw
-    console.print(
-        f"{escape(summary.model)} on {width} x {height} px: {grid_text(rows, columns)} of "
-        f"windows, {summary.window_px} px wide, {summary.native_stride_px} px apart"
+    print_text(
+        console,
+        f"{summary.model} on {width} x {height} px: {grid_text(rows, columns)} of "
+        f"windows, {summary.window_px} px wide, {summary.native_stride_px} px apart",
     )
-    console.print(f"outputs: {described(summary.outputs)}")
-    console.print(f"scales: {in_words(summary.scale_rule)}")
+    print_text(console, f"outputs: {described(summary.outputs)}")
+    print_text(console, f"scales: {in_words(summary.scale_rule)}")
     if summary.box_examples:
-        console.print(f"boxes: refined by {summary.box_examples:,} examples")
+        print_text(console, f"boxes: refined by {summary.box_examples:,} examples")
     fixed = summary.parameters - summary.trainable
-    console.print(
+    print_text(
+        console,
         f"parameters {summary.parameters:,}: {summary.trainable:,} trainable, {fixed:,} fixed"
-        + (f"; {summary.unused:,} in layers that scoring does not use" if summary.unused else "")
+        + (f"; {summary.unused:,} in layers that scoring does not use" if summary.unused else ""),
     )
-    console.print(
+    print_text(
+        console,
         f"memory in MiB: input {summary.input_bytes / _MIB:.2f}, "
         f"outputs of all layers {summary.activation_bytes / _MIB:.2f} "
         f"({2 * summary.activation_bytes / _MIB:.2f} forward and backward), "
         f"parameters {summary.parameter_bytes / _MIB:.2f}, "
-        f"peak while scoring {summary.peak_bytes / _MIB:.2f}"
+        f"peak while scoring {summary.peak_bytes / _MIB:.2f}",
     )
 
 

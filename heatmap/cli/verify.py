@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from ..errors import HeatmapError, PhotoError
@@ -19,10 +18,11 @@ from ..geometry import size_text
 from ..grid.outputs import described
 from ..names import COMPARISON, ResultNames
 from ..ownership import check_folder
+from ..progress import print_text
 from .check import check_names
 from .command import Command, in_options
 from .completion import complete_classes
-from .console import make_console, print_model, progress_line
+from .console import make_console, print_model, print_path, progress_line
 from .options import (
     FILE,
     backend_option,
@@ -219,19 +219,21 @@ def _number(path: Path) -> tuple[int, int] | None:
 def _print(photo: str, report: VerifyReport, picture: Path) -> None:
     """Print the check of the head, sliding against cropping, the times and the conclusion."""
     console, grid, head = make_console(), report.worst.grid, report.head
-    console.print(f"{escape(photo)}: {size_text(grid.geometry.photo_hw)}", soft_wrap=True)
+    print_text(console, f"{photo}: {size_text(grid.geometry.photo_hw)}")
     print_model(console, grid.origin)
-    console.print(f"outputs: {described(grid.kind)}")
+    print_text(console, f"outputs: {described(grid.kind)}")
     if head is None:
         console.print("converted head: not checked, the original network is not in the file")
     else:
-        verdict = "exact" if head.holds else "[red]NOT EXACT[/red]"
-        console.print(
+        verdict = "exact" if head.holds else "NOT EXACT"
+        print_text(
+            console,
             f"converted head against the original head on {head.slices} slices: "
-            f"{head.relative:.1e} of the largest score, {verdict}"
+            f"{head.relative:.1e} of the largest score, {verdict}",
         )
-    console.print(
-        "sliding against cropping (relative: largest difference / largest score of a crop):"
+    print_text(
+        console,
+        "sliding against cropping (relative: largest difference / largest score of a crop):",
     )
     console.print(_scales_table(report))
     slide_s = sum(scale.timing.slide_s for scale in report.scales)
@@ -239,11 +241,12 @@ def _print(photo: str, report: VerifyReport, picture: Path) -> None:
     extrapolated = any(scale.timing.extrapolated for scale in report.scales)
     how = " (extrapolated)" if extrapolated else ""
     times = crop_s / slide_s
-    console.print(
-        f"sliding {slide_s:.3g} s, cropping {crop_s:.3g} s{how}: {times:.1f} times as long"
+    print_text(
+        console,
+        f"sliding {slide_s:.3g} s, cropping {crop_s:.3g} s{how}: {times:.1f} times as long",
     )
-    console.print(escape(report.conclusion))
-    console.print(f"wrote {escape(str(picture))}", soft_wrap=True)
+    print_text(console, report.conclusion)
+    print_path(console, f"wrote {picture}")
 
 
 def _scales_table(report: VerifyReport) -> Table:
@@ -279,13 +282,14 @@ def _print_summary(summary: VerifySummary) -> None:
         if summary.head is None
         else f"head off by at most {summary.head:.1e} of the largest score"
     )
-    console.print(f"{summary.photos} photos, {summary.windows:,} windows: {head}")
+    print_text(console, f"{summary.photos} photos, {summary.windows:,} windows: {head}")
     if summary.photos:
-        console.print(
+        print_text(
+            console,
             f"sliding differs from cropping by at most {summary.difference:.1e} of the largest "
-            f"score, on {escape(summary.photo)} at scale {summary.scale:g}; both name the same "
-            f"class in {summary.top1:.0%} of the windows"
+            f"score, on {summary.photo} at scale {summary.scale:g}; both name the same class in "
+            f"{summary.top1:.0%} of the windows",
         )
     for heading, names in (("wrong", summary.wrong), ("not compared", summary.failed)):
         if names:
-            console.print(f"{heading}: {escape(', '.join(names))}", soft_wrap=True)
+            print_text(console, f"{heading}: {', '.join(names)}", indent=2)

@@ -9,6 +9,7 @@ import click
 
 from ..errors import HeatmapError
 from .command import Command, end_with
+from .console import make_console, print_opening, print_path
 from .options import FILE, under
 from .result_options import json_option, overwrite_option
 
@@ -37,6 +38,9 @@ def view(results: Path, photo: Path | None, overwrite: bool, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps([str(path) for path in pages], indent=2))
     else:
+        console = make_console()
         for path in pages:
-            click.echo(f"wrote {path}")
+            print_path(console, f"wrote {path}")
+        if pages:
+            print_opening(console, pages[0])
     end_with(failed)

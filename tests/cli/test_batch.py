@@ -1,12 +1,13 @@
 """`heatmap batch`."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from tests.support.command_line import PADDED
+from tests.support.command_line import PADDED, without_colours
 
 MESSAGE = "photo is 24 x 20 px, the window is 32 px"
 
@@ -35,3 +36,22 @@ def test_what_was_written_for_all_photos_is_named(call):
     ending = "in out: index.html, summary.csv, yolo, voc, manifest.jsonl, photos"
     assert ending in outcome.out.splitlines()
     assert Path("out/yolo/labels/cat.txt").exists()
+
+
+def test_a_terminal_names_the_first_failures_and_what_to_open(call, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    Path("many").mkdir()
+    for number in range(7):
+        Path("many", f"{number}.png").write_text("no photo")
+    Path("many", "cat.png").write_bytes(Path("cat.png").read_bytes())
+    for _ in range(2):
+        outcome = call("batch", "many", *PADDED, "--conf", "0.2", "-o", "out")
+        out, err = map(without_colours, (outcome.out, outcome.err))
+        assert outcome.code == 1
+        named = [f"many/{number}.png: not an" in " ".join(err.split()) for number in range(7)]
+        assert named == [*[True] * 5, *[False] * 2]
+        lines = out.splitlines()
+        assert lines[-1] == "next: open out/index.html in a browser"
+        assert any(re.match(r"found: \d+ class \d", line) for line in lines)
+        assert any(line.startswith("1 photo done, 7 failed, 0 skipped; ") for line in lines)

@@ -146,7 +146,7 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
     call_named = ("run", path, *PADDED, "--class-names", "names.txt", "-o", out.parent)
     outcome = call(*call_named, "--conf", "0.2")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith(f"{path}: 120 x 100 px\n")
+    assert outcome.out.startswith(f"{path}: 120 x 100 px, model ")
     assert f"wrote {out}.maps.npz\n" in outcome.out
     assert heatmap.load(f"{out}.maps.npz").origin.photo == str(path)
     assert call("verify", path, *PADDED, "-o", out.parent).out.endswith(f"wrote {out}.verify.jpg\n")
@@ -158,5 +158,5 @@ def test_names_are_shown_as_they_are_and_files_written(call, name):
 def test_class_names_are_shown_as_they_are(call):
     wanted = [part for name in (0, 1, 4) for part in ("-c", name)]
     outcome = call(*("run", "cat.png", *PADDED, "--class-names", "names.txt", "--conf", 0, *wanted))
-    first_words = {re.split(r" +\d\.\d\d  ", line)[0] for line in outcome.out.splitlines()[7:-5]}
-    assert first_words == {CLASS_NAMES[0], CLASS_NAMES[1], CLASS_NAMES[4]}
+    rows = re.findall(r"^(.+?) +\d+ %  .* to ", outcome.out, re.MULTILINE)
+    assert set(rows) == {CLASS_NAMES[0], CLASS_NAMES[1], CLASS_NAMES[4]}

@@ -14,7 +14,7 @@ def test_a_region_is_told_with_boxes_of_the_whole_photo(call):
     options = (*PADDED, "-c", "1", "--conf", 0.05, "--confirm", 0)
     outcome = call("run", "cat.png", *options, "--region", REGION, "-o", "out")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith("cat.png: 80 x 70 px at 17, 9 of 120 x 100 px\n")
+    assert outcome.out.startswith("cat.png: 80 x 70 px at 17, 9 of 120 x 100 px, model ")
     told = json.loads(Path("out/cat.json").read_text("utf-8"))
     assert told["photo"]["region_xywh"] == [17, 9, 80, 70]
     left, top, right, bottom = told["detections"][0]["box_xyxy"]

@@ -23,8 +23,8 @@ from tests.support.command_line import (
 
 
 def test_run_writes_files_that_agree_with_what_it_says(call):
-    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--save-grid")
-    assert (outcome.code, outcome.err) == (0, "")
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--save-grid", "-v")
+    assert outcome.code == 0
     grid = heatmap.load("out/cat.grid.npz")
     assert grid.scores.shape == (18, 23, 5)
     told = json.loads(Path("out/cat.json").read_text("utf-8"))
@@ -39,10 +39,11 @@ def test_run_writes_files_that_agree_with_what_it_says(call):
         columns = ("left", "middle", "right")[int(3 * (left + right) / 2 / 120)]
         row = [
             one["class"],
-            *(f"{one[said]:.2f}" for said in ("confidence", "slide", "crop")),
-            f"{rows} {columns}".replace("middle middle", "middle"),
-            f"{(right - left) * (bottom - top) / 120:.0f}%",
+            f"{100 * one['confidence']:.0f} %",
             f"{left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}",
+            f"{rows} {columns}".replace("middle middle", "middle"),
+            f"{(right - left) * (bottom - top) / 120:.0f} %",
+            *(f"{100 * one[said]:.0f} %" for said in ("slide", "crop")),
         ]
         assert re.search(r"^" + r" +".join(map(re.escape, row)) + r" *$", outcome.out, re.MULTILINE)
     suffixes = ("grid.npz", "heatmap.jpg", "json", "maps.npz")
@@ -65,7 +66,7 @@ def test_run_prints_the_same_as_json(call):
 
 def test_run_with_the_built_in_model(call):
     cv2.imwrite("chelsea.jpg", skimage.data.chelsea()[:, :, ::-1])
-    outcome = call("run", "chelsea.jpg", "-c", "Egyptian cat")
+    outcome = call("run", "chelsea.jpg", "-c", "Egyptian cat", "-v")
     assert outcome.code == 0
     assert outcome.out.startswith(
         "chelsea.jpg: 451 x 300 px\n"
@@ -110,12 +111,12 @@ def test_where_nothing_is_detected_the_best_guesses_are_listed(call):
         *dict.fromkeys(one["class"] for one in told["guesses"])
     ]
     lines = outcome.out.splitlines()
-    said = "nothing detected; the best guesses, all below --conf (try another --scale, --conf or "
-    first = lines.index(f"{said}--engine crop):")
+    first = lines.index("Nothing is sure enough (threshold 100 %). Best guesses:")
     assert lines[first + 1].startswith("class ")
     for line, one in zip(lines[first + 2 :], told["guesses"], strict=False):
         assert line.startswith(f"{one['class']} ")
-        assert f" {one['confidence']:.2f} " in line
+        assert f" {max(1, int(100 * one['confidence']))} %  " in line
+    assert "To find more, try another --scale, a lower --conf, or --engine crop." in lines
 
 
 def test_an_inexact_network_is_cropped_with_a_note(call):
@@ -157,6 +158,10 @@ def test_random_weights_are_named_as_such(call):
     assert json.loads(outcome.out)["origin"]["weights"]["text"] == "random (seed 0)"
     assert (
         "model: squeezenet1_1, weights random (seed 0), run by torch\n"
+        in call("run", "cat.png", *model, "-v").out
+    )
+    assert (
+        "note: the weights are random: what is found means nothing\n"
         in call("run", "cat.png", *model).out
     )
 
@@ -188,9 +193,7 @@ def test_a_group_of_the_built_in_model_is_one_class(call):
     single = grid.probabilities()[tuple(cat["cell"])]
     assert cat["slide"] == pytest.approx(single[cat["indices"]].sum(), abs=1e-5)
     assert cat["slide"] > single.max() + 0.01
-    assert re.search(
-        rf"^cat +{cat['confidence']:.2f} +{cat['slide']:.2f} ", outcome.out, re.MULTILINE
-    )
+    assert re.search(rf"^cat +{100 * cat['confidence']:.0f} % ", outcome.out, re.MULTILINE)
 
 
 def test_groups_of_a_file_are_classes_to_ask_for_and_to_keep(call):
@@ -222,8 +225,9 @@ def test_run_takes_all_of_them(call):
         *("--store-classes", "3", "--store-classes", "class 1"),
         *("--skip-background", "--mask", "mask.png", "--dtype", "bfloat16", "-c", "3"),
         *("--save-grid", "--save-crops", "--per-class", "--areas", "--color-range", "0.1:0.9"),
+        "-v",
     )
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
     told = json.loads(Path("out/cat.json").read_text("utf-8"))
     made = heatmap.load("out/cat.grid.npz")
     assert made.classes.names == ("class 3", "class 1")
@@ -250,7 +254,7 @@ def test_run_takes_all_of_them(call):
     ],
 )
 def test_run_at_scales_that_fit_the_photo_says_which(call, more, scales, finest):
-    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--scales", "photo", *more)
+    outcome = call("run", "cat.png", *PADDED, "-o", "out", "--scales", "photo", "-v", *more)
     assert f"note: scales {scales} fused on the finest\n" in outcome.out
     resized = f", on the photo resized by {finest}" * (finest != 1)
     assert f"32 px wide, 4 px apart{resized}\n" in outcome.out
@@ -280,13 +284,18 @@ def test_classes_can_be_left_out(call):
     left = json.loads(call(*arguments, "--exclude", most).out)["detections"]
     assert most not in {one["class"] for one in left}
     assert_one_line(call(*arguments, "--exclude", "nothing"), "no class 'nothing'")
+    both = ("--exclude", most, "-c", "class 3")
+    for command in (("run", "cat.png"), ("batch", "cat.png")):
+        message = f"leave out --exclude '{most}' or --class 'class 3'"
+        assert_one_line(call(*command, *PADDED, *both), message)
 
 
 def test_the_table_says_what_sliding_and_cropping_say(call):
-    arguments = ("run", "cat.png", *PADDED, "-o", "out", "--conf", "0.05")
+    arguments = ("run", "cat.png", *PADDED, "-o", "out", "--conf", "0.05", "-v")
     outcome = call(*arguments)
     header = next(line for line in outcome.out.splitlines() if line.startswith("class "))
-    assert header.split()[:4] == ["class", "confidence", "slide", "crop"]
+    headings = ["class", "confidence", "box, px", "where", "area", "slide", "crop"]
+    assert re.split(r"  +", header.strip())[:7] == headings
     told = json.loads(Path("out/cat.json").read_text("utf-8"))["detections"]
     assert all(
         one["confidence"] == pytest.approx((one["slide"] * one["crop"]) ** 0.5, abs=1e-5)
@@ -314,5 +323,5 @@ def test_a_photo_that_is_skipped_whole_says_so(call):
     cv2.imwrite("flat.png", np.full((100, 120, 3), 200, np.uint8))
     outcome = call("run", "flat.png", *PADDED, "-o", "out", "--skip-background")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "nothing detected: every window was skipped\n" in outcome.out
+    assert "Nothing found: every window was skipped.\n" in outcome.out
     assert "414 of 414 windows skipped" in outcome.out

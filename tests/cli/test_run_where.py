@@ -150,7 +150,7 @@ class TestStandardInput:
         piped(monkeypatch, Path("cat.png").read_bytes())
         outcome = call("run", "-", *PADDED, *FOUND, "-o", "out")
         assert (outcome.code, outcome.err) == (0, "")
-        assert outcome.out.startswith("photo: 120 x 100 px\n")
+        assert outcome.out.startswith("photo: 120 x 100 px, model ")
         names = ["photo.heatmap.jpg", "photo.json", "photo.maps.npz"]
         assert everything("out") == [f"out/{name}" for name in names]
         call("run", "cat.png", *PADDED, *FOUND, "-o", "named")

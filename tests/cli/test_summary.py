@@ -56,7 +56,7 @@ def test_verify_and_run_fit_into_80_columns_of_a_terminal(call, monkeypatch):
         out = call(command, "cat.png", *PADDED, "-o", "out").out
         plain = without_colours(out)
         assert max(map(len, plain.splitlines())) <= 80
-        assert re.search(r"^(scale|class) +(windows|confidence) +(largest|slide)", plain, re.M)
+        assert re.search(r"^(scale|class) +(windows|confidence) +(largest|box, px)", plain, re.M)
 
 
 @pytest.mark.parametrize(

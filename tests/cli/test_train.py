@@ -16,7 +16,7 @@ from rich.console import Console
 
 from heatmap import Schedule
 from heatmap.cli.training_printer import print_outcome
-from tests.support.command_line import assert_one_line, everything
+from tests.support.command_line import assert_one_line, everything, without_colours
 from tests.support.paths import ROOT
 from tests.support.training import COLOURS, boxed_squares, content
 from tests.support.training import NETWORK as SMALL
@@ -33,11 +33,10 @@ def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):
     assert "red: 8 training examples, 2 for validation" in outcome.out
     epochs = re.findall(r"^epoch +\d: loss [\d.]+, [\d.]+% right; validation", outcome.out, re.M)
     assert len(epochs) == 4
-    *_, files, last = outcome.out.splitlines()
-    assert files == "wrote net.safetensors, and net.html with curves and mistakes"
-    assert last.startswith("next: `heatmap run PHOTO -m net.safetensors")
-    (command,) = re.findall(r"`heatmap run PHOTO (-m .*)`", outcome.out)
-    assert call("run", "cat.png", *command.split(), "-c", "red").code == 0
+    last = outcome.out.splitlines()[-1]
+    assert last == "wrote net.safetensors, and net.html with curves and mistakes"
+    given = ("-m", "net.safetensors", "--architecture", SMALL)
+    assert call("run", "cat.png", *given, "-c", "red").code == 0
     refused = call("run", "cat.png", "-m", "net.safetensors")
     assert_one_line(refused, f"if you trust it, add --architecture {SMALL}")
     told = json.loads(call("train", "photos", *NETWORK, *QUICK, "--json").out)
@@ -54,7 +53,7 @@ def test_train_tells_of_each_epoch_and_run_takes_what_it_writes(call, photos):
             figures["name"],
             "8",
             "2",
-            *(f"{share:.3f}" for share in shares if share is not None),
+            *(f"{share:.1%}" for share in shares if share is not None),
         ]
         assert cells in [line.split() for line in outcome.out.splitlines()]
     assert validation["wrong"] == sum(pair["count"] for pair in validation["confusions"])
@@ -77,8 +76,10 @@ def test_the_outcome_fits_a_terminal_of_80_columns_and_one_screen(tmp_path, clas
     )
     trained = replace(trained, path=Path("net.safetensors"))
     written = StringIO()
-    print_outcome(Console(file=written, width=80), trained)
-    lines = written.getvalue().splitlines()
+    # A terminal, on which the next command is told.
+    print_outcome(Console(file=written, width=80, force_terminal=True), trained)
+    lines = without_colours(written.getvalue()).splitlines()
+    assert lines[-1].startswith("next: heatmap run PHOTO -m net.safetensors")
     assert max(map(len, lines)) <= 80
     assert len(lines) < 75
     said = " ".join(" ".join(lines).split())
