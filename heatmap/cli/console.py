@@ -91,8 +91,7 @@ def drawn_table(table: TextTable, width: int) -> Table:
     drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for place, heading in enumerate(table.headings):
         if place in table.numbers:
-            heading = heading.replace(" ", "
-") if is_wide else heading
+            heading = heading.replace(" ", "\n") if is_wide else heading
             drawn.add_column(heading, justify="right", no_wrap=True)
         else:
             drawn.add_column(heading, overflow="ellipsis")
