@@ -50,7 +50,9 @@ OPTIONS = {
 LONG = ("run", "batch", "verify", "evaluate", "train")
 MOST_LISTED = 20
 # Options of other programs that the pages name.
-OTHERS = {"--data-only"}
+OTHERS = set(
+    "--data-only --choices --additional-suffix --compression --pyramid --tile --bigtiff".split()
+)
 
 
 def spellings(command: click.Command) -> set[str]:
