@@ -218,7 +218,7 @@ def test_an_evaluation_shows_the_tables_that_the_command_prints():
     check_harmless(html)
     assert repr(report) == "EvaluationReport 2 photos, 3 (photo, class) pairs, 4 objects"
     methods, labels, unnamed = tables_of(html)
-    assert methods[1][:3] == ["heatmap", "1", "0.500"]
+    assert methods[1][:3] == ["heatmap", "1", "50.0"]
     assert [row[0] for row in labels[1:]] == ["label 0", "label 1", "label 2"]
     assert unnamed[-1][0] == "of large objects"
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
 
 # On a screen of 24 lines the other lines take about half.
-_MOST_ROWS = 10
+_MOST_ROWS = 8
 _MOST_FILES = 3
 # The width of a column beside the space between two.
 _GAP = 2
@@ -179,7 +179,7 @@ class RunPrinter:
         """The cells of each column but the first and the last, by its heading."""
         photo_hw = self.done.photo.whole_hw
         columns = {
-            "confidence": [self._percent(each.confidence) for each in rows],
+            "confidence": [self._sure(each.confidence) for each in rows],
             "box, px": [box_text(each.xyxy) for each in rows],
             "where": [whereabouts(each.xyxy, photo_hw) for each in rows],
         }
@@ -190,7 +190,7 @@ class RunPrinter:
                 columns["crop"] = [percent(each.crop) for each in rows]
         return columns
 
-    def percent(self, confidence: float) -> str:
+    def _sure(self, confidence: float) -> str:
         # A guess is below the threshold, also where it is rounded.
         return percent(confidence, down=not self.done.detections)
 

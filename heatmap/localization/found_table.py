@@ -55,7 +55,7 @@ def box_text(xyxy: Box) -> str:
 def alternatives_text(detection: Detection) -> Iterator[str]:
     """What else a detection may be, the longest form first.
 
-    ``tabby 30 %, tiger cat 12 %; cat in all 83 %``, ``tabby 30 %; cat in all 83 %``, ``tabby 30 %``.
+    "tabby 30 %, tiger cat 12 %; cat in all 83 %", "tabby 30 %; cat in all 83 %", "tabby 30 %".
     """
     listed = [f"{each.name} {percent(each.confidence)}" for each in detection.alternatives]
     together = detection.together
