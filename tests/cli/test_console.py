@@ -9,7 +9,7 @@ from rich.console import Console
 
 from heatmap.cli.console import drawn_table, progress_line
 from heatmap.geometry import grid_text
-from heatmap.rendering.text_table import TextTable
+from heatmap.text_table import TextTable
 from tests.support.command_line import PADDED, without_colours
 
 
@@ -64,7 +64,7 @@ def test_a_wide_table_is_closer_with_high_headings_and_its_numbers_are_whole(cap
     shares = [f"{kind} 0.{digit}" for kind in ("box", "region") for digit in (3, 5, 7)]
     headings = ("class named", "pairs", "points all", "points small", "points hard", *shares)
     row = ("a class with a long name", "1,234", *["100.0"] * 9)
-    table = TextTable(headings, (row,), numbers=10)
+    table = TextTable(headings, (row,), numbers=range(1, 11))
     for width, high in ((80, 2), (200, 1)):
         Console(width=width).print(drawn_table(table, width))
         lines = capsys.readouterr().out.splitlines()
