@@ -70,7 +70,12 @@ def test_all_ways_out_say_the_same(case, call):
     which = "detections" if done.detections else "guesses"
     assert [(one["class"], one["confidence"], *one["box_xyxy"]) for one in told[which]] == expected
     assert from_terminal(printed) == [
-        (name, f"{confidence:.2f}", *(f"{side:.0f}" for side in box))
+        # A guess is below the threshold, also where it is rounded.
+        (
+            name,
+            f"{100 * confidence:.0f}" if detected else f"{int(100 * confidence)}",
+            *(f"{side:.0f}" for side in box),
+        )
         for name, confidence, *box in expected
     ]
     assert from_csv() == detected
@@ -101,7 +106,7 @@ def test_all_ways_out_say_the_same(case, call):
 def from_terminal(printed):
     """Class, confidence and corners of each row, as they were printed."""
     corners = rf"{NUMBER}, {NUMBER} to {NUMBER}, {NUMBER}"
-    lines = re.findall(rf"^(.+?) +(\d\.\d\d) .* {corners}(?: .*)?$", printed, re.MULTILINE)
+    lines = re.findall(rf"^(.+?) +(\d+) % .*?{corners}(?: .*)?$", printed, re.MULTILINE)
     return [tuple(line) for line in lines]
 
 
