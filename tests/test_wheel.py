@@ -120,5 +120,6 @@ def test_pages_have_their_parts(environment, folder, tmp_path):
     one = (folder / "cat.png", "-c", "cat", "--html")
     run(command, "run", *one, cwd=tmp_path, HEATMAP_CACHE=cache)
     assert "<script" in (tmp_path / "results" / "cat.html").read_text(encoding="utf-8")
-    run(command, "batch", folder / "samples" / "photos", "-o", "many", cwd=tmp_path, HEATMAP_CACHE=cache)
+    many = (folder / "samples" / "photos", "-o", "many")
+    run(command, "batch", *many, cwd=tmp_path, HEATMAP_CACHE=cache)
     assert "<script" in (tmp_path / "many" / "index.html").read_text(encoding="utf-8")
