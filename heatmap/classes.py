@@ -59,9 +59,11 @@ class ClassList:
         names: K names; several may be equal.
         wnids: K WordNet ids ("n02123045"), or none.
         groups: names for several classes together, such as "dog" for 118 breeds.
+        network_indices: where these are only some of a network's classes, or groups of them, the
+            indices of each there; otherwise none.
 
     Raises:
-        ClassError: the numbers of wnids and names differ.
+        ClassError: the numbers of wnids or network indices and names differ.
 
     >>> classes = ClassList(("cat", "dog"), groups=(ClassGroup("pet", (0, 1)),))
     >>> classes.find("pet").indices
@@ -71,6 +73,7 @@ class ClassList:
     names: tuple[str, ...]
     wnids: tuple[str, ...] = ()
     groups: tuple[ClassGroup, ...] = ()
+    network_indices: tuple[tuple[int, ...], ...] = ()
 
     def __repr__(self) -> str:
         """One line: ``ClassList of 1000: tench, goldfish, great white shark, ...``."""
@@ -80,6 +83,10 @@ class ClassList:
     def __post_init__(self) -> None:
         if self.wnids and len(self.wnids) != len(self.names):
             raise ClassError(f"{len(self.wnids)} wnids for {len(self.names)} class names")
+        if self.network_indices and len(self.network_indices) != len(self.names):
+            raise ClassError(
+                f"network indices of {len(self.network_indices)} classes for {len(self.names)}"
+            )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -115,6 +122,8 @@ class ClassList:
     def only(self, indices: Iterable[int]) -> ClassList:
         """Some of the classes, in the order given, with the groups that they complete."""
         new_index = {index: number for number, index in enumerate(indices)}
+        if list(new_index) == list(range(len(self))):
+            return self
         groups = (
             ClassGroup(group.name, tuple(new_index[index] for index in group.indices))
             for group in self.groups
@@ -124,7 +133,23 @@ class ClassList:
             tuple(self.names[index] for index in new_index),
             tuple(self.wnids[index] for index in new_index) if self.wnids else (),
             tuple(groups),
+            tuple(self.in_network(index) for index in new_index),
         )
+
+    def grouped(self, groups: Iterable[ClassGroup]) -> ClassList:
+        """A list whose classes are groups of these, in the order given."""
+        groups = list(groups)
+        return ClassList(
+            tuple(group.name for group in groups),
+            network_indices=tuple(
+                tuple(own for index in group.indices for own in self.in_network(index))
+                for group in groups
+            ),
+        )
+
+    def in_network(self, index: int) -> tuple[int, ...]:
+        """What class ``index`` is in the network: one index, or those of a group."""
+        return self.network_indices[index] if self.network_indices else (index,)
 
     def single(self, index: int) -> ClassGroup:
         """One class as a group with a single member."""
@@ -133,9 +158,11 @@ class ClassList:
     def find(self, wanted: Wanted) -> ClassGroup:
         """Find a class by name, index, wnid or unique prefix of its name, or a group by name.
 
-        Case does not matter. A class takes precedence over a group of the same name. Digits
-        are an index, unless they are given as text and a class has exactly that name. Where
-        several classes share a name (ImageNet has two "crane"), give the index or wnid.
+        An index is that in the network, also where these are only some of its classes; the group
+        that is found has the index here. Case does not matter. A class takes precedence over a
+        group of the same name. Digits are an index, unless they are given as text and a class has
+        exactly that name. Where several classes share a name (ImageNet has two "crane"), give the
+        index or wnid.
 
         Raises:
             ClassError: nothing matches (similar names are suggested), or several classes do.
@@ -184,16 +211,26 @@ class ClassList:
         raise ClassError(f"no class {text!r} among {len(self)}{self._suggestion(lowered)}")
 
     def _at(self, index: int) -> ClassGroup:
-        if index >= len(self):
+        if not self.network_indices and index >= len(self):
             raise ClassError(
                 f"class index {index} is too large: there are {len(self)} (0 to {len(self) - 1})"
             )
-        return self.single(index)
+        if not self.network_indices:
+            return self.single(index)
+        if (index,) not in self.network_indices:
+            kept = self._listed(range(len(self)))
+            raise ClassError(f"class index {index} is not among the {len(self)} here: {kept}")
+        return self.single(self.network_indices.index((index,)))
 
     def _listed(self, indices: Iterable[int], limit: int = 5) -> str:
-        texts = [f"{self.names[index]} ({index})" for index in indices]
+        texts = [self._told(index) for index in indices]
         more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
         return ", ".join(texts[:limit]) + more
+
+    def _told(self, index: int) -> str:
+        """A class with the index by which it is found; a group has none."""
+        own = self.in_network(index)
+        return f"{self.names[index]} ({own[0]})" if len(own) == 1 else self.names[index]
 
     def _suggestion(self, lowered: str) -> str:
         folded = self._folded
@@ -201,7 +238,7 @@ class ClassList:
         near = difflib.get_close_matches(lowered, [*folded, *group_names], n=3, cutoff=0.6)
         containing = [name for name in folded if lowered and lowered in name]
         suggested = [
-            f"{self.names[folded.index(name)]} ({folded.index(name)})" if name in folded else name
+            self._told(folded.index(name)) if name in folded else name
             for name in list(dict.fromkeys(near + containing))[:3]
         ]
         return f"; did you mean {', '.join(suggested)}?" if suggested else ""

@@ -37,6 +37,28 @@ def test_finds_names_prefixes_wnids_and_indices(wanted, index):
     assert ANIMALS.find(wanted) == ANIMALS.single(index)
 
 
+def test_of_some_classes_an_index_is_that_in_the_network():
+    some = ANIMALS.only([5, 3]).only([1, 0])
+
+    assert some.find(5) == ClassGroup("Crane", (1,))
+    assert some.find("3") == ClassGroup("tiger", (0,))
+    with pytest.raises(
+        ClassError, match=r"index 0 is not among the 2 here: tiger \(3\), Crane \(5"
+    ):
+        some.find(0)
+    with pytest.raises(ClassError, match=r"did you mean tiger \(3\)\?"):
+        some.find("tigre")
+
+
+def test_of_groups_an_index_is_a_class_that_is_alone():
+    maps = ANIMALS.only([6, 0, 1]).grouped([ClassGroup("cat", (1, 2)), ClassGroup("lion", (0,))])
+
+    assert maps.names == ("cat", "lion")
+    assert maps.find(6) == ClassGroup("lion", (1,))
+    with pytest.raises(ClassError, match=r"index 1 is not among the 2 here: cat, lion \(6\)"):
+        maps.find(1)
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [

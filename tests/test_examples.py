@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import skimage.data
 
 from tests.support.examples import PAGES, run_line, save
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SAMPLES
 
 # A heading, or a block of code with its language.
 PARTS = re.compile(r"^##? ([^\n]*)$|^```(python|console|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -121,6 +122,7 @@ def test_every_example_gives_what_the_page_says(page, blocks, tmp_path, monkeypa
     Path("photos").mkdir()
     for photo in PHOTOS:
         save(Path("photos", f"{photo}.png"), getattr(skimage.data, photo)(), factor)
+    shutil.copytree(SAMPLES / "photos", "samples/photos")
     names: dict[str, object] = {}
     try:
         for language, code in blocks:

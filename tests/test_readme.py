@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-import skimage.data
 
 import heatmap
 from tests.support.examples import command_lines
@@ -34,15 +33,12 @@ def test_pictures_of_readme_are_there():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["coffee", "camera", "chelsea"])
 def test_pictures_are_those_of_the_commands_above_them(tmp_path, name):
-    heatmap.write_image(tmp_path / f"{name}.png", as_rgb(getattr(skimage.data, name)()))
-    done = heatmap.run(tmp_path / f"{name}.png", output=tmp_path)
+    photo = f"samples/photos/{name}.png"
+    assert f"| `heatmap run {photo}` |" in TEXT
+    done = heatmap.run(ROOT / photo, output=tmp_path)
     drawn, shown = (
         heatmap.read_photo(path).pixels.astype(int)
         for path in (done.saved.pictures[0], ROOT / "docs" / "img" / f"{name}.jpg")
     )
     assert drawn.shape == shown.shape
     assert np.abs(drawn - shown).mean() < 1
-
-
-def as_rgb(pixels):
-    return pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)

@@ -11,12 +11,11 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
-import skimage.data
 
 import heatmap
 from tests.support.environments import empty_environment, link_requirements, run
 from tests.support.examples import command_lines, small_demo
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SAMPLES
 
 README = ROOT / "README.md"
 COMMANDS = command_lines(README)
@@ -88,9 +87,7 @@ def folder(tmp_path_factory) -> Path:
     """With the photos that README's commands name."""
     folder = tmp_path_factory.mktemp("user")
     small_demo(folder / "demo")
-    (folder / "photos").mkdir()
-    for name in ("chelsea", "coffee"):
-        heatmap.write_image(folder / "photos" / f"{name}.png", getattr(skimage.data, name)())
+    shutil.copytree(SAMPLES / "photos", folder / "samples" / "photos")
     return folder
 
 
@@ -123,5 +120,6 @@ def test_pages_have_their_parts(environment, folder, tmp_path):
     one = (folder / "cat.png", "-c", "cat", "--html")
     run(command, "run", *one, cwd=tmp_path, HEATMAP_CACHE=cache)
     assert "<script" in (tmp_path / "results" / "cat.html").read_text(encoding="utf-8")
-    run(command, "batch", folder / "photos", "-o", "many", cwd=tmp_path, HEATMAP_CACHE=cache)
+    many = (folder / "samples" / "photos", "-o", "many")
+    run(command, "batch", *many, cwd=tmp_path, HEATMAP_CACHE=cache)
     assert "<script" in (tmp_path / "many" / "index.html").read_text(encoding="utf-8")

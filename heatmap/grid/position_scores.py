@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..classes import ClassGroup, ClassList
+from ..classes import ClassGroup
 from ..geometry import Geometry
 from .outputs import made_probable
 from .score_grid import ScoreGrid
@@ -56,11 +56,10 @@ class PositionScores:
         scores = np.stack(maps, axis=2)
         if not self.windows.scored.all():
             scores[_outside(self.windows.scored, self.map_hw, self.k)] = np.nan
-        names = ClassList(tuple(group.name for group in groups))
         return replace(
             self.positions,
             scores=scores,
-            classes=names,
+            classes=self.positions.classes.grouped(groups),
             kind=made_probable(self.positions.kind),
             origin=replace(self.positions.origin, maps="sharp"),
         )

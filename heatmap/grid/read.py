@@ -136,7 +136,9 @@ def _classes(meta: Mapping[str, Any]) -> ClassList:
     )
     if any(not 0 <= index < len(names) for group in groups for index in group.indices):
         raise ValueError("a group has a class index that is out of range")
-    return ClassList(names, _texts(meta["wnids"]), groups)
+    # Of grids that have all classes, and of earlier files, there are none.
+    own = tuple(tuple(map(operator.index, indices)) for indices in meta.get("network_indices", ()))
+    return ClassList(names, _texts(meta["wnids"]), groups, own)
 
 
 def _geometry(described: Mapping[str, Any]) -> Geometry:

@@ -225,7 +225,8 @@ class ScoreGrid:
         """Scores of one class or group: float32 (N, M), NaN where a window was not scored.
 
         Args:
-            wanted: a class or group: name, index, WordNet id, or a :class:`ClassGroup`.
+            wanted: a class or group: name, index in the network (also where the grid has only
+                some of its classes), WordNet id, or a :class:`ClassGroup` of classes of the grid.
             kind: "probabilities", 0..1, or "logits". The logit of a group is the log-sum-exp of
                 the logits of its classes, whose softmax is the group's probability; of
                 independent classes it is the largest.
@@ -307,6 +308,8 @@ class ScoreGrid:
             "groups": {group.name: group.indices for group in self.classes.groups},
             "origin": asdict(self.origin),
         }
+        if self.classes.network_indices:
+            description["network_indices"] = self.classes.network_indices
         if not self.is_large:
             return {path: lambda to: to.write_bytes(packed(description, self.scores))}
         description["scores"] = {"file": scores.name, "shape": self.scores.shape}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..classes import ClassGroup, ClassList
+from ..classes import ClassGroup
 from ..geometry import Box
 from ..grid.score_grid import ScoreGrid
 from ..notebook import notebook_html
@@ -107,6 +107,19 @@ class Findings:
     def column(self, group: ClassGroup) -> int | None:
         """The index of a class among the maps; None where there is none of it."""
         return self.groups.index(group) if group in self.groups else None
+
+    def maps_of(self, groups: Sequence[ClassGroup], grid: ScoreGrid | None = None) -> ScoreGrid:
+        """The maps of some classes; where one has none, those of all of them over windows.
+
+        Args:
+            groups: the classes.
+            grid: the scores of the windows; None where all of the classes have maps.
+        """
+        columns = [self.groups.index(group) for group in groups if group in self.groups]
+        if grid is not None and len(columns) < len(groups):
+            return stored_maps(window_maps(grid, groups))
+        maps = self.maps
+        return replace(maps, scores=maps.scores[:, :, columns], classes=maps.classes.only(columns))
 
     @property
     def looked_for(self) -> list[ClassGroup]:
@@ -291,7 +304,7 @@ def window_maps(grid: ScoreGrid, groups: Sequence[ClassGroup]) -> ScoreGrid:
     return replace(
         grid,
         scores=grid.class_maps(groups),
-        classes=ClassList(tuple(group.name for group in groups)),
+        classes=grid.classes.grouped(groups),
         kind="independent probabilities",
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..classes import ClassGroup
 from ..files import Writer
 from ..geometry import shrunk_hw
+from ..grid.score_grid import ScoreGrid
 from ..localization.areas import Areas
 from ..localization.findings import Findings
 from ..marks import Mark
@@ -79,17 +80,26 @@ class Drawing:
 
         Boxes are those of detections: here, guesses could not be told from them.
         """
-        boxes = list(zip(self.findings.boxes_on(self._hw), self.findings.detections, strict=False))
-        maps = self.findings.maps
-        placed = replace(maps, geometry=replace(maps.geometry, photo_hw=self._hw))
-        files = {}
         groups = self.findings.groups
-        for index, (group, suffix) in enumerate(zip(groups, class_suffixes(groups), strict=True)):
-            own = [box for box, each in boxes if each.group == group and self.display.boxes]
-            legend = self.display.legend
-            draw = partial(overlay, boxes_xyxy=own, legend=legend, **self._colours)
-            files[group] = f"{suffix}{OVERLAY}", self._writer(draw, self._pixels, placed, index)
-        return files
+        return {
+            group: (
+                f"{suffix}{OVERLAY}",
+                self._writer(self.class_picture, group, self.findings.maps_of([group])),
+            )
+            for group, suffix in zip(groups, class_suffixes(groups), strict=True)
+        }
+
+    def class_picture(self, group: ClassGroup, maps: ScoreGrid) -> Image:
+        """The heatmap of one class over the photo, RGB uint8 (H, W, 3); ``maps`` has its alone."""
+        placed = replace(maps, geometry=replace(maps.geometry, photo_hw=self._hw))
+        boxes = zip(self.findings.boxes_on(self._hw), self.findings.detections, strict=False)
+        own = [box for box, each in boxes if each.group == group and self.display.boxes]
+        return overlay(
+            *(self._pixels, placed, maps.classes.single(0)),
+            boxes_xyxy=own,
+            legend=self.display.legend,
+            **self._colours,
+        )
 
     def areas(self, areas: Areas) -> dict[str, Writer]:
         """The map of areas."""

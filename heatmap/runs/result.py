@@ -7,10 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..choices import Colormap
+from ..classes import ClassGroup, Wanted
 from ..errors import HeatmapError, reason_of
 from ..files import write_all
 from ..geometry import size_text
+from ..grid.score_grid import ScoreGrid
 from ..localization.detection import Detection
 from ..marks import Mark
 from ..names import PAGE, ResultNames
@@ -80,8 +85,38 @@ class Result(Outcome):
         except (HeatmapError, OSError) as error:
             return f"There is no picture: {reason_of(error)}"
 
+    def heatmap(self, wanted: Wanted) -> npt.NDArray[np.float32]:
+        """The heatmap of one class or group, float32 (H, W): a probability 0..1 for each pixel.
+
+        >>> result.heatmap(281)                                  # doctest: +SKIP
+
+        H and W are those of the whole photo, or of the region that was looked at, however small
+        the pictures are drawn. It is the map of :attr:`maps` where the class was found or asked
+        for, and otherwise made of the scores of whole windows, which are blurrier.
+
+        Args:
+            wanted: a class or group: name, index in the network, WordNet id or
+                :class:`heatmap.ClassGroup`.
+
+        Raises:
+            ClassError: an unknown class, or one whose scores were not kept (``store_classes``).
+        """
+        maps = self._map(self._group(wanted))
+        return maps.heatmap(maps.classes.single(0))
+
+    def _map(self, group: ClassGroup) -> ScoreGrid:
+        """The map of one class alone."""
+        has_map = group in self.findings.groups
+        return self.findings.maps_of([group], None if has_map else self.grid)
+
+    def _group(self, wanted: Wanted) -> ClassGroup:
+        """The class that is meant: of equal names the one that has a map."""
+        own = [group for group in self.findings.groups if group.name == wanted]
+        return own[0] if len(own) == 1 else self.windows.finest.classes.find(wanted)
+
     def overlay(
         self,
+        wanted: Wanted | None = None,
         *,
         legend: bool | None = None,
         boxes: bool | None = None,
@@ -91,20 +126,30 @@ class Result(Outcome):
     ) -> Image:
         """The annotated picture as RGB uint8 (H, W, 3), as :meth:`save` writes it.
 
-        >>> result.overlay(colormap="turbo", boxes=False)        # doctest: +SKIP
+        With a class it is the heatmap of this class alone, as :func:`heatmap.overlay` draws it,
+        with the boxes of its detections. The longer side of the photo in it has at most 2,000 px,
+        unless the call that gave this result had ``full``.
+
+        >>> result.overlay(281, colormap="turbo", boxes=False)   # doctest: +SKIP
 
         Args:
+            wanted: a class or group, as of :meth:`heatmap`; None is all that was found.
             legend, boxes, alpha, color_range, colormap: as of :class:`heatmap.RunOptions`; None is
                 as in the call that gave this result.
 
         Raises:
+            ClassError: as :meth:`heatmap`.
             ResultError: a colour that cannot be.
         """
         look: dict[str, Any] = {"legend": legend, "boxes": boxes, "alpha": alpha}
         look |= {"color_range": color_range, "colormap": colormap}
         given = {name: value for name, value in look.items() if value is not None}
         display = replace(self.request.display, **given)
-        return Drawing(self.photo, self.findings, display).annotated_picture()
+        drawing = Drawing(self.photo, self.findings, display)
+        if wanted is None:
+            return drawing.annotated_picture()
+        group = self._group(wanted)
+        return drawing.class_picture(group, self._map(group))
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``cat.json`` without ``files``, which is None: `result.schema.json`."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..choices import Engine
-from ..classes import ClassGroup, Wanted
+from ..classes import ClassGroup, ClassList, Wanted
 from ..contents import read_bytes
 from ..errors import PhotoError
 from ..localization.auto_scales import described_rule
@@ -164,7 +164,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "weights": facts.weights_digest,
         "preprocessing": asdict(facts.preprocessing),
         "outputs": facts.outputs,
-        "classes": _digest(json.dumps(asdict(facts.classes)).encode()),
+        "classes": _digest(json.dumps(_listed(facts.classes)).encode()),
         "scales": described_rule(facts.scale_rule),
         "box_regression": boxes.digest if (boxes := facts.box_regression) else None,
         "engine": scorer.engine,
@@ -213,6 +213,15 @@ def _absolute(value: Any) -> Any:
 
 def _wanted(wanted: Wanted) -> Any:
     return [wanted.name, *wanted.indices] if isinstance(wanted, ClassGroup) else wanted
+
+
+def _listed(classes: ClassList) -> dict[str, Any]:
+    """The classes of a network, all of which it has."""
+    return {
+        "names": classes.names,
+        "wnids": classes.wnids,
+        "groups": list(map(asdict, classes.groups)),
+    }
 
 
 def _mask(mask: Any) -> str | None:

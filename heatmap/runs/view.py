@@ -13,7 +13,7 @@ from ..errors import ClassError, HeatmapError, ResultError, Use
 from ..files import Writer
 from ..grid.read import load
 from ..grid.score_grid import ScoreGrid
-from ..localization.findings import GUESSES, Findings, stored_maps, window_maps
+from ..localization.findings import GUESSES, Findings
 from ..names import PAGE, ResultNames
 from ..photo.photo import Photo, pixels_digest
 from ..photo.photo_file import PhotoFile, open_whole, upright_hw
@@ -210,17 +210,11 @@ def _of_classes(result: SavedResult, findings: Findings, classes: Sequence[Wante
         return findings
     grid = _grid(result)
     groups = _named(findings, classes) if grid is None else grid.classes.find_all(classes)
-    columns = [findings.groups.index(group) for group in groups if group in findings.groups]
-    if len(columns) == len(groups):
-        maps = _columns(findings.maps, columns)
-    else:
-        assert grid is not None
-        maps = stored_maps(window_maps(grid, groups))
     return Findings(
         tuple(each for each in findings.detections if each.group in groups),
         tuple(each for each in findings.guesses if each.group in groups),
         tuple(groups),
-        maps,
+        findings.maps_of(groups, grid),
     )
 
 
@@ -231,8 +225,13 @@ def _named(findings: Findings, classes: Sequence[Wanted]) -> list[ClassGroup]:
         ClassError: one has none.
     """
     found: list[ClassGroup] = []
+    known = findings.maps.classes
     for wanted in classes:
-        own = [group for group in findings.groups if _is(group, wanted)]
+        own = [
+            group
+            for column, group in enumerate(findings.groups)
+            if _is(group, known.in_network(column), wanted)
+        ]
         if not own:
             raise ClassError(
                 f"class {str(wanted)!r} has no map: there are those of "
@@ -243,16 +242,12 @@ def _named(findings: Findings, classes: Sequence[Wanted]) -> list[ClassGroup]:
     return list(dict.fromkeys(found))
 
 
-def _is(group: ClassGroup, wanted: Wanted) -> bool:
-    """Whether a class is meant by a name, an index, or itself."""
+def _is(group: ClassGroup, in_network: Sequence[int], wanted: Wanted) -> bool:
+    """Whether a class is meant by a name, an index in the network, or itself."""
     if isinstance(wanted, ClassGroup):
         return group == wanted
     asked = str(wanted).casefold()
-    return asked == group.name.casefold() or [asked] == list(map(str, group.indices))
-
-
-def _columns(maps: ScoreGrid, columns: Sequence[int]) -> ScoreGrid:
-    return replace(maps, scores=maps.scores[:, :, columns], classes=maps.classes.only(columns))
+    return asked == group.name.casefold() or [asked] == list(map(str, in_network))
 
 
 def _grid(result: SavedResult) -> ScoreGrid | None:

@@ -60,7 +60,7 @@ def test_colours_are_those_that_heatmap_draws(opened, grid, sharp):
     findings = findings_of(grid, sharp=sharp)
     page = opened(findings, grid)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    drawn = overlay(grey, findings.maps, 0, legend=False).astype(int)
+    drawn = overlay(grey, findings.maps, findings.maps.classes.single(0), legend=False).astype(int)
     expected = np.array([drawn[y, x] for x, y in points()])
     # A pixel of the screen lies at most half of one beside the photo's, and canvases round.
     assert np.abs(page.colours_at(points()) - expected).max() <= 8
@@ -73,7 +73,7 @@ def test_colours_are_those_that_heatmap_draws(opened, grid, sharp):
 def test_colours_and_threshold_end_where_the_legend_does(opened, peak, level, below, end):
     findings = findings_of(peaking(peak))
     page = opened(findings)
-    x, y = hottest(findings.maps, 0)
+    x, y = hottest(findings.maps, findings.maps.classes.single(0))
     full = blend(np.full(3, GREY, np.uint8), colour_table(ALPHA)[level])
     assert np.abs(page.colour(x, y) - full).max() <= 4
     ticks = [f"{end * share:g}" for share in (0, 0.25, 0.5, 0.75, 1)]
@@ -90,21 +90,21 @@ def test_colours_and_threshold_end_where_the_legend_does(opened, peak, level, be
 def test_opacity_of_zero_shows_the_bare_photo(opened):
     maps = findings_of(make_grid()).maps
     page = opened()
-    x, y = hottest(maps, 0)
+    x, y = hottest(maps, maps.classes.single(0))
     assert np.abs(page.colour(x, y) - GREY).max() > 40
     page.slide("Opacity", 0)
     assert page.colour(x, y).tolist() == [GREY] * 3
     page.slide("Opacity", 100)
     full = page.colour(x, y)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    drawn = overlay(grey, maps, 0, alpha=1, legend=False)[int(y), int(x)]
+    drawn = overlay(grey, maps, maps.classes.single(0), alpha=1, legend=False)[int(y), int(x)]
     assert np.abs(full - drawn).max() <= 8
 
 
 def test_threshold_hides_what_lies_below(opened):
     findings = findings_of(peaking(0.15))
     page = opened(findings)
-    heat, least = findings.maps.heatmap(0), 0.07
+    heat, least = findings.maps.heatmap(findings.maps.classes.single(0)), 0.07
     page.slide("Heat above", 7)
     sides = set()
     for (x, y), colour in zip(points(30), page.colours_at(points(30)), strict=True):

@@ -144,7 +144,7 @@ def test_detected_classes_stand_first_and_the_chosen_one_is_shown(opened):
     before = page.colour(x, y)
     page.page.locator("#class-list").get_by_role("radio", name="moon").check(force=True)
     grey = np.full((*PHOTO_HW, 3), GREY, np.uint8)
-    drawn = overlay(grey, findings.maps, 2, color_range=(0, 1), legend=False)[int(y), int(x)]
+    drawn = overlay(grey, findings.maps, "moon", color_range=(0, 1), legend=False)[int(y), int(x)]
     assert np.abs(page.colour(x, y) - drawn).max() <= 8
     assert np.abs(before - drawn).max() > 30
 

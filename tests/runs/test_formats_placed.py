@@ -164,7 +164,7 @@ class TestFloatTiff:
         files = export(tmp_path, ["tiff"], made_photo(hw), grid)
         maps = findings(grid, groups=(CAT, ANIMAL)).maps
         for suffix, place in ((".cat.heat.tif", 0), (".any-animal.heat.tif", 1)):
-            expected = maps.heatmap(place)
+            expected = maps.heatmap(maps.classes.single(place))
             read = tifffile.imread(files[suffix])
             assert read.dtype == np.float32
             np.testing.assert_array_equal(read, expected)
@@ -247,4 +247,6 @@ class TestFloatTiff:
         ]
         maps = findings(grid, groups=groups).maps
         for place, path in enumerate(files.values()):
-            np.testing.assert_array_equal(tifffile.imread(path), maps.heatmap(place))
+            np.testing.assert_array_equal(
+                tifffile.imread(path), maps.heatmap(maps.classes.single(place))
+            )

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import heatmap
-from heatmap.errors import ModelError, ResultError
+from heatmap.errors import ClassError, ModelError, ResultError
+from heatmap.localization.findings import window_maps
 from heatmap.rendering.overlay import encode_image
 from heatmap.runs.result import Result
 from tests.support.batches import MODEL, WINDOW, files
@@ -64,6 +65,57 @@ def test_its_overlay_is_the_picture_that_it_saves(tmp_path, result):
 
     np.testing.assert_array_equal(again, cv2.imread(str(saved.pictures[0])))
     assert len(result.overlay(legend=False)) < len(result.overlay())
+
+
+def test_an_index_is_that_in_the_network(tmp_path, photo, scorer):
+    options = {"conf": 0.05, "scales": (1.0,), "confirm": 0}
+    names = scorer.facts.classes.names
+    every = heatmap.run(photo, scorer, classes=[3, 1], **options)
+    few = heatmap.run(photo, scorer, classes=[3], store_classes=[1, 3], save_grid=True, **options)
+    heat = every.maps.heatmap(3)
+    saved = few.save(tmp_path)
+
+    assert heat.shape == PHOTO.shape[:2]
+    assert heat.dtype == np.float32
+    for again in (every.maps.heatmap(names[3]), every.heatmap(3), few.maps.heatmap(3)):
+        np.testing.assert_allclose(again, heat, atol=1e-3)
+    np.testing.assert_array_equal(few.grid.heatmap(1), few.grid.heatmap(names[1]))
+    np.testing.assert_array_equal(heatmap.load(saved.maps).heatmap(3), few.heatmap(3))
+    np.testing.assert_array_equal(heatmap.load(saved.grid).heatmap(1), few.grid.heatmap(1))
+    with pytest.raises(ClassError, match=rf"index 0 is not among the 1 here: {names[3]} \(3\)"):
+        few.maps.heatmap(0)
+    with pytest.raises(ClassError, match="index 4 is not among the 2 here"):
+        few.heatmap(4)
+
+
+def test_render_takes_an_index_in_the_network(tmp_path, photo, scorer):
+    options = {"store_classes": [1, 3], "scales": (1.0,), "confirm": 0, "per_class": True}
+    heatmap.run(photo, scorer, classes=[3, 1], output=tmp_path / "out", **options)
+
+    drawn = heatmap.render(tmp_path / "out", tmp_path / "one", classes=3, per_class=True)
+
+    assert [path.name for path in drawn] == ["cat.heatmap.jpg", "cat.class-3.jpg"]
+
+
+def test_a_class_without_a_map_has_the_heat_of_its_windows(photo, scorer):
+    one = heatmap.run(photo, scorer, classes=[3], scales=(1.0,), confirm=0)
+
+    expected = window_maps(one.grid, [one.grid.classes.find(1)]).heatmap(1)
+    np.testing.assert_allclose(one.heatmap(1), expected, atol=1e-3)
+    np.testing.assert_array_equal(one.heatmap(one.findings.groups[0]), one.maps.heatmap(3))
+
+
+def test_one_class_is_drawn_as_its_file(tmp_path, photo, scorer):
+    found = heatmap.run(photo, scorer, classes=[3, 1], per_class=True, **OPTIONS)
+    paths = found.save(tmp_path).per_class.values()
+
+    for path, wanted in zip(paths, (3, 1), strict=True):
+        drawn = encode_image(found.overlay(wanted), ".jpg")
+        np.testing.assert_array_equal(
+            cv2.imdecode(np.frombuffer(drawn, np.uint8), 1), cv2.imread(str(path))
+        )
+    assert found.overlay(3, legend=False).shape == PHOTO.shape
+    assert found.overlay(0, legend=False).shape == PHOTO.shape
 
 
 def test_render_draws_the_same_from_the_files(tmp_path, result):

@@ -161,10 +161,10 @@ def test_boxes_and_pictures_are_drawn_from_sharp_maps(tmp_path, averaging, photo
     mark = Mark.of(photo, digest=done.photo.digest).text
     for place, group in enumerate(groups):
         boxes = [one.xyxy for one in done.detections if one.group == group]
-        picture = overlay(PHOTO, maps, place, boxes_xyxy=boxes)
+        picture = overlay(PHOTO, maps, group.indices[0], boxes_xyxy=boxes)
         assert done.saved.per_class[group].read_bytes() == encode_image(picture, ".jpg", mark=mark)
         heat = tifffile.imread(done.saved.exports["tiff"][place])
-        np.testing.assert_allclose(heat, maps.heatmap(place), atol=1e-6)
+        np.testing.assert_allclose(heat, maps.heatmap(group.indices[0]), atol=1e-6)
 
 
 def test_there_are_maps_of_what_was_found(tmp_path, averaging, photo):
@@ -198,7 +198,7 @@ def test_what_is_kept_or_skipped_in_part_has_maps_of_windows(tmp_path, averaging
         expected = done.grid.class_maps(done.findings.groups)
         np.testing.assert_array_equal(maps.scores, expected.astype(np.float16))
         # They are corrected for chance once.
-        np.testing.assert_array_equal(maps.class_map(0), maps.scores[:, :, 0])
+        np.testing.assert_array_equal(maps.class_map(maps.classes.single(0)), maps.scores[:, :, 0])
         assert all(one.xyxy == one.window_xyxy for one in done.detections)
 
 
