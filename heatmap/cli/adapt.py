@@ -12,7 +12,7 @@ from ..progress import print_text
 from .adapt_options import adapt_options
 from .check import check_model
 from .command import Command
-from .console import make_console, print_next, print_path, progress_line
+from .console import factory_words, make_console, print_next, print_path, progress_line
 from .options import FILE, activation_option, network_options, under
 from .result_options import json_option, overwrite_option
 from .summary import print_summary
@@ -74,4 +74,5 @@ def adapt(*, as_json: bool, **options: Any) -> None:
     print_text(make_console(), f"weights: {layers.weights}")
     if options["output"] is not None:
         print_path(make_console(), f"wrote {options['output']}")
-        print_next(make_console(), "heatmap", "train", "FOLDER", "-m", options["output"])
+        more = factory_words(adapted.architecture)
+        print_next(make_console(), "heatmap", "train", "FOLDER", "-m", options["output"], *more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -20,7 +20,8 @@ from ..names import (
 from ..progress import print_note, print_text
 from ..runs.batch_plan import BatchPlan
 from ..runs.batched import Batch
-from ..runs.manifest import Record, counts, error_of
+from ..runs.manifest import PhotoState, Record, counts, error_of
+from ..runs.nowhere import nowhere
 from .command import in_options
 from .console import make_console, print_opening, print_path
 
@@ -37,6 +38,16 @@ def print_work(work: BatchPlan) -> None:
     for record in (*work.unread, *work.refused):
         click.echo(f"failed: {in_options(error_of(record))}")
     click.echo(to_do_line(work))
+
+
+def skipped_lines(skipped: Iterable[Record], most: int | None) -> Iterator[str]:
+    """The files that were skipped, a line for each reason; ``most`` of them are named, or all."""
+    reasons: dict[str, list[str]] = {}
+    for record in skipped:
+        # Without which ending it has.
+        reasons.setdefault(record.message.partition(":")[0], []).append(record.name)
+    for reason, names in reasons.items():
+        yield f"skipped {len(names)} ({reason}): {_listed(names, most)}"
 
 
 def done_line(record: Record) -> str:
@@ -58,19 +69,16 @@ def to_do_line(work: BatchPlan) -> str:
 def print_batch(done: Batch, output: Path) -> None:
     """Print the state of a whole batch, where its files are, and what to look at next."""
     console, states = make_console(), counts(done.records)
-    if not done.work.todo:
-        print_text(console, to_do_line(done.work))
     found = Counter(str(each["class"]) for record in done.records for each in record.detections)
     detections = found.total()
-    print_text(
-        console,
-        f"{_photos(states['done'])} done, {states['failed']} failed, "
-        f"{states['skipped']} skipped; {detections} detection{'' if detections == 1 else 's'}",
-    )
+    outcome = _outcome(states) if done.work.todo else _nothing_to_do(states)
+    print_text(console, f"{outcome}; {detections} detection{'' if detections == 1 else 's'}")
     if found:
         most = ", ".join(f"{count} {name}" for name, count in found.most_common(MOST_NAMED))
         left = len(found) - MOST_NAMED
         print_text(console, f"found: {most}{f' and {left} more' if left > 0 else ''}")
+    for missing in nowhere(done.records):
+        print_text(console, missing.answer())
     for note in _photo_notes(done.records):
         print_note(console, note)
     if states["failed"] > len(done.work.refused) and not done.work.todo:
@@ -84,6 +92,19 @@ def print_batch(done: Batch, output: Path) -> None:
     print_opening(console, output / SHEET)
 
 
+def _outcome(states: Mapping[PhotoState, int]) -> str:
+    return f"{_photos(states['done'])} done, {states['failed']} failed, {states['skipped']} skipped"
+
+
+def _nothing_to_do(states: Mapping[PhotoState, int]) -> str:
+    """As :func:`_outcome`, of a batch that had been done before."""
+    if states["failed"] or not states["done"]:
+        return f"nothing to do: {_outcome(states)}"
+    if states["done"] == 1:
+        return "nothing to do: the only photo is done"
+    return f"nothing to do: all {states['done']} photos are done"
+
+
 def _photo_notes(records: Iterable[Record]) -> Iterator[str]:
     """What was noted while photos were read, each note once with the photos that it is of."""
     noted: dict[str, list[str]] = {}
@@ -91,9 +112,12 @@ def _photo_notes(records: Iterable[Record]) -> Iterator[str]:
         for note in record.notes:
             noted.setdefault(note, []).append(record.name)
     for note, names in noted.items():
-        more = len(names) - MOST_NAMED
-        listed = ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-        yield f"{note}: {listed}"
+        yield f"{note}: {_listed(names, MOST_NAMED)}"
+
+
+def _listed(names: Sequence[str], most: int | None) -> str:
+    more = 0 if most is None else len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _photos(count: int) -> str:

@@ -21,7 +21,8 @@ from ..runs.batch_plan import BatchPlan
 from ..runs.batch_reporter import BatchReporter
 from ..runs.batched import Batch
 from ..runs.manifest import Record, counts, error_of
-from .batch_lines import MOST_NAMED, done_line, print_batch, to_do_line
+from ..runs.nowhere import nowhere
+from .batch_lines import MOST_NAMED, done_line, print_batch, skipped_lines, to_do_line
 from .command import in_options
 
 BatchOutput = Literal["lines", "json", "quiet"]
@@ -73,17 +74,14 @@ class Tally:
         }
 
     def __str__(self) -> str:
-        rate = self.megapixels / self.seconds
-        parts = [
-            f"{self.done} of {self.total} photos",
-            f"{self.megapixels:.1f} MP",
-            f"{rate:.1f} MP/s",
-        ]
+        parts = [f"{self.done} of {self.total} photos"]
         if self.failed:
             parts.append(f"{self.failed} failed")
+        if self.done:
+            parts.append(_pace(self.done / self.seconds))
         left = self.seconds_left
         if left is not None and self.done < self.total:
-            parts.append(f"{_clock(left)} left")
+            parts.append(f"about {_duration(left)} left")
         return ", ".join(parts)
 
 
@@ -100,7 +98,8 @@ class BatchPrinter(BatchReporter):
         self._task = bar.add_task("", total=None)
         self._tally: Tally | None = None
         self._printed = time.monotonic()
-        self._told: dict[str, set[str]] = {"failed": set(), "skipped": set()}
+        self._told: set[str] = set()
+        self._skipped: list[Record] = []
         self.failed = 0
 
     def stage(self, what: str) -> None:
@@ -120,6 +119,7 @@ class BatchPrinter(BatchReporter):
     def begin(self, work: BatchPlan) -> None:
         """Print what there is to do."""
         self._tally = Tally(work)
+        self._tell_skipped()
         if self._form == "json":
             _print_json({"event": "begin", "photos": len(work.todo), "unchanged": work.unchanged})
         elif self._form == "lines":
@@ -137,8 +137,10 @@ class BatchPrinter(BatchReporter):
             _print_json({"event": "photo", **asdict(record), **progress})
         elif record.state == "done" and self._verbose:
             self._print(done_line(record))
-        elif record.state == "failed" or (record.state == "skipped" and self._form == "lines"):
+        elif record.state == "failed":
             self._tell(record)
+        elif record.state == "skipped" and self._form == "lines":
+            self._skipped.append(record)
         if self._tally is not None:
             self._show(self._tally)
 
@@ -153,12 +155,14 @@ class BatchPrinter(BatchReporter):
                     **states,
                     "unchanged": done.work.unchanged,
                     "detections": detections,
+                    "nowhere": [asdict(each) for each in nowhere(done.records)],
                     "output": str(self._output),
                 }
             )
         elif self._form == "lines":
             # What was printed over the bar would be torn by it.
             self._bar.stop()
+            self._tell_skipped()
             for record in done.failed:
                 self._tell(record)
             print_batch(done, self._output)
@@ -183,15 +187,25 @@ class BatchPrinter(BatchReporter):
             self._print(str(tally))
 
     def _tell(self, record: Record) -> None:
-        """Print once why a photo failed or was skipped, on a screen only of the first ones."""
-        told = self._told[record.state]
-        is_screen = self.console.is_terminal and not self._verbose
-        if record.name in told or (is_screen and len(told) >= MOST_NAMED):
+        """Print once why a photo failed, on a screen only of the first ones."""
+        if record.name in self._told or (self._is_screen and len(self._told) >= MOST_NAMED):
             return
-        told.add(record.name)
+        self._told.add(record.name)
         # Most messages begin with the path.
         name = "" if record.path in record.message else f"{record.name}: "
-        self._print(f"{record.state}: {name}{in_options(error_of(record))}", indent=2)
+        self._print(f"failed: {name}{in_options(error_of(record))}", indent=2)
+
+    def _tell_skipped(self) -> None:
+        """Print which files were skipped since the last time, a line for each reason."""
+        most = MOST_NAMED if self._is_screen else None
+        for line in skipped_lines(self._skipped, most):
+            self._print(line, indent=2)
+        self._skipped.clear()
+
+    @property
+    def _is_screen(self) -> bool:
+        """Whether only the first of many are named."""
+        return self.console.is_terminal and not self._verbose
 
     def _print(self, line: str, *, indent: int = 0) -> None:
         print_text(self.console, line, indent=indent)
@@ -235,10 +249,27 @@ def describe_work(work: BatchPlan) -> dict[str, Any]:
     }
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _pace(per_second: float) -> str:
+    """Photos per second, or where they take longer seconds per photo.
+
+    >>> _pace(2.14), _pace(0.08)
+    ('2.1 photos per second', '12.5 seconds per photo')
+    """
+    if per_second >= 1:
+        return f"{per_second:.1f} photos per second"
+    return f"{1 / per_second:.1f} seconds per photo"
+
+
+def _duration(seconds: float) -> str:
+    """As one says it: an estimate has no seconds beside minutes.
+
+    >>> _duration(41.6), _duration(130), _duration(9000)
+    ('42 s', '2 min', '2 h 30 min')
+    """
+    if seconds < 59.5:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _size(path: Path) -> int:

@@ -47,6 +47,11 @@ def print_next(console: Console, *words: str | Path) -> None:
         print_path(console, f"next: {shlex.join(map(str, words))}")
 
 
+def factory_words(architecture: str) -> tuple[str, ...]:
+    """What a command must be given beside a checkpoint whose network a factory makes."""
+    return ("--architecture", architecture) if ":" in architecture else ()
+
+
 def print_opening(console: Console, page: Path) -> None:
     """Print which page to open next; only on a terminal."""
     if console.is_terminal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import HeatmapError, reason_of
-from .console import progress_line
+from .console import ProgressLine, progress_line
 
 if TYPE_CHECKING:
     from ..scoring.scorer import Scorer
@@ -16,19 +16,29 @@ def keep_network(scorer: Scorer) -> None:
 
     The results are written by now: whatever happens here changes no exit code.
     """
-    if not _is_left(scorer):
+    try:
+        if not _is_left(scorer):
+            return
+        with progress_line("preparing the network") as line:
+            # Also where nobody sees the line: the command ends later than it seems to.
+            line.note(
+                f"this run is done; preparing {scorer.facts.name} once, so that later ones start "
+                "faster (up to a minute; Ctrl-C skips it)"
+            )
+            _keep(scorer, line)
+    except KeyboardInterrupt:
         return
-    with progress_line("preparing") as line:
-        # Also where nobody sees the line: the command ends some seconds later than it seems to.
-        line.note(f"preparing {scorer.facts.name} for faster starts, once")
-        try:
-            scorer.keep()
-        # torch raises anything.
-        except Exception as error:
-            reason = error.message if isinstance(error, HeatmapError) else reason_of(error)
-            line.note(f"not prepared for faster starts: {reason}")
-        except KeyboardInterrupt:
-            line.note("not prepared for faster starts; the results are written")
+
+
+def _keep(scorer: Scorer, line: ProgressLine) -> None:
+    try:
+        scorer.keep()
+    # torch raises anything.
+    except Exception as error:
+        reason = error.message if isinstance(error, HeatmapError) else reason_of(error)
+        line.note(f"not prepared for faster starts: {reason}")
+    except KeyboardInterrupt:
+        line.note("skipped; the next run will prepare it")
 
 
 def _is_left(scorer: Scorer) -> bool:
@@ -38,5 +48,3 @@ def _is_left(scorer: Scorer) -> bool:
     # Preparing will say what it is.
     except Exception:
         return True
-    except KeyboardInterrupt:
-        return False

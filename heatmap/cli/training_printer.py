@@ -14,6 +14,7 @@ from ..progress import print_text
 from .console import (
     ProgressLine,
     drawn_table,
+    factory_words,
     make_console,
     print_next,
     print_path,
@@ -112,8 +113,7 @@ def print_outcome(console: Console, trained: Trained) -> None:
     for line in outcome_lines(trained):
         print_text(console, line)
     print_path(console, f"wrote {trained.path}, and {trained.page} with curves and mistakes")
-    factory = trained.classifier.architecture
-    more = ("--architecture", factory) if ":" in factory else ()
+    more = factory_words(trained.classifier.architecture)
     print_next(console, "heatmap", "run", "PHOTO", "-m", trained.path, *more)
 
 

@@ -260,7 +260,10 @@ def _setup(
     stride = geometry.stride_px
     earlier = manifest.settings
     if many is not None and scorer.prepared_at(stride) is None and scorer.unprepared:
-        many.note(f"preparing {scorer.facts.name} for faster starts, once")
+        many.note(
+            f"preparing {scorer.facts.name} once, before the first photo, so that later runs start "
+            "faster"
+        )
     keep = many is not None
     settings = settle(scorer, request, threads, earlier, stride_px=stride, share=share, keep=keep)
     asked, scorer = scorer, scorer.on(settings.resources.backend)

@@ -59,6 +59,8 @@ class Record:
         detections: most confident first, each with "class", "confidence" (0..1) and
             "box_xyxy" (photo px).
         guesses: where there are none, what might be there: the same of a lower confidence.
+        not_found: the classes that were searched for by name and not found, each with "class", its
+            best "confidence" (None below 1 %), and the "threshold" that it did not reach.
         files: the result files in the photo's folder, by name the SHA-256 of each; "" of folders.
             Of a photo that failed they are those of an earlier time.
         seconds: time it took.
@@ -78,6 +80,7 @@ class Record:
     notes: tuple[str, ...] = ()
     detections: tuple[Mapping[str, Any], ...] = ()
     guesses: tuple[Mapping[str, Any], ...] = ()
+    not_found: tuple[Mapping[str, Any], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     finished: str = ""
@@ -218,6 +221,8 @@ def _record(entry: Mapping[str, Any]) -> Record:
             "notes": tuple(map(str, entry["notes"])),
             "detections": tuple(entry["detections"]),
             "guesses": tuple(entry["guesses"]),
+            # Earlier versions did not write it.
+            "not_found": tuple(entry.get("not_found", ())),
             "files": dict(entry["files"]),
             "image_id": None if entry["image_id"] is None else int(entry["image_id"]),
         }

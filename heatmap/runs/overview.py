@@ -21,6 +21,7 @@ from ..names import PAGE, PHOTOS, PICTURE, SHEET, SUMMARY, THUMBNAIL
 from ..ownership import Ownership
 from ..rendering.html import asset, embedded, policy
 from .manifest import Manifest, Record, counts, error_of
+from .nowhere import nowhere
 
 HEAD = (
     "photo", "state", "message", "width_px", "height_px",
@@ -96,6 +97,7 @@ def contact_sheet(records: Sequence[Record], worded: Worded = str) -> bytes:
         title=html.escape(title),
         style=style,
         script=script,
+        nowhere="".join(f"<li>{html.escape(each.answer())}</li>" for each in nowhere(records)),
         list="\n".join(_plain(photo, classes) for photo in photos),
         data=embedded(data),
     )

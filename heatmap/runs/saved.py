@@ -18,7 +18,7 @@ from ..geometry import Box
 from ..grid.read import load
 from ..localization.detection import Alternative, Detection, NotFound
 from ..localization.findings import Findings
-from ..names import DESCRIPTION, MAPS, PHOTOS, ResultNames
+from ..names import DESCRIPTION, MAPS, PHOTOS, SHEET, ResultNames
 from ..photo.reading import Reading
 from .save import RESULT_FORMAT
 
@@ -117,7 +117,8 @@ def result_files(path: str | Path) -> list[Path]:
         files = [file for file in sorted(folder.glob(f"*{DESCRIPTION}")) if _is_result(file)]
         if not files and (folder / PHOTOS).is_dir():
             raise ResultError(
-                f"{folder}: holds a batch: give the folder of one photo in {folder / PHOTOS}"
+                f"{folder}: holds a batch: open {folder / SHEET} in a browser, or give the folder "
+                f"of one photo in {folder / PHOTOS}"
             )
         if not files:
             raise ResultError(f"{folder}: no results in this folder: run a photo into it first")

@@ -212,6 +212,7 @@ class Worker:
             notes=() if done is None else (*done.photo.notes, *done.own_notes),
             detections=() if done is None else tuple(map(_described, done.detections)),
             guesses=() if done is None else tuple(map(_described, done.findings.guesses)),
+            not_found=() if done is None else _not_found(done),
             files=files,
             seconds=round(underway.seconds, 3),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -255,6 +256,14 @@ def _described(detection: Detection) -> dict[str, Any]:
         "confidence": round(detection.confidence, 6),
         "box_xyxy": [round(side, 2) for side in detection.xyxy],
     }
+
+
+def _not_found(done: Result) -> tuple[dict[str, Any], ...]:
+    threshold = done.request.display.conf
+    return tuple(
+        {"class": each.group.name, "confidence": each.confidence, "threshold": threshold}
+        for each in done.findings.not_found
+    )
 
 
 def described_way(way: Use) -> dict[str, Any]:

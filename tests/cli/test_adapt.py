@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import ATTENDING, assert_one_line, everything
+from tests.support.command_line import ATTENDING, assert_one_line, everything, without_colours
 from tests.support.training import NETWORK as SMALL
 
 NETWORK = ("-m", SMALL, "--window", "20")
@@ -26,6 +26,17 @@ def test_adapt_prints_the_table_and_writes_a_checkpoint(call, photos):
     assert told["trainable"] == told["parameters"]
     assert [row["kind"] for row in told["rows"]][-2:] == ["AdaptiveAvgPool2d", "Softmax"]
     assert call("run", "cat.png", *MADE, "-c", "class 1").code == 0
+
+
+def test_on_a_terminal_it_says_what_to_type_next(call, photos, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = call("adapt", *NETWORK, "--num-classes", 3, "-o", "net.safetensors")
+
+    out, err = map(without_colours, (outcome.out, outcome.err))
+    told = "next: heatmap train FOLDER -m net.safetensors --architecture "
+    assert out.splitlines()[-1] == told + SMALL
+    assert f"loading {SMALL}" in " ".join(err.split())
 
 
 def test_adapt_takes_names_from_a_file_and_prints_json(call, photos):

@@ -38,6 +38,32 @@ def test_what_was_written_for_all_photos_is_named(call):
     assert Path("out/yolo/labels/cat.txt").exists()
 
 
+def test_a_class_that_was_asked_for_is_answered_and_a_repeat_is_one_sentence(call):
+    Path("photos").mkdir()
+    Path("cat.png").rename("photos/cat.png")
+    for name in ("a.csv", "b.json"):
+        Path("photos", name).touch()
+    options = ("photos", *PADDED, "-c", "class 2", "--conf", "1", "-o", "out")
+    first, again = call("batch", *options), call("batch", *options)
+
+    (answer,) = (line for line in first.out.splitlines() if line.startswith("class 2: "))
+    assert re.fullmatch(
+        r"class 2: not on the only photo; best [\d.]+ % on cat.png \(threshold 100 %\)", answer
+    )
+    assert answer in again.out
+    assert answer in Path("out/index.html").read_text()
+    assert "1 photo done, 0 failed, 2 skipped; 0 detections" in first.out
+    assert "nothing to do: the only photo is done; 0 detections" in again.out.splitlines()
+    skipped = [line for line in first.err.splitlines() if line.startswith("skipped")]
+    assert skipped == ["skipped 2 (not a photo by its name): a.csv, b.json"]
+    assert "1 of 1 photos, " in first.err
+    assert re.search(r"photos per second|seconds per photo", first.err)
+
+    told = call("batch", *options, "--json").out.splitlines()[-1]
+    (missing,) = json.loads(told)["nowhere"]
+    assert (missing["name"], missing["photos"], missing["photo"]) == ("class 2", 1, "cat.png")
+
+
 def test_a_terminal_names_the_first_failures_and_what_to_open(call, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
@@ -54,4 +80,5 @@ def test_a_terminal_names_the_first_failures_and_what_to_open(call, monkeypatch)
         lines = out.splitlines()
         assert lines[-1] == "next: open out/index.html in a browser"
         assert any(re.match(r"found: \d+ class \d", line) for line in lines)
-        assert any(line.startswith("1 photo done, 7 failed, 0 skipped; ") for line in lines)
+        done = r"(nothing to do: )?1 photo done, 7 failed, 0 skipped; "
+        assert any(re.match(done, line) for line in lines)

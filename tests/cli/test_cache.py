@@ -183,7 +183,7 @@ class TestAfterRun:
             (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
             (RuntimeError("something within\ntorch"), "something within"),
             (MemoryError(), "MemoryError"),
-            (KeyboardInterrupt(), "the results are written"),
+            (KeyboardInterrupt(), "skipped; the next run will prepare it"),
         ],
     )
     def test_failures_to_prepare_are_noted_behind_the_results(
@@ -193,8 +193,11 @@ class TestAfterRun:
         outcome = call(*self.RUN)
         assert (outcome.code, there) == (0, [True])
         assert [line for line in outcome.err.splitlines() if note in line]
-        # The first says that it prepares.
-        assert len([line for line in outcome.err.splitlines() if "note" in line]) == 2
+        # The first says what it waits for, before it does.
+        first, _ = (line for line in outcome.err.splitlines() if "note" in line)
+        assert first.startswith("note: this run is done; preparing ")
+        assert "start faster" in first
+        assert "Ctrl-C skips it" in first
         assert "Traceback" not in outcome.err
         assert backend_in("out/cat.json") == "torch"
         assert Store().is_empty
@@ -217,7 +220,7 @@ class TestAfterRun:
         tried = failing(monkeypatch, ConversionError("no such operation"))
         done = call("batch", "cat.png", *PLAIN, "-o", "many", "--scale", "1")
         assert (done.code, len(tried)) == (0, 1)
-        assert done.err.count("note: preparing ") == 1
+        assert done.err.count("note: this run is done; preparing ") == 1
 
     def test_network_cleared_before_it_was_loaded_is_scored_in_torch(
         self, kept_checkpoint, shared_cache, tmp_path, monkeypatch

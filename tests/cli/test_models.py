@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import assert_one_line
+from tests.support.command_line import assert_one_line, without_colours
 
 
 @pytest.fixture
@@ -34,6 +34,17 @@ def test_models_says_the_same_as_json_and_keeps_it(call, facts):
         " ".join(str(one[fact]) for fact in facts).split() for one in kept.values()
     ]
     assert told[1]["reason"] == "8 layers pad: differs from cropping"
+
+
+def test_on_a_terminal_notes_are_wrapped_between_words(call, monkeypatch):
+    (told,) = json.loads(call("models", "squeezenet1_1", "--json").out)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = without_colours(call("models", "squeezenet1_1").out).splitlines()
+
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines[1:]).split()).endswith(told["reason"])
 
 
 def test_models_gives_reasons(call):

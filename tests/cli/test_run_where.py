@@ -43,7 +43,7 @@ class TestSeveral:
         assert outcome.code == 0
         assert "2 photos done, 0 failed, 0 skipped" in outcome.out
         again = call("batch", *sources, *PADDED, *FOUND, "-o", "out")
-        assert "nothing to do, 2 as they were" in again.out
+        assert "nothing to do: all 2 photos are done; " in again.out
 
     def test_go_to_results(self, call, photos):
         assert call("run", "photos", *PADDED, *FOUND, "-q").code == 0

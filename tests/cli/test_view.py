@@ -36,6 +36,12 @@ def test_view_of_a_folder_writes_all_pages_beside_other_files(call):
     assert_one_line(call("view", "out", "--photo", "cat.png"), "out: holds the results of 2 photos")
 
 
+def test_of_a_batch_its_own_page_is_named(call):
+    Path("out/photos").mkdir(parents=True)
+    outcome = call("view", "out")
+    assert_one_line(outcome, "out: holds a batch: open out/index.html in a browser, or give")
+
+
 @pytest.mark.parametrize("command", ["view", "render"])
 def test_a_result_that_fails_does_not_end_those_of_other_photos(call, command):
     for name in ("a", "b", "c", "d"):

@@ -33,6 +33,7 @@ DONE = Record(
     photo_hw=(300, 400),
     detections=({"class": "tabby", "confidence": 0.5, "box_xyxy": [1.0, 2.0, 3.0, 4.0]},),
     guesses=({"class": "cup", "confidence": 0.1, "box_xyxy": [1.0, 2.0, 3.0, 4.0]},),
+    not_found=({"class": "cup", "confidence": 0.1, "threshold": 0.3},),
     files={"cat.json": "ab", "cat.crops": ""},
     seconds=1.5,
     finished="2026-01-01T00:00:00+00:00",

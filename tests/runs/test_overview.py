@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from heatmap.names import MANIFEST
 from heatmap.runs.manifest import Record, writing_manifest
+from heatmap.runs.nowhere import nowhere
 from heatmap.runs.overview import contact_sheet, summary_table, write_overview
 
 FOUND = (
@@ -55,6 +56,31 @@ def test_the_table_has_a_row_for_each_object_and_each_photo_without():
     assert (found[0]["height_px"], found[0]["width_px"]) == ("50", "60")
     assert [row["state"] for row in found[2:]] == ["done", "failed", "skipped"]
     assert found[3]["message"] == "x.jpg: is empty"
+
+
+def missing(name, confidence):
+    return {"class": name, "confidence": confidence, "threshold": 0.3}
+
+
+def test_each_class_that_is_on_no_photo_is_answered():
+    records = [
+        replace(
+            DONE, not_found=(missing("zebra", 0.127), missing("ox", None), missing("yak", 0.2))
+        ),
+        replace(
+            EMPTY, not_found=(missing("zebra", 0.05), missing("ox", None), missing("tabby", 0.1))
+        ),
+        replace(FAILED, not_found=(missing("gnu", 0.1),)),
+    ]
+    answers = [each.answer() for each in nowhere(records)]
+
+    assert answers == [
+        "zebra: on none of 2 photos; best 13 % on a/cat 1.jpg (threshold 30 %)",
+        "ox: on none of 2 photos; nowhere above 1 %",
+        "yak: not on the only photo; best 20 % on a/cat 1.jpg (threshold 30 %)",
+    ]
+    page = contact_sheet(records).decode()
+    assert all(page.count(f"<li>{answer}</li>") == 2 for answer in answers)
 
 
 def test_no_text_of_the_table_is_a_formula_and_numbers_are_numbers():
