@@ -162,7 +162,7 @@ def write_strides(folder: Path) -> None:
     textures.write_tiles(folder / "textures")
     truth = textures.write_mosaic(folder)
     checkpoint = folder / "textures.safetensors"
-    trained = heatmap.train(folder / "textures", checkpoint, options={"window": textures.TILE_PX})
+    trained = heatmap.train(folder / "textures", checkpoint, window=textures.TILE_PX)
     scorer, mosaic = heatmap.prepare(trained.classifier), folder / "mosaic.png"
     # Classes are named so that each has the same colour in all pictures.
     options = {"classes": textures.CLASSES, "areas": True}
