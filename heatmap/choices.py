@@ -39,9 +39,13 @@ Colormap = Literal[
 ]
 # Whether a network slides.
 Sliding = Literal["exact", "inexact", "refused"]
+# Over what the statistics of a network that looks at its whole input are taken: a window around each
+# position, or the whole photo.
+Statistics = Literal["local", "whole"]
 # Channels of the photos that networks are given: colour, or grey.
 CHANNELS = (3, 1)
 
+STATISTICS: tuple[Statistics, ...] = get_args(Statistics)
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 DEVICES: tuple[Device, ...] = get_args(Device)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import fx, nn
 
-from ..errors import ConversionError, InexactError, ModelError, Use, reason_of
+from ..choices import STATISTICS, Statistics
+from ..errors import ConversionError, GeometryError, InexactError, ModelError, Use, reason_of
 from ..geometry import window_side
 from ..quiet import quiet
 from ..strides import check_stride
@@ -13,9 +16,10 @@ from .check import check_against_original
 from .dilation import NotByDilation, densify
 from .fuse import fuse as fuse_graph
 from .heads import convert_head
+from .local_trunk import sliding_trunk_of
 from .network import FullyConvolutional
 from .plan import Plan, plan_conversion
-from .subgraphs import trunk_of
+from .pooled_part import PooledPart
 from .trace import recordable, trace
 from .usable import is_script, usable
 
@@ -25,7 +29,7 @@ def convert(
     window: int = 224,
     stride: int | None = None,
     *,
-    allow_inexact: bool = False,
+    statistics: Statistics | None = None,
     fuse: bool = True,
 ) -> FullyConvolutional:
     """Make a classifier fully convolutional, so that it scores all windows of a photo in one pass.
@@ -49,8 +53,12 @@ def convert(
         window: side of the classifier's square input, px.
         stride: distance between windows, px: a divisor of the native stride; None is the native
             stride. Finer strides use dilation; every k-th cell equals the native grid.
-        allow_inexact: also convert networks whose scores depend on the whole input
-            (squeeze-and-excitation, GroupNorm, GRN in the trunk).
+        statistics: how networks slide whose scores depend on the whole input
+            (squeeze-and-excitation, GroupNorm, GRN in the trunk): "local" takes their statistics
+            over a box of positions around each position, as large as one window, in the middle of
+            which it then equals the window's own; "whole" over the whole photo. Both are
+            approximations, but on a photo of one window. None refuses such networks, and changes
+            nothing for others.
         fuse: fold BatchNorm into convolutions and optimise the layout of weights; otherwise
             all layers are as in the original.
 
@@ -65,6 +73,7 @@ def convert(
         InexactError: it can slide only inexactly; the error names the layers that depend on the
             whole input.
         GeometryError: the network cannot slide at this stride; the error lists those possible.
+            Or other statistics than these.
     """
     # In inference mode the converted weights would have no version counters.
     with torch.inference_mode(False):
@@ -73,8 +82,14 @@ def convert(
             ready = usable(module, side, type(module).__name__)
         except ModelError as error:
             raise ConversionError(error.message, *error.ways) from error
-        options = {"allow_inexact": allow_inexact, "fuse": fuse}
-        return convert_usable(ready.module, side, stride, channels=ready.channels, **options)
+        return convert_usable(
+            ready.module,
+            side,
+            stride,
+            channels=ready.channels,
+            statistics=check_statistics(statistics),
+            fuse=fuse,
+        )
 
 
 @quiet()
@@ -84,7 +99,7 @@ def convert_usable(
     stride: int | None = None,
     *,
     channels: int = 3,
-    allow_inexact: bool = False,
+    statistics: Statistics | None = None,
     fuse: bool = True,
 ) -> FullyConvolutional:
     """As :func:`convert`, for a module that is usable as it is, in any floating-point dtype."""
@@ -96,17 +111,22 @@ def convert_usable(
         )
     plan = plan_conversion(trace(module, window, channels))
     stride = check_stride(stride, plan.native_stride_px)
-    if plan.whole_input and not allow_inexact:
-        raise InexactError(
-            f"sliding would be inexact: {whole_input_reason(plan.whole_input)}",
-            Use("engine", "crop"),
-            Use("allow_inexact", True, "use {} to slide anyway"),
-        )
+    if plan.whole_input:
+        if statistics is None:
+            raise InexactError(
+                f"sliding would be inexact: {whole_input_reason(plan.whole_input)}",
+                Use("engine", "crop"),
+                Use("statistics", "local", "use {} to slide anyway"),
+            )
+        plan = replace(plan, statistics=statistics)
     head, (trunk, stitched) = convert_head(plan), _trunk_at(plan, stride)
     if fuse:
         for part in (trunk, head):
             if isinstance(part, fx.GraphModule):
                 fuse_graph(part)
+        for part in trunk.modules():
+            if isinstance(part, PooledPart):
+                part.fuse()
     converted = FullyConvolutional(plan, trunk, head, stride, stitched=stitched).eval()
     try:
         check_against_original(module, plan, converted)
@@ -119,18 +139,29 @@ def convert_usable(
     return converted
 
 
+def check_statistics(statistics: Statistics | None) -> Statistics | None:
+    """What may be asked for of statistics over the whole input.
+
+    Raises:
+        GeometryError: something else.
+    """
+    if statistics not in (None, *STATISTICS):
+        raise GeometryError(f"statistics is {statistics!r}: choose one of {', '.join(STATISTICS)}")
+    return statistics
+
+
 def _trunk_at(plan: Plan, stride: int) -> tuple[fx.GraphModule, bool]:
     """The trunk at a stride, or the native trunk and True if shifted passes must be stitched."""
-    trunk = trunk_of(plan)
+    trunk = sliding_trunk_of(plan)
     if stride == plan.native_stride_px:
         return trunk, False
     # A mean over the whole input would include the additional positions.
-    if plan.whole_input:
+    if plan.statistics == "whole":
         return trunk, True
     try:
         densify(trunk, stride)
     except NotByDilation:
-        return trunk_of(plan), True
+        return sliding_trunk_of(plan), True
     return trunk, False
 
 

@@ -131,7 +131,7 @@ class Preparation:
             photos = photo_tensor(pixels, classifier.preprocessing)
             if network is None:
                 classifier.module(photos)
-            elif network.whole_input or network.one_pass:
+            elif network.statistics == "whole" or network.one_pass:
                 network(photos)
             else:
                 network.head(network.fast_trunk(photos))
