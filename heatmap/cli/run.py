@@ -30,6 +30,7 @@ from .options import (
     region_option,
     scales_options,
     skip_options,
+    statistics_option,
     stride_option,
     under,
 )
@@ -68,6 +69,7 @@ _COMMON = (
 @fuse_option
 @border_option
 @engine_option
+@statistics_option
 @skip_options
 @detection_options
 @confirm_option
@@ -156,8 +158,8 @@ def _print(done: Result, scorer: Scorer, noted: Iterable[str], *, skips: bool) -
 def _sliding_notes(origin: Origin, scorer: Scorer) -> Iterator[str]:
     """Whether sliding is inexact, and what would slide all the same."""
     if origin.sliding == "inexact" and origin.engine == "crop":
-        yield "--engine slide slides anyway, inexactly"
-    elif origin.sliding == "inexact":
+        yield "--statistics local slides it, as an approximation"
+    elif origin.statistics == "whole":
         yield f"sliding is inexact for this network: {scorer.why_not}"
 
 

@@ -30,6 +30,7 @@ from .options import (
     model_options,
     reading_options,
     scales_options,
+    statistics_option,
     stride_option,
     under,
 )
@@ -56,6 +57,7 @@ _COMMON = (
 @stride_option
 @scales_options
 @border_option
+@statistics_option
 @backend_option
 @under(
     "Windows",

@@ -63,7 +63,7 @@ class Statistic:
             maps = maps.square() if self.power == 2 else maps.abs()
             maps = maps.pow(self.power) if self._roots and self.power != 2 else maps
         if self.reduced > 1:
-            maps = maps.unflatten(1, (self.kept, self.reduced))
+            maps = maps.reshape(len(maps), self.kept, self.reduced, *maps.shape[2:])
         if self._joins == "moments":
             if self.reduced == 1:
                 return torch.cat([maps, torch.zeros_like(maps)], 1)
@@ -75,8 +75,9 @@ class Statistic:
             return maps.mean(2)
         if self.kind == "logsumexp":
             return maps.logsumexp(2)
-        reduce = {"max": torch.amax, "min": torch.amin, "sum": torch.sum}[self._joins]
-        return reduce(maps, 2)
+        if self._joins == "sum":
+            return maps.sum(2)
+        return maps.amax(2) if self._joins == "max" else maps.amin(2)
 
     @property
     def _roots(self) -> bool:
@@ -164,7 +165,10 @@ class BoxSide(nn.Module):
         length = max(1, _PIECE_VALUES // max(1, values))
         if length >= maps.shape[other] or _has_no_values(maps):
             return self._piece(maps, starts, total)
-        pieces = [self._piece(piece, starts, total) for piece in maps.split(length, other)]
+        cuts = list(range(length, maps.shape[other], length))
+        pieces = [
+            self._piece(piece, starts, total) for piece in torch.tensor_split(maps, cuts, other)
+        ]
         return torch.cat(pieces, other)
 
     def _starts(self, outputs: tuple[int, int], total: int) -> Tensor:
@@ -222,8 +226,8 @@ class Normalisation(nn.Module):
     ) -> Tensor:
         groups = moments.shape[1] // 2
         mean, spread = (each.unsqueeze(2) for each in moments.chunk(2, 1))
-        grouped = maps.unflatten(1, (groups, -1))
-        normal = (grouped - mean).mul_((spread + self.eps).rsqrt_()).flatten(1, 2)
+        grouped = maps.reshape(len(maps), groups, -1, *maps.shape[2:])
+        normal: Tensor = (grouped - mean).mul_((spread + self.eps).rsqrt_()).flatten(1, 2)
         if weight is not None:
             normal.mul_(weight[:, None, None])
         return normal if bias is None else normal.add_(bias[:, None, None])

@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import fx, nn
 
-from ..choices import STATISTICS, Statistics
-from ..errors import ConversionError, GeometryError, InexactError, ModelError, Use, reason_of
+from ..choices import Statistics, check_statistics
+from ..errors import ConversionError, InexactError, ModelError, Use, reason_of
 from ..geometry import window_side
 from ..quiet import quiet
 from ..strides import check_stride
@@ -137,17 +137,6 @@ def convert_usable(
             Use("engine", "crop"),
         ) from error
     return converted
-
-
-def check_statistics(statistics: Statistics | None) -> Statistics | None:
-    """What may be asked for of statistics over the whole input.
-
-    Raises:
-        GeometryError: something else.
-    """
-    if statistics not in (None, *STATISTICS):
-        raise GeometryError(f"statistics is {statistics!r}: choose one of {', '.join(STATISTICS)}")
-    return statistics
 
 
 def _trunk_at(plan: Plan, stride: int) -> tuple[fx.GraphModule, bool]:

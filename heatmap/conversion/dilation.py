@@ -14,7 +14,7 @@ and its *rate* is S / gcd(S, T), by which it becomes denser along each axis.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import gcd
+from math import gcd, inf
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ class NotByDilation(Exception):  # noqa: N818 - a signal to convert.py, not an e
 
 
 def densify(trunk: fx.GraphModule, stride_px: int) -> None:
-    """Rewrite a trunk (:func:`local_trunk.sliding_trunk_of`) in place so that its map is ``stride_px`` apart.
+    """Rewrite a trunk in place so that its map is ``stride_px`` apart.
 
     Raises:
         NotByDilation: the trunk enlarges a map or pads by reflection, so that values depend on
@@ -193,7 +193,7 @@ def _max_pool(at: _Denser) -> None:
     """Rewrite a max pool; padding is applied first, as max_pool2d limits it to half a kernel."""
     size, dilation = pair(at.given["kernel_size"]), pair(at.given["dilation"])
     kernel = (dilation[0] * (size[0] - 1) + 1, dilation[1] * (size[1] - 1) + 1)
-    padded = _padded(at, *_margins(at, kernel), -math.inf)
+    padded = _padded(at, *_margins(at, kernel), -inf)
     wider = list(at.wider(list(dilation)))
     at.becomes(aten.max_pool2d.default, padded, list(size), list(at.step), [0, 0], wider)
 

@@ -114,9 +114,10 @@ class _LocalTrunk:
         if len(shape(weight)) == 2:
             value = read_attribute(self.plan.traced.body, str(weight.target))
             kernel = value.detach()[:, :, None, None]
-            weight = self.graph.get_attr(f"{node.name}_kernel")
+            name = f"{node.name}_kernel"
+            weight = self.graph.get_attr(name)
             weight.meta = {"val": kernel}
-            self.modules[weight.target] = nn.Parameter(kernel, requires_grad=value.requires_grad)
+            self.modules[name] = nn.Parameter(kernel, requires_grad=value.requires_grad)
         bias = given["bias"] and self._constant(given["bias"])
         args = (maps, weight, bias, [1, 1], [0, 0], [1, 1], 1)
         call = self.graph.call_function(aten.conv2d.default, args)
@@ -300,7 +301,7 @@ def _linear_after(pooled: fx.Node) -> fx.Node | None:
         return None
     given = arguments(node)
     weight = given["weight"]
-    fits = weight.op == "get_attr" and shape(weight) [1:] in ((channels,), (channels, 1, 1))
+    fits = weight.op == "get_attr" and shape(weight)[1:] in ((channels,), (channels, 1, 1))
     plain = operation(node) == "linear" or not any(pair(given["padding"]))
     axis = len(shape(given["input"])) - 1 if operation(node) == "linear" else 1
     aligned = shape(given["input"])[axis] == channels

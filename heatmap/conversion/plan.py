@@ -31,8 +31,9 @@ class Plan:
     ``feature`` is the trunk's last node, the feature map of ``map_hw`` positions at one window,
     through which all of the output passes. ``whole_input`` lists the layers that make sliding
     inexact, with reasons; ``padded`` the layers after which sliding differs from cropping.
-    ``reductions`` are the nodes of these layers, and ``statistics`` says over what they are taken when
-    the network slides; None where there are none. ``receptive_field_px`` is the receptive field of one position of the feature map.
+    ``reductions`` are the nodes of the former, and ``statistics`` says over what they are taken
+    when the network slides; None where there are none. ``receptive_field_px`` is the receptive field of
+    one position of the feature map.
     """
 
     traced: Traced

@@ -45,7 +45,7 @@ class PooledPart(nn.Module):
             maps.permute(0, 2, 3, 1).reshape(batch * rows * columns, *one)
             for maps, one in zip(statistics, self.shapes, strict=True)
         ]
-        result = self.body(*given)
+        result: Tensor = self.body(*given)
         still = [
             length
             for length, letter in zip(result.shape[1:], self.letters[1:], strict=True)
@@ -84,7 +84,8 @@ class PooledPart(nn.Module):
 
 
 def _result(body: fx.GraphModule) -> fx.Node:
-    return next(node for node in body.graph.nodes if node.op == "output").all_input_nodes[0]
+    output: fx.Node = next(node for node in body.graph.nodes if node.op == "output")
+    return output.all_input_nodes[0]
 
 
 def not_local(name: str, reason: str) -> ConversionError:

@@ -83,7 +83,8 @@ def verify(
     if _is_exported(scorer):
         return VerifyReport(reports, None, ())
     assert scorer.network is not None
-    return VerifyReport(reports, scorer.network.padded, scorer.network.whole_input)
+    network = scorer.network
+    return VerifyReport(reports, network.padded, network.whole_input, network.statistics)
 
 
 def _each_scale(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..choices import Statistics
 from ..classes import Wanted
 from ..grid.outputs import activation_of
 from ..grid.score_grid import ScoreGrid
@@ -113,12 +114,14 @@ class VerifyReport:
     Attributes:
         scales: the comparison at each scale, smallest scale first; at least one.
         padded: names of the layers that pad; None if they are not known, as of an exported file.
-        whole_input: names of layers whose output depends on the whole photo, with reasons.
+        whole_input: names of layers whose output depends on the whole input, with reasons.
+        statistics: over what these took their statistics; see :func:`heatmap.prepare`.
     """
 
     scales: tuple[ScaleReport, ...]
     padded: tuple[str, ...] | None
     whole_input: tuple[tuple[str, str], ...]
+    statistics: Statistics | None = None
 
     @property
     def worst(self) -> ScaleReport:
@@ -185,6 +188,12 @@ class VerifyReport:
                 f"Sliding equals cropping: no layer pads, and in {self.windows} windows the scores "
                 f"differ by at most {self.difference:.1e} of the largest."
             )
+        if self.statistics == "local":
+            return (
+                f"Sliding approximates cropping: {len(self.whole_input)} layers take statistics "
+                "over a window around each position instead of the window that is scored; scores "
+                f"{self._differ()}, so compare them with each other, not with scores of crops."
+            )
         return (
             f"The head is exact, but {self._reason()}: scores {self._differ()}; compare sliding "
             "scores with each other, not with scores of crops."
@@ -216,6 +225,7 @@ def describe_report(report: VerifyReport) -> dict[str, Any]:
         "scales": list(map(_described, report.scales)),
         "padded_layers": None if report.padded is None else list(report.padded),
         "whole_input_layers": [list(pair) for pair in report.whole_input],
+        "statistics": report.statistics,
         "scores": grid.kind,
         "activation": activation_of(grid.kind),
         "origin": asdict(grid.origin),

@@ -143,7 +143,7 @@ def summary(model: Model = DEFAULT_MODEL, *, photo_hw: tuple[int, int] | None = 
         )
     channels = classifier.preprocessing.channels
     network = convert_usable(
-        classifier.module, window, channels=channels, allow_inexact=True, fuse=False
+        classifier.module, window, channels=channels, statistics="whole", fuse=False
     )
     photo = torch.empty(1, network.channels, height, width, device="meta")
     seen = network.whole_windows(photo).shape

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..choices import Activation, Backend, Colormap, Device, Dtype, Engine
+from ..choices import Activation, Backend, Colormap, Device, Dtype, Engine, Statistics
 from ..classes import ClassGroup, Wanted
 from ..errors import ResultError, Use
 from ..geometry import Border
@@ -42,6 +42,7 @@ class ModelOptions(TypedDict, total=False):
     groups: str | Path | None
     activation: Activation
     engine: Engine
+    statistics: Statistics | None
     backend: Backend
     device: Device
     dtype: Dtype
@@ -53,7 +54,7 @@ class RunOptions(ModelOptions, total=False):
     Attributes:
         weights, weights_key, architecture, window, mean, std, channel_order, class_names, groups,
             activation: the model, as for :func:`heatmap.load_classifier`.
-        engine, backend, device, dtype: how it is run, as for :func:`heatmap.prepare`.
+        engine, statistics, backend, device, dtype: how it is run, as for :func:`heatmap.prepare`.
         classes: names, indices or groups to search and draw, or one of them; by default all are
             searched, and those detected are drawn.
         exclude: classes and groups that are left out where none are given.

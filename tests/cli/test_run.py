@@ -124,7 +124,7 @@ def test_an_inexact_network_is_cropped_with_a_note(call):
     assert note.startswith("scored crop by crop: sliding would be inexact: ")
     assert "mean" in note
     assert "--engine crop" not in note
-    assert "note: --engine slide slides anyway, inexactly" in outcome.out.splitlines()
+    assert "note: --statistics local slides it, as an approximation" in outcome.out.splitlines()
     assert heatmap.load("out/cat.maps.npz").origin.engine == "crop"
 
 

@@ -7,7 +7,7 @@ one output to the next (:class:`ReceptiveField`). Integers only; no tensors.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import fx, nn
 
@@ -75,7 +75,7 @@ class ReceptiveField:
 class BoxField(ReceptiveField):
     """The receptive field of a local statistic: a box that never leaves the source."""
 
-    box: Box = Box(1)
+    box: Box = field(default_factory=lambda: Box(1))
 
     def read(self, outputs: Range, total: int) -> Range:
         return self.box.read(*outputs, total) if outputs[0] < outputs[1] else (0, 0)
@@ -159,9 +159,9 @@ def _link(node: fx.Node, sources: tuple[fx.Node, ...], module: nn.Module | None)
         raise NotInBands
     axes = (letters.index("h"), letters.index("w"))
     if isinstance(module, BoxSide):
-        field, fields = BoxField(box=module.box), [SAME_POSITION, SAME_POSITION]
-        fields[module.side] = field
-        return Link(node, sources, axes, (fields[0], fields[1]), module=module)
+        reads = BoxField(box=module.box)
+        down, across = (reads if side == module.side else SAME_POSITION for side in (0, 1))
+        return Link(node, sources, axes, (down, across), module=module)
     name = operation(node)
     if name in ("conv2d", "max_pool2d", "avg_pool2d"):
         return Link(node, sources, axes, _window(node), -math.inf if "max" in name else 0.0)
