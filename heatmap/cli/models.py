@@ -33,7 +33,7 @@ _NAME_WIDTH = 34
 def models(pattern: str | None, cached: bool, clear_cache: bool, as_json: bool) -> None:
     """List models: window, stride, and whether sliding is exact.
 
-    What is inexact slides as an approximation, with --statistics local or whole in run.
+    What is inexact slides as an approximation, with the statistics that are listed or whole ones.
 
     PATTERN selects models by name ("resnet*", "timm/resnet*"). The converter inspects each
     network, which takes about a second per model the first time.

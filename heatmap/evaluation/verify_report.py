@@ -190,7 +190,7 @@ class VerifyReport:
             )
         if self.statistics == "local":
             return (
-                f"Sliding approximates cropping: {len(self.whole_input)} layers take statistics "
+                f"Sliding approximates cropping: {_layers(len(self.whole_input))} statistics "
                 "over a window around each position instead of the window that is scored; scores "
                 f"{self._differ()}, so compare them with each other, not with scores of crops."
             )
@@ -213,6 +213,10 @@ class VerifyReport:
             f"{len(self.padded or ())} layers pad, so that a window sees its neighbourhood "
             "where a crop sees the padding"
         )
+
+
+def _layers(count: int) -> str:
+    return "1 layer takes" if count == 1 else f"{count} layers take"
 
 
 def describe_report(report: VerifyReport) -> dict[str, Any]:

@@ -28,12 +28,20 @@ def test_models_says_the_same_as_json_and_keeps_it(call, facts):
     outcome = call("models", "squeezenet1_*")
     assert (outcome.code, outcome.err) == (0, "")
     lines = [line.split() for line in outcome.out.splitlines()]
-    assert lines[0] == ["model", "window", "stride", "sliding", "note"]
-    facts = ("name", "window_px", "native_stride_px", "sliding", "reason")
+    assert lines[0] == ["model", "window", "stride", "sliding", "statistics", "note"]
+    facts = ("name", "window_px", "native_stride_px", "sliding", "statistics", "reason")
     assert lines[1:] == [
         " ".join(str(one[fact]) for fact in facts).split() for one in kept.values()
     ]
     assert told[1]["reason"] == "8 layers pad: differs from cropping"
+
+
+def test_models_says_which_slide_with_local_statistics(call):
+    (told,) = json.loads(call("models", "timm/test_efficientnet_gn", "--json").out)
+    assert (told["sliding"], told["statistics"]) == ("inexact", "local")
+    assert "group_norm over the whole input" in told["reason"]
+    (line,) = call("models", "timm/test_efficientnet_gn").out.splitlines()[1:]
+    assert line.split()[3:5] == ["inexact", "local"]
 
 
 def test_models_gives_reasons(call):

@@ -128,6 +128,14 @@ def test_an_inexact_network_is_cropped_with_a_note(call):
     assert heatmap.load("out/cat.maps.npz").origin.engine == "crop"
 
 
+def test_an_inexact_network_slides_with_local_statistics(call):
+    outcome = call("run", "cat.png", *SQUEEZING, "--statistics", "local", "-o", "out")
+    assert "over a window around each position" in outcome.out.partition("note: approximate: ")[2]
+    assert "slides it" not in outcome.out
+    told = json.loads(Path("out/cat.json").read_text("utf-8"))
+    assert (told["origin"]["engine"], told["origin"]["statistics"]) == ("slide", "local")
+
+
 def test_what_is_noted_of_the_network_stands_in_json_on_the_page_and_beside_json(call):
     outcome = call("run", "cat.png", *SQUEEZING, "-o", "out", "--html", "--json")
     note, *_ = json.loads(outcome.out)["origin"]["notes"]
