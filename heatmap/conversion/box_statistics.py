@@ -30,7 +30,7 @@ class Statistic:
     Attributes:
         kind: "mean", "sum", "amax", "amin", "logsumexp", "norm", "var", "std", or "moments" (means
             and biased variances, one after the other along the channels).
-        order: axes of the source in the order batch, kept ones, reduced channels, rows, columns.
+        order: axes of the source in the order batch, rows, columns, kept ones, reduced channels.
         kept: number of values left at each position, K.
         reduced: number of channels that each is also computed over, R.
         power: the norm's, p.
@@ -51,33 +51,32 @@ class Statistic:
         """Number of values that come out at each position."""
         return 2 * self.kept if self.kind == "moments" else self.kept
 
-    def maps(self, source: Tensor) -> Tensor:
-        """The source, of any order of axes, as (B, K * R, h, w)."""
+    def values(self, source: Tensor) -> Tensor:
+        """The source, of any order of axes, as (B, h, w, K * R)."""
         moved = source.permute(self.order)
-        channels = self.kept * self.reduced
-        return moved.reshape(moved.shape[0], channels, *moved.shape[-2:])
+        return moved.reshape(*moved.shape[:3], self.kept * self.reduced)
 
     def of_position(self, maps: Tensor) -> Tensor:
-        """The statistic of each single position: (B, K * R, h, w) -> (B, K or 2 K, h, w)."""
+        """The statistic of each single position: (B, h, w, K * R) -> (B, h, w, K or 2 K)."""
         if self.kind == "norm":
             maps = maps.square() if self.power == 2 else maps.abs()
             maps = maps.pow(self.power) if self._roots and self.power != 2 else maps
         if self.reduced > 1:
-            maps = maps.reshape(len(maps), self.kept, self.reduced, *maps.shape[2:])
+            maps = maps.reshape(*maps.shape[:3], self.kept, self.reduced)
         if self._joins == "moments":
             if self.reduced == 1:
-                return torch.cat([maps, torch.zeros_like(maps)], 1)
-            spread, mean = torch.var_mean(maps, 2, correction=0)
-            return torch.cat([mean, spread], 1)
+                return torch.cat([maps, torch.zeros_like(maps)], -1)
+            spread, mean = torch.var_mean(maps, -1, correction=0)
+            return torch.cat([mean, spread], -1)
         if self.reduced == 1:
             return maps
         if self.kind == "mean":
-            return maps.mean(2)
+            return maps.mean(-1)
         if self.kind == "logsumexp":
-            return maps.logsumexp(2)
+            return maps.logsumexp(-1)
         if self._joins == "sum":
-            return maps.sum(2)
-        return maps.amax(2) if self._joins == "max" else maps.amin(2)
+            return maps.sum(-1)
+        return maps.amax(-1) if self._joins == "max" else maps.amin(-1)
 
     @property
     def _roots(self) -> bool:
@@ -106,22 +105,25 @@ class Statistic:
         if joins == "sum":
             return first + second
         if joins == "moments":
-            (mean, spread), (mean2, spread2) = first.chunk(2, 1), second.chunk(2, 1)
+            (mean, spread), (mean2, spread2) = first.chunk(2, -1), second.chunk(2, -1)
             apart = mean2 - mean
             both = torch.lerp(spread, spread2, share) + share * (1 - share) * apart.square()
-            return torch.cat([mean + share * apart, both], 1)
+            return torch.cat([mean + share * apart, both], -1)
         join = {"max": torch.maximum, "min": torch.minimum, "logsumexp": torch.logaddexp}[joins]
         return join(first, second)
 
     def ended(self, boxes: Tensor, count: int, *, last: bool) -> Tensor:
-        """The statistic of boxes of ``count`` positions along one axis, the last one or not."""
+        """The statistic of boxes of ``count`` positions along one axis, the last one or not.
+
+        Overwrites the boxes.
+        """
         if self.kind == "mean":
-            return boxes / count
+            return boxes.div_(count)
         if last and self.kind in ("var", "std"):
-            spread = boxes[:, self.kept :] * (self.elements / (self.elements - self.correction))
+            spread = boxes[..., self.kept :] * (self.elements / (self.elements - self.correction))
             return spread.sqrt() if self.kind == "std" else spread
         if last and self._roots:
-            return boxes.sqrt() if self.power == 2 else boxes.pow(1 / self.power)
+            return boxes.sqrt_() if self.power == 2 else boxes.pow_(1 / self.power)
         return boxes
 
 
@@ -139,37 +141,38 @@ class BoxSide(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.statistic.kind}, {self.box.count} positions, {self.box.rate} apart"
 
+    def axis(self, source: Tensor) -> int:
+        """The axis of the source that the boxes lie along."""
+        return self.statistic.order[1 + self.side] if self.side == 1 else 2
+
     def at_rate(self, rate: int) -> BoxSide:
         """The same on a map that is ``rate`` times as dense."""
         return BoxSide(self.statistic, replace(self.box, rate=rate), self.side)
 
     def forward(self, source: Tensor) -> Tensor:
-        maps = self.maps(source)
-        total = maps.shape[2 + self.side]
-        return self.part(maps, (0, total), 0, total)
+        total = source.shape[self.axis(source)]
+        return self.part(source, (0, total), 0, total)
 
-    def maps(self, source: Tensor) -> Tensor:
-        return self.statistic.maps(source) if self.side == 1 else source
-
-    def part(self, maps: Tensor, outputs: tuple[int, int], first: int, total: int) -> Tensor:
-        """The statistic around some positions.
+    def part(self, source: Tensor, outputs: tuple[int, int], first: int, total: int) -> Tensor:
+        """The statistic around some positions of the axis.
 
         Args:
-            maps: (B, C, h, w) of :meth:`maps`, along the axis from position ``first`` on.
+            source: the map, along the axis from position ``first`` on.
             outputs: the positions to compute, (first, end).
             total: length of the whole axis.
         """
-        starts = self._starts(outputs, total).to(maps.device) - first
-        other = 3 - self.side
-        values = maps.shape[1] * maps.shape[2 + self.side] * maps.shape[0]
-        length = max(1, _PIECE_VALUES // max(1, values))
-        if length >= maps.shape[other] or _has_no_values(maps):
-            return self._piece(maps, starts, total)
-        cuts = list(range(length, maps.shape[other], length))
-        pieces = [
-            self._piece(piece, starts, total) for piece in torch.tensor_split(maps, cuts, other)
-        ]
-        return torch.cat(pieces, other)
+        # Channels are last, as they lie in memory.
+        values = self.statistic.values(source) if self.side == 1 else source.permute(0, 2, 3, 1)
+        starts = self._starts(outputs, total).to(values.device) - first
+        other = 2 - self.side
+        length = max(1, _PIECE_VALUES // (values.numel() // max(1, values.shape[other]) or 1))
+        pieces = [values]
+        if not _has_no_values(values):
+            cuts = list(range(length, values.shape[other], length))
+            pieces = list(torch.tensor_split(values, cuts, other))
+        boxes = [self._piece(piece, starts, total) for piece in pieces]
+        joined = boxes[0] if len(boxes) == 1 else torch.cat(boxes, other)
+        return joined.permute(0, 3, 1, 2)
 
     def _starts(self, outputs: tuple[int, int], total: int) -> Tensor:
         """:meth:`Box.start` of each output."""
@@ -180,16 +183,16 @@ class BoxSide(nn.Module):
         starts = torch.minimum(torch.maximum(positions - box.before, residue), own_last)
         return starts.clamp(0, last)
 
-    def _piece(self, maps: Tensor, starts: Tensor, total: int) -> Tensor:
-        values = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
+    def _piece(self, given: Tensor, starts: Tensor, total: int) -> Tensor:
+        values = given.float() if given.dtype in (torch.float16, torch.bfloat16) else given
         values = self.statistic.of_position(values) if self.side == 1 else values
         count = self.box.count_in(total)
-        boxes = self._boxes(values, count).index_select(2 + self.side, starts)
-        return self.statistic.ended(boxes, count, last=self.side == 0).to(maps.dtype)
+        boxes = self._boxes(values, count).index_select(1 + self.side, starts)
+        return self.statistic.ended(boxes, count, last=self.side == 0).to(given.dtype)
 
     def _boxes(self, values: Tensor, count: int) -> Tensor:
         """The boxes that start at each position, as far as they fit."""
-        axis, rate = 2 + self.side, self.box.rate
+        axis, rate = 1 + self.side, self.box.rate
 
         def joined(first: Tensor, second: Tensor, apart: int, share: float) -> Tensor:
             length = second.shape[axis] - apart

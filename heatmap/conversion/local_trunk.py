@@ -104,7 +104,7 @@ class _LocalTrunk:
             # The mean of a linear layer's outputs is its output of the mean, of fewer channels.
             maps = self._linear(linear, maps)
             channels = shape(maps)[1]
-            statistic = Statistic("mean", (0, 1, 2, 3), channels, 1)
+            statistic = Statistic("mean", _CHANNELS_LAST, channels, 1)
         self.statistics[linear or result] = self._boxes(node, maps, statistic)
 
     def _linear(self, node: fx.Node, maps: fx.Node) -> fx.Node:
@@ -159,7 +159,7 @@ class _LocalTrunk:
             raise _refused(node, f"its input's axes are {letters}, not bchw")
         channels = shape(source)[1]
         groups = given.get("num_groups", channels)
-        statistic = Statistic("moments", (0, 1, 2, 3), groups, channels // groups)
+        statistic = Statistic("moments", _CHANNELS_LAST, groups, channels // groups)
         moments = self._boxes(node, self.copies[source], statistic)
         constants = [self.copies[given[name]] if given[name] else None for name in _AFFINE]
         args = (self.copies[source], moments, *constants)
@@ -226,6 +226,8 @@ class _LocalTrunk:
             raise _refused(node, f"it joins a statistic of shape {lengths} with a map {letters}")
 
 
+# The order of axes of a map (B, C, h, w) in a statistic.
+_CHANNELS_LAST = (0, 2, 3, 1)
 _AFFINE = ("weight", "bias")
 
 
@@ -257,7 +259,7 @@ def statistic_of(node: fx.Node, layout: Layout) -> Statistic:
     correction = given.get("correction", 1 if given.get("unbiased", True) else 0)
     return Statistic(
         _KINDS.get(name, name),
-        (0, *kept, *still, *moving),
+        (0, *moving, *kept, *still),
         prod(lengths[axis] for axis in kept),
         reduced,
         power,

@@ -39,9 +39,7 @@ REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "norm of 1": lambda x: torch.linalg.vector_norm(x, 1, (2, 3), keepdim=True),
     "norm of 3": lambda x: torch.linalg.vector_norm(x, 3, (1, 2, 3), keepdim=True),
     "largest norm": lambda x: torch.linalg.vector_norm(x, float("inf"), (2, 3), keepdim=True),
-    "channels last": lambda x: (
-        x.permute(0, 2, 3, 1).mean((1, 2), keepdim=True).permute(0, 3, 1, 2)
-    ),
+    "channels last": lambda x: x.permute(0, 2, 3, 1).mean((1, 2), keepdim=True).permute(0, 3, 1, 2),
 }
 
 
@@ -217,6 +215,6 @@ def test_what_cannot_be_local_is_refused_by_name(reason: str) -> None:
 
 
 def test_a_map_smaller_than_a_window_is_taken_whole() -> None:
-    box = BoxSide(Statistic("mean", (0, 1, 2, 3), 1, 1), Box(9), 0)
+    box = BoxSide(Statistic("mean", (0, 2, 3, 1), 1, 1), Box(9), 0)
     maps = torch.arange(4.0).view(1, 1, 4, 1)
     assert box(maps).flatten().tolist() == [1.5] * 4

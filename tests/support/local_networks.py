@@ -87,9 +87,7 @@ def split_attention() -> Layer:
         both = (halves * weights).sum(1)
         return torch.cat([both, both.relu()], 1)
 
-    return Layer(
-        function, down=nn.Conv2d(4, 4, 1), norm=nn.BatchNorm2d(4), up=nn.Conv2d(4, 8, 1)
-    )
+    return Layer(function, down=nn.Conv2d(4, 4, 1), norm=nn.BatchNorm2d(4), up=nn.Conv2d(4, 8, 1))
 
 
 def response_normalisation() -> Layer:

@@ -167,7 +167,7 @@ def local_statistic(part: BoxSide, link: Link, maps: Tensor, span: Span) -> Tens
     """A statistic over boxes along one side, of the part of its source that they read."""
     outputs, total = span.outputs(part.side), span.length(link.sources[0], part.side)
     first, _ = link.fields_hw[part.side].read(outputs, total)
-    return part.part(part.maps(maps), outputs, first, total)
+    return part.part(maps, outputs, first, total)
 
 
 WINDOWED: dict[str, Callable[[Link, Values, Values, Span], Tensor]] = {
