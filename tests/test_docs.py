@@ -19,7 +19,7 @@ TEXT = (ROOT / "docs" / "fc-to-conv.md").read_text(encoding="utf-8")
 # Every text that people read, the messages in the code included.
 TEXTS = [
     path
-    for pattern in ("*.md", "docs/*.md", "samples/*.md", "heatmap/**/*.py")
+    for pattern in ("*.md", "docs/**/*.md", "samples/*.md", "heatmap/**/*.py")
     for path in sorted(ROOT.glob(pattern))
 ]
 
@@ -40,6 +40,7 @@ def test_all_pages_with_commands_are_read():
         "docs/batch.md",
         "docs/evaluation.md",
         "docs/fc-to-conv.md",
+        "docs/how-it-works/local-statistics.md",
         "docs/setup.md",
         "docs/your-network.md",
         "samples/README.md",

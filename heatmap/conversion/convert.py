@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -53,12 +54,9 @@ def convert(
         window: side of the classifier's square input, px.
         stride: distance between windows, px: a divisor of the native stride; None is the native
             stride. Finer strides use dilation; every k-th cell equals the native grid.
-        statistics: how networks slide whose scores depend on the whole input
-            (squeeze-and-excitation, GroupNorm, GRN in the trunk): "local" takes their statistics
-            over a box of positions around each position, as large as one window, in the middle of
-            which it then equals the window's own; "whole" over the whole photo. Both are
-            approximations, but on a photo of one window. None refuses such networks, and changes
-            nothing for others.
+        statistics: over what networks take statistics that look at their whole input
+            (squeeze-and-excitation, GroupNorm, GRN): "local" over a window around each position,
+            "whole" over the whole photo, both approximations; None refuses such networks.
         fuse: fold BatchNorm into convolutions and optimise the layout of weights; otherwise
             all layers are as in the original.
 
@@ -73,7 +71,6 @@ def convert(
         InexactError: it can slide only inexactly; the error names the layers that depend on the
             whole input.
         GeometryError: the network cannot slide at this stride; the error lists those possible.
-            Or other statistics than these.
     """
     # In inference mode the converted weights would have no version counters.
     with torch.inference_mode(False):
@@ -82,14 +79,8 @@ def convert(
             ready = usable(module, side, type(module).__name__)
         except ModelError as error:
             raise ConversionError(error.message, *error.ways) from error
-        return convert_usable(
-            ready.module,
-            side,
-            stride,
-            channels=ready.channels,
-            statistics=check_statistics(statistics),
-            fuse=fuse,
-        )
+        options: dict[str, Any] = {"statistics": check_statistics(statistics), "fuse": fuse}
+        return convert_usable(ready.module, side, stride, channels=ready.channels, **options)
 
 
 @quiet()

@@ -32,8 +32,8 @@ class Plan:
     through which all of the output passes. ``whole_input`` lists the layers that make sliding
     inexact, with reasons; ``padded`` the layers after which sliding differs from cropping.
     ``reductions`` are the nodes of the former, and ``statistics`` says over what they are taken
-    when the network slides; None where there are none. ``receptive_field_px`` is the receptive field of
-    one position of the feature map.
+    when the network slides; None where there are none. ``receptive_field_px`` is the
+    receptive field of one position of the feature map.
     """
 
     traced: Traced

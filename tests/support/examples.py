@@ -17,7 +17,7 @@ from PIL import Image
 from heatmap.cli import main as cli
 from tests.support.paths import ROOT, SAMPLES
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), SAMPLES / "README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), SAMPLES / "README.md"]
 
 
 def command_lines(page: Path) -> list[str]:
