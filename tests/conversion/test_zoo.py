@@ -190,7 +190,7 @@ def test_network_that_looks_at_the_whole_input_slides_with_local_statistics(name
     photos = scenes(2, window, window, seed=3)
     with torch.inference_mode():
         expected = module(photos)
-        assert relative_difference(expected[:1], expected[1:]) > 1e-3
+        assert relative_difference(expected[:1], expected[1:]) > 5e-4
         assert relative_difference(network(photos)[:, :, 0, 0], expected) < 1e-5
 
 
