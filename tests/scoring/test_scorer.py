@@ -118,7 +118,7 @@ def test_inexact_network_slides_with_statistics(statistics):
     assert (scorer.engine, scorer.sliding) == ("slide", "inexact")
     grid = scorer.score(photo(60, 83))
     assert (grid.origin.statistics, grid.origin.engine) == (statistics, "slide")
-    said = "approximate: statistics of head.0 (mean over the whole input) are taken over a window"
+    said = "approximate: statistics of mean (mean over the whole input) are taken over a window"
     assert [note.startswith(said) for note in grid.origin.notes] == [True] * (statistics == "local")
     extended = extend(photo(60, 83), grid.geometry)
     network = scorer.network_at(grid.geometry.stride_px)
