@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from .errors import GeometryError
+
 # "auto" slides where that is exact and crops otherwise.
 Engine = Literal["auto", "slide", "crop"]
 # What runs a converted network. "auto" takes the faster one.
@@ -39,12 +41,27 @@ Colormap = Literal[
 ]
 # Whether a network slides.
 Sliding = Literal["exact", "inexact", "refused"]
+# Over what a network that looks at its whole input takes its statistics where it slides: a window
+# around each position, or the whole photo.
+Statistics = Literal["local", "whole"]
 # Channels of the photos that networks are given: colour, or grey.
 CHANNELS = (3, 1)
 
+STATISTICS: tuple[Statistics, ...] = get_args(Statistics)
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 DEVICES: tuple[Device, ...] = get_args(Device)
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+
+
+def check_statistics(statistics: Statistics | None) -> Statistics | None:
+    """What is asked for of statistics over the whole input; None is nothing.
+
+    Raises:
+        GeometryError: something else than there is.
+    """
+    if statistics not in (None, *STATISTICS):
+        raise GeometryError(f"statistics is {statistics!r}: choose one of {', '.join(STATISTICS)}")
+    return statistics

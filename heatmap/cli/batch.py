@@ -23,6 +23,7 @@ from .options import (
     reading_options,
     scales_options,
     skip_options,
+    statistics_option,
     stride_option,
     under,
 )
@@ -105,6 +106,7 @@ _COMMON = (
 @fuse_option
 @border_option
 @engine_option
+@statistics_option
 @skip_options
 @detection_options
 @confirm_option

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..choices import ACTIVATIONS, BACKENDS, DEVICES, DTYPES, ENGINES
+from ..choices import ACTIVATIONS, BACKENDS, DEVICES, DTYPES, ENGINES, STATISTICS
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
 from ..photo.reading import MAX_PIXELS
@@ -221,6 +221,16 @@ engine_option = under(
         show_default=True,
         help="Slide: one pass over the photo; crop: window by window; auto: crop only where "
         "sliding is inexact or refused.",
+    ),
+)
+statistics_option = under(
+    _WINDOWS,
+    click.option(
+        "--statistics",
+        type=click.Choice(STATISTICS),
+        help="Slide networks that look at their whole input (squeeze-and-excitation, GroupNorm), "
+        "as an approximation: with statistics of a window around each position (local), or of the "
+        "whole photo; default: such networks are cropped.",
     ),
 )
 skip_options = under(

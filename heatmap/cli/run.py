@@ -26,6 +26,7 @@ from .options import (
     region_option,
     scales_options,
     skip_options,
+    statistics_option,
     stride_option,
     under,
 )
@@ -56,6 +57,7 @@ _COMMON = (
 @fuse_option
 @border_option
 @engine_option
+@statistics_option
 @skip_options
 @detection_options
 @confirm_option

@@ -200,8 +200,8 @@ class RunPrinter:
         if origin.weights.are_random:
             yield "the weights are random: what is found means nothing"
         if origin.sliding == "inexact" and origin.engine == "crop":
-            yield "--engine slide slides anyway, inexactly"
-        elif origin.sliding == "inexact":
+            yield "--statistics local slides it, as an approximation"
+        elif origin.statistics == "whole":
             yield f"sliding is inexact for this network: {scorer.why_not}"
         if self.verbose and len(done.grids) > 1:
             names = ", ".join(name.removeprefix("x") for name in done.grids)

@@ -19,6 +19,7 @@ from .options import (
     model_options,
     reading_options,
     scales_options,
+    statistics_option,
     stride_option,
     under,
 )
@@ -38,6 +39,7 @@ _COMMON = (
 @stride_option
 @scales_options
 @border_option
+@statistics_option
 @backend_option
 @under(
     "Windows",

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConversionError, Use
+from .local_trunk import sliding_trunk_of
 from .network import FullyConvolutional
 from .plan import Plan
-from .subgraphs import head_of, trunk_of
+from .pooled_part import PooledPart
+from .subgraphs import head_of
 
 # Relative difference from which a conversion is refused: some deep networks with random weights
 # differ by 5e-4 between float32 and float64; a wrong conversion differs by far more.
@@ -31,7 +33,7 @@ class SliceReference:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.trunk = trunk_of(plan)
+        self.trunk = sliding_trunk_of(plan)
         self.head = head_of(plan)
 
     def features(self, photos: Tensor) -> Tensor:
@@ -80,6 +82,9 @@ def check_against_original(module: nn.Module, plan: Plan, converted: FullyConvol
     noise = torch.Generator(device="cpu").manual_seed(0)
     photo = torch.randn(1, plan.traced.channels, side, side, generator=noise).to(weights)
     reference = SliceReference(plan)
+    for part in reference.trunk.modules():
+        if isinstance(part, PooledPart):
+            part.check()
     with torch.inference_mode():
         features = reference.features(photo)
         cells = [reference.score(features, *cell) for cell in _CELLS]

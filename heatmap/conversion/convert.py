@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import fx, nn
 
+from ..choices import Statistics, check_statistics
 from ..errors import ConversionError, InexactError, ModelError, Use, reason_of
 from ..geometry import window_side
 from ..quiet import quiet
@@ -13,9 +17,10 @@ from .check import check_against_original
 from .dilation import NotByDilation, densify
 from .fuse import fuse as fuse_graph
 from .heads import convert_head
+from .local_trunk import sliding_trunk_of
 from .network import FullyConvolutional
 from .plan import Plan, plan_conversion
-from .subgraphs import trunk_of
+from .pooled_part import PooledPart
 from .trace import recordable, trace
 from .usable import is_script, usable
 
@@ -25,7 +30,7 @@ def convert(
     window: int = 224,
     stride: int | None = None,
     *,
-    allow_inexact: bool = False,
+    statistics: Statistics | None = None,
     fuse: bool = True,
 ) -> FullyConvolutional:
     """Make a classifier fully convolutional, so that it scores all windows of a photo in one pass.
@@ -49,8 +54,9 @@ def convert(
         window: side of the classifier's square input, px.
         stride: distance between windows, px: a divisor of the native stride; None is the native
             stride. Finer strides use dilation; every k-th cell equals the native grid.
-        allow_inexact: also convert networks whose scores depend on the whole input
-            (squeeze-and-excitation, GroupNorm, GRN in the trunk).
+        statistics: over what networks take statistics that look at their whole input
+            (squeeze-and-excitation, GroupNorm, GRN): "local" over a window around each position,
+            "whole" over the whole photo, both approximations; None refuses such networks.
         fuse: fold BatchNorm into convolutions and optimise the layout of weights; otherwise
             all layers are as in the original.
 
@@ -73,7 +79,7 @@ def convert(
             ready = usable(module, side, type(module).__name__)
         except ModelError as error:
             raise ConversionError(error.message, *error.ways) from error
-        options = {"allow_inexact": allow_inexact, "fuse": fuse}
+        options: dict[str, Any] = {"statistics": check_statistics(statistics), "fuse": fuse}
         return convert_usable(ready.module, side, stride, channels=ready.channels, **options)
 
 
@@ -84,7 +90,7 @@ def convert_usable(
     stride: int | None = None,
     *,
     channels: int = 3,
-    allow_inexact: bool = False,
+    statistics: Statistics | None = None,
     fuse: bool = True,
 ) -> FullyConvolutional:
     """As :func:`convert`, for a module that is usable as it is, in any floating-point dtype."""
@@ -96,17 +102,22 @@ def convert_usable(
         )
     plan = plan_conversion(trace(module, window, channels))
     stride = check_stride(stride, plan.native_stride_px)
-    if plan.whole_input and not allow_inexact:
-        raise InexactError(
-            f"sliding would be inexact: {whole_input_reason(plan.whole_input)}",
-            Use("engine", "crop"),
-            Use("allow_inexact", True, "use {} to slide anyway"),
-        )
+    if plan.whole_input:
+        if statistics is None:
+            raise InexactError(
+                f"sliding would be inexact: {whole_input_reason(plan.whole_input)}",
+                Use("engine", "crop"),
+                Use("statistics", "local", "use {} to slide anyway"),
+            )
+        plan = replace(plan, statistics=statistics)
     head, (trunk, stitched) = convert_head(plan), _trunk_at(plan, stride)
     if fuse:
         for part in (trunk, head):
             if isinstance(part, fx.GraphModule):
                 fuse_graph(part)
+        for part in trunk.modules():
+            if isinstance(part, PooledPart):
+                part.fuse()
     converted = FullyConvolutional(plan, trunk, head, stride, stitched=stitched).eval()
     try:
         check_against_original(module, plan, converted)
@@ -121,16 +132,16 @@ def convert_usable(
 
 def _trunk_at(plan: Plan, stride: int) -> tuple[fx.GraphModule, bool]:
     """The trunk at a stride, or the native trunk and True if shifted passes must be stitched."""
-    trunk = trunk_of(plan)
+    trunk = sliding_trunk_of(plan)
     if stride == plan.native_stride_px:
         return trunk, False
     # A mean over the whole input would include the additional positions.
-    if plan.whole_input:
+    if plan.statistics == "whole":
         return trunk, True
     try:
         densify(trunk, stride)
     except NotByDilation:
-        return trunk_of(plan), True
+        return sliding_trunk_of(plan), True
     return trunk, False
 
 

@@ -13,13 +13,14 @@ and its *rate* is S / gcd(S, T), by which it becomes denser along each axis.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from math import gcd, inf
 from typing import Any
 
 import torch
 from torch import fx
 
+from .box_statistics import BoxSide
 from .graph import arguments, operation, pair, shape
 from .layout import Layout
 
@@ -31,12 +32,13 @@ class NotByDilation(Exception):  # noqa: N818 - a signal to convert.py, not an e
 
 
 def densify(trunk: fx.GraphModule, stride_px: int) -> None:
-    """Rewrite a trunk (:func:`subgraphs.trunk_of`) in place so that its map is ``stride_px`` apart.
+    """Rewrite a trunk in place so that its map is ``stride_px`` apart.
 
     Raises:
         NotByDilation: the trunk enlarges a map or pads by reflection, so that values depend on
             where the photo begins.
     """
+    _widen_boxes(trunk, stride_px)
     sizes = _Sizes(trunk)
     for node in list(trunk.graph.nodes):
         if operation(node) in _DENSER and node.meta.get("layout"):
@@ -49,6 +51,15 @@ def densify(trunk: fx.GraphModule, stride_px: int) -> None:
         sizes.know([node])
     trunk.graph.lint()
     trunk.recompile()
+
+
+def _widen_boxes(trunk: fx.GraphModule, stride_px: int) -> None:
+    """Take the boxes of local statistics over positions that are as far apart as before."""
+    for node in trunk.graph.nodes:
+        part = trunk.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if isinstance(part, BoxSide):
+            native = node.meta["layout"].stride_hw[part.side]
+            trunk.set_submodule(str(node.target), part.at_rate(native // gcd(native, stride_px)))
 
 
 class _Sizes:
@@ -109,7 +120,7 @@ class _Denser:
 
     def _rate(self, node: fx.Node) -> tuple[int, int]:
         layout: Layout = node.meta["layout"]
-        down, across = (native // math.gcd(native, self.stride_px) for native in layout.stride_hw)
+        down, across = (native // gcd(native, self.stride_px) for native in layout.stride_hw)
         return down, across
 
     @property
@@ -121,8 +132,8 @@ class _Denser:
         """The remaining stride of this node, in positions of its source."""
         before, after = self.source.meta["layout"].stride_hw, self.node.meta["layout"].stride_hw
         return (
-            math.gcd(after[0], self.stride_px) // math.gcd(before[0], self.stride_px),
-            math.gcd(after[1], self.stride_px) // math.gcd(before[1], self.stride_px),
+            gcd(after[0], self.stride_px) // gcd(before[0], self.stride_px),
+            gcd(after[1], self.stride_px) // gcd(before[1], self.stride_px),
         )
 
     def wider(self, value: Any) -> tuple[int, int]:
@@ -182,7 +193,7 @@ def _max_pool(at: _Denser) -> None:
     """Rewrite a max pool; padding is applied first, as max_pool2d limits it to half a kernel."""
     size, dilation = pair(at.given["kernel_size"]), pair(at.given["dilation"])
     kernel = (dilation[0] * (size[0] - 1) + 1, dilation[1] * (size[1] - 1) + 1)
-    padded = _padded(at, *_margins(at, kernel), -math.inf)
+    padded = _padded(at, *_margins(at, kernel), -inf)
     wider = list(at.wider(list(dilation)))
     at.becomes(aten.max_pool2d.default, padded, list(size), list(at.step), [0, 0], wider)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, fx, nn
 
-from ..choices import Sliding
+from ..choices import Sliding, Statistics
 from ..errors import GeometryError
 from ..geometry import whole_windows
 from .cut import cut_to_windows
@@ -56,6 +56,8 @@ class FullyConvolutional(nn.Module):
         classes: number of classes, K.
         sliding: "exact", or "inexact" if the trunk depends on the whole input.
         whole_input: (layer, reason) for each layer that makes sliding inexact.
+        statistics: over what these layers take their statistics: "local", a window around each
+            position, or "whole", the whole photo; None without such layers.
         padded: names of layers that pad; without any, sliding equals cropping.
         plan: the plan of the conversion.
         one_pass: why photos are scored in one pass and not in bands; "" if they are in bands.
@@ -90,6 +92,7 @@ class FullyConvolutional(nn.Module):
         self.classes = plan.traced.classes
         self.sliding: Sliding = plan.sliding
         self.whole_input = plan.whole_input
+        self.statistics: Statistics | None = plan.statistics
         self.padded = plan.padded
         self.one_pass = ""
         self._prepared: dict[fx.Node, PreparedWeights] | None = None

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from torch import fx
 
-from ..choices import Sliding
+from ..choices import Sliding, Statistics
 from ..errors import ConversionError, Use
 from .axes import slides
 from .graph import arguments, describe, layer, operation, pair, shape
@@ -31,7 +31,9 @@ class Plan:
     ``feature`` is the trunk's last node, the feature map of ``map_hw`` positions at one window,
     through which all of the output passes. ``whole_input`` lists the layers that make sliding
     inexact, with reasons; ``padded`` the layers after which sliding differs from cropping.
-    ``receptive_field_px`` is the receptive field of one position of the feature map.
+    ``reductions`` are the nodes of the former, and ``statistics`` says over what they are taken
+    when the network slides; None where there are none. ``receptive_field_px`` is the
+    receptive field of one position of the feature map.
     """
 
     traced: Traced
@@ -41,6 +43,8 @@ class Plan:
     head: tuple[fx.Node, ...]
     whole_input: tuple[tuple[str, str], ...]
     padded: tuple[str, ...]
+    reductions: frozenset[fx.Node] = frozenset()
+    statistics: Statistics | None = None
 
     @property
     def native_stride_px(self) -> int:
@@ -96,6 +100,7 @@ def plan_conversion(traced: Traced) -> Plan:
             (layer(node)[0], why) for node, why in caveats.whole_input if node in trunk
         ),
         padded=_unique(layer(node)[0] for node in caveats.padding if node in trunk),
+        reductions=frozenset(node for node, _ in caveats.whole_input if node in trunk),
     )
 
 

@@ -26,13 +26,18 @@ def trunk_of(plan: Plan) -> fx.GraphModule:
     """The original trunk: (B, 3, H, W) -> feature map (B, C, h, w), for any size."""
     graph = fx.Graph()
     copies = copy_nodes(graph, plan.trunk, {}, plan.layouts, sliding=True)
-    feature = copies[plan.feature]
-    if plan.letters == "bhwc":
-        value = plan.feature.meta["val"].permute(0, 3, 1, 2)
-        feature = graph.call_function(aten.permute.default, (feature, [0, 3, 1, 2]))
-        feature.meta = {"val": value, "layout": replace(plan.layouts[plan.feature], letters="bchw")}
-    graph.output(feature)
+    graph.output(feature_of(plan, graph, copies[plan.feature]))
     return _module(plan, graph)
+
+
+def feature_of(plan: Plan, graph: fx.Graph, feature: fx.Node) -> fx.Node:
+    """The feature map with channels before rows and columns; ``feature`` is the trunk's last."""
+    if plan.letters == "bchw":
+        return feature
+    value = plan.feature.meta["val"].permute(0, 3, 1, 2)
+    permuted = graph.call_function(aten.permute.default, (feature, [0, 3, 1, 2]))
+    permuted.meta = {"val": value, "layout": replace(plan.layouts[plan.feature], letters="bchw")}
+    return permuted
 
 
 def head_of(plan: Plan) -> fx.GraphModule:

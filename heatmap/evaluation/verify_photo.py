@@ -44,9 +44,12 @@ def verify_photo(
     """
     reports = tuple(_each_scale(photo, scorer, placement, windows, reporter))
     if _is_exported(scorer):
-        return VerifyReport(reports, None, (), photo.notes)
+        return VerifyReport(reports, None, (), notes=photo.notes)
     assert scorer.network is not None
-    return VerifyReport(reports, scorer.network.padded, scorer.network.whole_input, photo.notes)
+    network = scorer.network
+    return VerifyReport(
+        reports, network.padded, network.whole_input, network.statistics, notes=photo.notes
+    )
 
 
 def _each_scale(

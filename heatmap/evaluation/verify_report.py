@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..choices import Statistics
 from ..classes import Wanted
 from ..grid.outputs import activation_of
 from ..grid.score_grid import ScoreGrid
@@ -116,7 +117,8 @@ class VerifyReport:
     Attributes:
         scales: the comparison at each scale, smallest scale first; at least one.
         padded: names of the layers that pad; None if they are not known, as of an exported file.
-        whole_input: names of layers whose output depends on the whole photo, with reasons.
+        whole_input: names of layers whose output depends on the whole input, with reasons.
+        statistics: over what these took their statistics; see :func:`heatmap.prepare`.
         notes: conversions applied while the photo was read, and damage.
         picture: the picture of it, where one was written.
     """
@@ -124,6 +126,7 @@ class VerifyReport:
     scales: tuple[ScaleReport, ...]
     padded: tuple[str, ...] | None
     whole_input: tuple[tuple[str, str], ...]
+    statistics: Statistics | None = None
     notes: tuple[str, ...] = ()
     picture: Path | None = None
 
@@ -207,6 +210,12 @@ class VerifyReport:
                 f"Sliding equals cropping: no layer pads, and in {self.windows} windows the scores "
                 f"differ by at most {self.difference:.1e} of the largest."
             )
+        if self.statistics == "local":
+            return (
+                f"Sliding approximates cropping: {_layers(len(self.whole_input))} statistics "
+                "over a window around each position instead of the window that is scored; scores "
+                f"{self._differ()}, so compare them with each other, not with scores of crops."
+            )
         return (
             f"The head is exact, but {self._reason()}: scores {self._differ()}; compare sliding "
             "scores with each other, not with scores of crops."
@@ -228,6 +237,10 @@ class VerifyReport:
         )
 
 
+def _layers(count: int) -> str:
+    return "1 layer takes" if count == 1 else f"{count} layers take"
+
+
 def describe_report(report: VerifyReport) -> dict[str, Any]:
     """A report without its grids, for JSON; differences are in units of the scores."""
     grid = report.worst.grid
@@ -238,6 +251,7 @@ def describe_report(report: VerifyReport) -> dict[str, Any]:
         "scales": list(map(_described, report.scales)),
         "padded_layers": None if report.padded is None else list(report.padded),
         "whole_input_layers": [list(pair) for pair in report.whole_input],
+        "statistics": report.statistics,
         "scores": grid.kind,
         "activation": activation_of(grid.kind),
         "origin": asdict(grid.origin),

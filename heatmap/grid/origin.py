@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..choices import Device, Dtype
+from ..choices import Device, Dtype, Statistics
 from ..region import Region
 
 Fusion = Literal["mean", "max"]
@@ -73,6 +73,9 @@ class Origin:
         engine: "slide" (one pass over the photo) or "crop" (window by window).
         sliding: whether sliding this network is "exact", "inexact" (its scores depend on the
             rest of the photo) or "refused".
+        statistics: over what layers that look at their whole input took statistics: "local", a
+            window around each position, or "whole", the whole photo; None without such layers, or
+            where windows were cropped.
         maps: what a cell stands for: "windows", or for "sharp" maps a single position of the
             feature map.
         scales: resize factors of the photo that were fused in this grid; () for a single scale,
@@ -102,6 +105,7 @@ class Origin:
     computation: Computation = field(default_factory=Computation)
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    statistics: Statistics | None = None
 
     @property
     def is_sharp(self) -> bool:

@@ -6,7 +6,7 @@ What was found is kept, and told without torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..cache_folder import CacheFolder, cache_folder
@@ -27,6 +27,8 @@ class ModelFacts:
         sliding: "exact", "inexact" or "refused". "exact" concerns the head and cutting the photo;
             if layers pad, sliding still differs from cropping.
         reason: why it is not exact, or how many layers pad, or "".
+        statistics: where it is inexact, with which statistics it slides: "local", as with any
+            (:func:`heatmap.prepare`), or "whole" only; else "".
     """
 
     name: str
@@ -34,6 +36,7 @@ class ModelFacts:
     native_stride_px: int | None
     sliding: str
     reason: str
+    statistics: str
 
 
 def inspect_models(pattern: str | None = None) -> Iterator[ModelFacts]:
@@ -77,6 +80,7 @@ def forget_models() -> int:
 def inspect_model(name: str) -> ModelFacts:
     """Plan the conversion of one model, without weights."""
     from ..conversion.convert import whole_input_reason
+    from ..conversion.local_trunk import sliding_trunk_of
     from ..conversion.plan import plan_conversion
     from ..conversion.trace import trace
     from .registry import bare_network
@@ -86,11 +90,17 @@ def inspect_model(name: str) -> ModelFacts:
         module, window = bare_network(name)
         plan = plan_conversion(trace(module, window))
     except (ConversionError, ModelError) as error:
-        return ModelFacts(name, window, None, "refused", error.message)
+        return ModelFacts(name, window, None, "refused", error.message, "")
     reason = f"{len(plan.padded)} layers pad: differs from cropping" if plan.padded else ""
+    statistics = ""
     if plan.whole_input:
         reason = whole_input_reason(plan.whole_input)
-    return ModelFacts(name, window, plan.native_stride_px, plan.sliding, reason)
+        statistics = "local"
+        try:
+            sliding_trunk_of(replace(plan, statistics="local"))
+        except ConversionError as error:
+            statistics, reason = "whole", error.message
+    return ModelFacts(name, window, plan.native_stride_px, plan.sliding, reason, statistics)
 
 
 def _kept(folder: CacheFolder) -> dict[str, dict[str, Any]]:

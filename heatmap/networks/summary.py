@@ -82,7 +82,7 @@ def summary(
         )
     channels = classifier.preprocessing.channels
     network = convert_usable(
-        classifier.module, window, channels=channels, allow_inexact=True, fuse=False
+        classifier.module, window, channels=channels, statistics="whole", fuse=False
     )
     photo = torch.empty(1, network.channels, height, width, device="meta")
     seen = network.whole_windows(photo).shape

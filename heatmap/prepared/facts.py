@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ..choices import Sliding
+from ..choices import STATISTICS, Sliding, Statistics
 from ..classes import ClassGroup, ClassList
 from ..grid.origin import WeightsKind
 from ..grid.outputs import Outputs, read_outputs
@@ -68,12 +68,15 @@ class SlidingFacts:
         native_stride_px: its native stride, px; None where it does not slide.
         map_hw: rows and columns of feature map positions in a window, where single positions can
             be scored; None where they cannot.
+        statistics: over what statistics of the whole input are taken where it slides: "local", a
+            window around each position, or "whole", the whole photo; None without such layers.
     """
 
     sliding: Sliding
     why_not: str = ""
     native_stride_px: int | None = None
     map_hw: tuple[int, int] | None = None
+    statistics: Statistics | None = None
 
 
 def described_facts(facts: NetworkFacts) -> dict[str, Any]:
@@ -132,12 +135,15 @@ def read_sliding(described: Mapping[str, Any]) -> SlidingFacts:
     """
     if described["sliding"] not in get_args(Sliding):
         raise ValueError(f"sliding is {described['sliding']!r}")
+    if (statistics := described.get("statistics")) not in (None, *STATISTICS):
+        raise ValueError(f"statistics are {statistics!r}")
     native, map_hw = described["native_stride_px"], described["map_hw"]
     return SlidingFacts(
         described["sliding"],
         str(described["why_not"]),
         None if native is None else int(native),
         None if map_hw is None else (int(map_hw[0]), int(map_hw[1])),
+        statistics,
     )
 
 

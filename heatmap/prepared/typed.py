@@ -40,7 +40,7 @@ def digest_of_typed(model: str, options: Mapping[str, Any], form: str, stride: i
     Args:
         model: a name, or the path of a file; not a factory, whose code is not seen from outside.
         options: as :func:`heatmap.load_classifier` takes them; files among them by their content.
-        form: the engine that was asked for, "auto" among them.
+        form: the engine that was asked for, "auto" among them, and statistics if any were.
         stride: distance between windows, px; None is the native one.
 
     Returns:

@@ -185,7 +185,11 @@ def _warnings(origin: Origin) -> list[str]:
     if origin.weights.are_random:
         warnings.append("Random weights: this means nothing.")
     if origin.sliding == "inexact" and origin.engine == "slide":
-        warnings.append("Inexact: each score depends on what else is in the photo.")
+        warnings.append(
+            "Approximate: some layers look at a window around each position."
+            if origin.statistics == "local"
+            else "Inexact: each score depends on what else is in the photo."
+        )
     return warnings
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..choices import Backend, Colormap, Device, Dtype, Engine
+from ..choices import Backend, Colormap, Device, Dtype, Engine, Statistics
 from ..classes import ClassGroup, Wanted
 from ..errors import ModelError, ResultError, Use
 from ..geometry import Border
@@ -37,6 +37,7 @@ class ModelOptions(LoadOptions, total=False):
     """How a network is loaded and run: see :func:`heatmap.load_classifier`, :func:`prepare`."""
 
     engine: Engine
+    statistics: Statistics | None
     backend: Backend
     device: Device
     dtype: Dtype
@@ -106,7 +107,7 @@ class RunOptions(BatchOptions, total=False):
     Attributes:
         weights, weights_key, architecture, window, mean, std, channel_order, class_names, groups,
             activation: the model, as for :func:`heatmap.load_classifier`.
-        engine, backend, device, dtype: how it is run, as for :func:`heatmap.prepare`.
+        engine, statistics, backend, device, dtype: how it is run, as for :func:`heatmap.prepare`.
         classes: names, indices or groups to search and draw, or one of them; by default all are
             searched, and those detected are drawn.
         exclude: classes and groups that are left out where none are given.

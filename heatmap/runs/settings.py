@@ -168,6 +168,7 @@ def _asked(scorer: Scorer, request: Request, threads: int | None) -> dict[str, A
         "scales": described_rule(facts.scale_rule),
         "box_regression": boxes.digest if (boxes := facts.box_regression) else None,
         "engine": scorer.engine,
+        "statistics": scorer.slides.statistics,
         "compute": asdict(scorer.compute),
         "backend": scorer.backend,
         "placement": asdict(request.placement),

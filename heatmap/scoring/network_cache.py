@@ -72,7 +72,7 @@ class NetworkCache:
                 own.window_px,
                 stride_px,
                 channels=own.channels,
-                allow_inexact=True,
+                statistics=network.statistics,
             )
         if network not in self._proven:
             network.one_pass = prove_bands(network, own)

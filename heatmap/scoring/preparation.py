@@ -17,6 +17,7 @@ from torch import fx
 from ..conversion.graph import read_attribute
 from ..conversion.network import FullyConvolutional
 from ..conversion.trace import trace
+from ..errors import ConversionError
 from ..memory import kept_memory
 from ..networks.prepared_form import write_cropping, write_sliding
 from ..networks.state_dict import digest_of_weights
@@ -95,6 +96,8 @@ class Preparation:
         classifier = self._loaded.classifier
         if self._network is None:
             write_cropping(classifier, path)
+        elif self._network.statistics == "local":
+            raise ConversionError("networks with local statistics run in torch only")
         else:
             write_sliding(classifier, self._network, self._positions, path)
         output = POSITIONS if self._positions is not None else SCORES
@@ -131,7 +134,7 @@ class Preparation:
             photos = photo_tensor(pixels, classifier.preprocessing)
             if network is None:
                 classifier.module(photos)
-            elif network.whole_input or network.one_pass:
+            elif network.statistics == "whole" or network.one_pass:
                 network(photos)
             else:
                 network.head(network.fast_trunk(photos))

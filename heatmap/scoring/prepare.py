@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
-from ..choices import BACKENDS, ENGINES, Backend, Device, Dtype, Engine
+from ..choices import (
+    BACKENDS,
+    ENGINES,
+    Backend,
+    Device,
+    Dtype,
+    Engine,
+    Statistics,
+    check_statistics,
+)
 from ..classes import Wanted
 from ..errors import GeometryError, ModelError, Use
 from ..geometry import Border, Placement
@@ -29,10 +38,18 @@ if TYPE_CHECKING:
     from .loaded import Loaded
 
 
+class Way(NamedTuple):
+    """How a network is asked to score; see :func:`prepare`."""
+
+    engine: Engine
+    statistics: Statistics | None = None
+
+
 def prepare(
     model: Model = DEFAULT_MODEL,
     *,
     engine: Engine = "auto",
+    statistics: Statistics | None = None,
     backend: Backend = "auto",
     device: Device = "cpu",
     dtype: Dtype = "float32",
@@ -52,6 +69,10 @@ def prepare(
             torch), an ``nn.Module`` or a :class:`heatmap.Classifier`.
         engine: "auto" slides where that is exact and crops otherwise; "slide" slides even
             where it is inexact; "crop" never slides.
+        statistics: makes networks slide that look at their whole input (squeeze-and-excitation,
+            GroupNorm), as an approximation: "local" takes the statistics of such layers over a
+            window around each position, "whole" over the whole photo. None leaves such networks
+            to the engine: "slide" slides with statistics of the whole photo.
         backend: "torch"; "onnx" for ONNX Runtime, for which the network is prepared now if it was
             not before; or "auto", which takes ONNX Runtime where the network is kept for it and
             runs faster there on this machine. Photos too large for the memory are scored in torch.
@@ -67,30 +88,40 @@ def prepare(
     Raises:
         ModelError: the model cannot be loaded, the device is not available, an operation does not
             exist on the device in this format, or not in ONNX Runtime although it is insisted on.
-        ConversionError: the engine is "slide", and the network cannot slide.
-        GeometryError: an unknown engine.
+        ConversionError: the engine is "slide", or statistics are asked for, and the network cannot
+            slide so.
+        GeometryError: an unknown engine; or statistics that are unknown, or asked for where
+            windows are cropped.
     """
     check_keywords(prepare, options, LoadOptions)
     if engine not in ENGINES:
         raise GeometryError(f"engine is {engine!r}: choose one of {', '.join(ENGINES)}")
+    if check_statistics(statistics) is not None and engine == "crop":
+        raise GeometryError("statistics are of networks that slide: leave them out to crop")
+    way = Way(engine, statistics)
     with reporting(progress) as reporter:
         reporter.stage(f"loading {_name(model)}")
-        scorer = _prepared(model, engine, backend, Compute(device, dtype), dict(options))
+        scorer = _prepared(model, way, backend, Compute(device, dtype), dict(options))
         reporter.notes((*scorer.facts.notes, *scorer.cache_notes))
     return scorer
 
 
 def _prepared(
-    model: Model, engine: Engine, backend: Backend, compute: Compute, overrides: dict[str, Any]
+    model: Model, way: Way, backend: Backend, compute: Compute, overrides: dict[str, Any]
 ) -> Scorer:
     """As :func:`prepare`, silently."""
     _check_backend(backend, compute)
     if is_exported(model):
-        return exported_scorer(str(model), engine, backend, compute, overrides)
-    in_torch = InTorch(lambda: _loaded(model, engine, compute, overrides))
+        if way.statistics is not None:
+            raise GeometryError(
+                f"{model} is an exported network, which slides as it was exported: leave "
+                "statistics out"
+            )
+        return exported_scorer(str(model), way.engine, backend, compute, overrides)
+    in_torch = InTorch(lambda: _loaded(model, way, compute, overrides))
     forms = None
     if backend != "torch" and compute.is_plain:
-        typed = _typed(model, engine, overrides)
+        typed = _typed(model, way, overrides)
         forms = PreparedForms(_name(model), backend, typed, in_torch)
     given = (each for each in (model, *overrides.values()) if isinstance(each, str | Path))
     scorer = _scorer(in_torch, forms, compute, tuple(given))
@@ -132,11 +163,11 @@ def _scorer(
     return Scorer(facts, engine, slides, in_torch, forms, compute, files=files)
 
 
-def _loaded(model: Model, engine: Engine, compute: Compute, overrides: dict[str, Any]) -> Loaded:
+def _loaded(model: Model, way: Way, compute: Compute, overrides: dict[str, Any]) -> Loaded:
     from ..networks.load import load_classifier
     from .loaded import loaded
 
-    return loaded(load_classifier(model, **overrides), engine, compute)
+    return loaded(load_classifier(model, **overrides), way.engine, way.statistics, compute)
 
 
 def _name(model: Model) -> str:
@@ -145,16 +176,15 @@ def _name(model: Model) -> str:
     return str(getattr(model, "name", type(model).__name__))
 
 
-def _typed(
-    model: Model, engine: Engine, overrides: dict[str, Any]
-) -> Callable[[int | None], str] | None:
+def _typed(model: Model, way: Way, overrides: dict[str, Any]) -> Callable[[int | None], str] | None:
     """The digest of what was typed, for a stride; None where code has to run to know more."""
     if not isinstance(model, str | Path):
         return None
     name = str(model)
     if is_factory(name) or is_factory(str(overrides.get("architecture") or "")) or are_added():
         return None
-    return lambda stride: digest_of_typed(name, overrides, engine, stride)
+    form = " ".join(filter(None, way))
+    return lambda stride: digest_of_typed(name, overrides, form, stride)
 
 
 def score(

@@ -277,6 +277,7 @@ class Scorer(ScoringNetwork):
             weights=Weights(facts.weights_kind, facts.weights, facts.weights_digest),
             engine=self.engine,
             sliding=self.slides.sliding,
+            statistics=self.slides.statistics if self.engine == "slide" else None,
             computation=computation,
             notes=self.notes_at(job.geometry.stride_px),
             versions=package_versions(),

@@ -162,6 +162,8 @@ class ScoringNetwork:
             GeometryError: the network cannot slide at this stride.
         """
         notes = self.facts.notes
+        if self.engine == "slide" and self.slides.statistics == "local":
+            notes = (*notes, f"approximate: {self.slides.why_not}")
         if self.engine == "crop" and (why_not := self.slides.why_not):
             inexact = "sliding would be inexact: " if self.slides.sliding == "inexact" else ""
             return (*notes, f"scored crop by crop: {inexact}{why_not}")

@@ -22,8 +22,8 @@ NEW_HEAD = f"{NETWORK} --window --head --levels --fc6 --freeze --average --softm
 SCHEDULE = "--epochs --batch --rate --decay --views --validation-split --patience --seed"
 READING = "--input-range --damaged --max-pixels"
 RUN = (
-    f"{MODEL} {READING} --stride {SCALES} --fuse --border --engine {LIMITS} {DETECTIONS} --confirm "
-    f"{PICTURES} {EXTRAS} --output --overwrite --quiet --verbose --json"
+    f"{MODEL} {READING} --stride {SCALES} --fuse --border --engine --statistics {LIMITS} "
+    f"{DETECTIONS} --confirm {PICTURES} {EXTRAS} --output --overwrite --quiet --verbose --json"
 )
 # In the order of use.
 OPTIONS = {
@@ -32,8 +32,8 @@ OPTIONS = {
     "--watch --every",
     "render": f"--photo --class --conf --per-class {DRAWING} --output --overwrite --json",
     "view": "--photo --overwrite --json",
-    "verify": f"{MODEL} {READING} --stride {SCALES} --border --backend --class --windows "
-    "--max-difference --output --overwrite --json",
+    "verify": f"{MODEL} {READING} --stride {SCALES} --border --statistics --backend --class "
+    "--windows --max-difference --output --overwrite --json",
     "evaluate": f"{MODEL} {READING} {SCALES} --fuse --backend --conf --confirm --labels "
     "--cam --output --overwrite --json",
     "summary": f"{MODEL} --photo-size --json",

@@ -28,8 +28,8 @@ def test_models_says_the_same_as_json_and_keeps_it(call, facts):
     outcome = call("models", "squeezenet1_*")
     assert (outcome.code, outcome.err) == (0, "")
     lines = [line.split() for line in outcome.out.splitlines()]
-    assert lines[0] == ["model", "window", "stride", "sliding", "note"]
-    facts = ("name", "window_px", "native_stride_px", "sliding", "reason")
+    assert lines[0] == ["model", "window", "stride", "sliding", "statistics", "note"]
+    facts = ("name", "window_px", "native_stride_px", "sliding", "statistics", "reason")
     assert lines[1:] == [
         " ".join(str(one[fact]) for fact in facts).split() for one in kept.values()
     ]
@@ -45,6 +45,14 @@ def test_on_a_terminal_notes_are_wrapped_between_words(call, monkeypatch):
     assert len(lines) > 2
     assert max(map(len, lines)) <= 80
     assert " ".join(" ".join(lines[1:]).split()).endswith(told["reason"])
+
+
+def test_models_says_which_slide_with_local_statistics(call):
+    (told,) = json.loads(call("models", "timm/test_efficientnet_gn", "--json").out)
+    assert (told["sliding"], told["statistics"]) == ("inexact", "local")
+    assert "group_norm over the whole input" in told["reason"]
+    (line,) = call("models", "timm/test_efficientnet_gn").out.splitlines()[1:]
+    assert line.split()[3:5] == ["inexact", "local"]
 
 
 def test_models_gives_reasons(call):

@@ -125,8 +125,16 @@ def test_an_inexact_network_is_cropped_with_a_note(call):
     assert note.startswith("scored crop by crop: sliding would be inexact: ")
     assert "mean" in note
     assert "--engine crop" not in note
-    assert "note: --engine slide slides anyway, inexactly" in outcome.out.splitlines()
+    assert "note: --statistics local slides it, as an approximation" in outcome.out.splitlines()
     assert heatmap.load("out/cat.maps.npz").origin.engine == "crop"
+
+
+def test_an_inexact_network_slides_with_local_statistics(call):
+    outcome = call("run", "cat.png", *SQUEEZING, "--statistics", "local", "-o", "out")
+    assert "over a window around each position" in outcome.out.partition("note: approximate: ")[2]
+    assert "slides it" not in outcome.out
+    told = json.loads(Path("out/cat.json").read_text("utf-8"))
+    assert (told["origin"]["engine"], told["origin"]["statistics"]) == ("slide", "local")
 
 
 def test_what_is_noted_of_the_network_stands_in_json_on_the_page_and_beside_json(call):

@@ -211,7 +211,7 @@ def test_inexact_network_is_named_and_converted_on_demand_only(name):
     module = INEXACT[name].eval()
     with pytest.raises(InexactError, match="over the whole input"):
         convert(module, WINDOW)
-    network = convert(module, WINDOW, allow_inexact=True)
+    network = convert(module, WINDOW, statistics="whole")
     assert network.sliding == "inexact"
     with torch.inference_mode():
         found = network(photo(WINDOW, WINDOW))[:, :, 0, 0]
@@ -222,7 +222,7 @@ def test_inexact_network_is_named_and_converted_on_demand_only(name):
 def test_network_that_mixes_fixed_positions_is_refused_by_name(name):
     head, reason = REFUSED[name]
     with pytest.raises(ConversionError, match=reason) as caught:
-        convert(Classifier(head).eval(), WINDOW, allow_inexact=True)
+        convert(Classifier(head).eval(), WINDOW, statistics="whole")
     assert "\n" not in str(caught.value)
 
 

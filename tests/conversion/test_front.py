@@ -97,7 +97,7 @@ REFUSED = {
 def test_what_moves_positions_or_decides_by_values_is_refused(name, caplog, capfd):
     front, reason = REFUSED[name]
     with pytest.raises(ConversionError, match=reason) as caught:
-        convert(module(front), WINDOW, allow_inexact=True)
+        convert(module(front), WINDOW, statistics="whole")
     assert "\n" not in str(caught.value)
     # Nor does torch say anything.
     assert logged(caplog) == []

@@ -69,7 +69,7 @@ def test_a_gate_in_the_trunk_depends_on_the_whole_input(name):
         fc=nn.Linear(8, 5),
     )
     module = network(head)
-    converted = convert(module, WINDOW, allow_inexact=True)
+    converted = convert(module, WINDOW, statistics="whole")
     assert converted.sliding == "inexact"
     photo = torch.randn(1, 3, WINDOW, WINDOW, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
@@ -89,7 +89,7 @@ OTHERS = {
 def test_what_is_no_pool_over_both_axes_is_refused(name):
     module = network(Function(OTHERS[name], fc=nn.Linear(8, 5)))
     with pytest.raises(ConversionError, match="cannot slide"):
-        convert(module, WINDOW, allow_inexact=True)
+        convert(module, WINDOW, statistics="whole")
 
 
 def test_channels_reduced_one_after_the_other_stay_channels():

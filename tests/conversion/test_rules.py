@@ -173,7 +173,7 @@ REFUSED = {
 def test_what_would_slide_wrongly_is_refused_in_one_line(name):
     head, reason = REFUSED[name]
     with pytest.raises(ConversionError, match=reason) as caught:
-        convert(Classifier(head, padding=0).eval(), WINDOW, allow_inexact=True)
+        convert(Classifier(head, padding=0).eval(), WINDOW, statistics="whole")
     assert "\n" not in str(caught.value)
 
 

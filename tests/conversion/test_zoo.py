@@ -175,6 +175,25 @@ def test_network_that_looks_at_the_whole_input_is_inexact(name):
     assert (INEXACT | INEXACT_MORE)[name] in plan.whole_input[0][1]
 
 
+# With the window, px.
+LOCAL = {"timm/test_efficientnet": 64, "timm/test_efficientnet_gn": 64}
+LOCAL_MORE = (*INEXACT_MORE, "mobilenet_v3_large", "timm/ghostnet_100", "timm/ecaresnet26t")
+
+
+@pytest.mark.parametrize("name", [*LOCAL, *slow(LOCAL_MORE)])
+def test_network_that_looks_at_the_whole_input_slides_with_local_statistics(name):
+    module, window = build(name)
+    window = LOCAL.get(name, window)
+    randomise(module, window)
+    network = convert(module, window, statistics="local")
+    assert prove_bands(network, Preprocessing(window)) == ""
+    photos = scenes(2, window, window, seed=3)
+    with torch.inference_mode():
+        expected = module(photos)
+        assert relative_difference(expected[:1], expected[1:]) > 5e-4
+        assert relative_difference(network(photos)[:, :, 0, 0], expected) < 1e-5
+
+
 @pytest.mark.parametrize("name", [*REFUSED, *slow(REFUSED_MORE)])
 def test_network_that_mixes_fixed_positions_is_refused(name):
     with pytest.raises(ConversionError, match="use engine='crop'"):

@@ -164,6 +164,14 @@ def test_inexact_network_says_which_layer():
     assert "looks at the whole photo" in report.conclusion
 
 
+def test_local_statistics_are_measured_and_called_an_approximation():
+    module = INEXACT["squeeze-and-excitation"].eval()
+    report = verify(photo(40, 48), prepare(module, statistics="local"))
+    assert report.conclusion.startswith("Sliding approximates cropping: 1 layer takes statistics")
+    assert report.passed
+    assert describe_report(report)["statistics"] == "local"
+
+
 def test_report_is_plain_data_and_a_picture(padded_scorer):
     report = verify(photo(60, 83), padded_scorer, windows=10)
     described = json.loads(json.dumps(describe_report(report)))

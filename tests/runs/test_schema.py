@@ -187,6 +187,7 @@ WRONG = {
     "window 0": [("geometry", "window_px"), 0],
     "stride 0": [("geometry", "stride_px"), 0],
     "sliding": [("origin", "sliding"), "perhaps"],
+    "statistics": [("origin", "statistics"), "global"],
     "notes of the network": [("origin", "notes"), [None]],
     "versions": [("origin", "versions"), {"torch": 2}],
     "more": [("more",), 1],

@@ -168,7 +168,7 @@ def test_heads_that_have_none(head):
 )
 def test_networks_that_have_none(name):
     module, _ = build(name)
-    network = convert(randomise(module, 96), 96, allow_inexact=True)
+    network = convert(randomise(module, 96), 96, statistics="whole")
     assert position_network(network) is None
     with pytest.raises(NoPool):
         convert_head(network.plan, pooled=False)

@@ -13,6 +13,7 @@ from torch import nn
 import heatmap
 from heatmap import ConversionError, GeometryError, ModelError, Placement
 from heatmap.grid.skip import Skip
+from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.extended import extend
 from heatmap.photo.reduced import open_photo
 from heatmap.scoring.cells import all_cells
@@ -109,6 +110,46 @@ def test_inexact_network_is_cropped_unless_insisted():
     insisted = prepare(module, engine="slide")
     assert insisted.engine == "slide"
     assert insisted.score(photo(40, 40)).origin.sliding == "inexact"
+
+
+@pytest.mark.parametrize("statistics", ["local", "whole"])
+def test_inexact_network_slides_with_statistics(statistics):
+    scorer = prepare(INEXACT["squeeze-and-excitation"].eval(), statistics=statistics)
+    assert (scorer.engine, scorer.sliding) == ("slide", "inexact")
+    grid = scorer.score(photo(60, 83))
+    assert (grid.origin.statistics, grid.origin.engine) == (statistics, "slide")
+    said = "approximate: statistics of mean (mean over the whole input) are taken over a window"
+    assert [note.startswith(said) for note in grid.origin.notes] == [True] * (statistics == "local")
+    extended = extend(photo(60, 83), grid.geometry)
+    network = scorer.network_at(grid.geometry.stride_px)
+    with torch.inference_mode():
+        expected = network(photo_tensor(extended, scorer.facts.preprocessing))[0].permute(1, 2, 0)
+    assert network.statistics == statistics
+    assert np.allclose(grid.scores, expected, atol=1e-5)
+    sharp = scorer.score_positions(photo(60, 83))
+    assert sharp is None or np.allclose(sharp.windows.scores, grid.scores, atol=1e-5)
+
+
+def test_statistics_change_nothing_for_other_networks():
+    scorer = prepare(padded(), statistics="local")
+    assert (scorer.sliding, scorer.slides.statistics) == ("exact", None)
+    assert scorer.score(photo(40, 44)).origin.statistics is None
+
+
+def test_statistics_do_not_go_with_cropping():
+    with pytest.raises(GeometryError, match="statistics are of networks that slide"):
+        prepare(padded(), statistics="local", engine="crop")
+    with pytest.raises(GeometryError, match="statistics is 'global'"):
+        prepare(padded(), statistics="global")
+    refused = Classifier(REFUSED["attention"][0]).eval()
+    with pytest.raises(ConversionError, match="attention"):
+        prepare(refused, statistics="local")
+
+
+def test_local_statistics_run_in_torch_only():
+    module = INEXACT["squeeze-and-excitation"].eval()
+    with pytest.raises(ModelError, match="local statistics run in torch only: use backend='torch'"):
+        prepare(module, statistics="local", backend="onnx")
 
 
 def test_refused_network_is_cropped_and_never_slides():

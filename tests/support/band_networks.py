@@ -13,6 +13,7 @@ from torch.nn import functional
 
 import heatmap
 from heatmap.conversion.network import FullyConvolutional
+from tests.support.local_networks import EVEN, LAYERS, network
 from tests.support.networks import Classifier, heads, randomise
 
 WINDOW = 48
@@ -192,6 +193,12 @@ def enlarging() -> Network:
     )
 
 
+def local() -> nn.Module:
+    """Statistics over boxes: gates of them, norms by them, and some of others."""
+    layers = (LAYERS[name]() for name in ("both pools", "groups", "response normalisation"))
+    return network(*layers)
+
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "max pools": (max_pools, WINDOW),
     "average pools": (average_pools, WINDOW),
@@ -202,9 +209,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "channels last": (channels_last, WINDOW),
     "channels last to the head": (channels_last_to_the_head, 32),
     "enlarging": (enlarging, WINDOW),
+    "local statistics": (local, EVEN),
     "padding-free": (lambda: Classifier(nn.Sequential(nn.Flatten(), nn.Linear(392, 5)), 0), 31),
 }
-FINER = {"enlarging": (1,)}
+FINER = {"enlarging": (1,), "local statistics": (1, 4)}
 CASES = [(name, k) for name in NETWORKS for k in FINER.get(name, (1, 2, 4))]
 # The same, for tests that draw many examples of each: finer strides are slow, but for two networks.
 FINER_BY_DEFAULT = [("branches", 2), ("channels last", 4)]
@@ -220,8 +228,8 @@ def converted(name: str, k: int) -> FullyConvolutional:
     torch.manual_seed(0)
     make, window = NETWORKS[name]
     module = randomise(make(), window)
-    stride = heatmap.convert(module, window).native_stride_px // k
-    return heatmap.convert(module, window, stride=stride)
+    stride = heatmap.convert(module, window, statistics="local").native_stride_px // k
+    return heatmap.convert(module, window, stride=stride, statistics="local")
 
 
 def ranges(draw: st.DrawFn, length: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from ...conversion.box_statistics import BoxSide
 from ...conversion.graph import arguments, operation, pair
 from ...conversion.kernels.convolution import Convolution
 from ...conversion.kernels.prepared import PreparedWeights
@@ -160,6 +161,13 @@ def _upsample(link: Link, values: Values, _: Values, span: Span) -> Tensor:
         start = outputs[0] - reads.read(outputs, span.length(source, side))[0] * reads.repeat
         enlarged = enlarged.narrow(link.axes[side], start, outputs[1] - outputs[0])
     return enlarged  # type: ignore[no-any-return]
+
+
+def local_statistic(part: BoxSide, link: Link, maps: Tensor, span: Span) -> Tensor:
+    """A statistic over boxes along one side, of the part of its source that they read."""
+    outputs, total = span.outputs(part.side), span.length(link.sources[0], part.side)
+    first, _ = link.fields_hw[part.side].read(outputs, total)
+    return part.part(maps, outputs, first, total)
 
 
 WINDOWED: dict[str, Callable[[Link, Values, Values, Span], Tensor]] = {

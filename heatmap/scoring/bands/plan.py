@@ -124,7 +124,8 @@ class BandPlan:
                     # Rows that read only padding wait for the first row of the source.
                     determined = first
                 elif ends[source] < self.rows[source][1]:
-                    determined = min(determined, link.fields_hw[0].determined(ends[source]))
+                    field, total = link.fields_hw[0], self.row_lengths[source]
+                    determined = min(determined, field.determined(ends[source], total))
             ends[link.node] = max(first, determined)
         return ends
 
@@ -141,8 +142,9 @@ class BandPlan:
         kept = dict(after)
         for link in self.links:
             if after[link.node] < self.rows[link.node][1]:
-                reads_from = link.fields_hw[0].first(after[link.node])
                 for source in link.sources:
+                    total = self.row_lengths[source]
+                    reads_from = link.fields_hw[0].first_after(after[link.node], total)
                     kept[source] = min(kept[source], max(reads_from, self.rows[source][0]))
         return BandStep(rows, kept)
 

@@ -50,7 +50,7 @@ def prove_bands(network: FullyConvolutional, preprocessing: Preprocessing) -> st
         links_of(network.trunk)
     except NotInBands:
         return ""
-    if network.whole_input or network.stitched:
+    if network.statistics == "whole" or network.stitched:
         return ""
 
     def photo(side_px: tuple[int, int], *more: int) -> Tensor:
@@ -66,7 +66,9 @@ def prove_bands(network: FullyConvolutional, preprocessing: Preprocessing) -> st
     try:
         with torch.inference_mode():
             few = photo((position[0], position[1]), _ROWS, _COLUMNS)
-            if largest_difference(network.trunk, few) <= ROUNDING_TOLERANCE:
+            # Boxes of local statistics have all of their positions in whole windows only.
+            plain = network.statistics is None
+            if plain and largest_difference(network.trunk, few) <= ROUNDING_TOLERANCE:
                 return ""
             windows = photo((window, window), _WINDOW_ROWS, _WINDOW_COLUMNS)
             difference = largest_difference(network.trunk, windows, network.head)

@@ -7,12 +7,15 @@ one output to the next (:class:`ReceptiveField`). Integers only; no tensors.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from torch import fx
+from torch import fx, nn
 
+from ...conversion.box import Box
+from ...conversion.box_statistics import BoxSide
 from ...conversion.graph import arguments, operation, pair, shape
 from ...conversion.operation_facts import shares_memory
+from ...conversion.pooled_part import PooledPart
 
 Range = tuple[int, int]
 
@@ -44,8 +47,12 @@ class ReceptiveField:
         """One past the last source position that an output reads."""
         return self.first(output) + self.span
 
-    def determined(self, available: int) -> int:
-        """How many outputs depend only on the first ``available`` source positions."""
+    def first_after(self, output: int, total: int) -> int:
+        """First position of a source of length ``total`` that an output or any later one reads."""
+        return self.first(output)
+
+    def determined(self, available: int, total: int) -> int:
+        """How many outputs depend only on the first ``available`` of ``total`` source positions."""
         groups = (available + self.before - self.span) // self.step + 1
         return max(0, groups) * self.repeat
 
@@ -64,6 +71,25 @@ class ReceptiveField:
         return (last - first, 0) if start == end else (start - first, last - end)
 
 
+@dataclass(frozen=True)
+class BoxField(ReceptiveField):
+    """The receptive field of a local statistic: a box that never leaves the source."""
+
+    box: Box = field(default_factory=lambda: Box(1))
+
+    def read(self, outputs: Range, total: int) -> Range:
+        return self.box.read(*outputs, total) if outputs[0] < outputs[1] else (0, 0)
+
+    def padding(self, outputs: Range, total: int) -> Range:
+        return (0, 0)
+
+    def first_after(self, output: int, total: int) -> int:
+        return self.box.read(output, total, total)[0]
+
+    def determined(self, available: int, total: int) -> int:
+        return self.box.determined(available, total)
+
+
 # Output i reads only position i.
 SAME_POSITION = ReceptiveField()
 
@@ -73,7 +99,7 @@ class Link:
     """One operation of a trunk: its sources, and its receptive field along rows and columns.
 
     ``axes`` are the dimensions of rows and columns in its output; ``fill`` is the value of its
-    padding.
+    padding. ``module`` is what computes it, if it is no ATen operation.
     """
 
     node: fx.Node
@@ -81,6 +107,7 @@ class Link:
     axes: Range
     fields_hw: tuple[ReceptiveField, ReceptiveField] = (SAME_POSITION, SAME_POSITION)
     fill: float = 0.0
+    module: nn.Module | None = None
 
     @property
     def shares_memory(self) -> bool:
@@ -88,8 +115,13 @@ class Link:
         return shares_memory(self.node)
 
     @property
-    def passing(self) -> int:
+    def passing(self) -> float:
         """Temporary bytes while it runs, per byte of its output."""
+        if isinstance(self.module, PooledPart):
+            return self.module.passing
+        if isinstance(self.module, BoxSide):
+            # Its pieces, before they are joined.
+            return 1
         # The indices of the largest values: 64-bit integers beside the 32-bit values.
         return 2 if operation(self.node) == "max_pool2d" else 0
 
@@ -116,15 +148,20 @@ def links_of(trunk: fx.GraphModule) -> tuple[Link, ...]:
             continue
         sources = tuple(source for source in node.all_input_nodes if source in links)
         if sources or node.op == "placeholder":
-            links[node] = _link(node, sources)
+            module = trunk.get_submodule(str(node.target)) if node.op == "call_module" else None
+            links[node] = _link(node, sources, module)
     return tuple(links.values())
 
 
-def _link(node: fx.Node, sources: tuple[fx.Node, ...]) -> Link:
+def _link(node: fx.Node, sources: tuple[fx.Node, ...], module: nn.Module | None) -> Link:
     letters = node.meta["layout"].letters
     if letters.count("h") != 1 or letters.count("w") != 1:
         raise NotInBands
     axes = (letters.index("h"), letters.index("w"))
+    if isinstance(module, BoxSide):
+        reads = BoxField(box=module.box)
+        down, across = (reads if side == module.side else SAME_POSITION for side in (0, 1))
+        return Link(node, sources, axes, (down, across), module=module)
     name = operation(node)
     if name in ("conv2d", "max_pool2d", "avg_pool2d"):
         return Link(node, sources, axes, _window(node), -math.inf if "max" in name else 0.0)
@@ -134,7 +171,7 @@ def _link(node: fx.Node, sources: tuple[fx.Node, ...]) -> Link:
         return Link(node, sources, axes, _slice(node, axes))
     if name in _ENLARGING:
         return Link(node, sources, axes, _upsample(node))
-    return Link(node, sources, axes)
+    return Link(node, sources, axes, module=module)
 
 
 def _window(node: fx.Node) -> tuple[ReceptiveField, ReceptiveField]:

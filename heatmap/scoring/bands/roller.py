@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from ...conversion.box_statistics import BoxSide
 from ...conversion.graph import operation, read_attribute
 from ...conversion.kernels.prepared import PreparedWeights
-from .operations import WINDOWED, Span
+from .operations import WINDOWED, Span, local_statistic
 from .plan import BandPlan, BandStep
 from .receptive_field import Link, Range
 
@@ -97,8 +98,11 @@ class Roller:
         """The first row and the rows ``outputs`` of an operation's output, or more of them."""
         columns = self.plan.columns[link.node]
         values = {source: self._block(link, source, outputs, columns) for source in link.sources}
+        span = Span(outputs, columns, self.plan, self.prepared)
+        if isinstance(link.module, BoxSide):
+            maps = values[link.sources[0]]
+            return outputs[0], local_statistic(link.module, link, maps, span)
         if operation(link.node) in WINDOWED:
-            span = Span(outputs, columns, self.plan, self.prepared)
             return outputs[0], WINDOWED[operation(link.node)](link, values, self._constants, span)
 
         def value(node: fx.Node) -> Any:
@@ -109,7 +113,8 @@ class Roller:
         args, kwargs = fx.map_arg((link.node.args, link.node.kwargs), value)
         if link.node in self._held and _out_form(link.node) is not None:
             return self._append(link, args, kwargs)
-        return outputs[0], link.node.target(*args, **kwargs)  # type: ignore[operator]
+        run: Any = link.module or link.node.target
+        return outputs[0], run(*args, **kwargs)
 
     def _append(self, link: Link, args: Any, kwargs: Any) -> tuple[int, Tensor]:
         """Compute rows where they belong, behind those that are held.

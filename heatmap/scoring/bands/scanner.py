@@ -74,7 +74,7 @@ class Scanner:
         Raises:
             NotInBands: the network needs the whole photo at once.
         """
-        if network.whole_input or network.stitched or network.one_pass:
+        if network.statistics == "whole" or network.stitched or network.one_pass:
             raise NotInBands
         self.network = network
         self.k = network.native_stride_px // network.stride_px

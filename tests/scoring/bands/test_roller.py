@@ -149,7 +149,7 @@ def test_a_range_of_outputs_reads_what_each_of_them_reads(field, total, outputs)
 @given(field=EVERY_FIELD, available=st.integers(0, 40))
 @example(field=ReceptiveField(before=5, span=2), available=0)
 def test_determined_outputs_are_those_that_read_no_further(field, available):
-    count = field.determined(available)
+    count = field.determined(available, available)
     assert count >= 0
     if count:
         assert field.end(count - 1) <= available
