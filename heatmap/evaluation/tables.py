@@ -74,7 +74,7 @@ def _interval(share: Share) -> tuple[str, str]:
 def percent(share: float | None) -> str:
     """A share in percent, as all tables have it; "" where there is none.
 
-    >>> percent(0.7235), percent(None)
+    >>> percent(0.7231), percent(None)
     ('72.3', '')
     """
     return "" if share is None else f"{100 * share:.1f}"
