@@ -229,7 +229,7 @@ class Normalisation(nn.Module):
     ) -> Tensor:
         groups = moments.shape[1] // 2
         mean, spread = (each.unsqueeze(2) for each in moments.chunk(2, 1))
-        grouped = maps.reshape(len(maps), groups, -1, *maps.shape[2:])
+        grouped = maps.reshape(maps.shape[0], groups, -1, *maps.shape[2:])
         normal: Tensor = (grouped - mean).mul_((spread + self.eps).rsqrt_()).flatten(1, 2)
         if weight is not None:
             normal.mul_(weight[:, None, None])

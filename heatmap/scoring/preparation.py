@@ -17,7 +17,6 @@ from torch import fx
 from ..conversion.graph import read_attribute
 from ..conversion.network import FullyConvolutional
 from ..conversion.trace import trace
-from ..errors import ConversionError
 from ..memory import kept_memory
 from ..networks.prepared_form import write_cropping, write_sliding
 from ..networks.state_dict import digest_of_weights
@@ -96,8 +95,6 @@ class Preparation:
         classifier = self._loaded.classifier
         if self._network is None:
             write_cropping(classifier, path)
-        elif self._network.statistics == "local":
-            raise ConversionError("networks with local statistics run in torch only")
         else:
             write_sliding(classifier, self._network, self._positions, path)
         output = POSITIONS if self._positions is not None else SCORES

@@ -43,6 +43,9 @@ REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+FINER_BY_DEFAULT = ("squeeze and excitation", "response normalisation", "groups")
+
+
 def values_in(trunk: fx.GraphModule, photo: Tensor) -> dict[fx.Node, Tensor]:
     """The value of each node of a trunk."""
     values: dict[fx.Node, Tensor] = {}
@@ -76,7 +79,7 @@ def around(maps: Tensor, sides: tuple[int, int]) -> dict[tuple[int, int], tuple[
     return boxes
 
 
-@pytest.mark.parametrize("window", [EVEN, ODD])
+@pytest.mark.parametrize("window", [pytest.param(EVEN, marks=pytest.mark.slow), ODD])
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_each_position_has_the_statistic_of_its_box(name: str, window: int) -> None:
     reduce = REDUCTIONS[name]
@@ -115,7 +118,7 @@ def trunk_norm(trunk: fx.GraphModule, normal: fx.Node) -> Callable[[Tensor], Ten
     return lambda maps: functional.group_norm(maps.double(), 2, weight, bias).float()
 
 
-@pytest.mark.parametrize("window", [EVEN, ODD])
+@pytest.mark.parametrize("window", [EVEN, pytest.param(ODD, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LAYERS)
 def test_one_window_gives_the_network_s_own_scores(name: str, window: int) -> None:
     module = network(LAYERS[name](), LAYERS[name](), window=window)
@@ -129,7 +132,13 @@ def test_one_window_gives_the_network_s_own_scores(name: str, window: int) -> No
     assert len(converted.whole_input) >= 2
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in FINER_BY_DEFAULT))
+        for name in LAYERS
+    ],
+)
 def test_every_kth_cell_of_a_finer_stride_is_a_native_one(name: str) -> None:
     module = network(LAYERS[name](), LAYERS[name]())
     native = convert(module, EVEN, statistics="local")

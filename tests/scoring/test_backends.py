@@ -20,6 +20,7 @@ from heatmap.networks.load import load_classifier
 from heatmap.photo.reduced import open_photo
 from tests.conversion.test_zoo import INEXACT, INEXACT_MORE, REFUSED, REFUSED_MORE, TIMM
 from tests.support.command_networks import pooled, squeezing
+from tests.support.local_networks import EVEN, LAYERS, network
 from tests.support.networks import WINDOW, heads, randomise, slice_heads, small_classifier
 from tests.support.scoring import photo
 from tests.support.zoo import build
@@ -70,6 +71,21 @@ def compare(onnx: Scorer, in_torch: Scorer, placement: Placement = Placement()) 
     assert (asked.boxes is None) == (told.boxes is None)
     if asked.boxes is not None:
         np.testing.assert_allclose(asked.boxes, told.boxes, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("names", "stride"),
+    [
+        (("groups",), None),
+        pytest.param(("both pools", "response normalisation"), 4, marks=pytest.mark.slow),
+        pytest.param(("between channels", "split attention"), None, marks=pytest.mark.slow),
+    ],
+)
+def test_local_statistics_are_the_same(shared_cache, names, stride):
+    module = network(*(LAYERS[name]() for name in names))
+    onnx, in_torch = both(module, window=EVEN, statistics="local")
+    assert onnx.slides.statistics == "local"
+    compare(onnx, in_torch, Placement(stride=stride))
 
 
 @pytest.mark.slow

@@ -146,12 +146,6 @@ def test_statistics_do_not_go_with_cropping():
         prepare(refused, statistics="local")
 
 
-def test_local_statistics_run_in_torch_only():
-    module = INEXACT["squeeze-and-excitation"].eval()
-    with pytest.raises(ModelError, match="local statistics run in torch only: use backend='torch'"):
-        prepare(module, statistics="local", backend="onnx")
-
-
 def test_refused_network_is_cropped_and_never_slides():
     module = Classifier(REFUSED["attention"][0]).eval()
     auto = prepare(module)
