@@ -65,7 +65,7 @@ def test_epochs_matrix_and_figures_of_classes_are_those_returned(tmp_path):
     assert counts == trained.validation.confusion.tolist()
     assert [row[0] for row in matrix[1:]] == matrix[0][1:] == list(trained.examples.classes)
     assert classes[1:] == [
-        [one.name, "8", "10", f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}"]
+        [one.name, "8", "10", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}"]
         for one in trained.validation.classes
     ]
     for line in (
@@ -186,7 +186,7 @@ def test_a_class_that_is_never_predicted_or_has_no_examples_has_no_figures(tmp_p
     examples = replace(examples, validation=kept)
     trained = make_trained(tmp_path, examples=examples, logits=logits_of(examples, sure=50))
     _, matrix, classes = tables_of(page_of(trained))
-    assert [row[3:] for row in classes[1:]] == [["", "", ""], ["1.000", "1.000", "1.000"], [""] * 3]
+    assert [row[3:] for row in classes[1:]] == [["", "", ""], ["100.0%"] * 3, [""] * 3]
     assert matrix[1][1:] == ["·"] * 3
     assert "No validation example is classified wrong." in page_of(trained)
 
