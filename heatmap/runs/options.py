@@ -60,6 +60,7 @@ class PlacementOptions(ScaleOptions, total=False):
 class VerifyOptions(LoadOptions, PlacementOptions, ReadingOptions, total=False):
     """The options of :func:`heatmap.verify`, as of :class:`heatmap.RunOptions`."""
 
+    statistics: Statistics | None
     backend: Backend
 
 

@@ -76,7 +76,8 @@ def test_a_terminal_names_the_first_failures_and_what_to_open(call, monkeypatch)
         out, err = map(without_colours, (outcome.out, outcome.err))
         assert outcome.code == 1
         named = [f"many/{number}.png: not an" in " ".join(err.split()) for number in range(7)]
-        assert named == [*[True] * 5, *[False] * 2]
+        # Photos are run side by side, so that any may be the first.
+        assert sum(named) == 5
         lines = out.splitlines()
         assert lines[-1] == "next: open out/index.html in a browser"
         assert any(re.match(r"found: \d+ class \d", line) for line in lines)
