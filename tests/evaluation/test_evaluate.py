@@ -253,7 +253,9 @@ def test_with_positions_the_answers_are_sharp_maps_and_tight_boxes(scales):
     positions = [scorer.score_positions(shown, Placement(scale=scale)) for scale in taken]
     maps = sharp_maps(positions, groups)
     for place, (group, answer) in enumerate(zip(groups, answers, strict=True)):
-        np.testing.assert_allclose(answer.heat, maps.heatmap(place), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            answer.heat, maps.heatmap(maps.classes.single(place)), rtol=1e-5, atol=1e-6
+        )
         windows = [one.windows for one in positions]
         found = tighten(localize(windows, [group], conf=0, max_det=5), maps, groups)
         assert_found(answer, [(one.xyxy, one.confidence) for one in found])

@@ -233,7 +233,9 @@ class TestExtras:
         saved = save(tmp_path, outcome, extras=Extras(("coco",)), display=display)
         group, path = next(iter(saved.per_class.items()))
         maps = outcome.findings.maps
-        picture = overlay(outcome.photo, maps, outcome.findings.groups.index(group))
+        picture = overlay(
+            outcome.photo, maps, maps.classes.single(outcome.findings.groups.index(group))
+        )
         mark = Mark.of(outcome.photo.path, digest=outcome.photo.digest).text
         assert path.read_bytes() == encode_image(picture, ".jpg", mark=mark)
         assert json.loads(saved.exports["coco"][1].read_text("utf-8"))["categories"] == []
