@@ -1,10 +1,17 @@
 """Boxes of positions: starts and ranges in integers, against lists of positions."""
 
+import onnxruntime
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.export import Dim
 
 from heatmap.conversion.box import Box
 from heatmap.conversion.box_statistics import BoxSide, Statistic
+from heatmap.networks.onnx import onnx_program
+from heatmap.networks.record import recorded
 
 boxes = st.builds(Box, count=st.integers(1, 9), rate=st.integers(1, 4))
 
@@ -49,3 +56,18 @@ def test_ranges_are_those_of_all_their_positions(box, total, data):
     assert box.determined(available, total) == min([total, *further])
     side = BoxSide(Statistic("sum", (0, 2, 3, 1), 1, 1), box, 0)
     assert side._starts((first, end), total).tolist() == wanted
+
+
+@pytest.mark.parametrize("kind", ["moments", pytest.param("mean", marks=pytest.mark.slow)])
+def test_the_same_comes_out_in_onnx_runtime(kind, tmp_path):
+    """On maps of another size than the one that it was recorded with."""
+    sides = [BoxSide(Statistic(kind, (0, 2, 3, 1), 4, 1, elements=15), Box(5), 1)]
+    sides.append(BoxSide(sides[0].statistic, Box(3), 0))
+    both = nn.Sequential(*sides)
+    axes = {2: Dim("height", min=5), 3: Dim("width", min=5)}
+    program = recorded(both, "input", torch.randn(1, 4, 9, 11), axes)
+    onnx_program(program, "input", ["boxes"]).save(tmp_path / "boxes.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "boxes.onnx")
+    maps = torch.randn(1, 4, 14, 8)
+    (given,) = session.run(None, {"input": maps.numpy()})
+    torch.testing.assert_close(torch.from_numpy(given), both(maps), rtol=1e-5, atol=1e-6)

@@ -76,7 +76,7 @@ def compare(onnx: Scorer, in_torch: Scorer, placement: Placement = Placement()) 
 @pytest.mark.parametrize(
     ("names", "stride"),
     [
-        (("groups",), None),
+        pytest.param(("groups",), None, marks=pytest.mark.slow),
         pytest.param(("both pools", "response normalisation"), 4, marks=pytest.mark.slow),
         pytest.param(("between channels", "split attention"), None, marks=pytest.mark.slow),
     ],
@@ -114,7 +114,7 @@ def test_positions_boxes_and_the_order_of_channels_are_the_same(shared_cache):
     compare(onnx, in_torch)
 
 
-@pytest.mark.parametrize("stride", [pytest.param(2, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize("stride", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_finer_strides_give_the_same(shared_cache, stride):
     onnx, in_torch = both(small_classifier(heads()["global pool"]))
     compare(onnx, in_torch, Placement(stride=stride))
