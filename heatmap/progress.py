@@ -45,6 +45,25 @@ class Reporter:
         return str(error)
 
 
+class ForwardingReporter(Reporter):
+    """Passes everything on to another reporter; subclasses tell it of further events."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+
+    def stage(self, what: str) -> None:
+        """Pass on what begins now."""
+        self.reporter.stage(what)
+
+    def advance(self, done: int, total: int) -> None:
+        """Pass on how much is done."""
+        self.reporter.advance(done, total)
+
+    def note(self, message: str, *ways: Use) -> None:
+        """Pass on a note."""
+        self.reporter.note(message, *ways)
+
+
 # What every long call takes as ``progress``, see :func:`reporting`.
 Progress: TypeAlias = bool | Callable[[int, int], object] | Reporter
 

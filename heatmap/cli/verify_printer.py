@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HeatmapError, Use
+from ..errors import HeatmapError
 from ..geometry import size_text
 from ..grid.outputs import described
-from ..progress import print_text
+from ..progress import ForwardingReporter, print_text
 from .command import in_options
 from .console import (
     ProgressLine,
@@ -29,29 +29,18 @@ else:
     from ..progress import Reporter as VerifyReporter
 
 
-class VerifyPrinter(VerifyReporter):
+class VerifyPrinter(ForwardingReporter, VerifyReporter):
     """Prints the report on each photo, or keeps what JSON says of it in ``described``."""
 
     def __init__(self, line: ProgressLine, *, as_json: bool) -> None:
+        super().__init__(line)
         self._line, self._as_json = line, as_json
         self.described: list[dict[str, Any]] = []
-
-    def stage(self, what: str) -> None:
-        """Show what begins now."""
-        self._line.stage(what)
-
-    def advance(self, done: int, total: int) -> None:
-        """Show how much is done."""
-        self._line.advance(done, total)
-
-    def note(self, message: str, *ways: Use) -> None:
-        """Print a line that is not overwritten."""
-        self._line.note(message, *ways)
 
     def photo(self, name: str, outcome: VerifyReport | HeatmapError) -> None:
         """Print or keep the report on a photo, or why there is none."""
         if isinstance(outcome, HeatmapError):
-            self._line.note(outcome.message, *outcome.ways)
+            self.note(outcome.message, *outcome.ways)
             self.described.append({"photo": name, "error": in_options(outcome)})
             return
         from ..evaluation.verify_report import describe_report

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from ..errors import HeatmapError, Use
-from ..progress import Progress, Reporter, reporting
+from ..errors import HeatmapError
+from ..progress import ForwardingReporter, Progress, Reporter, reporting
 from .verify_report import VerifyReport
 
 
@@ -18,20 +18,8 @@ class VerifyReporter(Reporter):
         """A photo was compared, or could not be."""
 
 
-class _Photos(VerifyReporter):
+class _Photos(ForwardingReporter, VerifyReporter):
     """Tells of a verification as of any other long work: failures are noted."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self.reporter = reporter
-
-    def stage(self, what: str) -> None:
-        self.reporter.stage(what)
-
-    def advance(self, done: int, total: int) -> None:
-        self.reporter.advance(done, total)
-
-    def note(self, message: str, *ways: Use) -> None:
-        self.reporter.note(message, *ways)
 
     def photo(self, name: str, outcome: VerifyReport | HeatmapError) -> None:
         if isinstance(outcome, HeatmapError):

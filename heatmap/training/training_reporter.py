@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from ..errors import Use
 from ..networks.classifier import Classifier
-from ..progress import Reporter
+from ..progress import ForwardingReporter, Reporter
 from .examples import Examples
 from .fit import Epoch
 
@@ -24,20 +23,12 @@ class TrainingReporter(Reporter):
         """An epoch is done and saved; ``best`` says whether it is the best so far."""
 
 
-class _Stages(TrainingReporter):
+class _Stages(ForwardingReporter, TrainingReporter):
     """Tells of a training as of any other long work: epochs are counted."""
 
     def __init__(self, reporter: Reporter, epochs: int) -> None:
-        self.reporter, self.epochs = reporter, epochs
-
-    def stage(self, what: str) -> None:
-        self.reporter.stage(what)
-
-    def advance(self, done: int, total: int) -> None:
-        self.reporter.advance(done, total)
-
-    def note(self, message: str, *ways: Use) -> None:
-        self.reporter.note(message, *ways)
+        super().__init__(reporter)
+        self.epochs = epochs
 
     def begins(self, examples: Examples, classifier: Classifier) -> None:
         self.notes((*examples.notes, *classifier.notes))
