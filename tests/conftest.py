@@ -36,6 +36,7 @@ KINDS = {
         "of the page in a browser",
         "apt-get install chromium; pip install playwright",
     ),
+    r"CUDA": ("on a GPU", "a machine with a CUDA device, and torch for it"),
     r"torchcam": ("beside torchcam", "pip install torchcam"),
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
