@@ -184,6 +184,7 @@ def test_the_report_names_scripts_that_are_there(script):
         "batch.py 3",
         "growth.py 512",
         "memory.py 2",
+        "local.py regnet_y_400mf",
     ],
 )
 def test_a_benchmark_runs(arguments):

@@ -92,6 +92,7 @@ def trace(module: nn.Module, window: int, channels: int = 3) -> Traced:
             f"{name} cannot be recorded at {window} x {window} px: {reason}"
         ) from error
     assert isinstance(body, fx.GraphModule)
+    _check_flat(body)
     _single_output(body)
     _make_functional(body)
     _drop_guards(body)
@@ -127,6 +128,18 @@ def _known_constants() -> Iterator[None]:
     finally:
         for module, limit in zip(modules, before, strict=True):
             setattr(module, _LIMIT, limit)
+
+
+def _check_flat(body: fx.GraphModule) -> None:
+    """Refuse parts that are recorded as graphs of their own, as what runs under torch.autocast."""
+    parts = dict(body.named_modules())
+    for node in body.graph.nodes:
+        if node.op == "get_attr" and str(node.target) in parts:
+            user = next(iter(node.users), node)
+            raise ConversionError(
+                f"cannot slide at {describe(user)}: it runs with settings of its own (autocast)",
+                Use("engine", "crop"),
+            )
 
 
 def _reason(error: Exception) -> str:
