@@ -27,8 +27,8 @@ CLASSES = (*"zero one two three four five six seven eight nine".split(), "backgr
 BACKGROUND = CLASSES.index("background")
 # The digits of one writer follow each other: the last ones are of others than the first.
 TRAINING_DIGITS = 1297
-# Of pixels / 255, for all channels.
-MEAN_AND_STD = (0.5, 0.5)
+# Of pixels / 255.
+MEAN_AND_STD = ((0.5,) * 3, (0.5,) * 3)
 SIZES_PX = (36, 52)
 # How far from a window's middle its digit may be; windows slide 16 px apart.
 OFF_CENTRE_PX = 9
@@ -150,7 +150,7 @@ def digits(split: Split) -> Digits:
 
 
 def write_scenes(folder: Path, count: int, *, seed: int = 0) -> Path:
-    """Photos of the validation split, and `boxes.json` in a folder; gives the path of the latter."""
+    """Photos of the validation split and, beside them, `boxes.json`, whose path it gives."""
     random, split = np.random.default_rng(seed), digits("validation")
     listed = []
     for index in range(count):

@@ -102,12 +102,9 @@ def measured(
     rows = []
     for way, of_way in figures.items():
         agree, inner, digits, apart, *found, seconds = np.mean(of_way, axis=0)
-        shares = (f"{100 * share:.1f}" for share in (agree, inner, digits))
-        rows.append(
-            (name, f"{100 * right:.1f}", way, *shares, f"{apart:.3f}")
-            + tuple(f"{100 * share:.1f}" for share in found)
-            + (f"{seconds:.2f}",)
-        )
+        shares = [f"{100 * share:.1f}" for share in (agree, inner, digits, *found)]
+        shares.insert(3, f"{apart:.3f}")
+        rows.append((name, f"{100 * right:.1f}", way, *shares, f"{seconds:.2f}"))
     return rows
 
 

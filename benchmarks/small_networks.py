@@ -23,18 +23,21 @@ from torch import Tensor, nn
 
 TRAINING_WINDOWS = 6000
 VALIDATION_WINDOWS = 2000
-EPOCHS = 4
 BATCH = 32
 RATE = 4e-3
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A small network, and the one without such layers that it is compared with; "" for those."""
+    """A small network; ``beside`` is what it is compared with, the same without such layers.
+
+    All are trained alike, but for the number of epochs where one learns more slowly.
+    """
 
     name: str
     made: Callable[[], nn.Module]
     beside: str = ""
+    epochs: int = 4
 
 
 def resnet(attention: str | None = None, norm: Callable[..., nn.Module] | str = "batchnorm"):
@@ -82,7 +85,10 @@ KINDS = (
     Kind("ResNet", resnet),
     Kind("ResNet with SE", partial(resnet, "se"), "ResNet"),
     Kind(
-        "ResNet with GroupNorm", partial(resnet, norm=partial(GroupNormAct, num_groups=8)), "ResNet"
+        "ResNet with GroupNorm",
+        partial(resnet, norm=partial(GroupNormAct, num_groups=8)),
+        "ResNet",
+        6,
     ),
     Kind("MobileNet", mobile),
     Kind("MobileNet with SE", partial(mobile, "_se0.25"), "MobileNet"),
@@ -96,11 +102,11 @@ def as_input(windows: np.ndarray) -> Tensor:
     return torch.from_numpy(windows).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def train(kind: Kind, seed: int, *, epochs: int = EPOCHS, windows: int = TRAINING_WINDOWS):
+def train(kind: Kind, seed: int, *, epochs: int | None = None, windows: int = TRAINING_WINDOWS):
     """A network of a kind, trained from random weights."""
     torch.manual_seed(seed)
     random, split = np.random.default_rng(seed), digits("training")
-    module = kind.made().train()
+    module, epochs = kind.made().train(), epochs or kind.epochs
     rates = {"lr": RATE, "weight_decay": 0.02}
     optimizer = torch.optim.AdamW(module.parameters(), **rates)
     steps = epochs * (windows // BATCH)

@@ -86,8 +86,8 @@ def blended(network: nn.Module, photo: Tensor, per_window: int) -> Scored:
         maps = _FORWARD(part, source)
         mean = Statistic("mean", (0, 2, 3, 1), maps.shape[1], 1)
         for side in (1, 0) if part.side == 0 else ():
-            count = part.box.count if side == 0 else min(part.box.count, maps.shape[3])
-            maps = _FORWARD(BoxSide(mean, Box(count), side), maps)
+            # Windows are square, and so are boxes.
+            maps = _FORWARD(BoxSide(mean, Box(part.box.count), side), maps)
         return maps
 
     with patch.object(BoxSide, "forward", forward):
