@@ -101,7 +101,7 @@ def measured(
             figures[way].append(of_way)
     rows = []
     for way, of_way in figures.items():
-        agree, inner, digits, apart, *found, seconds = np.mean(of_way, axis=0)
+        agree, inner, digits, apart, *found, seconds = np.nanmean(of_way, axis=0)
         shares = [f"{100 * share:.1f}" for share in (agree, inner, digits, *found)]
         shares.insert(3, f"{apart:.3f}")
         rows.append((name, f"{100 * right:.1f}", way, *shares, f"{seconds:.2f}"))
@@ -143,7 +143,8 @@ def agreement(slid: Sequence[Scores], cropped: Sequence[Scores]) -> list[float]:
         digit.append(agrees[top != BACKGROUND])
         differences = np.abs(_probabilities(ours) - _probabilities(theirs))
         apart.append(np.take_along_axis(differences, top[..., None], 2).ravel())
-    return [float(np.concatenate(parts).mean()) for parts in (same, inner, digit, apart)]
+    figures = (np.concatenate(parts) for parts in (same, inner, digit, apart))
+    return [float(each.mean()) if each.size else float("nan") for each in figures]
 
 
 def _probabilities(scores: Scores) -> Scores:
@@ -166,7 +167,7 @@ def forms_rows(kinds, photos) -> list[tuple[str, ...]]:
                 agreement([score_in(form, network, photo) for photo in photos], scores)
                 for network, scores in zip(networks, of_kind, strict=True)
             ]
-            everywhere, _, digits, _ = 100 * np.mean(figures, axis=0)
+            everywhere, _, digits, _ = 100 * np.nanmean(figures, axis=0)
             cells.append(f"{everywhere:.1f} / {digits:.1f}")
         rows.append((form.name, str(form.passes), *cells))
     return rows

@@ -123,7 +123,7 @@ def score_in(form: Form, classifier: heatmap.Classifier, photo: npt.NDArray[np.u
     network = heatmap.convert(classifier.module, window, statistics="local")
     stride = network.plan.native_stride_px
     rows, columns = (length // stride * stride for length in photo.shape[:2])
-    values = torch.from_numpy(photo[:rows, :columns]).permute(2, 0, 1)[None].float()
+    values = torch.from_numpy(photo[:rows, :columns].copy()).permute(2, 0, 1)[None].float()
     mean, std = (
         torch.tensor(values)[:, None, None]
         for values in (classifier.preprocessing.mean, classifier.preprocessing.std)
