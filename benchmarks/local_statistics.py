@@ -86,6 +86,7 @@ HEAD = (
     "AP 0.5",
     "AP 0.3",
     "points",
+    "s",
     "of cropping's time",
 )
 
@@ -101,15 +102,16 @@ def measured(
             figures[way].append(of_way)
     rows = []
     for way, of_way in figures.items():
-        agree, inner, digits, apart, *found, seconds = np.nanmean(of_way, axis=0)
-        shares = [f"{100 * share:.1f}" for share in (agree, inner, digits, *found)]
+        agree, inner, digits, apart, *found, seconds, share = np.nanmean(of_way, axis=0)
+        shares = [f"{100 * each:.1f}" for each in (agree, inner, digits, *found)]
         shares.insert(3, f"{apart:.3f}")
-        rows.append((name, f"{100 * right:.1f}", way, *shares, f"{seconds:.2f}"))
+        rows.append((name, f"{100 * right:.1f}", way, *shares, f"{seconds:.3f}", f"{share:.2f}"))
     return rows
 
 
 def figures_by_way(network: heatmap.Classifier, boxes: Path) -> dict[str, list[float]]:
-    """Agreement, as :func:`agreement`; AP at IoU 0.5 and 0.3, pointing; time over cropping's."""
+    """Agreement, as :func:`agreement`; AP at IoU 0.5 and 0.3, pointing; seconds for the
+    first photo, and over those of cropping."""
     exact = heatmap.prepare(network, backend="torch").sliding == "exact"
     ways = SLIDES if exact else WAYS
     scorers = {way: heatmap.prepare(network, backend="torch", **how) for way, how in ways.items()}
@@ -125,6 +127,7 @@ def figures_by_way(network: heatmap.Classifier, boxes: Path) -> dict[str, list[f
                 [grid.scores for grid in grids[way]], [grid.scores for grid in grids["crops"]]
             ),
             *(found[name].value or 0.0 for name in ("0.5", "0.3", "pointing")),
+            seconds[way],
             seconds[way] / seconds["crops"],
         ]
     return figures
