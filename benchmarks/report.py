@@ -93,8 +93,8 @@ SECTIONS = (
         "right. *Agreement*: windows whose top class is that of the crop; *inner*: of those not at "
         "an edge of the grid; *digits*: of those whose crop shows one. *Probability*: mean "
         "difference of that of the crop's top class. Average precision at two IoUs and of "
-        "pointing, of `heatmap.evaluate` at scale 1. *s*: for one photo of 600 x 400 px, best of two "
-        "in turn. Below, agreement of all windows / of those "
+        "pointing, of `heatmap.evaluate` at scale 1. *s*: for one photo of 600 x 400 px, best of "
+        "two in turn. Below, agreement of all windows / of those "
         "that show a digit, for other forms of local statistics, in one pass over the photo or "
         "more.",
     ),
