@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import gc
 import os
 import re
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -132,8 +135,30 @@ def free_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_free
 
 
+def _list_operations_once() -> None:
+    """torch lists the operations that ONNX has at each export, which takes over a second."""
+    import torch.onnx
+
+    export = torch.onnx.export
+
+    @functools.wraps(export)
+    def first_export(*given: object, **options: object) -> object:
+        torch.onnx.export = export
+        # Not of torch's interface: without it exports take longer.
+        with contextlib.suppress(ImportError, AttributeError):
+            from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+            listed = functools.cache(ONNXRegistry.from_torchlib)
+            ONNXRegistry.from_torchlib = staticmethod(listed)
+        return export(*given, **options)
+
+    torch.onnx.export = first_export
+
+
 def pytest_collection_finish() -> None:
     """What imports made stays to the end: the collector need not look at it again and again."""
+    if "torch" in sys.modules:
+        _list_operations_once()
     gc.collect()
     gc.freeze()
 
