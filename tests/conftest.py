@@ -104,7 +104,7 @@ def _kept_checkpoint(_shared_cache: Path, tmp_path_factory: pytest.TempPathFacto
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEATMAP_CACHE", str(_shared_cache))
         patch.chdir(path.parent)
-        made = heatmap.load_classifier("squeezenet1_1", weights="random", window=64)
+        made = heatmap.load_classifier("timm/test_resnet", weights="random", window=64)
         heatmap.save_checkpoint(made, path)
         before = {kept.key for kept in Store().networks()}
         heatmap.prepare(path.name, backend="onnx")
