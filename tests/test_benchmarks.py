@@ -88,13 +88,16 @@ def test_a_benchmark_can_be_imported(script, path):
     assert script(path.stem).__doc__
 
 
-def test_bare_networks_give_the_scores_of_the_scorer(script, classifier, photo, tmp_path):
+@pytest.mark.parametrize("ways", [["torch"], pytest.param(None, marks=pytest.mark.slow)])
+def test_bare_networks_give_the_scores_of_the_scorer(script, classifier, photo, tmp_path, ways):
     bare = script("bare")
+    # All take an export to ONNX.
+    ways = ways or bare.COUNTED
     scorer, placement = heatmap.prepare(classifier), heatmap.Placement(stride=2, scale=1.3)
     expected = scorer.score(photo, placement).scores.transpose(2, 0, 1)[None]
     values = bare.network_input(scorer, photo, placement)
-    networks = bare.bare_networks(classifier, 2, tmp_path)
-    assert set(networks) == set(bare.COUNTED)
+    networks = bare.bare_networks(classifier, 2, tmp_path, ways)
+    assert set(networks) == set(ways)
     for name, network in networks.items():
         bare.require_same(name, network(values)(), expected)
     with pytest.raises(SystemExit, match="differ by"):
@@ -227,6 +230,7 @@ def test_digits_are_where_their_boxes_say_and_in_one_split_only(script, tmp_path
     assert changed.mean() < 0.02
 
 
+@pytest.mark.slow
 def test_small_networks_are_trained_and_measured(script, tmp_path):
     local, networks = script("local_statistics"), script("small_networks")
     kind = next(kind for kind in networks.KINDS if kind.name == "ConvNeXt with GRN")
