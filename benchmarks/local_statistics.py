@@ -22,6 +22,7 @@ import numpy.typing as npt
 from digits import BACKGROUND, CLASSES, MEAN_AND_STD, WINDOW_PX, write_scenes
 from machine import in_turn, print_machine
 from safetensors.torch import load_file, save_file
+from scipy.special import softmax
 from small_networks import KINDS, Kind, accuracy, train
 from statistics_forms import FORMS, score_in
 from tables import print_table
@@ -144,15 +145,10 @@ def agreement(slid: Sequence[Scores], cropped: Sequence[Scores]) -> list[float]:
         same.append(agrees.ravel())
         inner.append(agrees[1:-1, 1:-1].ravel())
         digit.append(agrees[top != BACKGROUND])
-        differences = np.abs(_probabilities(ours) - _probabilities(theirs))
+        differences = np.abs(softmax(ours, axis=2) - softmax(theirs, axis=2))
         apart.append(np.take_along_axis(differences, top[..., None], 2).ravel())
     figures = (np.concatenate(parts) for parts in (same, inner, digit, apart))
     return [float(each.mean()) if each.size else float("nan") for each in figures]
-
-
-def _probabilities(scores: Scores) -> Scores:
-    powers = np.exp(scores - scores.max(2, keepdims=True))
-    return powers / powers.sum(2, keepdims=True)
 
 
 def forms_rows(kinds, photos) -> list[tuple[str, ...]]:

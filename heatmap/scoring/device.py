@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..choices import DEVICES, DTYPES, Device, Dtype
 from ..errors import ModelError, Use, reason_of
+from ..held import Held
 from ..memory import MEMORY_SHARE, free_memory
 
 if TYPE_CHECKING:
@@ -171,36 +171,31 @@ def _free_words(compute: Compute) -> str:
     return f" ({free / 1e9:.1f} of {total / 1e9:.1f} GB are free)"
 
 
-_lock = threading.Lock()
-_holders = 0
-_before: tuple[bool, bool] = (False, False)
+def _tf32_switches() -> tuple[Any, Any]:
+    import torch
+
+    return torch.backends.cuda.matmul, torch.backends.cudnn
+
+
+def _tf32_now() -> tuple[bool, ...]:
+    return tuple(switch.allow_tf32 for switch in _tf32_switches())
+
+
+def _set_tf32(values: tuple[bool, ...]) -> None:
+    for switch, value in zip(_tf32_switches(), values, strict=True):
+        switch.allow_tf32 = value
+
+
+# They are of the whole process.
+_switching = Held(_tf32_now, _set_tf32)
 
 
 @contextmanager
 def _tf32(wanted: bool, *, on: bool) -> Iterator[None]:
-    """Set torch's switches for TF32 within the block, where the device has any.
-
-    They are of the whole process: blocks in several threads count as one, which ends with the last
-    of them.
-    """
-    global _holders, _before
+    """Set torch's switches for TF32 within the block, where the device has any."""
     if not on:
         yield
         return
-    import torch
-
-    switches: tuple[Any, Any] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    with _lock:
-        _holders += 1
-        if _holders == 1:
-            _before = (switches[0].allow_tf32, switches[1].allow_tf32)
-        for switch in switches:
-            switch.allow_tf32 = wanted
-    try:
+    with _switching.held():
+        _set_tf32((wanted, wanted))
         yield
-    finally:
-        with _lock:
-            _holders -= 1
-            if _holders == 0:
-                for switch, value in zip(switches, _before, strict=True):
-                    switch.allow_tf32 = value
