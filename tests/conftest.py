@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import gc
 import os
 import re
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -36,6 +39,7 @@ KINDS = {
         "of the page in a browser",
         "apt-get install chromium; pip install playwright",
     ),
+    r"CUDA": ("on a GPU", "a machine with a CUDA device, and torch for it"),
     r"torchcam": ("beside torchcam", "pip install torchcam"),
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
@@ -101,7 +105,7 @@ def _kept_checkpoint(_shared_cache: Path, tmp_path_factory: pytest.TempPathFacto
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEATMAP_CACHE", str(_shared_cache))
         patch.chdir(path.parent)
-        made = heatmap.load_classifier("squeezenet1_1", weights="random", window=64)
+        made = heatmap.load_classifier("timm/test_resnet", weights="random", window=64)
         heatmap.save_checkpoint(made, path)
         before = {kept.key for kept in Store().networks()}
         heatmap.prepare(path.name, backend="onnx")
@@ -132,8 +136,30 @@ def free_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_free
 
 
+def _list_operations_once() -> None:
+    """torch lists the operations that ONNX has at each export, which takes over a second."""
+    import torch.onnx
+
+    export = torch.onnx.export
+
+    @functools.wraps(export)
+    def first_export(*given: object, **options: object) -> object:
+        torch.onnx.export = export
+        # Not of torch's interface: without it exports take longer.
+        with contextlib.suppress(ImportError, AttributeError):
+            from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+            listed = functools.cache(ONNXRegistry.from_torchlib)
+            ONNXRegistry.from_torchlib = staticmethod(listed)
+        return export(*given, **options)
+
+    torch.onnx.export = first_export
+
+
 def pytest_collection_finish() -> None:
     """What imports made stays to the end: the collector need not look at it again and again."""
+    if "torch" in sys.modules:
+        _list_operations_once()
     gc.collect()
     gc.freeze()
 

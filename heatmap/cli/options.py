@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 import click
 
-from ..choices import ACTIVATIONS, BACKENDS, DEVICES, DTYPES, ENGINES, STATISTICS
+from ..choices import ACTIVATIONS, BACKENDS, DTYPES, ENGINES, STATISTICS
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
 from ..photo.reading import MAX_PIXELS
 from .completion import complete_classes, complete_models
 from .parameter_types import (
     ChannelNumbers,
+    DeviceName,
     InputRange,
     Memory,
     PixelCount,
@@ -317,20 +318,20 @@ compute_options = under(
     click.option(
         "--memory",
         type=Memory(),
-        help="Memory limit for activations, such as 2GB; default: half of the free memory.",
+        help="Memory limit for activations, such as 2GB; default: half of what is free.",
     ),
     click.option(
         "--device",
-        type=click.Choice(DEVICES),
+        type=DeviceName(),
         default="cpu",
         show_default=True,
-        help="Device to compute on.",
+        help="Device to compute on; cuda:1 is the second GPU.",
     ),
     click.option(
         "--dtype",
         type=click.Choice(DTYPES),
         default="float32",
         show_default=True,
-        help="Number format of the computation.",
+        help="Number format of convolutions and matrix products.",
     ),
 )

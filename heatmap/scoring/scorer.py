@@ -19,7 +19,6 @@ from ..grid.position_scores import PositionScores, mean_over, positions_of
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
 from ..grid.skip import Skip, no_data_cells
 from ..localization.confirm import CropAnswers, Crops
-from ..memory import free_memory
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, name_of, open_photo
@@ -248,7 +247,7 @@ class Scorer(ScoringNetwork):
         positions: bool = False,
     ) -> Pass:
         """A pass in ONNX Runtime where that is the faster one and the photo fits; else in torch."""
-        extended, memory = ExtendedRows(opened, geometry), memory or free_memory()
+        extended, memory = ExtendedRows(opened, geometry), memory or self.compute.free_memory
         prepared = None if self.spread else self.prepared_at(geometry.stride_px)
         # Of another form it is where the engine was replaced (`dataclasses.replace`).
         if prepared is not None and prepared.form == self.engine:

@@ -301,7 +301,7 @@ class TestNames:
         assert not module.training
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(name=st.text(max_size=30))
 def test_any_text_is_refused_in_one_line(name):
     with pytest.raises(ModelError) as caught:

@@ -62,7 +62,11 @@ def test_other_versions_are_asked_again(cache, asked, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", [None, [], {"torchvision": {}}, {"torchvision": 1, "timm": {}, "timm_tagged": {}}]
+    "content",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (None, [], {"torchvision": {}})),
+        {"torchvision": 1, "timm": {}, "timm_tagged": {}},
+    ],
 )
 def test_damaged_names_are_asked_again(cache, asked, content):
     names = library_names()

@@ -117,7 +117,17 @@ def test_a_head_that_runs_slice_by_slice_shows_its_layers_on_one_slice():
     assert found.unused == 0
 
 
-def test_sizes_are_bytes_of_float32(vgg16):
+def test_sizes_are_bytes_of_float32():
+    module = padded("fc layers")
+    side = WINDOW + 12
+    table = summary(load_classifier(module, window=WINDOW), photo_size=(side, side))
+    assert table.input_bytes == 4 * 3 * side * side
+    assert table.parameter_bytes == 4 * sum(weights.numel() for weights in module.parameters())
+    assert table.activation_bytes == sum(4 * torch.Size(row.shape).numel() for row in table.rows)
+
+
+@pytest.mark.slow
+def test_sizes_of_vgg16_are_bytes_of_float32(vgg16):
     assert vgg16.input_bytes == 4 * 3 * 384 * 384
     assert vgg16.parameter_bytes == 4 * 138_357_544
     assert vgg16.activation_bytes == sum(4 * torch.Size(row.shape).numel() for row in vgg16.rows)

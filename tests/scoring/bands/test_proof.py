@@ -16,14 +16,14 @@ from heatmap.scoring.bands import operations, proof
 from heatmap.scoring.bands import receptive_field as fields
 from heatmap.scoring.bands.proof import largest_difference, prove_bands
 from heatmap.scoring.bands.receptive_field import NotInBands, ReceptiveField, links_of
-from tests.support.band_networks import CASES, WINDOW, Network, converted, stem
+from tests.support.band_networks import DRAWN_CASES, WINDOW, Network, converted, stem
 from tests.support.networks import randomise
 from tests.support.scoring import photo
 
 OWN = heatmap.load_classifier(nn.Sequential(nn.Conv2d(3, 1, 1), nn.Flatten()), window=1)
 
 
-@pytest.mark.parametrize(("name", "k"), CASES)
+@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 def test_networks_that_can_be_cut_are_proven(name, k):
     assert prove_bands(converted(name, k), OWN.preprocessing) == ""
 

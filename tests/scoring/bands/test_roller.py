@@ -26,7 +26,6 @@ from heatmap.scoring.bands.receptive_field import NotInBands, ReceptiveField, li
 from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import Scanner
 from tests.support.band_networks import (
-    CASES,
     DRAWN_CASES,
     NETWORKS,
     WINDOW,
@@ -88,7 +87,7 @@ def test_any_bands_of_any_part_equal_the_whole(name: str, k: int, data: st.DataO
     whole.check(plan, sorted({first, end} | cuts))
 
 
-@pytest.mark.parametrize(("name", "k"), CASES)
+@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 @pytest.mark.parametrize(
     "band_px", [8, *(pytest.param(px, marks=pytest.mark.slow) for px in (1, 37, 10_000))]
 )
