@@ -1,79 +1,157 @@
-"""Which windows are scored first, and which then, from coarse to fine."""
+"""Which windows are cropped from coarse to fine, and what stands for the others."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heatmap.classes import ClassList
 from heatmap.geometry import Placement, plan_grid
-from heatmap.grid.coarse import Blocks
+from heatmap.grid import collector as collecting
+from heatmap.grid.coarse import SHARES_NAMED, CoarseToFine, Sought, stages
+from heatmap.grid.collector import Collector
+from heatmap.grid.origin import Origin, Weights
+from heatmap.grid.outputs import probabilities_of, scores_of
 
-properties = settings(max_examples=60)
-blocks = st.builds(
-    Blocks, st.tuples(st.integers(1, 14), st.integers(1, 14)), step=st.integers(1, 5)
+WINDOW = 224
+ORIGIN = Origin("", "", "made", Weights("own", "made", ""), "crop", "refused")
+properties = settings(max_examples=50)
+
+
+def grid_of(rows, columns, stride=32):
+    photo_hw = tuple(WINDOW + stride * (cells - 1) for cells in (rows, columns))
+    return plan_grid(photo_hw, Placement(stride, border="valid"), window=WINDOW, native_stride=32)
+
+
+def scripted(seed, geometry, classes=3):
+    """Logits of all windows, in some parts of the grid of a likely class."""
+    made = np.random.default_rng(seed)
+    scores = made.normal(0, 1, (*geometry.grid_hw, classes)).astype(np.float32)
+    scores[:, : geometry.grid_hw[1] // 3, 0] += 3
+    return scores
+
+
+def scored_so(scores, geometry, sought, outputs="logits", wanted=None):
+    """The grid of windows scored from coarse to fine, and which were."""
+    plan = CoarseToFine(geometry, sought, outputs, wanted)
+    names = ClassList(tuple(f"class {number}" for number in range(scores.shape[2])))
+    collector = Collector(geometry, names, outputs)
+    for stage, asked in plan.asked():
+        for row, column in np.argwhere(asked).tolist():
+            plan.saw(row, column, scores[row, column])
+            collector.write(row, column, scores[row : row + 1, column : column + 1])
+        collector.fill(stage.cells & ~asked, stage.around)
+    return collector.finish(ORIGIN), plan.scored
+
+
+grids = st.builds(
+    grid_of, st.integers(1, 12), st.integers(1, 12), st.sampled_from([8, 16, 32, 100, 300])
 )
 
 
-def masks(drawn, of):
-    cells = of.grid_hw[0] * of.grid_hw[1]
-    flat = drawn.draw(st.lists(st.booleans(), min_size=cells, max_size=cells))
-    return np.array(flat).reshape(of.grid_hw)
-
-
-def block_of(of, row, column):
-    return int(of.rows[row]), int(of.columns[column])
-
-
 @properties
-@given(st.data(), blocks)
-def test_each_block_has_its_wanted_cell_nearest_to_the_middle_scored_first(drawn, of):
-    wanted = masks(drawn, of)
-    expected = {}
-    for row, column in np.argwhere(wanted).tolist():
-        here = block_of(of, row, column)
-        rows, columns = np.flatnonzero(of.rows == here[0]), np.flatnonzero(of.columns == here[1])
-        away = (2 * row - rows[0] - rows[-1]) ** 2 + (2 * column - columns[0] - columns[-1]) ** 2
-        expected[here] = min(expected.get(here, (away, row, column)), (away, row, column))
-    first = of.first(wanted)
-    assert {tuple(cell) for cell in np.argwhere(first)} == {one[1:] for one in expected.values()}
+@given(grids)
+def test_every_cell_is_in_one_stage_after_all_those_around_it(geometry):
+    done = np.zeros(geometry.grid_hw, int)
+    for stage in stages(geometry):
+        for row, column in np.argwhere(stage.cells).tolist():
+            around = [(row + down, column + across) for down, across in stage.around]
+            inside = [
+                each
+                for each in around
+                if all(0 <= at < n for at, n in zip(each, done.shape, strict=True))
+            ]
+            assert all(done[each] for each in inside)
+            assert inside or not stage.around
+        done += stage.cells
+    assert (done == 1).all()
 
 
-@properties
-@given(st.data(), blocks)
-def test_near_are_all_within_a_step_and_no_others(drawn, of):
-    promising = masks(drawn, of)
-    near = of.near(promising)
-    hot = np.argwhere(promising)
-    for row, column in np.ndindex(*of.grid_hw):
-        within = (np.abs(hot - (row, column)).max(axis=1, initial=0) <= of.step).any()
-        assert near[row, column] == within
-
-
-@properties
-@given(st.data(), blocks)
-def test_a_stand_in_is_of_the_same_block(drawn, of):
-    wanted = masks(drawn, of)
-    first = of.first(wanted)
-    rows, columns = of.stand_ins(wanted, first)
-    assert first[rows, columns].all()
-    for cell, other in zip(np.argwhere(wanted), np.stack([rows, columns], axis=1), strict=True):
-        assert block_of(of, *cell) == block_of(of, *other)
-
-
-@properties
-@given(
-    st.tuples(st.integers(1, 900), st.integers(1, 900)),
-    st.sampled_from([8, 16, 32, 100, 300]),
-    st.sampled_from(["cover", "valid"]),
-)
-def test_windows_scored_first_are_at_most_half_a_window_apart(hw, stride, border):
-    hw = hw if border == "cover" else tuple(side + 224 for side in hw)
-    geometry = plan_grid(hw, Placement(stride, border=border), window=224, native_stride=stride)
-    of = Blocks.of(geometry)
-    first = of.first(np.ones(of.grid_hw, bool))
+@pytest.mark.parametrize(("stride", "cells"), [(32, 4), (16, 8), (8, 16), (100, 1), (300, 1)])
+def test_first_windows_are_about_half_a_window_apart(stride, cells):
+    first = next(iter(stages(grid_of(33, 33, stride)))).cells
     for axis in (0, 1):
-        apart = np.diff(np.flatnonzero(first.any(axis=1 - axis))) * stride
-        assert (apart <= max(112, stride)).all()
-    # No cell is further from one scored first than those are from each other.
-    assert of.near(first).all()
+        assert set(np.diff(np.flatnonzero(first.any(axis=1 - axis)))) == {cells}
+
+
+def plainly(scores, geometry, sought, outputs):
+    """The windows that are scored, and the probabilities of all, cell by cell."""
+    probabilities, known, scored = probabilities_of(scores, outputs), {}, set()
+    likely, listed = {}, list(stages(geometry))
+    for number, stage in enumerate(listed):
+        share = 0.2 if number < len(listed) - 4 else sought.shares[number - len(listed)]
+        for cell in map(tuple, np.argwhere(stage.cells).tolist()):
+            around = [(cell[0] + down, cell[1] + across) for down, across in stage.around]
+            around = [each for each in around if each in known]
+            mean = np.mean([likely[each] for each in around]) if around else math.inf
+            if mean < share * sought.conf:
+                known[cell] = np.mean([known[each] for each in around], axis=0)
+                likely[cell] = mean
+            else:
+                known[cell] = probabilities[cell]
+                likely[cell] = sought.highest(scores[cell][None], outputs)[0]
+                scored.add(cell)
+    return scored, known
+
+
+@properties
+@given(grids, st.integers(0, 9), st.sampled_from([None, ((0,),), ((1,), (0, 2))]))
+def test_scores_and_stand_ins_are_those_of_the_definition(geometry, seed, groups):
+    scores, sought = scripted(seed, geometry), Sought(0.6, groups)
+    grid, scored = scored_so(scores, geometry, sought)
+    expected, known = plainly(scores, geometry, sought, "logits")
+    assert {tuple(cell) for cell in np.argwhere(scored).tolist()} == expected
+    assert (grid.scores[scored] == scores[scored]).all()
+    for cell, probabilities in known.items():
+        assert np.allclose(grid.probabilities()[cell], probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("outputs", ["logits", "independent logits", "independent probabilities"])
+@pytest.mark.parametrize("groups", [None, ((0,),), ((1, 2),)])
+def test_a_window_that_was_not_scored_never_reaches_the_threshold(outputs, groups):
+    geometry = grid_of(13, 17)
+    scores = scripted(3, geometry, 5)
+    if outputs != "logits":
+        scores = scores_of(probabilities_of(scores - 3, "independent logits"), outputs)
+    sought = Sought(0.5, groups)
+    grid, scored = scored_so(scores, geometry, sought, outputs)
+    left = grid.scores[~scored]
+    assert len(left) > 20
+    assert (sought.highest(left, outputs) < max(SHARES_NAMED) * 0.5 + 1e-6).all()
+
+
+def test_a_grid_too_large_for_memory_gets_the_same_scores(monkeypatch):
+    geometry = grid_of(9, 9)
+    scores = scripted(1, geometry)
+    expected, scored = scored_so(scores, geometry, Sought(0.6))
+    assert not scored.all()
+    monkeypatch.setattr(collecting, "LARGE_GRID_BYTES", 0)
+    grid, _ = scored_so(scores, geometry, Sought(0.6))
+    assert np.array_equal(grid.scores, expected.scores)
+
+
+def test_cells_that_may_not_be_scored_are_not_looked_at():
+    geometry = grid_of(9, 9)
+    wanted = np.ones(geometry.grid_hw, bool)
+    wanted[:, 5:] = False
+    grid, scored = scored_so(scripted(1, geometry), geometry, Sought(0.6), wanted=wanted)
+    assert not (scored & ~wanted).any()
+    assert (np.isnan(grid.scores[:, :, 0]) == ~wanted).all()
+
+
+def test_all_are_scored_where_anything_is_a_detection():
+    geometry = grid_of(6, 7)
+    assert scored_so(scripted(1, geometry), geometry, Sought(0.0))[1].all()
+
+
+def test_classes_left_out_make_no_window_likely():
+    geometry = grid_of(9, 9)
+    scores = np.zeros((9, 9, 2), np.float32)
+    scores[:, :, 1] = 9
+    assert scored_so(scores, geometry, Sought(0.5))[1].all()
+    _, scored = scored_so(scores, geometry, Sought(0.5, left_out=(1,)))
+    assert (scored == next(iter(stages(geometry))).cells).all()
