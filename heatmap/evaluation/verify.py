@@ -111,13 +111,7 @@ def verify(
     check_keywords(verify, options, VerifyOptions)
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
-    found = _found(photo, output)
-    request = request_of(options, overwrite=overwrite)
-    if request.placement.stride == "auto":
-        raise GeometryError(
-            "stride is auto, at which only some windows are scored, but any may be compared",
-            Use("stride", text="leave {} out, or give px"),
-        )
+    found, request = _found(photo, output), _request(options, overwrite=overwrite)
     comparing = _Comparing(request, classes, windows, None if output is None else Path(output))
     comparing.check_pictures(photo, found)
     with verify_reporting(progress) as reporter:
@@ -129,6 +123,21 @@ def verify(
         if found is None:
             return comparing.compared(photo, scorer, reporter)
         return summarise(comparing.outcomes(found, scorer, reporter))
+
+
+def _request(options: VerifyOptions, *, overwrite: bool) -> Request:
+    """As :func:`request_of`, but of all windows.
+
+    Raises:
+        GeometryError: the stride is "auto"; or as there.
+    """
+    request = request_of(options, overwrite=overwrite)
+    if request.placement.stride == "auto":
+        raise GeometryError(
+            "stride is auto, at which only some windows are scored, but any may be compared",
+            Use("stride", text="leave {} out, or give px"),
+        )
+    return request
 
 
 def _found(photo: object, output: str | Path | None) -> BatchFiles | None:

@@ -79,7 +79,7 @@ def stages(geometry: Geometry) -> Iterator[Stage]:
 
     def every(step: int, first: int = 0) -> Bools:
         of_rows, of_columns = rows % step == first, columns % step == first
-        return of_rows[:, None] & of_columns
+        return np.asarray(of_rows[:, None] & of_columns)
 
     done = every(apart)
     yield Stage(done)

@@ -34,7 +34,7 @@ OPTIONS = {
     "view": "--photo --overwrite --json",
     "verify": f"{MODEL} {READING} --stride {SCALES} --border --statistics --backend --class "
     "--windows --max-difference --output --overwrite --json",
-    "evaluate": f"{MODEL} {READING} {SCALES} --fuse --backend --conf --confirm --labels "
+    "evaluate": f"{MODEL} {READING} {SCALES} --stride --fuse --backend --conf --confirm --labels "
     "--cam --output --overwrite --json",
     "summary": f"{MODEL} --photo-size --json",
     "models": "--cached --clear-cache --json",
