@@ -135,7 +135,7 @@ def _request(options: VerifyOptions, *, overwrite: bool) -> Request:
     if request.placement.stride == "auto":
         raise GeometryError(
             "stride is auto, at which only some windows are scored, but any may be compared",
-            Use("stride", text="leave {} out, or give px"),
+            Use("stride", text="leave {} out or give px"),
         )
     return request
 

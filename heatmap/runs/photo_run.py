@@ -179,7 +179,9 @@ class PhotoRun:
         seconds = took * pixels / math.prod(done.extended_hw)
         if not asked and seconds < SLOW_S:
             return False
-        reporter.note(f"{windows:,} windows at finer scales will take about {seconds:.0f} s")
+        # The shares of the scales that are cropped from coarse to fine are not known before.
+        fewer = "" if self._sought[0] is None else " if all are scored"
+        reporter.note(f"{windows:,} windows at finer scales will take about {seconds:.0f} s{fewer}")
         return True
 
     def _score(self, scale: float, sought: Sought | None, reporter: Reporter) -> Scored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -16,6 +17,7 @@ import heatmap
 from heatmap.errors import GeometryError
 from heatmap.photo.photo import Photo
 from heatmap.runs.request import MultiScale
+from heatmap.scoring.stream import ScoreStream
 
 WINDOW, STRIDE = 32, 4
 HW = (120, 200)
@@ -176,3 +178,18 @@ def test_a_photo_of_one_window_is_cropped_once(scorer):
     found = heatmap.run(small, scorer, stride="auto", **ONE_SCALE)
     assert found.maps.origin.cropped == (1, 1)
     assert Colours.seen == 1
+
+
+def test_workers_that_give_whole_rows_overwrite_nothing(scorer, photo):
+    """Blocks of workers hold, as NaN, cells that were scored in an earlier stage."""
+
+    def whole(job, positions):
+        stream = job.start()
+        rows = np.full((*job.geometry.grid_hw, 3), np.nan, np.float32)
+        for row, column, scores in stream.blocks:
+            rows[row, column] = scores
+        return ScoreStream(stream.computation, iter([(0, 0, rows)]))
+
+    expected = heatmap.run(photo, scorer, stride="auto", **ONE_SCALE)
+    spread = heatmap.run(photo, replace(scorer, spread=whole), stride="auto", **ONE_SCALE)
+    assert np.array_equal(spread.windows.grid.scores, expected.windows.grid.scores)
