@@ -52,6 +52,10 @@ class StridePx(click.ParamType):  # type: ignore[type-arg]
         except ValueError:
             self.fail(f"{value!r}: give a whole number of px, or auto", param, ctx)
 
+    def spell(self, value: int | str) -> str:
+        """As typed on the command line."""
+        return str(value)
+
 
 class LowHigh(click.ParamType):  # type: ignore[type-arg]
     """Two numbers, the lower one first: "0:4095"."""

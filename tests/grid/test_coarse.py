@@ -19,7 +19,7 @@ from heatmap.grid.outputs import probabilities_of, scores_of
 
 WINDOW = 224
 ORIGIN = Origin("", "", "made", Weights("own", "made", ""), "crop", "refused")
-properties = settings(max_examples=50)
+properties = settings(max_examples=25)
 
 
 def grid_of(rows, columns, stride=32):

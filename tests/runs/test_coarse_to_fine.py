@@ -72,8 +72,9 @@ def boxes(result):
     return [(each.name, each.xyxy, each.confidence) for each in result.detections]
 
 
-@pytest.mark.parametrize("classes", [(), ("red",), ("red", "blue")])
-@pytest.mark.parametrize("scales", [1.0, (0.5, 1.0)])
+@pytest.mark.parametrize(
+    ("classes", "scales"), [((), 1.0), ((), (0.5, 1.0)), (("red",), 1.0), (("red", "blue"), 1.0)]
+)
 def test_the_same_is_found_in_fewer_crops(scorer, photo, classes, scales):
     options = {"scales": scales, "classes": classes}
     full = heatmap.run(photo, scorer, **options)
