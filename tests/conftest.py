@@ -41,6 +41,7 @@ KINDS = {
     ),
     r"CUDA": ("on a GPU", "a machine with a CUDA device, and torch for it"),
     r"torchcam": ("beside torchcam", "pip install torchcam"),
+    r"\bfish\b": ("in the shell fish", "apt-get install fish"),
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
     r"supervision": ("beside supervision", "pip install 'supervision>=0.30'"),

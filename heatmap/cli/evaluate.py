@@ -23,6 +23,7 @@ from .options import (
     model_options,
     reading_options,
     scales_options,
+    statistics_option,
     stride_option,
     under,
 )
@@ -49,6 +50,7 @@ _COMMON = (
 @reading_options
 @scales_options
 @stride_option
+@statistics_option
 @fuse_option
 @backend_option
 @conf_option

@@ -230,16 +230,23 @@ engine_option = under(
         "sliding is inexact or refused.",
     ),
 )
-statistics_option = under(
-    _WINDOWS,
-    click.option(
-        "--statistics",
-        type=click.Choice(STATISTICS),
-        help="Slide networks that look at their whole input (squeeze-and-excitation, GroupNorm), "
-        "as an approximation: with statistics of a window around each position (local), or of the "
-        "whole photo; default: such networks are cropped.",
-    ),
-)
+
+
+def statistics_of(otherwise: str) -> Callable[[F], F]:
+    """``--statistics``; ``otherwise`` says what happens to such networks without it."""
+    return under(
+        _WINDOWS,
+        click.option(
+            "--statistics",
+            type=click.Choice(STATISTICS),
+            help="Slide networks that look at their whole input (squeeze-and-excitation, "
+            "GroupNorm), as an approximation: with statistics of a window around each position "
+            f"(local), or of the whole photo; default: {otherwise}.",
+        ),
+    )
+
+
+statistics_option = statistics_of("such networks are cropped")
 skip_options = under(
     _WINDOWS,
     click.option(

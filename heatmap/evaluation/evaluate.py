@@ -52,8 +52,9 @@ def evaluate(
         labels: a JSON file that maps labels of the boxes to classes; None goes by their names.
         cam: whether to evaluate class activation maps too; needs torchcam.
         progress: as in :func:`heatmap.score`; counts photos.
-        options: of :class:`heatmap.RunOptions` those of the model and its ``backend``, of reading,
-            and ``scales``, ``resolution``, ``stride``, ``fuse``, ``conf`` and ``confirm``.
+        options: of :class:`heatmap.RunOptions` those of the model, its ``statistics`` and
+            ``backend``, of reading, and ``scales``, ``resolution``, ``stride``, ``fuse``,
+            ``conf`` and ``confirm``.
 
     Returns:
         The figures, over all photos, by label and of each photo; shares are 0..1.

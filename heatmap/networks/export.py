@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from ..choices import Statistics, check_statistics
 from ..contents import digest_of
 from ..conversion.check import relative_difference
 from ..conversion.convert import convert_usable
@@ -93,6 +94,7 @@ def export(
     *,
     to: ProgramFormat = "onnx",
     stride: int | None = None,
+    statistics: Statistics | None = None,
     overwrite: bool = False,
     progress: Progress = False,
     **options: Unpack[LoadOptions],
@@ -105,7 +107,8 @@ def export(
     "heatmap.json": model, weights and their digest, classes, window_px, stride_px, mean, std,
     channel_order, outputs (what the scores are, as in :attr:`heatmap.ScoreGrid.kind`), activation
     ("softmax", "sigmoid" or "none", over the classes, makes probabilities of them), scales (how
-    large the things were that it learned from, :class:`auto_scales.ScaleRule`), versions, notes.
+    large the things were that it learned from, :class:`auto_scales.ScaleRule`), sliding ("exact",
+    or "inexact" with its ``statistics``), versions, notes.
     In ONNX it is a metadata property, in torch's format an extra file
     (``torch.export.load(path, extra_files=...)``).
 
@@ -116,6 +119,8 @@ def export(
         output: the file, .onnx or, for torch, .pt2.
         to: "onnx", for ONNX Runtime and others, or "torch" (``torch.export.save``).
         stride: distance between windows, px; None is the native stride.
+        statistics: makes networks slide that look at their whole input, as an approximation, as in
+            :func:`heatmap.prepare`; None refuses them.
         overwrite: also replace files that were not exported by this tool.
         progress: as in :func:`heatmap.score`; only stages and notes.
 
@@ -139,7 +144,7 @@ def export(
         classifier = load_classifier(model, **among(options, LoadOptions))
         reporter.notes(classifier.notes)
         reporter.stage(f"converting {classifier.name}")
-        network = _converted(classifier, stride)
+        network = _converted(classifier, stride, check_statistics(statistics))
         reporter.stage(f"writing {target}")
         facts = _facts(classifier, network)
         write = _write_onnx if to == "onnx" else _write_torch
@@ -179,12 +184,16 @@ def _owner(
     return owner
 
 
-def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional:
+def _converted(
+    classifier: Classifier, stride: int | None, statistics: Statistics | None
+) -> FullyConvolutional:
     module, own = classifier.module, classifier.preprocessing
     if any(tensor.device.type != "cpu" for tensor in module.state_dict().values()):
         # Exported programs keep the device that they were recorded on.
         module = copy.deepcopy(module).cpu()
-    network = convert_usable(module, own.window_px, stride, channels=own.channels)
+    network = convert_usable(
+        module, own.window_px, stride, channels=own.channels, statistics=statistics
+    )
     if network.stitched:
         raise ConversionError(
             f"{classifier.name} cannot be exported at a stride of {network.stride_px} px: it takes "
@@ -206,6 +215,8 @@ def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any
         "top-left pixel is (i, j) * stride_px",
         **asdict(classifier.preprocessing),
         "stride_px": network.stride_px,
+        "sliding": network.sliding,
+        "statistics": network.statistics,
         "outputs": classifier.outputs,
         "activation": activation_of(classifier.outputs),
         "scales": described_rule(classifier.scale_rule),

@@ -10,6 +10,7 @@ from typing import Unpack
 import torch
 from torch import fx, nn
 
+from ..choices import Statistics, check_statistics
 from ..conversion.convert import convert_usable
 from ..conversion.graph import layer, operation, read_attribute
 from ..conversion.layers import ChannelLayerNorm, MeanOfWindow, PoolOfOne, SliceHead, SlidingLinear
@@ -59,6 +60,7 @@ def summary(
     model: Model = DEFAULT_MODEL,
     *,
     photo_size: tuple[int, int] | None = None,
+    statistics: Statistics | None = None,
     **options: Unpack[LoadOptions],
 ) -> Summary:
     """Describe each layer of the converted network, before BatchNorm is folded.
@@ -66,6 +68,8 @@ def summary(
     Args:
         model, options: as for :func:`heatmap.load_classifier`.
         photo_size: width and height of the photo, px; None is one window.
+        statistics: over what layers that look at their whole input take statistics: "local", a
+            window around each position, or "whole", the photo; None is "whole".
 
     Raises:
         ModelError: the network cannot be loaded.
@@ -73,6 +77,7 @@ def summary(
         GeometryError: the photo is smaller than the window.
     """
     check_keywords(summary, options, LoadOptions)
+    check_statistics(statistics)
     classifier = load_classifier(model, **among(options, LoadOptions))
     window = classifier.preprocessing.window_px
     width, height = photo_size or (window, window)
@@ -82,7 +87,11 @@ def summary(
         )
     channels = classifier.preprocessing.channels
     network = convert_usable(
-        classifier.module, window, channels=channels, statistics="whole", fuse=False
+        classifier.module,
+        window,
+        channels=channels,
+        statistics=statistics or "whole",
+        fuse=False,
     )
     photo = torch.empty(1, network.channels, height, width, device="meta")
     seen = network.whole_windows(photo).shape

@@ -67,6 +67,7 @@ class VerifyOptions(LoadOptions, PlacementOptions, ReadingOptions, total=False):
 class EvaluateOptions(LoadOptions, ScaleOptions, ReadingOptions, total=False):
     """The options of :func:`heatmap.evaluate`, as of :class:`heatmap.RunOptions`."""
 
+    statistics: Statistics | None
     fuse: Fusion
     stride: Stride | None
     backend: Backend

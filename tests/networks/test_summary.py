@@ -14,6 +14,7 @@ import heatmap
 from heatmap import GeometryError, load_classifier, summary
 from heatmap.conversion.shapes import peak_bytes, shapes_at
 from heatmap.conversion.trace import trace
+from tests.support.local_networks import EVEN, excitation, network
 from tests.support.networks import WINDOW, heads, slice_heads, small_classifier
 from tests.support.scoring import padded
 
@@ -141,6 +142,21 @@ def test_peak_counts_what_is_alive_and_not_what_is_gone():
     shapes = shapes_at(body, (1, 3, 8, 8))
     # Widest moment: 4 channels read while 8 are written; the input stays with its owner.
     assert peak_bytes(body, shapes) == 4 * 8 * 8 * (4 + 8)
+
+
+def test_layers_that_look_at_their_whole_input_are_shown_with_the_statistics_asked_for():
+    module = network(excitation(), window=EVEN)
+    whole, local = (
+        summary(module, window=EVEN, statistics=statistics, photo_size=(2 * EVEN, EVEN))
+        for statistics in (None, "local")
+    )
+    # A pooled value for the photo, and one for each position of the map of stride 4.
+    down = [
+        next(row for row in found.rows if row.path.endswith("down")) for found in (whole, local)
+    ]
+    assert [row.shape for row in down] == [(4, 1, 1), (4, EVEN // 4, 2 * EVEN // 4)]
+    with pytest.raises(GeometryError, match="statistics is 'near'"):
+        summary(module, window=EVEN, statistics="near")
 
 
 def test_photo_smaller_than_the_window_is_refused():
