@@ -53,8 +53,8 @@ def evaluate(
         cam: whether to evaluate class activation maps too; needs torchcam.
         progress: as in :func:`heatmap.score`; counts photos.
         options: of :class:`heatmap.RunOptions` those of the model, its ``statistics`` and
-            ``backend``, of reading, and ``scales``, ``resolution``, ``fuse``, ``conf`` and
-            ``confirm``.
+            ``backend``, of reading, and ``scales``, ``resolution``, ``stride``, ``fuse``,
+            ``conf`` and ``confirm``.
 
     Returns:
         The figures, over all photos, by label and of each photo; shares are 0..1.
