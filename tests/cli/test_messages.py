@@ -208,7 +208,10 @@ NO_FOLDER = "cannot be written: names.txt is a file, not a folder"
         (("verify", "cat.png", *ATTENDING), f"{TOKEN}: {CROPS}"),
         (("summary", *ATTENDING), f"{TOKEN}: {CROPS}"),
         (("export", *ATTENDING, "-o", "net.onnx"), f"{TOKEN}: {CROPS}"),
-        (("export", *SQUEEZING, "-o", "net.onnx"), f"{MEAN}: {CROPS}"),
+        (
+            ("export", *SQUEEZING, "-o", "net.onnx"),
+            f"{MEAN}: use --statistics local to slide anyway",
+        ),
         (
             ("run", "cat.png", *PADDED, "-o", "names.txt/out"),
             f"names.txt/out/cat.json: {NO_FOLDER}",
