@@ -30,15 +30,16 @@ WINDOWS = {
     "squeezenet1_0": 96,
     "mobilenet_v2": 96,
     "timm/tf_efficientnet_lite0": 96,
+    "timm/test_resnet": 96,
     "inception_v3": 139,
 }
+SMALL = "timm/test_resnet"
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        name if name == "timm/tf_efficientnet_lite0" else pytest.param(name, marks=pytest.mark.slow)
-        for name in WINDOWS
+        name if name == SMALL else pytest.param(name, marks=pytest.mark.slow) for name in WINDOWS
     ],
 )
 def scorer(request):
