@@ -77,6 +77,14 @@ def small_onnx(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return exported(tmp_path_factory.mktemp("onnx"), "onnx")
 
 
+@pytest.fixture(scope="session")
+def prepared_once() -> Callable[..., object]:
+    """What ``heatmap.prepare`` calls; small networks of tests and the built-in one are kept."""
+    from tests.support import prepare_once
+
+    return prepare_once.prepared_once()
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache for one test, which is made when something is kept."""
