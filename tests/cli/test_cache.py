@@ -46,9 +46,9 @@ def imported(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-def call(call, monkeypatch, prepare_once):
+def call(call, monkeypatch, prepared_once):
     """As for other commands, with networks that are prepared each time."""
-    monkeypatch.setattr(preparing, "prepare", prepare_once.__wrapped__)
+    monkeypatch.setattr(preparing, "_prepared", prepared_once.__wrapped__)
     return call
 
 
