@@ -10,6 +10,7 @@ import skimage.data
 
 import heatmap
 from heatmap.cli import main as cli
+from heatmap.scoring import prepare as preparing
 from tests.support.examples import command_lines, load_sample, run_line, small_demo
 from tests.support.paths import ROOT
 
@@ -68,8 +69,9 @@ def test_every_command_has_an_example():
 
 
 @pytest.mark.parametrize("line", ONCE)
-def test_command_runs_in_small(line, small_folder, monkeypatch, capsys):
+def test_command_runs_in_small(line, small_folder, monkeypatch, capsys, prepared_once):
     monkeypatch.chdir(small_folder)
+    monkeypatch.setattr(preparing, "_prepared", prepared_once)
     for long, short in IN_SMALL.items():
         line = line.replace(long, short)
     run_command(line, monkeypatch, capsys)

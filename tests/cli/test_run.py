@@ -164,14 +164,9 @@ def test_random_weights_are_named_as_such(call):
     model = ("-m", "squeezenet1_1", "--weights", "random", "--scale", "1")
     outcome = call("run", "cat.png", *model, "--json")
     assert json.loads(outcome.out)["origin"]["weights"]["text"] == "random (seed 0)"
-    assert (
-        "model: squeezenet1_1, weights random (seed 0), run by torch\n"
-        in call("run", "cat.png", *model, "-v").out
-    )
-    assert (
-        "note: the weights are random: what is found means nothing\n"
-        in call("run", "cat.png", *model).out
-    )
+    told = call("run", "cat.png", *model, "-v").out
+    assert "model: squeezenet1_1, weights random (seed 0), run by torch\n" in told
+    assert "note: the weights are random: what is found means nothing\n" in told
 
 
 def test_a_group_of_the_built_in_model_is_one_class(call):
