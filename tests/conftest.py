@@ -30,7 +30,9 @@ os.environ["HEATMAP_CACHE"] = "off"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # No deadline, which a busy machine would miss; the same examples in every run.
-settings.register_profile("heatmap", deadline=None, derandomize=True)
+settings.register_profile("heatmap", deadline=None, derandomize=True, max_examples=40)
+# For `pytest --hypothesis-profile=thorough`, with other examples in every run.
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("heatmap")
 
 # What the reason of a skip mentions -> the kind of test, and how to get it.

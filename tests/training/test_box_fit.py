@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import Ridge
@@ -60,7 +60,6 @@ def test_edges_learn_from_their_own_axis():
         np.testing.assert_allclose(got.biases[edge], biases[0], atol=1e-6)
 
 
-@settings(max_examples=50)
 @given(
     corners=st.tuples(*[st.floats(0, 1)] * 4),
     hw=st.tuples(st.integers(8, 3000), st.integers(8, 3000)),
@@ -83,7 +82,6 @@ def test_boxes_near_overlap_and_lie_in_the_photo(corners, hw, count, seed):
     assert near == boxes_near(box, hw, count, np.random.default_rng(seed))
 
 
-@settings(max_examples=40)
 @given(drawn=st.tuples(*[st.floats(0, 200)] * 4))
 def test_what_is_learnt_is_what_refining_undoes(drawn):
     xs, ys = sorted(drawn[:2]), sorted(drawn[2:])
