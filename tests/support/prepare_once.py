@@ -1,4 +1,4 @@
-"""Scorers of small networks of tests and of the built-in one, each prepared once in a run."""
+"""Scorers of small, random and built-in networks, each prepared once in a run of the tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def prepared_once() -> Callable[..., Any]:
     def prepared(model: Any, way: Any, backend: Any, compute: Any, overrides: Any) -> Any:
         name, options = str(model), sorted(overrides.items())
         of_files = any(overrides.get(option) not in _NO_FILES for option in _FILES)
-        if of_files or not name.startswith(("tests.support.", DEFAULT_MODEL)):
+        known = name.startswith(("tests.support.", DEFAULT_MODEL))
+        if of_files or not (known or overrides.get("weights") == "random"):
             return _prepared(model, way, backend, compute, overrides)
         # A scorer keeps to the folder of the cache that it was prepared with.
         key = repr((name, way, backend, compute, options, os.environ.get("HEATMAP_CACHE")))
