@@ -35,7 +35,7 @@ def probabilities_again(done):
     return torch.stack(rows).numpy()
 
 
-@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize("boxed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_page_and_result_are_what_the_written_network_gives(photos, tmp_path, boxed):
     if boxed:
         boxes = boxed_squares(tmp_path / "whole")
