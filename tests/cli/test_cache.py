@@ -110,6 +110,7 @@ class TestBatch:
         assert outcome.code == 0, outcome.err
         return {path.stem: backend_in(path) for path in Path("out").rglob("*.json")}
 
+    @pytest.mark.slow
     def test_one_begun_in_torch_stays_there(self, call, kept, photos, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setenv("HEATMAP_CACHE", "off")

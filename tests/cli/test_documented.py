@@ -18,7 +18,8 @@ COMMANDS = command_lines(ROOT / "docs" / "reference" / "command-line.md")
 NAMES = [shlex.split(line)[1] for line in COMMANDS]
 # Each command once; other uses of the same one are slow, as are those that take seconds even in
 # small: tests/cli runs these commands with smaller networks.
-SLOW_IN_SMALL = ("batch", "evaluate", "verify", "adapt", "export", "train", "doctor", "summary")
+SLOW_IN_SMALL = ("batch", "evaluate", "verify", "adapt", "export", "train", "doctor")
+SLOW_IN_SMALL += ("models", "summary")
 ONCE = [
     pytest.param(
         *(line,),
