@@ -35,7 +35,7 @@ def follow(page: Opened, address: str) -> None:
     page.settle()
 
 
-def test_link_restores_the_view_on_loading_and_when_it_changes(opened):
+def test_link_restores_the_view_on_loading_and_when_it_changes(opened, tabs):
     grid = make_grid()
     page = opened(some_findings(grid, [CAT, *grid.winners(3)]), grid)
     as_opened = shown(page)
@@ -52,9 +52,7 @@ def test_link_restores_the_view_on_loading_and_when_it_changes(opened):
     page.page.wait_for_function("() => location.hash.includes('row=')")
     address = page.page.evaluate("() => location.hash")
 
-    other = Opened(page.page.context.new_page())
-    other.page.on("pageerror", lambda error: other.complaints.append(str(error)))
-    other.page.goto(page.page.url)
+    other = Opened.at(page.page.url, tabs)
     other.page.wait_for_selector('#stage[aria-busy="false"]')
     same_but_for_pointing(shown(other), before)
 

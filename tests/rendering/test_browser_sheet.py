@@ -48,23 +48,15 @@ def write(folder, records) -> str:
 
 
 @pytest.fixture
-def open_sheet(browser):
+def open_sheet(tabs):
     """Opens a sheet; at the end nothing may have been complained of."""
-    contexts, sheets = [], []
+    sheets = []
 
-    def open_at(url, *, viewport=DESKTOP, **options):
-        contexts.append(browser.new_context(viewport=viewport, **options))
-        sheet = Opened(contexts[-1].new_page())
-        sheet.page.on("request", lambda request: sheet.requests.append(request.url))
-        sheet.page.on("console", lambda message: sheet.complaints.append(message.text))
-        sheet.page.on("pageerror", lambda error: sheet.complaints.append(str(error)))
-        sheets.append(sheet)
-        sheet.page.goto(url)
-        return sheet
+    def open_at(url, **options):
+        sheets.append(Opened.at(url, tabs, **options))
+        return sheets[-1]
 
     yield open_at
-    for context in contexts:
-        context.close()
     assert [sheet.complaints for sheet in sheets] == [[] for _ in sheets]
 
 
