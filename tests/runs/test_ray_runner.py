@@ -239,14 +239,6 @@ def test_without_ray_the_way_out_is_named(monkeypatch, photos, tmp_path):
         run(photos, tmp_path / "out")
 
 
-def test_ray_is_loaded_only_where_it_is_asked_for():
-    code = "import sys, heatmap.runs.ray_runner, heatmap.runs.batch; print('ray' in sys.modules)"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.strip() == "False"
-
-
 @pytest.mark.slow
 def test_lines_of_the_manifest_are_whole(ray, photos, tmp_path):
     run(photos, tmp_path / "out")

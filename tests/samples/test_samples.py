@@ -117,6 +117,7 @@ def faces(monkeypatch) -> Iterator[ModuleType]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_in_small_faces_are_trained_and_searched(faces, tmp_path, monkeypatch, capsys):
     """Every step once; the figures that it must reach take minutes, and stand below."""
     train = faces.train
