@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 
