@@ -137,6 +137,21 @@ def free_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_free
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test marked `few(n)`, n of its cases run by default, spread evenly; others are slow."""
+    cases: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            cases.setdefault(getattr(item, "function", item), []).append(item)
+    for each in cases.values():
+        (count,) = each[0].get_closest_marker("few").args
+        shown = {round(at * (len(each) - 1) / max(count - 1, 1)) for at in range(count)}
+        for number, item in enumerate(each):
+            if number not in shown:
+                item.add_marker(pytest.mark.slow)
+
+
 def _list_operations_once() -> None:
     """torch lists the operations that ONNX has at each export, which takes over a second."""
     import torch.onnx

@@ -24,6 +24,7 @@ from .options import (
     reading_options,
     scales_options,
     statistics_option,
+    stride_option,
     under,
 )
 from .result_options import json_option, overwrite_option
@@ -48,6 +49,7 @@ _COMMON = (
 @model_options
 @reading_options
 @scales_options
+@stride_option
 @statistics_option
 @fuse_option
 @backend_option

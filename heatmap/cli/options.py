@@ -23,6 +23,7 @@ from .parameter_types import (
     Memory,
     PixelCount,
     RegionXywh,
+    StridePx,
     WindowSide,
     read_scales,
 )
@@ -154,15 +155,20 @@ reading_options = under(
 )
 
 _WINDOWS = "Windows"
-stride_option = under(
-    _WINDOWS,
-    click.option(
-        "--stride",
-        type=int,
-        metavar="PX",
-        help="Distance between neighbouring windows; default: the network's native stride.",
-    ),
+
+
+def _stride_option(kind: click.ParamType, more: str = "") -> Callable[[F], F]:  # type: ignore[type-arg]
+    text = f"Distance between neighbouring windows; default: the network's native stride.{more}"
+    metavar = "PX|auto" if more else "PX"
+    return under(_WINDOWS, click.option("--stride", type=kind, metavar=metavar, help=text))
+
+
+stride_option = _stride_option(
+    StridePx(), " Auto: crop from coarse to fine at that stride; no effect on sliding."
 )
+# Of what needs all windows: `verify`, which says why, and `export`.
+verify_stride_option = _stride_option(StridePx())
+export_stride_option = _stride_option(click.INT)
 scales_options = under(
     _WINDOWS,
     click.option(

@@ -36,6 +36,27 @@ class ChannelNumbers(click.ParamType):  # type: ignore[type-arg]
         return ",".join(f"{number:g}" for number in value)
 
 
+class StridePx(click.ParamType):  # type: ignore[type-arg]
+    """A whole number of px, or "auto"."""
+
+    name = "PX|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """The number, or "auto"."""
+        if value == "auto":
+            return "auto"
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r}: give a whole number of px, or auto", param, ctx)
+
+    def spell(self, value: int | str) -> str:
+        """As typed on the command line."""
+        return str(value)
+
+
 class LowHigh(click.ParamType):  # type: ignore[type-arg]
     """Two numbers, the lower one first: "0:4095"."""
 

@@ -102,25 +102,21 @@ def export(
     """Write the fully convolutional network to a file that runs without this package.
 
     Its input "photos" is float32 (B, C, H, W), (pixel/255 - mean) / std, for any B, and any H and
-    W from the window up; C is 3, or 1 for a network that takes grey photos. Its output "scores" is
-    float32 (B, K, N, M), as in :func:`convert`. The file has metadata as JSON under the name
+    W from the window up; C is 3, or 1 for grey photos. Its output "scores" is float32
+    (B, K, N, M), as in :func:`convert`. The file has metadata as JSON under the name
     "heatmap.json": model, weights and their digest, classes, window_px, stride_px, mean, std,
     channel_order, outputs (what the scores are, as in :attr:`heatmap.ScoreGrid.kind`), activation
     ("softmax", "sigmoid" or "none", over the classes, makes probabilities of them), scales (how
     large the things were that it learned from, :class:`auto_scales.ScaleRule`), sliding ("exact",
-    or "inexact" with its ``statistics``), versions, notes.
-    In ONNX it is a metadata property, in torch's format an extra file
-    (``torch.export.load(path, extra_files=...)``).
-
-    Weights above 2 GB are written to a separate file PATH.data in ONNX.
+    or "inexact" with its ``statistics``), versions, notes; a metadata property in ONNX, an extra
+    file for ``torch.export.load(path, extra_files=...)``. In ONNX weights above 2 GB are in PATH.data.
 
     Args:
         model, options: as in :func:`heatmap.load_classifier`.
         output: the file, .onnx or, for torch, .pt2.
         to: "onnx", for ONNX Runtime and others, or "torch" (``torch.export.save``).
         stride: distance between windows, px; None is the native stride.
-        statistics: makes networks slide that look at their whole input, as an approximation, as in
-            :func:`heatmap.prepare`; None refuses them.
+        statistics: as in :func:`heatmap.prepare`; None refuses networks that need them.
         overwrite: also replace files that were not exported by this tool.
         progress: as in :func:`heatmap.score`; only stages and notes.
 
@@ -128,8 +124,8 @@ def export(
         The paths of the files, the metadata, and the checks.
 
     Raises:
-        ConversionError: the network does not slide, or only inexactly; its operations cannot be
-            exported; or scores from the file differ by more than 1e-4 of the largest score.
+        ConversionError: the network does not slide, or only inexactly; it cannot be exported; or
+            scores from the file differ by more than 1e-4 of the largest score.
         GeometryError: the network cannot slide at this stride.
         ModelError: as :func:`heatmap.load_classifier`.
         ResultError: the path cannot be written, has another suffix, or is a stranger's file.
@@ -146,9 +142,9 @@ def export(
         reporter.stage(f"converting {classifier.name}")
         network = _converted(classifier, stride, check_statistics(statistics))
         reporter.stage(f"writing {target}")
-        facts = _facts(classifier, network)
         write = _write_onnx if to == "onnx" else _write_torch
         with _one_line(classifier.name), quiet(), changing(target.parent) as change:
+            facts = _facts(classifier, network)
             program = write(_recorded(network), network, change, target, facts)
             change.put(owner, _stale(target, owner))
             return program

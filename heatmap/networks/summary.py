@@ -20,6 +20,7 @@ from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
 from ..geometry import whole_windows
 from ..keywords import among, check_keywords
+from .classifier import Classifier
 from .layer_table import LayerRow, Summary
 from .load import Model, load_classifier
 from .load_options import LoadOptions
@@ -77,8 +78,13 @@ def summary(
         GeometryError: the photo is smaller than the window.
     """
     check_keywords(summary, options, LoadOptions)
-    check_statistics(statistics)
     classifier = load_classifier(model, **among(options, LoadOptions))
+    return _summary(classifier, photo_size, check_statistics(statistics) or "whole")
+
+
+def _summary(
+    classifier: Classifier, photo_size: tuple[int, int] | None, statistics: Statistics
+) -> Summary:
     window = classifier.preprocessing.window_px
     width, height = photo_size or (window, window)
     if min(height, width) < window:
@@ -87,11 +93,7 @@ def summary(
         )
     channels = classifier.preprocessing.channels
     network = convert_usable(
-        classifier.module,
-        window,
-        channels=channels,
-        statistics=statistics or "whole",
-        fuse=False,
+        classifier.module, window, channels=channels, statistics=statistics, fuse=False
     )
     photo = torch.empty(1, network.channels, height, width, device="meta")
     seen = network.whole_windows(photo).shape

@@ -34,8 +34,8 @@ OPTIONS = {
     "view": "--photo --overwrite --json",
     "verify": f"{MODEL} {READING} --stride {SCALES} --border --statistics --backend --class "
     "--windows --max-difference --output --overwrite --json",
-    "evaluate": f"{MODEL} {READING} {SCALES} --statistics --fuse --backend --conf --confirm "
-    "--labels --cam --output --overwrite --json",
+    "evaluate": f"{MODEL} {READING} {SCALES} --stride --statistics --fuse --backend --conf "
+    "--confirm --labels --cam --output --overwrite --json",
     "summary": f"{MODEL} --statistics --photo-size --json",
     "models": "--cached --clear-cache --json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output "

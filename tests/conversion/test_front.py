@@ -57,6 +57,7 @@ def logged(caplog) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.name != "torch.__trace"]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", FRONTS)
 def test_sliding_without_padding_equals_the_original_on_crops(name, caplog, capfd):
     before = module(FRONTS[name])

@@ -40,6 +40,7 @@ TAKEN = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("made", TAKEN.values(), ids=TAKEN)
 def test_scores_are_taken_from_what_a_network_gives(made):
     module = Gives(made)

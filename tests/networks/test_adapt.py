@@ -85,6 +85,7 @@ def test_fc_is_a_convolution_over_the_whole_map_and_slides_as_one(flattening):
     assert relative_difference(slid[0, :, :, :2].flatten(1).T, torch.cat(crops)) < 1e-5
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("head", ["fc", "pool", "spp"])
 @pytest.mark.parametrize("kind", ["averaging", "flattening"])
 def test_every_head_slides_exactly(request, kind, head):
@@ -185,6 +186,7 @@ def test_the_seed_decides_what_is_drawn_and_nothing_else_is(averaging):
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("freeze", "fixed"), [("trunk", 3), ("none", 0), (0, 0), ("2", 2), (4, 4), (5, 5)]
 )

@@ -21,6 +21,7 @@ class Flat(nn.Module):
         return photo.flatten(1)[:, :4]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("options", "said"),
     [

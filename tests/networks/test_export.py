@@ -108,6 +108,7 @@ def test_photos_are_scored_without_this_package(small_onnx):
     )
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("hw", [(31, 40), (40, 28), (4, 4)])
 def test_photos_below_the_window_are_refused(small_file, hw):
     run = OPEN[small_file.program.to](small_file.program.path)

@@ -254,6 +254,7 @@ class TestFactories:
 
 
 class TestNames:
+    @pytest.mark.few(3)
     @pytest.mark.parametrize(
         ("name", "message"),
         [
@@ -281,6 +282,7 @@ class TestNames:
         assert "timm/resnet10t" in list_models("timm/resnet1*")
         assert list_models("nothing*") == []
 
+    @pytest.mark.few(3)
     @pytest.mark.parametrize(
         ("name", "window"),
         [

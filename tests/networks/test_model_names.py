@@ -86,6 +86,7 @@ def test_network_that_was_added_to_a_library_is_found(cache, monkeypatch):
         find_architecture("timm/added")
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -118,6 +119,7 @@ def test_second_process_loads_none_of_the_libraries(cache):
     assert (called.stdout, called.stderr) == ("set()\n", "")
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "name",
     [

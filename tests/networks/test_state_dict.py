@@ -29,6 +29,7 @@ def squeezenet():
 
 
 class TestFiles:
+    @pytest.mark.few(3)
     @pytest.mark.parametrize(
         "wrap",
         [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"model": s, "epoch": 3}],

@@ -30,6 +30,7 @@ def photo() -> np.ndarray:
     return ((noise - noise.min()) / np.ptp(noise) * 255).astype(np.uint8)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("engine", ["slide", "crop"])
 @pytest.mark.parametrize(("dtype", "bits"), [("bfloat16", 8), ("float16", 11)])
 def test_half_precision_is_as_near_to_float32_as_its_digits_allow(dtype, bits, engine):
@@ -170,6 +171,7 @@ def test_unknown_names_are_refused_with_those_that_are():
         Compute(dtype="int8")
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("statistics", [None, "local", "whole"])
 @pytest.mark.parametrize("k", [1, 2])
 def test_nothing_is_computed_beside_the_device(monkeypatch, statistics, k):

@@ -42,6 +42,7 @@ def assert_left_out(found, whole, cells):
     np.testing.assert_array_equal(found[~cells], whole[~cells])
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("placement", SEVERAL)
 @pytest.mark.parametrize("engine", ["slide", "crop"])
 def test_scores_of_the_other_windows_are_the_same_bits(transparent, placement, engine):

@@ -128,6 +128,7 @@ def test_more_padding_than_a_window_has_room_for():
     assert relative(found.windows.scores, scorer.score(pixels).scores) < 1e-5
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     "head",
     [
@@ -143,6 +144,7 @@ def test_heads_that_have_positions(head, stride):
     assert relative(found.windows.scores, expected.scores) < 1e-5
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "head",
     [

@@ -23,6 +23,7 @@ from tests.support.scoring import photo
 OWN = heatmap.load_classifier(nn.Sequential(nn.Conv2d(3, 1, 1), nn.Flatten()), window=1)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 def test_networks_that_can_be_cut_are_proven(name, k):
     assert prove_bands(converted(name, k), OWN.preprocessing) == ""
@@ -41,6 +42,7 @@ def enlarged(factor, mode: str) -> nn.Module:
     return randomise(network, WINDOW)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("factor", [1, (1, 2), (2, 1), (1, 4), 2])
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 def test_enlarging_by_any_factor_is_the_same_in_bands(factor, mode):

@@ -72,6 +72,7 @@ class Whole:
         }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 @properties
 @given(data=st.data())
@@ -87,6 +88,7 @@ def test_any_bands_of_any_part_equal_the_whole(name: str, k: int, data: st.DataO
     whole.check(plan, sorted({first, end} | cuts))
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 @pytest.mark.parametrize(
     "band_px", [8, *(pytest.param(px, marks=pytest.mark.slow) for px in (1, 37, 10_000))]
@@ -101,6 +103,7 @@ def test_bands_of_one_height_equal_the_whole(name: str, k: int, band_px: int) ->
     whole.check(plan, plan.starts(band_px))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_thread_gives_the_same(name: str) -> None:
     """On one thread 1 x 1 convolutions go another way."""

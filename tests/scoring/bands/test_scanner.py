@@ -62,6 +62,7 @@ def scanned(scanner: Scanner, parts: Sequence[Part], photo: Tensor, cells: Recta
     return scores
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 @settings(max_examples=3)
 @given(data=st.data())
@@ -152,6 +153,7 @@ class Weighed(Roller):
         super()._hold(link, first, made)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     "band_px", [8, *(pytest.param(px, marks=pytest.mark.slow) for px in (32, 100))]
 )
@@ -184,6 +186,7 @@ def pixels(height: int, width: int) -> np.ndarray:
     return np.clip(photo * 50 + 128, 0, 255).astype(np.uint8)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 def test_convolutions_by_winograds_form_give_the_scores_of_one_pass(name, k, monkeypatch):
     monkeypatch.setattr(preparing, "WINOGRAD_CHANNEL_PAIRS", 1)
@@ -219,6 +222,7 @@ def scorer() -> heatmap.Scorer:
     return heatmap.prepare(randomise(Classifier(heads()["mean"]), 32), window=32)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("border", ["cover", "valid"])
 @pytest.mark.parametrize("stride", [4, 2])
 def test_memory_changes_bands_and_parts_but_no_score(scorer, border, stride):
