@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.support.browser import DESKTOP, Opened, some_findings
 from tests.support.pages import CAT, make_grid
@@ -76,6 +77,7 @@ def same_but_for_pointing(given: dict, expected: dict) -> None:
     np.testing.assert_allclose(given["frame"], expected["frame"], atol=0.5)
 
 
+@pytest.mark.slow
 def test_link_shows_the_same_part_of_the_photo_on_another_screen(opened):
     page = opened()
     page.press("+")
