@@ -160,7 +160,7 @@ def test_groups_may_be_nested_deeper_than_python_calls_itself(tmp_path):
 CLASSES = ClassList(tuple(f"class {letter}" for letter in "abcdefgh"))
 
 
-quickly = settings(max_examples=50)
+quickly = settings(max_examples=25)
 
 
 @st.composite

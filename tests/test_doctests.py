@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import shutil
+from pathlib import Path
 
 import pytest
 import skimage.data
@@ -19,10 +21,17 @@ NAMES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def cat(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "cat.png"
+    save(path, skimage.data.chelsea(), 1)
+    return path
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_examples_in_docstrings_give_what_they_say(name, tmp_path, monkeypatch):
+def test_examples_in_docstrings_give_what_they_say(name, cat, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    save(tmp_path / "cat.png", skimage.data.chelsea(), 1)
+    shutil.copy(cat, tmp_path)
     module = importlib.import_module(name)
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     result = doctest.testmod(module, extraglobs={"heatmap": heatmap}, optionflags=flags)

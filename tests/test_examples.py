@@ -23,7 +23,6 @@ PARTS = re.compile(r"^##? ([^\n]*)$|^```(python|console|sh)\n(.*?)^```$", re.MUL
 HEATMAP = re.compile(r"^heatmap ", re.MULTILINE)
 # Pages with small networks, which are tried each time, section by section, on smaller photos.
 QUICK = (
-    "docs/how-it-works/fc-to-conv.md",
     "docs/how-it-works/what-equals-what.md",
     "docs/reference/your-network.md",
 )
@@ -111,18 +110,29 @@ def run_shell(code: str, monkeypatch, capsys) -> None:
             assert exit_code == 0, captured.err
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> dict[float, Path]:
+    """By their size, folders that hold what the pages name."""
+    folders = {}
+    for factor in (0.5, 1):
+        folders[factor] = folder = tmp_path_factory.mktemp("photos")
+        save(folder / "cat.png", skimage.data.chelsea(), factor)
+        (folder / "photos").mkdir()
+        for photo in PHOTOS:
+            save(folder / "photos" / f"{photo}.png", getattr(skimage.data, photo)(), factor)
+        shutil.copytree(SAMPLES / "photos", folder / "samples/photos")
+    return folders
+
+
 @pytest.mark.parametrize(("page", "blocks"), list(examples()))
-def test_every_example_gives_what_the_page_says(page, blocks, tmp_path, monkeypatch, capsys):
+def test_every_example_gives_what_the_page_says(
+    page, blocks, photos, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     # Two sections write the same file anew.
     modules = set(sys.modules)
-    factor = 0.5 if page in QUICK else 1
-    save(Path("cat.png"), skimage.data.chelsea(), factor)
-    Path("photos").mkdir()
-    for photo in PHOTOS:
-        save(Path("photos", f"{photo}.png"), getattr(skimage.data, photo)(), factor)
-    shutil.copytree(SAMPLES / "photos", "samples/photos")
+    shutil.copytree(photos[0.5 if page in QUICK else 1], ".", dirs_exist_ok=True)
     names: dict[str, object] = {}
     try:
         for language, code in blocks:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from heatmap.errors import GeometryError
 from heatmap.geometry import BORDERS, Placement, length_of_windows, plan_grid, whole_windows
 
-properties = settings(max_examples=200)
+properties = settings(max_examples=80)
 sides = st.integers(1, 400)
 
 

@@ -11,19 +11,26 @@ import pytest
 from tests.support.paths import ROOT
 
 # In a process of its own: the settings are the whole process's, and what lies on the heap
-# of one that has run other tests is anybody's guess.
+# of one that has run other tests is anybody's guess. Memory is asked for as torch does, which
+# takes seconds to load.
 COUNT_FAULTS = """
-import resource, sys
-from contextlib import nullcontext
-import psutil, torch
+import ctypes, resource
+import psutil
 from heatmap.memory import kept_memory
 
 MB = 2**20
+libc = ctypes.CDLL(None)
+
+def take(size):
+    place = ctypes.c_void_p()
+    assert libc.posix_memalign(ctypes.byref(place), ctypes.c_size_t(64), ctypes.c_size_t(size)) == 0
+    ctypes.memset(place, 1, size)
+    libc.free(place)
 
 def fill(times):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(times):
-        torch.empty(64 * MB, dtype=torch.uint8).fill_(1)
+        take(64 * MB)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize()
 
 def resident():
@@ -31,19 +38,19 @@ def resident():
 
 fill(2)
 start = resident()
-usual = fill(8)
+usual = fill(4)
 with kept_memory():
     # glibc does not find a block of the same size at first.
-    fill(16)
+    fill(8)
     with kept_memory():
-        inside = fill(8)
-    still = fill(8)
-    torch.empty(1024 * MB, dtype=torch.uint8).fill_(1)
+        inside = fill(4)
+    still = fill(4)
+    take(1024 * MB)
     held = resident() - start
 left = resident() - start
-after = fill(8)
+after = fill(4)
 with kept_memory():
-    again = fill(8)
+    again = fill(4)
 print(*(value // MB for value in (usual, inside, still, held, left, after, again)))
 """
 

@@ -18,6 +18,9 @@ pytest.importorskip("material")
 pytest.importorskip("mkdocstrings")
 
 
+CODE = re.compile(r"^```.*?^```|`[^`]*`", re.MULTILINE | re.DOTALL)
+
+
 def test_every_public_name_is_in_the_reference():
     page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^::: heatmap\.(\w+)$", page, re.MULTILINE)) == heatmap.__all__
@@ -34,6 +37,26 @@ def site(tmp_path_factory):
     return folder
 
 
+def test_every_page_is_in_the_navigation_and_its_links_lead_to_files():
+    """Without building it, which the slow tests do."""
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).as_posix(): path for path in docs.rglob("*.md")}
+    outside = re.findall(
+        r'^    "(.+?\.md)": "(.+?)"', (docs / "hooks.py").read_text(), re.MULTILINE
+    )
+    pages |= {page: ROOT / path for page, path in outside}
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    assert sorted(re.findall(r"[\w./-]+\.md", navigation)) == sorted(pages)
+    missing = [
+        f"{name}: {target}"
+        for name, path in pages.items()
+        for target in re.findall(r"\]\(([^):#\s]+)[)#]", CODE.sub("", path.read_text("utf-8")))
+        if not (path.parent / target).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.slow
 def test_every_public_name_and_option_has_a_place(site):
     python = (site / "reference" / "python.html").read_text(encoding="utf-8")
     assert [name for name in heatmap.__all__ if f'id="heatmap.{name}"' not in python] == []
@@ -45,6 +68,7 @@ def test_every_public_name_and_option_has_a_place(site):
         assert [option for option in options if option[0] == "-" and option not in section] == []
 
 
+@pytest.mark.slow
 def test_the_site_loads_nothing_from_elsewhere(site):
     loaded = [
         f"{page.relative_to(site)}: {match[0]}"

@@ -5,10 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from heatmap.threads import side_by_side, threads_restored, use_threads
+from heatmap import threads
+from heatmap.threads import (
+    apply_to_torch,
+    side_by_side,
+    thread_count,
+    threads_restored,
+    use_threads,
+)
 from tests.support.paths import ROOT
 
 CODE = """
@@ -28,11 +36,43 @@ print(*told)
 """
 
 
+@pytest.mark.slow
 def test_number_that_was_set_holds_while_torch_is_loaded_and_afterwards():
     ended = subprocess.run(
         [sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.split() == ["3", "3", "3", "3", "2", "1", "1"]
+
+
+class StandIn:
+    """What is used of torch."""
+
+    count = 8
+
+    def get_num_threads(self) -> int:
+        return self.count
+
+    def set_num_threads(self, count: int) -> None:
+        self.count = count
+
+
+def test_number_that_was_set_is_given_to_a_module_once_it_is_whole(monkeypatch):
+    """The same in this process, which need not load torch."""
+    monkeypatch.setattr(threads, "_waiting", None)
+    # As while it is being loaded.
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    use_threads(3)
+    apply_to_torch()
+    assert thread_count() == 3
+    torch = StandIn()
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert thread_count() == 3
+    apply_to_torch()
+    assert torch.count == thread_count() == 3
+    torch.count = 2
+    assert thread_count() == 2
+    use_threads(1)
+    assert torch.count == thread_count() == 1
 
 
 RESTORED = """

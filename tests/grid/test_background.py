@@ -49,7 +49,7 @@ def made_photo(seed: int, hw=(150, 210)) -> np.ndarray:
     return photo
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 1000),
     flat=st.booleans(),

@@ -52,7 +52,7 @@ def spans(end: int):
     return st.tuples(st.integers(0, end), st.integers(0, end)).map(sorted)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     blocks=st.lists(st.tuples(spans(5), spans(6)).map(lambda s: (*s[0], *s[1])), max_size=6),
     stored=st.none() | st.lists(st.integers(0, 3), min_size=1, max_size=5),

@@ -35,7 +35,7 @@ def slow_attribution(windows, positions, map_hw, k):
     return found
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     photo_hw=st.tuples(st.integers(1, 500), st.integers(1, 500)),
     native=st.sampled_from([8, 16, 32]),
@@ -82,7 +82,7 @@ def cases(draw):
     return windows, positions, map_hw, k
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(case=cases(), classes=st.integers(0, 3), seed=st.integers(0, 99))
 def test_means_are_those_of_slow_loops(case, classes, seed):
     _, positions, map_hw, k = case
@@ -94,7 +94,7 @@ def test_means_are_those_of_slow_loops(case, classes, seed):
     np.testing.assert_allclose(found, slow_mean(scores, map_hw, k), rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(case=cases())
 def test_what_is_attributed_is_that_of_slow_loops(case):
     windows, positions, map_hw, k = case
@@ -111,7 +111,7 @@ def test_what_is_attributed_is_that_of_slow_loops(case):
     np.testing.assert_array_equal(positions, before[1])
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(case=cases(), data=st.data())
 def test_what_one_window_alone_owes_is_its_probability(case, data):
     windows, positions, map_hw, k = case

@@ -331,7 +331,7 @@ def test_a_damaged_file_gives_one_clear_error_or_the_same_grid(tmp_path):
     content = good.save(tmp_path / "good.npz").read_bytes()
     damaged = tmp_path / "damaged.npz"
     refusals = []
-    for place in range(0, len(content), 3):
+    for place in range(0, len(content), 7):
         broken = bytearray(content)
         broken[place] ^= 0xFF
         damaged.write_bytes(broken)
@@ -344,5 +344,5 @@ def test_a_damaged_file_gives_one_clear_error_or_the_same_grid(tmp_path):
         damaged.write_bytes(content[:length])
         with pytest.raises(ResultError):
             load(damaged)
-    assert len(refusals) > len(content) // 6
+    assert len(refusals) > len(content) // 14
     assert all(message.isprintable() for message in refusals)

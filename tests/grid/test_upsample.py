@@ -66,7 +66,7 @@ def distance_to_peak(is_peak: np.ndarray, centre: float, *, outermost: bool) -> 
     return float(distances.min() - 0.5 if outermost else distances.max())
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(geometry=geometries(), data=st.data())
 def test_the_peak_of_one_hot_cell_lies_within_half_a_pixel_of_its_window(geometry, data):
     hot = [data.draw(st.integers(0, cells - 1)) for cells in geometry.grid_hw]
@@ -88,7 +88,7 @@ def test_the_peak_of_one_hot_cell_lies_within_half_a_pixel_of_its_window(geometr
             assert off_px <= 0.5 + 1e-3
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(geometry=geometries(), seed=st.integers(0, 2**32 - 1))
 def test_agrees_with_plain_interpolation_and_stays_within_range(geometry, seed):
     cells = np.random.default_rng(seed).random(geometry.grid_hw, dtype=np.float32)
@@ -116,7 +116,7 @@ def test_large_and_enlarged_photos(photo_hw, stride, scale):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(geometry=geometries(), data=st.data())
 def test_some_rows_are_those_rows_of_the_whole(geometry, data):
     height, width = geometry.photo_hw

@@ -69,7 +69,7 @@ def grids(draw):
     return make_grid(scores, kind, geometry=geometry)
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(grid=grids(), tile=st.sampled_from([5, 16, 128]))
 def test_no_class_is_higher_than_the_one_that_wins(grid, tile):
     with pytest.MonkeyPatch.context() as patch:
@@ -89,7 +89,7 @@ def test_no_class_is_higher_than_the_one_that_wins(grid, tile):
         np.testing.assert_array_equal(winners[clear], heats.argmax(axis=0)[clear])
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32),
     shape=st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 12)),
@@ -130,7 +130,7 @@ def test_few_classes_are_upsampled_where_few_can_win(monkeypatch):
     assert (equal.groups[0].indices, equal.fractions, len(asked)) == ((0,), (1.0,), 2)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(grid=grids())
 def test_fractions_are_those_of_the_labels_and_add_to_1(grid):
     areas = areas_of(grid)

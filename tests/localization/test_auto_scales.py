@@ -51,7 +51,7 @@ def test_scales_that_fit_known_photos(photo_hw, unnamed, named):
     assert PHOTO.scales(photo_hw, WINDOW, named=True) == named
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(hw=st.tuples(sides, sides), window=st.integers(1, 1000), named=st.booleans())
 def test_any_photo_costs_about_the_same(hw, window, named):
     scales = PHOTO.scales(hw, window, named=named)

@@ -54,7 +54,7 @@ def test_edges_the_wrong_way_round_leave_a_pixel(edges, box):
     np.testing.assert_allclose(got, box, atol=1e-4)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     edges=arrays(np.float32, 4, elements=st.floats(-1e6, 1e6, width=32)),
     corners=st.tuples(*[st.floats(0, 1)] * 4),

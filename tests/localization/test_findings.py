@@ -125,7 +125,7 @@ def test_windows_that_were_not_scored_stay_unknown():
     assert found.peaks == pytest.approx((0.9,), rel=1e-3)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=6))
 def test_all_of_it_is_rounded_as_files_have_it(peaks):
     found = found_in(grid_of(peaks), conf=0.3)

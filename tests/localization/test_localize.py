@@ -186,7 +186,7 @@ def test_windows_that_were_not_scored_are_never_found():
     assert localize(nothing, conf=0) == ()
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(
     scales=st.lists(st.sampled_from([0.25, 0.5, 1, 1.3, 2]), min_size=1, max_size=3),
     conf=st.sampled_from([0.0, 0.4, 0.9]),

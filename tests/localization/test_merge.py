@@ -61,7 +61,7 @@ boxes = st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(5, 40)] * 2).map(
 several = st.lists(st.tuples(st.sampled_from([EGYPTIAN, TABBY, DOG]), boxes), max_size=12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(places=several)
 def test_the_most_confident_of_each_thing_stays(places):
     detections = [found(group, 0.9 - 0.05 * n, box) for n, (group, box) in enumerate(places)]

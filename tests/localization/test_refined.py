@@ -94,7 +94,7 @@ BOX = st.tuples(*[st.integers(0, 6)] * 2, *[st.integers(1, 6)] * 2).map(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     drawn=st.lists(
         st.tuples(BOX, BOX, st.floats(0.1, 1), st.floats(0.1, 1), st.booleans()),

@@ -95,7 +95,7 @@ def neighbours(geometry, probabilities, x, y):
 ROUNDINGS = 2 * (2 * 3 + 2) + 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     hw=st.tuples(st.integers(20, 400), st.integers(20, 400)),
     window=st.sampled_from([64, 224]),

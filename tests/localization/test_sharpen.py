@@ -260,7 +260,7 @@ def test_a_class_without_a_map_is_refused():
     assert tighten([], sharp_maps([one], [DOG]), [DOG]) == ()
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     photo_hw=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
     scale=st.sampled_from([0.1, 0.3, 1.0]),

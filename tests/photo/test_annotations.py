@@ -232,7 +232,7 @@ def places(document, way=()):
             yield from places(value, (*way, key))
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(document=st.sampled_from([COCO, LIST]), data=st.data(), value=anything)
 def test_no_json_raises_anything_else(folder, document, data, value):
     way = data.draw(st.sampled_from(list(places(document))))
@@ -240,7 +240,7 @@ def test_no_json_raises_anything_else(folder, document, data, value):
     assert "\n" not in told(folder, content)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(text=st.text())
 def test_no_text_raises_anything_else(folder, text):
     assert "\n" not in told(folder, text)

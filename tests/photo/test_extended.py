@@ -49,7 +49,7 @@ def walked(length: int, before: int, after: int) -> np.ndarray:
     return np.array(walk(0, -1, before)[::-1] + inside + walk(length - 1, 1, after))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(length=st.integers(1, 9), before=st.integers(0, 40), after=st.integers(0, 40))
 def test_reflection_turns_round_at_either_end(length, before, after):
     indices = reflected(-before, length + after, length)
@@ -57,7 +57,7 @@ def test_reflection_turns_round_at_either_end(length, before, after):
     np.testing.assert_array_equal(indices, np.pad(np.arange(length), (before, after), "reflect"))
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     hw=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     window=st.integers(1, 60),
@@ -143,7 +143,7 @@ def write(path: Path, pixels: np.ndarray, kind: str) -> PhotoFile:
     return PhotoFile(path)
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_strips_do_not_change_a_value(tmp_path_factory, data):
     hw = data.draw(st.tuples(st.integers(1, 150), st.integers(1, 150)), "hw")
@@ -171,7 +171,7 @@ def test_strips_do_not_change_a_value(tmp_path_factory, data):
         np.testing.assert_array_equal(strip, whole[start:stop, slice(*columns)])
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("scale", [0.3, pytest.param(0.77, marks=pytest.mark.slow), 1.6])
 @pytest.mark.parametrize("kind", ["in order", "anywhere"])
 def test_strips_of_a_wide_file_do_not_change_a_value(tmp_path, kind, scale):

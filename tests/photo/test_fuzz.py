@@ -12,7 +12,7 @@ import pytest
 import pyvips
 
 from tests.support.batches import MODEL, WINDOW, files, lines, write_photo
-from tests.support.every_format import originals
+from tests.support.every_format import names, original
 from tests.support.fuzz import read_all, write_mutated
 from tests.support.paths import ROOT
 
@@ -44,13 +44,13 @@ def test_messages_of_libvips_that_are_not_utf8_are_not_printed(tmp_path):
 
 def test_photos_in_every_format_are_read_or_refused(tmp_path):
     """Whole ones, and a few that are not."""
-    for name, content in originals().items():
+    for name in names():
         if "-0." in name:
-            (tmp_path / name).write_bytes(content)
+            (tmp_path / name).write_bytes(original(name))
     whole = list(read_all(sorted(tmp_path.iterdir())))
     assert [done for done in whole if not done.expected] == []
     assert sum(done.outcome == "photo" for done in whole) >= 24
-    bent = read_all(write_mutated(tmp_path / "bent", SEED, 10))
+    bent = read_all(write_mutated(tmp_path / "bent", SEED, 6))
     assert [done for done in bent if not done.expected] == []
 
 

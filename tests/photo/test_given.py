@@ -12,7 +12,7 @@ import pytest
 import pyvips
 import tifffile
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -139,6 +139,7 @@ def test_grey_is_in_all_channels(pixels, shape):
     assert np.array_equal(heatmap.read_photo(grey).pixels, np.repeat(pixels[..., :1], 3, axis=2))
 
 
+@settings(max_examples=20)
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([np.uint8, np.uint16, np.float32]))
 def test_arrays_are_read_as_a_png_or_tiff_of_them(height, width, kind):
     values = np.random.default_rng(height * width).random((height, width, 4))

@@ -38,17 +38,18 @@ def holes(seed=1, hw=HW):
 def shares(missing, geometry):
     """The share of each window's part within the photo that is missing, by adding up pixels."""
     height, width = missing.shape
-    found = np.zeros(geometry.grid_hw)
-    for cell in np.ndindex(*geometry.grid_hw):
-        left, top, right, bottom = geometry.window_xyxy(*cell)
-        down = np.clip(
-            np.minimum(np.arange(height) + 1, bottom) - np.maximum(np.arange(height), top), 0, 1
-        )
-        across = np.clip(
-            np.minimum(np.arange(width) + 1, right) - np.maximum(np.arange(width), left), 0, 1
-        )
-        found[cell] = down @ missing @ across / (down.sum() * across.sum())
-    return found
+    rows, columns = geometry.grid_hw
+    tall = [geometry.window_xyxy(row, 0)[1::2] for row in range(rows)]
+    wide = [geometry.window_xyxy(0, column)[0::2] for column in range(columns)]
+    down = np.array([overlap(height, *sides) for sides in tall])
+    across = np.array([overlap(width, *sides) for sides in wide])
+    return down @ missing @ across.T / np.outer(down.sum(1), across.sum(1))
+
+
+def overlap(length, start, stop):
+    """How much of each pixel along an axis lies between two places."""
+    pixels = np.arange(length)
+    return np.clip(np.minimum(pixels + 1, stop) - np.maximum(pixels, start), 0, 1)
 
 
 def planned(hw, placement):

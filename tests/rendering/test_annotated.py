@@ -38,7 +38,7 @@ def names_in(annotation: Annotation) -> list[str]:
     return [name for name, _ in annotation.key.classes]
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(
     data=st.data(),
     heights=st.lists(st.integers(1, 90), min_size=1, max_size=12),
@@ -63,7 +63,7 @@ def test_strips_make_the_very_pixels_of_the_whole(data, heights, sure, missing, 
     np.testing.assert_array_equal(np.concatenate(strips), whole[:top])
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(data=st.data(), classes=st.integers(1, 20), sure=st.booleans(), seed=st.integers(0, 99))
 def test_where_there_is_no_heat_box_or_label_the_photo_is_untouched(data, classes, sure, seed):
     boxes = data.draw(random_boxes(HW))
@@ -317,7 +317,7 @@ def test_a_picture_of_another_shape_is_refused(hw):
         plan(make_findings(), hw)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(hw=st.tuples(st.integers(1, 5000), st.integers(1, 5000)), longest=st.integers(1, 5000))
 def test_every_reduced_size_is_taken(hw, longest):
     annotations._check_shape(shrunk_hw(hw, longest), hw)

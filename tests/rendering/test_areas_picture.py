@@ -156,7 +156,7 @@ def test_classes_without_room_in_the_legend_are_counted(texts):
     assert picture.shape[1] == narrowest_px(size)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     classes=st.integers(1, 20),
     width=st.integers(221, 2000),

@@ -54,7 +54,11 @@ def test_policy_stops_what_is_not_of_the_page(opened):
 
 
 @pytest.mark.parametrize(
-    ("grid", "sharp"), [(make_grid(scale=0.55), False), (peaking(0.15), True)], ids=["high", "low"]
+    ("grid", "sharp"),
+    [
+        pytest.param(make_grid(scale=0.55), False, id="high", marks=pytest.mark.slow),
+        pytest.param(peaking(0.15), True, id="low"),
+    ],
 )
 def test_colours_are_those_that_heatmap_draws(opened, grid, sharp):
     findings = findings_of(grid, sharp=sharp)
@@ -102,6 +106,7 @@ def test_opacity_of_zero_shows_the_bare_photo(opened):
     assert np.abs(full - drawn).max() <= 8
 
 
+@pytest.mark.slow
 def test_threshold_hides_what_lies_below(opened):
     findings = findings_of(peaking(0.15))
     page = opened(findings)
@@ -193,6 +198,7 @@ def large_photo(folder: Path) -> tuple[PhotoFile, np.ndarray]:
     return PhotoFile(folder / "photo.tif"), pixels
 
 
+@pytest.mark.slow
 def test_large_photo_without_its_tiles_shows_a_preview_and_says_so(opened, tmp_path, monkeypatch):
     monkeypatch.setattr(viewing, "PAGE_PREVIEW_PX", 64)
     photo, pixels = large_photo(tmp_path)

@@ -27,6 +27,7 @@ def test_keys_zoom_move_and_fit(opened):
     assert page.box("#frame")[2] < fitting[2]
 
 
+@pytest.mark.slow
 def test_keys_of_a_control_are_left_to_it(opened):
     page = opened()
     before = page.box("#frame")
@@ -62,6 +63,7 @@ def test_drag_moves_the_picture_and_pins_nothing(opened):
     assert page.page.locator("#tip.pinned").count() == 0
 
 
+@pytest.mark.slow
 def test_two_fingers_zoom_one_moves_and_a_tap_pins(opened):
     page = opened(viewport=PHONE, has_touch=True, is_mobile=True)
     before = page.box("#frame")
@@ -110,6 +112,7 @@ def test_phone_shows_picture_and_controls_without_scrolling_sideways(opened):
     assert panel[3] == PHONE["height"]
 
 
+@pytest.mark.slow
 def test_no_name_covers_another_or_the_buttons_or_leaves_the_stage_on_a_phone(opened):
     grid = make_grid()
     found = [find(grid, grid.classes.single(0), 0.9 - 0.1 * rank) for rank in range(4)]
@@ -178,6 +181,7 @@ def test_every_control_has_a_name_and_shows_its_focus(opened):
     assert unnamed == []
 
 
+@pytest.mark.slow
 def test_boxes_and_choices_stay_visible_in_high_contrast(opened):
     page = opened(some_findings(make_grid()), forced_colors="active")
     page.press("2")

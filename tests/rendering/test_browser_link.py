@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.support.browser import DESKTOP, Opened, some_findings
 from tests.support.pages import CAT, make_grid
@@ -35,7 +36,7 @@ def follow(page: Opened, address: str) -> None:
     page.settle()
 
 
-def test_link_restores_the_view_on_loading_and_when_it_changes(opened):
+def test_link_restores_the_view_on_loading_and_when_it_changes(opened, tabs):
     grid = make_grid()
     page = opened(some_findings(grid, [CAT, *grid.winners(3)]), grid)
     as_opened = shown(page)
@@ -52,9 +53,7 @@ def test_link_restores_the_view_on_loading_and_when_it_changes(opened):
     page.page.wait_for_function("() => location.hash.includes('row=')")
     address = page.page.evaluate("() => location.hash")
 
-    other = Opened(page.page.context.new_page())
-    other.page.on("pageerror", lambda error: other.complaints.append(str(error)))
-    other.page.goto(page.page.url)
+    other = Opened.at(page.page.url, tabs)
     other.page.wait_for_selector('#stage[aria-busy="false"]')
     same_but_for_pointing(shown(other), before)
 
@@ -78,6 +77,7 @@ def same_but_for_pointing(given: dict, expected: dict) -> None:
     np.testing.assert_allclose(given["frame"], expected["frame"], atol=0.5)
 
 
+@pytest.mark.slow
 def test_link_shows_the_same_part_of_the_photo_on_another_screen(opened):
     page = opened()
     page.press("+")

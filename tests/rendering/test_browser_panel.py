@@ -82,6 +82,7 @@ def test_without_a_grid_hover_says_what_the_maps_say(opened):
     assert page.texts("#tip.pinned h2")[0].startswith("Place at ")
 
 
+@pytest.mark.slow
 def test_between_cells_the_nearest_is_named(opened):
     grid = make_grid()
     page = opened(grid=grid)
@@ -149,6 +150,7 @@ def test_detected_classes_stand_first_and_the_chosen_one_is_shown(opened):
     assert np.abs(before - drawn).max() > 30
 
 
+@pytest.mark.slow
 def test_class_is_chosen_from_a_pinned_window(opened):
     grid = make_grid()
     page = opened(grid=grid)

@@ -60,6 +60,7 @@ def test_many_labels_are_folded_away(shown, labels, opened):
     assert page.locator("details tbody tr").count() == labels
 
 
+@pytest.mark.slow
 def test_the_page_is_dark_where_the_reader_wants_it(shown):
     colours = {
         scheme: shown(make_page(make_report()), scheme=scheme).evaluate(

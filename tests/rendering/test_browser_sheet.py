@@ -48,23 +48,15 @@ def write(folder, records) -> str:
 
 
 @pytest.fixture
-def open_sheet(browser):
+def open_sheet(tabs):
     """Opens a sheet; at the end nothing may have been complained of."""
-    contexts, sheets = [], []
+    sheets = []
 
-    def open_at(url, *, viewport=DESKTOP, **options):
-        contexts.append(browser.new_context(viewport=viewport, **options))
-        sheet = Opened(contexts[-1].new_page())
-        sheet.page.on("request", lambda request: sheet.requests.append(request.url))
-        sheet.page.on("console", lambda message: sheet.complaints.append(message.text))
-        sheet.page.on("pageerror", lambda error: sheet.complaints.append(str(error)))
-        sheets.append(sheet)
-        sheet.page.goto(url)
-        return sheet
+    def open_at(url, **options):
+        sheets.append(Opened.at(url, tabs, **options))
+        return sheets[-1]
 
     yield open_at
-    for context in contexts:
-        context.close()
     assert [sheet.complaints for sheet in sheets] == [[] for _ in sheets]
 
 
@@ -87,7 +79,7 @@ def classes(sheet) -> list[str]:
     return [" ".join(row.split()) for row in rows]
 
 
-def test_all_photos_are_shown_with_what_was_found(sheet):
+def test_all_photos_are_shown_with_what_was_found_or_why_they_failed(sheet):
     assert names(sheet) == ["a.jpg", "b.jpg", "d.jpg", "e.jpg", "sub/c.jpg"]
     assert text(sheet, "#totals") == "4 photos done · 1 failed · 1 other file skipped"
     assert text(sheet, "#shown") == "5 of 5 photos, 5 objects"
@@ -98,9 +90,6 @@ def test_all_photos_are_shown_with_what_was_found(sheet):
         ["nothing found"],
     ]
     assert text(sheet, ".note") == "of 16 bits; cut"
-
-
-def test_a_failure_shows_its_reason_and_the_way_out(sheet):
     assert text(sheet, ".failed .message") == "d.jpg: is too small: use border='cover'"
 
 
@@ -137,6 +126,7 @@ def test_classes_and_confidence_filter_photos_and_mark_what_they_ask_for(sheet):
     assert sheet.locator(".hit").all_text_contents() == ["cup 90%", "cat × 2 80%"]
 
 
+@pytest.mark.slow
 def test_classes_are_searched_by_parts_of_words_and_the_chosen_stay(sheet):
     sheet.get_by_role("checkbox", name="cat").check()
     sheet.get_by_role("searchbox", name="Search classes").fill("CU re")
@@ -170,6 +160,7 @@ def test_states_filter_photos_and_are_counted(sheet):
         assert names(sheet) == expected
 
 
+@pytest.mark.slow
 def test_guesses_have_classes_where_they_are_asked_for(sheet):
     sheet.get_by_text("with guesses only").click()
     assert classes(sheet) == ["cat 1 1", "dog 1 1"]
@@ -227,6 +218,7 @@ def test_without_scripts_there_is_a_list_with_links(open_sheet, tmp_path):
     assert page.locator("#sheet").is_hidden()
 
 
+@pytest.mark.slow
 def test_on_a_phone_filters_open_over_the_photos(open_sheet, tmp_path):
     page = open_sheet(write(tmp_path, RECORDS), viewport=PHONE).page
     assert page.locator("#filters").is_hidden()
@@ -299,6 +291,7 @@ def test_of_many_photos_few_cards_exist_wherever_one_scrolls(open_sheet, many_ur
     assert abs(first_seen(page) - before) <= 4
 
 
+@pytest.mark.slow
 def test_many_photos_are_filtered_sorted_and_reached_by_keys(open_sheet, many_url, many_records):
     sheet = open_sheet(many_url)
     page = sheet.page

@@ -51,7 +51,7 @@ def boxes(page, selector):
 @pytest.mark.parametrize(
     "width", [1280, *(pytest.param(width, marks=pytest.mark.slow) for width in (390, 2560))]
 )
-def test_curves_and_pictures_fit_any_width_and_are_legible(shown, width):
+def test_curves_pictures_and_words_fit_any_width_and_are_legible(shown, width):
     page = shown(width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     charts, pictures = boxes(page, "svg"), boxes(page, "img")
@@ -67,10 +67,7 @@ def test_curves_and_pictures_fit_any_width_and_are_legible(shown, width):
         assert min(word["height"] for word in words) > 9
         assert min(word["left"] for word in words) >= chart["left"]
         assert max(word["right"] for word in words) <= chart["right"] + 1
-
-
-def test_words_above_the_curves_do_not_overlap(shown):
-    page = shown()
+    # Words above the curves do not overlap.
     words = boxes(page, "figure:first-child text:not(.axis)")
     assert len(words) == 3
     for one, other in itertools.combinations(words, 2):

@@ -82,7 +82,7 @@ def test_without_detections_there_is_no_folder():
     assert cutouts(Photo(smooth()), []) == {}
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(
     boxes=st.lists(
         st.tuples(st.floats(0, 399), st.floats(0, 299), st.floats(0.01, 400), st.floats(0.01, 300)),

@@ -32,7 +32,7 @@ def written(monkeypatch):
     return texts
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     hw=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
     classes=st.integers(0, 30),

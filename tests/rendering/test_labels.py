@@ -41,7 +41,7 @@ def touch(one, other) -> bool:
     return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(data=st.data(), hw=st.tuples(st.integers(1, 300), st.integers(1, 400)))
 def test_labels_lie_inside_at_their_boxes_and_over_no_other(data, hw):
     boxes = [whole_px(box, hw) for box in data.draw(random_boxes(hw))]
@@ -61,7 +61,7 @@ def test_labels_lie_inside_at_their_boxes_and_over_no_other(data, hw):
     assert not any(overlap(*pair) for pair in combinations(there, 2))
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(data=st.data(), hw=st.tuples(st.integers(60, 300), st.integers(200, 400)))
 def test_the_first_label_always_has_a_place_if_the_picture_has_room(data, hw):
     boxes = [whole_px(box, hw) for box in data.draw(random_boxes(hw, most=5))]

@@ -37,7 +37,7 @@ def painter(grid, colours=None) -> Painter:
     return Painter.of(grid, 0, alpha=0.7, color_range=colours)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     height=st.integers(1, 130),
     colours=st.sampled_from([None, (0.0, 0.5), (0.2, 0.7)]),

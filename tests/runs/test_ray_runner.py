@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -237,14 +236,6 @@ def test_without_ray_the_way_out_is_named(monkeypatch, photos, tmp_path):
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(ModelError, match=r"Ray is not installed: pip install ray"):
         run(photos, tmp_path / "out")
-
-
-def test_ray_is_loaded_only_where_it_is_asked_for():
-    code = "import sys, heatmap.runs.ray_runner, heatmap.runs.batch; print('ray' in sys.modules)"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.strip() == "False"
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ def test_the_mosaic_holds_the_right_halves_and_the_truth_says_where(textures, tm
 
 
 def test_data_only_trains_nothing(textures, tmp_path, monkeypatch):
+    monkeypatch.setattr(textures, "STEP_PX", 96)
     main(textures, monkeypatch, tmp_path, "--data-only")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "mosaic.png",
@@ -95,6 +96,7 @@ def test_nine_of_ten_pixels_of_the_mosaic_get_the_right_class(
 
 
 def test_too_few_right_pixels_fail(textures, tmp_path, monkeypatch):
+    monkeypatch.setattr(textures, "STEP_PX", 96)
     monkeypatch.setattr(textures, "train_and_score", lambda *_: 0.89)
     with pytest.raises(SystemExit) as ended:
         main(textures, monkeypatch, tmp_path)
@@ -117,6 +119,7 @@ def faces(monkeypatch) -> Iterator[ModuleType]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_in_small_faces_are_trained_and_searched(faces, tmp_path, monkeypatch, capsys):
     """Every step once; the figures that it must reach take minutes, and stand below."""
     train = faces.train

@@ -27,14 +27,62 @@ def start(playwright):
     return playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
 
 
+class Tabs:
+    """One tab a kind of screen serves all tests: to take over a page costs a quarter of a new tab.
+
+    A page that is opened replaces the one before it, and what was set of the tab.
+    """
+
+    def __init__(self, browser) -> None:
+        self.browser = browser
+        self.tabs: dict[tuple, object] = {}
+        self.handlers: list[tuple] = []
+
+    def open(
+        self, url, handlers, viewport=DESKTOP, color_scheme="light", forced_colors="none", **kind
+    ):
+        """The page at ``url``, with a function for each event that is listened to."""
+        for page, event, handler in self.handlers:
+            page.remove_listener(event, handler)
+        key = tuple(sorted(kind.items()))
+        if key not in self.tabs:
+            # file:// needs no network.
+            context = self.browser.new_context(viewport=viewport, offline=True, **kind)
+            self.tabs[key] = context.new_page()
+        page = self.tabs[key]
+        page.goto("about:blank")
+        page.mouse.move(0, 0)
+        page.set_viewport_size(viewport)
+        page.emulate_media(
+            color_scheme=color_scheme, forced_colors=forced_colors, contrast="no-preference"
+        )
+        self.handlers = [(page, event, handler) for event, handler in handlers.items()]
+        for _, event, handler in self.handlers:
+            page.on(event, handler)
+        page.goto(url)
+        return page
+
+
 @dataclass
 class Opened:
     """A page that was opened, and what happened since."""
 
-    page: object
+    page: object = None
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, url: str, tabs: Tabs, **options) -> Opened:
+        opened = cls()
+        handlers = {
+            "request": lambda request: opened.requests.append(request.url),
+            "console": lambda message: opened.complaints.append(message.text),
+            "pageerror": lambda error: opened.complaints.append(str(error)),
+            "dialog": lambda box: (opened.dialogs.append(box.message), box.dismiss()),
+        }
+        opened.page = tabs.open(url, handlers, **options)
+        return opened
 
     def settle(self) -> None:
         """Until what was asked for is drawn."""

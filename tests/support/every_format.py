@@ -14,19 +14,27 @@ import tifffile
 from tests.support.paths import SAMPLES
 
 
+def names() -> list[str]:
+    """Of whole photos, in every format that can be written here."""
+    stems = (name.rsplit(".", 1) for name in _WRITERS)
+    return sorted(f"{stem}-{number}.{suffix}" for stem, suffix in stems for number in _PHOTOS)
+
+
 @cache
-def originals() -> dict[str, bytes]:
-    """Whole photos by name, in every format that can be written here."""
-    photos = [
-        pyvips.Image.new_from_file(str(path)) for path in sorted(SAMPLES.glob("photos/*.jpg"))
-    ]
-    written = {}
-    for number, photo in enumerate(photos):
-        small = photo.thumbnail_image(150 + 40 * number).copy_memory()
-        for name, write in _WRITERS.items():
-            stem, suffix = name.rsplit(".", 1)
-            written[f"{stem}-{number}.{suffix}"] = write(small)
-    return written
+def original(name: str) -> bytes:
+    """The whole photo of that name."""
+    stem, _, rest = name.rpartition("-")
+    number, suffix = rest.split(".")
+    return _WRITERS[f"{stem}.{suffix}"](_small(int(number)))
+
+
+@cache
+def _small(number: int) -> pyvips.Image:
+    photo = pyvips.Image.new_from_file(str(_PHOTOS[number]))
+    return photo.thumbnail_image(150 + 40 * number).copy_memory()
+
+
+_PHOTOS = dict(enumerate(sorted(SAMPLES.glob("photos/*.jpg"))))
 
 
 def _with_alpha(photo: pyvips.Image) -> pyvips.Image:

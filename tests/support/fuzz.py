@@ -25,7 +25,7 @@ import numpy as np
 import heatmap
 from heatmap.photo.photo_file import PhotoFile
 from heatmap.photo.reduced import reduced_photo
-from tests.support.every_format import originals
+from tests.support.every_format import names, original
 from tests.support.paths import ROOT
 
 LONGEST_S = 20.0
@@ -115,13 +115,12 @@ def _cut_out(content: bytes, rng: np.random.Generator) -> bytes:
 def write_mutated(folder: Path, seed: int, count: int) -> list[Path]:
     """Write so many photos bent out of shape; file 12 of seed 7 is "7-12-" and what it was."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = sorted(originals())
-    paths = []
+    choices, paths = names(), []
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        name = names[int(rng.integers(len(names)))]
+        name = choices[int(rng.integers(len(choices)))]
         path = folder / f"{seed}-{number}-{name}"
-        path.write_bytes(mutated(originals()[name], rng))
+        path.write_bytes(mutated(original(name), rng))
         paths.append(path)
     return paths
 

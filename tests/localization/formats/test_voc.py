@@ -74,7 +74,7 @@ def test_boxes_are_cut_to_the_photo():
     ]
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(boxes=random_boxes(HW))
 def test_every_box_lies_on_the_photo_and_no_edge_moves_by_more_than_it_must(boxes):
     read_back = boxes_of(*boxes) if boxes else []

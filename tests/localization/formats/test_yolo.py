@@ -36,7 +36,7 @@ def test_a_box_beyond_the_photo_is_cut_to_it():
     assert yolo_labels(found, HW, index_of) == "7 0.25000000 0.50000000 0.50000000 1.00000000\n"
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(boxes=random_boxes((65_000, 90_000)))
 def test_boxes_of_the_largest_photos_come_back_to_a_hundredth_of_a_pixel(boxes):
     height, width = 65_000, 90_000

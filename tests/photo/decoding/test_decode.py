@@ -302,7 +302,7 @@ def test_paths_that_are_no_file_are_refused_in_one_line(tmp_path, name, message)
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(st.data())
 def test_damage_gives_a_photo_or_a_photo_error(tmp_path_factory, data):
     form = data.draw(st.sampled_from(["JPEG", "PNG", "TIFF", "GIF", "WEBP"]))
