@@ -33,7 +33,7 @@ coverage: $(DEVELOPMENT) browser  ## The tests, and the share of heatmap's lines
 docs: $(DEVELOPMENT)  ## The documentation as a site, in site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-benchmarks: $(PEERS)/.installed  ## Compare with other tools; writes docs/benchmarks.md in 40 minutes.
+benchmarks: $(PEERS)/.installed  ## Compare with other tools; writes docs/benchmarks.md in about an hour.
 	$(PEERS)/bin/python benchmarks/report.py
 
 # As root on Debian; elsewhere the tests end with what they lack.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 from .errors import GeometryError
 
@@ -10,8 +10,10 @@ from .errors import GeometryError
 Engine = Literal["auto", "slide", "crop"]
 # What runs a converted network. "auto" takes the faster one.
 Backend = Literal["auto", "torch", "onnx"]
-Device = Literal["cpu", "cuda", "mps"]
-Dtype = Literal["float32", "bfloat16", "float16"]
+# "cpu", "cuda", "cuda:1" (the second GPU) or "mps".
+Device: TypeAlias = str
+# Beyond float32, only matrix products and convolutions are computed in these formats ("autocast").
+Dtype = Literal["float32", "tf32", "bfloat16", "float16"]
 # What makes probabilities of the scores. "auto" goes by the scores of a few windows.
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
 # OpenCV's colormaps: "turbo" is cv2.COLORMAP_TURBO.
@@ -50,7 +52,7 @@ CHANNELS = (3, 1)
 STATISTICS: tuple[Statistics, ...] = get_args(Statistics)
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-DEVICES: tuple[Device, ...] = get_args(Device)
+DEVICES: tuple[Device, ...] = ("cpu", "cuda", "mps")
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)

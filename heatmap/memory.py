@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import platform
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
 from .control_group import group_memory
+from .held import Held
 
 # Activations take at most this fraction of the free memory unless a limit is given.
 MEMORY_SHARE = 0.5
@@ -27,11 +27,6 @@ _KEEP = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0, _ARENA_MAX: 1}
 KEPT_BYTES = 2**29
 # What glibc adapts to by itself after a large block was freed, except for KEPT_BYTES.
 _USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: KEPT_BYTES, _MMAP_MAX: 2**16, _ARENA_MAX: 0}
-
-_lock = threading.Lock()
-_holders = 0
-# Bytes of the process in memory when the first block began.
-_before = 0
 
 
 def free_memory() -> int:
@@ -54,21 +49,24 @@ def kept_memory() -> Iterator[None]:
     Nested blocks and blocks in several threads count as one, which ends with the last of
     them. Does nothing where the C library is not glibc.
     """
-    global _holders, _before
-    with _lock:
-        _holders += 1
-        if _holders == 1:
-            _before = _resident()
-            _set(_KEEP)
-    try:
+    with _keeping.held():
         yield
-    finally:
-        with _lock:
-            _holders -= 1
-            if _holders == 0:
-                _set(_USUAL)
-                if _resident() > _before + KEPT_BYTES:
-                    give_back()
+
+
+def _keep() -> int:
+    """Keep all freed memory; gives the bytes of the process in memory."""
+    before = _resident()
+    _set(_KEEP)
+    return before
+
+
+def _keep_no_more(before: int) -> None:
+    _set(_USUAL)
+    if _resident() > before + KEPT_BYTES:
+        give_back()
+
+
+_keeping = Held(_keep, _keep_no_more)
 
 
 def _set(options: dict[int, int]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import gc
 import os
 import re
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -36,7 +39,9 @@ KINDS = {
         "of the page in a browser",
         "apt-get install chromium; pip install playwright",
     ),
+    r"CUDA": ("on a GPU", "a machine with a CUDA device, and torch for it"),
     r"torchcam": ("beside torchcam", "pip install torchcam"),
+    r"\bfish\b": ("in the shell fish", "apt-get install fish"),
     r"\bray\b": ("on Ray", "pip install ray"),
     r"pycocotools": ("beside pycocotools", "pip install pycocotools"),
     r"supervision": ("beside supervision", "pip install 'supervision>=0.30'"),
@@ -101,7 +106,7 @@ def _kept_checkpoint(_shared_cache: Path, tmp_path_factory: pytest.TempPathFacto
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEATMAP_CACHE", str(_shared_cache))
         patch.chdir(path.parent)
-        made = heatmap.load_classifier("squeezenet1_1", weights="random", window=64)
+        made = heatmap.load_classifier("timm/test_resnet", weights="random", window=64)
         heatmap.save_checkpoint(made, path)
         before = {kept.key for kept in Store().networks()}
         heatmap.prepare(path.name, backend="onnx")
@@ -132,8 +137,45 @@ def free_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_free
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test marked `few(n)`, n of its cases run by default, spread evenly; others are slow."""
+    cases: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            cases.setdefault(getattr(item, "function", item), []).append(item)
+    for each in cases.values():
+        (count,) = each[0].get_closest_marker("few").args
+        shown = {round(at * (len(each) - 1) / max(count - 1, 1)) for at in range(count)}
+        for number, item in enumerate(each):
+            if number not in shown:
+                item.add_marker(pytest.mark.slow)
+
+
+def _list_operations_once() -> None:
+    """torch lists the operations that ONNX has at each export, which takes over a second."""
+    import torch.onnx
+
+    export = torch.onnx.export
+
+    @functools.wraps(export)
+    def first_export(*given: object, **options: object) -> object:
+        torch.onnx.export = export
+        # Not of torch's interface: without it exports take longer.
+        with contextlib.suppress(ImportError, AttributeError):
+            from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+            listed = functools.cache(ONNXRegistry.from_torchlib)
+            ONNXRegistry.from_torchlib = staticmethod(listed)
+        return export(*given, **options)
+
+    torch.onnx.export = first_export
+
+
 def pytest_collection_finish() -> None:
     """What imports made stays to the end: the collector need not look at it again and again."""
+    if "torch" in sys.modules:
+        _list_operations_once()
     gc.collect()
     gc.freeze()
 

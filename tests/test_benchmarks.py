@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import heatmap
+from heatmap.conversion.plan import plan_conversion
+from heatmap.conversion.trace import trace
 from tests.support.networks import WINDOW, scenes, small_classifier
 from tests.support.paths import ROOT
 
@@ -85,13 +88,16 @@ def test_a_benchmark_can_be_imported(script, path):
     assert script(path.stem).__doc__
 
 
-def test_bare_networks_give_the_scores_of_the_scorer(script, classifier, photo, tmp_path):
+@pytest.mark.parametrize("ways", [["torch"], pytest.param(None, marks=pytest.mark.slow)])
+def test_bare_networks_give_the_scores_of_the_scorer(script, classifier, photo, tmp_path, ways):
     bare = script("bare")
+    # All take an export to ONNX.
+    ways = ways or bare.COUNTED
     scorer, placement = heatmap.prepare(classifier), heatmap.Placement(stride=2, scale=1.3)
     expected = scorer.score(photo, placement).scores.transpose(2, 0, 1)[None]
     values = bare.network_input(scorer, photo, placement)
-    networks = bare.bare_networks(classifier, 2, tmp_path)
-    assert set(networks) == set(bare.COUNTED)
+    networks = bare.bare_networks(classifier, 2, tmp_path, ways)
+    assert set(networks) == set(ways)
     for name, network in networks.items():
         bare.require_same(name, network(values)(), expected)
     with pytest.raises(SystemExit, match="differ by"):
@@ -169,6 +175,86 @@ def test_photos_have_the_size_asked_for(script, width, height):
     assert script("sampling").sample_photo(width, height).shape == (height, width, 3)
 
 
+class Squeezed(nn.Module):
+    """Without padding, with squeeze-and-excitation: windows of 16 px, 4 px apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.gate = nn.Conv2d(3, 8, 4, stride=4), nn.Conv2d(8, 8, 1)
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, photo):
+        maps = self.stem(photo)
+        gate = self.gate(maps.mean((2, 3), keepdim=True)).sigmoid()
+        return self.fc((maps * gate).relu().mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def squeezed():
+    torch.manual_seed(0)
+    return heatmap.load_classifier(Squeezed(), window=16, activation="softmax")
+
+
+def test_every_form_of_local_statistics_is_exact_on_one_window(script, squeezed, photo):
+    forms, window = script("statistics_forms"), photo[:16, :16]
+    expected = heatmap.prepare(squeezed, engine="crop").score(window).scores
+    for form in forms.FORMS:
+        assert np.allclose(forms.score_in(form, squeezed, window), expected, atol=1e-6), form.name
+
+
+def test_each_windows_own_statistics_are_those_of_its_crop(script, squeezed, photo):
+    forms, valid = script("statistics_forms"), heatmap.Placement(border="valid")
+    expected = heatmap.prepare(squeezed, engine="crop").score(photo, valid).scores
+    *others, own = forms.FORMS
+    assert np.allclose(forms.score_in(own, squeezed, photo), expected, atol=1e-6)
+    for form in others:
+        scores = forms.score_in(form, squeezed, photo)
+        assert scores.shape == expected.shape
+        assert not np.allclose(scores, expected, atol=1e-6), form.name
+
+
+def test_digits_are_where_their_boxes_say_and_in_one_split_only(script, tmp_path):
+    digits = script("digits")
+    split, other = digits.digits("validation"), digits.digits("training")
+    shown = {shape.tobytes() for shape in other.shapes}
+    assert not any(shape.tobytes() in shown for shape in split.shapes)
+    windows, labels = split.windows(40, np.random.default_rng(0))
+    assert windows.shape == (40, 64, 64, 3)
+    assert 0 < (labels == digits.BACKGROUND).mean() < 1
+    photo, boxes = split.scene(0, np.random.default_rng(0))
+    changed = (photo != split.photos[0]).any(2)
+    for box in boxes:
+        rows, columns = slice(box["ymin"], box["ymax"]), slice(box["xmin"], box["xmax"])
+        assert changed[rows, columns].mean() > 0.3
+        changed[rows, columns] = False
+    assert changed.mean() < 0.02
+
+
+@pytest.mark.slow
+def test_small_networks_are_trained_and_measured(script, tmp_path):
+    local, networks = script("local_statistics"), script("small_networks")
+    kind = next(kind for kind in networks.KINDS if kind.name == "ConvNeXt with GRN")
+    module = networks.train(kind, 0, epochs=1, windows=networks.BATCH)
+    assert 0 <= networks.accuracy(module, 20) <= 1
+    photo = script("digits").digits("validation").photos[2][:96, :112]
+    classifier = local.as_classifier(module)
+    grids = [heatmap.prepare(classifier, **how).score(photo).scores for how in local.WAYS.values()]
+    crops, slid, _ = grids
+    same = local.agreement([crops], [crops])
+    assert same == pytest.approx([1, 1, same[2], 0], nan_ok=True)
+    assert local.agreement([slid], [crops])[3] > 0
+
+
+@pytest.mark.slow
+def test_every_small_network_has_statistics_if_and_only_if_it_is_compared(script):
+    networks = script("small_networks")
+    names = {kind.name for kind in networks.KINDS}
+    for kind in networks.KINDS:
+        inexact = bool(plan_conversion(trace(kind.made().eval(), 64)).whole_input)
+        assert inexact == bool(kind.beside), kind.name
+        assert kind.beside in {"", *names}
+
+
 def test_the_report_names_scripts_that_are_there(script):
     for section in script("report").SECTIONS:
         assert (BENCHMARKS / section.script).is_file()
@@ -184,6 +270,7 @@ def test_the_report_names_scripts_that_are_there(script):
         "batch.py 3",
         "growth.py 512",
         "memory.py 2",
+        "local.py regnet_y_400mf",
     ],
 )
 def test_a_benchmark_runs(arguments):

@@ -64,6 +64,7 @@ STANDINS = [
 ]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("name", "content", "line"), STANDINS)
 def test_the_command_ends_in_one_line(tmp_path, name, content, line):
     (tmp_path / name).write_text(content)

@@ -82,4 +82,4 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(memory, "_glibc", lambda: None)
     with memory.kept_memory():
         pass
-    assert memory._holders == 0
+    assert memory._keeping.holders == 0

@@ -54,6 +54,7 @@ print(*(count - usual for count in told))
 """
 
 
+@pytest.mark.slow
 def test_number_is_restored_and_torch_keeps_its_own():
     ended = subprocess.run(
         [sys.executable, "-c", RESTORED], cwd=ROOT, capture_output=True, text=True, check=True

@@ -15,6 +15,9 @@ import click
 from click.shell_completion import (
     BashComplete,
     CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
     add_completion_class,
     get_completion_class,
     split_arg_string,
@@ -126,6 +129,52 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
         if item.type == "plain":
             value = _continued(value, _open_quote(os.environ.get("COMP_LINE", "")))
         return f"{item.type},{value}"
+
+
+class _WholeWords(ShellComplete):
+    """For shells that put a value in place of the whole word: ``--class=NAME``, not ``NAME``."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> Items:
+        """The values, behind the option where it is part of the word."""
+        items = super().get_completions(args, incomplete)
+        option, sign, _ = incomplete.partition("=")
+        if not sign or not option.startswith("--"):
+            return items
+        return [
+            CompletionItem(f"{option}={item.value}", item.type, item.help)
+            if item.type == "plain"
+            else item
+            for item in items
+        ]
+
+
+@add_completion_class
+class WholeWordZsh(_WholeWords, ZshComplete):
+    """For zsh."""
+
+
+@add_completion_class
+class WholeWordFish(_WholeWords, FishComplete):
+    """For fish: names and descriptions with commas too, at which click's own ends them."""
+
+    source_template = """\
+function %(complete_func)s
+    for line in (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp | string collect) \
+COMP_CWORD=(commandline -t | string collect) %(prog_name)s 2>/dev/null)
+        set -l told (string split --max 1 "," -- $line)
+        switch $told[1]
+            case dir
+                __fish_complete_directories $told[2]
+            case file
+                __fish_complete_path $told[2]
+            case plain
+                echo $told[2]
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+"""
 
 
 def _open_quote(line: str) -> str:

@@ -23,6 +23,8 @@ from .options import (
     model_options,
     reading_options,
     scales_options,
+    statistics_option,
+    stride_option,
     under,
 )
 from .result_options import json_option, overwrite_option
@@ -47,6 +49,8 @@ _COMMON = (
 @model_options
 @reading_options
 @scales_options
+@stride_option
+@statistics_option
 @fuse_option
 @backend_option
 @conf_option

@@ -12,7 +12,7 @@ from ..progress import print_text
 from .check import check_model
 from .command import Command
 from .console import make_console, print_next, print_path, progress_line
-from .options import FILE, model_options, stride_option, under
+from .options import FILE, export_stride_option, model_options, statistics_of, under
 from .result_options import json_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @model_options
-@stride_option
+@export_stride_option
+@statistics_of("such networks are refused")
 @under(
     "Output",
     click.option(

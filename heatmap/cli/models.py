@@ -31,9 +31,10 @@ _NAME_WIDTH = 34
 )
 @json_option
 def models(pattern: str | None, cached: bool, clear_cache: bool, as_json: bool) -> None:
-    """List models: window, stride, and whether sliding is exact.
+    """List models: window, stride, and how each slides.
 
-    What is inexact slides as an approximation, with the statistics that are listed or whole ones.
+    "exact" gives the scores of crops, "padded" others, since layers pad; "local" and "whole"
+    are approximations, with these statistics; "crop" does not slide.
 
     PATTERN selects models by name ("resnet*", "timm/resnet*"). The converter inspects each
     network, which takes about a second per model the first time.
@@ -68,15 +69,12 @@ def _list(pattern: str | None, *, as_json: bool) -> None:
 def _print(facts: Iterable[ModelFacts]) -> None:
     """Print one line per model as soon as it is inspected."""
     console = make_console()
-    heading = (
-        f"{'model':{_NAME_WIDTH}} {'window':>6} {'stride':>6} {'sliding':8} {'statistics':10} note"
-    )
+    heading = f"{'model':{_NAME_WIDTH}} {'window':>6} {'stride':>6} {'slides':6} note"
     console.print(heading, style="bold")
     for fact in facts:
         stride = str(fact.native_stride_px or "")
         numbers = f"{fact.window_px or '':>6} {stride:>6}"
-        slides = f"{fact.sliding:8} {fact.statistics:10}"
-        line = f"{fact.name:{_NAME_WIDTH}} {numbers} {slides} {fact.reason}"
+        line = f"{fact.name:{_NAME_WIDTH}} {numbers} {fact.slides:6} {fact.reason}"
         print_text(console, line.rstrip(), indent=2)
 
 

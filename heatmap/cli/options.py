@@ -11,17 +11,19 @@ from typing import Any, TypeVar
 
 import click
 
-from ..choices import ACTIVATIONS, BACKENDS, DEVICES, DTYPES, ENGINES, STATISTICS
+from ..choices import ACTIVATIONS, BACKENDS, DTYPES, ENGINES, STATISTICS
 from ..geometry import BORDERS
 from ..localization.auto_scales import RESOLUTIONS
 from ..photo.reading import MAX_PIXELS
 from .completion import complete_classes, complete_models
 from .parameter_types import (
     ChannelNumbers,
+    DeviceName,
     InputRange,
     Memory,
     PixelCount,
     RegionXywh,
+    StridePx,
     WindowSide,
     read_scales,
 )
@@ -153,15 +155,20 @@ reading_options = under(
 )
 
 _WINDOWS = "Windows"
-stride_option = under(
-    _WINDOWS,
-    click.option(
-        "--stride",
-        type=int,
-        metavar="PX",
-        help="Distance between neighbouring windows; default: the network's native stride.",
-    ),
+
+
+def _stride_option(kind: click.ParamType, more: str = "") -> Callable[[F], F]:  # type: ignore[type-arg]
+    text = f"Distance between neighbouring windows; default: the network's native stride.{more}"
+    metavar = "PX|auto" if more else "PX"
+    return under(_WINDOWS, click.option("--stride", type=kind, metavar=metavar, help=text))
+
+
+stride_option = _stride_option(
+    StridePx(), " Auto: crop from coarse to fine at that stride; no effect on sliding."
 )
+# Of what needs all windows: `verify`, which says why, and `export`.
+verify_stride_option = _stride_option(StridePx())
+export_stride_option = _stride_option(click.INT)
 scales_options = under(
     _WINDOWS,
     click.option(
@@ -223,16 +230,23 @@ engine_option = under(
         "sliding is inexact or refused.",
     ),
 )
-statistics_option = under(
-    _WINDOWS,
-    click.option(
-        "--statistics",
-        type=click.Choice(STATISTICS),
-        help="Slide networks that look at their whole input (squeeze-and-excitation, GroupNorm), "
-        "as an approximation: with statistics of a window around each position (local), or of the "
-        "whole photo; default: such networks are cropped.",
-    ),
-)
+
+
+def statistics_of(otherwise: str) -> Callable[[F], F]:
+    """``--statistics``; ``otherwise`` says what happens to such networks without it."""
+    return under(
+        _WINDOWS,
+        click.option(
+            "--statistics",
+            type=click.Choice(STATISTICS),
+            help="Slide networks that look at their whole input (squeeze-and-excitation, "
+            "GroupNorm), as an approximation: with statistics of a window around each position "
+            f"(local), or of the whole photo; default: {otherwise}.",
+        ),
+    )
+
+
+statistics_option = statistics_of("such networks are cropped")
 skip_options = under(
     _WINDOWS,
     click.option(
@@ -317,20 +331,20 @@ compute_options = under(
     click.option(
         "--memory",
         type=Memory(),
-        help="Memory limit for activations, such as 2GB; default: half of the free memory.",
+        help="Memory limit for activations, such as 2GB; default: half of what is free.",
     ),
     click.option(
         "--device",
-        type=click.Choice(DEVICES),
+        type=DeviceName(),
         default="cpu",
         show_default=True,
-        help="Device to compute on.",
+        help="Device to compute on; cuda:1 is the second GPU.",
     ),
     click.option(
         "--dtype",
         type=click.Choice(DTYPES),
         default="float32",
         show_default=True,
-        help="Number format of the computation.",
+        help="Number format of convolutions and matrix products.",
     ),
 )

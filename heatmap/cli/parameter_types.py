@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..choices import DEVICES
 from ..localization.auto_scales import AUTOMATIC
 
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -33,6 +34,27 @@ class ChannelNumbers(click.ParamType):  # type: ignore[type-arg]
     def spell(self, value: tuple[float, ...]) -> str:
         """As typed on the command line."""
         return ",".join(f"{number:g}" for number in value)
+
+
+class StridePx(click.ParamType):  # type: ignore[type-arg]
+    """A whole number of px, or "auto"."""
+
+    name = "PX|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """The number, or "auto"."""
+        if value == "auto":
+            return "auto"
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r}: give a whole number of px, or auto", param, ctx)
+
+    def spell(self, value: int | str) -> str:
+        """As typed on the command line."""
+        return str(value)
 
 
 class LowHigh(click.ParamType):  # type: ignore[type-arg]
@@ -159,6 +181,19 @@ class PhotoSize(click.ParamType):  # type: ignore[type-arg]
         """As typed on the command line."""
         width, height = value
         return f"{width}x{height}"
+
+
+class DeviceName(click.Choice):  # type: ignore[type-arg]
+    """A device: "cpu", "cuda", "mps"; or one of several GPUs: "cuda:1"."""
+
+    def __init__(self) -> None:
+        super().__init__(DEVICES)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As typed."""
+        if re.fullmatch(r"cuda:\d+", value):
+            return str(value)
+        return str(super().convert(value, param, ctx))
 
 
 class Memory(click.ParamType):  # type: ignore[type-arg]

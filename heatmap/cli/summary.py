@@ -14,7 +14,7 @@ from ..progress import print_text
 from .check import check_model
 from .command import Command
 from .console import make_console, progress_line
-from .options import model_options, under
+from .options import model_options, statistics_of, under
 from .parameter_types import PhotoSize
 from .result_options import json_option
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @model_options
+@statistics_of("of the whole photo")
 @under(
     "Photo",
     click.option(

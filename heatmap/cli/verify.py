@@ -20,8 +20,8 @@ from .options import (
     reading_options,
     scales_options,
     statistics_option,
-    stride_option,
     under,
+    verify_stride_option,
 )
 from .result_options import json_option, output_option, overwrite_option
 
@@ -36,7 +36,7 @@ _COMMON = (
 @click.argument("photo", metavar="PHOTO|FOLDER", type=FILE)
 @model_options
 @reading_options
-@stride_option
+@verify_stride_option
 @scales_options
 @border_option
 @statistics_option

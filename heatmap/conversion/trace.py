@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch._subclasses import fake_tensor
+from torch.fx import config as fx_config
 from torch.fx.experimental import proxy_tensor
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
@@ -31,6 +32,8 @@ from .pools import join_pools
 # module is recorded.
 _LIMIT = "CONSTANT_NUMEL_LIMIT"
 _CONSTANT_ELEMENTS = 1024
+# torch's setting that leaves out the calls behind each operation; older ones have none.
+_CALLERS = "do_not_emit_stack_traces"
 _RECORDING = threading.RLock()
 
 
@@ -92,6 +95,7 @@ def trace(module: nn.Module, window: int, channels: int = 3) -> Traced:
             f"{name} cannot be recorded at {window} x {window} px: {reason}"
         ) from error
     assert isinstance(body, fx.GraphModule)
+    _check_flat(body)
     _single_output(body)
     _make_functional(body)
     _drop_guards(body)
@@ -108,8 +112,23 @@ def trace(module: nn.Module, window: int, channels: int = 3) -> Traced:
 def _undisturbed() -> Iterator[None]:
     """Record in silence, and one module at a time, since what is set here holds for all threads."""
     # torch prints the part of the graph that it has when it fails.
-    with _RECORDING, quiet(), redirect_stderr(io.StringIO()), _known_constants():
+    with _RECORDING, quiet(), redirect_stderr(io.StringIO()), _known_constants(), _no_callers():
         yield
+
+
+@contextmanager
+def _no_callers() -> Iterator[None]:
+    """Do not note where each operation was called from: it takes a tenth longer."""
+    before = getattr(fx_config, _CALLERS, None)
+    if before is None:
+        # This torch has no such setting.
+        yield
+        return
+    setattr(fx_config, _CALLERS, True)
+    try:
+        yield
+    finally:
+        setattr(fx_config, _CALLERS, before)
 
 
 @contextmanager
@@ -127,6 +146,18 @@ def _known_constants() -> Iterator[None]:
     finally:
         for module, limit in zip(modules, before, strict=True):
             setattr(module, _LIMIT, limit)
+
+
+def _check_flat(body: fx.GraphModule) -> None:
+    """Refuse parts that are recorded as graphs of their own, as what runs under torch.autocast."""
+    parts = dict(body.named_modules())
+    for node in body.graph.nodes:
+        if node.op == "get_attr" and str(node.target) in parts:
+            user = next(iter(node.users), node)
+            raise ConversionError(
+                f"cannot slide at {describe(user)}: it runs with settings of its own (autocast)",
+                Use("engine", "crop"),
+            )
 
 
 def _reason(error: Exception) -> str:

@@ -36,12 +36,12 @@ def evaluate(
     >>> report.unnamed.average_precision["0.5"].value                 # doctest: +SKIP
 
     Each photo is searched twice, with the settings of :func:`heatmap.run`: for each class that
-    has boxes on it, and without a class being named. For named classes the same figures are
-    computed for class activation maps of the same network: CAM and Grad-CAM, at one, two and
-    three times the photo's size. docs/evaluation.md explains the figures.
+    has boxes on it, and without a class being named. Named classes are also measured for class
+    activation maps (CAM, Grad-CAM) at one, two and three times the photo's size.
+    docs/evaluation.md explains the figures.
 
-    Photos that are missing or damaged, or have another size than listed or a box with a fault, are
-    left out of all figures and listed in ``named.left_out.broken``.
+    Photos that are missing or damaged, or have another size than listed or a faulty box, are left
+    out of all figures and listed in ``named.left_out.broken``.
 
     Args:
         photos: the folder of the photos.
@@ -52,29 +52,29 @@ def evaluate(
         labels: a JSON file that maps labels of the boxes to classes; None goes by their names.
         cam: whether to evaluate class activation maps too; needs torchcam.
         progress: as in :func:`heatmap.score`; counts photos.
-        options: of :class:`heatmap.RunOptions` those of the model and its ``backend``, of reading,
-            and ``scales``, ``resolution``, ``fuse``, ``conf`` and ``confirm``.
+        options: of :class:`heatmap.RunOptions` those of the model and of reading, and
+            ``statistics, backend, scales, resolution, stride, fuse, conf, confirm``.
 
     Returns:
         The figures, over all photos, by label and of each photo; shares are 0..1.
 
     Raises:
         ClassError: ``labels`` names a class that the network does not have.
-        ModelError: torchcam is not installed, or the network has no class activation maps.
+        ModelError: torchcam is missing, or the network has no class activation maps.
         PhotoError: no photo can be used.
         ResultError: a file cannot be read, no label is a class, or files cannot be written.
     """
     check_keywords(evaluate, options, EvaluateOptions)
     request = request_of(options, overwrite=overwrite)
+    # Refused before the photos are scored, not after.
     if output is not None:
-        # Refused before the photos are scored, not after.
         read = (boxes, labels, model, *options.values())
         report_owner(output, photos, read=read, overwrite=overwrite)
     with reporting(progress) as reporter:
         scorer = scorer_of(model, options, reporter)
         reporter.notes(scorer.notes_at(scorer.native_stride_px)[len(scorer.facts.notes) :])
         report = evaluate_photos(photos, boxes, scorer, request, reporter, labels=labels, cam=cam)
-        if output is None:
-            return report
-        written = write_report(output, report, photos, scorer, request, progress=reporter)
-        return replace(report, written=written)
+        if output is not None:
+            written = write_report(output, report, photos, scorer, request, progress=reporter)
+            report = replace(report, written=written)
+        return report

@@ -199,8 +199,9 @@ def unnamed_detections(
     photo: Photo, scorer: Scorer, placement: MultiScale, search: Search
 ) -> tuple[Detection, ...]:
     """What a run finds on a photo where no class is named, down to low confidences."""
-    scored = _scored(photo, scorer, placement, named=False)
-    lower = replace(search, classes=None, conf=LOWEST_CONFIDENCE)
+    search = replace(search, classes=None)
+    scored = _scored(photo, scorer, placement, search)
+    lower = replace(search, conf=LOWEST_CONFIDENCE)
     return detect(scored, lower, scorer.crops(photo)).detections
 
 
@@ -208,10 +209,11 @@ def unnamed_findings(
     photo: Photo, scorer: Scorer, placement: MultiScale, search: Search
 ) -> Findings:
     """What a run finds on a photo where no class is named, with its maps."""
-    scored = _scored(photo, scorer, placement, named=False)
+    search = replace(search, classes=None)
+    scored = _scored(photo, scorer, placement, search)
     grids = {scale_name(scale_of(each.geometry)): each for each in map(windows_of, scored)}
     windows = Windows(grids, placement.fuse)
-    return find(scored, windows, replace(search, classes=None), scorer.crops(photo))
+    return find(scored, windows, search, scorer.crops(photo))
 
 
 def heatmap_method(
@@ -223,7 +225,7 @@ def heatmap_method(
     """
 
     def answer(photo: Photo, groups: Sequence[ClassGroup]) -> list[Answer]:
-        scored = _scored(photo, scorer, placement, named=True)
+        scored = _scored(photo, scorer, placement, replace(search, classes=groups))
         crops = scorer.crops(photo)
         maps = maps_of(scored, groups, named=True)
         if maps is None:
@@ -246,17 +248,19 @@ def heatmap_method(
     return answer
 
 
-def _scored(photo: Photo, scorer: Scorer, placement: MultiScale, *, named: bool) -> list[Scored]:
+def _scored(photo: Photo, scorer: Scorer, placement: MultiScale, search: Search) -> list[Scored]:
     """The scores of a photo at the scales of a run: of positions where there are any."""
-    classifier = scorer.facts
-    window = classifier.preprocessing.window_px
-    scales = placement.scales_for(photo.hw, classifier.scale_rule, window, named=named)
+    facts, named = scorer.facts, search.classes is not None
+    window = facts.preprocessing.window_px
+    scales = placement.scales_for(photo.hw, facts.scale_rule, window, named=named)
+    places = [placement.at(scale) for scale in scales]
+    plans = [scorer.plan(photo.hw, place) for place in places]
     # Refused where no window would be scored.
-    no_data_note(photo, [scorer.plan(photo.hw, placement.at(scale)) for scale in scales])
+    no_data_note(photo, plans)
+    sought = placement.sought(plans, search, facts.classes)
     return [
-        scorer.score_positions(photo, placement.at(scale))
-        or scorer.score(photo, placement.at(scale))
-        for scale in scales
+        scorer.score_positions(photo, place) or scorer.score(photo, place, sought=each)
+        for place, each in zip(places, sought, strict=True)
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
 
 from ..classes import Wanted
-from ..errors import GeometryError, HeatmapError, PhotoError
+from ..errors import GeometryError, HeatmapError, PhotoError, Use
 from ..keywords import check_keywords
 from ..names import COMPARISON, ResultNames
 from ..networks.model_names import DEFAULT_MODEL
@@ -102,7 +102,8 @@ def verify(
 
     Raises:
         ConversionError: the network cannot slide.
-        GeometryError: ``windows`` is below 1, no window fits, or there is no such stride.
+        GeometryError: ``windows`` is below 1, no window fits, or there is no such stride, or it is
+            "auto", at which only some windows are scored.
         ClassError, ModelError: there is no such class, or the model cannot be loaded.
         PhotoError: the photo cannot be read; of a folder, no photo is there.
         ResultError: a picture cannot be written, or not without replacing a stranger's file.
@@ -110,8 +111,7 @@ def verify(
     check_keywords(verify, options, VerifyOptions)
     if windows < 1:
         raise GeometryError(f"{windows} windows: at least 1 must be compared")
-    found = _found(photo, output)
-    request = request_of(options, overwrite=overwrite)
+    found, request = _found(photo, output), _request(options, overwrite=overwrite)
     comparing = _Comparing(request, classes, windows, None if output is None else Path(output))
     comparing.check_pictures(photo, found)
     with verify_reporting(progress) as reporter:
@@ -123,6 +123,21 @@ def verify(
         if found is None:
             return comparing.compared(photo, scorer, reporter)
         return summarise(comparing.outcomes(found, scorer, reporter))
+
+
+def _request(options: VerifyOptions, *, overwrite: bool) -> Request:
+    """As :func:`request_of`, but of all windows.
+
+    Raises:
+        GeometryError: the stride is "auto"; or as there.
+    """
+    request = request_of(options, overwrite=overwrite)
+    if request.placement.stride == "auto":
+        raise GeometryError(
+            "stride is auto, at which only some windows are scored, but any may be compared",
+            Use("stride", text="leave {} out or give px"),
+        )
+    return request
 
 
 def _found(photo: object, output: str | Path | None) -> BatchFiles | None:

@@ -18,7 +18,7 @@ from ..room import named_error, room_for
 from ..temporary import TEMPORARY
 from .large_scores import start_npy
 from .origin import Origin
-from .outputs import Outputs, Scores, made_probable, probabilities_of
+from .outputs import Outputs, Scores, made_probable, probabilities_of, scores_of
 from .score_grid import LARGE_GRID_BYTES, ScoreGrid
 
 
@@ -66,6 +66,41 @@ class Collector:
         """Write a block (n, m, K), with all K classes, whose first cell is (row, column)."""
         if self._stored is not None:
             scores = probabilities_of(scores, self._kind)[:, :, self._stored]
+        self._put(row, column, scores)
+
+    def fill(self, cells: npt.NDArray[np.bool_], offsets: Sequence[tuple[int, int]]) -> None:
+        """Write to each of these cells the mean probabilities of those around it.
+
+        Cells around that lie outside the grid, or were not written, are left out; without any the
+        cell is left as it is.
+
+        Args:
+            cells: bool (N, M).
+            offsets: rows and columns from a cell to each of those around it.
+        """
+        rows, columns = self._written.shape
+        for row, column in np.argwhere(cells).tolist():
+            around = [(row + down, column + across) for down, across in offsets]
+            written = [
+                self._get(*each)
+                for each in around
+                if 0 <= each[0] < rows and 0 <= each[1] < columns and self._written[each]
+            ]
+            if written:
+                means = probabilities_of(np.stack(written), self._stored_kind).mean(axis=0)
+                self._put(row, column, scores_of(means, self._stored_kind)[None, None])
+
+    @property
+    def _stored_kind(self) -> Outputs:
+        return self._kind if self._stored is None else made_probable(self._kind)
+
+    def _get(self, row: int, column: int) -> Scores:
+        """The scores of a cell as they are stored: (K,)."""
+        return np.asarray(
+            self._scores[row, column] if self._file is None else self._file.read(row, column)
+        )
+
+    def _put(self, row: int, column: int, scores: Scores) -> None:
         rows, columns = slice(row, row + scores.shape[0]), slice(column, column + scores.shape[1])
         self._written[rows, columns] = True
         if self._file is None:
@@ -85,7 +120,7 @@ class Collector:
             scores=self._scores if self._file is None else self._file.kept(),
             geometry=self._geometry,
             classes=self._classes,
-            kind=self._kind if self._stored is None else made_probable(self._kind),
+            kind=self._stored_kind,
             origin=origin,
         )
         if self._file is not None:
@@ -139,6 +174,12 @@ class _File:
                 self._file.seek(self._start + 4 * classes * cell)
                 self._file.write(line.tobytes())
             self._file.flush()
+
+    def read(self, row: int, column: int) -> Scores:
+        """The scores of a cell that was written: (K,)."""
+        _, columns, classes = self._shape
+        self._file.seek(self._start + 4 * classes * (row * columns + column))
+        return np.frombuffer(self._file.read(4 * classes), np.float32)
 
     def kept(self) -> Scores:
         """The scores, mapped for reading; the file exists as long as they do."""

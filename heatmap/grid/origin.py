@@ -76,6 +76,8 @@ class Origin:
         statistics: over what layers that look at their whole input took statistics: "local", a
             window around each position, or "whole", the whole photo; None without such layers, or
             where windows were cropped.
+        cropped: where windows were cropped from coarse to fine, how many were, and how many the
+            grid has, at all scales together; None where all were scored alike.
         maps: what a cell stands for: "windows", or for "sharp" maps a single position of the
             feature map.
         scales: resize factors of the photo that were fused in this grid; () for a single scale,
@@ -106,6 +108,7 @@ class Origin:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     statistics: Statistics | None = None
+    cropped: tuple[int, int] | None = None
 
     @property
     def is_sharp(self) -> bool:

@@ -205,6 +205,23 @@ def probabilities_of(scores: Scores, outputs: Outputs) -> Scores:
     return np.asarray(shifted, dtype=np.float32)
 
 
+def scores_of(probabilities: Scores, outputs: Outputs) -> Scores:
+    """Scores of a kind that have these probabilities: what :func:`probabilities_of` undoes.
+
+    Of 0 and of 1, which no logits have, they are those of the nearest float32.
+
+    >>> scores_of(np.float32([0.5, 0.5]), "independent logits").tolist()
+    [0.0, 0.0]
+    """
+    activation = activation_of(outputs)
+    if activation == "none":
+        return probabilities
+    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    if activation == "sigmoid":
+        logs -= np.log(np.maximum(1 - probabilities, np.finfo(np.float32).tiny))
+    return np.asarray(logs, np.float32)
+
+
 def softmax_terms(scores: Scores, outputs: Outputs) -> tuple[Scores, Scores] | None:
     """What the softmax of any class needs of all others; None of scores that have no softmax.
 

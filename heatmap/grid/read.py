@@ -165,7 +165,9 @@ def _geometry(described: Mapping[str, Any]) -> Geometry:
 
 def _origin(described: Mapping[str, Any]) -> Origin:
     """The origin from JSON, with all values checked to have the types of their fields."""
-    values = _checked(Origin, described)
+    # Earlier files have none.
+    values = _checked(Origin, {"cropped": None, **described})
+    cropped = values["cropped"]
     return Origin(
         **{
             **values,
@@ -174,6 +176,7 @@ def _origin(described: Mapping[str, Any]) -> Origin:
             "region": _region(described["region"]),
             "scales": tuple(values["scales"]),
             "notes": tuple(values["notes"]),
+            "cropped": None if cropped is None else _pair(cropped),
         }
     )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..classes import ClassGroup, Wanted
+from ..classes import ClassGroup, ClassList, Wanted
+from ..geometry import Geometry
+from ..grid.coarse import Sought
 from ..grid.position_scores import PositionScores
 from ..grid.score_grid import ScoreGrid
 from .auto_scales import scale_weights
 from .confirm import CONFIRM, Crops, confirm
 from .detection import Detection
-from .localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD, localize
+from .localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD, background_of, localize
 from .merge import merge
 from .sharpen import sharp_maps, tighten, tighten_at_own_scale
 
@@ -37,6 +39,27 @@ class Search:
     max_det: int | None = None
     confirm: int = CONFIRM
     exclude: Sequence[Wanted] = ()
+
+
+def sought_at(geometries: Sequence[Geometry], search: Search, classes: ClassList) -> list[Sought]:
+    """What windows of one photo are scored for at each scale, where they are cropped for that.
+
+    Without named classes finer scales, which count less (:func:`auto_scales.scale_weights`), need
+    higher probabilities.
+
+    Args:
+        geometries: of the grid at each scale.
+        search: what to look for.
+        classes: of the network.
+
+    Raises:
+        ClassError: an unknown class.
+    """
+    if search.classes is not None:
+        groups = tuple(group.indices for group in classes.find_all(search.classes))
+        return [Sought(search.conf, groups) for _ in geometries]
+    left_out = (*background_of(classes), *classes.indices(search.exclude))
+    return [Sought(search.conf / w, left_out=left_out) for w in scale_weights(geometries)]
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _searches(
         yield from _searches_of(grids, grids[0].classes.find_all(classes), [1.0] * len(grids))
         return
     weights = scale_weights(grid.geometry for grid in grids)
-    left_out = [*_background(grids[0].classes), *grids[0].classes.indices(exclude)]
+    left_out = [*background_of(grids[0].classes), *grids[0].classes.indices(exclude)]
     if grids[0].is_exclusive:
         yield _search_of_winners(grids, weights, left_out)
     else:
@@ -165,7 +165,8 @@ def _in_front(
     return winners, np.where(np.isin(winners, left_out), np.float32(np.nan), scores)
 
 
-def _background(classes: ClassList) -> list[int]:
+def background_of(classes: ClassList) -> list[int]:
+    """The indices of classes called "background"."""
     return [index for index, name in enumerate(classes.names) if name == BACKGROUND]
 
 

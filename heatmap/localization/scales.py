@@ -147,7 +147,9 @@ class Windows:
 def fused_origin(grids: Sequence[ScoreGrid], fuse: Fusion) -> Origin:
     """The origin of the finest grid, with the scales and how they were fused."""
     scales = tuple(scale_of(grid.geometry) for grid in grids)
-    return replace(finest(grids).origin, scales=scales, fuse=fuse)
+    counts = [grid.origin.cropped for grid in grids if grid.origin.cropped is not None]
+    cropped = (sum(done for done, _ in counts), sum(of for _, of in counts)) if counts else None
+    return replace(finest(grids).origin, scales=scales, fuse=fuse, cropped=cropped)
 
 
 def fused_rows(

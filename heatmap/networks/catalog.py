@@ -23,15 +23,18 @@ class ModelFacts:
 
     Attributes:
         name: name of the model, for any ``model`` parameter.
+        slides: "exact" as cropping; "padded", with exact cuts and other scores than crops, since
+            layers pad; "local" or "whole", with these statistics (:func:`heatmap.prepare`), an
+            approximation; or "crop", not at all.
         window_px, native_stride_px: its window and native stride, px; None if unknown.
-        sliding: "exact", "inexact" or "refused". "exact" concerns the head and cutting the photo;
-            if layers pad, sliding still differs from cropping.
+        sliding: "exact", "inexact" or "refused", whether layers pad or not.
         reason: why it is not exact, or how many layers pad, or "".
         statistics: where it is inexact, with which statistics it slides: "local", as with any
             (:func:`heatmap.prepare`), or "whole" only; else "".
     """
 
     name: str
+    slides: str
     window_px: int | None
     native_stride_px: int | None
     sliding: str
@@ -90,7 +93,7 @@ def inspect_model(name: str) -> ModelFacts:
         module, window = bare_network(name)
         plan = plan_conversion(trace(module, window))
     except (ConversionError, ModelError) as error:
-        return ModelFacts(name, window, None, "refused", error.message, "")
+        return ModelFacts(name, "crop", window, None, "refused", error.message, "")
     reason = f"{len(plan.padded)} layers pad: differs from cropping" if plan.padded else ""
     statistics = ""
     if plan.whole_input:
@@ -100,7 +103,9 @@ def inspect_model(name: str) -> ModelFacts:
             sliding_trunk_of(replace(plan, statistics="local"))
         except ConversionError as error:
             statistics, reason = "whole", error.message
-    return ModelFacts(name, window, plan.native_stride_px, plan.sliding, reason, statistics)
+    slides = statistics or ("padded" if plan.padded else "exact")
+    stride = plan.native_stride_px
+    return ModelFacts(name, slides, window, stride, plan.sliding, reason, statistics)
 
 
 def _kept(folder: CacheFolder) -> dict[str, dict[str, Any]]:

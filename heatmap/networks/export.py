@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from ..choices import Statistics, check_statistics
 from ..contents import digest_of
 from ..conversion.check import relative_difference
 from ..conversion.convert import convert_usable
@@ -93,6 +94,7 @@ def export(
     *,
     to: ProgramFormat = "onnx",
     stride: int | None = None,
+    statistics: Statistics | None = None,
     overwrite: bool = False,
     progress: Progress = False,
     **options: Unpack[LoadOptions],
@@ -100,22 +102,21 @@ def export(
     """Write the fully convolutional network to a file that runs without this package.
 
     Its input "photos" is float32 (B, C, H, W), (pixel/255 - mean) / std, for any B, and any H and
-    W from the window up; C is 3, or 1 for a network that takes grey photos. Its output "scores" is
-    float32 (B, K, N, M), as in :func:`convert`. The file has metadata as JSON under the name
+    W from the window up; C is 3, or 1 for grey photos. Its output "scores" is float32
+    (B, K, N, M), as in :func:`convert`. The file has metadata as JSON under the name
     "heatmap.json": model, weights and their digest, classes, window_px, stride_px, mean, std,
     channel_order, outputs (what the scores are, as in :attr:`heatmap.ScoreGrid.kind`), activation
     ("softmax", "sigmoid" or "none", over the classes, makes probabilities of them), scales (how
-    large the things were that it learned from, :class:`auto_scales.ScaleRule`), versions, notes.
-    In ONNX it is a metadata property, in torch's format an extra file
-    (``torch.export.load(path, extra_files=...)``).
-
-    Weights above 2 GB are written to a separate file PATH.data in ONNX.
+    large the things were that it learned from, :class:`auto_scales.ScaleRule`), sliding ("exact",
+    or "inexact" with its ``statistics``), versions, notes; a metadata property in ONNX, an extra
+    file for ``torch.export.load(path, extra_files=...)``. ONNX has weights above 2 GB in PATH.data.
 
     Args:
         model, options: as in :func:`heatmap.load_classifier`.
         output: the file, .onnx or, for torch, .pt2.
         to: "onnx", for ONNX Runtime and others, or "torch" (``torch.export.save``).
         stride: distance between windows, px; None is the native stride.
+        statistics: as in :func:`heatmap.prepare`; None refuses networks that need them.
         overwrite: also replace files that were not exported by this tool.
         progress: as in :func:`heatmap.score`; only stages and notes.
 
@@ -123,8 +124,8 @@ def export(
         The paths of the files, the metadata, and the checks.
 
     Raises:
-        ConversionError: the network does not slide, or only inexactly; its operations cannot be
-            exported; or scores from the file differ by more than 1e-4 of the largest score.
+        ConversionError: the network does not slide, or only inexactly; it cannot be exported; or
+            scores from the file differ by more than 1e-4 of the largest score.
         GeometryError: the network cannot slide at this stride.
         ModelError: as :func:`heatmap.load_classifier`.
         ResultError: the path cannot be written, has another suffix, or is a stranger's file.
@@ -139,11 +140,11 @@ def export(
         classifier = load_classifier(model, **among(options, LoadOptions))
         reporter.notes(classifier.notes)
         reporter.stage(f"converting {classifier.name}")
-        network = _converted(classifier, stride)
+        network = _converted(classifier, stride, check_statistics(statistics))
         reporter.stage(f"writing {target}")
-        facts = _facts(classifier, network)
         write = _write_onnx if to == "onnx" else _write_torch
         with _one_line(classifier.name), quiet(), changing(target.parent) as change:
+            facts = _facts(classifier, network)
             program = write(_recorded(network), network, change, target, facts)
             change.put(owner, _stale(target, owner))
             return program
@@ -179,12 +180,16 @@ def _owner(
     return owner
 
 
-def _converted(classifier: Classifier, stride: int | None) -> FullyConvolutional:
+def _converted(
+    classifier: Classifier, stride: int | None, statistics: Statistics | None
+) -> FullyConvolutional:
     module, own = classifier.module, classifier.preprocessing
     if any(tensor.device.type != "cpu" for tensor in module.state_dict().values()):
         # Exported programs keep the device that they were recorded on.
         module = copy.deepcopy(module).cpu()
-    network = convert_usable(module, own.window_px, stride, channels=own.channels)
+    network = convert_usable(
+        module, own.window_px, stride, channels=own.channels, statistics=statistics
+    )
     if network.stitched:
         raise ConversionError(
             f"{classifier.name} cannot be exported at a stride of {network.stride_px} px: it takes "
@@ -206,6 +211,8 @@ def _facts(classifier: Classifier, network: FullyConvolutional) -> dict[str, Any
         "top-left pixel is (i, j) * stride_px",
         **asdict(classifier.preprocessing),
         "stride_px": network.stride_px,
+        "sliding": network.sliding,
+        "statistics": network.statistics,
         "outputs": classifier.outputs,
         "activation": activation_of(classifier.outputs),
         "scales": described_rule(classifier.scale_rule),

@@ -16,7 +16,7 @@ from ..errors import HeatmapError, ModelError, Use
 from ..grid.outputs import read_outputs, with_activation
 from ..localization.auto_scales import NATIVE, read_rule
 from ..prepared.exported import ExportedFile, ExportedSession
-from ..prepared.facts import NetworkFacts, SlidingFacts
+from ..prepared.facts import NetworkFacts, SlidingFacts, read_sliding
 from ..prepared.onnx_file import OnnxFile, Value, read_onnx_file
 from ..prepared.preprocessing import Preprocessing
 from ..threads import thread_count
@@ -116,7 +116,7 @@ def _of_ours(name: str, onnx: OnnxFile, settings: Overrides) -> Exported:
         outputs=with_activation(facts.outputs, settings.activation, len(facts.classes)),
     )
     file = ExportedFile(onnx.path, "scores", None, onnx.digest)
-    return Exported(file, facts, SlidingFacts("exact", "", stride))
+    return Exported(file, facts, _checked(name, lambda: _sliding(described, stride)))
 
 
 def _described(name: str, onnx: OnnxFile) -> Mapping[str, Any]:
@@ -155,6 +155,21 @@ def _whole(value: Any, most: int) -> int:
     if type(value) is not int or not 1 <= value <= most:
         raise ValueError(f"stride_px is {value!r}")
     return value
+
+
+def _sliding(described: Mapping[str, Any], stride: int) -> SlidingFacts:
+    """How the network slides: as it was exported."""
+    statistics = described["statistics"]
+    why_not = "" if statistics is None else f"it was exported with {statistics} statistics"
+    return read_sliding(
+        {
+            "sliding": described["sliding"],
+            "why_not": why_not,
+            "native_stride_px": stride,
+            "map_hw": None,
+            "statistics": statistics,
+        }
+    )
 
 
 def _facts(name: str, described: Mapping[str, Any], own: Preprocessing) -> NetworkFacts:

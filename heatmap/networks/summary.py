@@ -10,6 +10,7 @@ from typing import Unpack
 import torch
 from torch import fx, nn
 
+from ..choices import Statistics, check_statistics
 from ..conversion.convert import convert_usable
 from ..conversion.graph import layer, operation, read_attribute
 from ..conversion.layers import ChannelLayerNorm, MeanOfWindow, PoolOfOne, SliceHead, SlidingLinear
@@ -19,6 +20,7 @@ from ..conversion.shapes import peak_bytes, shapes_at
 from ..errors import GeometryError
 from ..geometry import whole_windows
 from ..keywords import among, check_keywords
+from .classifier import Classifier
 from .layer_table import LayerRow, Summary
 from .load import Model, load_classifier
 from .load_options import LoadOptions
@@ -59,6 +61,7 @@ def summary(
     model: Model = DEFAULT_MODEL,
     *,
     photo_size: tuple[int, int] | None = None,
+    statistics: Statistics | None = None,
     **options: Unpack[LoadOptions],
 ) -> Summary:
     """Describe each layer of the converted network, before BatchNorm is folded.
@@ -66,6 +69,8 @@ def summary(
     Args:
         model, options: as for :func:`heatmap.load_classifier`.
         photo_size: width and height of the photo, px; None is one window.
+        statistics: over what layers that look at their whole input take statistics: "local", a
+            window around each position, or "whole", the photo; None is "whole".
 
     Raises:
         ModelError: the network cannot be loaded.
@@ -74,6 +79,12 @@ def summary(
     """
     check_keywords(summary, options, LoadOptions)
     classifier = load_classifier(model, **among(options, LoadOptions))
+    return _summary(classifier, photo_size, check_statistics(statistics) or "whole")
+
+
+def _summary(
+    classifier: Classifier, photo_size: tuple[int, int] | None, statistics: Statistics
+) -> Summary:
     window = classifier.preprocessing.window_px
     width, height = photo_size or (window, window)
     if min(height, width) < window:
@@ -82,7 +93,7 @@ def summary(
         )
     channels = classifier.preprocessing.channels
     network = convert_usable(
-        classifier.module, window, channels=channels, statistics="whole", fuse=False
+        classifier.module, window, channels=channels, statistics=statistics, fuse=False
     )
     photo = torch.empty(1, network.channels, height, width, device="meta")
     seen = network.whole_windows(photo).shape

@@ -22,7 +22,7 @@ from ..localization.formats.coco import CocoIds
 from ..networks.load_options import LoadOptions
 from ..photo.reading import Reading, ReadingOptions
 from ..progress import Reporter
-from .request import Display, Extras, Limits, MultiScale, Request
+from .request import Display, Extras, Limits, MultiScale, Request, Stride
 from .settings import ScorerRecipe
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ScaleOptions(TypedDict, total=False):
 class PlacementOptions(ScaleOptions, total=False):
     """How windows are laid over photos, as of :class:`RunOptions`."""
 
-    stride: int | None
+    stride: Stride | None
     border: Border
 
 
@@ -67,7 +67,9 @@ class VerifyOptions(LoadOptions, PlacementOptions, ReadingOptions, total=False):
 class EvaluateOptions(LoadOptions, ScaleOptions, ReadingOptions, total=False):
     """The options of :func:`heatmap.evaluate`, as of :class:`heatmap.RunOptions`."""
 
+    statistics: Statistics | None
     fuse: Fusion
+    stride: Stride | None
     backend: Backend
     conf: float
     confirm: int
@@ -120,7 +122,9 @@ class RunOptions(BatchOptions, total=False):
         scales: resize factors of the photo, or one; or "auto" (by the rule of the network),
             "photo" (by the photo's size), or "native" (1).
         resolution: for scales that are not given: "normal", "fine" or "finer", for smaller things.
-        stride: distance between neighbouring windows, px; by default the network's own.
+        stride: distance between neighbouring windows, px; by default the network's own. "auto"
+            crops from coarse to fine, near what is likely there, at the network's own stride;
+            has no effect on sliding.
         border: "cover" extends the photo so that every pixel lies in a window; "valid" does not.
         fuse: "mean" or "max" of the probabilities of several scales, without sharp maps.
         region: left, top, width and height, px, of the part of the photo that is looked at.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..classes import ClassGroup
 from ..errors import Use
 from ..geometry import Box, Geometry, shrunk_hw
+from ..grid.coarse import Sought
 from ..grid.collector import grid_bytes
 from ..grid.score_grid import LARGE_GRID_BYTES, noted
 from ..grid.skip import no_data_note
@@ -71,6 +72,8 @@ class PhotoRun:
         display = display_of_stored(request, scorer.facts.classes)
         self.request = replace(request, display=display)
         self.photo = open_photo(photo, self._needed_hw(hw), region, request.limits.reading)
+        plans, search = self._plans(self.photo.hw), request.display.search
+        self._sought = request.placement.sought(plans, search, scorer.facts.classes)
         self.image = image or image_of(request, self.photo)
         check_photo(request, self.photo)
         self.no_data = no_data_note(self.photo, self._plans(self.photo.hw))
@@ -110,7 +113,7 @@ class PhotoRun:
                 if at and not told:
                     told = self._announce(scales[at - 1 :], took, reporter, asked=at == first_finer)
                 started = time.perf_counter()
-                self._scored[name] = self._score(scales[at], reporter)
+                self._scored[name] = self._score(scales[at], self._sought[at], reporter)
                 took = time.perf_counter() - started
 
     def result(self) -> Result:
@@ -176,10 +179,12 @@ class PhotoRun:
         seconds = took * pixels / math.prod(done.extended_hw)
         if not asked and seconds < SLOW_S:
             return False
-        reporter.note(f"{windows:,} windows at finer scales will take about {seconds:.0f} s")
+        # The shares of the scales that are cropped from coarse to fine are not known before.
+        fewer = "" if self._sought[0] is None else " if all are scored"
+        reporter.note(f"{windows:,} windows at finer scales will take about {seconds:.0f} s{fewer}")
         return True
 
-    def _score(self, scale: float, reporter: Reporter) -> Scored:
+    def _score(self, scale: float, sought: Sought | None, reporter: Reporter) -> Scored:
         """The scores at a scale: of positions where possible, otherwise of windows."""
         placement, limits = self.request.placement.at(scale), self.request.limits
         at_scale = f" at scale {scale:g}" if len(self.scales) > 1 else ""
@@ -195,6 +200,7 @@ class PhotoRun:
             placement,
             store_classes=limits.store_classes,
             skip=limits.skip,
+            sought=sought,
             folder=self._home,
             **common,
         )
@@ -223,6 +229,8 @@ class PhotoRun:
         low, high = sizes_looked_for(list(self.scales.values()), self.photo.hw, window)
         yield f"looked for things of about {low:,} to {high:,} px; a finer resolution finds smaller"
         automatic = self.request.placement.scales == "auto"
+        if (cropped := findings.maps.origin.cropped) is not None:
+            yield f"{cropped[0]:,} of {cropped[1]:,} windows were cropped, from coarse to fine"
         yield from network_notes(self.scorer.facts, automatic=automatic)
         regression = self.scorer.facts.box_regression
         confirm = self.request.display.confirm

@@ -91,7 +91,7 @@ class RayRunner:
         return self.count or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
 
     def _gpus(self, setup: BatchSetup) -> float:
-        default = 1.0 if setup.scorer.compute.device == "cuda" else 0.0
+        default = 1.0 if setup.scorer.compute.kind == "cuda" else 0.0
         return default if self.gpus is None else self.gpus
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from ..choices import Colormap
 from ..classes import ClassGroup, ClassList, Wanted
 from ..errors import ClassError, GeometryError, Use
-from ..geometry import Border, Placement
+from ..geometry import Border, Geometry, Placement
+from ..grid.coarse import Sought
 from ..grid.origin import Fusion
 from ..grid.skip import Skip
 from ..localization.auto_scales import AUTOMATIC, Automatic, Resolution, ScaleRule
 from ..localization.confirm import CONFIRM
-from ..localization.detect import Search
+from ..localization.detect import Search, sought_at
 from ..localization.formats.coco import OWN_IDS, CocoIds, CocoImage
 from ..localization.localize import CONFIDENCE_THRESHOLD, IOU_THRESHOLD
 from ..photo.georeference import georeference_of
@@ -24,6 +26,8 @@ from ..region import Region
 from ..rendering.paint import ALPHA, check_colours
 from .formats import PLACED_FORMATS
 
+# A stride in px, or from coarse to fine.
+Stride = int | Literal["auto"]
 # The colour range of a batch, the same for all photos, so that they compare.
 BATCH_RANGE = (0.0, 0.5)
 
@@ -102,7 +106,9 @@ class MultiScale:
     Placement(stride=None, scale=0.5, border='cover')
 
     Attributes:
-        stride: distance between neighbouring windows, px; None is the native stride.
+        stride: distance between neighbouring windows, px; None is the native stride, and so is
+            "auto", at which windows that are cropped are cropped from coarse to fine
+            (:class:`coarse.CoarseToFine`).
         scales: resize factors of the photo; or "auto", by the rule of the network
             (:class:`auto_scales.ScaleRule`); "photo", which follows the photo's size whatever
             the network learned from; or "native", 1.
@@ -112,13 +118,15 @@ class MultiScale:
         fuse: "mean" or "max" of the probabilities of several scales.
     """
 
-    stride: int | None = None
+    stride: Stride | None = None
     scales: tuple[float, ...] | Automatic = "auto"
     border: Border = "cover"
     fuse: Fusion = "mean"
     resolution: Resolution = "normal"
 
     def __post_init__(self) -> None:
+        if isinstance(self.stride, str) and self.stride != "auto":
+            raise GeometryError(f"stride is {self.stride!r}: give a number of px, or 'auto'")
         if self.scales in AUTOMATIC:
             return
         if isinstance(self.scales, str) or not self.scales:
@@ -150,7 +158,24 @@ class MultiScale:
 
     def at(self, scale: float) -> Placement:
         """The placement at one scale."""
-        return Placement(self.stride, scale, self.border)
+        return Placement(None if self.stride == "auto" else self.stride, scale, self.border)
+
+    def sought(
+        self, geometries: Sequence[Geometry], search: Search, classes: ClassList
+    ) -> Sequence[Sought | None]:
+        """What windows are scored for at each scale; None where all of them are scored.
+
+        Args:
+            geometries: of the grid at each scale.
+            search: what to look for.
+            classes: of the network.
+
+        Raises:
+            ClassError: an unknown class.
+        """
+        if self.stride != "auto":
+            return [None] * len(geometries)
+        return sought_at(geometries, search, classes)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from ..classes import ClassGroup, ClassList, Wanted
 from ..contents import read_bytes
 from ..errors import PhotoError
 from ..localization.auto_scales import described_rule
-from ..memory import free_memory
 from ..progress import Reporter
 from ..threads import thread_count
 from ..versions import package_versions
@@ -148,7 +147,7 @@ def settle(
         resources = Resources(int(earlier["memory"]), int(earlier["threads"]), earlier["backend"])
     else:
         resources = Resources(
-            (request.limits.memory or free_memory()) // share,
+            (request.limits.memory or scorer.compute.free_memory) // share,
             threads or (1 if share > 1 else thread_count()),
             scorer.ready_at(stride_px, keep=keep),
         )

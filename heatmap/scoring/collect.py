@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from ..grid.coarse import CoarseToFine
 from ..grid.collector import Collector
 from ..grid.origin import Computation
 from ..memory import kept_memory
@@ -48,3 +51,43 @@ def collected(
             done += int((~np.isnan(scores[:, :, 0])).sum())
             advance(done, total)
     return stream.computation
+
+
+def collected_coarse_to_fine(
+    job: Pass,
+    collector: Collector,
+    plan: CoarseToFine,
+    advance: Callable[[int, int], object],
+    *,
+    spread: Spread | None = None,
+) -> Computation:
+    """Crop the windows that a plan asks for, and fill in the others; how it was computed.
+
+    Args:
+        job: the pass over all cells that may be scored; each stage is a pass of its own.
+        collector: takes the scores; cells that are not scored get the mean probabilities of those
+            around them.
+        plan: decides which cells are scored.
+        advance, spread: as of :func:`collected`; windows count that were decided about.
+    """
+    total = math.prod(job.geometry.grid_hw) if job.wanted is None else int(job.wanted.sum())
+    computation, done = None, 0
+    with kept_memory():
+        for stage, asked in plan.asked():
+            if asked.any() or computation is None:
+                of_stage = replace(job, wanted=asked)  # type: ignore[type-var]
+                stream = of_stage.start() if spread is None else spread(of_stage, False)
+                computation = computation or stream.computation
+                for row, column, scores in stream.blocks:
+                    # Blocks of workers hold cells of other stages too, as NaN.
+                    n, m = scores.shape[:2]
+                    for i, j in np.argwhere(asked[row : row + n, column : column + m]).tolist():
+                        plan.saw(row + i, column + j, scores[i, j])
+                        collector.write(row + i, column + j, scores[i : i + 1, j : j + 1])
+                        done += 1
+                        advance(done, total)
+            collector.fill(stage.cells & ~asked, stage.around)
+            done += int((stage.cells & ~asked).sum())
+            advance(done, total)
+    assert computation is not None
+    return computation

@@ -66,14 +66,15 @@ def crop_network(module: nn.Module, preprocessing: Preprocessing, compute: Compu
     def run(
         windows: npt.NDArray[np.uint8], wants_features: bool
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-        batch, features = compute.tensor(photo_tensor(windows, preprocessing)), None
-        if wants_features:
-            assert isinstance(module, FullyConvolutional)
-            maps = module.trunk(batch)
-            features, outputs = maps.float().cpu().numpy(), module.head(maps)
-        else:
-            outputs = module(batch)
-        # A converted network gives a grid of one cell for each.
-        return outputs.flatten(1).float().cpu().numpy(), features
+        with compute.running():
+            batch, features = compute.tensor(photo_tensor(windows, preprocessing)), None
+            if wants_features:
+                assert isinstance(module, FullyConvolutional)
+                maps = module.trunk(batch)
+                features, outputs = maps.float().cpu().numpy(), module.head(maps)
+            else:
+                outputs = module(batch)
+            # A converted network gives a grid of one cell for each.
+            return outputs.flatten(1).float().cpu().numpy(), features
 
     return run

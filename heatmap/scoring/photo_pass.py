@@ -60,7 +60,7 @@ class PhotoPass:
         """
         stream = self._cropped() if self.network is None else self._slid(self.network)
         check = Check(self.classifier.outputs, self.compute.dtype, self.wanted)
-        return ScoreStream(stream.computation, check.checked(stream.blocks))
+        return ScoreStream(stream.computation, check.checked(self.compute.each(stream.blocks)))
 
     def computed(self, **cuts: Any) -> Computation:
         """How this pass is computed; ``cuts`` are the fields of Computation on how it is cut."""

@@ -76,9 +76,10 @@ def prepare(
         backend: "torch"; "onnx" for ONNX Runtime, for which the network is prepared now if it was
             not before; or "auto", which takes ONNX Runtime where the network is kept for it and
             runs faster there on this machine. Photos too large for the memory are scored in torch.
-        device: "cpu", "cuda" or "mps".
-        dtype: "float32", "bfloat16" or "float16", of weights and activations. The conversion
-            is always checked in float32.
+        device: "cpu", "cuda" (the first GPU), "cuda:1" (the second) or "mps".
+        dtype: number format of convolutions and matrix products: "float32", "bfloat16" or
+            "float16" (``torch.autocast``; the rest stays in float32), or "tf32" on GPUs of
+            NVIDIA. The conversion is always checked in float32.
         progress: as in :func:`score`; what is known of the network is told as notes.
         options: further arguments of :func:`heatmap.load_classifier` (weights, window, ...).
 

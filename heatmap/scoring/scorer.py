@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from ..classes import ClassGroup, Wanted
 from ..geometry import Box, Geometry, Placement, plan_grid
+from ..grid.coarse import CoarseToFine, Sought
 from ..grid.collector import Collector, grid_bytes
 from ..grid.origin import Computation, Origin, Weights
 from ..grid.outputs import chance_of, group_probabilities
@@ -19,14 +21,13 @@ from ..grid.position_scores import PositionScores, positions_of
 from ..grid.score_grid import LARGE_GRID_BYTES, ScoreGrid
 from ..grid.skip import Skip, no_data_cells
 from ..localization.confirm import CropAnswers, Crops
-from ..memory import free_memory
 from ..photo.extended import ExtendedRows
 from ..photo.photo_file import upright_hw
 from ..photo.reduced import OpenPhoto, PhotoSource, decoded_hw, name_of, open_photo
 from ..progress import Progress, reporting
 from ..versions import package_versions
 from .boxes import BoxOutputs, box_outputs
-from .collect import collected
+from .collect import collected, collected_coarse_to_fine
 from .position_collector import PositionCollector
 from .prepared_pass import PreparedPass
 from .scoring_network import ScoringNetwork
@@ -82,6 +83,7 @@ class Scorer(ScoringNetwork):
         memory: int | None = None,
         store_classes: Sequence[Wanted] | None = None,
         skip: Skip | None = None,
+        sought: Sought | None = None,
         folder: Path | None = None,
         progress: Progress = False,
     ) -> ScoreGrid:
@@ -93,6 +95,8 @@ class Scorer(ScoringNetwork):
             memory: bytes that activations may take; None is half of the free memory.
             store_classes: store the probabilities of only these classes; None is all.
             skip: which windows to skip; their cells are NaN.
+            sought: crop windows from coarse to fine, near what this is likely in; the others get
+                the mean probabilities of those around them. Has no effect on sliding.
             folder: folder for the scores of a grid too large for memory; None is the system's
                 temporary folder.
             progress: as in :func:`heatmap.score`; counts windows.
@@ -113,11 +117,16 @@ class Scorer(ScoringNetwork):
         kept = None if store_classes is None else classes.indices(store_classes)
         job = self._pass(opened, geometry, memory, wanted)
         collector = Collector(geometry, classes, outputs, stored=kept, folder=folder)
+        cropped = None
         with reporting(progress, f"scoring {name_of(opened)}") as reporter:
-            computation = collected(
-                job, collector, reporter.advance, spread=self.spread, left_out=left_out
-            )
-        origin = self.origin(opened, job, computation)
+            advance, spread = reporter.advance, self.spread
+            if sought is not None and self.engine == "crop":
+                plan = CoarseToFine(geometry, sought, outputs, wanted)
+                computation = collected_coarse_to_fine(job, collector, plan, advance, spread=spread)
+                cropped = int(plan.scored.sum()), math.prod(geometry.grid_hw)
+            else:
+                computation = collected(job, collector, advance, spread=spread, left_out=left_out)
+        origin = replace(self.origin(opened, job, computation), cropped=cropped)
         if kept is not None:
             origin = replace(origin, network_classes=len(classes))
         return collector.finish(origin)
@@ -248,7 +257,7 @@ class Scorer(ScoringNetwork):
         positions: bool = False,
     ) -> Pass:
         """A pass in ONNX Runtime where that is the faster one and the photo fits; else in torch."""
-        extended, memory = ExtendedRows(opened, geometry), memory or free_memory()
+        extended, memory = ExtendedRows(opened, geometry), memory or self.compute.free_memory
         prepared = None if self.spread else self.prepared_at(geometry.stride_px)
         # Of another form it is where the engine was replaced (`dataclasses.replace`).
         if prepared is not None and prepared.form == self.engine:

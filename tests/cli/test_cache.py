@@ -262,8 +262,8 @@ class TestModels:
         told = json.loads(call("models", "--cached", "--json").out)
         (one,) = (each for each in told if each["name"] == kept_checkpoint)
         assert set(one) == {"name", "form", "stride_px", "megabytes", "used", "winner"}
-        assert (one["form"], one["stride_px"], one["winner"]) == ("slide", 16, "onnx")
-        assert 2 < one["megabytes"] < 20
+        assert (one["form"], one["stride_px"], one["winner"]) == ("slide", 32, "onnx")
+        assert 1 < one["megabytes"] < 20
         outcome = call("models", "--cached")
         assert (outcome.code, outcome.err) == (0, "")
         heading, *rows, total = outcome.out.splitlines()
@@ -271,7 +271,7 @@ class TestModels:
         assert len(rows) == len(told)
         words = [row.split() for row in rows if row.startswith(kept_checkpoint)]
         size = f"{one['megabytes']:.1f}"
-        assert words == [[kept_checkpoint, "slide", "16", size, *one["used"].split(), "onnx"]]
+        assert words == [[kept_checkpoint, "slide", "32", size, *one["used"].split(), "onnx"]]
         assert total.startswith(f"{len(told)} kept, ")
 
     def test_lists_nothing_where_nothing_is_kept(self, call, cache):

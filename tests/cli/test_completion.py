@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -216,27 +217,41 @@ exec {shlex.quote(sys.executable)} -c 'from heatmap.cli.main import main; main()
 """
 
 
-def test_the_script_works_in_bash(call, own_names):
-    printed = call("completion", "bash")
-    assert (printed.code, printed.err) == (0, "")
-    Path("names.bash").write_text(printed.out)
+def in_shell(command: list[str]) -> list[str]:
+    """The lines that a shell prints in the working folder, in which `heatmap` is this one."""
     Path("bin").mkdir()
     program = Path("bin/heatmap")
     program.write_text(PROGRAM_FILE)
     program.chmod(0o755)
     path = f"{program.parent.absolute()}:{os.environ['PATH']}"
-    ended = subprocess.run(
-        ["bash", "-c", IN_BASH],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, capture_output=True, text=True, env=env, check=True)
     assert ended.stderr == ""
-    assert ended.stdout.splitlines() == [
+    return ended.stdout.splitlines()
+
+
+def test_the_script_works_in_bash(call, own_names):
+    printed = call("completion", "bash")
+    assert (printed.code, printed.err) == (0, "")
+    Path("names.bash").write_text(printed.out)
+    assert in_shell(["bash", "-c", IN_BASH]) == [
         r"red\ cat",
         "complete -o nosort -F _heatmap_completion heatmap",
     ]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_the_script_works_in_fish_with_commas_too(call, own_names):
+    Path("names.fish").write_text(call("completion", "fish").out)
+    asked = f"source names.fish; complete -C 'heatmap run cat.jpg {own_names} --class=red,'"
+    assert in_shell(["fish", "--no-config", "-c", asked]) == ["--class=red, blue"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_a_value_behind_its_option_takes_the_place_of_the_whole_word(names, shell):
+    assert found("heatmap run cat.jpg --class=zeb", shell) == ["--class=zebra"]
+    assert found("heatmap run cat.jpg --class zeb", shell) == ["zebra"]
+    assert found("heatmap run cat.jpg --model=none-s", shell) == ["none-s"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

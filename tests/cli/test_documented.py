@@ -17,7 +17,7 @@ COMMANDS = command_lines(ROOT / "docs" / "reference" / "command-line.md")
 NAMES = [shlex.split(line)[1] for line in COMMANDS]
 # Each command once; other uses of the same one are slow, as are those that take seconds even in
 # small: tests/cli runs these commands with smaller networks.
-SLOW_IN_SMALL = ("batch", "evaluate", "adapt", "export", "train")
+SLOW_IN_SMALL = ("batch", "evaluate", "verify", "adapt", "export", "train", "doctor")
 ONCE = [
     pytest.param(
         *(line,),

@@ -34,15 +34,15 @@ OPTIONS = {
     "view": "--photo --overwrite --json",
     "verify": f"{MODEL} {READING} --stride {SCALES} --border --statistics --backend --class "
     "--windows --max-difference --output --overwrite --json",
-    "evaluate": f"{MODEL} {READING} {SCALES} --fuse --backend --conf --confirm --labels "
-    "--cam --output --overwrite --json",
-    "summary": f"{MODEL} --photo-size --json",
+    "evaluate": f"{MODEL} {READING} {SCALES} --stride --statistics --fuse --backend --conf "
+    "--confirm --labels --cam --output --overwrite --json",
+    "summary": f"{MODEL} --statistics --photo-size --json",
     "models": "--cached --clear-cache --json",
     "adapt": f"{NEW_HEAD} --activation --num-classes --class-names --seed --output "
     "--overwrite --json",
     "train": f"{NEW_HEAD} {READING} --boxes --background {SCHEDULE} --output --resume "
     "--overwrite --skip-broken --json",
-    "export": f"{MODEL} --stride --to --output --overwrite --json",
+    "export": f"{MODEL} --stride --statistics --to --output --overwrite --json",
     "doctor": "--json",
     "completion": "",
 }

@@ -171,6 +171,7 @@ def test_where_only_sliding_makes_sense_no_other_engine_is_advised(call, command
 
 SMALL = "photo is 24 x 20 px, the window is 32 px"
 STRIDE = "stride is 3 px, the network slides at 4, 2, 1 px: use --stride 4"
+AUTO = "stride is auto, at which only some windows are scored, but any may be compared"
 TOKEN = "cannot slide at 1 (cat): it joins tensors along an axis of positions (a class token)"
 MEAN = "sliding would be inexact: 4 (mean over the whole input)"
 CROPS = "`heatmap run` scores it crop by crop"
@@ -198,12 +199,19 @@ NO_FOLDER = "cannot be written: names.txt is a file, not a folder"
         (("run", "cat.png", *PADDED, "-c", "dog"), "no class 'dog' among 5"),
         (("run", "cat.png", *PADDED, "--stride", "3"), f"{STRIDE} or --engine crop for any stride"),
         (("verify", "cat.png", *PADDED, "--stride", "3"), STRIDE),
+        (
+            ("verify", "cat.png", *PADDED, "--stride", "auto"),
+            f"{AUTO}: leave --stride out or give px",
+        ),
         (("export", *PADDED, "--stride", "3", "-o", "net.onnx"), STRIDE),
         (("run", "cat.png", *ATTENDING, "--engine", "slide"), f"{TOKEN}: use --engine crop"),
         (("verify", "cat.png", *ATTENDING), f"{TOKEN}: {CROPS}"),
         (("summary", *ATTENDING), f"{TOKEN}: {CROPS}"),
         (("export", *ATTENDING, "-o", "net.onnx"), f"{TOKEN}: {CROPS}"),
-        (("export", *SQUEEZING, "-o", "net.onnx"), f"{MEAN}: {CROPS}"),
+        (
+            ("export", *SQUEEZING, "-o", "net.onnx"),
+            f"{MEAN}: use --statistics local to slide anyway",
+        ),
         (
             ("run", "cat.png", *PADDED, "-o", "names.txt/out"),
             f"names.txt/out/cat.json: {NO_FOLDER}",

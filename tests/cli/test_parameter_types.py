@@ -10,6 +10,7 @@ from heatmap.cli.parameter_types import (
     ColorRange,
     Memory,
     PhotoSize,
+    StridePx,
     WholeNumbers,
     WindowSide,
 )
@@ -112,6 +113,11 @@ def test_a_window_of_two_sides_is_left_for_the_library_to_refuse():
     assert "'large': give the side in px, such as 224" in output
 
 
+def test_a_stride_is_a_number_of_px_or_auto():
+    with pytest.raises(click.BadParameter, match="'fine': give a whole number of px, or auto"):
+        StridePx().convert("fine", None, None)
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "text"),
     [
@@ -121,6 +127,8 @@ def test_a_window_of_two_sides_is_left_for_the_library_to_refuse():
         (ChannelNumbers(), (0.5, 0.4, 1.0), "0.5,0.4,1"),
         (ChannelNumbers(), (0.5,), "0.5"),
         (WindowSide(), 224, "224"),
+        (StridePx(), 16, "16"),
+        (StridePx(), "auto", "auto"),
         (WholeNumbers(), (4, 2, 1), "4,2,1"),
     ],
 )

@@ -161,7 +161,7 @@ def test_a_refused_network_is_cropped_and_never_slides(call):
 
 
 def test_random_weights_are_named_as_such(call):
-    model = ("-m", "squeezenet1_1", "--weights", "random")
+    model = ("-m", "squeezenet1_1", "--weights", "random", "--scale", "1")
     outcome = call("run", "cat.png", *model, "--json")
     assert json.loads(outcome.out)["origin"]["weights"]["text"] == "random (seed 0)"
     assert (

@@ -44,6 +44,7 @@ def by_slices(module: nn.Module, photos: torch.Tensor) -> torch.Tensor:
     return torch.stack(cells, dim=2).reshape(photos.shape[0], -1, rows, columns)
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", heads())
 def test_head_slides_as_convolutions_and_equals_the_original_on_slices(name):
     module, network = converted(name)
@@ -56,6 +57,7 @@ def test_head_slides_as_convolutions_and_equals_the_original_on_slices(name):
     assert relative_difference(found, by_slices(module, photos)) < 1e-5
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", slice_heads())
 def test_head_without_a_convolutional_form_runs_slice_by_slice(name):
     module, network = converted(name)
@@ -206,6 +208,7 @@ def test_channels_first_or_last_trunk_and_shuffled_channels():
     assert relative_difference(found, expected) < 1e-5
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", INEXACT)
 def test_inexact_network_is_named_and_converted_on_demand_only(name):
     module = INEXACT[name].eval()
@@ -284,6 +287,7 @@ def test_many_outputs_go_the_way_of_the_convolution(monkeypatch):
     assert layer(torch.randn(1, 4, side, side)).shape == (1, 2, side - 2, side - 2)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("head", "stride", "fuse"),
     [

@@ -74,12 +74,16 @@ def with_pool(name: str) -> tuple[nn.Module, heatmap.FullyConvolutional]:
     return module, heatmap.convert(module, 48)
 
 
-@pytest.mark.parametrize("stride", [pytest.param(4, marks=pytest.mark.slow), 2, 1])
+@pytest.mark.few(3)
+@pytest.mark.parametrize(
+    "stride", [2, *(pytest.param(each, marks=pytest.mark.slow) for each in (1, 4))]
+)
 @pytest.mark.parametrize("pool", POOLS)
 def test_every_kth_cell_is_the_native_grid_for_every_pool(pool: str, stride: int) -> None:
     assert _compare(*with_pool(pool), stride) < 1e-5
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     ("head", "stride"),
     [

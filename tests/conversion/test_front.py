@@ -57,6 +57,7 @@ def logged(caplog) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.name != "torch.__trace"]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", FRONTS)
 def test_sliding_without_padding_equals_the_original_on_crops(name, caplog, capfd):
     before = module(FRONTS[name])
@@ -70,7 +71,16 @@ def test_sliding_without_padding_equals_the_original_on_crops(name, caplog, capf
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("name", ["channels turned", "one channel expanded", "v2.Normalize"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("channels turned", "v2.Normalize")
+        ),
+        "one channel expanded",
+    ],
+)
 def test_a_photo_in_bands_has_the_scores_of_its_windows(name):
     before, pixels = module(FRONTS[name]), photo(120, 60)
     slid = heatmap.prepare(before, window=WINDOW).score(pixels, Placement(stride=2))

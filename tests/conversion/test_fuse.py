@@ -85,6 +85,7 @@ STEPS = {
 OVERWRITABLE = {"add", "gelu", "mul", "relu", "sub"}
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_only_what_dies_is_overwritten(step):
     module = randomise(Step(step), WINDOW)

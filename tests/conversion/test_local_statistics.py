@@ -79,6 +79,7 @@ def around(maps: Tensor, sides: tuple[int, int]) -> dict[tuple[int, int], tuple[
     return boxes
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("window", [pytest.param(EVEN, marks=pytest.mark.slow), ODD])
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_each_position_has_the_statistic_of_its_box(name: str, window: int) -> None:
@@ -118,6 +119,7 @@ def trunk_norm(trunk: fx.GraphModule, normal: fx.Node) -> Callable[[Tensor], Ten
     return lambda maps: functional.group_norm(maps.double(), 2, weight, bias).float()
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("window", [EVEN, pytest.param(ODD, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LAYERS)
 def test_one_window_gives_the_network_s_own_scores(name: str, window: int) -> None:
@@ -132,6 +134,7 @@ def test_one_window_gives_the_network_s_own_scores(name: str, window: int) -> No
     assert len(converted.whole_input) >= 2
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "name",
     [

@@ -44,6 +44,7 @@ def network(head: nn.Module) -> nn.Module:
     return randomise(Classifier(head, padding=0), WINDOW)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", POOLS)
 def test_pools_slide_however_they_are_written(name):
     pool, kind = POOLS[name]

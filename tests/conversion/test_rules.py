@@ -91,6 +91,7 @@ SLIDES = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", SLIDES)
 def test_sliding_without_padding_equals_the_original_on_crops(name):
     function, layers = SLIDES[name]
@@ -169,6 +170,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_would_slide_wrongly_is_refused_in_one_line(name):
     head, reason = REFUSED[name]

@@ -1,11 +1,12 @@
 """Conversion of real architectures, from torchvision and timm.
 
 One network of each kind at a small window always; with `-m slow`, at their own windows, all of
-torchvision's CNN classifiers without squeeze-and-excitation, and many of timm's.
+torchvision's CNN classifiers, and one network of many of timm's families.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,11 +20,12 @@ from heatmap.conversion.convert import convert_usable
 from heatmap.conversion.heads import convert_head
 from heatmap.conversion.plan import Plan, plan_conversion
 from heatmap.conversion.trace import trace
-from heatmap.networks.catalog import inspect_models
+from heatmap.networks import registry
+from heatmap.networks.catalog import inspect_model, inspect_models
 from heatmap.networks.registry import bare_network
 from heatmap.prepared.preprocessing import Preprocessing
 from heatmap.scoring.bands.proof import prove_bands
-from tests.support.networks import randomise, scenes
+from tests.support.networks import WINDOW, Classifier, randomise, scenes
 from tests.support.zoo import build
 
 # Each kind, with the window, px: fully connected layers on a flattened map, residual branches,
@@ -69,8 +71,35 @@ INEXACT_MORE = {
 }
 REFUSED = "timm/resmlp_12_224 timm/test_vit".split()
 REFUSED_MORE = (
-    "vit_b_16 swin_t maxvit_t timm/mixer_s16_224 timm/vit_tiny_patch16_224 timm/coatnet_nano_rw_224"
+    "vit_b_16 swin_t maxvit_t timm/mixer_s16_224 timm/vit_tiny_patch16_224 "
+    "timm/coatnet_nano_rw_224 timm/gcresnet33ts timm/tresnet_m timm/edgenext_xx_small "
+    "timm/efficientvit_b0 timm/mobilevit_xxs timm/swiftformer_xs timm/efficientformer_l1"
 ).split()
+
+# The smallest network of each of timm's families, at SMALL_WINDOW px.
+PADDED_MORE = (
+    "convnext_atto cs3darknet_s cs3edgenet_x densenet121 densenetblur121d dla60_res2net fbnetc_100 "
+    "hgnetv2_b0 mobileone_s1 regnetx_002 res2next50 resnet10t resnetaa34d resnetv2_18 "
+    "tf_mobilenetv3_small_minimal_100 vovnet39a"
+).split()
+LOCAL_FAMILIES = (
+    "convnextv2_atto cspnext_tiny dm_nfnet_f0 eca_nfnet_l0 eca_resnext26ts eca_vovnet39b "
+    "ecaresnet26t efficientnet_b0_gn efficientnetv2_rw_t ese_vovnet19b_slim_dw fastvit_t8 "
+    "fbnetv3_b focalnet_tiny_srf ghostnet_100 hgnet_tiny lcnet_035 lcnetv2_small "
+    "legacy_seresnet18 mixnet_s mnasnet_small mobilenetv3_small_050 nf_ecaresnet26 nf_regnet_b0 "
+    "nf_seresnet26 nfnet_l0 poolformer_s12 poolformerv2_s12 rdnet_tiny regnetv_040 regnety_002 "
+    "regnetz_005 regnetz_b16 repghostnet_050 repvit_m0_9 resnest14d resnetrs50 "
+    "resnetv2_50x1_bit rexnet_100 rexnetr_100 semnasnet_075 seresnet18 seresnext26ts skresnet18"
+).split()
+SMALL_WINDOW = 128
+TORCHVISION_LOCAL = (
+    "efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 "
+    "efficientnet_b5 efficientnet_b6 efficientnet_b7 efficientnet_v2_s efficientnet_v2_m "
+    "efficientnet_v2_l mobilenet_v3_small mobilenet_v3_large regnet_y_400mf regnet_y_800mf "
+    "regnet_y_1_6gf regnet_y_3_2gf regnet_y_8gf regnet_y_16gf regnet_y_32gf regnet_y_128gf"
+).split()
+# Its weights take 2.6 GB, and a conversion copies some: it is planned alone.
+TOO_LARGE = ("regnet_y_128gf",)
 
 # With the weights drawn here the originals themselves are 5e-4 and 2e-5 away from their
 # float64 selves in float32: what they round hides what a conversion changes.
@@ -150,11 +179,55 @@ def test_many_of_timm_agree_with_the_original(name):
 
 
 @pytest.mark.slow
-def test_the_list_holds_every_torchvision_cnn_that_slides_exactly(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", PADDED_MORE)
+def test_more_of_timm_at_a_small_window_agree_with_the_original(name):
+    check(f"timm/{name}", SMALL_WINDOW)
+
+
+@pytest.mark.slow
+def test_the_lists_hold_every_torchvision_cnn(tmp_path, monkeypatch):
     """Whatever torchvision adds must be converted too, or be recognised as what it is."""
     monkeypatch.setenv("HEATMAP_CACHE", str(tmp_path))
-    exact = {fact.name for fact in inspect_models() if fact.sliding == "exact"}
-    assert exact - {"efficientnet_lite0"} == set(TORCHVISION)
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for fact in inspect_models():
+        kinds[fact.slides].add(fact.name)
+    assert kinds["exact"] | kinds["padded"] == {"efficientnet_lite0", *TORCHVISION}
+    assert kinds["local"] == set(TORCHVISION_LOCAL)
+    # Transformers.
+    assert all(name.startswith(("vit_", "swin_", "maxvit_")) for name in kinds["crop"])
+    assert not kinds["whole"]
+
+
+# A network of each kind, as `heatmap models` names it.
+SLIDES = {
+    "squeezenet1_1": "padded",
+    "timm/test_efficientnet": "local",
+    "timm/test_vit": "crop",
+}
+
+
+@pytest.mark.few(2)
+@pytest.mark.parametrize("name", SLIDES)
+def test_each_kind_is_named(name):
+    assert inspect_model(name).slides == SLIDES[name]
+
+
+def test_a_network_that_does_not_pad_is_exact(monkeypatch):
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    plain = Classifier(head, padding=0)
+    monkeypatch.setattr(registry, "bare_network", lambda _: (plain.eval(), WINDOW))
+    assert inspect_model("plain").slides == "exact"
+
+
+def test_what_runs_with_settings_of_its_own_is_refused_by_name():
+    class Own(nn.Module):
+        def forward(self, photo):
+            with torch.autocast("cpu", torch.bfloat16):
+                maps = photo.relu() * 2
+            return maps.mean((2, 3))
+
+    with pytest.raises(ConversionError, match=r"settings of its own .autocast.: use engine='crop'"):
+        convert(Own(), 32)
 
 
 def planned(name: str) -> Plan:
@@ -168,6 +241,7 @@ def slow(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [*INEXACT, *slow(INEXACT_MORE)])
 def test_network_that_looks_at_the_whole_input_is_inexact(name):
     plan = planned(name)
@@ -177,13 +251,17 @@ def test_network_that_looks_at_the_whole_input_is_inexact(name):
 
 # With the window, px.
 LOCAL = {"timm/test_efficientnet": 64, "timm/test_efficientnet_gn": 64}
-LOCAL_MORE = (*INEXACT_MORE, "mobilenet_v3_large", "timm/ghostnet_100", "timm/ecaresnet26t")
+LOCAL_MORE = [
+    *(name for name in TORCHVISION_LOCAL if name not in TOO_LARGE),
+    *(f"timm/{name}" for name in LOCAL_FAMILIES),
+]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [*LOCAL, *slow(LOCAL_MORE)])
 def test_network_that_looks_at_the_whole_input_slides_with_local_statistics(name):
-    module, window = build(name)
-    window = LOCAL.get(name, window)
+    module, _ = build(name)
+    window = LOCAL.get(name, SMALL_WINDOW)
     randomise(module, window)
     network = convert(module, window, statistics="local")
     assert prove_bands(network, Preprocessing(window)) == ""
@@ -194,6 +272,7 @@ def test_network_that_looks_at_the_whole_input_slides_with_local_statistics(name
         assert relative_difference(network(photos)[:, :, 0, 0], expected) < 1e-5
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [*REFUSED, *slow(REFUSED_MORE)])
 def test_network_that_mixes_fixed_positions_is_refused(name):
     with pytest.raises(ConversionError, match="use engine='crop'"):

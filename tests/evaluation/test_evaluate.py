@@ -27,6 +27,7 @@ from heatmap.localization.sharpen import sharp_maps, tighten
 from heatmap.photo.photo import Photo, read_photo
 from heatmap.runs.request import Display, MultiScale
 from heatmap.scoring import scorer as scoring
+from tests.support.local_networks import EVEN, excitation, network
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.scoring import photo
 
@@ -62,6 +63,16 @@ def scorer():
         mean=(0.5,) * 3,
         std=(0.25,) * 3,
     )
+
+
+def test_a_network_that_looks_at_its_whole_input_is_evaluated_as_it_slides(folder):
+    module = network(excitation(), window=EVEN)
+    options = {"window": EVEN, "class_names": [*COLOURS, "grey", "black"], "cam": False}
+    boxes = folder / "boxes.csv"
+    local = evaluate(folder, boxes, module, statistics="local", **options)
+    assert any("statistics of" in note and "approximate" in note for note in local.network_notes)
+    cropped = evaluate(folder, boxes, module, **options)
+    assert any("crop by crop" in note for note in cropped.network_notes)
 
 
 @pytest.fixture

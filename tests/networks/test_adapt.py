@@ -85,6 +85,7 @@ def test_fc_is_a_convolution_over_the_whole_map_and_slides_as_one(flattening):
     assert relative_difference(slid[0, :, :, :2].flatten(1).T, torch.cat(crops)) < 1e-5
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("head", ["fc", "pool", "spp"])
 @pytest.mark.parametrize("kind", ["averaging", "flattening"])
 def test_every_head_slides_exactly(request, kind, head):
@@ -131,6 +132,7 @@ def test_what_has_its_shape_still_keeps_its_weights(flattening):
     assert adapt(flattening).classes == flattening.classes
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("window", [31, 47, 23])
 def test_resampled_weights_give_what_a_pool_before_the_trained_ones_gives(flattening, window):
     resampled = adapt(flattening, window=window, fc6="resampled")
@@ -185,6 +187,7 @@ def test_the_seed_decides_what_is_drawn_and_nothing_else_is(averaging):
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("freeze", "fixed"), [("trunk", 3), ("none", 0), (0, 0), ("2", 2), (4, 4), (5, 5)]
 )
@@ -232,6 +235,7 @@ def test_known_networks_adapt_and_come_back_from_a_checkpoint(tmp_path, name, he
     assert set(wants) == {True, False}
 
 
+@pytest.mark.slow
 def test_layers_keep_their_names_in_tables_and_checkpoints():
     adapted = adapt(load_classifier("timm/resnet10t", weights="random"), num_classes=2)
     assert "trunk.layer1.0.conv1.weight" in adapted.module.state_dict()

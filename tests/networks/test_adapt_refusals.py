@@ -21,6 +21,7 @@ class Flat(nn.Module):
         return photo.flatten(1)[:, :4]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -73,6 +74,7 @@ def test_a_damaged_description_is_refused(tmp_path, averaging):
             load_classifier(path)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("head", "lost"),
     [

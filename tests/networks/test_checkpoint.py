@@ -183,6 +183,7 @@ def test_unwritable(classifier, tmp_path):
 
 
 class TestRefusals:
+    @pytest.mark.few(4)
     @pytest.mark.parametrize(
         ("changes", "message"),
         [

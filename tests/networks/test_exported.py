@@ -15,6 +15,7 @@ from heatmap.networks.export import FACTS_NAME
 from heatmap.networks.exported import read_exported
 from heatmap.networks.weights_file import read_weights
 from tests.support.exports import NAMES, PREPROCESSING, STRIDE, other_program
+from tests.support.local_networks import EVEN, excitation, network
 from tests.support.scoring import photo
 
 # The memory that a file takes is measured once.
@@ -54,6 +55,22 @@ def test_scores_are_those_of_the_network_in_torch(small_onnx, scorer):
     assert relative(given.scores, expected.scores) < 1e-5
     assert (given.geometry, given.kind) == (expected.geometry, expected.kind)
     assert given.origin.computation.backend == "onnx"
+
+
+@pytest.mark.parametrize("statistics", ["local", pytest.param("whole", marks=pytest.mark.slow)])
+def test_statistics_are_those_that_it_was_exported_with(tmp_path, statistics):
+    pixels, module = photo(61, 75), network(excitation(), window=EVEN)
+    path, given = tmp_path / "a.onnx", {"window": EVEN}
+    in_torch = given | {"statistics": statistics, "backend": "torch"}
+    with pytest.raises(heatmap.ConversionError, match="sliding would be inexact"):
+        heatmap.export(module, path, **given)
+    heatmap.export(module, path, statistics=statistics, **given)
+    scored = heatmap.prepare(path).score(pixels)
+    expected = heatmap.prepare(module, **in_torch).score(pixels)
+    assert relative(scored.scores, expected.scores) < 1e-5
+    assert (scored.origin.statistics, scored.origin.sliding) == (statistics, "inexact")
+    said = "approximate: it was exported with local statistics" in scored.origin.notes
+    assert said == (statistics == "local")
 
 
 def test_the_facts_are_those_of_the_network(small_onnx, scorer):
@@ -156,6 +173,8 @@ def test_settings_that_the_file_cannot_have_are_refused(small_onnx, given, reaso
         ({"outputs": "sounds"}, "outputs are 'sounds'"),
         ({"scales": {"learned": "sizes", "sizes_px": []}}, "scales are learned from 'sizes'"),
         ({"scales": 1}, "not subscriptable"),
+        ({"sliding": "sideways"}, "sliding is 'sideways'"),
+        ({"statistics": "all"}, "statistics are 'all'"),
     ],
 )
 def test_metadata_that_says_something_else_is_refused(small_onnx, tmp_path, facts, reason):

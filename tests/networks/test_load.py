@@ -254,6 +254,7 @@ class TestFactories:
 
 
 class TestNames:
+    @pytest.mark.few(3)
     @pytest.mark.parametrize(
         ("name", "message"),
         [
@@ -281,6 +282,7 @@ class TestNames:
         assert "timm/resnet10t" in list_models("timm/resnet1*")
         assert list_models("nothing*") == []
 
+    @pytest.mark.few(3)
     @pytest.mark.parametrize(
         ("name", "window"),
         [
@@ -301,7 +303,7 @@ class TestNames:
         assert not module.training
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(name=st.text(max_size=30))
 def test_any_text_is_refused_in_one_line(name):
     with pytest.raises(ModelError) as caught:

@@ -62,7 +62,11 @@ def test_other_versions_are_asked_again(cache, asked, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", [None, [], {"torchvision": {}}, {"torchvision": 1, "timm": {}, "timm_tagged": {}}]
+    "content",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (None, [], {"torchvision": {}})),
+        {"torchvision": 1, "timm": {}, "timm_tagged": {}},
+    ],
 )
 def test_damaged_names_are_asked_again(cache, asked, content):
     names = library_names()
@@ -82,6 +86,7 @@ def test_network_that_was_added_to_a_library_is_found(cache, monkeypatch):
         find_architecture("timm/added")
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -114,6 +119,7 @@ def test_second_process_loads_none_of_the_libraries(cache):
     assert (called.stdout, called.stderr) == ("set()\n", "")
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "name",
     [

@@ -84,6 +84,7 @@ def logits() -> np.ndarray:
     return prepare(five_logits()).score(photo(40, 44)).scores
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("engine", ["slide", "crop"])
 @pytest.mark.parametrize("end", ENDS)
 def test_probabilities_are_right_whatever_the_network_ends_in(end, engine, logits):
@@ -256,6 +257,7 @@ def test_a_checkpoint_that_says_no_activation_is_read_by_its_values(own, tmp_pat
         load_classifier(path, architecture=own)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("options", "kind"),
     [

@@ -14,6 +14,7 @@ import heatmap
 from heatmap import GeometryError, load_classifier, summary
 from heatmap.conversion.shapes import peak_bytes, shapes_at
 from heatmap.conversion.trace import trace
+from tests.support.local_networks import EVEN, excitation, network
 from tests.support.networks import WINDOW, heads, slice_heads, small_classifier
 from tests.support.scoring import padded
 
@@ -50,6 +51,7 @@ def test_vgg16_trunk_rows_have_the_shapes_of_the_network(vgg16):
     assert (trunk[-1].stride_px, trunk[-1].field_px) == (32, 212)
 
 
+@pytest.mark.slow
 def test_resnet18_counts_every_parameter_once_and_keeps_batch_norm_rows():
     found = summary(load_classifier("resnet18", weights="random"))
     assert found.parameters == sum(row.parameters for row in found.rows) == 11_689_512
@@ -94,6 +96,7 @@ def test_frozen_layers_are_not_trainable():
     assert all(row.trainable == row.parameters for row in found.rows if row.path.startswith("head"))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["pool, LayerNorm, linear", "BatchNorm1d", "softmax"])
 def test_parameters_of_every_head_are_counted(name):
     found = summary(
@@ -117,7 +120,17 @@ def test_a_head_that_runs_slice_by_slice_shows_its_layers_on_one_slice():
     assert found.unused == 0
 
 
-def test_sizes_are_bytes_of_float32(vgg16):
+def test_sizes_are_bytes_of_float32():
+    module = padded("fc layers")
+    side = WINDOW + 12
+    table = summary(load_classifier(module, window=WINDOW), photo_size=(side, side))
+    assert table.input_bytes == 4 * 3 * side * side
+    assert table.parameter_bytes == 4 * sum(weights.numel() for weights in module.parameters())
+    assert table.activation_bytes == sum(4 * torch.Size(row.shape).numel() for row in table.rows)
+
+
+@pytest.mark.slow
+def test_sizes_of_vgg16_are_bytes_of_float32(vgg16):
     assert vgg16.input_bytes == 4 * 3 * 384 * 384
     assert vgg16.parameter_bytes == 4 * 138_357_544
     assert vgg16.activation_bytes == sum(4 * torch.Size(row.shape).numel() for row in vgg16.rows)
@@ -131,6 +144,21 @@ def test_peak_counts_what_is_alive_and_not_what_is_gone():
     shapes = shapes_at(body, (1, 3, 8, 8))
     # Widest moment: 4 channels read while 8 are written; the input stays with its owner.
     assert peak_bytes(body, shapes) == 4 * 8 * 8 * (4 + 8)
+
+
+def test_layers_that_look_at_their_whole_input_are_shown_with_the_statistics_asked_for():
+    module = network(excitation(), window=EVEN)
+    whole, local = (
+        summary(module, window=EVEN, statistics=statistics, photo_size=(2 * EVEN, EVEN))
+        for statistics in (None, "local")
+    )
+    # A pooled value for the photo, and one for each position of the map of stride 4.
+    down = [
+        next(row for row in found.rows if row.path.endswith("down")) for found in (whole, local)
+    ]
+    assert [row.shape for row in down] == [(4, 1, 1), (4, EVEN // 4, 2 * EVEN // 4)]
+    with pytest.raises(GeometryError, match="statistics is 'near'"):
+        summary(module, window=EVEN, statistics="near")
 
 
 def test_photo_smaller_than_the_window_is_refused():

@@ -141,6 +141,7 @@ def told(read) -> str | None:
     return None
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("name", "reading"), READ)
 def test_every_way_of_reading_gives_the_same_photo(tmp_path, name, reading):
     path = tmp_path / name

@@ -171,6 +171,7 @@ def test_strips_do_not_change_a_value(tmp_path_factory, data):
         np.testing.assert_array_equal(strip, whole[start:stop, slice(*columns)])
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("scale", [0.3, pytest.param(0.77, marks=pytest.mark.slow), 1.6])
 @pytest.mark.parametrize("kind", ["in order", "anywhere"])
 def test_strips_of_a_wide_file_do_not_change_a_value(tmp_path, kind, scale):

@@ -102,6 +102,7 @@ def masked_tiff(path, pixels, missing, **options):
 Writer = Callable[..., object]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("write", "options"),
     [
@@ -131,6 +132,7 @@ def test_windows_are_judged_by_their_pixels(tmp_path, write, options):
         assert_missing(photo, part)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_photos_turned_upright_are_judged_upright(tmp_path, orientation):
     missing = holes()
@@ -169,6 +171,7 @@ def test_half_transparent_pixels_are_photo(tmp_path):
         assert (read_photo(path).no_data is not None) == found
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("nodata", "value", "kind"),
     [

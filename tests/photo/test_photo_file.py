@@ -96,6 +96,7 @@ SPOOLED = {
 FILES = IN_ORDER | ANYWHERE | SPOOLED
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", FILES)
 def test_pixels_notes_and_digest_are_those_of_the_whole_photo(tmp_path, name):
     path = tmp_path / name
@@ -109,6 +110,7 @@ def test_pixels_notes_and_digest_are_those_of_the_whole_photo(tmp_path, name):
     assert photo.digest == PhotoFile(path).digest == whole.digest
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", FILES)
 def test_the_header_tells_the_upright_size(tmp_path, monkeypatch, name):
     path = tmp_path / name
@@ -118,6 +120,7 @@ def test_the_header_tells_the_upright_size(tmp_path, monkeypatch, name):
     assert upright_hw(path) == expected
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", FILES)
 def test_parts_are_those_of_the_whole_photo(tmp_path, name):
     path = tmp_path / name
@@ -129,6 +132,7 @@ def test_parts_are_those_of_the_whole_photo(tmp_path, name):
     assert photo.digest == whole.digest
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", FILES)
 def test_only_what_cannot_be_read_in_order_is_copied(tmp_path, monkeypatch, name):
     path = tmp_path / name
@@ -150,6 +154,7 @@ def younger_objects():
     gc.unfreeze()
 
 
+@pytest.mark.few(8)
 @pytest.mark.usefixtures("younger_objects")
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at Linux's list of files")
 @pytest.mark.parametrize("name", FILES)

@@ -61,6 +61,7 @@ FILES = {
 }
 
 
+@pytest.mark.few(13)
 @pytest.mark.parametrize("denominator", [2, 4, 8, 16])
 @pytest.mark.parametrize("name", FILES)
 def test_what_is_decoded_is_the_whole_photo_made_smaller(tmp_path, name, denominator):

@@ -25,6 +25,7 @@ def cut(path, region: Region) -> np.ndarray:
     return whole[region.top : region.top + region.height, region.left :][:, : region.width]
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", FILES)
 def test_a_region_is_what_is_cut_out_of_the_whole(tmp_path, name):
     path = tmp_path / name

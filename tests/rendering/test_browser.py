@@ -68,7 +68,8 @@ def test_colours_are_those_that_heatmap_draws(opened, grid, sharp):
 
 
 @pytest.mark.parametrize(
-    ("peak", "level", "below", "end"), [(0.15, 191, 14.6, 20), (1, 255, 98, 100)]
+    ("peak", "level", "below", "end"),
+    [(0.15, 191, 14.6, 20), pytest.param(1, 255, 98, 100, marks=pytest.mark.slow)],
 )
 def test_colours_and_threshold_end_where_the_legend_does(opened, peak, level, below, end):
     findings = findings_of(peaking(peak))

@@ -26,7 +26,7 @@ from tests.support.pages import (
 )
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.7])
+@pytest.mark.parametrize("scale", [pytest.param(1.0, marks=pytest.mark.slow), 0.7])
 def test_hover_names_the_strongest_classes_and_outlines_the_window(opened, scale):
     grid = make_grid(scale=scale)
     # The maps may have other cells than the windows.

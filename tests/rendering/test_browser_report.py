@@ -17,7 +17,9 @@ def shown(shown_file, tmp_path):
     return show
 
 
-@pytest.mark.parametrize("width", [390, 1280, 2560])
+@pytest.mark.parametrize(
+    "width", [390, *(pytest.param(width, marks=pytest.mark.slow) for width in (1280, 2560))]
+)
 def test_pictures_and_text_fit_any_width(shown, width):
     page = shown(make_page(make_report()), width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -48,7 +50,9 @@ def test_the_page_says_what_was_hit_missed_and_false(shown):
     assert HOSTILE in page.locator("#totals").inner_text()
 
 
-@pytest.mark.parametrize(("labels", "opened"), [(12, 1), (13, 0)])
+@pytest.mark.parametrize(
+    ("labels", "opened"), [pytest.param(12, 1, marks=pytest.mark.slow), (13, 0)]
+)
 def test_many_labels_are_folded_away(shown, labels, opened):
     page = shown(make_page(make_report(labels)))
     assert page.locator("details[open]").count() == opened

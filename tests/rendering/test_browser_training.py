@@ -48,7 +48,9 @@ def boxes(page, selector):
     return page.eval_on_selector_all(selector, BOXES)
 
 
-@pytest.mark.parametrize("width", [390, 1280, 2560])
+@pytest.mark.parametrize(
+    "width", [1280, *(pytest.param(width, marks=pytest.mark.slow) for width in (390, 2560))]
+)
 def test_curves_and_pictures_fit_any_width_and_are_legible(shown, width):
     page = shown(width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -90,7 +92,11 @@ def test_names_are_text_and_long_tables_are_folded(shown):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "paper"), [("light", "rgb(253, 253, 252)"), ("dark", "rgb(25, 25, 27)")]
+    ("scheme", "paper"),
+    [
+        pytest.param("light", "rgb(253, 253, 252)", marks=pytest.mark.slow),
+        ("dark", "rgb(25, 25, 27)"),
+    ],
 )
 def test_cells_of_the_matrix_are_shaded_by_their_number_in_light_and_in_dark(shown, scheme, paper):
     """In one hue on the diagonal, in another one beside it."""

@@ -103,7 +103,7 @@ def test_missing_results_are_made_again(photos, out):
 
 def test_memory_and_threads_are_used_again(photos, out, monkeypatch):
     run(photos, out)
-    monkeypatch.setattr("heatmap.runs.settings.free_memory", lambda: 12345678)
+    monkeypatch.setattr("heatmap.scoring.device.free_memory", lambda: 12345678)
     monkeypatch.setattr("torch.get_num_threads", lambda: 7)
     assert plan(photos, out) == {}
     assert lines(out)[0]["settings"]["memory"] > 12345678

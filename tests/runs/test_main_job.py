@@ -118,6 +118,7 @@ def test_boxes_lie_tight_around_the_objects_without_being_told(untold, collage):
     assert sum(value >= 0.4 for value in ious) >= len(ious) - 1 >= 4
 
 
+@pytest.mark.slow
 def test_nothing_else_is_as_hot_as_the_object_in_a_sharp_map(asked, collage):
     _, objects = collage
     assert asked.findings.maps.classes.names == tuple(labelled.label for labelled in objects)
@@ -129,6 +130,7 @@ def test_nothing_else_is_as_hot_as_the_object_in_a_sharp_map(asked, collage):
         assert heat[~inside].max() < heat[inside].max(), labelled.label
 
 
+@pytest.mark.slow
 def test_no_box_beside_the_object_is_more_confident_than_one_on_it(asked, collage):
     for labelled in collage[1]:
         boxes = [item for item in asked.detections if item.name == labelled.label]

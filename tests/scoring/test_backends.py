@@ -114,7 +114,8 @@ def test_positions_boxes_and_the_order_of_channels_are_the_same(shared_cache):
     compare(onnx, in_torch)
 
 
-@pytest.mark.parametrize("stride", [2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stride", [2, 1])
 def test_finer_strides_give_the_same(shared_cache, stride):
     onnx, in_torch = both(small_classifier(heads()["global pool"]))
     compare(onnx, in_torch, Placement(stride=stride))
@@ -145,6 +146,7 @@ def test_grey_is_the_same(shared_cache):
     compare(onnx, in_torch)
 
 
+@pytest.mark.slow
 def test_single_windows_in_grey_give_the_same(shared_cache):
     onnx, in_torch = both(in_grey(squeezing()))
     assert (onnx.engine, onnx.facts.preprocessing.channels) == ("crop", 1)
@@ -219,7 +221,7 @@ def test_families_give_the_same(cache, name):
 
 def test_prepared_network_serves_only_scorers_of_its_engine(kept_checkpoint):
     scorer = heatmap.prepare(kept_checkpoint)
-    assert scorer.prepared_at(16) is not None
+    assert scorer.prepared_at(32) is not None
     crops = replace(scorer, engine="crop").score(PHOTO, Placement(stride=24))
     expected = heatmap.prepare(kept_checkpoint, engine="crop", backend="torch")
     assert_same(crops.scores, expected.score(PHOTO, Placement(stride=24)).scores)

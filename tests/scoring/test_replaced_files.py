@@ -45,7 +45,7 @@ def backend_of(scorer: heatmap.Scorer, **options: object) -> str:
 
 
 def test_new_file_does_not_lead_to_what_was_loaded_of_the_old_one(checkpoint, monkeypatch):
-    kept = heatmap.prepare(checkpoint).prepared_at(16)
+    kept = heatmap.prepare(checkpoint).prepared_at(32)
 
     def write(_: Preparation, path: Path):
         path.write_bytes(kept.file.read_bytes())
@@ -61,18 +61,19 @@ def test_new_file_does_not_lead_to_what_was_loaded_of_the_old_one(checkpoint, mo
     assert (backend_of(again), again.unprepared) == ("torch", [None])
 
 
+@pytest.mark.slow
 def test_other_stride_is_not_taken_of_the_new_file(checkpoint):
     scorer = heatmap.prepare(checkpoint)
     assert backend_of(scorer) == "onnx"
-    key = scorer.prepared_at(16).file.parent.name
+    key = scorer.prepared_at(32).file.parent.name
     train_on(checkpoint)
     other = heatmap.prepare(checkpoint)
     assert backend_of(other) == "torch"
     # As if the new file's network had been prepared at this stride.
-    Store().leads_to(other.forms._typed(8), key)
-    assert other.forms._kept(8) is not None
+    Store().leads_to(other.forms._typed(16), key)
+    assert other.forms._kept(16) is not None
     for forms in (scorer.forms, scorer.forms.insisting()):
-        assert forms._kept(8) is None
+        assert forms._kept(16) is None
 
 
 def test_torch_refuses_weights_that_are_not_those_of_the_kept_network(checkpoint):
@@ -81,9 +82,10 @@ def test_torch_refuses_weights_that_are_not_those_of_the_kept_network(checkpoint
     train_on(checkpoint)
     assert np.array_equal(scorer.score(PHOTO).scores, before.scores)
     with pytest.raises(ModelError, match="were replaced since it was prepared: prepare it again"):
-        scorer.score(PHOTO, Placement(stride=8))
+        scorer.score(PHOTO, Placement(stride=16))
 
 
+@pytest.mark.slow
 def test_exported_file_is_not_loaded_again_once_it_was_replaced(small_onnx, shared_cache, tmp_path):
     path = tmp_path / "own.onnx"
     shutil.copy(small_onnx.program.path, path)
@@ -113,9 +115,9 @@ before = are_added()
 def own_network(pretrained=False, **options):
     return timm.create_model("resnet18", **options)
 scorer = heatmap.prepare(sys.argv[1])
-print(before, are_added(), scorer.in_torch._held is not None, scorer.prepared_at(16).digest)
+print(before, are_added(), scorer.in_torch._held is not None, scorer.prepared_at(32).digest)
 """
-    kept = heatmap.prepare(checkpoint).prepared_at(16)
+    kept = heatmap.prepare(checkpoint).prepared_at(32)
     ended = subprocess.run(
         [sys.executable, "-c", code, checkpoint],
         capture_output=True,

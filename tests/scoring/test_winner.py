@@ -14,7 +14,7 @@ from heatmap.prepared.network import PreparedNetwork
 from heatmap.scoring import preparation as module
 from heatmap.scoring.preparation import Preparation
 
-WINDOW, LARGER = (1, 64, 64, 3), (1, 64 + 8 * 16, 64 + 8 * 16, 3)
+WINDOW, LARGER = (1, 64, 64, 3), (1, 64 + 8 * 32, 64 + 8 * 32, 3)
 
 
 @pytest.fixture
@@ -31,12 +31,13 @@ def runs(monkeypatch) -> Counter[tuple[int, ...]]:
     return seen
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("ticks", "expected"), [(0, {WINDOW: 2, LARGER: 1}), (1000, {WINDOW: 12, LARGER: 11})]
 )
 def test_both_inputs_get_half_of_the_time(kept_checkpoint, runs, ticks, expected):
     scorer = heatmap.prepare(kept_checkpoint)
-    prepared = scorer.prepared_at(16)
-    winner = Preparation(scorer.in_torch.get(), 16).winner(prepared, ticks)
+    prepared = scorer.prepared_at(32)
+    winner = Preparation(scorer.in_torch.get(), 32).winner(prepared, ticks)
     # Both ways take one tick each time.
     assert (runs, winner) == (expected, "torch")

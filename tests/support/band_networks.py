@@ -214,10 +214,11 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 }
 FINER = {"enlarging": (1,), "local statistics": (1, 4)}
 CASES = [(name, k) for name in NETWORKS for k in FINER.get(name, (1, 2, 4))]
-# The same, for tests that draw many examples of each: finer strides are slow, but for two networks.
-FINER_BY_DEFAULT = [("branches", 2), ("channels last", 4)]
+# Every network at its own stride, and two at finer ones: to convert one takes a fifth of a second.
+BY_DEFAULT = [(name, k) for name, k in CASES if k == 1]
+BY_DEFAULT += [("branches", 4), ("channels last", 2)]
 DRAWN_CASES = [
-    pytest.param(name, k, marks=[pytest.mark.slow] * (k > 1 and (name, k) not in FINER_BY_DEFAULT))
+    pytest.param(name, k, marks=[pytest.mark.slow] * ((name, k) not in BY_DEFAULT))
     for name, k in CASES
 ]
 

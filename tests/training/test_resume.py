@@ -61,7 +61,13 @@ def test_an_unfinished_training_is_neither_lost_nor_mixed_up(photos):
     assert len(trained(photos, resume=True).history) == 5
 
 
-@pytest.mark.parametrize("settings", [None, "{}", '{"digest": "somebody\'s"}'])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (None, "{}")),
+        '{"digest": "somebody\'s"}',
+    ],
+)
 def test_files_of_somebody_else_by_these_names_are_no_training(photos, tmp_path, settings):
     """Settings are written first and removed last, so that a training always has some."""
     unfinished(photos, schedule=replace(SHORT, seed=5))

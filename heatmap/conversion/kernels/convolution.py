@@ -99,6 +99,8 @@ def _wants_onednn(maps: Tensor, weight: Tensor) -> bool:
         and torch.get_num_threads() == 1
         and maps.device.type == "cpu"
         and maps.dtype == weight.dtype == torch.float32
+        # That would not be computed in another format (torch.autocast).
+        and not torch.is_autocast_enabled("cpu")
         and bool(torch.backends.mkldnn.enabled)
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     )

@@ -87,7 +87,10 @@ def _may_prepare(weight: Tensor, maps: Tensor) -> bool:
     # in inference mode would not tell when they are changed.
     made_up = type(maps) is not Tensor or maps.is_meta
     plain = maps.dtype == weight.dtype == torch.float32 and not torch.is_grad_enabled()
-    return plain and not made_up and not weight.is_inference()
+    if made_up or not plain or weight.is_inference():
+        return False
+    # Prepared, they would not be computed in another format.
+    return not torch.is_autocast_enabled(maps.device.type)
 
 
 @dataclass(frozen=True)

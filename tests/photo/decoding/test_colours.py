@@ -75,6 +75,7 @@ def test_infrared_beyond_rgb_is_left_out(tmp_path, layout, tile, extra):
     assert_read_alike(path, values[:, :, :3], (left_out(1, "RGB"),))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 @pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
 @pytest.mark.parametrize("tile", [None, (32, 32)])
@@ -142,6 +143,7 @@ def test_grey_and_one_band_more(tmp_path, extra, notes):
     assert_read_alike(path, expected, notes, most=1)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("extra", [[], [2], [1], [0], [0, 2]])
 @pytest.mark.parametrize("layout", ["contig", "separate"])
 def test_cmyk_is_read_whatever_lies_beyond(tmp_path, extra, layout):

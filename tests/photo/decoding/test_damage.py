@@ -82,6 +82,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_file_has_the_same_pixels_and_note_however_it_is_read(tmp_path, name):
     path = tmp_path / name

@@ -72,6 +72,7 @@ def assert_read_alike(path, expected, notes, most=0, reading=None) -> None:
         assert photo.notes == notes
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("write", [write_png, write_tiff])
 @pytest.mark.parametrize("shape", [(), (3,)])
 @pytest.mark.parametrize(
@@ -244,6 +245,7 @@ def test_a_file_is_looked_through_once_and_no_further_than_needed(tmp_path, monk
 RANGED = "values from {:g} to {:g} taken as black to white"
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     ("dtype", "low", "high"),
     [

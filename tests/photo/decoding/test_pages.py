@@ -202,6 +202,7 @@ def test_the_georeference_is_that_of_the_full_image(tmp_path):
     assert georeference_of(read_photo(tmp_path / "a.tif")) == expected
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("seed", range(12))
 def test_damaged_tags_give_a_photo_or_a_photo_error(tmp_path, seed):
     """Of a file with pages and images below them, whose directories stand at its end."""

@@ -16,14 +16,15 @@ from heatmap.scoring.bands import operations, proof
 from heatmap.scoring.bands import receptive_field as fields
 from heatmap.scoring.bands.proof import largest_difference, prove_bands
 from heatmap.scoring.bands.receptive_field import NotInBands, ReceptiveField, links_of
-from tests.support.band_networks import CASES, WINDOW, Network, converted, stem
+from tests.support.band_networks import DRAWN_CASES, WINDOW, Network, converted, stem
 from tests.support.networks import randomise
 from tests.support.scoring import photo
 
 OWN = heatmap.load_classifier(nn.Sequential(nn.Conv2d(3, 1, 1), nn.Flatten()), window=1)
 
 
-@pytest.mark.parametrize(("name", "k"), CASES)
+@pytest.mark.few(3)
+@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 def test_networks_that_can_be_cut_are_proven(name, k):
     assert prove_bands(converted(name, k), OWN.preprocessing) == ""
 
@@ -41,6 +42,7 @@ def enlarged(factor, mode: str) -> nn.Module:
     return randomise(network, WINDOW)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("factor", [1, (1, 2), (2, 1), (1, 4), 2])
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 def test_enlarging_by_any_factor_is_the_same_in_bands(factor, mode):
@@ -99,6 +101,7 @@ def wrong_rule(request, monkeypatch):
         monkeypatch.setitem(operations.WINDOWED, "conv2d", shifted)
 
 
+@pytest.mark.few(1)
 def test_a_wrong_rule_is_found_and_the_photo_scored_in_one_pass(wrong_rule, monkeypatch):
     module = heatmap.load_classifier(enlarged(1, "nearest"), window=WINDOW)
     scorer = heatmap.prepare(module)
@@ -114,6 +117,7 @@ def test_a_wrong_rule_is_found_and_the_photo_scored_in_one_pass(wrong_rule, monk
     assert relative_difference(torch.tensor(grid.scores), torch.tensor(expected.scores)) < 1e-5
 
 
+@pytest.mark.few(1)
 def test_sharp_maps_and_finer_strides_are_scored_in_one_pass_too(wrong_rule):
     scorer = heatmap.prepare(enlarged(1, "nearest"), window=WINDOW)
     native = scorer.native_stride_px

@@ -26,7 +26,6 @@ from heatmap.scoring.bands.receptive_field import NotInBands, ReceptiveField, li
 from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import Scanner
 from tests.support.band_networks import (
-    CASES,
     DRAWN_CASES,
     NETWORKS,
     WINDOW,
@@ -73,6 +72,7 @@ class Whole:
         }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 @properties
 @given(data=st.data())
@@ -88,7 +88,8 @@ def test_any_bands_of_any_part_equal_the_whole(name: str, k: int, data: st.DataO
     whole.check(plan, sorted({first, end} | cuts))
 
 
-@pytest.mark.parametrize(("name", "k"), CASES)
+@pytest.mark.few(4)
+@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 @pytest.mark.parametrize(
     "band_px", [8, *(pytest.param(px, marks=pytest.mark.slow) for px in (1, 37, 10_000))]
 )
@@ -102,6 +103,7 @@ def test_bands_of_one_height_equal_the_whole(name: str, k: int, band_px: int) ->
     whole.check(plan, plan.starts(band_px))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_thread_gives_the_same(name: str) -> None:
     """On one thread 1 x 1 convolutions go another way."""
@@ -156,6 +158,7 @@ def test_determined_outputs_are_those_that_read_no_further(field, available):
     assert field.end(count) > available
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 1), (1, 4, 3), (3, 2, 4)])
 def test_outputs_of_nothing_but_padding(kernel: int, stride: int, padding: int) -> None:
     def function(photo: Tensor, at: nn.ModuleDict) -> Tensor:

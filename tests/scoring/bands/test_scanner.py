@@ -22,10 +22,9 @@ from heatmap.errors import GeometryError
 from heatmap.grid.skip import Skip
 from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import LEAST_BAND_PX, Part, Rectangle, Scanner
-from tests.support.band_networks import CASES, DRAWN_CASES, converted, ranges
+from tests.support.band_networks import BY_DEFAULT, DRAWN_CASES, converted, ranges
 from tests.support.networks import Classifier, heads, randomise, scenes
 
-ROLLING = [(name, k) for name, k in CASES if not converted(name, k).stitched]
 ENOUGH = 10**9
 
 
@@ -63,6 +62,7 @@ def scanned(scanner: Scanner, parts: Sequence[Part], photo: Tensor, cells: Recta
     return scores
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 @settings(max_examples=3)
 @given(data=st.data())
@@ -85,6 +85,7 @@ def test_any_budget_for_any_cells_gives_the_scores_of_one_pass(name, k, data):
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(whole).max()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("name", "k"), [("branches", 1), ("channels last", 2), ("max pools", 4)])
 def test_less_memory_lowers_bands_first_and_cuts_columns_last(name, k):
     scanner = scanner_of(converted(name, k), 40, 300)
@@ -153,10 +154,11 @@ class Weighed(Roller):
         super()._hold(link, first, made)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     "band_px", [8, *(pytest.param(px, marks=pytest.mark.slow) for px in (32, 100))]
 )
-@pytest.mark.parametrize(("name", "k"), ROLLING)
+@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 def test_peak_is_that_of_the_tensors_held(name, k, band_px):
     scanner = scanner_of(converted(name, k), 40, 40)
     (part,) = scanner.parts((0, 40, 0, 40), ENOUGH)
@@ -185,6 +187,7 @@ def pixels(height: int, width: int) -> np.ndarray:
     return np.clip(photo * 50 + 128, 0, 255).astype(np.uint8)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
 def test_convolutions_by_winograds_form_give_the_scores_of_one_pass(name, k, monkeypatch):
     monkeypatch.setattr(preparing, "WINOGRAD_CHANNEL_PAIRS", 1)
@@ -208,8 +211,8 @@ def test_convolutions_by_winograds_form_give_the_scores_of_one_pass(name, k, mon
 
 def test_some_of_these_networks_have_such_convolutions(monkeypatch):
     monkeypatch.setattr(preparing, "WINOGRAD_CHANNEL_PAIRS", 1)
-    with_some = [copy.deepcopy(converted(name, k)).prepared for name, k in ROLLING]
-    assert sum(map(bool, with_some)) >= len(ROLLING) // 2
+    with_some = [copy.deepcopy(converted(name, k)).prepared for name, k in BY_DEFAULT]
+    assert sum(map(bool, with_some)) >= 3
     dilations = {arguments(node)["dilation"][0] for prepared in with_some for node in prepared}
     assert {1, 2} <= dilations
 
@@ -220,6 +223,7 @@ def scorer() -> heatmap.Scorer:
     return heatmap.prepare(randomise(Classifier(heads()["mean"]), 32), window=32)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("border", ["cover", "valid"])
 @pytest.mark.parametrize("stride", [4, 2])
 def test_memory_changes_bands_and_parts_but_no_score(scorer, border, stride):
