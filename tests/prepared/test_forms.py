@@ -301,7 +301,7 @@ class TestChanges:
         yield prepared
         sys.modules.pop("own_factory", None)
 
-    @pytest.mark.parametrize("name", ["pooled", "squeezing"])
+    @pytest.mark.parametrize("name", ["pooled", pytest.param("squeezing", marks=pytest.mark.slow)])
     def test_a_factory_is_recorded_before_its_network_is_taken(self, factory, keep, name):
         same = f"return {name}()"
         keep(factory(same))

@@ -30,6 +30,7 @@ WINDOWS = {
     "squeezenet1_0": 96,
     "mobilenet_v2": 96,
     "timm/tf_efficientnet_lite0": 96,
+    "timm/test_resnet": 96,
     "inception_v3": 139,
 }
 
@@ -37,7 +38,7 @@ WINDOWS = {
 @pytest.fixture(
     scope="module",
     params=[
-        name if name == "timm/tf_efficientnet_lite0" else pytest.param(name, marks=pytest.mark.slow)
+        name if name == "timm/test_resnet" else pytest.param(name, marks=pytest.mark.slow)
         for name in WINDOWS
     ],
 )
@@ -135,7 +136,9 @@ def test_more_padding_than_a_window_has_room_for():
         *["BatchNorm1d", "convolution, then pool", "scale and shift"],
     ],
 )
-@pytest.mark.parametrize("stride", [4, 2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "stride", [2, *(pytest.param(each, marks=pytest.mark.slow) for each in (4, 1))]
+)
 def test_heads_that_have_positions(head, stride):
     scorer, pixels = prepared(head), photo(40, 50)
     expected = scorer.score(pixels, Placement(stride=stride))
