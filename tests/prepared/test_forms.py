@@ -272,7 +272,9 @@ class TestChanges:
         scorer = heatmap.prepare(kept_checkpoint)
         assert (backend_of(scorer), scorer.unprepared) == ("torch", [None])
 
-    @pytest.mark.parametrize("option", [{"window": 80}, {"activation": "sigmoid"}])
+    @pytest.mark.parametrize(
+        "option", [pytest.param({"window": 80}, marks=pytest.mark.slow), {"activation": "sigmoid"}]
+    )
     def test_other_options_are_another(self, kept_checkpoint, option):
         assert backend_of(heatmap.prepare(kept_checkpoint, **option)) == "torch"
 
