@@ -198,6 +198,10 @@ def test_the_lists_hold_every_torchvision_cnn(tmp_path, monkeypatch):
     assert not kinds["whole"]
 
 
+def slow(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 # A network of each kind, as `heatmap models` names it.
 SLIDES = {
     "squeezenet1_1": "padded",
@@ -206,8 +210,9 @@ SLIDES = {
 }
 
 
-@pytest.mark.few(2)
-@pytest.mark.parametrize("name", SLIDES)
+@pytest.mark.parametrize(
+    "name", ["squeezenet1_1", "timm/test_efficientnet", *slow(["timm/test_vit"])]
+)
 def test_each_kind_is_named(name):
     assert inspect_model(name).slides == SLIDES[name]
 
@@ -237,12 +242,9 @@ def planned(name: str) -> Plan:
     return plan_conversion(trace(module, window))
 
 
-def slow(names: Iterable[str]) -> list[Any]:
-    return [pytest.param(name, marks=pytest.mark.slow) for name in names]
-
-
-@pytest.mark.few(1)
-@pytest.mark.parametrize("name", [*INEXACT, *slow(INEXACT_MORE)])
+@pytest.mark.parametrize(
+    "name", ["timm/test_efficientnet_gn", *slow(["timm/test_efficientnet", *INEXACT_MORE])]
+)
 def test_network_that_looks_at_the_whole_input_is_inexact(name):
     plan = planned(name)
     assert plan.sliding == "inexact"
@@ -257,8 +259,9 @@ LOCAL_MORE = [
 ]
 
 
-@pytest.mark.few(1)
-@pytest.mark.parametrize("name", [*LOCAL, *slow(LOCAL_MORE)])
+@pytest.mark.parametrize(
+    "name", ["timm/test_efficientnet", *slow(["timm/test_efficientnet_gn", *LOCAL_MORE])]
+)
 def test_network_that_looks_at_the_whole_input_slides_with_local_statistics(name):
     module, _ = build(name)
     window = LOCAL.get(name, SMALL_WINDOW)
@@ -272,8 +275,7 @@ def test_network_that_looks_at_the_whole_input_slides_with_local_statistics(name
         assert relative_difference(network(photos)[:, :, 0, 0], expected) < 1e-5
 
 
-@pytest.mark.few(1)
-@pytest.mark.parametrize("name", [*REFUSED, *slow(REFUSED_MORE)])
+@pytest.mark.parametrize("name", ["timm/test_vit", *slow(["timm/resmlp_12_224", *REFUSED_MORE])])
 def test_network_that_mixes_fixed_positions_is_refused(name):
     with pytest.raises(ConversionError, match="use engine='crop'"):
         planned(name)

@@ -127,7 +127,7 @@ def test_weights_past_the_limit_lie_beside_the_file(small_onnx, tmp_path, monkey
     assert sorted(tmp_path.iterdir()) == [written.path, written.data]
     assert written.size == written.path.stat().st_size + written.data.stat().st_size
     network = heatmap.convert(small_onnx.model.module, WINDOW, STRIDE)
-    assert_same(onnx_file(written.path), network)
+    assert_same(onnx_file(written.path), network, BEYOND[1:2])
     assert facts_of(written.path) == json.loads(json.dumps(written.facts))
 
 

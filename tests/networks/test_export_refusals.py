@@ -81,7 +81,7 @@ def test_a_file_that_gives_something_else_is_refused(
     ("where", "what"),
     [
         ("torch.export.export", "torch"),
-        ("torch.onnx.export", "onnx"),
+        pytest.param("torch.onnx.export", "onnx", marks=pytest.mark.slow),
         ("torch.export.save", "torch"),
     ],
 )

@@ -108,8 +108,8 @@ class TestRandom:
 
     def test_window_comes_from_the_metadata(self):
         # Resized to 232 px first, but 224 is what the network sees.
-        assert load_classifier("resnet18", weights="random").preprocessing == Preprocessing(224)
-        assert load_classifier("timm/resnet10t", weights="random").preprocessing.window_px == 176
+        assert load_classifier("mnasnet0_5", weights="random").preprocessing == Preprocessing(224)
+        assert load_classifier("timm/test_resnet", weights="random").preprocessing.window_px == 160
 
     def test_refused_for_what_brings_its_own(self, factories):
         for model in (small_network(), f"{factories}:good"):
@@ -287,10 +287,10 @@ class TestNames:
         ("name", "window"),
         [
             ("vgg16", 224),
-            ("regnet_x_400mf", 224),
-            ("inception_v3", 299),
-            ("efficientnet_lite0", 224),
-            ("vit_h_14", 518),
+            pytest.param("regnet_x_400mf", 224, marks=pytest.mark.slow),
+            pytest.param("inception_v3", 299, marks=pytest.mark.slow),
+            pytest.param("efficientnet_lite0", 224, marks=pytest.mark.slow),
+            pytest.param("vit_h_14", 518, marks=pytest.mark.slow),
             ("timm/resnet10t", 176),
         ],
     )

@@ -124,10 +124,10 @@ def test_second_process_loads_none_of_the_libraries(cache):
     "name",
     [
         DEFAULT_MODEL,
-        "resnet18",
+        pytest.param("resnet18", marks=pytest.mark.slow),
         "timm/resnet10t",
         "timm/convnext_tiny.fb_in22k",
-        "timm/convnext_tiny.fb_in22k_ft_in1k",
+        pytest.param("timm/convnext_tiny.fb_in22k_ft_in1k", marks=pytest.mark.slow),
     ],
 )
 def test_known_classes_are_those_of_the_published_weights(cache, asked, name):

@@ -84,8 +84,7 @@ def logits() -> np.ndarray:
     return prepare(five_logits()).score(photo(40, 44)).scores
 
 
-@pytest.mark.few(6)
-@pytest.mark.parametrize("engine", ["slide", "crop"])
+@pytest.mark.parametrize("engine", ["slide", pytest.param("crop", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("end", ENDS)
 def test_probabilities_are_right_whatever_the_network_ends_in(end, engine, logits):
     behind, kind, probable = ENDS[end]

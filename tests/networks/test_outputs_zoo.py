@@ -44,7 +44,7 @@ TIMM = (
     "resnest14d resnetv2_50x1_bit rexnet_100 skresnet18 starnet_s1 "
     "swin_tiny_patch4_window7_224 test_convnext tf_efficientnet_lite0 test_vit"
 ).split()
-ALWAYS = ("squeezenet1_1",)
+ALWAYS = ("timm/test_resnet",)
 
 
 def engines(module: nn.Module, window: int) -> list[Scorer]:

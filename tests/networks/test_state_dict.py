@@ -35,7 +35,7 @@ class TestFiles:
         [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"model": s, "epoch": 3}],
         ids=["bare", "state_dict", "model"],
     )
-    @pytest.mark.parametrize("prefix", ["", "module."])
+    @pytest.mark.parametrize("prefix", ["module.", pytest.param("", marks=pytest.mark.slow)])
     def test_however_they_are_wrapped(self, tmp_path, squeezenet, wrap, prefix):
         state = {prefix + name: values for name, values in squeezenet.state_dict().items()}
         path = tmp_path / "w.pth"
@@ -66,7 +66,7 @@ class TestFiles:
 
     def test_names_that_timm_changes(self, tmp_path):
         """ConvNeXt as its authors publish it, which timm renames and reshapes."""
-        original = varied(timm.create_model("convnext_atto"))
+        original = varied(timm.create_model("test_convnext"))
         state = {}
         for name, values in original.state_dict().items():
             name = re.sub(r"stages\.(\d)\.blocks\.", r"stages.\1.", name)
@@ -82,7 +82,7 @@ class TestFiles:
             state[name] = values.flatten(1) if "pwconv" in name and values.ndim == 4 else values
         torch.save(state, tmp_path / "w.pth")
         random_state = torch.get_rng_state()
-        found = load_classifier("timm/convnext_atto", weights=tmp_path / "w.pth")
+        found = load_classifier("timm/test_convnext", weights=tmp_path / "w.pth")
         assert torch.equal(torch.get_rng_state(), random_state)
         assert torch.equal(scores_of(found.module), scores_of(original))
 
@@ -99,8 +99,12 @@ class TestFiles:
         ("name", "make"),
         [
             ("squeezenet1_1", torchvision_models.squeezenet1_1),
-            ("timm/resnet10t", partial(timm.create_model, "resnet10t")),
-            ("efficientnet_lite0", partial(timm.create_model, "tf_efficientnet_lite0")),
+            ("timm/test_resnet", partial(timm.create_model, "test_resnet")),
+            pytest.param(
+                "efficientnet_lite0",
+                partial(timm.create_model, "tf_efficientnet_lite0"),
+                marks=pytest.mark.slow,
+            ),
         ],
     )
     def test_number_of_classes_follows_the_file(self, tmp_path, name, make):
@@ -150,7 +154,7 @@ class TestRefusals:
 
     def test_of_another_network(self, tmp_path, squeezenet):
         torch.save(squeezenet.state_dict(), tmp_path / "w.pth")
-        for name in ("resnet18", "timm/resnet10t", "efficientnet_lite0"):
+        for name in ("mnasnet0_5", "timm/test_resnet"):
             with pytest.raises(ModelError, match=r"does not fit .* missing in the weights"):
                 load_classifier(name, weights=tmp_path / "w.pth")
 

@@ -32,7 +32,9 @@ def photo() -> np.ndarray:
 
 @pytest.mark.few(3)
 @pytest.mark.parametrize("engine", ["slide", "crop"])
-@pytest.mark.parametrize(("dtype", "bits"), [("bfloat16", 8), ("float16", 11)])
+@pytest.mark.parametrize(
+    ("dtype", "bits"), [("bfloat16", 8), pytest.param("float16", 11, marks=pytest.mark.slow)]
+)
 def test_half_precision_is_as_near_to_float32_as_its_digits_allow(dtype, bits, engine):
     module = network()
     plain = heatmap.prepare(module, window=WINDOW, engine=engine).score(photo())
@@ -171,9 +173,18 @@ def test_unknown_names_are_refused_with_those_that_are():
         Compute(dtype="int8")
 
 
-@pytest.mark.few(3)
-@pytest.mark.parametrize("statistics", [None, "local", "whole"])
-@pytest.mark.parametrize("k", [1, 2])
+MORE = ((None, 2), ("local", 1), ("whole", 2))
+
+
+@pytest.mark.parametrize(
+    ("statistics", "k"),
+    [
+        (None, 1),
+        ("local", 2),
+        ("whole", 1),
+        *(pytest.param(name, k, marks=pytest.mark.slow) for name, k in MORE),
+    ],
+)
 def test_nothing_is_computed_beside_the_device(monkeypatch, statistics, k):
     """On the "meta" device, which refuses what is joined with tensors of another."""
     monkeypatch.setattr(devices, "DEVICES", (*DEVICES, "meta"))

@@ -42,9 +42,14 @@ def assert_left_out(found, whole, cells):
     np.testing.assert_array_equal(found[~cells], whole[~cells])
 
 
-@pytest.mark.few(3)
-@pytest.mark.parametrize("placement", SEVERAL)
-@pytest.mark.parametrize("engine", ["slide", "crop"])
+@pytest.mark.parametrize(
+    ("engine", "placement"),
+    [
+        *(("slide", placement) for placement in SEVERAL),
+        ("crop", SEVERAL[2]),
+        *(pytest.param("crop", placement, marks=pytest.mark.slow) for placement in SEVERAL[:2]),
+    ],
+)
 def test_scores_of_the_other_windows_are_the_same_bits(transparent, placement, engine):
     opened, pixels = transparent
     scorer = prepare(padding_free(), engine=engine)

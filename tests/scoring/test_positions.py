@@ -48,7 +48,8 @@ SMALL = "timm/test_resnet"
 @pytest.fixture(
     scope="module",
     params=[
-        name if name == SMALL else pytest.param(name, marks=pytest.mark.slow) for name in WINDOWS
+        name if name == "timm/test_resnet" else pytest.param(name, marks=pytest.mark.slow)
+        for name in WINDOWS
     ],
 )
 def scorer(request):
@@ -146,7 +147,9 @@ def test_more_padding_than_a_window_has_room_for():
         *["BatchNorm1d", "convolution, then pool", "scale and shift"],
     ],
 )
-@pytest.mark.parametrize("stride", [4, 2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "stride", [2, *(pytest.param(each, marks=pytest.mark.slow) for each in (4, 1))]
+)
 def test_heads_that_have_positions(head, stride):
     scorer, pixels = prepared(head), photo(40, 50)
     expected = scorer.score(pixels, Placement(stride=stride))

@@ -217,8 +217,14 @@ CASES = [(name, k) for name in NETWORKS for k in FINER.get(name, (1, 2, 4))]
 # Every network at its own stride, and two at finer ones: to convert one takes a fifth of a second.
 BY_DEFAULT = [(name, k) for name, k in CASES if k == 1]
 BY_DEFAULT += [("branches", 4), ("channels last", 2)]
+# Where what is tested is not the operations: branches that lag, maps enlarged, and statistics.
+FEW = ("branches", "enlarging", "local statistics")
 DRAWN_CASES = [
     pytest.param(name, k, marks=[pytest.mark.slow] * ((name, k) not in BY_DEFAULT))
+    for name, k in CASES
+]
+FEW_CASES = [
+    pytest.param(name, k, marks=[pytest.mark.slow] * ((name, k) not in [(few, 1) for few in FEW]))
     for name, k in CASES
 ]
 

@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def onnx_file(path: Path):
     return lambda photos: torch.from_numpy(session.run(None, {"photos": photos.numpy()})[0])
 
 
+@cache
 def torch_file(path: Path):
     return torch.export.load(path).module()
 

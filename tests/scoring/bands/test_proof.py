@@ -16,15 +16,14 @@ from heatmap.scoring.bands import operations, proof
 from heatmap.scoring.bands import receptive_field as fields
 from heatmap.scoring.bands.proof import largest_difference, prove_bands
 from heatmap.scoring.bands.receptive_field import NotInBands, ReceptiveField, links_of
-from tests.support.band_networks import DRAWN_CASES, WINDOW, Network, converted, stem
+from tests.support.band_networks import FEW_CASES, WINDOW, Network, converted, stem
 from tests.support.networks import randomise
 from tests.support.scoring import photo
 
 OWN = heatmap.load_classifier(nn.Sequential(nn.Conv2d(3, 1, 1), nn.Flatten()), window=1)
 
 
-@pytest.mark.few(3)
-@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
+@pytest.mark.parametrize(("name", "k"), FEW_CASES)
 def test_networks_that_can_be_cut_are_proven(name, k):
     assert prove_bands(converted(name, k), OWN.preprocessing) == ""
 
@@ -42,8 +41,11 @@ def enlarged(factor, mode: str) -> nn.Module:
     return randomise(network, WINDOW)
 
 
-@pytest.mark.few(3)
-@pytest.mark.parametrize("factor", [1, (1, 2), (2, 1), (1, 4), 2])
+def slow(*factors):
+    return [pytest.param(factor, marks=pytest.mark.slow) for factor in factors]
+
+
+@pytest.mark.parametrize("factor", [1, *slow((1, 2), (2, 1)), (1, 4), *slow(2)])
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 def test_enlarging_by_any_factor_is_the_same_in_bands(factor, mode):
     network = heatmap.convert(enlarged(factor, mode), WINDOW)

@@ -27,6 +27,8 @@ from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import Scanner
 from tests.support.band_networks import (
     DRAWN_CASES,
+    FEW,
+    FEW_CASES,
     NETWORKS,
     WINDOW,
     Network,
@@ -36,7 +38,7 @@ from tests.support.band_networks import (
 )
 from tests.support.networks import randomise, scenes
 
-properties = settings(max_examples=5)
+properties = settings(max_examples=3)
 
 
 class Whole:
@@ -88,8 +90,7 @@ def test_any_bands_of_any_part_equal_the_whole(name: str, k: int, data: st.DataO
     whole.check(plan, sorted({first, end} | cuts))
 
 
-@pytest.mark.few(4)
-@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
+@pytest.mark.parametrize(("name", "k"), FEW_CASES)
 @pytest.mark.parametrize(
     "band_px", [8, *(pytest.param(px, marks=pytest.mark.slow) for px in (1, 37, 10_000))]
 )
@@ -103,8 +104,10 @@ def test_bands_of_one_height_equal_the_whole(name: str, k: int, band_px: int) ->
     whole.check(plan, plan.starts(band_px))
 
 
-@pytest.mark.few(3)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in NETWORKS],
+)
 def test_one_thread_gives_the_same(name: str) -> None:
     """On one thread 1 x 1 convolutions go another way."""
     network = converted(name, 1)
@@ -158,8 +161,14 @@ def test_determined_outputs_are_those_that_read_no_further(field, available):
     assert field.end(count) > available
 
 
-@pytest.mark.few(1)
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 1), (1, 4, 3), (3, 2, 4)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [
+        pytest.param(1, 1, 1, marks=pytest.mark.slow),
+        pytest.param(1, 4, 3, marks=pytest.mark.slow),
+        (3, 2, 4),
+    ],
+)
 def test_outputs_of_nothing_but_padding(kernel: int, stride: int, padding: int) -> None:
     def function(photo: Tensor, at: nn.ModuleDict) -> Tensor:
         return at["after"](at["padded"](at["stem"](photo)).relu())

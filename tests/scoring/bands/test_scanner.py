@@ -22,7 +22,7 @@ from heatmap.errors import GeometryError
 from heatmap.grid.skip import Skip
 from heatmap.scoring.bands.roller import Roller
 from heatmap.scoring.bands.scanner import LEAST_BAND_PX, Part, Rectangle, Scanner
-from tests.support.band_networks import BY_DEFAULT, DRAWN_CASES, converted, ranges
+from tests.support.band_networks import BY_DEFAULT, FEW_CASES, converted, ranges
 from tests.support.networks import Classifier, heads, randomise, scenes
 
 ENOUGH = 10**9
@@ -62,8 +62,7 @@ def scanned(scanner: Scanner, parts: Sequence[Part], photo: Tensor, cells: Recta
     return scores
 
 
-@pytest.mark.few(4)
-@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
+@pytest.mark.parametrize(("name", "k"), FEW_CASES)
 @settings(max_examples=3)
 @given(data=st.data())
 def test_any_budget_for_any_cells_gives_the_scores_of_one_pass(name, k, data):
@@ -85,8 +84,14 @@ def test_any_budget_for_any_cells_gives_the_scores_of_one_pass(name, k, data):
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(whole).max()
 
 
-@pytest.mark.few(1)
-@pytest.mark.parametrize(("name", "k"), [("branches", 1), ("channels last", 2), ("max pools", 4)])
+@pytest.mark.parametrize(
+    ("name", "k"),
+    [
+        ("branches", 1),
+        pytest.param("channels last", 2, marks=pytest.mark.slow),
+        pytest.param("max pools", 4, marks=pytest.mark.slow),
+    ],
+)
 def test_less_memory_lowers_bands_first_and_cuts_columns_last(name, k):
     scanner = scanner_of(converted(name, k), 40, 300)
     cells, budget, seen = (0, 40, 0, 300), 2**25, []
@@ -158,7 +163,7 @@ class Weighed(Roller):
 @pytest.mark.parametrize(
     "band_px", [8, *(pytest.param(px, marks=pytest.mark.slow) for px in (32, 100))]
 )
-@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
+@pytest.mark.parametrize(("name", "k"), FEW_CASES)
 def test_peak_is_that_of_the_tensors_held(name, k, band_px):
     scanner = scanner_of(converted(name, k), 40, 40)
     (part,) = scanner.parts((0, 40, 0, 40), ENOUGH)
@@ -187,8 +192,7 @@ def pixels(height: int, width: int) -> np.ndarray:
     return np.clip(photo * 50 + 128, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.few(4)
-@pytest.mark.parametrize(("name", "k"), DRAWN_CASES)
+@pytest.mark.parametrize(("name", "k"), FEW_CASES)
 def test_convolutions_by_winograds_form_give_the_scores_of_one_pass(name, k, monkeypatch):
     monkeypatch.setattr(preparing, "WINOGRAD_CHANNEL_PAIRS", 1)
     monkeypatch.setattr(preparing, "PAYS_FROM", 0)
@@ -225,7 +229,7 @@ def scorer() -> heatmap.Scorer:
 
 @pytest.mark.few(3)
 @pytest.mark.parametrize("border", ["cover", "valid"])
-@pytest.mark.parametrize("stride", [4, 2])
+@pytest.mark.parametrize("stride", [pytest.param(4, marks=pytest.mark.slow), 2])
 def test_memory_changes_bands_and_parts_but_no_score(scorer, border, stride):
     photo = pixels(90, 2000)
     ample = scorer.score(photo, heatmap.Placement(stride=stride, border=border))
