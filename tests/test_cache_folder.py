@@ -148,9 +148,7 @@ def test_processes_that_keep_at_once_leave_one_whole_file(root):
         "import sys; from heatmap.cache_folder import cache_folder\n"
         "for _ in range(5): cache_folder('m').keep('a.json', {}, sys.argv[1] * 100_000)"
     )
-    started = [
-        subprocess.Popen([sys.executable, "-c", code, letter], cwd=ROOT) for letter in "ab"
-    ]
+    started = [subprocess.Popen([sys.executable, "-c", code, letter], cwd=ROOT) for letter in "ab"]
     assert [process.wait() for process in started] == [0] * 2
     kept = cache_folder("m").kept("a.json", {})
     assert kept in {letter * 100_000 for letter in "ab"}
