@@ -30,7 +30,9 @@ os.environ["HEATMAP_CACHE"] = "off"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # No deadline, which a busy machine would miss; the same examples in every run.
-settings.register_profile("heatmap", deadline=None, derandomize=True)
+settings.register_profile("heatmap", deadline=None, derandomize=True, max_examples=40)
+# For `pytest --hypothesis-profile=thorough`, with other examples in every run.
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("heatmap")
 
 # What the reason of a skip mentions -> the kind of test, and how to get it.
@@ -75,6 +77,14 @@ def small_onnx(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     from tests.support.exports import exported
 
     return exported(tmp_path_factory.mktemp("onnx"), "onnx")
+
+
+@pytest.fixture(scope="session")
+def prepared_once() -> Callable[..., object]:
+    """What ``heatmap.prepare`` calls; small networks of tests and the built-in one are kept."""
+    from tests.support import prepare_once
+
+    return prepare_once.prepared_once()
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from .box import Box
 
 # A map is worked on in pieces of so many values, which the processor's cache holds.
 _PIECE_VALUES = 2**17
+# The order of axes of a map (B, C, h, w) in a statistic.
+MAP = (0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class Statistic:
     """What is computed of the values in a box.
 
     Attributes:
-        kind: "mean", "sum", "amax", "amin", "logsumexp", "norm", "var", "std", or "moments" (means
-            and biased variances, one after the other along the channels).
+        kind: "mean", "sum", "amax", "amin", "logsumexp", "norm", "var", "std", "moments" (means
+            and biased variances, one after the other along the channels), or "ties" (maxima, and
+            how many values are as large).
         order: axes of the source in the order batch, rows, columns, kept ones, reduced channels.
         kept: number of values left at each position, K.
         reduced: number of channels that each is also computed over, R.
@@ -49,7 +52,7 @@ class Statistic:
     @property
     def given(self) -> int:
         """Number of values that come out at each position."""
-        return 2 * self.kept if self.kind == "moments" else self.kept
+        return 2 * self.kept if self.kind in ("moments", "ties") else self.kept
 
     def values(self, source: Tensor) -> Tensor:
         """The source, of any order of axes, as (B, h, w, K * R)."""
@@ -63,6 +66,8 @@ class Statistic:
             maps = maps.pow(self.power) if self._roots and self.power != 2 else maps
         if self.reduced > 1:
             maps = maps.reshape(*maps.shape[:3], self.kept, self.reduced)
+        if self.kind == "ties":
+            return torch.cat([maps, torch.ones_like(maps)], -1)
         if self._joins == "moments":
             if self.reduced == 1:
                 return torch.cat([maps, torch.zeros_like(maps)], -1)
@@ -85,14 +90,14 @@ class Statistic:
 
     @property
     def _joins(self) -> str:
-        """How two boxes are joined: "sum", "max", "min", "logsumexp" or "moments"."""
+        """How two boxes are joined: "sum", "max", "min", "logsumexp", "moments" or "ties"."""
         if self.kind in ("amax", "amin"):
             return self.kind[1:]
         if self.kind == "norm" and self.power in (inf, -inf):
             return "max" if self.power > 0 else "min"
         if self.kind in ("moments", "var", "std"):
             return "moments"
-        return "logsumexp" if self.kind == "logsumexp" else "sum"
+        return self.kind if self.kind in ("logsumexp", "ties") else "sum"
 
     @property
     def overlaps(self) -> bool:
@@ -109,6 +114,11 @@ class Statistic:
             apart = mean2 - mean
             both = torch.lerp(spread, spread2, share) + share * (1 - share) * apart.square()
             return torch.cat([mean + share * apart, both], -1)
+        if joins == "ties":
+            (most, count), (most2, count2) = first.chunk(2, -1), second.chunk(2, -1)
+            largest = torch.maximum(most, most2)
+            tied = (most == largest) * count + (most2 == largest) * count2
+            return torch.cat([largest, tied], -1)
         join = {"max": torch.maximum, "min": torch.minimum, "logsumexp": torch.logaddexp}[joins]
         return join(first, second)
 

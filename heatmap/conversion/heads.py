@@ -23,16 +23,26 @@ from torch import fx, nn
 from .axes import slides
 from .graph import arguments, operation, pair, shape
 from .head_graph import HeadGraph, HeadValue, NoConvolution, channel_axis, keeps_size
-from .layers import ChannelLayerNorm, MeanOfWindow, PoolOfOne, SliceHead, SlidingLinear
+from .layers import (
+    ChannelLayerNorm,
+    LogSumExpOfWindow,
+    MeanOfWindow,
+    PoolOfOne,
+    SliceHead,
+    SlidingLinear,
+)
 from .operation_facts import Fact, has, is_elementwise
 from .plan import Plan, joins_positions
 from .subgraphs import head_of, result_of
 
 aten = torch.ops.aten
 
+# Reductions over given axes, beside the mean.
+_OVER_AXES = ("amax", "logsumexp")
+
 
 class NoPool(Exception):  # noqa: N818 - a signal to position_network.py, not an error
-    """The head does not average over the positions of a window."""
+    """The scores of windows are no means over their positions; its text says why."""
 
 
 def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
@@ -49,7 +59,7 @@ def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
         for node in plan.head:
             if any(source in at.values for source in node.all_input_nodes):
                 at.lay_out(node)
-                at.values[node] = _convert(at, node)
+                at.values[node] = convert_node(at, node)
                 meta = at.values[node].node.meta
                 meta.setdefault("nn_module_stack", node.meta.get("nn_module_stack"))
         head = at.finish(at.values[result_of(plan)])
@@ -62,14 +72,19 @@ def convert_head(plan: Plan, *, pooled: bool = True) -> nn.Module:
     return head
 
 
-def _convert(at: HeadGraph, node: fx.Node) -> HeadValue:
+def convert_node(at: HeadGraph, node: fx.Node) -> HeadValue:
+    """The converted value of one node of the head, whose sources are converted.
+
+    Raises:
+        NoConvolution: it has none of the three forms.
+    """
     name = operation(node)
     source = at.values[next(n for n in node.all_input_nodes if n in at.values)]
     if has(node, Fact.COPY) or keeps_size(node, at.plan.map_hw):
         return source
     if source.form == "cell" and _drops_nothing(node):
         return source
-    if at.pools_left_out and not _is_linear(at, node):
+    if at.pools_left_out and not is_linear(at, node):
         raise NoConvolution
     letters = at.layouts[node].letters
     if source.form == "map" and slides(letters) and letters.count("c") != 1:
@@ -96,7 +111,7 @@ def _drops_nothing(node: fx.Node) -> bool:
     return shape(before)[axis] == 1 and axis not in (0, channel_axis(before))
 
 
-def _is_linear(at: HeadGraph, node: fx.Node) -> bool:
+def is_linear(at: HeadGraph, node: fx.Node) -> bool:
     """Whether an operation on cells is linear, so that it commutes with the mean over positions."""
     if has(node, Fact.ARITHMETIC):
         # One value and numbers: the product of two values is not linear.
@@ -174,18 +189,17 @@ def _convert_convolution(at: HeadGraph, node: fx.Node, source: HeadValue) -> Hea
     return HeadValue(layer, "cell" if joins else source.form)
 
 
-def _convert_pool(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
-    """A pool over the whole slice: the same pool sliding by one position."""
-    name = operation(node)
-    n, m = at.plan.map_hw
-    if _reduces_channels(at, node, source):
-        raise NoConvolution
-    if source.form == "cell" and shape(node.all_input_nodes[0])[-2:] == (1, 1):
-        return HeadValue(at.add_layer(node, PoolOfOne(name), source.node), "cell")
+def check_pool(at: HeadGraph, node: fx.Node, source: HeadValue) -> str:
+    """What a pool over all positions of a slice takes: "mean", "max" or "logsumexp".
+
+    Raises:
+        NoConvolution: it is another one.
+    """
     if source.form != "map" or slides(at.layouts[node].letters):
         raise NoConvolution
-    given = arguments(node)
-    whole = all(length == 1 for length in shape(node)[2:]) or name in ("mean", "amax")
+    name, given = operation(node), arguments(node)
+    n, m = at.plan.map_hw
+    whole = all(length == 1 for length in shape(node)[2:]) or name in ("mean", *_OVER_AXES)
     kernel = pair(given["kernel_size"]) if "kernel_size" in given else (n, m)
     if (
         not whole
@@ -194,14 +208,28 @@ def _convert_pool(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
         or any(pair(given.get("padding", 0)))
     ):
         raise NoConvolution
-    average = "avg" in name or name == "mean"
+    if name == "logsumexp":
+        return name
+    return "mean" if "avg" in name or name == "mean" else "max"
+
+
+def _convert_pool(at: HeadGraph, node: fx.Node, source: HeadValue) -> HeadValue:
+    """A pool over the whole slice: the same pool sliding by one position."""
+    n, m = at.plan.map_hw
+    if _reduces_channels(at, node, source):
+        raise NoConvolution
+    if source.form == "cell" and shape(node.all_input_nodes[0])[-2:] == (1, 1):
+        return HeadValue(at.add_layer(node, PoolOfOne(operation(node)), source.node), "cell")
+    kind = check_pool(at, node, source)
     if not at.pooled:
-        if not average:
+        if kind != "mean":
             raise NoConvolution
         at.pools_left_out += 1
         return HeadValue(source.node, "cell")
-    if average:
+    if kind == "mean":
         return HeadValue(at.add_layer(node, MeanOfWindow((n, m)), source.node), "cell")
+    if kind == "logsumexp":
+        return HeadValue(at.add_layer(node, LogSumExpOfWindow((n, m)), source.node), "cell")
     return HeadValue(at.call(aten.max_pool2d.default, source.node, [n, m], [1, 1]), "cell")
 
 
@@ -268,6 +296,7 @@ _CONVERTERS: dict[str, Callable[[HeadGraph, fx.Node, HeadValue], HeadValue]] = {
     "conv2d": _convert_convolution,
     "mean": _convert_pool,
     "amax": _convert_pool,
+    "logsumexp": _convert_pool,
     "adaptive_avg_pool2d": _convert_pool,
     "adaptive_max_pool2d": _convert_pool,
     "avg_pool2d": _convert_pool,

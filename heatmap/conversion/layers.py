@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from .box import Box
+from .box_statistics import MAP, BoxSide, Statistic
 from .kernels.packed import PackedWeights
 from .kernels.prepared import FastWeights, PreparedWeights
 from .kernels.winograd import LARGEST_KERNEL, TransformedWeights, convolve
@@ -122,6 +124,27 @@ class MeanOfWindow(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         n, m = self.map_hw
         return functional.avg_pool2d(functional.avg_pool2d(maps, (n, 1), 1), (1, m), 1)
+
+
+class LogSumExpOfWindow(nn.Module):
+    """The logarithm of the sum of exponentials over the positions of each window.
+
+    (B, C, h, w) -> (B, C, h - n + 1, w - m + 1).
+    """
+
+    def __init__(self, map_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.map_hw = map_hw
+
+    def forward(self, maps: Tensor) -> Tensor:
+        statistic = Statistic("logsumexp", MAP, maps.shape[1], 1)
+        for side in (1, 0):
+            part = BoxSide(statistic, Box(self.map_hw[side]), side)
+            total, before = maps.shape[2 + side], part.box.before
+            # The positions that windows have in their middle.
+            middles = (before, total - self.map_hw[side] + 1 + before)
+            maps = part.part(maps, middles, 0, total)
+        return maps
 
 
 class PoolOfOne(nn.Identity):

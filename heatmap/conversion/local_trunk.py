@@ -17,7 +17,7 @@ from torch import fx, nn
 from ..errors import ConversionError
 from .axes import SLIDING, slides
 from .box import Box
-from .box_statistics import BoxSide, Normalisation, Statistic
+from .box_statistics import MAP, BoxSide, Normalisation, Statistic
 from .graph import arguments, describe, operation, pair, read_attribute, shape
 from .layout import Layout
 from .operation_facts import Fact, has
@@ -104,7 +104,7 @@ class _LocalTrunk:
             # The mean of a linear layer's outputs is its output of the mean, of fewer channels.
             maps = self._linear(linear, maps)
             channels = shape(maps)[1]
-            statistic = Statistic("mean", _CHANNELS_LAST, channels, 1)
+            statistic = Statistic("mean", MAP, channels, 1)
         self.statistics[linear or result] = self._boxes(node, maps, statistic)
 
     def _linear(self, node: fx.Node, maps: fx.Node) -> fx.Node:
@@ -159,7 +159,7 @@ class _LocalTrunk:
             raise _refused(node, f"its input's axes are {letters}, not bchw")
         channels = shape(source)[1]
         groups = given.get("num_groups", channels)
-        statistic = Statistic("moments", _CHANNELS_LAST, groups, channels // groups)
+        statistic = Statistic("moments", MAP, groups, channels // groups)
         moments = self._boxes(node, self.copies[source], statistic)
         constants = [self.copies[given[name]] if given[name] else None for name in _AFFINE]
         args = (self.copies[source], moments, *constants)
@@ -226,8 +226,6 @@ class _LocalTrunk:
             raise _refused(node, f"it joins a statistic of shape {lengths} with a map {letters}")
 
 
-# The order of axes of a map (B, C, h, w) in a statistic.
-_CHANNELS_LAST = (0, 2, 3, 1)
 _AFFINE = ("weight", "bias")
 
 

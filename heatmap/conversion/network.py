@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 from ..choices import Sliding, Statistics
 from ..errors import GeometryError
 from ..geometry import whole_windows
+from .around import WindowAround
 from .cut import cut_to_windows
 from .graph import arguments, operation, pair, read_attribute
 from .kernels.prepared import PreparedWeights, winograd_pays
@@ -46,6 +47,9 @@ class FullyConvolutional(nn.Module):
         head: feature map -> scores.
         map_hw: (n, m), rows and columns of feature map positions in a window.
         positions: whether each cell is one position of the feature map, not n x m of them.
+        around: what the trunk gives behind the feature map, of the window around each position;
+            with it the scores are (B, 2 K, N, M), those of the windows around the positions behind
+            those of the positions. None where it gives the feature map alone.
         stitched: whether a finer stride needs a pass for every shift of the photo, because
             the trunk cannot be made denser by dilation.
         window_px: side of the window that each cell scores.
@@ -71,6 +75,7 @@ class FullyConvolutional(nn.Module):
         stride_px: int,
         *,
         positions: bool = False,
+        around: WindowAround | None = None,
         stitched: bool = False,
     ) -> None:
         super().__init__()
@@ -78,6 +83,7 @@ class FullyConvolutional(nn.Module):
         self.plan = plan
         self.trunk = trunk
         self.positions = positions
+        self.around = around
         self.map_hw = (1, 1) if positions else plan.map_hw
         phased = k > 1 and not stitched and not positions
         self.head = PhasedHead(head, k, plan.map_hw) if phased else head
@@ -114,7 +120,10 @@ class FullyConvolutional(nn.Module):
     @property
     def window_receptive_field_px(self) -> int:
         """Receptive field of one cell, px, which is larger than the window."""
-        return self.receptive_field_px + (max(self.map_hw) - 1) * self.native_stride_px
+        side = max(self.map_hw if self.around is None else self.plan.map_hw)
+        # A window around a position, at an edge of the photo, begins or ends with it.
+        sides = 1 if self.around is None else 2
+        return self.receptive_field_px + sides * (side - 1) * self.native_stride_px
 
     def forward(self, photos: Tensor) -> Tensor:
         """Scores (B, K, N, M) of photos (B, C, H, W).

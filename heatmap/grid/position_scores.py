@@ -3,7 +3,9 @@
 Where a network averages over the positions of its feature map and then applies only linear layers
 (a global average pool before the last layer), a window's score is exactly the mean of the scores
 of its n x n positions (Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR
-2016, equation 2; here with the bias, which is added in full at each position).
+2016, equation 2; here with the bias, which is added in full at each position). Where what follows
+the pool is not linear, or the pool is another one, positions are scored as parts of the window
+around them (conversion/position_head.py), and windows are scored beside them.
 """
 
 from __future__ import annotations
@@ -96,6 +98,26 @@ def mean_over(
     down = _sums(positions, map_hw[0], k, 0)
     sums = _sums(down, map_hw[1], k, 1)
     return np.asarray(sums / (map_hw[0] * map_hw[1]), dtype=positions.dtype)
+
+
+def windows_of(
+    around: npt.NDArray[np.float32], map_hw: tuple[int, int], k: int = 1
+) -> npt.NDArray[np.float32]:
+    """The scores of windows among those of the window around each position.
+
+    (N', M', ...) -> (N, M, ...): window (i, j) is the one around the position in its middle, the
+    earlier one of two middles.
+
+    Args:
+        around: scores of the window around each position.
+        map_hw: rows and columns of positions in a window.
+        k: native stride / stride of the positions.
+    """
+    rows, columns = (
+        slice((side - 1) // 2 * k, (side - 1) // 2 * k + length - (side - 1) * k)
+        for length, side in zip(around.shape[:2], map_hw, strict=True)
+    )
+    return around[rows, columns]
 
 
 def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.NDArray[_Float]:

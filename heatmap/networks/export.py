@@ -109,7 +109,7 @@ def export(
     ("softmax", "sigmoid" or "none", over the classes, makes probabilities of them), scales (how
     large the things were that it learned from, :class:`auto_scales.ScaleRule`), sliding ("exact",
     or "inexact" with its ``statistics``), versions, notes; a metadata property in ONNX, an extra
-    file for ``torch.export.load(path, extra_files=...)``. In ONNX weights above 2 GB are in PATH.data.
+    file for ``torch.export.load(path, extra_files=...)``. ONNX has weights above 2 GB in PATH.data.
 
     Args:
         model, options: as in :func:`heatmap.load_classifier`.

@@ -73,7 +73,7 @@ class _SlidingForm(nn.Module):
         self.prepared = _Prepared(preprocessing)
         self.trunk = network.trunk
         scored = {SCORES: network} | ({POSITIONS: positions} if positions else {})
-        self.heads = nn.ModuleDict({name: each.head for name, each in scored.items()})
+        self.heads = nn.ModuleDict({name: _head(each) for name, each in scored.items()})
         self.windows = {name: each.window_px for name, each in scored.items()}
         self.stride_px, self.features = network.stride_px, features
 
@@ -93,6 +93,11 @@ class _SlidingForm(nn.Module):
         )
         scores = self.heads[name](features).permute(0, 2, 3, 1)
         return scores.narrow(1, 0, rows).narrow(2, 0, columns)  # type: ignore[no-any-return]
+
+
+def _head(network: FullyConvolutional) -> nn.Module:
+    """What scores a feature map: the head, and before it what it reads of windows."""
+    return network.head if network.around is None else nn.Sequential(network.around, network.head)
 
 
 class _CropForm(nn.Module):
@@ -122,7 +127,7 @@ def write_sliding(
     Args:
         classifier: the classifier that it was converted from.
         network: its converted form on the CPU in float32.
-        positions: the form that scores single positions, with the same trunk, or None.
+        positions: the form that scores single positions, of the same feature map, or None.
         path: the file; weights too large for one are written beside it, as PATH.data.
 
     Raises:
@@ -136,10 +141,11 @@ def write_sliding(
     window, step = network.window_px, network.native_stride_px
     example = torch.zeros(2, 3, window + 2 * step, window + 3 * step, dtype=torch.uint8)
     sizes = {0: Dim("batch", min=1), 2: Dim("height", min=window), 3: Dim("width", min=window)}
+    given = (2 if positions and positions.around else 1) * network.classes
     axes: dict[str, tuple[str | int, ...]] = {
         _PIXELS: ("batch", 3, "height", "width"),
         SCORES: ("batch", "rows", "columns", network.classes),
-        POSITIONS: ("batch", "position_rows", "position_columns", network.classes),
+        POSITIONS: ("batch", "position_rows", "position_columns", given),
         FEATURES: ("batch", "channels", "map_rows", "map_columns"),
     }
     _write(form, example, sizes, axes, path)

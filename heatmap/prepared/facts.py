@@ -70,6 +70,7 @@ class SlidingFacts:
             be scored; None where they cannot.
         statistics: over what statistics of the whole input are taken where it slides: "local", a
             window around each position, or "whole", the whole photo; None without such layers.
+        why_no_positions: why single positions cannot be scored, or "".
     """
 
     sliding: Sliding
@@ -77,6 +78,7 @@ class SlidingFacts:
     native_stride_px: int | None = None
     map_hw: tuple[int, int] | None = None
     statistics: Statistics | None = None
+    why_no_positions: str = ""
 
 
 def described_facts(facts: NetworkFacts) -> dict[str, Any]:
@@ -144,6 +146,7 @@ def read_sliding(described: Mapping[str, Any]) -> SlidingFacts:
         None if native is None else int(native),
         None if map_hw is None else (int(map_hw[0]), int(map_hw[1])),
         statistics,
+        str(described.get("why_no_positions", "")),
     )
 
 

@@ -232,6 +232,11 @@ class PhotoRun:
         if (cropped := findings.maps.origin.cropped) is not None:
             yield f"{cropped[0]:,} of {cropped[1]:,} windows were cropped, from coarse to fine"
         yield from network_notes(self.scorer.facts, automatic=automatic)
+        limits = self.request.limits
+        if limits.store_classes is None and limits.skip is None:
+            why_not = self.scorer.why_no_positions(self._plans(self.photo.hw)[0].stride_px)
+            if why_not:
+                yield f"maps are of windows: {why_not}"
         regression = self.scorer.facts.box_regression
         confirm = self.request.display.confirm
         if regression is not None and self.scorer.refines and confirm:

@@ -13,12 +13,13 @@ from ..grid.coarse import CoarseToFine
 from ..grid.collector import Collector
 from ..grid.origin import Computation
 from ..memory import kept_memory
+from .position_collector import PositionCollector
 from .stream import Pass, Spread
 
 
 def collected(
     job: Pass,
-    collector: Collector,
+    collector: Collector | PositionCollector,
     advance: Callable[[int, int], object],
     *,
     spread: Spread | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from ..conversion.convert import convert_usable
+from ..conversion.heads import NoPool
 from ..conversion.network import FullyConvolutional
 from ..conversion.position_network import position_network
 from ..networks.classifier import Classifier
@@ -31,7 +32,8 @@ class NetworkCache:
         """
         self.classifier, self.native, self.compute = classifier, native, compute
         self._windows: dict[int, FullyConvolutional] = {}
-        self._positions: dict[int, FullyConvolutional | None] = {}
+        # None, and why, where there is none.
+        self._positions: dict[int, tuple[FullyConvolutional | None, str]] = {}
         self._proven: set[FullyConvolutional] = set()
         self._lock = threading.RLock()
 
@@ -52,16 +54,33 @@ class NetworkCache:
         Raises:
             GeometryError: the network cannot slide at this stride.
         """
+        return self._position_form(stride_px)[0]
+
+    def why_no_positions(self, stride_px: int) -> str:
+        """Why there is no form that scores single positions; "" if there is one.
+
+        Raises:
+            GeometryError: the network cannot slide at this stride.
+        """
+        return self._position_form(stride_px)[1]
+
+    def _position_form(self, stride_px: int) -> tuple[FullyConvolutional | None, str]:
         with self._lock:
             if stride_px not in self._positions:
-                self._positions[stride_px] = self._position_form(stride_px)
+                self._positions[stride_px] = self._new_position_form(stride_px)
             return self._positions[stride_px]
 
-    def _position_form(self, stride_px: int) -> FullyConvolutional | None:
+    def _new_position_form(self, stride_px: int) -> tuple[FullyConvolutional | None, str]:
         plain = self.compute.is_plain
         # Checked in float32, whatever format it runs in.
-        form = position_network(self.windows(stride_px) if plain else self._converted(stride_px))
-        return None if form is None else self.compute.moved(form)
+        windows = self.windows(stride_px) if plain else self._converted(stride_px)
+        try:
+            form = position_network(windows)
+        except NoPool as reason:
+            return None, str(reason)
+        if form.around is not None and not form.one_pass:
+            form.one_pass = prove_bands(form, self.classifier.preprocessing)
+        return self.compute.moved(form), ""
 
     def _converted(self, stride_px: int) -> FullyConvolutional:
         """The form at a stride, on the CPU in float32, proven in bands when it is first made."""

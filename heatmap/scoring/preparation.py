@@ -138,7 +138,11 @@ class Preparation:
 
     def _sliding(self) -> SlidingFacts:
         map_hw = None if self._positions is None else self._positions.plan.map_hw
-        return replace(self._loaded.slides, map_hw=map_hw)
+        why_not = ""
+        if map_hw is None and self._stride_px is not None:
+            assert self._loaded.networks is not None
+            why_not = self._loaded.networks.why_no_positions(self._stride_px)
+        return replace(self._loaded.slides, map_hw=map_hw, why_no_positions=why_not)
 
     def _measured(self) -> tuple[Shape, Shape]:
         """Two inputs large enough for their memory not to be lost in what was freed before."""

@@ -187,7 +187,7 @@ class ScoringNetwork:
     def positions_at(self, stride_px: int) -> FullyConvolutional | None:
         """The converted form that scores single positions of the feature map, in torch.
 
-        None if the engine is "crop", or the scores of windows are no means over positions.
+        None if the engine is "crop", or single positions have no scores.
 
         Raises:
             GeometryError: the network cannot slide at this stride.
@@ -197,6 +197,18 @@ class ScoringNetwork:
             return None
         network = networks.positions(stride_px)
         return network.steady() if self.steady and network is not None else network
+
+    def why_no_positions(self, stride_px: int) -> str:
+        """Why single positions have no scores where the network slides; "" where they have.
+
+        Raises:
+            GeometryError: the network cannot slide at this stride.
+        """
+        if (prepared := self.prepared_at(stride_px)) is not None:
+            return prepared.slides.why_no_positions
+        networks = self.in_torch.get().networks
+        slides = self.engine == "slide" and networks is not None
+        return networks.why_no_positions(stride_px) if slides and networks else ""
 
     def map_hw_at(self, stride_px: int) -> tuple[int, int] | None:
         """Rows and columns of positions in a window, where single ones can be scored."""

@@ -17,8 +17,13 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("command", [("summary",), ("verify", "cat.png", "--windows", 4)])
-@pytest.mark.parametrize("activation", WORDS)
+@pytest.mark.parametrize(
+    ("command", "activation"),
+    [
+        *((("summary",), activation) for activation in WORDS),
+        (("verify", "cat.png", "--windows", 4), "sigmoid"),
+    ],
+)
 def test_verify_and_summary_say_what_the_outputs_are(call, command, activation):
     outcome = call(*command, *POOLED, "--activation", activation)
     assert (outcome.code, outcome.err) == (0, "")

@@ -46,9 +46,9 @@ def imported(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-def call(call, monkeypatch, prepare_once):
+def call(call, monkeypatch, prepared_once):
     """As for other commands, with networks that are prepared each time."""
-    monkeypatch.setattr(preparing, "prepare", prepare_once.__wrapped__)
+    monkeypatch.setattr(preparing, "_prepared", prepared_once.__wrapped__)
     return call
 
 
@@ -110,6 +110,7 @@ class TestBatch:
         assert outcome.code == 0, outcome.err
         return {path.stem: backend_in(path) for path in Path("out").rglob("*.json")}
 
+    @pytest.mark.slow
     def test_one_begun_in_torch_stays_there(self, call, kept, photos, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setenv("HEATMAP_CACHE", "off")

@@ -10,6 +10,7 @@ import skimage.data
 
 import heatmap
 from heatmap.cli import main as cli
+from heatmap.scoring import prepare as preparing
 from tests.support.examples import command_lines, load_sample, run_line, small_demo
 from tests.support.paths import ROOT
 
@@ -18,6 +19,7 @@ NAMES = [shlex.split(line)[1] for line in COMMANDS]
 # Each command once; other uses of the same one are slow, as are those that take seconds even in
 # small: tests/cli runs these commands with smaller networks.
 SLOW_IN_SMALL = ("batch", "evaluate", "verify", "adapt", "export", "train", "doctor")
+SLOW_IN_SMALL += ("models", "summary")
 ONCE = [
     pytest.param(
         *(line,),
@@ -68,8 +70,9 @@ def test_every_command_has_an_example():
 
 
 @pytest.mark.parametrize("line", ONCE)
-def test_command_runs_in_small(line, small_folder, monkeypatch, capsys):
+def test_command_runs_in_small(line, small_folder, monkeypatch, capsys, prepared_once):
     monkeypatch.chdir(small_folder)
+    monkeypatch.setattr(preparing, "_prepared", prepared_once)
     for long, short in IN_SMALL.items():
         line = line.replace(long, short)
     run_command(line, monkeypatch, capsys)

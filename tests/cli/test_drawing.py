@@ -15,11 +15,11 @@ from tests.support.command_line import PADDED, Outcome, everything
 
 FOUND = (*PADDED, "-c", "class 1", "-c", "class 3", "--conf", "0.01", "--confirm", "0")
 LOOKS = {
-    "colormap": (("--colormap", "turbo"), {"colormap": "turbo"}),
-    "capitals": (("--colormap", "VIRIDIS"), {"colormap": "viridis"}),
-    "no legend": (("--no-legend",), {"legend": False}),
-    "no boxes": (("--no-boxes",), {"boxes": False}),
-    "alpha": (("--alpha", "0.3"), {"alpha": 0.3}),
+    "colormap": (("--colormap", "VIRIDIS"), {"colormap": "viridis"}),
+    "others": (
+        ("--no-legend", "--no-boxes", "--alpha", "0.3"),
+        {"legend": False, "boxes": False, "alpha": 0.3},
+    ),
 }
 
 

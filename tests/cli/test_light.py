@@ -57,7 +57,9 @@ def called(*commands: tuple[str, ...]) -> list[tuple[int, str, set[str]]]:
 
 
 def test_commands_without_a_network_load_nothing_heavy(call, warm):
-    call("run", "cat.png", *POOLED, "-o", "out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEATMAP_CACHE", "off")
+        call("run", "cat.png", *POOLED, "-o", "out")
     commands = (
         ("--help",),
         ("--version",),

@@ -14,8 +14,11 @@ import heatmap
 from heatmap import versions
 from heatmap.scoring import prepare as preparing
 from heatmap.scoring.scorer import Scorer
+from tests.support.batch_runs import FORKS
 from tests.support.command_line import PADDED, Outcome, everything
+from tests.support.kills import be_waiting_heatmap
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 
 def test_version_tells_what_a_report_needs(call):
@@ -110,58 +113,32 @@ def test_names_that_the_terminal_cannot_show_are_escaped(call, monkeypatch):
 
 # The rest starts processes, which is slow: one for each thing that cannot be seen from inside.
 
-HEATMAP = [sys.executable, "-c", "from heatmap.cli.main import main; main()"]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Of a process that finds this checkout."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
-
 
 def test_a_reader_that_goes_away_is_no_error(call):
     process = subprocess.Popen(
-        [*HEATMAP, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        [sys.executable, "-c", "from heatmap.cli.main import main; main()", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     process.stdout.close()
     assert process.stderr.read() == b""
     process.wait()
 
 
-PAUSING = """
-import time
-from heatmap.cli.main import main
-from heatmap.grid import collector, score_grid
-from heatmap.runs import photo_run
-
-for module in (score_grid, collector, photo_run):
-    module.LARGE_GRID_BYTES = 0
-finish = collector.Collector.finish
-
-
-def slow(self, origin):
-    print("ready", flush=True)
-    time.sleep(600)
-    return finish(self, origin)
-
-
-collector.Collector.finish = slow
-main()
-"""
-
-
-def test_being_terminated_leaves_no_file(call):
-    process = subprocess.Popen(
-        [sys.executable, "-c", PAUSING, "run", "cat.png", *PADDED, "-o", "out"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
+def test_being_terminated_leaves_no_file(call, tmp_path_factory):
+    said = tmp_path_factory.mktemp("said") / "said.txt"
+    said.write_text("")
     before = everything()
-    assert process.stdout.readline() == "ready\n"
+    arguments = ["run", "cat.png", *PADDED, "-o", "out"]
+    given = (arguments, str(Path.cwd()), str(said))
+    process = FORKS.Process(target=be_waiting_heatmap, args=given, daemon=True)
+    process.start()
+    wait_until(lambda: said.read_text().endswith("ready\n") or not process.is_alive())
+    assert said.read_text().endswith("ready\n")
     assert len(everything()) > len(before)
     process.terminate()
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 143
-    assert err.splitlines()[1:] == ["heatmap: terminated"]
+    process.join(300)
+    assert process.exitcode == 143
+    assert said.read_text().endswith("ready\nheatmap: terminated\n")
     assert everything() == before

@@ -36,7 +36,7 @@ def test_models_says_the_same_as_json_and_keeps_it(call, facts):
     assert told[1]["reason"] == "8 layers pad: differs from cropping"
 
 
-def test_on_a_terminal_notes_are_wrapped_between_words(call, monkeypatch):
+def test_on_a_terminal_notes_are_wrapped_between_words(call, cache, monkeypatch):
     (told,) = json.loads(call("models", "squeezenet1_1", "--json").out)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
@@ -47,7 +47,7 @@ def test_on_a_terminal_notes_are_wrapped_between_words(call, monkeypatch):
     assert " ".join(" ".join(lines[1:]).split()).endswith(told["reason"])
 
 
-def test_models_says_which_slide_with_local_statistics(call):
+def test_models_says_which_slide_with_local_statistics(call, cache):
     (told,) = json.loads(call("models", "timm/test_efficientnet_gn", "--json").out)
     assert (told["sliding"], told["statistics"]) == ("inexact", "local")
     assert "group_norm over the whole input" in told["reason"]
@@ -55,7 +55,7 @@ def test_models_says_which_slide_with_local_statistics(call):
     assert line.split()[3] == "local"
 
 
-def test_models_gives_reasons(call):
+def test_models_gives_reasons(call, cache):
     told = json.loads(call("models", "timm/test_vit", "--json").out)
     assert [(one["sliding"], one["slides"]) for one in told] == [("refused", "crop")]
     assert told[0]["reason"]

@@ -135,9 +135,7 @@ def test_bad_photos_end_in_one_line_and_leave_nothing(call, command, name):
     assert everything() == before
 
 
-@pytest.mark.parametrize(
-    "name", ["two words.png", "[red]x[/red].png", "<img>.png", "日本 é.png", "[[/].png", "-.png"]
-)
+@pytest.mark.parametrize("name", ["[red]two words[/red].png", "日本 é <img> [[/].png", "-.png"])
 def test_names_are_shown_as_they_are_and_files_written(call, name):
     path = Path("[bold]in[", name)
     path.parent.mkdir(parents=True)

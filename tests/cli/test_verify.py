@@ -135,7 +135,7 @@ def test_verify_exits_with_1_where_the_converted_head_is_wrong(call, monkeypatch
 
     monkeypatch.setattr(loading, "convert_usable", wrong)
     # Not one that other tests use too.
-    monkeypatch.setattr(preparing, "prepare", preparing.prepare.__wrapped__)
+    monkeypatch.setattr(preparing, "_prepared", preparing._prepared.__wrapped__)
     outcome = call("verify", "cat.png", *PADDED, *extra)
     assert (outcome.code, outcome.err) == (1, "")
     assert "The converted head is wrong" in outcome.out

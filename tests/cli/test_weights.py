@@ -101,9 +101,8 @@ class TestWhoseCodeRuns:
         yield call
         sys.modules.pop("own_factory", None)
 
-    @pytest.mark.parametrize(
-        "command",
-        [
+    def test_never_a_factory_that_only_a_file_names(self, mine, photos):
+        for command in (
             ("run", "cat.png"),
             ("batch", "cat.png", "-o", "out"),
             ("verify", "cat.png"),
@@ -112,15 +111,13 @@ class TestWhoseCodeRuns:
             ("adapt",),
             ("train", "photos"),
             ("export", "-o", "net.onnx"),
-        ],
-    )
-    def test_never_a_factory_that_only_a_file_names(self, mine, photos, command):
-        refused = mine(*command, "-m", "net.safetensors")
-        assert_one_line(refused, "if you trust it, add --architecture own_factory:padded")
-        other = mine(*command, "-m", "net.safetensors", "--architecture", "os:abort")
-        assert_one_line(other, "is of 'own_factory:padded'")
-        assert "own_factory" not in sys.modules
-        assert not Path("imported").exists()
+        ):
+            refused = mine(*command, "-m", "net.safetensors")
+            assert_one_line(refused, "if you trust it, add --architecture own_factory:padded")
+            other = mine(*command, "-m", "net.safetensors", "--architecture", "os:abort")
+            assert_one_line(other, "is of 'own_factory:padded'")
+            assert "own_factory" not in sys.modules, command
+            assert not Path("imported").exists(), command
 
     def test_the_factory_that_is_named(self, mine):
         named = ("-m", "net.safetensors", "--architecture", "own_factory:padded")

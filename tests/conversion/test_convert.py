@@ -208,6 +208,7 @@ def test_channels_first_or_last_trunk_and_shuffled_channels():
     assert relative_difference(found, expected) < 1e-5
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", INEXACT)
 def test_inexact_network_is_named_and_converted_on_demand_only(name):
     module = INEXACT[name].eval()

@@ -134,6 +134,7 @@ def test_one_window_gives_the_network_s_own_scores(name: str, window: int) -> No
     assert len(converted.whole_input) >= 2
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "name",
     [

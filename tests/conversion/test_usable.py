@@ -135,6 +135,7 @@ def test_the_wrapper_that_the_line_shows_works():
     assert len(load_classifier(module, window=WINDOW).classes) == 5
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32_copies(dtype):
     module = small_classifier(heads()["global pool"]).to(dtype)

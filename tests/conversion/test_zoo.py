@@ -206,6 +206,7 @@ SLIDES = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", SLIDES)
 def test_each_kind_is_named(name):
     assert inspect_model(name).slides == SLIDES[name]
@@ -240,6 +241,7 @@ def slow(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [*INEXACT, *slow(INEXACT_MORE)])
 def test_network_that_looks_at_the_whole_input_is_inexact(name):
     plan = planned(name)
@@ -255,6 +257,7 @@ LOCAL_MORE = [
 ]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [*LOCAL, *slow(LOCAL_MORE)])
 def test_network_that_looks_at_the_whole_input_slides_with_local_statistics(name):
     module, _ = build(name)
@@ -269,6 +272,7 @@ def test_network_that_looks_at_the_whole_input_slides_with_local_statistics(name
         assert relative_difference(network(photos)[:, :, 0, 0], expected) < 1e-5
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [*REFUSED, *slow(REFUSED_MORE)])
 def test_network_that_mixes_fixed_positions_is_refused(name):
     with pytest.raises(ConversionError, match="use engine='crop'"):

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -55,7 +55,6 @@ def points_by_mask(heat, boxes):
     return bool((down**2 + across**2 <= POINTING_TOLERANCE_PX**2).any())
 
 
-@settings(max_examples=200)
 @given(
     row=st.integers(0, HW[0] - 1),
     column=st.integers(0, HW[1] - 1),
@@ -88,7 +87,6 @@ def test_of_equal_maxima_the_first_counts():
     assert not points_at(heat, [(68, 48, 72, 52)])
 
 
-@settings(max_examples=100)
 @given(
     seed=st.integers(0, 10_000),
     threshold=st.sampled_from([0.1, 0.2, 0.5, 0.9]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heatmap.evaluation.photo_figures import (
@@ -84,7 +84,6 @@ COUNTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100)
 @given(counts=st.lists(COUNTS, max_size=20), most=st.integers(1, 6), seed=st.integers(0, 9))
 def test_no_photo_is_both_and_the_order_of_photos_makes_no_difference(counts, most, seed):
     photos = [photo(str(place), **one) for place, one in enumerate(counts)]

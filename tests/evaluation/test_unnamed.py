@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heatmap.classes import ClassGroup
@@ -124,7 +124,6 @@ def test_intervals_narrow_with_the_number_of_photos():
     assert many.high - many.low < (few.high - few.low) / 3
 
 
-@settings(max_examples=100)
 @given(hits=st.lists(st.booleans(), max_size=30), missed=st.integers(0, 5))
 def test_average_precision_is_the_area_summed_step_by_step(hits, missed):
     objects = sum(hits) + missed
@@ -139,7 +138,6 @@ def test_average_precision_is_the_area_summed_step_by_step(hits, missed):
     assert average_precision(np.array(hits, bool), objects) == pytest.approx(area / objects)
 
 
-@settings(max_examples=50)
 @given(hits=st.lists(st.booleans(), min_size=1, max_size=12), data=st.data())
 def test_what_counts_twice_is_what_stands_twice(hits, data):
     times = data.draw(st.lists(st.integers(0, 3), min_size=len(hits), max_size=len(hits)))

@@ -21,6 +21,7 @@ from heatmap.evaluation.photo_figures import PhotoFigures
 from heatmap.evaluation.write_report import describe_evaluation, write_report
 from heatmap.marks import MARK
 from heatmap.runs.request import Display, MultiScale, Request
+from tests.support.batches import copy_tree
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.reports import HOSTILE, make_page, make_report
 from tests.support.scoring import photo
@@ -35,21 +36,27 @@ def scorer():
     return heatmap.prepare(randomise(Classifier(heads()["global pool"]), WINDOW), window=WINDOW)
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
     """Three photos, one of them large, and boxes of two classes."""
-    sizes = {"a.png": (60, 83), "b.png": (70, 50), "large.png": (400, 900)}
+    written = tmp_path_factory.mktemp("photos")
+    sizes = {"a.png": (60, 83), "b.png": (70, 50), "large.png": (60, 700)}
     rows = ["file,label,xmin,ymin,xmax,ymax"]
     for name, hw in sizes.items():
-        Image.fromarray(photo(*hw)).save(tmp_path / name)
+        Image.fromarray(photo(*hw)).save(written / name)
         rows += [f"{name},class 1,5,5,40,40", f"{name},class 3,10,12,50,48"]
-    (tmp_path / "boxes.csv").write_text("\n".join(rows))
-    return tmp_path
+    (written / "boxes.csv").write_text("\n".join(rows))
+    return written
+
+
+@pytest.fixture(scope="module")
+def report(scorer, photos):
+    return evaluate(photos, photos / "boxes.csv", scorer, conf=0.05, scales=1.0, cam=False)
 
 
 @pytest.fixture
-def report(scorer, folder):
-    return evaluate(folder, folder / "boxes.csv", scorer, conf=0.05, scales=1.0, cam=False)
+def folder(photos, tmp_path):
+    return copy_tree(photos, tmp_path / "photos")
 
 
 def write(folder, report, scorer, **options):

@@ -132,6 +132,7 @@ def test_what_has_its_shape_still_keeps_its_weights(flattening):
     assert adapt(flattening).classes == flattening.classes
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("window", [31, 47, 23])
 def test_resampled_weights_give_what_a_pool_before_the_trained_ones_gives(flattening, window):
     resampled = adapt(flattening, window=window, fc6="resampled")
@@ -234,6 +235,7 @@ def test_known_networks_adapt_and_come_back_from_a_checkpoint(tmp_path, name, he
     assert set(wants) == {True, False}
 
 
+@pytest.mark.slow
 def test_layers_keep_their_names_in_tables_and_checkpoints():
     adapted = adapt(load_classifier("timm/resnet10t", weights="random"), num_classes=2)
     assert "trunk.layer1.0.conv1.weight" in adapted.module.state_dict()

@@ -74,6 +74,7 @@ def test_a_damaged_description_is_refused(tmp_path, averaging):
             load_classifier(path)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("head", "lost"),
     [

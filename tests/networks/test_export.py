@@ -57,6 +57,7 @@ def test_vgg16_is_the_same_in_onnx_runtime(tmp_path):
     written.path.unlink()
 
 
+@pytest.mark.slow
 def test_a_head_that_runs_slice_by_slice_is_exported_too(tmp_path):
     assert_exported_alike(tmp_path, "adaptive pool to another size", None, "torch")
 
@@ -108,7 +109,7 @@ def test_photos_are_scored_without_this_package(small_onnx):
     )
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("hw", [(31, 40), (40, 28), (4, 4)])
 def test_photos_below_the_window_are_refused(small_file, hw):
     run = OPEN[small_file.program.to](small_file.program.path)
@@ -117,6 +118,7 @@ def test_photos_below_the_window_are_refused(small_file, hw):
         run(torch.zeros(1, 3, *hw))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_written_at_once")
 def test_weights_past_the_limit_lie_beside_the_file(small_onnx, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_files, "SINGLE_FILE_BYTES", 100)

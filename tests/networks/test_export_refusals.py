@@ -76,6 +76,7 @@ def test_a_file_that_gives_something_else_is_refused(
     assert path.read_bytes() == EARLIER
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("where", "what"),
     [

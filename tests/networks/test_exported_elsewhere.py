@@ -22,6 +22,7 @@ def test_windows_are_scored_whatever_number_is_taken_at_once(tmp_path, batch):
     np.testing.assert_allclose(scores, product(weights, windows), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("batch", ["batch", 4])
 def test_a_photo_is_scored_crop_by_crop(tmp_path, batch):
     weights = other_program(tmp_path / "a.onnx", (batch, 3, 8, 8), (batch, 2))

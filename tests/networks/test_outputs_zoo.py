@@ -83,6 +83,7 @@ def test_a_network_without_training_gives_logits():
     assert heatmap.load_classifier(module, window=WINDOW).outputs == "logits"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALWAYS)
 def test_network_of_every_kind_is_understood(name):
     check(name)

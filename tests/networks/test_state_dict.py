@@ -86,6 +86,7 @@ class TestFiles:
         assert torch.equal(torch.get_rng_state(), random_state)
         assert torch.equal(scores_of(found.module), scores_of(original))
 
+    @pytest.mark.slow
     def test_auxiliary_classifiers_are_left_out(self, tmp_path):
         original = varied(torchvision_models.googlenet(aux_logits=True, init_weights=False))
         torch.save(original.state_dict(), tmp_path / "w.pth")
@@ -93,6 +94,7 @@ class TestFiles:
         assert torch.equal(scores_of(found.module), scores_of(original))
         assert not any("aux" in name for name in found.module.state_dict())
 
+    @pytest.mark.few(1)
     @pytest.mark.parametrize(
         ("name", "make"),
         [

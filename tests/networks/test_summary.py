@@ -51,6 +51,7 @@ def test_vgg16_trunk_rows_have_the_shapes_of_the_network(vgg16):
     assert (trunk[-1].stride_px, trunk[-1].field_px) == (32, 212)
 
 
+@pytest.mark.slow
 def test_resnet18_counts_every_parameter_once_and_keeps_batch_norm_rows():
     found = summary(load_classifier("resnet18", weights="random"))
     assert found.parameters == sum(row.parameters for row in found.rows) == 11_689_512
@@ -95,6 +96,7 @@ def test_frozen_layers_are_not_trainable():
     assert all(row.trainable == row.parameters for row in found.rows if row.path.startswith("head"))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["pool, LayerNorm, linear", "BatchNorm1d", "softmax"])
 def test_parameters_of_every_head_are_counted(name):
     found = summary(

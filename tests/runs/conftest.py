@@ -10,9 +10,15 @@ import heatmap
 from heatmap.grid import collector as collecting
 from heatmap.grid import score_grid as grid
 from heatmap.runs import photo_run as running
+from heatmap.scoring import prepare as preparing
 from tests.support.batches import write_photo
 from tests.support.networks import WINDOW, Classifier, heads, randomise
 from tests.support.runs import PHOTO
+
+
+@pytest.fixture(autouse=True)
+def _prepare_once(monkeypatch, prepared_once):
+    monkeypatch.setattr(preparing, "_prepared", prepared_once)
 
 
 @pytest.fixture

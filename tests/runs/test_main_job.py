@@ -10,12 +10,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import skimage
 from PIL import Image
 
 import heatmap
 from heatmap.runs.request import Display, MultiScale
 from heatmap.runs.result import Result
+from heatmap.scoring import prepare as preparing
 from tests.support.paths import SAMPLES
 from tests.support.runs import run
 
@@ -25,8 +25,10 @@ WALL_XYXY = (0, 0, 60, 60)
 
 
 @pytest.fixture(scope="module")
-def scorer() -> heatmap.Scorer:
-    return heatmap.prepare()
+def scorer(prepared_once) -> heatmap.Scorer:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparing, "_prepared", prepared_once)
+        return heatmap.prepare()
 
 
 def sample(name: str) -> ModuleType:
@@ -44,11 +46,6 @@ def collage():
 
 
 @pytest.fixture(scope="module")
-def collage_grid(scorer, collage) -> heatmap.ScoreGrid:
-    return heatmap.score(collage[0], scorer)
-
-
-@pytest.fixture(scope="module")
 def saved_collage(collage, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("photos") / "collage.png"
     Image.fromarray(collage[0]).save(path)
@@ -60,6 +57,11 @@ def untold(scorer, saved_collage) -> Result:
     """The collage at its own size, at which its objects fill a window; no class is named."""
     own = MultiScale(scales="native")
     return run(saved_collage, scorer, saved_collage.parent / "untold", placement=own)
+
+
+@pytest.fixture(scope="module")
+def collage_grid(untold) -> heatmap.ScoreGrid:
+    return untold.grid
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +83,15 @@ def mean_in(heat: np.ndarray, xyxy: tuple[int, int, int, int]) -> float:
     return float(heat[top:bottom, left:right].mean())
 
 
-def test_cat_is_hot_and_the_wall_is_not(scorer):
-    grid = heatmap.score(skimage.data.chelsea(), scorer, scale=3)
-    heat = grid.heatmap("Egyptian cat")
+def test_cat_of_the_demo_is_hot_and_the_wall_is_not(scorer, collage, tmp_path, monkeypatch):
+    """The demo finds make_collage, which the fixture has loaded."""
+    demo, described = sample("demo"), []
+    describe = demo.describe
+    monkeypatch.setattr(demo, "describe", lambda done: described.append(done) or describe(done))
+    assert demo.show_cat(scorer, tmp_path)
+    assert (tmp_path / "chelsea.heatmap.jpg").exists()
+    (done,) = described
+    heat = done.grid.heatmap("Egyptian cat")
     assert heat.shape == (300, 451)
     assert mean_in(heat, CAT_FACE_XYXY) >= 5 * mean_in(heat, WALL_XYXY)
 
@@ -138,12 +146,6 @@ def test_no_box_beside_the_object_is_more_confident_than_one_on_it(asked, collag
         beside = [item.confidence for item in boxes if iou(item.xyxy, labelled.box_xyxy) == 0]
         assert on_it, labelled.label
         assert max(beside, default=0) <= max(on_it), labelled.label
-
-
-def test_a_photo_of_the_demo_runs(scorer, collage, tmp_path):
-    """It finds make_collage, which the fixture has loaded."""
-    assert sample("demo").show_cat(scorer, tmp_path)
-    assert (tmp_path / "chelsea.heatmap.jpg").exists()
 
 
 @pytest.mark.slow

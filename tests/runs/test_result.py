@@ -14,6 +14,8 @@ from heatmap.localization.findings import window_maps
 from heatmap.rendering.overlay import encode_image
 from heatmap.runs.result import Result
 from tests.support.batches import MODEL, WINDOW, files
+from tests.support.networks import WINDOW as NETWORK_WINDOW
+from tests.support.networks import heads, small_classifier
 from tests.support.runs import PHOTO, Recorder
 
 OPTIONS = {"conf": 0.05, "scales": (0.5, 1.0), "confirm": 4}
@@ -154,6 +156,14 @@ def test_maps_and_grids(result):
     assert list(result.grids) == ["x0.5", "x1"]
     assert result.grid.scores.shape[:2] == result.grids["x1"].scores.shape[:2]
     assert any("looked for things" in note for note in result.notes)
+
+
+def test_why_maps_are_of_windows_is_noted(result):
+    (note,) = (note for note in result.notes if note.startswith("maps are of windows: "))
+    assert note.endswith("tells the positions of a window apart")
+    module = small_classifier(heads()["global pool"])
+    positions = heatmap.run(PHOTO, module, window=NETWORK_WINDOW, scales=1, confirm=0)
+    assert not any(note.startswith("maps are of") for note in positions.notes)
 
 
 def in_memory(photo):

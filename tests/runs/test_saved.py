@@ -229,7 +229,7 @@ MISSING = [
 
 @pytest.mark.parametrize("name", [*MISSING, "window_xyxy", "scale", "path"])
 def test_what_is_missing_is_named(tmp_path, photo, name):
-    saved(tmp_path / "out", photo)
+    saved(tmp_path / "out", photo, Extras())
     file = tmp_path / "out" / "my cat.json"
 
     def drop(told):
@@ -263,7 +263,7 @@ def test_what_is_missing_is_named(tmp_path, photo, name):
     ],
 )
 def test_found_objects_that_are_none_are_one_line(tmp_path, photo, found):
-    saved(tmp_path / "out", photo)
+    saved(tmp_path / "out", photo, Extras())
     file = tmp_path / "out" / "my cat.json"
 
     def damage(told):

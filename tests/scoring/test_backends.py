@@ -146,6 +146,7 @@ def test_grey_is_the_same(shared_cache):
     compare(onnx, in_torch)
 
 
+@pytest.mark.slow
 def test_single_windows_in_grey_give_the_same(shared_cache):
     onnx, in_torch = both(in_grey(squeezing()))
     assert (onnx.engine, onnx.facts.preprocessing.channels) == ("crop", 1)

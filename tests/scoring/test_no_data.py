@@ -59,6 +59,7 @@ def assert_left_out_nearly(found, whole, cells):
     np.testing.assert_allclose(found[~cells], whole[~cells], rtol=0, atol=1e-5)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("placement", SEVERAL)
 def test_positions_stay_and_windows_are_left_out(transparent, placement):
     opened, pixels = transparent

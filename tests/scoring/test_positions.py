@@ -12,14 +12,23 @@ from torch import nn
 
 import heatmap
 from heatmap.conversion import heads as head_module
+from heatmap.conversion.check import SliceReference
 from heatmap.conversion.convert import convert
 from heatmap.conversion.heads import NoPool, convert_head
 from heatmap.conversion.position_network import position_network
 from heatmap.geometry import Placement
 from heatmap.networks.tensors import photo_tensor
 from heatmap.scoring import scorer as scoring
-from tests.support.networks import INEXACT, REFUSED, WINDOW, Classifier, heads, randomise
-from tests.support.positions import slow_mean
+from tests.support.networks import (
+    INEXACT,
+    REFUSED,
+    WINDOW,
+    Classifier,
+    heads,
+    randomise,
+    scenes,
+)
+from tests.support.positions import around_heads, slow_mean
 from tests.support.scoring import photo
 from tests.support.zoo import build
 
@@ -30,15 +39,16 @@ WINDOWS = {
     "squeezenet1_0": 96,
     "mobilenet_v2": 96,
     "timm/tf_efficientnet_lite0": 96,
+    "timm/test_resnet": 96,
     "inception_v3": 139,
 }
+SMALL = "timm/test_resnet"
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        name if name == "timm/tf_efficientnet_lite0" else pytest.param(name, marks=pytest.mark.slow)
-        for name in WINDOWS
+        name if name == SMALL else pytest.param(name, marks=pytest.mark.slow) for name in WINDOWS
     ],
 )
 def scorer(request):
@@ -144,79 +154,103 @@ def test_heads_that_have_positions(head, stride):
     assert relative(found.windows.scores, expected.scores) < 1e-5
 
 
+@pytest.mark.parametrize("head", list(around_heads()))
+@pytest.mark.parametrize("stride", [4, 2])
+def test_windows_are_scored_beside_positions_in_the_window_around_them(head, stride):
+    scorer, pixels = prepared(around_heads()[head]), photo(50, 61)
+    expected = scorer.score(pixels, Placement(stride=stride))
+    assert scorer.positions_at(stride).around is not None
+    found = scorer.score_positions(pixels, Placement(stride=stride))
+    assert found.windows.geometry == expected.geometry
+    assert relative(found.windows.scores, expected.scores) < 1e-5
+    low = scorer.score_positions(pixels, Placement(stride=stride), memory=1_000_000)
+    assert relative(low.positions.scores, found.positions.scores) < 1e-5
+
+
+@pytest.mark.parametrize("head", list(around_heads()))
+def test_the_positions_of_each_window_by_itself_have_its_score_as_their_mean(head):
+    """Window by window, as cut out of the feature map, with the original head as reference."""
+    network = convert(small(around_heads()[head]), WINDOW)
+    form, reference = position_network(network), SliceReference(network.plan)
+    n, m = network.plan.map_hw
+    with torch.inference_mode():
+        features = reference.features(scenes(1, 44, 48, seed=2))
+        for row, column in ((0, 0), (1, 2), (3, 4)):
+            window = features[..., row : row + n, column : column + m]
+            own = form.head(form.around(window))[:, :5]
+            expected = reference.score(features, row, column)
+            assert relative(own.mean((2, 3)).numpy(), expected.numpy()) < 1e-5
+            assert own.std((2, 3)).min() > 0
+
+
+def test_a_position_has_its_score_in_the_window_around_it():
+    """In the middle of a photo that is the window whose middle it is."""
+    network = convert(small("pool, LayerNorm, linear"), WINDOW)
+    form = position_network(network)
+    with torch.inference_mode():
+        features = network.trunk(scenes(1, 48, 52, seed=2))
+        whole = form.head(form.around(features))[:, :5]
+        before = (network.plan.map_hw[0] - 1) // 2
+        for row, column in ((0, 0), (2, 3)):
+            window = features[..., row : row + 8, column : column + 8]
+            alone = form.head(form.around(window))[:, :5, before, before]
+            found = whole[:, :, row + before, column + before]
+            assert relative(found.numpy(), alone.numpy()) < 1e-5
+
+
 @pytest.mark.few(3)
 @pytest.mark.parametrize(
-    "head",
-    [
-        *["flatten", "fc layers", "adaptive pool to its own size", "global max pool"],
-        *["average and maximum", "pool, LayerNorm, linear", "pooled convolutions", "softmax"],
-    ],
+    "head", ["flatten", "fc layers", "adaptive pool to its own size", "softmax"]
 )
 def test_heads_that_have_none(head):
     scorer = prepared(head)
     assert scorer.positions_at(4) is None
     assert scorer.score_positions(photo(40, 50)) is None
+    assert scorer.why_no_positions(4)
+    assert not prepared().why_no_positions(4)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("vgg16", "convnext_tiny", "mobilenet_v3_small")
-        ),
-        "alexnet",
-    ],
-)
+@pytest.mark.parametrize("name", ["alexnet", pytest.param("vgg16", marks=pytest.mark.slow)])
 def test_networks_that_have_none(name):
     module, _ = build(name)
-    network = convert(randomise(module, 96), 96, statistics="whole")
-    assert position_network(network) is None
-    with pytest.raises(NoPool):
-        convert_head(network.plan, pooled=False)
+    with pytest.raises(NoPool, match=r"single positions|apart"):
+        position_network(convert(randomise(module, 96), 96))
 
 
-def bent(network: nn.Module) -> nn.Module:
-    """A hardswish behind the pool, as mobilenet_v3 has, which noise never takes to its bend."""
-    head = nn.Sequential(
-        nn.AdaptiveAvgPool2d(1),
-        nn.Conv2d(8, 12, 1),
-        network,
-        nn.Flatten(),
-        nn.Linear(12, 5),
-    )
-    module = small(head)
-    nn.init.constant_(module.head[1].bias, 30.0)
-    return module
-
-
-def test_what_noise_does_not_show_the_structure_does(monkeypatch):
-    network = convert(bent(nn.Hardswish()), WINDOW)
-    assert position_network(network) is None
-    monkeypatch.setattr(head_module, "_is_linear", lambda *_: True)
-    # Noise alone would have let it pass.
-    assert position_network(network) is not None
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["convnext_tiny", "mobilenet_v3_small"])
+def test_published_networks_that_have_them_in_the_window_around(name):
+    module, _ = build(name)
+    network = convert(randomise(module, 96), 96, statistics="local")
+    assert position_network(network).around is not None
 
 
 def test_what_the_structure_does_not_show_noise_does(monkeypatch):
-    monkeypatch.setattr(head_module, "_is_linear", lambda *_: True)
+    monkeypatch.setattr(head_module, "is_linear", lambda *_: True)
     network = convert(small("pooled convolutions"), WINDOW)
     assert convert_head(network.plan, pooled=False) is not None
-    assert position_network(network) is None
+    with pytest.raises(NoPool, match="differ by"):
+        position_network(network)
 
 
-def test_a_softmax_at_the_end_and_probabilities_have_none():
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), nn.Softmax(dim=1))
-    scorer = prepared(head)
-    assert scorer.classifier.outputs == "probabilities"
-    assert scorer.positions_at(4) is None
-    assert scorer.score_positions(photo(40, 50)) is None
-
-
-@pytest.mark.parametrize("end", [nn.Sigmoid(), nn.LogSoftmax(dim=1), nn.Hardsigmoid()])
-def test_what_bends_the_mean_of_the_positions_has_none(end):
+@pytest.mark.parametrize(
+    "end", [nn.Softmax(dim=1), nn.Sigmoid(), nn.LogSoftmax(dim=1), nn.Hardsigmoid()]
+)
+def test_an_activation_at_the_end_is_applied_to_positions_as_to_windows(end):
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), end)
-    assert prepared(head).score_positions(photo(40, 50)) is None
+    scorer, pixels = prepared(head), photo(40, 50)
+    found, expected = scorer.score_positions(pixels), scorer.score(pixels)
+    assert relative(found.windows.scores, expected.scores) < 1e-5
+    plain = heatmap.prepare(small_without(head), window=WINDOW).score_positions(pixels)
+    ended = end(torch.tensor(plain.positions.scores).permute(2, 0, 1)[None])[0]
+    assert relative(found.positions.scores, ended.permute(1, 2, 0).numpy()) < 1e-5
+
+
+def small_without(head: nn.Sequential) -> nn.Module:
+    """The same classifier, with the same weights, without its last layer."""
+    module = small(head)
+    module.head = head[:-1]
+    return module
 
 
 def test_means_of_independent_probabilities_have_positions():

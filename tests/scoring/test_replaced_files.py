@@ -61,6 +61,7 @@ def test_new_file_does_not_lead_to_what_was_loaded_of_the_old_one(checkpoint, mo
     assert (backend_of(again), again.unprepared) == ("torch", [None])
 
 
+@pytest.mark.slow
 def test_other_stride_is_not_taken_of_the_new_file(checkpoint):
     scorer = heatmap.prepare(checkpoint)
     assert backend_of(scorer) == "onnx"
@@ -84,6 +85,7 @@ def test_torch_refuses_weights_that_are_not_those_of_the_kept_network(checkpoint
         scorer.score(PHOTO, Placement(stride=16))
 
 
+@pytest.mark.slow
 def test_exported_file_is_not_loaded_again_once_it_was_replaced(small_onnx, shared_cache, tmp_path):
     path = tmp_path / "own.onnx"
     shutil.copy(small_onnx.program.path, path)

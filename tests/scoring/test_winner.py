@@ -31,6 +31,7 @@ def runs(monkeypatch) -> Counter[tuple[int, ...]]:
     return seen
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("ticks", "expected"), [(0, {WINDOW: 2, LARGER: 1}), (1000, {WINDOW: 12, LARGER: 11})]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
@@ -26,6 +28,13 @@ def padded() -> nn.Module:
 def plain() -> nn.Module:
     """Without padding: sliding equals cropping."""
     return seeded(*trunk(0), nn.Flatten(), nn.Linear(8 * 7 * 7, 5))
+
+
+def wide() -> nn.Module:
+    """With a first fully connected layer of as many outputs as those of AlexNet."""
+    last = nn.Sequential(nn.Dropout(), nn.Linear(8 * 6 * 6, 4096), nn.ReLU(), nn.Linear(4096, 5))
+    parts = {"features": nn.Conv2d(3, 8, 11, 4), "flatten": nn.Flatten(), "classifier": last}
+    return nn.Sequential(OrderedDict(parts)).eval()
 
 
 def pooled() -> nn.Module:

@@ -15,6 +15,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from heatmap.cli.main import main
+from heatmap.grid import collector, score_grid
+from heatmap.runs import photo_run
 from heatmap.temporary import TEMPORARY
 from tests.support.batch_runs import FORKS
 from tests.support.waiting import wait_until
@@ -31,6 +33,22 @@ def be_heatmap(arguments: list[str], folder: str, said: str) -> None:
     os.chdir(folder)
     sys.argv = ["heatmap", *arguments]
     main()
+
+
+def be_waiting_heatmap(arguments: list[str], folder: str, said: str) -> None:
+    """As :func:`be_heatmap`, for a run that says "ready" when it has scored, and goes no further.
+
+    Its scores lie in a temporary file.
+    """
+
+    def wait(*_: object) -> None:
+        print("ready", flush=True)
+        time.sleep(600)
+
+    for module in (score_grid, collector, photo_run):
+        module.LARGE_GRID_BYTES = 0
+    collector.Collector.finish = wait
+    be_heatmap(arguments, folder, said)
 
 
 Whole = Callable[[Path], bool]

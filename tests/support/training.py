@@ -68,7 +68,7 @@ def boxed_squares(folder: Path) -> Path:
     return folder / "boxes.json"
 
 
-def content(path: str = "net.safetensors") -> list[bytes]:
+def content(path: str | Path = "net.safetensors") -> list[bytes]:
     """Both files of a checkpoint."""
     files = (Path(path), Path(path).with_suffix(".json"))
     return [file.read_bytes() for file in files]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.training import coloured_photos
+from heatmap import Trained
+from tests.support.training import coloured_photos, trained
 
 
 @pytest.fixture
@@ -12,3 +13,10 @@ def photos(tmp_path, monkeypatch):
     """Three folders of ten coloured photos."""
     monkeypatch.chdir(tmp_path)
     return coloured_photos(tmp_path / "photos")
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Trained:
+    """The outcome of a training on such photos, at SHORT; leave its files as they are."""
+    folder = tmp_path_factory.mktemp("once")
+    return trained(coloured_photos(folder / "photos"), folder / "net.safetensors")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heatmap import GeometryError
@@ -27,7 +27,6 @@ def places(height: int, width: int) -> np.ndarray:
 sides = st.sampled_from([1, 2, 3, 5, 17, 64, 500])
 
 
-@settings(max_examples=100)
 @given(
     height=sides,
     width=sides,

@@ -163,7 +163,7 @@ corner = st.integers(0, 60)
 box = st.tuples(st.sampled_from("abcd"), corner, corner, st.integers(8, 40), st.integers(1, 40))
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     photos=st.lists(st.lists(box, max_size=4), min_size=1, max_size=11),
     split=st.floats(0, 0.99),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heatmap.training.sampling import square_around, squares_beside
@@ -22,7 +22,6 @@ def boxed(draw):
     return hw, (ends[0][0], ends[1][0], ends[0][1], ends[1][1])
 
 
-@settings(max_examples=100)
 @given(drawn=boxed())
 def test_any_box_lies_in_its_square_and_that_in_the_photo(drawn):
     hw, (left, top, right, bottom) = drawn
@@ -67,7 +66,6 @@ def beside(boxes, hw, sides, most=3, seed=0):
     return squares_beside(boxes, hw, sides, most, np.random.default_rng(seed))
 
 
-@settings(max_examples=50)
 @given(
     boxes=st.lists(boxed(), max_size=4),
     hw=st.tuples(lengths, lengths),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heatmap.training.sampling import seed_digest, validation_photos
@@ -15,7 +15,6 @@ shown = st.dictionaries(
 )
 
 
-@settings(max_examples=50)
 @given(labels=shown, share=st.floats(0, 0.999), seed=st.integers(-5, 5))
 def test_every_class_keeps_a_photo_for_training(labels, share, seed):
     held = validation_photos(labels, share, seed)
@@ -28,7 +27,6 @@ def test_every_class_keeps_a_photo_for_training(labels, share, seed):
         assert not held
 
 
-@settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5),
     share=st.floats(0.001, 0.999),

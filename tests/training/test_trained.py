@@ -35,7 +35,7 @@ def probabilities_again(done):
     return torch.stack(rows).numpy()
 
 
-@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize("boxed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_page_and_result_are_what_the_written_network_gives(photos, tmp_path, boxed):
     if boxed:
         boxes = boxed_squares(tmp_path / "whole")
@@ -88,17 +88,16 @@ def test_epochs_say_how_long_they_took_and_the_checkpoint_does_not(photos):
     assert described["training"]["history"] == wanted
 
 
-def test_a_resumed_training_shows_all_epochs_and_where_it_was_resumed(photos):
-    whole = trained(photos, schedule=SHORT)
+def test_a_resumed_training_shows_all_epochs_and_where_it_was_resumed(photos, once):
     for stopped in (1, 3):
         with pytest.raises(KeyboardInterrupt):
             trained(photos, "cut.safetensors", progress=StopsAfter(stopped), resume=stopped > 1)
     done = trained(photos, "cut.safetensors", resume=True)
-    assert whole.resumed_after == ()
+    assert once.resumed_after == ()
     assert done.resumed_after == (1, 3)
-    assert done.history == whole.history
-    assert done.validation.confusion.tolist() == whole.validation.confusion.tolist()
-    assert done.validation.worst == whole.validation.worst
+    assert done.history == once.history
+    assert done.validation.confusion.tolist() == once.validation.confusion.tolist()
+    assert done.validation.worst == once.validation.worst
     # Those before the interruptions too.
     assert all(epoch.seconds > 0 for epoch in done.history)
     page = done.page.read_text("utf-8")

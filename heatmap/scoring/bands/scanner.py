@@ -170,7 +170,10 @@ class Scanner:
             math.prod(layer.weight.shape[1:]) for layer in layers if layer.kernel_size != (1, 1)
         ]
         copied = min(rows * width, MATRIX_PRODUCT_OUTPUTS) * max(slices, default=0)
-        return 4 * (waiting + copied + rows * width * (2 * widest + self.network.classes))
+        # Of positions in the window around them there are two of each tensor.
+        tensors = 1 if self.network.around is None else 2
+        values = rows * width * (2 * widest + self.network.classes) * tensors
+        return 4 * (waiting + copied + values)
 
     @torch.inference_mode()
     def scan(self, part: Part, rows: BandReader) -> Iterator[Block]:

@@ -101,6 +101,7 @@ def wrong_rule(request, monkeypatch):
         monkeypatch.setitem(operations.WINDOWED, "conv2d", shifted)
 
 
+@pytest.mark.few(1)
 def test_a_wrong_rule_is_found_and_the_photo_scored_in_one_pass(wrong_rule, monkeypatch):
     module = heatmap.load_classifier(enlarged(1, "nearest"), window=WINDOW)
     scorer = heatmap.prepare(module)
@@ -116,6 +117,7 @@ def test_a_wrong_rule_is_found_and_the_photo_scored_in_one_pass(wrong_rule, monk
     assert relative_difference(torch.tensor(grid.scores), torch.tensor(expected.scores)) < 1e-5
 
 
+@pytest.mark.few(1)
 def test_sharp_maps_and_finer_strides_are_scored_in_one_pass_too(wrong_rule):
     scorer = heatmap.prepare(enlarged(1, "nearest"), window=WINDOW)
     native = scorer.native_stride_px

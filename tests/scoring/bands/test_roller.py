@@ -158,6 +158,7 @@ def test_determined_outputs_are_those_that_read_no_further(field, available):
     assert field.end(count) > available
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 1), (1, 4, 3), (3, 2, 4)])
 def test_outputs_of_nothing_but_padding(kernel: int, stride: int, padding: int) -> None:
     def function(photo: Tensor, at: nn.ModuleDict) -> Tensor:

@@ -85,6 +85,7 @@ def test_any_budget_for_any_cells_gives_the_scores_of_one_pass(name, k, data):
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(whole).max()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("name", "k"), [("branches", 1), ("channels last", 2), ("max pools", 4)])
 def test_less_memory_lowers_bands_first_and_cuts_columns_last(name, k):
     scanner = scanner_of(converted(name, k), 40, 300)
