@@ -32,17 +32,10 @@ from tests.support.positions import around_heads, slow_mean
 from tests.support.scoring import photo
 from tests.support.zoo import build
 
-# Windows smaller than the usual, for speed: 3 x 3 positions or 5 x 5.
-WINDOWS = {
-    "resnet18": 96,
-    "densenet121": 96,
-    "squeezenet1_0": 96,
-    "mobilenet_v2": 96,
-    "timm/tf_efficientnet_lite0": 96,
-    "timm/test_resnet": 96,
-    "inception_v3": 139,
-}
 SMALL = "timm/test_resnet"
+LARGER = ("resnet18", "densenet121", "squeezenet1_0", "mobilenet_v2", "timm/tf_efficientnet_lite0")
+# Windows smaller than the usual, for speed: 3 x 3 positions or 5 x 5.
+WINDOWS = dict.fromkeys((SMALL, *LARGER), 96) | {"inception_v3": 139}
 
 
 @pytest.fixture(
@@ -82,19 +75,20 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 def test_windows_are_the_means_of_their_positions(scorer, k, border):
     pixels = photo(170, 210)
     stride = scorer.native_stride_px // k
-    expected = scorer.score(pixels, Placement(stride=stride, border=border))
+    placement = Placement(stride=stride, border=border)
+    expected = scorer.score(pixels, placement)
     assert expected.scores.std(axis=(0, 1)).max() > 1e-2 * np.abs(expected.scores).max()
-    found = scorer.score_positions(pixels, Placement(stride=stride, border=border))
+    found = scorer.score_positions(pixels, placement)
     assert found.k == k
-    assert found.windows.geometry == expected.geometry
-    assert found.windows.origin == expected.origin
-    assert found.windows.kind == found.positions.kind == "logits"
-    assert relative(found.windows.scores, expected.scores) < 1e-5
-    means = slow_mean(found.positions.scores, found.map_hw, k)
+    windows = found.windows
+    assert (windows.geometry, windows.origin) == (expected.geometry, expected.origin)
+    assert windows.kind == found.positions.kind == "logits"
+    assert relative(windows.scores, expected.scores) < 1e-5
+    own = found.positions.scores
+    means = slow_mean(own, found.map_hw, k)
     assert relative(means, expected.scores) < 1e-5
     # Single positions say more than that.
-    spread, pooled = (each.std(axis=(0, 1)).mean() for each in (found.positions.scores, means))
-    assert spread > 1.2 * pooled
+    assert own.std(axis=(0, 1)).mean() > 1.2 * means.std(axis=(0, 1)).mean()
 
 
 @pytest.mark.parametrize("memory", [160_000, 2**30])
@@ -157,6 +151,7 @@ def test_heads_that_have_positions(head, stride):
     assert relative(found.windows.scores, expected.scores) < 1e-5
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("head", list(around_heads()))
 @pytest.mark.parametrize("stride", [4, 2])
 def test_windows_are_scored_beside_positions_in_the_window_around_them(head, stride):
