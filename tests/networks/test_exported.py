@@ -57,7 +57,8 @@ def test_scores_are_those_of_the_network_in_torch(small_onnx, scorer):
     assert given.origin.computation.backend == "onnx"
 
 
-@pytest.mark.parametrize("statistics", ["local", pytest.param("whole", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("statistics", ["local", "whole"])
 def test_statistics_are_those_that_it_was_exported_with(tmp_path, statistics):
     pixels, module = photo(61, 75), network(excitation(), window=EVEN)
     path, given = tmp_path / "a.onnx", {"window": EVEN}
@@ -71,6 +72,15 @@ def test_statistics_are_those_that_it_was_exported_with(tmp_path, statistics):
     assert (scored.origin.statistics, scored.origin.sliding) == (statistics, "inexact")
     said = "approximate: it was exported with local statistics" in scored.origin.notes
     assert said == (statistics == "local")
+
+
+@pytest.mark.parametrize("statistics", [None, "local"])
+def test_it_slides_as_its_metadata_say(small_onnx, tmp_path, statistics):
+    sliding = "exact" if statistics is None else "inexact"
+    path = changed(small_onnx, tmp_path / "a.onnx", statistics=statistics, sliding=sliding)
+    slides = read_exported(path).slides
+    assert (slides.sliding, slides.statistics) == (sliding, statistics)
+    assert ("statistics" in slides.why_not) == (statistics is not None)
 
 
 def test_the_facts_are_those_of_the_network(small_onnx, scorer):
