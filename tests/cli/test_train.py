@@ -126,6 +126,7 @@ def test_train_and_summary_say_that_boxes_are_refined(call, tmp_path):
     assert json.loads(call(*summary, "--json").out)["box_examples"] == int(count)
 
 
+@pytest.mark.slow
 def test_train_notes_boxes_that_were_cut(call, tmp_path):
     boxes = boxed_squares(tmp_path / "whole")
     listed = json.loads(boxes.read_text())

@@ -216,7 +216,8 @@ class TestChannels:
         assert expected.std(axis=(0, 1)).max() > 0.01
         assert abs(found - expected).max() < 0.01 * abs(expected).max()
 
-    @pytest.mark.parametrize("to", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("to", ["torch", "onnx"])
     def test_it_is_adapted_and_exported_for_one_channel(self, tmp_path, to):
         adapted = heatmap.adapt(load_classifier(grey(), window=WINDOW), num_classes=3)
         assert adapted.preprocessing.channels == 1

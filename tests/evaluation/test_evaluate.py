@@ -274,7 +274,7 @@ def test_with_positions_the_answers_are_sharp_maps_and_tight_boxes(scales):
 
 
 @pytest.mark.parametrize("fuse", ["mean", "max"])
-@pytest.mark.parametrize("head", ["flatten", "global max pool", "softmax"])
+@pytest.mark.parametrize("head", ["flatten", "softmax"])
 def test_without_positions_the_answers_are_those_of_windows(head, fuse):
     scorer, shown = random_scorer(head), Photo(photo(60, 83))
     groups, scales = groups_of(scorer), (1.0, 1.5)

@@ -83,6 +83,7 @@ def mean_in(heat: np.ndarray, xyxy: tuple[int, int, int, int]) -> float:
     return float(heat[top:bottom, left:right].mean())
 
 
+@pytest.mark.slow
 def test_cat_of_the_demo_is_hot_and_the_wall_is_not(scorer, collage, tmp_path, monkeypatch):
     """The demo finds make_collage, which the fixture has loaded."""
     demo, described = sample("demo"), []

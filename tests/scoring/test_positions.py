@@ -165,6 +165,7 @@ def test_windows_are_scored_beside_positions_in_the_window_around_them(head, str
     assert relative(low.positions.scores, found.positions.scores) < 1e-5
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("head", list(around_heads()))
 def test_the_positions_of_each_window_by_itself_have_its_score_as_their_mean(head):
     """Window by window, as cut out of the feature map, with the original head as reference."""
@@ -231,6 +232,7 @@ def test_what_the_structure_does_not_show_noise_does(monkeypatch):
         position_network(network)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "end", [nn.Softmax(dim=1), nn.Sigmoid(), nn.LogSoftmax(dim=1), nn.Hardsigmoid()]
 )
