@@ -159,9 +159,19 @@ def main() -> None:
         raise SystemExit(f"no section is made by {', '.join(sorted(unknown))}")
     # Networks are prepared by this version, and nothing is left in the user's cache.
     with tempfile.TemporaryDirectory() as cache:
-        chosen = [section for section in SECTIONS if section.script in wanted]
-        outputs = {section.script: run(section, Path(cache)) for section in chosen}
-    earlier = {} if len(outputs) == len(SECTIONS) else read_sections()
+        for section in SECTIONS:
+            if section.script in wanted:
+                # At once: what follows takes long, and may be interrupted.
+                write_report(section, run(section, Path(cache)))
+    print(f"{REPORT} written")
+
+
+def write_report(made: Section, output: list[str]) -> None:
+    """Put what a script printed into the report, in place of what it printed earlier."""
+    sections = read_sections()
+    machine, versions, *_ = output
+    origin = f"On {machine}, with {versions}."
+    sections[made.title] = [made.meaning, "", origin, "", *as_markdown(made, output)]
     lines = [
         "# Benchmarks",
         "",
@@ -169,15 +179,9 @@ def main() -> None:
         "which machine: processor, instruction set that torch uses, threads.",
     ]
     for section in SECTIONS:
-        lines += ["", f"## {section.title}", ""]
-        if section.script in outputs:
-            machine, versions, *_ = output = outputs[section.script]
-            made = f"On {machine}, with {versions}."
-            lines += [section.meaning, "", made, "", *as_markdown(section, output)]
-        else:
-            lines += earlier.get(section.title, ["Not measured yet."])
+        own = sections.get(section.title, ["Not measured yet."])
+        lines += ["", f"## {section.title}", "", *own]
     REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{REPORT} written")
 
 
 def read_sections() -> dict[str, list[str]]:
