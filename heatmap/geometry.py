@@ -7,6 +7,7 @@ continuous: a photo spans 0..W x 0..H and pixel p has its centre at p + 0.5.
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -105,11 +106,22 @@ class Placement:
             window / scale px of the photo.
         border: "cover" extends the photo by reflection so that every pixel lies in a window;
             "valid" takes only windows that lie wholly inside the photo.
+
+    Raises:
+        GeometryError: the stride is no whole number, or the scale no number.
     """
 
     stride: int | None = None
     scale: float = 1.0
     border: Border = "cover"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.stride, numbers.Integral | None):
+            raise GeometryError(
+                f"stride is {self.stride!r}: give a whole number of px, or None for the native one"
+            )
+        if not isinstance(self.scale, numbers.Real):
+            raise GeometryError(f"scale is {self.scale!r}: give a number above 0")
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,19 @@ def test_no_window_fits_names_both_numbers_and_a_scale_that_does():
         plan_grid((300, 300), Placement(border="valid", scale=0.5), window=224, native_stride=32)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stride": "auto"}, "stride is 'auto': give a whole number of px"),
+        ({"stride": 32.0}, r"stride is 32\.0: give a whole number of px"),
+        ({"scale": "photo"}, "scale is 'photo': give a number above 0"),
+    ],
+)
+def test_what_is_no_number_is_refused_where_it_is_given(values, message):
+    with pytest.raises(GeometryError, match=message):
+        Placement(**values)
+
+
 @pytest.mark.parametrize("border", BORDERS)
 def test_a_geometry_cannot_be_changed(border):
     geometry = plan_grid((300, 300), Placement(border=border), window=224, native_stride=32)
