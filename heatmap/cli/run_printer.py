@@ -44,7 +44,6 @@ _LEAST_NAME = 12
 # hits, 72 %, or 57 to 85 % (docs/evaluation.md, "Measured"). It hardly depends on confidence: 68 %
 # from 0.3 on, and 72 % from 0.4 on. Of other networks nothing is known.
 _MEASURED = "On everyday photos 3 of 10 such detections were wrong: look at the picture."
-_WAYS_OUT = "To find more, try another --scale, a lower --conf, or --engine crop."
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,17 @@ class RunPrinter:
         if left := len(missing) - len(told):
             print_path(self.console, f"and {left} more not found: {self._where_all}")
         if not done.detections and done.windows.not_scored < _windows(done):
-            print_text(self.console, _WAYS_OUT)
+            print_text(self.console, self._ways_out())
+
+    def _ways_out(self) -> str:
+        """What may find more than nothing."""
+        origin = self.done.windows.finest.origin
+        ways = ["another --scale", "a lower --conf"]
+        if origin.engine == "slide":
+            ways.append("--engine crop")
+        elif origin.cropped is not None:
+            ways.append("no --stride auto")
+        return f"To find more, try {', '.join(ways[:-1])} or {ways[-1]}."
 
     @property
     def _is_measured(self) -> bool:

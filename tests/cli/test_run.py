@@ -116,7 +116,7 @@ def test_where_nothing_is_detected_the_best_guesses_are_listed(call):
     for line, one in zip(lines[first + 2 :], told["guesses"], strict=False):
         assert line.startswith(f"{one['class']} ")
         assert f" {max(1, int(100 * one['confidence']))} %  " in line
-    assert "To find more, try another --scale, a lower --conf, or --engine crop." in lines
+    assert "To find more, try another --scale, a lower --conf or --engine crop." in lines
 
 
 def test_an_inexact_network_is_cropped_with_a_note(call):

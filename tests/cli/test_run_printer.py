@@ -117,7 +117,18 @@ class TestUncertainty:
         answers = [line for line in lines if ": not found; " in line]
         assert [line.partition(":")[0] for line in answers] == ["class 0", "class 1"]
         assert not any(line.startswith(("class  ", "Nothing")) for line in lines)
-        assert "To find more, try another --scale, a lower --conf, or --engine crop." in lines
+        assert "To find more, try another --scale, a lower --conf or --engine crop." in lines
+
+    @pytest.mark.parametrize(
+        ("options", "ways"),
+        [
+            ((), "another --scale or a lower --conf."),
+            (("--stride", "auto"), "another --scale, a lower --conf or no --stride auto."),
+        ],
+    )
+    def test_where_all_is_cropped_nobody_is_told_to_crop(self, screen, options, ways):
+        lines = screen(*MANY, "--conf", "1", "-c", "class 0", "--engine", "crop", *options)
+        assert f"To find more, try {ways}" in lines
 
     def test_is_told_only_where_it_was_measured(self, call):
         assert _MEASURED in call("run", "cat.png").out
