@@ -22,6 +22,7 @@ from tests.conversion.test_zoo import INEXACT, INEXACT_MORE, REFUSED, REFUSED_MO
 from tests.support.command_networks import pooled, squeezing
 from tests.support.local_networks import EVEN, LAYERS, network
 from tests.support.networks import WINDOW, heads, randomise, slice_heads, small_classifier
+from tests.support.positions import around_heads
 from tests.support.scoring import photo
 from tests.support.zoo import build
 
@@ -92,6 +93,14 @@ def test_local_statistics_are_the_same(shared_cache, names, stride):
 @pytest.mark.parametrize("head", heads())
 def test_heads_give_the_same(shared_cache, head):
     compare(*both(small_classifier(heads()[head])))
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("head", ["two layers", "log-sum-exp pool"])
+def test_positions_in_the_window_around_them_are_the_same(shared_cache, head):
+    onnx, in_torch = both(small_classifier(around_heads()[head]))
+    assert onnx.why_no_positions(onnx.native_stride_px) == ""
+    compare(onnx, in_torch)
 
 
 def test_positions_boxes_and_the_order_of_channels_are_the_same(shared_cache):
