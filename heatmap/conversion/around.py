@@ -126,8 +126,11 @@ class FirstOrder(nn.Module):
         self.slope = slope
 
     def forward(self, maps: Tensor, around: Tensor, bent: Tensor) -> Tensor:
+        beyond = maps - around
         # In the precision of the maps: comparisons give none.
-        return torch.addcmul(bent, self.slope(around).to(maps.dtype), maps - around)
+        steps = self.slope(around).to(maps.dtype) * beyond
+        # A root is infinitely steep at 0; a position that has no more than its window gets no more.
+        return bent + torch.where(beyond == 0, beyond, steps)
 
 
 class LayerNormOfWindow(nn.LayerNorm):

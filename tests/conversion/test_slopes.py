@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from heatmap.conversion.around import FirstOrder
 from heatmap.conversion.graph import operation
 from heatmap.conversion.slopes import _SLOPES, slope_of
 
@@ -34,3 +35,10 @@ def test_slopes_are_torchs_gradients(module):
     (expected,) = torch.autograd.grad(module(values).sum(), values)
     found = slope_of(node)(values.detach())
     torch.testing.assert_close(found.to(expected), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_root_of_nothing_is_nothing():
+    """Where its slope is infinite."""
+    layer = FirstOrder(lambda values: 0.5 * values**-0.5)
+    maps, around = torch.tensor([[0.0, 0.0, 2.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+    assert layer(maps, around, around.sqrt()).tolist() == [[0.0, 0.0, 1.5]]
