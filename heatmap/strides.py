@@ -1,4 +1,4 @@
-"""The strides that a network can slide at."""
+"""The strides that a network can slide at, and where its windows lie among positions."""
 
 from __future__ import annotations
 
@@ -26,3 +26,26 @@ def check_stride(stride_px: int | None, native_px: int) -> int:
             Use("engine", "crop", "use {} for any stride"),
         )
     return stride_px
+
+
+def middle_windows(
+    positions_hw: tuple[int, int], map_hw: tuple[int, int], k: int = 1
+) -> tuple[slice, slice]:
+    """Which rows and columns of positions lie in the middle of a window of the grid.
+
+    The window around a position is a window of the grid where the position is in its middle, the
+    earlier one of two.
+
+    Args:
+        positions_hw: rows and columns of positions.
+        map_hw: rows and columns of positions in a window.
+        k: native stride / stride of the positions.
+
+    >>> middle_windows((9, 4), (7, 2))
+    (slice(3, 6, None), slice(0, 3, None))
+    """
+    rows, columns = (
+        slice((side - 1) // 2 * k, length - side // 2 * k)
+        for length, side in zip(positions_hw, map_hw, strict=True)
+    )
+    return rows, columns

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from ..strides import middle_windows
 from .around import WindowAround
 from .check import REFUSED_FROM, relative_difference
 from .fuse import fuse
@@ -60,24 +61,15 @@ def _around(network: FullyConvolutional) -> FullyConvolutional:
     photo = _noise(network, network.window_px + network.native_stride_px)
     with torch.inference_mode():
         given = form(photo)
-        _compare(windows_of(given, plan.map_hw, k), network(photo))
+        around_each = given.chunk(2, 1)[1]
+        height, width = around_each.shape[2:]
+        rows, columns = middle_windows((height, width), plan.map_hw, k)
+        _compare(around_each[:, :, rows, columns], network(photo))
         # On one window the window around every position is that one.
         window = core(photo[..., : network.window_px, : network.window_px])
         own, around_each = window.chunk(2, 1)
         _compare(_means(own, network), around_each[..., :1, :1])
     return form
-
-
-def windows_of(scores: Tensor, map_hw: tuple[int, int], k: int) -> Tensor:
-    """The scores of windows among those of positions with the window around each.
-
-    (B, 2 K, N', M') -> (B, K, N, M), N = N' - (n - 1) k: window (i, j) is the one around the
-    position in its middle.
-    """
-    maps = scores.chunk(2, 1)[1]
-    for axis, side in zip((2, 3), map_hw, strict=True):
-        maps = maps.narrow(axis, (side - 1) // 2 * k, maps.shape[axis] - (side - 1) * k)
-    return maps
 
 
 def _form(

@@ -100,26 +100,6 @@ def mean_over(
     return np.asarray(sums / (map_hw[0] * map_hw[1]), dtype=positions.dtype)
 
 
-def windows_of(
-    around: npt.NDArray[np.float32], map_hw: tuple[int, int], k: int = 1
-) -> npt.NDArray[np.float32]:
-    """The scores of windows among those of the window around each position.
-
-    (N', M', ...) -> (N, M, ...): window (i, j) is the one around the position in its middle, the
-    earlier one of two middles.
-
-    Args:
-        around: scores of the window around each position.
-        map_hw: rows and columns of positions in a window.
-        k: native stride / stride of the positions.
-    """
-    rows, columns = (
-        slice((side - 1) // 2 * k, (side - 1) // 2 * k + length - (side - 1) * k)
-        for length, side in zip(around.shape[:2], map_hw, strict=True)
-    )
-    return around[rows, columns]
-
-
 def _sums(values: npt.NDArray[_Float], count: int, step: int, axis: int) -> npt.NDArray[_Float]:
     """Sliding sums along an axis of ``count`` values, ``step`` apart."""
     length = values.shape[axis] - (count - 1) * step

@@ -173,9 +173,9 @@ def mask_blocks(mask: Streamed, photo_hw: tuple[int, int], block_px: int) -> Boo
     busy = np.zeros((len(down), len(across)), bool)
     top = 0
     for strip in mask.strips():
-        looked = any_within((strip != 0).any(axis=2), across)
+        looked = _any_within((strip != 0).any(axis=2), across)
         here = np.clip(down - top, 0, len(strip))
-        busy |= any_within(looked.T, here).T
+        busy |= _any_within(looked.T, here).T
         top += len(strip)
     if not busy.any():
         raise PhotoError("the mask is 0 everywhere: make it white where windows are to be scored")
@@ -205,8 +205,8 @@ def cells_to_score(busy: Bools, geometry: Geometry, block_px: int) -> Bools:
     rows, columns = geometry.grid_hw
     down = np.array([geometry.window_xyxy(row, 0)[1::2] for row in range(rows)])
     across = np.array([geometry.window_xyxy(0, column)[0::2] for column in range(columns)])
-    over_columns = any_within(busy, _blocks_of(across, block_px, expected[1]))
-    return any_within(over_columns.T, _blocks_of(down, block_px, expected[0])).T
+    over_columns = _any_within(busy, _blocks_of(across, block_px, expected[1]))
+    return _any_within(over_columns.T, _blocks_of(down, block_px, expected[0])).T
 
 
 def _check_block(block_px: int) -> None:
@@ -247,7 +247,7 @@ def _blocks_of(edges: npt.NDArray[np.float64], block_px: int, blocks: int) -> np
     return np.asarray(np.clip(np.stack([first, end], axis=1), 0, blocks), dtype=np.int64)
 
 
-def any_within(values: Bools, spans: npt.NDArray[np.int64]) -> Bools:
+def _any_within(values: Bools, spans: npt.NDArray[np.int64]) -> Bools:
     """Whether any of the columns first..end of each span is true: (n, m) to (n, spans)."""
     counted = np.zeros((values.shape[0], values.shape[1] + 1), np.int32)
     np.cumsum(values, axis=1, out=counted[:, 1:])

@@ -163,16 +163,7 @@ class MultiScale:
     def sought(
         self, geometries: Sequence[Geometry], search: Search, classes: ClassList
     ) -> Sequence[Sought | None]:
-        """What windows are scored for at each scale; None where all of them are scored.
-
-        Args:
-            geometries: of the grid at each scale.
-            search: what to look for.
-            classes: of the network.
-
-        Raises:
-            ClassError: an unknown class.
-        """
+        """As :func:`detect.sought_at`; None at each scale where all windows are scored."""
         if self.stride != "auto":
             return [None] * len(geometries)
         return sought_at(geometries, search, classes)

@@ -11,8 +11,9 @@ from ..geometry import Geometry
 from ..grid.collector import Collector
 from ..grid.origin import Origin
 from ..grid.outputs import Scores
-from ..grid.position_scores import PositionScores, mean_over, windows_of
+from ..grid.position_scores import PositionScores, mean_over
 from ..prepared.facts import NetworkFacts
+from ..strides import middle_windows
 
 
 class PositionCollector:
@@ -63,7 +64,8 @@ class PositionCollector:
             scores = mean_over(grid.scores, self._map_hw, self._k)
         else:
             # A copy, which does not keep what lies around it.
-            scores = windows_of(self._around, self._map_hw, self._k).copy()
+            rows, columns, _ = self._shape
+            scores = self._around[middle_windows((rows, columns), self._map_hw, self._k)].copy()
         if left_out is not None:
             scores[left_out] = np.nan
         windows = replace(grid, scores=scores, geometry=self._windows)

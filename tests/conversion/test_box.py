@@ -58,8 +58,7 @@ def test_ranges_are_those_of_all_their_positions(box, total, data):
     assert side._starts((first, end), total).tolist() == wanted
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["moments", "mean"])
+@pytest.mark.parametrize("kind", ["moments", pytest.param("mean", marks=pytest.mark.slow)])
 def test_the_same_comes_out_in_onnx_runtime(kind, tmp_path):
     """On maps of another size than the one that it was recorded with."""
     sides = [BoxSide(Statistic(kind, (0, 2, 3, 1), 4, 1, elements=15), Box(5), 1)]

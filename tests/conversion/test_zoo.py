@@ -210,9 +210,7 @@ SLIDES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["squeezenet1_1", "timm/test_efficientnet", *slow(["timm/test_vit"])]
-)
+@pytest.mark.parametrize("name", SLIDES)
 def test_each_kind_is_named(name):
     assert inspect_model(name).slides == SLIDES[name]
 

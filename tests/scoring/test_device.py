@@ -30,7 +30,6 @@ def photo() -> np.ndarray:
     return ((noise - noise.min()) / np.ptp(noise) * 255).astype(np.uint8)
 
 
-@pytest.mark.few(3)
 @pytest.mark.parametrize("engine", ["slide", "crop"])
 @pytest.mark.parametrize(
     ("dtype", "bits"), [("bfloat16", 8), pytest.param("float16", 11, marks=pytest.mark.slow)]

@@ -31,13 +31,8 @@ def runs(monkeypatch) -> Counter[tuple[int, ...]]:
     return seen
 
 
-@pytest.mark.few(1)
 @pytest.mark.parametrize(
-    ("ticks", "expected"),
-    [
-        (0, {WINDOW: 2, LARGER: 1}),
-        pytest.param(1000, {WINDOW: 12, LARGER: 11}, marks=pytest.mark.slow),
-    ],
+    ("ticks", "expected"), [(0, {WINDOW: 2, LARGER: 1}), (1000, {WINDOW: 12, LARGER: 11})]
 )
 def test_both_inputs_get_half_of_the_time(kept_checkpoint, runs, ticks, expected):
     scorer = heatmap.prepare(kept_checkpoint)

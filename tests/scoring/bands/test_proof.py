@@ -41,11 +41,8 @@ def enlarged(factor, mode: str) -> nn.Module:
     return randomise(network, WINDOW)
 
 
-def slow(*factors):
-    return [pytest.param(factor, marks=pytest.mark.slow) for factor in factors]
-
-
-@pytest.mark.parametrize("factor", [1, *slow((1, 2), (2, 1)), (1, 4), *slow(2)])
+@pytest.mark.few(4)
+@pytest.mark.parametrize("factor", [1, (1, 2), (2, 1), (1, 4), 2])
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 def test_enlarging_by_any_factor_is_the_same_in_bands(factor, mode):
     network = heatmap.convert(enlarged(factor, mode), WINDOW)

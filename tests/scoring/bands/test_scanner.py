@@ -227,7 +227,6 @@ def scorer() -> heatmap.Scorer:
     return heatmap.prepare(randomise(Classifier(heads()["mean"]), 32), window=32)
 
 
-@pytest.mark.few(3)
 @pytest.mark.parametrize("border", ["cover", "valid"])
 @pytest.mark.parametrize("stride", [pytest.param(4, marks=pytest.mark.slow), 2])
 def test_memory_changes_bands_and_parts_but_no_score(scorer, border, stride):
