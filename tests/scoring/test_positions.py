@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import heatmap
@@ -56,7 +58,7 @@ def scorer(request):
 
 def small(head: nn.Module | str = "global pool", padding: int = 1) -> nn.Module:
     torch.manual_seed(0)
-    made = heads()[head] if isinstance(head, str) else head
+    made = {**heads(), **around_heads()}[head] if isinstance(head, str) else head
     return randomise(Classifier(made, padding), WINDOW)
 
 
@@ -151,25 +153,35 @@ def test_heads_that_have_positions(head, stride):
     assert relative(found.windows.scores, expected.scores) < 1e-5
 
 
-@pytest.mark.few(4)
-@pytest.mark.parametrize("head", list(around_heads()))
-@pytest.mark.parametrize("stride", [4, 2])
-def test_windows_are_scored_beside_positions_in_the_window_around_them(head, stride):
-    scorer, pixels = prepared(around_heads()[head]), photo(50, 61)
-    expected = scorer.score(pixels, Placement(stride=stride))
+@given(
+    head=st.sampled_from(list(around_heads())),
+    hw=st.tuples(st.integers(9, 60), st.integers(9, 60)),
+    stride=st.sampled_from([4, 2, 1]),
+    border=st.sampled_from(["cover", "valid"]),
+    memory=st.sampled_from([1_000_000, 2**30]),
+)
+@settings(max_examples=8)
+def test_windows_are_scored_beside_positions_in_the_window_around_them(
+    head, hw, stride, border, memory
+):
+    """Of any photo, at any stride, in any bands."""
+    hw = (max(hw[0], WINDOW), max(hw[1], WINDOW)) if border == "valid" else hw
+    scorer, pixels = prepared(head), photo(*hw)
+    placement = Placement(stride=stride, border=border)
+    expected = scorer.score(pixels, placement)
     assert scorer.positions_at(stride).around is not None
-    found = scorer.score_positions(pixels, Placement(stride=stride))
+    found = scorer.score_positions(pixels, placement, memory=memory)
     assert found.windows.geometry == expected.geometry
     assert relative(found.windows.scores, expected.scores) < 1e-5
-    low = scorer.score_positions(pixels, Placement(stride=stride), memory=1_000_000)
-    assert relative(low.positions.scores, found.positions.scores) < 1e-5
+    whole = scorer.score_positions(pixels, placement)
+    assert relative(found.positions.scores, whole.positions.scores) < 1e-5
 
 
 @pytest.mark.few(3)
 @pytest.mark.parametrize("head", list(around_heads()))
 def test_the_positions_of_each_window_by_itself_have_its_score_as_their_mean(head):
     """Window by window, as cut out of the feature map, with the original head as reference."""
-    network = convert(small(around_heads()[head]), WINDOW)
+    network = convert(small(head), WINDOW)
     form, reference = position_network(network), SliceReference(network.plan)
     n, m = network.plan.map_hw
     with torch.inference_mode():
