@@ -95,7 +95,8 @@ def test_heads_give_the_same(shared_cache, head):
     compare(*both(small_classifier(heads()[head])))
 
 
-@pytest.mark.few(1)
+# By default `test_box.py` has boxes, which these are made of, in ONNX Runtime.
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["two layers", "log-sum-exp pool"])
 def test_positions_in_the_window_around_them_are_the_same(shared_cache, head):
     onnx, in_torch = both(small_classifier(around_heads()[head]))
