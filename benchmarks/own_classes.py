@@ -8,8 +8,10 @@ and searched for on the rest, and another the other way round, so that each phot
 by a network that has not seen it. Compared are the rules of this version, and those of before,
 which did not correct for chance, ended a region at an eighth of its peak and confirmed nothing: at
 scale 1, its default, and at those that fit the photo. Each is given over all photos, and over those
-that the first and the second network searched. OUTPUT keeps the checkpoints; one that is there is
-used.
+that the first and the second network searched. So are variants of how boxes are refined: with other
+numbers of rounds, without averaging the boxes of an object (voting), and without multiplying
+confidence by the overlap of the last two boxes (agreement). OUTPUT keeps the checkpoints; one that
+is there is used.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,18 +31,40 @@ from machine import print_machine
 
 import heatmap
 from heatmap.classes import ClassGroup
-from heatmap.evaluation.evaluate_photos import unnamed_detections
-from heatmap.evaluation.unnamed import JudgedPhoto, UnnamedFigures, figures_of, judge
+from heatmap.evaluation import evaluate_photos
+from heatmap.evaluation.unnamed import (
+    LOWEST_CONFIDENCE,
+    JudgedPhoto,
+    UnnamedFigures,
+    figures_of,
+    judge,
+)
+from heatmap.geometry import Box
 from heatmap.grid import outputs, score_grid
-from heatmap.localization import localize, sharpen
+from heatmap.localization import confirm, localize, sharpen
 from heatmap.localization.auto_scales import NATIVE, PHOTO
-from heatmap.localization.detect import Search
-from heatmap.photo.photo import read_photo
+from heatmap.localization.confirm import CropAnswers, Crops
+from heatmap.localization.detect import Search, detect
+from heatmap.photo.photo import Photo, read_photo
 from heatmap.runs.request import MultiScale
 from heatmap.scoring.scorer import Scorer
 
 NETWORKS = {"person": ["person"], "car": ["car"], "cat, dog": ["cat", "dog"]}
 BEFORE_SHARE = 0.125
+
+# What is replaced in `heatmap.localization.confirm`.
+ALONE = {"_voted": lambda one, _: one}
+UNWEIGHTED = {"_agreement": lambda *_: 1.0}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "this": {"_ROUNDS": confirm._ROUNDS},
+    "no voting": ALONE,
+    "no agreement": UNWEIGHTED,
+    "neither": {**ALONE, **UNWEIGHTED},
+    "1 round": {"_ROUNDS": 1},
+    "2 rounds": {"_ROUNDS": 2},
+    "2 rounds, neither": {"_ROUNDS": 2, **ALONE, **UNWEIGHTED},
+    "4 rounds": {"_ROUNDS": 4},
+}
 
 
 def main() -> None:
@@ -93,7 +117,16 @@ def by_rules(
     scorer: Scorer, folder: Path, photos: list[Any], labels: list[str]
 ) -> Iterator[tuple[str, list[JudgedPhoto]]]:
     search = Search()
-    yield "this", measured(scorer, folder, photos, labels, search)
+    variants: dict[str, list[JudgedPhoto]] = {name: [] for name in VARIANTS}
+    for photo, groups, objects in searched(scorer, folder, photos, labels):
+        scored = evaluate_photos._scored(photo, scorer, MultiScale(), search)
+        crops = remembered(scorer.crops(photo))
+        lower = replace(search, conf=LOWEST_CONFIDENCE)
+        for name, replaced in VARIANTS.items():
+            with patch.multiple(confirm, **replaced):
+                found = detect(scored, lower, crops).detections
+            variants[name].append(judge(found, objects, groups, search.conf))
+    yield from variants.items()
     unconfirmed = replace(search, confirm=0)
     for name, rule in (("before", NATIVE), ("before, at such scales", PHOTO)):
         ruled = replace(scorer, facts=replace(scorer.facts, scale_rule=rule))
@@ -104,23 +137,46 @@ def by_rules(
 def measured(
     scorer: Scorer, folder: Path, photos: list[Any], labels: list[str], search: Search
 ) -> list[JudgedPhoto]:
+    judged = []
+    for photo, groups, objects in searched(scorer, folder, photos, labels):
+        found = evaluate_photos.unnamed_detections(photo, scorer, MultiScale(), search)
+        judged.append(judge(found, objects, groups, search.conf))
+    return judged
+
+
+def searched(
+    scorer: Scorer, folder: Path, photos: list[Any], labels: list[str]
+) -> Iterator[tuple[Photo, dict[str, ClassGroup], list[tuple[str, Box]]]]:
+    """Each photo, the classes of some labels, and the objects of these on it."""
     names = scorer.facts.classes
     # A label that no photo of this half shows is no class of the network.
-    groups: dict[str, ClassGroup] = {
-        label: names.find(label) for label in labels if label in names.names
-    }
-    judged = []
+    groups = {label: names.find(label) for label in labels if label in names.names}
     for listed in photos:
         objects = [
             (box["label"], (box["xmin"], box["ymin"], box["xmax"], box["ymax"]))
             for box in listed["boxes"]
             if box["label"] in groups
         ]
-        found = unnamed_detections(
-            read_photo(folder / listed["file"]), scorer, MultiScale(), search
-        )
-        judged.append(judge(found, objects, groups, search.conf))
-    return judged
+        yield read_photo(folder / listed["file"]), groups, objects
+
+
+def remembered(crops: Crops | None) -> Crops:
+    """What asks the network of each box once: variants ask of the same ones."""
+    assert crops is not None
+    answers: dict[tuple[Box, ClassGroup], tuple[float, Box]] = {}
+
+    def asked(boxes: Sequence[Box], groups: Sequence[ClassGroup]) -> CropAnswers:
+        keys = list(zip(boxes, groups, strict=True))
+        if new := [key for key in dict.fromkeys(keys) if key not in answers]:
+            given = crops.ask(*zip(*new, strict=True))
+            assert given.boxes is not None
+            answers.update(
+                zip(new, zip(given.probabilities, given.boxes, strict=True), strict=True)
+            )
+        probabilities, refined = zip(*(answers[key] for key in keys), strict=True)
+        return CropAnswers(probabilities, refined)
+
+    return Crops(asked, crops.refines)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..classes import ClassGroup
 from ..geometry import Box, iou
 from .detection import Detection
@@ -18,9 +20,10 @@ CONFIRM = 100
 # Boxes are widened by this share of their width and height on each side.
 _MARGIN = 0.25
 
-# Refined boxes of one class with a larger IoU are of the same object: after the first refinement,
-# when they still move, and after the second. docs/evaluation.md has the figures of both.
-_SAME_OBJECT = (0.6, 0.5)
+# How often boxes are refined, and the IoU above which two of one class are of the same object:
+# docs/evaluation.md has the figures of other choices.
+_ROUNDS = 3
+_SAME_OBJECT = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,18 @@ def confirm(
     *,
     most: int = CONFIRM,
 ) -> tuple[Detection, ...]:
-    """Confirm detections by cropping: confidence = sqrt(slide x crop).
+    """Confirm detections by cropping: confidence = sqrt(slide x crop), or less.
 
     Each box, widened by a quarter on each side and cut to the photo, is asked of the network by
     itself. Its class and box stay. Sliding sees the photo around a window where cropping sees the
     network's padding, and what both find is right more often (docs/evaluation.md).
 
-    Where the answers have boxes these take the place of those asked about, and are asked about
-    once more: confidence and box are those of the second answer. After each, of boxes of one
-    class on the same object only the most confident one stays.
+    Where the answers have boxes, these take the place of those asked about, and are asked about
+    again: three rounds. An answer that leaves its box where it was says that the box is right, so
+    that confidence = sqrt(slide x crop) x IoU(box asked about, box answered). After each round,
+    boxes of one class on the same object become one: the most confident one's confidence, and the
+    mean of all of their boxes, weighted by confidence (box voting: S. Gidaris and N. Komodakis,
+    "Object detection via a multi-region and semantic segmentation-aware CNN model", ICCV 2015).
 
     Args:
         detections: most confident first.
@@ -79,11 +85,11 @@ def confirm(
     first, others = detections[:most], detections[most:]
     if not first:
         return tuple(others)
-    confirmed = _asked(first, crops, photo_hw)
-    if crops.refines:
-        once, twice = _SAME_OBJECT
-        confirmed = _asked(_one_an_object(confirmed, once), crops, photo_hw)
-        confirmed = _one_an_object(confirmed, twice)
+    confirmed = list(first)
+    for _ in range(_ROUNDS if crops.refines else 1):
+        confirmed = _asked(confirmed, crops, photo_hw)
+        if crops.refines:
+            confirmed = _one_an_object(confirmed)
     highest = confirmed[-1].confidence
     confirmed += [replace(each, confidence=min(each.confidence, highest)) for each in others]
     # Stable: of equally confident ones the order stays.
@@ -96,22 +102,50 @@ def _asked(
     """The detections, in the same order, with what the network says of their boxes."""
     boxes = [widened(detection.xyxy, photo_hw) for detection in detections]
     answers = crops.ask(boxes, [detection.group for detection in detections])
-    kept = [detection.xyxy for detection in detections]
-    refined = kept if answers.boxes is None else answers.boxes
+    confirmed = [
+        replace(detection, crop=crop, confidence=math.sqrt(detection.slide * crop))
+        for detection, crop in zip(detections, answers.probabilities, strict=True)
+    ]
+    if answers.boxes is None:
+        return confirmed
     return [
-        replace(detection, crop=crop, confidence=math.sqrt(detection.slide * crop), xyxy=box)
-        for detection, crop, box in zip(detections, answers.probabilities, refined, strict=True)
+        replace(each, confidence=each.confidence * _agreement(each.xyxy, box), xyxy=box)
+        for each, box in zip(confirmed, answers.boxes, strict=True)
     ]
 
 
-def _one_an_object(detections: Sequence[Detection], most_iou: float) -> list[Detection]:
-    """Of detections of one class that overlap more only the most confident, in the same order."""
+def _agreement(asked: Box, answered: Box) -> float:
+    """How far an answer leaves a box where it was, 0..1."""
+    return iou(asked, answered)
+
+
+def _one_an_object(detections: Sequence[Detection]) -> list[Detection]:
+    """Of detections of one class on the same object the most confident, in the same order.
+
+    Its box is the mean of all of theirs, weighted by confidence.
+    """
     kept: dict[int, Detection] = {}
     for rank, one in sorted(enumerate(detections), key=lambda each: -each[1].confidence):
-        rivals = (other for other in kept.values() if other.group == one.group)
-        if all(iou(one.xyxy, other.xyxy) <= most_iou for other in rivals):
+        if not any(_same_object(one, other) for other in kept.values()):
             kept[rank] = one
-    return [kept[rank] for rank in sorted(kept)]
+    return [_voted(kept[rank], detections) for rank in sorted(kept)]
+
+
+def _same_object(one: Detection, other: Detection) -> bool:
+    return one.group == other.group and iou(one.xyxy, other.xyxy) > _SAME_OBJECT
+
+
+def _voted(one: Detection, detections: Sequence[Detection]) -> Detection:
+    """A detection with the mean box of all of its object, weighted by confidence."""
+    voters = [each for each in detections if _same_object(one, each)]
+    weights = [each.confidence for each in voters]
+    if not sum(weights):
+        return one
+    boxes = np.array([each.xyxy for each in voters])
+    # Not past what any of them says by a rounding error.
+    mean = np.average(boxes, 0, weights).clip(boxes.min(0), boxes.max(0))
+    left, top, right, bottom = mean.tolist()
+    return replace(one, xyxy=(left, top, right, bottom))
 
 
 def widened(xyxy: Box, photo_hw: tuple[int, int]) -> Box:

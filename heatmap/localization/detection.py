@@ -30,7 +30,8 @@ class Detection:
     Attributes:
         group: its class, or the group of classes that was searched for.
         confidence: how sure the network is, 0..1: ``slide``, or where the box was confirmed by
-            cropping the square root of ``slide * crop``.
+            cropping the square root of ``slide * crop``, times, where box regression put the box,
+            how far that agreed with itself (:func:`confirm.confirm`).
         xyxy: its box (left, top, right, bottom) in photo px: its window, a box tight around the
             hot region of the sharp map (:func:`heatmap.tighten`), or where box regression puts
             the object (:func:`confirm.confirm`).
@@ -40,7 +41,7 @@ class Detection:
         scale: actual resize factor of the photo in that grid, measured on the longer side.
         slide: probability of that window, corrected for chance, where no class was named
             weighted by its scale (:func:`auto_scales.scale_weights`).
-        crop: probability of the box, before box regression moved it for the second time, cut out
+        crop: probability of the box, before box regression moved it for the last time, cut out
             of the photo and resized to a window; None where that was not tried.
         alternatives: other classes that lie on the same object, most confident first
             (:func:`merge.merge`).

@@ -1,4 +1,4 @@
-"""Refined detections: two rounds of crops, what is suppressed, and where nothing changes."""
+"""Refined detections: three rounds of crops, what is joined, and where nothing changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heatmap.classes import ClassGroup
@@ -34,90 +34,111 @@ def refining(*rounds):
     return Crops(ask, refines=True), asked
 
 
-def test_boxes_are_refined_twice_and_the_second_crop_says_how_sure():
+def test_boxes_are_refined_three_times_and_the_last_crop_says_how_sure():
     first, second = (110.0, 100.0, 210.0, 150.0), (120.0, 100.0, 220.0, 150.0)
-    crops, asked = refining(([0.9], [first]), ([0.25], [second]))
+    third = (120.0, 100.0, 200.0, 150.0)
+    crops, asked = refining(([0.9], [first]), ([0.1], [second]), ([0.25], [third]))
     (one,) = confirm([found(0.64)], crops, HW)
-    assert (one.xyxy, one.crop, one.slide) == (second, 0.25, 0.64)
-    assert one.confidence == pytest.approx(0.4)
+    assert (one.xyxy, one.crop, one.slide) == (third, 0.25, 0.64)
+    assert iou(second, third) == pytest.approx(0.8)
+    assert one.confidence == pytest.approx(0.4 * 0.8)
     # Each is widened by a quarter before it is cropped.
-    assert asked == [[widened(found(0.64).xyxy, HW)], [widened(first, HW)]]
+    asked_of = (found(0.64).xyxy, first, second)
+    assert asked == [[widened(box, HW)] for box in asked_of]
 
 
-def test_after_each_round_one_of_a_class_stays_on_an_object():
-    """At an IoU above 0.6 in the first, when boxes still move, and above 0.5 in the second."""
+def test_of_one_class_on_an_object_one_stays_with_the_mean_of_their_boxes():
+    """In every round: those that overlap by an IoU above 0.5."""
     at = (100.0, 100.0, 200.0, 200.0)
-    near, half = (100.0, 100.0, 200.0, 165.0), (100.0, 100.0, 200.0, 155.0)
-    boxes = [at, near, half]
-    assert [round(iou(at, other), 2) for other in (near, half)] == [0.65, 0.55]
-    crops, asked = refining(([0.5, 0.9, 0.4], boxes), ([0.9], [at]))
-    # The second is surer than the first once cropped, the third overlaps it more than 0.6.
-    (one,) = confirm([found(0.6), found(0.5), found(0.4)], crops, HW)
-    assert asked[1] == [widened(near, HW)]
-    assert (one.slide, one.xyxy) == (0.5, at)
-    crops, asked = refining(([0.9, 0.8], [at, half]), ([0.9, 0.8], [at, half]))
-    (one,) = confirm([found(0.6), found(0.5)], crops, HW)
-    assert len(asked[1]) == 2
-    assert one.slide == 0.6
+    near, half = (100.0, 100.0, 200.0, 160.0), (100.0, 100.0, 200.0, 150.0)
+    assert [iou(at, other) for other in (near, half)] == [0.6, 0.5]
+    crops, asked = refining(([0.9, 0.9], [at, near]), ([0.5], [at]), ([0.81], [at]))
+    surer, other = found(1, box=at), found(0.25, box=near)
+    (one,) = confirm([surer, other], crops, HW)
+    joined = (100, 100, 200, (2 * 200 + 160) / 3)
+    np.testing.assert_allclose(asked[1], [widened(joined, HW)])
+    assert (one.slide, one.xyxy, one.confidence) == (1, at, pytest.approx(0.9))
+    crops, asked = refining(*[([0.9, 0.8], [at, half])] * 3)
+    both = confirm([surer, other], crops, HW)
+    assert [one.xyxy for one in both] == [at, half]
+    assert [len(boxes) for boxes in asked] == [2, 2, 2]
+
+
+def test_what_the_network_is_sure_is_nothing_keeps_its_box():
+    crops, _ = refining(*[([0.0], [FULL])] * 3)
+    (one,) = confirm([found(0.5)], crops, HW)
+    assert (one.xyxy, one.confidence) == (FULL, 0)
 
 
 def test_classes_do_not_suppress_each_other():
-    crops, _ = refining(([0.9, 0.8], [FULL] * 2), ([0.9, 0.8], [FULL] * 2))
+    crops, _ = refining(*[([0.9, 0.8], [FULL] * 2)] * 3)
     both = confirm([found(0.6), found(0.5, DOG)], crops, HW)
     assert [one.group for one in both] == [CAT, DOG]
 
 
 def test_boxes_past_the_number_stay_and_rise_no_higher_than_the_last_confirmed():
-    crops, asked = refining(([0.25], [FULL]), ([0.25], [FULL]))
+    crops, asked = refining(*[([0.25], [FULL])] * 3)
     detections = [found(0.64), found(0.6), found(0.1)]
     first, *others = confirm(detections, crops, HW, most=1)
-    assert [len(boxes) for boxes in asked] == [1, 1]
+    assert [len(boxes) for boxes in asked] == [1, 1, 1]
     assert first.confidence == pytest.approx(0.4)
     assert [(one.xyxy, one.crop) for one in others] == [(found(0.6).xyxy, None)] * 2
     assert [one.confidence for one in others] == pytest.approx([0.4, 0.1])
 
 
-def nms_by_hand(boxes, confidences, groups, most_iou):
-    """Which boxes stay, by comparing each with all that are surer."""
-    kept = []
-    for rank in sorted(range(len(boxes)), key=lambda rank: -confidences[rank]):
-        if not any(
-            groups[other] == groups[rank] and iou(boxes[other], boxes[rank]) > most_iou
-            for other in kept
-        ):
-            kept.append(rank)
-    return kept
-
-
 BOX = st.tuples(*[st.integers(0, 6)] * 2, *[st.integers(1, 6)] * 2).map(
     lambda drawn: tuple(map(float, (*drawn[:2], drawn[0] + drawn[2], drawn[1] + drawn[3])))
 )
+# Of each object, in each round: how probable, and where.
+ANSWERS = st.lists(st.tuples(st.floats(0.1, 1), BOX), min_size=3, max_size=3)
 
 
-@settings(max_examples=25)
-@given(
-    drawn=st.lists(
-        st.tuples(BOX, BOX, st.floats(0.1, 1), st.floats(0.1, 1), st.booleans()),
-        min_size=1,
-        max_size=8,
-    ),
-)
-def test_what_stays_is_what_suppression_by_hand_leaves(drawn):
-    drawn = [(*each, 0.9 - 0.1 * rank) for rank, each in enumerate(drawn)]
-    groups = [CAT if each[4] else DOG for each in drawn]
-    once = [math.sqrt(each[5] * each[2]) for each in drawn]
-    left = sorted(nms_by_hand([each[0] for each in drawn], once, groups, 0.6))
-    twice = [math.sqrt(drawn[rank][5] * drawn[rank][3]) for rank in left]
-    boxes = [drawn[rank][1] for rank in left]
-    stay = nms_by_hand(boxes, twice, [groups[rank] for rank in left], 0.5)
-    crops, _ = refining(
-        ([each[2] for each in drawn], [each[0] for each in drawn]),
-        ([drawn[rank][3] for rank in left], boxes),
-    )
-    got = confirm(
-        [found(each[5], group) for each, group in zip(drawn, groups, strict=True)], crops, HW
-    )
-    assert [(one.xyxy, one.confidence) for one in got] == [(boxes[at], twice[at]) for at in stay]
+def round_by_hand(boxes, slides, groups, answers):
+    """Which of some boxes stay after a round, their boxes and confidences, with loops alone."""
+    confidences = [
+        math.sqrt(slide * crop) * iou(box, refined)
+        for box, slide, (crop, refined) in zip(boxes, slides, answers, strict=True)
+    ]
+    given = [refined for _, refined in answers]
+    kept, means = [], {}
+    for rank in sorted(range(len(boxes)), key=lambda rank: -confidences[rank]):
+        same = [at for at in range(len(boxes)) if groups[at] == groups[rank]]
+        near = [at for at in same if iou(given[at], given[rank]) > 0.5]
+        if any(other in near for other in kept):
+            continue
+        kept.append(rank)
+        total = sum(confidences[at] for at in near)
+        means[rank] = given[rank]
+        if total:
+            means[rank] = tuple(
+                sum(confidences[at] * given[at][edge] for at in near) / total for edge in range(4)
+            )
+    return [(rank, means[rank], confidences[rank]) for rank in sorted(kept)]
+
+
+@given(drawn=st.lists(st.tuples(ANSWERS, st.booleans()), min_size=1, max_size=8))
+def test_what_stays_is_what_three_rounds_by_hand_leave(drawn):
+    slides = [0.9 - 0.1 * rank for rank in range(len(drawn))]
+    groups = [CAT if is_cat else DOG for _, is_cat in drawn]
+    left = [(rank, found(1).xyxy, 0) for rank in range(len(drawn))]
+    rounds = []
+    for number in range(3):
+        ranks = [rank for rank, _, _ in left]
+        answers = [drawn[rank][0][number] for rank in ranks]
+        rounds.append(tuple(zip(*answers, strict=True)))
+        stay = round_by_hand(
+            [box for _, box, _ in left],
+            [slides[rank] for rank in ranks],
+            [groups[rank] for rank in ranks],
+            answers,
+        )
+        left = [(ranks[at], box, confidence) for at, box, confidence in stay]
+    crops, _ = refining(*rounds)
+    got = confirm([found(*each) for each in zip(slides, groups, strict=True)], crops, HW)
+    wanted = sorted(left, key=lambda each: -each[2])
+    assert [one.slide for one in got] == [slides[rank] for rank, _, _ in wanted]
+    np.testing.assert_allclose([one.xyxy for one in got], [box for _, box, _ in wanted])
+    assert [one.confidence for one in got] == pytest.approx([sure for _, _, sure in wanted])
 
 
 # Boxes of their own scale, and the way through `detect`.
