@@ -6,18 +6,20 @@ import sys
 
 import cv2
 import pytest
-import skimage.data
 
 from heatmap.cli import main as cli
 from heatmap.scoring import prepare as preparing
 from tests.support.command_line import CLASS_NAMES, Outcome
+from tests.support.runs import PHOTO
 from tests.support.training import coloured_photos
+
+CAT = cv2.imencode(".png", PHOTO[..., ::-1])[1].tobytes()
 
 
 @pytest.fixture
 def call(tmp_path, monkeypatch, capsys, prepared_once):
     """Run the command line, in a folder with a photo and names of classes."""
-    cv2.imwrite(str(tmp_path / "cat.png"), skimage.data.chelsea()[60:160, 100:220, ::-1])
+    (tmp_path / "cat.png").write_bytes(CAT)
     (tmp_path / "names.txt").write_text("\n".join(CLASS_NAMES), "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HEATMAP_DEBUG", raising=False)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -38,12 +39,20 @@ def pooled() -> nn.Module:
     return network.eval()
 
 
-SAMPLES = (skimage.data.chelsea, skimage.data.coffee, skimage.data.astronaut, skimage.data.rocket)
+SAMPLES = ("chelsea", "coffee", "astronaut", "rocket")
+
+
+@cache
+def sample(name: str) -> np.ndarray:
+    """A photo that scikit-image ships, RGB uint8 (H, W, 3), decoded once; do not write to it."""
+    pixels = getattr(skimage.data, name)()
+    pixels.setflags(write=False)
+    return pixels
 
 
 def picture(number: int) -> np.ndarray:
     """A part of a sample photo, RGB uint8, of one of several sizes."""
-    whole = SAMPLES[number % len(SAMPLES)]()[..., :3]
+    whole = sample(SAMPLES[number % len(SAMPLES)])
     noise = np.random.default_rng(number)
     height, width = 60 + 20 * (number % 5), 70 + 30 * (number % 3)
     top = int(noise.integers(0, whole.shape[0] - height))
