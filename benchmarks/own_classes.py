@@ -5,13 +5,13 @@
 FOLDER holds photos and `boxes.json`. For persons, for cars, and for cats and dogs a network is
 trained on every other photo (`heatmap train --boxes`; photos that show none give the background)
 and searched for on the rest, and another the other way round, so that each photo is searched once,
-by a network that has not seen it. Compared are the rules of this version, and those of before,
-which did not correct for chance, ended a region at an eighth of its peak and confirmed nothing: at
-scale 1, its default, and at those that fit the photo. Each is given over all photos, and over those
-that the first and the second network searched. So are variants of how boxes are refined: with other
-numbers of rounds, without averaging the boxes of an object (voting), and without multiplying
-confidence by the overlap of the last two boxes (agreement). OUTPUT keeps the checkpoints; one that
-is there is used.
+by a network that has not seen it. *mean* is the mean over the three kinds. Compared are the rules
+of this version, and those of before, which did not correct for chance, ended a region at an eighth
+of its peak and confirmed nothing: at scale 1, its default, and at those that fit the photo. Each is
+given over all photos, and over those that the first and the second network searched. So are
+variants of how boxes are refined: with other numbers of rounds, without averaging the boxes of an
+object (voting), and without multiplying confidence by the overlap of the last two boxes
+(agreement). OUTPUT keeps the checkpoints; one that is there is used.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from unittest.mock import patch
 
@@ -77,6 +78,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as temporary:
         kept = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(temporary)
+        of_kinds: dict[tuple[str, str], list[UnnamedFigures]] = {}
         for name, labels in NETWORKS.items():
             judged: dict[str, list[list[JudgedPhoto]]] = {}
             for half in range(2):
@@ -87,15 +89,20 @@ def main() -> None:
                 parts = {"all": [*halves[0], *halves[1]], "first": halves[0], "second": halves[1]}
                 for part, of_photos in parts.items():
                     figures = figures_of(of_photos, Search().conf)
-                    print(
-                        f"{name:9} {rules:22} {part:6} {figures.objects:7} {row(figures)}",
-                        flush=True,
-                    )
+                    of_kinds.setdefault((rules, part), []).append(figures)
+                    print_row(name, rules, part, [figures])
+        for (rules, part), of_all in of_kinds.items():
+            print_row("mean", rules, part, of_all)
 
 
-def row(figures: UnnamedFigures) -> str:
-    shares = (figures.average_precision[key].value for key in ("0.3", "0.5", "pointing"))
-    return " ".join(f"{100 * (share or 0):7.1f}" for share in shares)
+def print_row(name: str, rules: str, part: str, of_kinds: Sequence[UnnamedFigures]) -> None:
+    """Objects, and the mean over kinds of networks of each average precision, in %."""
+    objects = sum(figures.objects for figures in of_kinds)
+    means = " ".join(
+        f"{100 * fmean(figures.average_precision[key].value or 0 for figures in of_kinds):7.1f}"
+        for key in ("0.3", "0.5", "pointing")
+    )
+    print(f"{name:9} {rules:22} {part:6} {objects:7} {means}", flush=True)
 
 
 def trained(folder: Path, photos: list[Any], labels: list[str], kept: Path, half: int) -> Path:
