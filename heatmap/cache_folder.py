@@ -97,8 +97,8 @@ def cache_folder(name: str) -> CacheFolder:
     Args:
         name: of the folder within the cache.
     """
-    given = os.environ.get(VARIABLE)
-    if given == OFF:
+    given = os.environ.get(VARIABLE, "")
+    if given.lower() == OFF:
         return CacheFolder(None)
     folder = Path(given or "of the user")
     try:

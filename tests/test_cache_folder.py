@@ -47,9 +47,10 @@ def test_relative_folder_is_of_the_working_folder(tmp_path, monkeypatch):
     assert cache_folder("models").path == tmp_path / "here" / "models"
 
 
-def test_off_keeps_and_reads_nothing(monkeypatch, tmp_path):
+@pytest.mark.parametrize("off", ["off", "OFF"])
+def test_off_keeps_and_reads_nothing(monkeypatch, tmp_path, off):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HEATMAP_CACHE", "off")
+    monkeypatch.setenv("HEATMAP_CACHE", off)
     folder = cache_folder("models")
     folder.keep("a.json", VERSIONS, [1])
     assert (folder.path, folder.note, folder.kept("a.json", VERSIONS)) == (None, "", None)

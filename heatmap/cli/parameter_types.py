@@ -191,9 +191,9 @@ class DeviceName(click.Choice):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """As typed."""
-        if re.fullmatch(r"cuda:\d+", value):
-            return str(value)
-        return str(super().convert(value, param, ctx))
+        if value not in DEVICES and not re.fullmatch(r"cuda:\d+", value):
+            self.fail(f"{value!r}: choose one of {', '.join(DEVICES)}, cuda:N", param, ctx)
+        return str(value)
 
 
 class Memory(click.ParamType):  # type: ignore[type-arg]

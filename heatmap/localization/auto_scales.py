@@ -213,10 +213,11 @@ def sizes_looked_for(
     """The sizes of things that windows at these scales show well, px of the photo.
 
     From half a window of the finest scale to a whole one of the coarsest, at most the photo's
-    short side; rounded to two digits.
+    short side; rounded to two digits, at least 1.
 
     >>> sizes_looked_for((0.0625, 0.125, 0.25), (3000, 4000), 224)
     (450, 3000)
     """
     smallest, largest = window / max(scales) / 2, min(window / min(scales), min(photo_hw))
-    return int(float(f"{min(smallest, largest):.2g}")), int(float(f"{largest:.2g}"))
+    low, high = (float(f"{side:.2g}") for side in (min(smallest, largest), largest))
+    return max(1, int(low)), max(1, int(high))

@@ -8,6 +8,7 @@ from heatmap.cli.options import compute_options, model_options, scales_options
 from heatmap.cli.parameter_types import (
     ChannelNumbers,
     ColorRange,
+    DeviceName,
     Memory,
     PhotoSize,
     StridePx,
@@ -31,6 +32,17 @@ def test_a_range_is_two_probabilities(text, read):
 def test_what_is_no_range_is_refused(text):
     with pytest.raises(click.BadParameter, match=r"two numbers from 0 to 1, such as 0:0\.5"):
         ColorRange().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["cpu", "cuda", "cuda:1", "mps"])
+def test_devices_are_taken_by_name_and_number(text):
+    assert DeviceName().convert(text, None, None) == text
+
+
+@pytest.mark.parametrize("text", ["gpu", "0", "cuda:", "CUDA"])
+def test_no_device_is_refused_with_all_that_there_are(text):
+    with pytest.raises(click.BadParameter, match=f"'{text}': choose one of cpu, cuda, mps, cuda:N"):
+        DeviceName().convert(text, None, None)
 
 
 photo_size_option = click.option("--photo-size", type=PhotoSize())

@@ -157,6 +157,7 @@ def test_finer_scales_count_less_by_the_root_of_their_windows():
         ((0.5, 1.0, 2.0), (480, 640), (56, 450)),
         ((1.0,), (5000, 4000), (110, 220)),
         ((4.0,), (40, 40), (28, 40)),
+        ((224.0,), (1, 1), (1, 1)),
     ],
 )
 def test_sizes_looked_for_are_half_a_window_to_a_window(scales, photo_hw, expected):
