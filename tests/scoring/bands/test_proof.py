@@ -155,6 +155,21 @@ def test_scores_decide_where_features_are_rounded_more(monkeypatch):
     assert reason == "in bands its scores would differ by 2.0e-05 of the largest"
 
 
+def test_what_is_gone_in_float64_was_rounding(monkeypatch):
+    """Such as of regnetv_040, whose scores in one pass are as far from those in float64."""
+
+    def rough(trunk, image, *head):
+        return largest_difference(trunk, image, *head) if image.dtype == torch.float64 else 2e-5
+
+    monkeypatch.setattr(proof, "largest_difference", rough)
+    network = converted("branches", 1)
+    assert prove_bands(network, OWN.preprocessing) == ""
+    # It is computed on a copy.
+    assert {each.dtype for each in network.parameters()} == {torch.float32}
+    monkeypatch.setitem(operations.WINDOWED, "conv2d", shifted)
+    assert "would differ by 2.0e-05" in prove_bands(network, OWN.preprocessing)
+
+
 def test_networks_that_are_never_cut_need_no_proof():
     module = Network(
         lambda x, f: functional.pad(f["conv"](x), (1, 1, 1, 1), mode="reflect"),
