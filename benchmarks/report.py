@@ -114,7 +114,8 @@ SECTIONS = (
         "of the whole process, Python, libraries and weights included. A flat column of seconds a "
         "megapixel means that a photo may be of any size. Photos up to 17 megapixels: median of "
         "three. *Memory given back*: as it would be without `heatmap/memory.py`, which keeps "
-        "freed memory from one band to the next.",
+        "freed memory from one band to the next. EfficientNet-B0 looks at its whole input: it "
+        "slides with local statistics, under `--memory 2GB`, with random weights.",
     ),
     Section(
         "Memory",
