@@ -2,14 +2,16 @@
 
 glibc maps a new memory region for every tensor above 32 MB and unmaps it when the tensor is
 freed, so the kernel clears all of its pages again for the next band, which takes longer than
-most layers do (benchmarks/growth.py). While a pass runs, the process keeps freed memory.
+most layers do (benchmarks/growth.py). While a pass runs, the process keeps freed memory. What is
+freed between tensors that stay for many bands is not always used again; so kept memory is given
+back whenever the process has grown by what the pass may take.
 """
 
 from __future__ import annotations
 
 import ctypes
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -25,6 +27,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 _KEEP = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0, _ARENA_MAX: 1}
 # Bytes that the process may keep: enough for the next photo of a few megapixels.
 KEPT_BYTES = 2**29
+# A pass gives freed memory back where it grew by this share of what it may take: the next band may
+# take some more before it is looked at again.
+_GROWN_SHARE = 0.9
 # What glibc adapts to by itself after a large block was freed, except for KEPT_BYTES.
 _USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: KEPT_BYTES, _MMAP_MAX: 2**16, _ARENA_MAX: 0}
 
@@ -81,10 +86,33 @@ def give_back() -> None:
         library.malloc_trim(0)
 
 
+def bounded_growth(memory: int) -> Callable[[], None]:
+    """A function to call between bands: gives freed memory back where the process grew too much.
+
+    Args:
+        memory: bytes that the process may grow by from now on.
+    """
+    limit = _private() + _GROWN_SHARE * memory
+
+    def check() -> None:
+        if _private() > limit:
+            give_back()
+
+    return check
+
+
 def _resident() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def _private() -> int:
+    """Bytes in memory that are no pages of files, such as those of a large grid."""
+    import psutil
+
+    taken = psutil.Process().memory_info()
+    return int(taken.rss - getattr(taken, "shared", 0))
 
 
 @cache

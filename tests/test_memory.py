@@ -73,6 +73,40 @@ def test_pages_are_cleared_once_and_those_of_large_photos_given_back():
     assert again <= after
 
 
+GROW = (
+    COUNT_FAULTS.split("def fill")[0]
+    + """
+from heatmap.memory import bounded_growth
+
+def grown():
+    taken = psutil.Process().memory_info()
+    return (taken.rss - taken.shared - start) // MB
+
+taken = psutil.Process().memory_info()
+start = taken.rss - taken.shared
+with kept_memory():
+    within, beyond = bounded_growth(2000 * MB), bounded_growth(500 * MB)
+    take(1024 * MB)
+    print(grown())
+    within()
+    print(grown())
+    beyond()
+    print(grown())
+"""
+)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_a_pass_keeps_no_more_than_it_may_take():
+    answer = subprocess.run(
+        [sys.executable, "-c", GROW], check=True, capture_output=True, text=True, cwd=ROOT
+    ).stdout
+    taken, within, beyond = map(int, answer.split())
+    assert taken > 900
+    assert within > 900
+    assert beyond < 200
+
+
 def test_the_block_ends_with_an_error(monkeypatch):
     from heatmap import memory
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..conversion.network import FullyConvolutional
 from ..geometry import Geometry
 from ..grid.origin import Computation
+from ..memory import bounded_growth
 from ..networks.classifier import Classifier
 from ..networks.tensors import photo_tensor
 from ..photo.extended import ExtendedRows
@@ -89,9 +90,10 @@ class PhotoPass:
         ]
 
     def _rows(self, starts: Sequence[int], columns: tuple[int, int]) -> Iterator[Tensor]:
-        own = self.classifier.preprocessing
+        own, check = self.classifier.preprocessing, bounded_growth(self.memory)
         for strip in self.extended.strips(starts, columns):
             yield self.compute.tensor(photo_tensor(strip, own))
+            check()
 
     def _in_one(self, network: FullyConvolutional) -> ScoreStream:
         """Slide over the whole photo at once, for networks that need that."""

@@ -16,6 +16,7 @@ from heatmap.grid.skip import Skip
 from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.extended import extend
 from heatmap.photo.reduced import open_photo
+from heatmap.scoring import photo_pass
 from heatmap.scoring.cells import all_cells
 from heatmap.scoring.crop import crop_scores
 from heatmap.scoring.in_torch import InTorch
@@ -274,3 +275,17 @@ def test_parts_of_a_photo_that_needs_one_pass_make_the_whole():
             n, m = block.shape[:2]
             scores[row : row + n, column : column + m] = block
     assert np.array_equal(scores, whole.scores)
+
+
+def test_memory_is_looked_at_between_bands(monkeypatch):
+    looked_at = []
+
+    def bounded_growth(memory):
+        looked_at.append(memory)
+        return lambda: looked_at.append("band")
+
+    monkeypatch.setattr(photo_pass, "bounded_growth", bounded_growth)
+    grid = prepare(padded()).score(photo(700, 90), memory=3_000_000)
+    bands = -(-grid.geometry.extended_hw[0] // grid.origin.computation.band_px)
+    assert bands > 1
+    assert looked_at == [3_000_000] + ["band"] * (bands - 1)

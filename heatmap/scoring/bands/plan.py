@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from torch import fx
 
@@ -18,6 +19,8 @@ from .receptive_field import Link, Range
 
 Ranges = dict[fx.Node, Range]
 Lengths = Mapping[fx.Node, int]
+# The end row of each tensor.
+Ends = Mapping[fx.Node, int]
 
 
 def needed(links: Sequence[Link], lengths: Lengths, wanted: Range, axis: int) -> Ranges:
@@ -113,8 +116,13 @@ class BandPlan:
         first, end = self.rows[self.photo]
         return [*range(first, end, band_px), end]
 
-    def available(self, photo_end: int) -> dict[fx.Node, int]:
-        """The end row of each tensor computable from the photo up to row ``photo_end``."""
+    def available(
+        self, photo_end: int, before: Ends | None = None, most: Mapping[fx.Node, int] = {}
+    ) -> dict[fx.Node, int]:
+        """The end row of each tensor computable from the photo up to row ``photo_end``.
+
+        With the end rows of ``before``, each tensor gets at most so many more rows.
+        """
         ends: dict[fx.Node, int] = {self.photo: photo_end}
         for link in self.links[1:]:
             first, end = self.rows[link.node]
@@ -126,18 +134,43 @@ class BandPlan:
                 elif ends[source] < self.rows[source][1]:
                     field, total = link.fields_hw[0], self.row_lengths[source]
                     determined = min(determined, field.determined(ends[source], total))
+            if before is not None:
+                determined = min(determined, before[link.node] + most[link.node])
             ends[link.node] = max(first, determined)
         return ends
 
     def steps(self, starts: Sequence[int]) -> Iterator[BandStep]:
-        """The steps, one per band, from first to last."""
-        before = self.available(starts[0])
-        for end in starts[1:]:
-            after = self.available(end)
-            yield self.step(before, after)
-            before = after
+        """The steps, from first to last: one a band of the photo, and then without more of it.
 
-    def step(self, before: dict[fx.Node, int], after: dict[fx.Node, int]) -> BandStep:
+        Many rows can be computed at once where the photo ends, and where a local statistic has the
+        first whole box: layers below wait for half a window each. They are computed as many at a
+        time as a band brings elsewhere, or they would take much more memory than it does.
+        """
+        for before, after in pairwise(self._ends(starts)):
+            yield self.step(before, after)
+
+    def _ends(self, starts: Sequence[int]) -> Iterator[Ends]:
+        """The end row of each tensor before the first step, and after each."""
+        most = self._rows_of_band(max(end - start for start, end in pairwise(starts)))
+        ends = self.available(starts[0])
+        yield ends
+        for end in starts[1:]:
+            ends = self.available(end, ends, most)
+            yield ends
+        while any(ends[node] < end for node, (_, end) in self.rows.items()):
+            ends = self.available(starts[-1], ends, most)
+            yield ends
+
+    def _rows_of_band(self, band_px: int) -> dict[fx.Node, int]:
+        """How many rows of each tensor a band of the photo brings, in its middle."""
+        rows = {}
+        for link in self.links:
+            share = self.row_lengths[link.node] / self.row_lengths[self.photo]
+            repeat = link.fields_hw[0].repeat
+            rows[link.node] = max(1, math.ceil(band_px * share / repeat)) * repeat
+        return rows
+
+    def step(self, before: Ends, after: Ends) -> BandStep:
         rows = {node: (before[node], after[node]) for node in before}
         kept = dict(after)
         for link in self.links:
@@ -145,29 +178,31 @@ class BandPlan:
                 for source in link.sources:
                     total = self.row_lengths[source]
                     reads_from = link.fields_hw[0].first_after(after[link.node], total)
-                    kept[source] = min(kept[source], max(reads_from, self.rows[source][0]))
+                    first, end = self.rows[source]
+                    # Its last row stays for outputs that read nothing but padding below it.
+                    kept[source] = min(kept[source], max(min(reads_from, end - 1), first))
         return BandStep(rows, kept)
 
     def peak_bytes(self, starts: Sequence[int], row_bytes: Mapping[fx.Node, float]) -> int:
-        """The peak of bytes in all tensors, over bands at the top, middle and bottom.
+        """The peak of bytes in all tensors, over the steps at the top, middle and bottom.
 
-        Bands in the middle are all alike. ``row_bytes`` are the bytes of one row of each tensor
-        over the columns of this plan.
+        Steps in the middle, when all tensors have begun and the photo has not ended, are all alike.
+        ``row_bytes`` are the bytes of one row of each tensor over the columns of this plan.
         """
-        middle = len(starts) // 2
-        bands = {*range(min(3, len(starts) - 1)), middle, middle - 1, len(starts) - 2}
-        return math.ceil(
-            max(
-                self._bytes_in(self.available(starts[n]), self.available(starts[n + 1]), row_bytes)
-                for n in bands
-                if 0 <= n < len(starts) - 1
-            )
-        )
+        steps = list(pairwise(self._ends(starts)))
+        begun = sum(not self._all_begun(before) for before, _ in steps)
+        middle, bottom = len(steps) // 2, len(starts) - 3
+        looked_at = {*range(begun + 2), middle - 1, middle, *range(bottom, len(steps))}
+        chosen = (steps[n] for n in looked_at if 0 <= n < len(steps))
+        return math.ceil(max(self._bytes_in(before, after, row_bytes) for before, after in chosen))
+
+    def _all_begun(self, ends: Ends) -> bool:
+        return all(ends[node] > first for node, (first, end) in self.rows.items() if first < end)
 
     def _bytes_in(
         self,
-        before: dict[fx.Node, int],
-        after: dict[fx.Node, int],
+        before: Ends,
+        after: Ends,
         row_bytes: Mapping[fx.Node, float],
     ) -> float:
         """The peak of bytes during one band, computed in the order of roller.py."""
