@@ -151,14 +151,15 @@ class BandPlan:
 
     def _ends(self, starts: Sequence[int]) -> Iterator[Ends]:
         """The end row of each tensor before the first step, and after each."""
-        most = self._rows_of_band(max(end - start for start, end in pairwise(starts)))
+        heights = (end - start for start, end in pairwise(starts))
+        most = self._rows_of_band(max(heights, default=1))
         ends = self.available(starts[0])
         yield ends
         for end in starts[1:]:
             ends = self.available(end, ends, most)
             yield ends
-        while any(ends[node] < end for node, (_, end) in self.rows.items()):
-            ends = self.available(starts[-1], ends, most)
+        while (after := self.available(starts[-1], ends, most)) != ends:
+            ends = after
             yield ends
 
     def _rows_of_band(self, band_px: int) -> dict[fx.Node, int]:
