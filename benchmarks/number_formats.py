@@ -14,31 +14,25 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from gpu import apart
+from local import photos_of
 from machine import print_machine
 from tables import print_table
 
 import heatmap
 from heatmap.grid.score_grid import ScoreGrid
 
-SIDE_PX = 1024
 EXACT, FORMATS = "float32", ("float16", "bfloat16")
 
 
 def main() -> None:
-    paths = sorted(Path(sys.argv[1]).glob("*.jpg"))
     print_machine()
-    squares = [middle(heatmap.read_photo(path).pixels) for path in paths]
+    squares = photos_of(sorted(map(str, Path(sys.argv[1]).glob("*.jpg"))))
     expected = scored(squares, EXACT)
     windows = sum(grid.scores[..., 0].size for grid in expected)
     print(f"\n{len(squares)} photos, {windows:,} windows")
     rows = [[dtype, *differences(scored(squares, dtype), expected)] for dtype in FORMATS]
     print_table(("format", "score", "probability", "same top class"), rows)
-
-
-def middle(pixels: np.ndarray) -> np.ndarray:
-    """The square out of the middle of a photo, or as much of it as there is."""
-    top, left = (max(0, side - SIDE_PX) // 2 for side in pixels.shape[:2])
-    return np.ascontiguousarray(pixels[top : top + SIDE_PX, left : left + SIDE_PX])
 
 
 def scored(photos: list[np.ndarray], dtype: str) -> list[ScoreGrid]:
@@ -50,9 +44,7 @@ def scored(photos: list[np.ndarray], dtype: str) -> list[ScoreGrid]:
 def differences(found: list[ScoreGrid], expected: list[ScoreGrid]) -> list[str]:
     """The largest of scores and of probabilities, and the share of equal top classes."""
     pairs = list(zip(found, expected, strict=True))
-    of_scores = max(
-        np.abs(one.scores - other.scores).max() / np.abs(other.scores).max() for one, other in pairs
-    )
+    of_scores = max(apart(one.scores, other.scores) for one, other in pairs)
     of_probabilities = max(
         np.abs(one.probabilities() - other.probabilities()).max() for one, other in pairs
     )

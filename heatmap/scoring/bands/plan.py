@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from torch import fx
 
@@ -191,7 +191,7 @@ class BandPlan:
         ``row_bytes`` are the bytes of one row of each tensor over the columns of this plan.
         """
         steps = list(pairwise(self._ends(starts)))
-        begun = sum(not self._all_begun(before) for before, _ in steps)
+        begun = sum(1 for _ in takewhile(lambda step: not self._all_begun(step[0]), steps))
         middle, bottom = len(steps) // 2, len(starts) - 3
         looked_at = {*range(begun + 2), middle - 1, middle, *range(bottom, len(steps))}
         chosen = (steps[n] for n in looked_at if 0 <= n < len(steps))
