@@ -79,10 +79,9 @@ training_options = under(
     click.option(
         "--patience",
         type=click.IntRange(min=1),
-        default=8,
-        show_default=True,
         metavar="N",
-        help="Stop after this many epochs without a lower validation loss.",
+        help="Stop after this many epochs without a lower validation loss; default: 8, or never "
+        "where the validation split shows fewer than 10 photos of a class.",
     ),
     click.option(
         "--seed",

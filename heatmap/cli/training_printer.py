@@ -149,6 +149,7 @@ def described_training(trained: Trained) -> dict[str, Any]:
         "box_examples": _box_examples(classifier),
         "best": asdict(trained.best),
         "stopped_early": trained.stopped_early,
+        "refitted": trained.refitted,
         "resumed_after": list(trained.resumed_after),
         "seconds": trained.seconds,
         "history": [asdict(epoch) for epoch in trained.history],

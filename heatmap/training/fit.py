@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -22,9 +21,8 @@ from ..errors import ModelError, ResultError, reason_of
 from ..files import writing
 from ..networks.state_dict import StateDict
 from ..ownership import ANY
+from .labelled_rows import LabelledRows
 
-# Reads inputs of the trainable part by row numbers of the store.
-ReadRows: TypeAlias = Callable[[npt.NDArray[np.int64]], Tensor]
 # The name of the validation logits in a saved state; those of parameters begin otherwise.
 _BEST_LOGITS = "validation.best"
 
@@ -38,7 +36,7 @@ class ScheduleOptions(TypedDict, total=False):
     decay: float
     views: int
     validation_split: float
-    patience: int
+    patience: int | None
     seed: int
 
 
@@ -56,7 +54,8 @@ class Schedule:
             Each epoch uses one random view of each example.
         validation_split: share of the photos for validation, from 0 to below 1.
         patience: number of epochs without a lower validation loss after which training stops,
-            1 or more.
+            1 or more. None is 8, or never where the validation split is too small to say
+            (:mod:`refit`).
         seed: random seed, from 0 to below 2^63.
 
     Raises:
@@ -72,13 +71,14 @@ class Schedule:
     decay: float = 1e-2
     views: int = 8
     validation_split: float = 0.2
-    patience: int = 8
+    patience: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "views", "patience"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"{name} is {getattr(self, name)}: give 1 or more")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ModelError(f"{name} is {value}: give 1 or more")
         if not 0 < self.rate < 100:
             raise ModelError(f"rate is {self.rate:g}: give one above 0 and below 100")
         if not 0 <= self.decay < 100:
@@ -112,23 +112,6 @@ class Epoch:
     seconds: float = field(compare=False)
 
 
-@dataclass(frozen=True)
-class LabelledRows:
-    """The training data, as rows of a store with labels.
-
-    Attributes:
-        read: reads rows of the store.
-        train_labels: class indices; label i belongs to the ``views`` rows from ``i * views`` on.
-        validation_labels: label i belongs to row ``len(train_labels) * views + i``.
-        class_weights: weights of the classes in the loss, float32 (K,).
-    """
-
-    read: ReadRows
-    train_labels: npt.NDArray[np.int64]
-    validation_labels: npt.NDArray[np.int64]
-    class_weights: Tensor
-
-
 @dataclass
 class Fit:
     """A training in progress.
@@ -136,7 +119,8 @@ class Fit:
     Attributes:
         module: the module to train, from the rows that ``examples`` reads to logits (B, K).
         examples: the training data.
-        schedule: the hyperparameters.
+        schedule: the hyperparameters; without ``patience`` all epochs are run, and the last one
+            is the best.
         history: the epochs done.
         best: the parameters of the best epoch so far, by name.
         best_epoch: its number; 0 before the first.
@@ -166,13 +150,16 @@ class Fit:
         )
 
     @property
+    def chooses(self) -> bool:
+        """Whether the validation loss decides which epoch is the best."""
+        return self.schedule.patience is not None and len(self.examples.validation_labels) > 0
+
+    @property
     def finished(self) -> bool:
         """Whether all epochs are done, or the validation loss has not fallen for too long."""
-        done = len(self.history)
-        if done >= self.schedule.epochs:
-            return True
-        stalled = done - self.best_epoch >= self.schedule.patience
-        return stalled and len(self.examples.validation_labels) > 0
+        done, patience = len(self.history), self.schedule.patience
+        stalled = self.chooses and patience is not None and done - self.best_epoch >= patience
+        return stalled or done >= self.schedule.epochs
 
     def epochs(self) -> Iterator[Epoch]:
         """Train epoch by epoch until finished; each epoch depends only on the saved state."""
@@ -203,16 +190,16 @@ class Fit:
             yield epoch
 
     def _is_best(self, epoch: Epoch) -> bool:
-        if epoch.validation_loss is None or not self.best_epoch:
+        if not self.best_epoch or not self.chooses or epoch.validation_loss is None:
             return True
         earlier = self.history[self.best_epoch - 1].validation_loss
         return earlier is None or epoch.validation_loss < earlier
 
     def _train(self, number: int) -> tuple[float, float]:
-        labels, views = self.examples.train_labels, self.schedule.views
+        labels, rows = self.examples.train_labels, self.examples.train_rows
         drawn = np.random.default_rng([self.schedule.seed, number])
         order = drawn.permutation(len(labels))
-        rows = np.arange(len(labels)) * views + drawn.integers(views, size=len(labels))
+        rows = rows[np.arange(len(labels)), drawn.integers(rows.shape[1], size=len(labels))]
         _dropout(self.module, active=True)
         loss_sum = right = 0.0
         for start in range(0, len(order), self.schedule.batch):
@@ -247,8 +234,7 @@ class Fit:
 
     def _validation_logits(self) -> Tensor:
         """What the module gives for the validation split: (V, K), (0, 0) without one."""
-        first = len(self.examples.train_labels) * self.schedule.views
-        rows = first + np.arange(len(self.examples.validation_labels))
+        rows = self.examples.validation_rows[:, 0]
         # The batch size of training, since a trunk that is not frozen takes much memory.
         starts = range(0, len(rows), self.schedule.batch)
         with torch.no_grad():

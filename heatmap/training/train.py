@@ -11,10 +11,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import nn
 
 from ..classes import BACKGROUND, ClassList
 from ..contents import read_bytes
@@ -31,7 +29,6 @@ from ..networks.load import Model, load_original
 from ..networks.model_names import DEFAULT_MODEL
 from ..networks.resolve import Source
 from ..networks.state_dict import digest_of_weights
-from ..networks.tensors import photo_tensor
 from ..ownership import Ownership
 from ..photo.photo_file import upright_hw
 from ..photo.reading import Reading, ReadingOptions
@@ -39,7 +36,8 @@ from ..progress import Progress, Reporter, reporting
 from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
-from .fit import Fit, LabelledRows, Schedule, ScheduleOptions
+from .fit import Fit, Schedule, ScheduleOptions
+from .refit import initial, is_refitted, refit, with_patience
 from .trained import Trained, page_path
 from .training_page import training_page
 from .training_reporter import TrainingReporter, training_reporter
@@ -59,7 +57,8 @@ class TrainOptions(AdaptOptions, ScheduleOptions, ReadingOptions, total=False):
         rate, decay: learning rate, 0.001, and weight decay, 0.01, of AdamW.
         views: number of views of each example, 8: the plain one, and augmented ones.
         validation_split: share of the photos for validation, from 0 to below 1, by default 0.2.
-        patience: number of epochs without a lower validation loss after which training stops, 8.
+        patience: number of epochs without a lower validation loss after which training stops, by
+            default 8, or never where the validation split is too small to say.
         seed: random seed of augmentation, split and weights, 0.
         input_range, damaged, max_pixels: how photos are read, as of :class:`heatmap.Reading`.
     """
@@ -84,16 +83,16 @@ def train(
 
     Frozen layers are computed once for each view; the others are trained with AdamW on
     cross-entropy, in which all classes have the same weight. The epoch with the lowest validation
-    loss is kept (the last one without a validation split). With ``boxes`` a box regression is
-    fitted to its features (:mod:`box_regression`). With the same seed and number of threads the
-    checkpoint has the same bits, also when resumed. The page shows what is returned.
+    loss is kept, the last one without a validation split; with few photos the network is trained
+    again, on all examples (:mod:`refit`). With ``boxes`` a box regression is fitted to its features
+    (:mod:`box_regression`). The same seed and number of threads give the same bits, also when
+    resumed. The page shows what is returned.
 
     Args:
         folder: one folder of photos for each class; or whole photos, with ``boxes``.
         output: checkpoint to write, x.safetensors; beside it x.json, x.html, meanwhile x.training.
         model: a network to adapt, or one already adapted to exactly these classes.
-        boxes: COCO instances, or a JSON or CSV list of boxes on the photos; what lies beside them
-            becomes the class "background".
+        boxes: COCO instances, or a JSON or CSV list; what lies beside is the class "background".
         background: photos of the class "background"; not with ``boxes``, which make their own.
         resume: go on with an interrupted training after its last complete epoch.
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
@@ -155,6 +154,7 @@ def _outcome(
         target,
         examples,
         fit.schedule,
+        is_refitted(classifier, examples),
         tuple(fit.history),
         fit.history[fit.best_epoch - 1],
         tuple(fit.resumed_after),
@@ -165,7 +165,7 @@ def _outcome(
 
 def _write(outcome: Trained, fit: Fit, owner: Ownership, work: WorkFolder) -> None:
     """Write the checkpoint and its page, after which nothing is left to resume."""
-    record = _record(fit, outcome.examples)
+    record = _record(fit, outcome)
     files = checkpoint_files(outcome.classifier, outcome.path, training=record)
     write_all({**files, outcome.page: of_bytes(training_page(outcome))}, owner)
     work.clear()
@@ -249,7 +249,7 @@ def _classifier(
     rest.pop("weights_key", None)
     rest.pop("architecture", None)
     if loaded.adaptation is None:
-        return adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest)
+        return _from_zero(adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest))
     if loaded.classes.names == ClassList.numbered(len(examples.classes)).names:
         # Adapted to this number of classes, without names yet.
         loaded = replace(loaded, classes=ClassList(examples.classes))
@@ -264,6 +264,19 @@ def _classifier(
         raise ModelError(f"{loaded.name} is adapted already", Use(excess[0], text=text))
     # Training must not change the caller's module.
     return replace(loaded, module=copy.deepcopy(loaded.module))
+
+
+def _from_zero(classifier: Classifier) -> Classifier:
+    """The classifier, whose classification layer is 0 if nothing else is trained.
+
+    As in A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, section 3.2: weights
+    drawn at random are noise that few examples do not outweigh.
+    """
+    *_, last = (each for each in classifier.module.modules() if isinstance(each, nn.Conv2d))
+    trained = [each for each in classifier.module.parameters() if each.requires_grad]
+    if all(any(each is own for own in last.parameters()) for each in trained):
+        nn.init.zeros_(last.weight)
+    return classifier
 
 
 def _settings(examples: Examples, classifier: Classifier, schedule: Schedule) -> str:
@@ -295,47 +308,33 @@ def _fit(
     module = classifier.module
     assert isinstance(module, Adapted)
     frozen, learner = module.split()
-    store = ViewStore(examples, schedule, classifier.preprocessing, frozen)
-    labelled = _labelled(store, store.rows(work.views, reporter.advance))
+    refitted = is_refitted(classifier, examples)
+    store = ViewStore(examples, schedule, classifier.preprocessing, frozen, refitted)
+    labelled = store.labelled(work.views, reporter.advance)
     # The caller may have turned gradients off.
     with torch.inference_mode(False), torch.enable_grad():
-        fit = Fit(learner, labelled, schedule)
+        fit = Fit(learner, labelled, with_patience(schedule, refitted=refitted))
+        start = initial(fit) if refitted else {}
         if work.state.exists():
             fit.load(work.state)
             reporter.resumed(len(fit.history))
         for epoch in fit.epochs():
             fit.save(work.state)
-            reporter.epoch(epoch, fit.best_epoch == epoch.number)
-        fit.take_best()
+            reporter.epoch(epoch, fit.chooses and fit.best_epoch == epoch.number)
+        if refitted:
+            reporter.stage("training again, on all examples")
+            refit(fit, start)
+        else:
+            fit.take_best()
     return fit
 
 
-def _labelled(store: ViewStore, rows: npt.NDArray[np.generic]) -> LabelledRows:
-    """The rows of the store with the class of each."""
-
-    def read(indices: npt.NDArray[np.int64]) -> Tensor:
-        values = np.ascontiguousarray(rows[indices])
-        if store.frozen is None:
-            return photo_tensor(values, store.preprocessing)
-        return torch.from_numpy(values)
-
-    examples = store.examples
-    labels = np.array([example.label for example in examples.training])
-    counts = np.bincount(labels, minlength=len(examples.classes))
-    # All classes have the same total weight, however many examples they have.
-    weights = len(labels) / (len(counts) * np.maximum(counts, 1))
-    return LabelledRows(
-        read,
-        labels,
-        np.array([example.label for example in examples.validation], np.int64),
-        torch.from_numpy(weights.astype(np.float32)),
-    )
-
-
-def _record(fit: Fit, examples: Examples) -> dict[str, object]:
+def _record(fit: Fit, outcome: Trained) -> dict[str, object]:
     """The record of the training in the checkpoint, without anything that differs between runs."""
+    examples = outcome.examples
     return {
         "schedule": asdict(fit.schedule),
+        "refitted": outcome.refitted,
         "examples": {name: list(both) for name, both in examples.counts().items()},
         **({"left_out": [each.file for each in examples.broken]} if examples.broken else {}),
         "best_epoch": fit.best_epoch,

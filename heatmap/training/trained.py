@@ -12,8 +12,12 @@ from ..notebook import notebook_html
 from ..text_table import TextTable
 from .examples import Examples
 from .fit import Epoch, Schedule
+from .refit import FEWEST_PHOTOS, scarce_classes
 from .tables import classes_table, confusions_table, duration
 from .validation import Validation
+
+# Of more classes with few photos the first ones are named.
+_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,9 +28,12 @@ class Trained:
         classifier: the trained network; every ``model`` parameter accepts it.
         path: its checkpoint.
         examples: the examples it was trained on.
-        schedule: the hyperparameters.
+        schedule: the hyperparameters; ``patience`` is None where all epochs were run.
+        refitted: whether the network was trained again after that, on all examples, up to the
+            best epoch: where the validation split shows fewer than 10 photos of a class. What is
+            said of epochs and of the validation split is then of the network before.
         history: all epochs, in order, also those before an interruption.
-        best: the epoch whose parameters the network has.
+        best: the epoch whose parameters the network has, or up to which it was trained again.
         resumed_after: after how many epochs the training was interrupted and resumed, each time.
         validation: what the network makes of the validation split; None without one.
         seconds: how long the call took, without epochs before an interruption.
@@ -36,6 +43,7 @@ class Trained:
     path: Path
     examples: Examples
     schedule: Schedule
+    refitted: bool
     history: tuple[Epoch, ...]
     best: Epoch
     resumed_after: tuple[int, ...]
@@ -91,10 +99,18 @@ def outcome_lines(trained: Trained) -> Iterator[str]:
     best, done = trained.best, len(trained.history)
     if best.validation_loss is None:
         yield f"epoch {best.number} is kept, the last one: there is no validation split"
+    elif trained.schedule.patience is None:
+        yield f"all {done} epochs were run: {_few(trained)} to say when to stop"
     else:
         yield (
             f"epoch {best.number} of {done} is kept: its validation loss, "
             f"{best.validation_loss:.4f}, is the lowest"
+        )
+    if trained.refitted:
+        why = "" if trained.schedule.patience is None else f": {_few(trained)} to do without"
+        yield (
+            f"then trained again on all examples, {best.number} epochs{why}; what is said of "
+            "validation is of the network before, which had not seen those photos"
         )
     if trained.stopped_early:
         since = done - best.number
@@ -106,6 +122,13 @@ def outcome_lines(trained: Trained) -> Iterator[str]:
         f"{done} epoch{'s' * (done != 1)} took {duration(trained.epoch_seconds)}; "
         f"this call took {duration(trained.seconds)} in all"
     )
+
+
+def _few(trained: Trained) -> str:
+    names = scarce_classes(trained.examples)
+    named = ", ".join(names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"the validation split shows fewer than {FEWEST_PHOTOS} photos of {named}{more}, too few"
 
 
 def epochs_table(trained: Trained, *, every: bool) -> TextTable:

@@ -262,7 +262,8 @@ def _told(trained: Trained) -> Iterator[tuple[str, str]]:
         yield "boxes", f"refined by {classifier.box_regression.examples:,} examples"
     yield "photos", str(examples.folder)
     yield "views of each example", f"{schedule.views}, of which {schedule.views - 1} augmented"
-    yield "epochs", f"at most {schedule.epochs}; patience {schedule.patience}"
+    patience = "all are run" if schedule.patience is None else f"patience {schedule.patience}"
+    yield "epochs", f"at most {schedule.epochs}; {patience}"
     yield "batch", str(schedule.batch)
     yield "optimizer", f"AdamW, learning rate {schedule.rate:g}, weight decay {schedule.decay:g}"
     yield "validation split", f"{schedule.validation_split:g} of the photos"

@@ -71,7 +71,7 @@ def test_the_outcome_fits_a_terminal_of_80_columns_and_one_screen(tmp_path, clas
         tmp_path,
         examples=examples,
         logits=logits_of(examples, sure=1),
-        schedule=Schedule(epochs=40),
+        schedule=Schedule(epochs=40, patience=8),
         resumed_after=(2, 8),
     )
     trained = replace(trained, path=Path("net.safetensors"))

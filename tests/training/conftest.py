@@ -15,6 +15,12 @@ def photos(tmp_path, monkeypatch):
     return coloured_photos(tmp_path / "photos")
 
 
+@pytest.fixture
+def enough(monkeypatch):
+    """Two photos of a class in the validation split are enough to choose the best epoch by."""
+    monkeypatch.setattr("heatmap.training.refit.FEWEST_PHOTOS", 2)
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory) -> Trained:
     """The outcome of a training on such photos, at SHORT; leave its files as they are."""

@@ -8,7 +8,21 @@ import torch
 from torch import nn
 
 from heatmap import ModelError
-from heatmap.training.fit import Fit, LabelledRows, Schedule
+from heatmap.training.fit import Fit, Schedule
+from heatmap.training.labelled_rows import LabelledRows
+
+
+def task_of(rows, training, validation, weights):
+    """Training and validation examples of these classes, one view of each."""
+    numbers = np.arange(len(training) + len(validation))[:, None]
+    return LabelledRows(
+        lambda places: rows[places % len(rows)],
+        numbers[: len(training)],
+        np.array(training, np.int64),
+        numbers[len(training) :],
+        np.array(validation, np.int64),
+        weights,
+    )
 
 
 def test_weights_of_classes_make_up_for_their_numbers():
@@ -19,9 +33,7 @@ def test_weights_of_classes_make_up_for_their_numbers():
     def moved(weights):
         learner = nn.Linear(4, 2, bias=False)
         nn.init.zeros_(learner.weight)
-        task = LabelledRows(
-            lambda places: rows[places % len(rows)], labels, np.array([], np.int64), weights
-        )
+        task = task_of(rows, labels, [], weights)
         fit = Fit(learner, task, Schedule(epochs=1, batch=10, views=1, validation_split=0.0))
         list(fit.epochs())
         return learner.weight.abs().max().item()
@@ -32,12 +44,7 @@ def test_weights_of_classes_make_up_for_their_numbers():
 
 def test_a_loss_that_is_no_number_ends_training():
     rows = torch.full((4, 3), float("inf"))
-    task = LabelledRows(
-        lambda places: rows[places % len(rows)],
-        np.array([0, 1, 0, 1]),
-        np.array([0]),
-        torch.ones(2),
-    )
+    task = task_of(rows, [0, 1, 0, 1], [0], torch.ones(2))
     fit = Fit(nn.Linear(3, 2), task, Schedule(views=1))
     with pytest.raises(ModelError, match=r"diverged in epoch 1: losses are nan and .*below 0.001"):
         list(fit.epochs())
@@ -46,9 +53,7 @@ def test_a_loss_that_is_no_number_ends_training():
 def test_parameters_that_are_no_numbers_end_training_too():
     """The loss is taken before the step that spoils them."""
     rows = torch.tensor([[3e38, 1.0], [1.0, 1.0]])
-    task = LabelledRows(
-        lambda places: rows[places % len(rows)], np.array([0, 1]), np.array([], int), torch.ones(2)
-    )
+    task = task_of(rows, [0, 1], [], torch.ones(2))
     fit = Fit(nn.Linear(2, 2), task, Schedule(epochs=1, views=1, rate=99.0, decay=99.0))
     fit.optimizer.register_step_post_hook(lambda *_: fit.module.weight.data.fill_(torch.nan))
     with pytest.raises(ModelError, match="diverged in epoch 1"):
@@ -62,7 +67,7 @@ def test_weights_of_classes_count_in_every_batch(batch):
     labels = np.array([0] * 8 + [1] * 2)
     rows = torch.ones(10, 2)
     weights = torch.tensor([0.625, 2.5])
-    task = LabelledRows(lambda indices: rows[indices % len(rows)], labels, labels, weights)
+    task = task_of(rows, labels, labels, weights)
     module = nn.Linear(2, 2)
     nn.init.zeros_(module.weight)
     nn.init.zeros_(module.bias)

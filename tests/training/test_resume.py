@@ -137,7 +137,7 @@ def test_the_state_is_replaced_whole(photos, tmp_path, monkeypatch):
 
 def test_views_that_do_not_fit_on_the_disk_are_refused_beforehand(photos, tmp_path, free_disk):
     free_disk(1000)
-    with pytest.raises(ResultError, match=r"78 views take .* GB.* use fewer views"):
+    with pytest.raises(ResultError, match=r"90 views take .* GB.* use fewer views"):
         trained(photos)
     assert not (tmp_path / "net.training" / "views.npy").exists()
 

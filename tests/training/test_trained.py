@@ -36,7 +36,7 @@ def probabilities_again(done):
 
 
 @pytest.mark.parametrize("boxed", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_page_and_result_are_what_the_written_network_gives(photos, tmp_path, boxed):
+def test_page_and_result_are_what_the_written_network_gives(photos, tmp_path, enough, boxed):
     if boxed:
         boxes = boxed_squares(tmp_path / "whole")
         done = trained(tmp_path / "whole", boxes=boxes, schedule=POOR)
@@ -68,7 +68,7 @@ def test_page_and_result_are_what_the_written_network_gives(photos, tmp_path, bo
     assert ("px at" in page) == any(one.xyxy for one in validation.worst)
 
 
-def test_no_pass_is_made_for_what_early_stopping_has_computed(photos, monkeypatch):
+def test_no_pass_is_made_for_what_early_stopping_has_computed(photos, enough, monkeypatch):
     passes, computed = [], Fit._validation_logits
     monkeypatch.setattr(Fit, "_validation_logits", lambda fit: passes.append(1) or computed(fit))
     done = trained(photos, schedule=SHORT)
@@ -121,7 +121,7 @@ def test_a_page_of_somebody_else_stays_and_is_refused_before_training(photos, tm
         assert trained(photos, schedule=POOR).page.samefile(page)
 
 
-def test_all_files_of_a_training_are_written_or_none(photos, tmp_path, monkeypatch):
+def test_all_files_of_a_training_are_written_or_none(photos, tmp_path, enough, monkeypatch):
     trained(photos, schedule=POOR)
     before, page = content(), (tmp_path / "net.html").read_bytes()
 

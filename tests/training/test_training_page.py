@@ -40,7 +40,7 @@ def cards_of(page: str) -> list[str]:
 def test_epochs_matrix_and_figures_of_classes_are_those_returned(tmp_path):
     history = make_history(12)
     trained = make_trained(
-        tmp_path, history=history, schedule=Schedule(epochs=40), resumed_after=(3, 7)
+        tmp_path, history=history, schedule=Schedule(epochs=40, patience=8), resumed_after=(3, 7)
     )
     page = page_of(trained)
     epochs, matrix, classes = tables_of(page)
@@ -88,7 +88,7 @@ def test_epochs_matrix_and_figures_of_classes_are_those_returned(tmp_path):
 
 
 def test_lines_across_the_curves_stand_where_the_training_was_resumed_kept_and_stopped(tmp_path):
-    schedule = Schedule(epochs=40)
+    schedule = Schedule(epochs=40, patience=8)
     page = page_of(make_trained(tmp_path, schedule=schedule, resumed_after=(3, 12)))
     curves = re.findall(r"<svg.*?</svg>", page)
     assert len(curves) == 2
