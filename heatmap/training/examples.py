@@ -56,7 +56,8 @@ class Examples:
         training: the training examples.
         validation: the examples of the validation split.
         broken: photos that were left out, since they cannot be used.
-        notes: what was changed in the boxes that they come from, and how photos were read.
+        notes: what was changed in the boxes that they come from, how photos were read, and which
+            scarce classes the network knows without training.
         reading: how photo files are read, where they leave a choice.
     """
 

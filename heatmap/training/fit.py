@@ -55,7 +55,7 @@ class Schedule:
         validation_split: share of the photos for validation, from 0 to below 1.
         patience: number of epochs without a lower validation loss after which training stops,
             1 or more. None is 8, or never where the validation split is too small to say
-            (:mod:`refit`).
+            (:mod:`few_photos`).
         seed: random seed, from 0 to below 2^63.
 
     Raises:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Unpack, cast
 
 import torch
-from torch import nn
 
 from ..classes import BACKGROUND, ClassList
 from ..contents import read_bytes
@@ -36,8 +35,8 @@ from ..progress import Progress, Reporter, reporting
 from ..scoring.prepare import prepare
 from .box_fit import fit_boxes
 from .examples import Examples, boxed_examples, folder_examples
+from .few_photos import from_zero, initial, is_refitted, refit, with_known, with_patience
 from .fit import Fit, Schedule, ScheduleOptions
-from .refit import initial, is_refitted, refit, with_patience
 from .trained import Trained, page_path
 from .training_page import training_page
 from .training_reporter import TrainingReporter, training_reporter
@@ -83,17 +82,15 @@ def train(
 
     Frozen layers are computed once for each view; the others are trained with AdamW on
     cross-entropy, in which all classes have the same weight. The epoch with the lowest validation
-    loss is kept, the last one without a validation split; with few photos the network is trained
-    again, on all examples (:mod:`refit`). With ``boxes`` a box regression is fitted to its features
-    (:mod:`box_regression`). The same seed and number of threads give the same bits, also when
-    resumed. The page shows what is returned.
+    loss is kept; with few photos see :mod:`few_photos`. With ``boxes`` a box regression is fitted
+    (:mod:`box_regression`). The same seed and number of threads give the same bits, resumed or not.
 
     Args:
         folder: one folder of photos for each class; or whole photos, with ``boxes``.
         output: checkpoint to write, x.safetensors; beside it x.json, x.html, meanwhile x.training.
         model: a network to adapt, or one already adapted to exactly these classes.
         boxes: COCO instances, or a JSON or CSV list; what lies beside is the class "background".
-        background: photos of the class "background"; not with ``boxes``, which make their own.
+        background: photos of the class "background"; not with ``boxes``.
         resume: go on with an interrupted training after its last complete epoch.
         skip_broken: leave out photos that cannot be used; ``examples.broken`` lists them.
         overwrite: also replace files of these names that this tool did not write.
@@ -101,7 +98,7 @@ def train(
         options: any of :class:`heatmap.TrainOptions`, as ``heatmap train`` has them.
 
     Returns:
-        The trained network, its files, its epochs, and what it makes of the validation split.
+        The trained network, its files and epochs, and what it makes of the validation split.
 
     Raises:
         PhotoError: photos cannot be used (``skip_broken`` says why), or are too few.
@@ -118,7 +115,9 @@ def train(
         reporter.stage("reading")
         read: dict[str, Any] = {"skip_broken": skip_broken, "reading": reading}
         examples = _examples(Path(folder), boxes, background, target, schedule, **read)
-        classifier = _classifier(model, examples, schedule, cast(AdaptOptions, adapting))
+        original = _original(model, cast(AdaptOptions, adapting))
+        examples = with_known(examples, original)
+        classifier = _classifier(original, examples, schedule, cast(AdaptOptions, adapting))
         work = WorkFolder.opened(target, _settings(examples, classifier, schedule), resume)
         fit, trained = _fitted(classifier, examples, schedule, work, reporter)
         outcome = _outcome(trained, target, examples, fit, began)
@@ -235,21 +234,26 @@ def _examples(
     return boxed_examples(folder, boxes, **common)
 
 
-def _classifier(
-    model: Model, examples: Examples, schedule: Schedule, options: AdaptOptions
-) -> Classifier:
-    """The network to train, adapted to the classes of the examples."""
+def _original(model: Model, options: AdaptOptions) -> Classifier:
+    """The network to adapt, or one that is adapted already."""
     source = Source(
         options.get("weights", "default"), options.get("weights_key"), options.get("architecture")
     )
     loaded = load_original(model, source, options.get("window"))
     check_named(loaded)
+    return loaded
+
+
+def _classifier(
+    loaded: Classifier, examples: Examples, schedule: Schedule, options: AdaptOptions
+) -> Classifier:
+    """The network to train, adapted to the classes of the examples."""
     rest: AdaptOptions = {**options}
     rest.pop("weights", None)
     rest.pop("weights_key", None)
     rest.pop("architecture", None)
     if loaded.adaptation is None:
-        return _from_zero(adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest))
+        return from_zero(adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest))
     if loaded.classes.names == ClassList.numbered(len(examples.classes)).names:
         # Adapted to this number of classes, without names yet.
         loaded = replace(loaded, classes=ClassList(examples.classes))
@@ -264,19 +268,6 @@ def _classifier(
         raise ModelError(f"{loaded.name} is adapted already", Use(excess[0], text=text))
     # Training must not change the caller's module.
     return replace(loaded, module=copy.deepcopy(loaded.module))
-
-
-def _from_zero(classifier: Classifier) -> Classifier:
-    """The classifier, whose classification layer is 0 if nothing else is trained.
-
-    As in A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, section 3.2: weights
-    drawn at random are noise that few examples do not outweigh.
-    """
-    *_, last = (each for each in classifier.module.modules() if isinstance(each, nn.Conv2d))
-    trained = [each for each in classifier.module.parameters() if each.requires_grad]
-    if all(any(each is own for own in last.parameters()) for each in trained):
-        nn.init.zeros_(last.weight)
-    return classifier
 
 
 def _settings(examples: Examples, classifier: Classifier, schedule: Schedule) -> str:

@@ -11,13 +11,10 @@ from ..networks.classifier import Classifier
 from ..notebook import notebook_html
 from ..text_table import TextTable
 from .examples import Examples
+from .few_photos import too_few
 from .fit import Epoch, Schedule
-from .refit import FEWEST_PHOTOS, scarce_classes
 from .tables import classes_table, confusions_table, duration
 from .validation import Validation
-
-# Of more classes with few photos the first ones are named.
-_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,14 +97,14 @@ def outcome_lines(trained: Trained) -> Iterator[str]:
     if best.validation_loss is None:
         yield f"epoch {best.number} is kept, the last one: there is no validation split"
     elif trained.schedule.patience is None:
-        yield f"all {done} epochs were run: {_few(trained)} to say when to stop"
+        yield f"all {done} epochs were run: {too_few(trained.examples)} to say when to stop"
     else:
         yield (
             f"epoch {best.number} of {done} is kept: its validation loss, "
             f"{best.validation_loss:.4f}, is the lowest"
         )
     if trained.refitted:
-        why = "" if trained.schedule.patience is None else f": {_few(trained)} to do without"
+        why = "" if trained.schedule.patience is None else f", as {too_few(trained.examples)}"
         yield (
             f"then trained again on all examples, {best.number} epochs{why}; what is said of "
             "validation is of the network before, which had not seen those photos"
@@ -122,13 +119,6 @@ def outcome_lines(trained: Trained) -> Iterator[str]:
         f"{done} epoch{'s' * (done != 1)} took {duration(trained.epoch_seconds)}; "
         f"this call took {duration(trained.seconds)} in all"
     )
-
-
-def _few(trained: Trained) -> str:
-    names = scarce_classes(trained.examples)
-    named = ", ".join(names[:_NAMED])
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"the validation split shows fewer than {FEWEST_PHOTOS} photos of {named}{more}, too few"
 
 
 def epochs_table(trained: Trained, *, every: bool) -> TextTable:

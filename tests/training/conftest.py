@@ -18,7 +18,7 @@ def photos(tmp_path, monkeypatch):
 @pytest.fixture
 def enough(monkeypatch):
     """Two photos of a class in the validation split are enough to choose the best epoch by."""
-    monkeypatch.setattr("heatmap.training.refit.FEWEST_PHOTOS", 2)
+    monkeypatch.setattr("heatmap.training.few_photos.FEWEST_PHOTOS", 2)
 
 
 @pytest.fixture(scope="session")

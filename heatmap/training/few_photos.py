@@ -1,16 +1,21 @@
-"""Small validation splits: training then runs all epochs, and again on all examples.
+"""What is done where the photos of a class are few.
 
-The loss of a few photos falls and rises by chance. Where it decides, training may end after its
-first steps, and the photos that it keeps back are missed in a class that has few.
+The validation loss of a few photos falls and rises by chance. Where it decides, training may end
+after its first steps, and the photos that it keeps back are missed in a class that has few. So all
+epochs are run then, and run again on all examples.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 
+from ..classes import ClassList
+from ..errors import ClassError
 from ..networks.classifier import Classifier
 from ..networks.state_dict import StateDict
 from .examples import Examples
@@ -22,6 +27,8 @@ from .fit import Fit, Schedule
 FEWEST_PHOTOS = 10
 # Epochs without a lower validation loss after which training stops.
 PATIENCE = 8
+# Of more classes the first ones are named.
+_NAMED = 3
 
 
 def scarce_classes(examples: Examples) -> tuple[str, ...]:
@@ -40,11 +47,41 @@ def scarce_classes(examples: Examples) -> tuple[str, ...]:
     return tuple(name for label, name in names if shown[label] < FEWEST_PHOTOS)
 
 
+def with_known(examples: Examples, original: Classifier) -> Examples:
+    """The examples with a note on those scarce classes that the network to be adapted has."""
+    known = [name for name in scarce_classes(examples) if _knows(original.classes, name)]
+    if not known or original.adaptation is not None:
+        return examples
+    note = (
+        f"{original.name} itself knows {_listed(known)}: without training, it may find "
+        f"{'it' if len(known) == 1 else 'them'} better than what learns from so few photos"
+    )
+    return replace(examples, notes=(*examples.notes, note))
+
+
+def _knows(classes: ClassList, name: str) -> bool:
+    try:
+        return classes.find(name).name.casefold() == name.casefold()
+    except ClassError:
+        return False
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def too_few(examples: Examples) -> str:
+    """Says of which classes there are too few photos; there must be such."""
+    names = _listed(scarce_classes(examples))
+    return f"the validation split shows fewer than {FEWEST_PHOTOS} photos of {names}, too few"
+
+
 def is_refitted(classifier: Classifier, examples: Examples) -> bool:
     """Whether a network is trained again on all examples.
 
-    Only where its trunk is frozen: to train the rest twice takes little, and it was not measured
-    for others.
+    Only where its trunk is frozen: what is left to train takes little time, also twice. Without
+    that it was not measured.
     """
     frozen = classifier.adaptation is not None and classifier.adaptation.freeze == "trunk"
     return frozen and bool(scarce_classes(examples))
@@ -60,6 +97,19 @@ def with_patience(schedule: Schedule, *, refitted: bool) -> Schedule:
 def initial(fit: Fit) -> StateDict:
     """A copy of the parameters that training changes, by name."""
     return {name: parameter.detach().clone() for name, parameter in fit.parameters.items()}
+
+
+def from_zero(classifier: Classifier) -> Classifier:
+    """The classifier, whose classification layer is 0 if nothing else is trained.
+
+    As in A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, section 3.2: weights
+    drawn at random are noise that few examples do not outweigh.
+    """
+    *_, last = (each for each in classifier.module.modules() if isinstance(each, nn.Conv2d))
+    trained = [each for each in classifier.module.parameters() if each.requires_grad]
+    if all(any(each is own for own in last.parameters()) for each in trained):
+        nn.init.zeros_(last.weight)
+    return classifier
 
 
 def refit(fit: Fit, start: StateDict) -> None:

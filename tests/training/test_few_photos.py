@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from heatmap import load_classifier
+from heatmap.classes import ClassList
 from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.photo import read_photo
-from heatmap.training import refit
+from heatmap.training import few_photos
 from heatmap.training.augment import view
 from heatmap.training.examples import Example, Examples
-from heatmap.training.refit import FEWEST_PHOTOS, PATIENCE, scarce_classes
+from heatmap.training.few_photos import FEWEST_PHOTOS, PATIENCE, scarce_classes, with_known
 from tests.support.training import NETWORK, SHORT, content, trained
 
 # Training would end after two epochs if the validation split decided.
@@ -67,6 +68,30 @@ def outputs_of(done, examples):
         return [found.module(photo_tensor(each, found.preprocessing))[0] for each in views]
 
 
+def test_scarce_classes_that_the_network_has_itself_are_noted():
+    original = replace(
+        load_classifier(NETWORK, window=20), classes=ClassList(("ant", "Bee", "dogfish", "tick"))
+    )
+
+    def noted(*names, photos=1):
+        split = [
+            Example(f"{name}-{number}.jpg", label)
+            for label, name in enumerate(names)
+            for number in range(photos)
+        ]
+        examples = Examples(Path("photos"), names, (), tuple(split), notes=("first",))
+        return with_known(examples, original).notes
+
+    said = "without training, it may find"
+    assert noted("bee", "cat")[1:] == (
+        f"{original.name} itself knows bee: {said} it better than what learns from so few photos",
+    )
+    assert f"itself knows ant, bee: {said} them better" in noted("ant", "bee")[1]
+    # A prefix is not its name.
+    assert noted("cat", "dog") == ("first",)
+    assert noted("bee", "cat", photos=FEWEST_PHOTOS) == ("first",)
+
+
 def test_a_patience_that_is_given_ends_training_and_decides_how_long_it_is_repeated(photos):
     done = trained(photos, schedule=replace(HASTY, epochs=40, patience=2))
     assert done.stopped_early
@@ -80,7 +105,7 @@ def test_a_patience_that_is_given_ends_training_and_decides_how_long_it_is_repea
 @pytest.mark.parametrize("why", ["the trunk is trained", "photos enough", "no split"])
 def test_otherwise_the_best_epoch_is_kept(photos, monkeypatch, why):
     if why == "photos enough":
-        monkeypatch.setattr(refit, "FEWEST_PHOTOS", 2)
+        monkeypatch.setattr(few_photos, "FEWEST_PHOTOS", 2)
     schedule = replace(HASTY, epochs=2, validation_split=0.0 if why == "no split" else 0.2)
     freeze = "none" if why == "the trunk is trained" else "trunk"
     done = trained(photos, schedule=schedule, freeze=freeze)
