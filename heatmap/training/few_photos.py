@@ -2,7 +2,8 @@
 
 The validation loss of a few photos falls and rises by chance. Where it decides, training may end
 after its first steps, and the photos that it keeps back are missed in a class that has few. So all
-epochs are run then, and run again on all examples.
+epochs are run then, and run again on all examples; a classification layer that is trained alone
+begins at 0.
 """
 
 from __future__ import annotations
@@ -102,8 +103,9 @@ def initial(fit: Fit) -> StateDict:
 def from_zero(classifier: Classifier) -> Classifier:
     """The classifier, whose classification layer is 0 if nothing else is trained.
 
-    As in A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, section 3.2: weights
-    drawn at random are noise that few examples do not outweigh.
+    As in A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, section 3.2. Weights
+    drawn at random are noise that few examples do not outweigh; layers below would not learn from
+    the first steps.
     """
     *_, last = (each for each in classifier.module.modules() if isinstance(each, nn.Conv2d))
     trained = [each for each in classifier.module.parameters() if each.requires_grad]

@@ -253,7 +253,8 @@ def _classifier(
     rest.pop("weights_key", None)
     rest.pop("architecture", None)
     if loaded.adaptation is None:
-        return from_zero(adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest))
+        adapted = adapt(loaded, class_names=examples.classes, seed=schedule.seed, **rest)
+        return from_zero(adapted) if is_refitted(adapted, examples) else adapted
     if loaded.classes.names == ClassList.numbered(len(examples.classes)).names:
         # Adapted to this number of classes, without names yet.
         loaded = replace(loaded, classes=ClassList(examples.classes))

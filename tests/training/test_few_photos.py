@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from heatmap import load_classifier
+from heatmap import load_classifier, train
 from heatmap.classes import ClassList
 from heatmap.networks.tensors import photo_tensor
 from heatmap.photo.photo import read_photo
@@ -19,7 +20,7 @@ from heatmap.training import few_photos
 from heatmap.training.augment import view
 from heatmap.training.examples import Example, Examples
 from heatmap.training.few_photos import FEWEST_PHOTOS, PATIENCE, scarce_classes, with_known
-from tests.support.training import NETWORK, SHORT, content, trained
+from tests.support.training import NETWORK, SHORT, coloured_photos, content, trained
 
 # Training would end after two epochs if the validation split decided.
 HASTY = replace(SHORT, epochs=8, rate=0.3, patience=None)
@@ -59,8 +60,8 @@ def test_of_few_photos_all_epochs_are_run_and_all_examples_learnt_from(photos):
     assert json.loads(Path("odd.json").read_text())["training"]["refitted"]
 
 
-def outputs_of(done, examples):
-    found = load_classifier(done.path, architecture=NETWORK)
+def outputs_of(done, examples, architecture=NETWORK):
+    found = load_classifier(done.path, architecture=architecture)
     views = [
         view(read_photo(done.examples.folder / one.photo).pixels, one.xyxy, 20) for one in examples
     ]
@@ -127,13 +128,30 @@ def test_interrupted_while_it_is_repeated_it_is_repeated_whole(photos, once, mon
     assert content() == content(once.path)
 
 
-def test_a_layer_that_is_trained_alone_begins_at_zero(photos):
+@pytest.mark.parametrize("few", [True, False])
+def test_a_layer_that_is_trained_alone_begins_at_zero(tmp_path, monkeypatch, few):
     """A rate that changes nothing leaves what it began with."""
+    monkeypatch.chdir(tmp_path)
+    if not few:
+        monkeypatch.setattr(few_photos, "FEWEST_PHOTOS", 2)
+    still = asdict(replace(SHORT, epochs=1, rate=1e-12, decay=0.0))
+    with_one_layer = f"{__name__}:pooled"
+    photos = coloured_photos(tmp_path / "photos")
+    done = train(photos, "alone.safetensors", with_one_layer, window=20, **still)
+    (row, *_) = outputs_of(done, done.examples.validation, with_one_layer)
+    assert (row.abs().max() < 1e-6) == few
+
+
+def pooled():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        layers = nn.Conv2d(3, 6, 5, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        return nn.Sequential(*layers, nn.Linear(6, 4))
+
+
+def test_hidden_layers_that_are_trained_too_do_not_begin_at_zero(photos):
     still = replace(SHORT, epochs=1, rate=1e-12, decay=0.0)
-    alone = trained(photos, "alone.safetensors", schedule=still, freeze=4)
-    (row, *_) = outputs_of(alone, alone.examples.validation)
-    assert row.abs().max() < 1e-6
-    # Hidden layers would not learn from the first step.
-    whole = trained(photos, schedule=still)
-    (row, *_) = outputs_of(whole, whole.examples.validation)
+    done = trained(photos, schedule=still)
+    assert done.refitted
+    (row, *_) = outputs_of(done, done.examples.validation)
     assert row.std() > 1e-3
