@@ -110,13 +110,18 @@ def trained(folder: Path, photos: list[Any], labels: list[str], kept: Path, half
     target = kept / f"{'-'.join(labels)}-{half}.safetensors"
     if target.exists():
         return target
+    boxes = with_boxes_of(labels, photos, target.with_suffix(".boxes.json"))
+    heatmap.train(folder, target, boxes=boxes)
+    return target
+
+
+def with_boxes_of(labels: list[str], photos: list[Any], target: Path) -> Path:
+    """A file of the photos, with the boxes of some labels alone."""
     chosen = [
         {**photo, "boxes": [box for box in photo["boxes"] if box["label"] in labels]}
         for photo in photos
     ]
-    boxes = target.with_suffix(".boxes.json")
-    boxes.write_text(json.dumps(chosen))
-    heatmap.train(folder, target, boxes=boxes)
+    target.write_text(json.dumps(chosen))
     return target
 
 

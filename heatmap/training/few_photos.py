@@ -75,7 +75,7 @@ def _listed(names: Sequence[str]) -> str:
 def too_few(examples: Examples) -> str:
     """Says of which classes there are too few photos; there must be such."""
     names = _listed(scarce_classes(examples))
-    return f"the validation split shows fewer than {FEWEST_PHOTOS} photos of {names}, too few"
+    return f"fewer than {FEWEST_PHOTOS} photos of {names} are in the validation split, too few"
 
 
 def is_refitted(classifier: Classifier, examples: Examples) -> bool:

@@ -16,6 +16,9 @@ from .fit import Epoch, Schedule
 from .tables import classes_table, confusions_table, duration
 from .validation import Validation
 
+# Of the best epoch: its parameters are kept, or as many epochs are run on all examples.
+_KEPT = ("kept", "repeated on all")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trained:
@@ -100,18 +103,18 @@ def outcome_lines(trained: Trained) -> Iterator[str]:
         yield f"all {done} epochs were run: {too_few(trained.examples)} to say when to stop"
     else:
         yield (
-            f"epoch {best.number} of {done} is kept: its validation loss, "
-            f"{best.validation_loss:.4f}, is the lowest"
-        )
-    if trained.refitted:
-        why = "" if trained.schedule.patience is None else f", as {too_few(trained.examples)}"
-        yield (
-            f"then trained again on all examples, {best.number} epochs{why}; what is said of "
-            "validation is of the network before, which had not seen those photos"
+            f"epoch {best.number} of {done} is {'the best' if trained.refitted else 'kept'}: its "
+            f"validation loss, {best.validation_loss:.4f}, is the lowest"
         )
     if trained.stopped_early:
         since = done - best.number
         yield f"stopped early: no lower validation loss in {since} epoch{'s' * (since != 1)}"
+    if trained.refitted:
+        why = "" if trained.schedule.patience is None else f": {too_few(trained.examples)} to spare"
+        yield (
+            f"then {best.number} epoch{'s' * (best.number != 1)} on all examples, from the start"
+            f"{why}; validation figures are from before"
+        )
     if trained.resumed_after:
         times = trained.resumed_after
         yield f"resumed after epoch{'s' * (len(times) != 1)} {' and '.join(map(str, times))}"
@@ -141,7 +144,7 @@ def _cells(epoch: Epoch) -> Iterator[str]:
 
 
 def _said_of(trained: Trained, epoch: Epoch) -> str:
-    said = ["kept"] if epoch.number == trained.best.number else []
+    said = [_KEPT[trained.refitted]] if epoch.number == trained.best.number else []
     if epoch.number - 1 in trained.resumed_after:
         said.append("resumed")
     if trained.stopped_early and epoch.number == len(trained.history):

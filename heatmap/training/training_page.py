@@ -120,7 +120,8 @@ def _moments(trained: Trained) -> list[Moment]:
     ]
     if trained.stopped_early:
         moments.append(Moment(last, "stopped early", "stopped", 2))
-    return [*moments, Moment(best, f"epoch {best} is kept", "kept", 0)]
+    told = f"epochs 1 to {best} are repeated" if trained.refitted else f"epoch {best} is kept"
+    return [*moments, Moment(best, told, "kept", 0)]
 
 
 def _validation(trained: Trained) -> Iterator[str]:

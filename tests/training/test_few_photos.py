@@ -53,9 +53,10 @@ def test_of_few_photos_all_epochs_are_run_and_all_examples_learnt_from(photos):
     # The network before had not seen them.
     assert {one.true for one in done.validation.worst} == {"blue"}
     told = " ".join(done.page.read_text("utf-8").split())
-    few = "fewer than 10 photos of blue, green, red, too few to say when to stop"
-    assert f"All 20 epochs were run: the validation split shows {few}." in told
-    assert "Then trained again on all examples, 20 epochs; what is said of validation is" in told
+    few = "fewer than 10 photos of blue, green, red are in the validation split, too few"
+    assert f"All 20 epochs were run: {few} to say when to stop." in told
+    again = "Then 20 epochs on all examples, from the start; validation figures are from before."
+    assert again in told
     assert "at most 20; all are run" in told
     assert json.loads(Path("odd.json").read_text())["training"]["refitted"]
 
@@ -99,8 +100,10 @@ def test_a_patience_that_is_given_ends_training_and_decides_how_long_it_is_repea
     assert len(done.history) == done.best.number + 2
     assert done.refitted
     told = " ".join(done.page.read_text("utf-8").split())
-    assert f"is kept: its validation loss, {done.best.validation_loss:.4f}, is the lowest." in told
-    assert f"Then trained again on all examples, {done.best.number} epoch" in told
+    best = f"is the best: its validation loss, {done.best.validation_loss:.4f}, is the lowest."
+    assert best in told
+    assert f"Then {done.best.number} epoch" in told
+    assert "too few to spare; validation figures are from before." in told
 
 
 @pytest.mark.parametrize("why", ["the trunk is trained", "photos enough", "no split"])
@@ -112,7 +115,7 @@ def test_otherwise_the_best_epoch_is_kept(photos, monkeypatch, why):
     done = trained(photos, schedule=schedule, freeze=freeze)
     assert not done.refitted
     assert done.schedule.patience == PATIENCE
-    assert "trained again" not in done.page.read_text("utf-8")
+    assert "on all examples" not in done.page.read_text("utf-8")
 
 
 def test_interrupted_while_it_is_repeated_it_is_repeated_whole(photos, once, monkeypatch):
