@@ -227,7 +227,9 @@ class PhotoRun:
         """What the user should know of where was looked for what."""
         window = self.scorer.facts.preprocessing.window_px
         low, high = sizes_looked_for(list(self.scales.values()), self.photo.hw, window)
-        yield f"looked for things of about {low:,} to {high:,} px; a finer resolution finds smaller"
+        sizes = f"{low:,} to {high:,}" if low < high else f"{low:,}"
+        smaller = "; a finer resolution finds smaller" if low > 1 else ""
+        yield f"looked for things of about {sizes} px{smaller}"
         automatic = self.request.placement.scales == "auto"
         if (cropped := findings.maps.origin.cropped) is not None:
             yield f"{cropped[0]:,} of {cropped[1]:,} windows were cropped, from coarse to fine"

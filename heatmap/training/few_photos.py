@@ -119,6 +119,7 @@ def refit(fit: Fit, start: StateDict) -> None:
 
     Args:
         fit: the finished fit; its history and its figures stay those without validation examples.
+            It cannot be saved any more.
         start: its parameters before the first epoch, by name.
 
     Raises:
@@ -127,6 +128,9 @@ def refit(fit: Fit, start: StateDict) -> None:
     with torch.no_grad():
         for name, parameter in fit.parameters.items():
             parameter.copy_(start[name])
+    # Three numbers for each parameter: of a layer of VGG16, gigabytes.
+    fit.best = {}
+    fit.optimizer.state.clear()
     schedule = replace(fit.schedule, epochs=fit.best_epoch, patience=None)
     again = Fit(fit.module, fit.examples.together(), schedule)
     for _ in again.epochs():

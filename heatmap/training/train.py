@@ -280,6 +280,7 @@ def _settings(examples: Examples, classifier: Classifier, schedule: Schedule) ->
         asdict(examples.reading),
         asdict(classifier.preprocessing),
         classifier.adaptation and asdict(classifier.adaptation),
+        is_refitted(classifier, examples),
         examples.classes,
         [asdict(example) for example in regions],
     )

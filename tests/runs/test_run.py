@@ -278,3 +278,8 @@ def test_a_photo_of_which_all_is_skipped_is_a_result_too(tmp_path, engine):
 def test_colours_that_cannot_be_are_refused_at_once(wrong):
     with pytest.raises(ResultError, match=r"alpha is 1\.5|colours from 0\.5 to 0\.2"):
         Display(**wrong)
+
+
+def test_of_a_photo_of_one_pixel_nothing_smaller_is_offered(scorer):
+    result = heatmap.run(np.zeros((1, 1, 3), np.uint8), scorer)
+    assert "looked for things of about 1 px" in result.notes
