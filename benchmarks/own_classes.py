@@ -11,7 +11,9 @@ of its peak and confirmed nothing: at scale 1, its default, and at those that fi
 given over all photos, and over those that the first and the second network searched. So are
 variants of how boxes are refined: with other numbers of rounds, without averaging the boxes of an
 object (voting), and without multiplying confidence by the overlap of the last two boxes
-(agreement). OUTPUT keeps the checkpoints; one that is there is used.
+(agreement). Where the built-in network itself has such classes, it is searched with too, by the
+rules of this version and by those of before at scale 1. OUTPUT keeps the checkpoints; one that is
+there is used.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -31,6 +33,7 @@ import numpy as np
 from machine import print_machine
 
 import heatmap
+from heatmap import ClassError
 from heatmap.classes import ClassGroup
 from heatmap.evaluation import evaluate_photos
 from heatmap.evaluation.unnamed import (
@@ -93,6 +96,23 @@ def main() -> None:
                     print_row(name, rules, part, [figures])
         for (rules, part), of_all in of_kinds.items():
             print_row("mean", rules, part, of_all)
+    print_built_in(folder, listed)
+
+
+def print_built_in(folder: Path, listed: list[Any]) -> None:
+    """What the network finds that nothing was taught, of the same objects."""
+    scorer = heatmap.prepare()
+    before = replace(scorer, facts=replace(scorer.facts, scale_rule=NATIVE))
+    for name, labels in NETWORKS.items():
+        if not groups_of(scorer, labels):
+            continue
+        this = measured(scorer, folder, listed, labels, Search())
+        with rules_of_before():
+            earlier = measured(before, folder, listed, labels, Search(confirm=0))
+        for rules, judged in (("built-in, this", this), ("built-in, before", earlier)):
+            parts = {"all": judged, "first": judged[1::2], "second": judged[0::2]}
+            for part, of_photos in parts.items():
+                print_row(name, rules, part, [figures_of(of_photos, Search().conf)])
 
 
 def print_row(name: str, rules: str, part: str, of_kinds: Sequence[UnnamedFigures]) -> None:
@@ -160,9 +180,7 @@ def searched(
     scorer: Scorer, folder: Path, photos: list[Any], labels: list[str]
 ) -> Iterator[tuple[Photo, dict[str, ClassGroup], list[tuple[str, Box]]]]:
     """Each photo, the classes of some labels, and the objects of these on it."""
-    names = scorer.facts.classes
-    # A label that no photo of this half shows is no class of the network.
-    groups = {label: names.find(label) for label in labels if label in names.names}
+    groups = groups_of(scorer, labels)
     for listed in photos:
         objects = [
             (box["label"], (box["xmin"], box["ymin"], box["xmax"], box["ymax"]))
@@ -170,6 +188,15 @@ def searched(
             if box["label"] in groups
         ]
         yield read_photo(folder / listed["file"]), groups, objects
+
+
+def groups_of(scorer: Scorer, labels: list[str]) -> dict[str, ClassGroup]:
+    """The classes of labels; one that no photo of a half shows is no class of its network."""
+    groups = {}
+    for label in labels:
+        with suppress(ClassError):
+            groups[label] = scorer.facts.classes.find(label)
+    return groups
 
 
 def remembered(crops: Crops | None) -> Crops:

@@ -23,8 +23,8 @@ from .examples import Examples
 from .fit import Fit, Schedule
 
 # Fewer photos of a class in the validation split are too few. With four and six photos of persons
-# both ways gave the same, with one to three of cars and dogs training ended after one epoch
-# (docs/evaluation.md, "Few examples").
+# stopping or not gave the same, with one of cars training ended after two steps
+# (docs/evaluation.md, "Few photos").
 FEWEST_PHOTOS = 10
 # Epochs without a lower validation loss after which training stops.
 PATIENCE = 8
