@@ -30,10 +30,12 @@ from sklearn.metrics import average_precision_score
 import heatmap
 from heatmap.classes import BACKGROUND
 from heatmap.networks.adapted import Adapted
+from heatmap.networks.classifier import Classifier
 from heatmap.training import examples as of_examples
 from heatmap.training.examples import Examples, boxed_examples
 from heatmap.training.few_photos import PATIENCE, from_zero, initial, refit
 from heatmap.training.fit import Fit, Schedule
+from heatmap.training.labelled_rows import LabelledRows
 from heatmap.training.view_store import ViewStore
 
 # Squares without objects in each photo that is judged.
@@ -46,11 +48,10 @@ def main() -> None:
     print_machine()
     listed = json.loads((folder / "boxes.json").read_text())
     print(f"{'network':10} {'trained on':30} {'way':22} {'epochs':>6}  average precision")
-    with tempfile.TemporaryDirectory() as temporary:
-        for labels in NETWORKS.values():
-            for half in range(2):
-                boxes = Path(temporary, "boxes.json")
-                print_ways(folder, listed, labels, half, boxes)
+    for labels in NETWORKS.values():
+        for half in range(2):
+            with tempfile.TemporaryDirectory() as temporary:
+                print_ways(folder, listed, labels, half, Path(temporary, "boxes.json"))
 
 
 def print_ways(folder: Path, listed: list[Any], labels: list[str], half: int, boxes: Path) -> None:
@@ -74,33 +75,37 @@ def trained(
     """For each way the fit, and class, number and average precision of what is judged."""
     schedule, nothing = Schedule(), lambda *_: None
     original = heatmap.load_classifier()
-    rows: dict[str, Any] = {}
+    frozen, _ = parts_of(heatmap.adapt(original, class_names=examples.classes))
+    stores = (
+        ViewStore(examples, schedule, original.preprocessing, frozen, refitted=True),
+        ViewStore(judged, Schedule(views=1), original.preprocessing, frozen),
+    )
+    shown, asked = (
+        store.labelled(folder / f"{name}.npy", nothing)
+        for name, store in zip(("shown", "asked"), stores, strict=True)
+    )
     for way in WAYS:
         adapted = heatmap.adapt(original, class_names=examples.classes)
-        module = (from_zero(adapted) if way == WAYS[3] else adapted).module
-        assert isinstance(module, Adapted)
-        frozen, learner = module.split()
-        if not rows:
-            stores = {
-                "train": ViewStore(examples, schedule, adapted.preprocessing, frozen, True),
-                "judge": ViewStore(judged, Schedule(views=1), adapted.preprocessing, frozen),
-            }
-            for name, store in stores.items():
-                (folder / f"{name}.npy").unlink(missing_ok=True)
-                rows[name] = store.labelled(folder / f"{name}.npy", nothing)
+        _, learner = parts_of(from_zero(adapted) if way == WAYS[3] else adapted)
         patience = PATIENCE if way == WAYS[0] else None
-        fit = Fit(learner, rows["train"], replace(schedule, patience=patience))
+        fit = Fit(learner, shown, replace(schedule, patience=patience))
         start = initial(fit)
         list(fit.epochs())
         if way in WAYS[2:]:
             refit(fit, start)
         else:
             fit.take_best()
-        yield way, fit, precisions_of(learner, examples, judged, rows["judge"])
+        yield way, fit, precisions_of(learner, examples, judged, asked)
+
+
+def parts_of(classifier: Classifier) -> tuple[torch.nn.Module | None, torch.nn.Module]:
+    """The frozen part of an adapted network, and the part that is trained."""
+    assert isinstance(classifier.module, Adapted)
+    return classifier.module.split()
 
 
 def precisions_of(
-    learner: torch.nn.Module, examples: Examples, judged: Examples, rows: Any
+    learner: torch.nn.Module, examples: Examples, judged: Examples, rows: LabelledRows
 ) -> list[tuple[str, int, float]]:
     with torch.inference_mode():
         logits = learner(rows.read(rows.train_rows[:, 0]))

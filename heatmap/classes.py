@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from .errors import ClassError
+from .errors import ClassError, some_of
 
 # Characters without a width, which editors and web pages leave behind: soft hyphens, zero-width
 # spaces and joiners, marks of direction, byte order marks.
@@ -223,9 +223,7 @@ class ClassList:
         return self.single(self.network_indices.index((index,)))
 
     def _listed(self, indices: Iterable[int], limit: int = 5) -> str:
-        texts = [self._told(index) for index in indices]
-        more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
-        return ", ".join(texts[:limit]) + more
+        return some_of([self._told(index) for index in indices], limit)
 
     def _told(self, index: int) -> str:
         """A class with the index by which it is found; a group has none."""

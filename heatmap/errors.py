@@ -16,7 +16,7 @@ Python; the command line words them as its options, prints the line and exits wi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -115,3 +115,13 @@ def reason_of(error: BaseException) -> str:
     """
     said = getattr(error, "strerror", None) or str(error)
     return next(iter(said.strip().splitlines()), type(error).__name__).rstrip(".:")
+
+
+def some_of(texts: Sequence[str], most: int) -> str:
+    """The first texts, and how many more there are.
+
+    >>> some_of(["cat", "dog", "owl"], 2)
+    'cat, dog and 1 more'
+    """
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

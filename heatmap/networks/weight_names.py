@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
 
+from ..errors import some_of
 from .state_dict import StateDict
 from .weights_file import is_averaged
 
@@ -128,6 +129,4 @@ def _notes(off: str, on: str, left_out: list[str]) -> Iterator[str]:
     if on:
         yield f"prefix {on!r} put before the names of the weights"
     if left_out:
-        more = len(left_out) - _LISTED
-        listed = ", ".join(left_out[:_LISTED]) + (f" and {more} more" if more > 0 else "")
-        yield f"left out of the weights: {listed}"
+        yield f"left out of the weights: {some_of(left_out, _LISTED)}"

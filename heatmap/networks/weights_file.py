@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 from torch.serialization import safe_globals
 
-from ..errors import ModelError, Use, reason_of
+from ..errors import ModelError, Use, reason_of, some_of
 from .model_names import is_exported
 from .state_dict import StateDict
 
@@ -219,8 +219,7 @@ def _named(
 def _listed(found: Iterable[str]) -> str:
     """The keys of weights in a file, usual ones first."""
     keys = sorted(found, key=lambda key: not _rank(key))
-    more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-    return ", ".join(map(repr, keys[:_LISTED])) + more
+    return some_of(list(map(repr, keys)), _LISTED)
 
 
 def _innermost(content: Any, depth: int = 0) -> Any:

@@ -9,14 +9,13 @@ begins at 0.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import nn
 
 from ..classes import ClassList
-from ..errors import ClassError
+from ..errors import ClassError, some_of
 from ..networks.classifier import Classifier
 from ..networks.state_dict import StateDict
 from .examples import Examples
@@ -54,7 +53,7 @@ def with_known(examples: Examples, original: Classifier) -> Examples:
     if not known or original.adaptation is not None:
         return examples
     note = (
-        f"{original.name} itself knows {_listed(known)}: without training, it may find "
+        f"{original.name} itself knows {some_of(known, _NAMED)}: without training, it may find "
         f"{'it' if len(known) == 1 else 'them'} better than what learns from so few photos"
     )
     return replace(examples, notes=(*examples.notes, note))
@@ -67,14 +66,9 @@ def _knows(classes: ClassList, name: str) -> bool:
         return False
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
-
-
 def too_few(examples: Examples) -> str:
     """Says of which classes there are too few photos; there must be such."""
-    names = _listed(scarce_classes(examples))
+    names = some_of(scarce_classes(examples), _NAMED)
     return f"fewer than {FEWEST_PHOTOS} photos of {names} are in the validation split, too few"
 
 
@@ -135,4 +129,3 @@ def refit(fit: Fit, start: StateDict) -> None:
     again = Fit(fit.module, fit.examples.together(), schedule)
     for _ in again.epochs():
         pass
-    again.take_best()

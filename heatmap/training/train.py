@@ -153,7 +153,6 @@ def _outcome(
         target,
         examples,
         fit.schedule,
-        is_refitted(classifier, examples),
         tuple(fit.history),
         fit.history[fit.best_epoch - 1],
         tuple(fit.resumed_after),

@@ -11,7 +11,7 @@ from ..networks.classifier import Classifier
 from ..notebook import notebook_html
 from ..text_table import TextTable
 from .examples import Examples
-from .few_photos import too_few
+from .few_photos import is_refitted, too_few
 from .fit import Epoch, Schedule
 from .tables import classes_table, confusions_table, duration
 from .validation import Validation
@@ -29,9 +29,6 @@ class Trained:
         path: its checkpoint.
         examples: the examples it was trained on.
         schedule: the hyperparameters; ``patience`` is None where all epochs were run.
-        refitted: whether the network was trained again after that, on all examples, up to the
-            best epoch: where the validation split shows fewer than 10 photos of a class. What is
-            said of epochs and of the validation split is then of the network before.
         history: all epochs, in order, also those before an interruption.
         best: the epoch whose parameters the network has, or up to which it was trained again.
         resumed_after: after how many epochs the training was interrupted and resumed, each time.
@@ -43,7 +40,6 @@ class Trained:
     path: Path
     examples: Examples
     schedule: Schedule
-    refitted: bool
     history: tuple[Epoch, ...]
     best: Epoch
     resumed_after: tuple[int, ...]
@@ -70,6 +66,15 @@ class Trained:
     def page(self) -> Path:
         """The page about the training, beside the checkpoint."""
         return page_path(self.path)
+
+    @property
+    def refitted(self) -> bool:
+        """Whether the network was trained again after the epochs, on all examples, up to the best.
+
+        So it is where the validation split shows fewer than 10 photos of a class. What is said of
+        epochs and of the validation split is then of the network before.
+        """
+        return is_refitted(self.classifier, self.examples)
 
     @property
     def stopped_early(self) -> bool:

@@ -69,7 +69,6 @@ def make_trained(
     history: tuple[Epoch, ...] | None = None,
     schedule: Schedule | None = None,
     resumed_after: tuple[int, ...] = (),
-    refitted: bool = False,
 ) -> Trained:
     """The outcome of a training of a network that is none."""
     examples = examples or make_examples(folder)
@@ -91,7 +90,6 @@ def make_trained(
         folder / "net.safetensors",
         examples,
         schedule or Schedule(epochs=len(history), patience=8),
-        refitted,
         history,
         best,
         resumed_after,

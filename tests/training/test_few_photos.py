@@ -22,7 +22,7 @@ from heatmap.training.examples import Example, Examples
 from heatmap.training.few_photos import FEWEST_PHOTOS, PATIENCE, scarce_classes, with_known
 from tests.support.training import NETWORK, SHORT, coloured_photos, content, trained
 
-# Training would end after two epochs if the validation split decided.
+# The patience is left open.
 HASTY = replace(SHORT, epochs=8, rate=0.3, patience=None)
 
 
